@@ -1,0 +1,245 @@
+"""The settings of a run: frozen, checked when made, and named by a fingerprint.
+
+Names (of models, data sets, methods) are checked against their tables where the tables are
+known, in ``pipeline.check``; ranges are checked here.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from prospr_engine.errors import ConfigError
+from prospr_engine.registry import Option, check_options
+
+MAX_SEED = 2**32 - 1
+
+
+def setting(default: Any, help: str, **bounds: Any) -> Any:
+    """A dataclass field that knows its help text and its bounds (those of ``Option``)."""
+    return field(default=default, metadata={"help": help, "bounds": bounds})
+
+
+def settings_of(group: type) -> tuple[Option, ...]:
+    """The plain settings of a config class, as the options that forms and flags are made of."""
+    return tuple(
+        Option(f.name, f.default, f.metadata["help"], **f.metadata["bounds"])
+        for f in dataclasses.fields(group)
+        if "help" in f.metadata
+    )
+
+
+class _Checked:
+    """Checks every plain setting against its own bounds as soon as an instance is made."""
+
+    def __post_init__(self) -> None:
+        for option in settings_of(type(self)):
+            object.__setattr__(self, option.name, option.check(getattr(self, option.name)))
+
+
+@dataclass(frozen=True)
+class LoadingConfig(_Checked):
+    """Which images are read, at what size, and how they are split."""
+
+    image_size: int | None = setting(
+        None,
+        "side of the square images in pixels (default: as the data come)",
+        optional=True,
+        type=int,
+        minimum=4,
+        maximum=1024,
+    )
+    train_limit: int | None = setting(
+        None,
+        "read at most this many training images, chosen by the seed, classes balanced",
+        optional=True,
+        type=int,
+        minimum=10,
+    )
+    test_limit: int | None = setting(
+        None,
+        "read at most this many test images, chosen by the seed, classes balanced",
+        optional=True,
+        type=int,
+        minimum=10,
+    )
+    validation_fraction: float = setting(
+        0.1, "share of the training images held out for validation", minimum=0.01, maximum=0.5
+    )
+    test_fraction: float = setting(
+        0.2, "share held out for the test where the data have no test part", minimum=0.01, maximum=0.5
+    )
+    skip_broken: bool = setting(
+        False, "leave out images that cannot be read, and list them, instead of stopping"
+    )
+
+
+@dataclass(frozen=True)
+class ScoringConfig(_Checked):
+    """The calibration batches a criterion sees, and its own options."""
+
+    batch_size: int = setting(128, "images in one calibration batch", minimum=2, maximum=65536)
+    batches: int = setting(
+        1, "calibration batches; one serves every step, more are used in turn", minimum=1, maximum=1024
+    )
+    options: Mapping[str, Any] = field(default_factory=dict)
+    """Options of the method, by name: see its row in ``METHODS``."""
+
+
+@dataclass(frozen=True)
+class TrainingConfig(_Checked):
+    """Stochastic gradient descent, the same for the dense and the pruned network."""
+
+    batch_size: int | None = setting(
+        None,
+        "images in one training step (default: 128, fewer on small data)",
+        optional=True,
+        type=int,
+        minimum=2,
+        maximum=65536,
+    )
+    lr: float | None = setting(
+        None,
+        "learning rate at the start (default: the model's own)",
+        optional=True,
+        type=float,
+        minimum=0.0,
+        maximum=100.0,
+    )
+    momentum: float = setting(0.9, "momentum of the optimiser", minimum=0.0, maximum=0.9999)
+    weight_decay: float = setting(5e-4, "weight decay (L2)", minimum=0.0, maximum=1.0)
+    schedule: str = setting(
+        "cosine",
+        "how the learning rate falls: to zero along a cosine, or by ten at half and three quarters",
+        choices=("cosine", "step", "constant"),
+    )
+    augmentation: str = setting(
+        "auto",
+        "random shifts and mirror images of the training data (auto: what suits the data)",
+        choices=("auto", "none", "shift", "shift+flip"),
+    )
+    precision: str = setting(
+        "auto",
+        "arithmetic of the training (auto: bfloat16 on a GPU that has it, else float32)",
+        choices=("auto", "float32", "bfloat16"),
+    )
+
+
+@dataclass(frozen=True)
+class RunConfig(_Checked):
+    """Everything that decides the result of a run. Same config, same machine, same result.
+
+    Raises ``ConfigError`` when a value is out of range.
+    """
+
+    model: str = setting("small_cnn", "network, a name from `list models`")
+    data: str = setting(
+        "digits", "data set, a name from `list datasets`, or a folder or zip of class folders"
+    )
+    method: str = setting("prospr", "criterion that ranks the weights, from `list methods`")
+    sparsity: float = setting(0.9, "fraction of the weights removed, from 0 up to but not 1")
+    epochs: int = setting(3, "passes over the training data", minimum=0, maximum=10_000)
+    seed: int = setting(
+        0, "decides initial weights, splits, batches and noise", minimum=0, maximum=MAX_SEED
+    )
+    weights: str = setting(
+        "fresh", "initial weights: new ones, or torchvision's", choices=("fresh", "pretrained")
+    )
+    layer_floor: int = setting(
+        0, "fewest weights that every layer keeps", minimum=0, maximum=1_000_000
+    )
+    device: str = setting("auto", "where to compute: auto, cpu, cuda, cuda:1, mps")
+    loading: LoadingConfig = field(default_factory=LoadingConfig)
+    scoring: ScoringConfig = field(default_factory=ScoringConfig)
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_sparsity(self.sparsity)
+        for name, group in GROUPS.items():
+            if not isinstance(getattr(self, name), group):
+                raise ConfigError(f"{name} is not a {group.__name__}.")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Every setting, as JSON-ready values."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> RunConfig:
+        """The config that ``to_dict`` gave; unknown or misfitting settings raise ``ConfigError``."""
+        return _build(cls, values, "the settings")
+
+    @classmethod
+    def read(cls, path: str | Path) -> RunConfig:
+        """Read a ``config.json``; raises ``ConfigError`` if it is missing or not one."""
+        try:
+            values = json.loads(Path(path).read_text("utf-8"))
+        except OSError as error:
+            raise ConfigError(f"{path} cannot be read: {error.strerror}.") from None
+        except ValueError:
+            raise ConfigError(f"{path} is not JSON; give the config.json of a run.") from None
+        return cls.from_dict(values)
+
+    @property
+    def fingerprint(self) -> str:
+        """Names the settings: 16 hex digits over all that differ from their defaults, so that
+        an option added later keeps the names of earlier runs (as open_lth names its runs)."""
+        text = json.dumps(_changed(self), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+GROUPS: dict[str, type] = {
+    "loading": LoadingConfig,
+    "scoring": ScoringConfig,
+    "training": TrainingConfig,
+}
+
+
+def check_sparsity(sparsity: float) -> float:
+    """``sparsity`` itself if it lies in [0, 1); else ``ConfigError``."""
+    if not isinstance(sparsity, int | float) or not 0.0 <= sparsity < 1.0:
+        hint = ""
+        if isinstance(sparsity, int | float) and 1 < sparsity < 100:
+            hint = f" For {sparsity:g} %, give {sparsity / 100:g}."
+        raise ConfigError(
+            f"The sparsity is {sparsity}; it is the fraction of weights removed and must be "
+            f"at least 0 and below 1.{hint}"
+        )
+    return float(sparsity)
+
+
+def _build(cls: type, values: Any, where: str) -> Any:
+    if not isinstance(values, Mapping):
+        raise ConfigError(f"{where} must be an object of names and values.")
+    fields = {f.name: f for f in dataclasses.fields(cls)}
+    plain = {k: v for k, v in values.items() if k not in fields or "help" in fields[k].metadata}
+    check_options(settings_of(cls), plain, where)
+    built = {
+        name: _build(GROUPS[name], value, f"the group {name!r}") if name in GROUPS else value
+        for name, value in values.items()
+        if name in fields
+    }
+    if not isinstance(built.get("options", {}), Mapping):
+        raise ConfigError(f"the options in {where} must be an object of names and values.")
+    return cls(**built)
+
+
+def _changed(config: Any) -> dict[str, Any]:
+    changed = {}
+    for f in dataclasses.fields(config):
+        value = getattr(config, f.name)
+        if dataclasses.is_dataclass(value):
+            value = _changed(value)
+            if value:
+                changed[f.name] = value
+        elif f.default is dataclasses.MISSING:
+            if value:
+                changed[f.name] = dict(value)
+        elif value != f.default:
+            changed[f.name] = value
+    return changed

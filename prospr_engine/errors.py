@@ -1,0 +1,44 @@
+"""What can go wrong, each with a sentence that says what is wrong and what to do.
+
+Everything a caller can cause or cure is an ``EngineError``; any other exception is a fault of
+the engine. The command line turns an ``EngineError`` into exit code 2, the dashboard into a
+message beside the control that caused it.
+"""
+
+from __future__ import annotations
+
+
+class EngineError(Exception):
+    """Base of all errors whose message is meant for the person at the controls."""
+
+
+class ConfigError(EngineError):
+    """A setting is unknown or out of range."""
+
+
+class ModelError(EngineError):
+    """A network cannot be built, does not fit the data, or holds nothing to prune."""
+
+
+class DataError(EngineError):
+    """Data are missing, unreadable, or do not fit what is asked of them."""
+
+
+class ScoringError(EngineError):
+    """Scores are not finite, or cannot be computed for this network."""
+
+
+class TrainingError(EngineError):
+    """Training left the road: the loss is not a number any more."""
+
+
+class ExportError(EngineError):
+    """A network cannot be written as ONNX, or a file cannot be read back."""
+
+
+class ResourceError(EngineError):
+    """The machine ran out of memory or disk space."""
+
+
+class Stopped(EngineError):
+    """Somebody asked the run to stop, and it did."""

@@ -1,0 +1,81 @@
+"""What a run tells while it works: small, frozen, made of plain values, so that any listener
+(a progress bar, a page, a database) can keep them.
+
+``on_event`` callbacks receive these objects. An exception that a listener raises stops the run.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Event:
+    """Base of all events."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """The event as JSON-ready values, with its class name under ``"event"``."""
+        return {"event": type(self).__name__, **dataclasses.asdict(self)}
+
+
+@dataclass(frozen=True)
+class StageStarted(Event):
+    """A new part of the run begins: data, score, prune, train, test or export."""
+
+    stage: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Progress(Event):
+    """How far a countable piece of work is (``done`` of ``total`` ``unit``)."""
+
+    stage: str
+    done: int
+    total: int
+    unit: str
+    text: str = ""
+
+
+@dataclass(frozen=True)
+class Pruned(Event):
+    """The masks are made: layers as ``{"name", "total", "kept", "effective"}``, and findings."""
+
+    sparsity: float
+    effective_sparsity: float | None
+    layers: list[dict[str, Any]]
+    findings: list[dict[str, Any]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class EpochEnded(Event):
+    """One pass over the training data by one of the networks (``"dense"`` or ``"pruned"``).
+
+    Losses are mean cross-entropies in nats, accuracies fractions between 0 and 1.
+    """
+
+    network: str
+    epoch: int
+    epochs: int
+    train_loss: float
+    train_accuracy: float
+    validation_loss: float
+    validation_accuracy: float
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Finished(Event):
+    """The run is over; ``result`` is what ``result.json`` holds."""
+
+    result: dict[str, Any]
+
+
+OnEvent = Callable[[Event], None]
+
+
+def ignore(event: Event) -> None:
+    """The listener that does not listen."""

@@ -1,0 +1,1 @@
+"""The networks there are to choose from: the one table ``MODELS``."""

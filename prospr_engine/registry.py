@@ -1,0 +1,150 @@
+"""Tables of what there is to choose from, as frozen, plain data.
+
+The form, the command line and ``list`` are generated from these rows, so a new method is one
+file and one row. A row names its implementation as ``"module:function"`` and imports it on
+first use: looking at a table costs nothing.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from prospr_engine.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Option:
+    """One setting: its type follows from ``default``, its bounds or choices are checked."""
+
+    name: str
+    default: Any
+    help: str
+    choices: tuple[Any, ...] = ()
+    minimum: float | None = None
+    maximum: float | None = None
+    label: str = ""
+    optional: bool = False
+    """``None`` is allowed (and means: decide by itself)."""
+    type: type | None = None
+    """Needed only where ``default`` is ``None``."""
+
+    @property
+    def kind(self) -> type:
+        return self.type or type(self.default)
+
+    def check(self, value: Any) -> Any:
+        """Return ``value`` in the option's type, or raise ``ConfigError`` with a sentence."""
+        if value is None and self.optional:
+            return None
+        value = self._convert(value)
+        if self.choices and value not in self.choices:
+            raise ConfigError(
+                f"{self.name} is {value!r}, but must be one of {', '.join(map(str, self.choices))}"
+                f"{did_you_mean(str(value), [str(c) for c in self.choices])}."
+            )
+        if isinstance(value, float) and not math.isfinite(value):
+            raise ConfigError(f"{self.name} is {value}; give a finite number.")
+        if self.minimum is not None and value < self.minimum:
+            raise ConfigError(f"{self.name} is {value}; give a number of at least {self.minimum}.")
+        if self.maximum is not None and value > self.maximum:
+            raise ConfigError(f"{self.name} is {value}; give a number of at most {self.maximum}.")
+        return value
+
+    def _convert(self, value: Any) -> Any:
+        kind = self.kind
+        if kind is bool:
+            if isinstance(value, bool):
+                return value
+            if str(value).lower() in {"true", "yes", "on", "1"}:
+                return True
+            if str(value).lower() in {"false", "no", "off", "0"}:
+                return False
+            raise ConfigError(f"{self.name} is {value!r}; give true or false.")
+        if isinstance(value, bool) and kind is not str:
+            raise ConfigError(f"{self.name} is {value}; give a number.")
+        try:
+            if kind is int:
+                whole = int(value)
+                if isinstance(value, float) and whole != value:
+                    raise ValueError
+                return whole
+            if kind is float:
+                return float(value)
+        except (TypeError, ValueError, OverflowError):
+            noun = "whole number" if kind is int else "number"
+            raise ConfigError(f"{self.name} is {value!r}; give a {noun}.") from None
+        if not isinstance(value, kind):
+            raise ConfigError(f"{self.name} is {value!r}; give text.")
+        return value
+
+
+@dataclass(frozen=True)
+class Spec:
+    """What every row of a table has."""
+
+    name: str
+    label: str
+    description: str
+    target: str
+    """``"package.module:function"``, imported by ``load``."""
+
+    def load(self) -> Callable[..., Any]:
+        """Import and return the implementation."""
+        module, _, function = self.target.partition(":")
+        return getattr(importlib.import_module(module), function)
+
+
+S = TypeVar("S", bound=Spec)
+
+
+class Registry(Mapping[str, S], Generic[S]):
+    """A frozen table of specs by name; an unknown name is answered with the nearest known one."""
+
+    def __init__(self, noun: str, specs: tuple[S, ...]):
+        self.noun = noun
+        self._specs = {spec.name: spec for spec in specs}
+
+    def __getitem__(self, name: str) -> S:
+        return self._specs[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._specs)
+
+    def __len__(self) -> int:
+        return len(self._specs)
+
+    def find(self, name: str) -> S:
+        """The row called ``name``; raises ``ConfigError`` with a suggestion if there is none."""
+        try:
+            return self[name]
+        except (KeyError, TypeError):
+            raise ConfigError(
+                f"There is no {self.noun} called {name!r}{did_you_mean(str(name), list(self))}. "
+                f"Known: {', '.join(self)}."
+            ) from None
+
+
+def check_options(options: tuple[Option, ...], given: Mapping[str, Any], owner: str) -> dict:
+    """All of ``options`` with the values in ``given`` checked and the rest at their defaults."""
+    known = {option.name: option for option in options}
+    for name in given:
+        if name not in known:
+            listed = ", ".join(known) or "none"
+            raise ConfigError(
+                f"{owner} has no option {name!r}{did_you_mean(name, list(known))}. "
+                f"Its options: {listed}."
+            )
+    return {
+        name: option.check(given[name]) if name in given else option.default
+        for name, option in known.items()
+    }
+
+
+def did_you_mean(name: str, known: list[str]) -> str:
+    near = difflib.get_close_matches(name.lower(), known, n=1, cutoff=0.6)
+    return f" (did you mean {near[0]!r}?)" if near else ""
