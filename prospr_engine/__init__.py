@@ -1,0 +1,88 @@
+"""Prune neural networks before training with ProsPr meta-gradients, and prove what comes out.
+
+    import prospr_engine as pe
+    scores = pe.score(model, batches, method="prospr", steps=3, lr=0.1)
+    masks = scores.masks(sparsity=0.95)
+    result = pe.run(pe.RunConfig(model="resnet20", data="cifar10", sparsity=0.95))
+
+Names are imported on first use, so that looking at the tables needs neither torch nor onnx.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "METHODS": "saliency",
+    "score": "saliency.score",
+    "Scores": "saliency.base",
+    "Masks": "masks",
+    "MODELS": "models",
+    "build_model": "models.build",
+    "DATASETS": "data",
+    "load_data": "data.load",
+    "examine": "health",
+    "export_onnx": "export.graph",
+    "verify": "export.verify",
+    "run": "pipeline",
+    "RunResult": "pipeline",
+    "RunConfig": "config",
+    "LoadingConfig": "config",
+    "ScoringConfig": "config",
+    "TrainingConfig": "config",
+    "EngineError": "errors",
+}
+_NAMES_THERE = {"build_model": "build", "load_data": "load"}
+
+__all__ = [
+    "DATASETS",
+    "METHODS",
+    "MODELS",
+    "EngineError",
+    "LoadingConfig",
+    "Masks",
+    "RunConfig",
+    "RunResult",
+    "Scores",
+    "ScoringConfig",
+    "TrainingConfig",
+    "build_model",
+    "examine",
+    "export_onnx",
+    "load_data",
+    "run",
+    "score",
+    "verify",
+]
+
+if TYPE_CHECKING:
+    from prospr_engine.config import LoadingConfig, RunConfig, ScoringConfig, TrainingConfig
+    from prospr_engine.data import DATASETS
+    from prospr_engine.data.load import load as load_data
+    from prospr_engine.errors import EngineError
+    from prospr_engine.export.graph import export_onnx
+    from prospr_engine.export.verify import verify
+    from prospr_engine.health import examine
+    from prospr_engine.masks import Masks
+    from prospr_engine.models import MODELS
+    from prospr_engine.models.build import build as build_model
+    from prospr_engine.pipeline import RunResult, run
+    from prospr_engine.saliency import METHODS
+    from prospr_engine.saliency.base import Scores
+    from prospr_engine.saliency.score import score
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module = importlib.import_module(f"{__name__}.{_HOMES[name]}")
+    value = getattr(module, _NAMES_THERE.get(name, name))
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOMES})

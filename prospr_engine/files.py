@@ -1,0 +1,56 @@
+"""Writing files so that a failure never leaves half of one, and says what to do."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+from prospr_engine.errors import ResourceError
+
+
+def write_atomically(path: str | Path, data: bytes | str) -> None:
+    """Write ``data`` to ``path``: all of it or nothing, over an earlier file of that name.
+
+    Raises ``ResourceError`` if the folder cannot be written to or the disk is full.
+    """
+    path = Path(path)
+    content = data.encode() if isinstance(data, str) else data
+    temporary = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(
+            dir=path.parent, prefix=f".{path.name}.", delete=False
+        ) as file:
+            temporary = Path(file.name)
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.chmod(0o644)
+        temporary.replace(path)
+    except OSError as error:
+        if temporary:
+            temporary.unlink(missing_ok=True)
+        raise disk_error(path, error) from None
+
+
+def disk_error(path: Path, error: OSError) -> ResourceError:
+    """The sentence for a failure to write ``path``."""
+    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        free = _free_megabytes(path)
+        return ResourceError(
+            f"The disk is full: {path} could not be written ({free}). Free some space or "
+            "choose another folder, then run again."
+        )
+    return ResourceError(
+        f"{path} could not be written: {error.strerror or error}. Choose a folder you may write to."
+    )
+
+
+def _free_megabytes(path: Path) -> str:
+    for folder in path.absolute().parents:
+        if folder.exists():
+            return f"{shutil.disk_usage(folder).free / 1e6:,.0f} MB free"
+    return "free space unknown"

@@ -1,0 +1,174 @@
+"""A network as a function of its parameters: loss, gradient and Hessian-vector product."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.func import functional_call
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from prospr_engine.batchnorm import use_fast_batch_norm
+from prospr_engine.errors import ConfigError, DataError, ModelError, ScoringError
+from prospr_engine.prunable import PrunableWeight, prunable_weights
+
+Batch = tuple[Tensor, Tensor]
+Point = list[Tensor]
+"""A place in parameter space: one tensor for each of ``Network.names``."""
+
+PRECISIONS = {"float32": torch.float32, "float64": torch.float64}
+
+
+class Network:
+    """A scratch copy of ``model`` in train mode, seen as a function of its parameters.
+
+    ``names`` are the floating-point parameters that can change or be pruned, each shared one
+    once; ``prunable`` describes those that can be pruned; ``trainable`` says, per name, whether
+    training moves it (a frozen weight can be pruned, but never moves). Every evaluation starts
+    from the buffers the model came with, and draws the same noise (dropout) at the same step,
+    so that loss, gradient and Hessian belong to one and the same function.
+    """
+
+    def __init__(self, model: nn.Module, precision: str | None = None, seed: int = 0):
+        self.prunable: dict[str, PrunableWeight] = prunable_weights(model)
+        try:
+            self._model = copy.deepcopy(model)
+        except Exception as error:
+            raise ModelError(
+                f"This model cannot be copied ({error}); scoring works on a copy, so give a "
+                "model that copy.deepcopy accepts, freshly built."
+            ) from error
+        if precision is not None:
+            if precision not in PRECISIONS:
+                raise ConfigError(
+                    f"precision is {precision!r}; give one of {', '.join(PRECISIONS)}, or None "
+                    "for the model's own."
+                )
+            self._model.to(PRECISIONS[precision])
+        self._model.train()
+        use_fast_batch_norm(self._model)
+        parameters = {
+            name: parameter
+            for name, parameter in self._model.named_parameters()
+            if parameter.is_floating_point()
+            and (parameter.requires_grad or name in self.prunable)
+        }
+        self.names = tuple(parameters)
+        self.trainable = tuple(parameter.requires_grad for parameter in parameters.values())
+        self.start: Point = [parameter.detach() for parameter in parameters.values()]
+        self._buffers = {name: buffer.clone() for name, buffer in self._model.named_buffers()}
+        first = parameters[next(iter(self.prunable))]
+        self.device, self.dtype = first.device, first.dtype
+        self._seed = seed
+
+    def batches(self, batches: Iterable[Batch]) -> list[Batch]:
+        """Check the calibration batches and bring them to the network's device and precision."""
+        if isinstance(batches, Tensor) or (
+            isinstance(batches, tuple | list) and batches and isinstance(batches[0], Tensor)
+        ):
+            raise DataError("Give a sequence of batches, [(x, y), …], even if there is only one.")
+        ready = []
+        for batch in batches:
+            if not isinstance(batch, Sequence) or len(batch) != 2:
+                raise DataError("Each calibration batch must be a pair (x, y) of tensors.")
+            x, y = batch
+            if not isinstance(x, Tensor) or not isinstance(y, Tensor):
+                raise DataError("Each calibration batch must be a pair (x, y) of tensors.")
+            if len(x) != len(y) or len(x) == 0:
+                raise DataError(
+                    f"A calibration batch holds {len(x)} inputs and {len(y)} labels; it needs "
+                    "as many of one as of the other, and at least one."
+                )
+            if x.is_floating_point():
+                x = x.to(self.dtype)
+            ready.append((x.to(self.device), y.to(self.device)))
+        if not ready:
+            raise DataError("There is no calibration batch; give at least one (x, y).")
+        return ready
+
+    def loss(self, point: Point, batch: Batch, step: int) -> Tensor:
+        """Mean cross-entropy (nats) of ``batch`` at ``point``; noise as at inner step ``step``."""
+        x, y = batch
+        values = dict(zip(self.names, point, strict=True))
+        values |= {name: buffer.clone() for name, buffer in self._buffers.items()}
+        with self._noise(step):
+            try:
+                logits = functional_call(self._model, values, (x,))
+            except (RuntimeError, ValueError, TypeError) as error:
+                if "memory" in str(error).lower():
+                    raise
+                raise ModelError(
+                    f"The model cannot take a batch of shape {tuple(x.shape)}: {error}"
+                ) from error
+        if not isinstance(logits, Tensor) or logits.dim() < 2:
+            raise ModelError("The model must answer with one tensor of logits, (batch, classes).")
+        if not y.is_floating_point() and (y.min() < 0 or y.max() >= logits.shape[1]):
+            raise DataError(
+                f"The labels run from {int(y.min())} to {int(y.max())}, but the model has "
+                f"{logits.shape[1]} classes (0 to {logits.shape[1] - 1})."
+            )
+        return F.cross_entropy(logits, y)
+
+    def gradient(self, point: Point, batch: Batch, step: int) -> tuple[float, Point]:
+        """Loss and its gradient at ``point``; zeros for parameters the loss does not see."""
+        point = _leaves(point)
+        with torch.enable_grad(), _twice_differentiable():
+            loss = self.loss(point, batch, step)
+            gradient = torch.autograd.grad(loss, point, allow_unused=True, materialize_grads=True)
+        return loss.item(), list(gradient)
+
+    def hessian_product(self, point: Point, batch: Batch, step: int, vector: Point) -> Point:
+        """H·vector, H the Hessian of the loss at ``point``, by differentiating the gradient.
+
+        Raises ``ScoringError`` where an operation of the network has no second derivative.
+        """
+        point = _leaves(point)
+        with torch.enable_grad(), _twice_differentiable():
+            loss = self.loss(point, batch, step)
+            gradient = torch.autograd.grad(loss, point, create_graph=True, allow_unused=True)
+            # Entries that depend on no parameter have no second derivative: nothing to add.
+            pairs = [
+                (g, v)
+                for g, v in zip(gradient, vector, strict=True)
+                if g is not None and g.requires_grad
+            ]
+            if not pairs:
+                return [torch.zeros_like(p) for p in point]
+            try:
+                product = torch.autograd.grad(
+                    [g for g, _ in pairs],
+                    point,
+                    grad_outputs=[v for _, v in pairs],
+                    allow_unused=True,
+                    materialize_grads=True,
+                )
+            except RuntimeError as error:
+                if "not implemented" not in str(error):
+                    raise
+                raise ScoringError(
+                    "An operation of this network has no second derivative "
+                    f"({str(error).splitlines()[0]}); score with order='first'."
+                ) from error
+        return list(product)
+
+    @contextmanager
+    def _noise(self, step: int) -> Iterator[None]:
+        devices = [self.device] if self.device.type == "cuda" else []
+        with torch.random.fork_rng(devices=devices):
+            torch.manual_seed(self._seed + step)
+            yield
+
+
+@contextmanager
+def _twice_differentiable() -> Iterator[None]:
+    """Let attention and recurrent layers use kernels that can be differentiated twice."""
+    with sdpa_kernel(SDPBackend.MATH), torch.backends.cudnn.flags(enabled=True, benchmark=False):
+        yield
+
+
+def _leaves(point: Point) -> Point:
+    return [tensor.detach().requires_grad_() for tensor in point]

@@ -1,0 +1,79 @@
+"""Which parameters of a network can be pruned: the weights of convolutions and linear layers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
+from torch.nn.parameter import UninitializedParameter
+
+from prospr_engine.errors import ModelError
+
+
+@dataclass(frozen=True)
+class PrunableWeight:
+    """One weight tensor, and how its axes are to be read.
+
+    ``name`` is the parameter's name (``"layer1.0.conv1.weight"``), ``kind`` the class of the
+    layer, ``shape`` as stored, ``out_dim`` the axis of the output channels, ``groups`` the
+    number of groups of a convolution (1 for linear layers).
+    """
+
+    name: str
+    kind: str
+    shape: tuple[int, ...]
+    out_dim: int
+    groups: int
+
+    @property
+    def out_channels(self) -> int:
+        # A transposed convolution stores (in, out / groups, …).
+        return self.shape[self.out_dim] * (self.groups if self.out_dim == 1 else 1)
+
+    def channel_sums(self, values: Tensor) -> Tensor:
+        """Sum ``values`` (of the weight's shape) over each output channel: (out_channels,)."""
+        if self.out_dim == 0:
+            return values.flatten(1).sum(1)
+        grouped = values.reshape(self.groups, -1, *self.shape[1:])  # (groups, in/groups, out, …)
+        return grouped.transpose(1, 2).flatten(2).sum(2).flatten()
+
+
+def prunable_weights(model: nn.Module) -> dict[str, PrunableWeight]:
+    """The prunable weights of ``model`` by parameter name, in the order of its modules.
+
+    A weight that several layers share appears once, under its first name. Packed projections
+    of ``nn.MultiheadAttention`` are no layers of their own and stay dense; its output
+    projection is a linear layer and counts. Raises ``ModelError`` if there is nothing to prune
+    or if a weight is not a plain parameter.
+    """
+    names = {id(parameter): name for name, parameter in model.named_parameters()}
+    found: dict[str, PrunableWeight] = {}
+    for path, module in model.named_modules():
+        if not isinstance(module, _ConvNd | nn.Linear):
+            continue
+        weight = module._parameters.get("weight")
+        if weight is None:
+            raise ModelError(
+                f"The weight of layer {path!r} is computed from other parameters (weight or "
+                "spectral normalisation); remove the parametrization before pruning."
+            )
+        if isinstance(weight, UninitializedParameter):
+            raise ModelError(
+                f"Layer {path!r} is lazy and has no weights yet; run one batch through the "
+                "model before pruning it."
+            )
+        name = names[id(weight)]
+        if name not in found:
+            found[name] = PrunableWeight(
+                name=name,
+                kind=type(module).__name__,
+                shape=tuple(weight.shape),
+                out_dim=1 if isinstance(module, _ConvTransposeNd) else 0,
+                groups=module.groups if isinstance(module, _ConvNd) else 1,
+            )
+    if not found:
+        raise ModelError(
+            "This model has nothing to prune: it holds no convolution and no linear layer."
+        )
+    return found

@@ -1,0 +1,128 @@
+"""What a criterion gives back, and what the caller sees of it."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from torch import Tensor
+
+from prospr_engine.errors import DataError, ScoringError
+from prospr_engine.functional import Batch, Network
+from prospr_engine.masks import Masks, load_tensors, save_tensors, top_masks
+from prospr_engine.saliency.trust import Diagnostics
+
+OnStep = Callable[[int, int, str], None]
+"""Called with steps done, steps in all, and words for the step that begins."""
+
+
+@dataclass(frozen=True)
+class Saliency:
+    """What a criterion computes, by name of the prunable weight.
+
+    ``values``: the higher, the rather kept. ``signed``: where the criterion has a signed effect
+    of each weight on the loss, w ⊙ ∂L/∂w, from which channel scores follow; else the values.
+    """
+
+    values: dict[str, Tensor]
+    signed: dict[str, Tensor]
+    adjoint_norms: tuple[float, ...] = ()
+    losses: tuple[float, ...] = ()
+
+
+class Criterion(Protocol):
+    """A row's implementation in ``METHODS``; its options arrive as keywords, already checked."""
+
+    def __call__(
+        self, network: Network, batches: list[Batch], on_step: OnStep, **options: Any
+    ) -> Saliency: ...
+
+
+@dataclass(frozen=True)
+class Scores(Mapping[str, Tensor]):
+    """Scores by parameter name, in the weights' shapes: the higher, the rather kept.
+
+    ``channels`` holds, per name, the signed sum of the scores over each output channel, shape
+    (out_channels,). It is signed because channels that a residual sum ties together share one
+    mask entry: their sums are to be added before the absolute value is taken.
+    """
+
+    values_by_name: Mapping[str, Tensor]
+    channels: Mapping[str, Tensor]
+    diagnostics: Diagnostics
+    method: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    def __getitem__(self, name: str) -> Tensor:
+        return self.values_by_name[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.values_by_name)
+
+    def __len__(self) -> int:
+        return len(self.values_by_name)
+
+    def __repr__(self) -> str:
+        total = sum(score.numel() for score in self.values())
+        return f"Scores({self.method}, {total:,} weights in {len(self)} layers)"
+
+    # Tensors have no plain equality; two scores are the same only if they are one object.
+    __eq__ = object.__eq__
+    __hash__ = object.__hash__
+
+    def masks(self, sparsity: float, layer_floor: int = 0) -> Masks:
+        """Keep exactly ``ceil(N · (1 − sparsity))`` weights, those with the highest scores.
+
+        Ties are broken by position. Every layer keeps at least ``layer_floor`` weights (all, if
+        it has fewer). Raises ``ConfigError`` for a sparsity outside [0, 1) or floors that do
+        not fit, ``ScoringError`` if scores are not finite.
+        """
+        if self.diagnostics.non_finite:
+            raise ScoringError(self.diagnostics.verdict)
+        metadata = {
+            "method": self.method,
+            "options": dict(self.options),
+            "sparsity": sparsity,
+            "layer_floor": layer_floor,
+        }
+        return Masks(top_masks(self, sparsity, layer_floor), metadata)
+
+    def save(self, path: str | Path) -> None:
+        """Write as safetensors; ``Scores.load`` reads it back."""
+        channels = {f"channels/{name}": sums for name, sums in self.channels.items()}
+        metadata = {
+            "method": self.method,
+            "options": dict(self.options),
+            "diagnostics": _plain(dataclasses.asdict(self.diagnostics)),
+        }
+        save_tensors(path, {**self, **channels}, metadata)
+
+    @classmethod
+    def load(cls, path: str | Path) -> Scores:
+        """Read what ``save`` wrote; raises ``DataError`` if the file is no such thing."""
+        tensors, metadata = load_tensors(path)
+        if "diagnostics" not in metadata:
+            raise DataError(f"{path} holds no scores; give a file that Scores.save wrote.")
+        prefix = "channels/"
+        return cls(
+            {name: t for name, t in tensors.items() if not name.startswith(prefix)},
+            {name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)},
+            Diagnostics.from_dict(metadata["diagnostics"]),
+            metadata["method"],
+            metadata["options"],
+        )
+
+
+def _plain(value: Any) -> Any:
+    """JSON has no NaN and no infinity; they travel as words."""
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, tuple | list):
+        return [_plain(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    return value

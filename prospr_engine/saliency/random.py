@@ -1,0 +1,18 @@
+"""Random: the baseline that ignores the network and the data."""
+
+from __future__ import annotations
+
+import torch
+
+from prospr_engine.functional import Batch, Network
+from prospr_engine.saliency.base import OnStep, Saliency
+
+
+def random(network: Network, batches: list[Batch], on_step: OnStep, *, seed: int) -> Saliency:
+    """Uniform noise in [0, 1), drawn on the CPU so that a seed means the same on every device."""
+    generator = torch.Generator().manual_seed(seed)
+    values = {
+        name: torch.rand(weight.shape, generator=generator, dtype=torch.float64).to(network.device)
+        for name, weight in network.prunable.items()
+    }
+    return Saliency(values=values, signed=values)
