@@ -1,0 +1,154 @@
+"""One image file, of whatever format and mode, as a square of 8-bit pixels."""
+
+from __future__ import annotations
+
+import functools
+import struct
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import BinaryIO
+
+import numpy as np
+from PIL import Image
+
+MAX_PIXELS = 89_000_000  # just below where Pillow itself begins to warn
+ORIENTATION = 0x0112  # EXIF tag
+# Pillow hands these to other programs (EPS runs Ghostscript) or cannot decode them by itself.
+REFUSED = frozenset({"EPS", "WMF", "MPEG", "BUFR", "GRIB", "HDF5"})
+GREY_MODES = frozenset({"1", "L", "LA", "La", "I", "F", "I;16", "I;16L", "I;16B", "I;16N"})
+TURNED = {  # EXIF orientation: what puts the picture upright
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+BROKEN = (
+    *(OSError, ValueError, SyntaxError, EOFError, struct.error, zlib.error, IndexError, KeyError),
+    *(TypeError, AttributeError, OverflowError, RuntimeError, NotImplementedError),
+    *(zipfile.BadZipFile, Image.DecompressionBombError, Image.DecompressionBombWarning),
+)
+"""What Pillow and zipfile raise on files that are broken in one way or another."""
+
+
+class UnreadableError(Exception):
+    """Says why one image cannot be read; never leaves the package."""
+
+
+@dataclass(frozen=True)
+class Header:
+    """What is known of an image before it is decoded: upright size in pixels, and its kind."""
+
+    width: int
+    height: int
+    grey: bool
+    transparent: bool
+
+
+@functools.cache
+def formats() -> tuple[str, ...]:
+    """Pillow's names of all formats that are read, the usual ones first (the order of trial)."""
+    Image.init()
+    usual = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF")
+    others = sorted(set(Image.OPEN) - set(usual) - REFUSED)
+    return tuple(name for name in (*usual, *others) if name in Image.OPEN)
+
+
+@functools.cache
+def endings() -> frozenset[str]:
+    """File name endings of these formats, in lower case with the dot."""
+    known = {*formats(), "MPO"}  # what many cameras write; read as JPEG
+    return frozenset(end for end, name in Image.registered_extensions().items() if name in known)
+
+
+def is_image(path: str) -> bool:
+    return PurePosixPath(path).suffix.lower() in endings()
+
+
+def read_header(stream: BinaryIO) -> Header:
+    """Size and kind, without decoding. Raises ``UnreadableError``."""
+    with _opened(stream) as image:
+        width, height = image.size
+        if width != height and _orientation(image) >= 5:
+            width, height = height, width
+        return Header(width, height, _is_grey(image), image.has_transparency_data)
+
+
+def read_pixels(stream: BinaryIO, channels: int, size: int) -> np.ndarray:
+    """uint8 (channels, size, size): upright, the middle square of the first frame, scaled.
+
+    Transparent images are laid on white, as a page would show them; 16-bit greys keep their
+    upper 8 bits; floating point greys are read as 0..1 if they fit in there, else as 0..255.
+    Raises ``UnreadableError``.
+    """
+    with _opened(stream) as image:
+        # JPEG can decode at 1/2, 1/4 or 1/8, which is several times faster for photographs.
+        image.draft(None, (2 * size, 2 * size))
+        picture = _plain(image, "L" if channels == 1 else "RGB")
+        if (turn := TURNED.get(_orientation(image))) is not None:
+            picture = picture.transpose(turn)
+        width, height = picture.size
+        if (width, height) != (size, size):
+            side = min(width, height)
+            left, top = (width - side) // 2, (height - side) // 2
+            picture = picture.resize(
+                (size, size), Image.Resampling.BILINEAR, box=(left, top, left + side, top + side)
+            )
+        pixels = np.asarray(picture)
+        return pixels[np.newaxis] if channels == 1 else pixels.transpose(2, 0, 1)
+
+
+@contextmanager
+def _opened(stream: BinaryIO) -> Iterator[Image.Image]:
+    try:
+        with Image.open(stream, formats=formats()) as image:
+            width, height = image.size
+            if width * height > MAX_PIXELS:
+                raise UnreadableError(
+                    f"{width} x {height} pixels are more than the {MAX_PIXELS / 1e6:.0f} million "
+                    "that are read"
+                )
+            yield image
+    except Image.UnidentifiedImageError:
+        raise UnreadableError("it is not an image that Pillow knows") from None
+    except BROKEN as error:
+        raise UnreadableError(str(error) or type(error).__name__) from None
+
+
+def _orientation(image: Image.Image) -> int:
+    # In PNG the tag may stand behind the pixels, and looking for it would decode them all.
+    if image.format == "PNG" and "exif" not in image.info:
+        return 1
+    try:
+        value = image.getexif().get(ORIENTATION, 1)
+    except BROKEN:  # the picture may still be fine: take it as it lies
+        return 1
+    return value if isinstance(value, int) else 1
+
+
+def _is_grey(image: Image.Image) -> bool:
+    if image.mode == "P":
+        colours = np.array(image.getpalette("RGB") or [0, 0, 0]).reshape(-1, 3)
+        return bool((colours == colours[:, :1]).all())
+    return image.mode in GREY_MODES
+
+
+def _plain(image: Image.Image, mode: str) -> Image.Image:
+    if image.mode == "F":
+        values = np.nan_to_num(np.asarray(image))
+        scaled = values * 255 if values.size and values.max() <= 1 else values
+        return Image.fromarray(np.rint(scaled.clip(0, 255)).astype(np.uint8)).convert(mode)
+    if image.mode == "I" or image.mode.startswith("I;16"):
+        values = np.asarray(image).astype(np.int64).clip(0, 65535) >> 8
+        return Image.fromarray(values.astype(np.uint8)).convert(mode)
+    if image.has_transparency_data:
+        opaque = Image.new("RGBA", image.size, "white")
+        opaque.alpha_composite(image.convert("RGBA"))
+        return opaque.convert(mode)
+    return image.convert(mode)

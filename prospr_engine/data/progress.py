@@ -1,0 +1,29 @@
+"""Progress events for reading data, at most ten a second."""
+
+from __future__ import annotations
+
+import time
+
+from prospr_engine.events import OnEvent, Progress
+
+INTERVAL = 0.1  # seconds
+
+
+class Ticker:
+    """Counts towards ``total`` and tells the listener now and then, and surely at the end."""
+
+    def __init__(self, on_event: OnEvent, total: int, unit: str, text: str):
+        self.on_event = on_event
+        self.total = total
+        self.unit = unit
+        self.text = text
+        self._told = -1
+        self._when = float("-inf")
+
+    def at(self, done: int) -> None:
+        done = min(done, self.total)
+        now = time.monotonic()
+        ended = done == self.total and self._told != done
+        if ended or now - self._when >= INTERVAL:
+            self._told, self._when = done, now
+            self.on_event(Progress("data", done, self.total, self.unit, self.text))

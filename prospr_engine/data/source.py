@@ -1,0 +1,87 @@
+"""What ``load`` reads from: labels that are known at once, and pixels that are read on demand.
+
+Splits are decided on the labels alone, so that only the images that were chosen are decoded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from prospr_engine.config import LoadingConfig
+from prospr_engine.data.memory import check_memory
+from prospr_engine.events import OnEvent
+
+CHUNK = 4096  # images that are resized at a time
+
+
+@dataclass(frozen=True, eq=False)
+class Pixels:
+    """Images, uint8 (K, C, H, W); which of the N asked for they are, bool (N,); notes on them."""
+
+    images: Tensor
+    kept: np.ndarray
+    notes: tuple[str, ...] = ()
+
+
+Read = Callable[[np.ndarray, LoadingConfig, OnEvent], Pixels]
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """Images numbered from 0 to N - 1.
+
+    ``labels`` is int64 (N,); ``parts`` has the numbers of the images of ``"train"`` and, where
+    the data bring them along, of ``"validation"`` and ``"test"``. ``read`` takes the numbers of
+    the images that are wanted, in the order in which they are wanted.
+    """
+
+    classes: tuple[str, ...]
+    labels: np.ndarray
+    parts: Mapping[str, np.ndarray]
+    read: Read
+    notes: tuple[str, ...] = ()
+
+
+def array_source(
+    classes: tuple[str, ...],
+    parts: Mapping[str, tuple[Tensor, Tensor]],
+    notes: tuple[str, ...] = (),
+) -> Source:
+    """A source over images that are in memory: uint8 (N, C, H, W) and labels (N,) by part."""
+    images = torch.cat([images for images, _ in parts.values()])
+    numbers = {}
+    start = 0
+    for part, (_, labels) in parts.items():
+        numbers[part] = np.arange(start, start + len(labels))
+        start += len(labels)
+
+    def read(indices: np.ndarray, config: LoadingConfig, on_event: OnEvent) -> Pixels:
+        N, C, H, W = len(indices), *images.shape[1:]
+        size = config.image_size
+        check_memory(N, C, size or H)
+        chosen = images[torch.from_numpy(indices)]
+        kept = np.ones(N, dtype=bool)
+        if size is None or size == H == W:
+            return Pixels(chosen, kept)
+        note = f"The images were resized from {W} x {H} to {size} x {size} pixels."
+        return Pixels(resize(chosen, size), kept, (note,))
+
+    joined = torch.cat([labels for _, labels in parts.values()]).numpy().astype(np.int64)
+    return Source(classes, joined, numbers, read, notes)
+
+
+def resize(images: Tensor, size: int) -> Tensor:
+    """uint8 (N, C, H, W) as uint8 (N, C, size, size), bilinear and antialiased."""
+    resized = torch.empty((*images.shape[:2], size, size), dtype=torch.uint8)
+    for new, old in zip(resized.split(CHUNK), images.split(CHUNK), strict=True):
+        scaled = F.interpolate(
+            old.float(), (size, size), mode="bilinear", align_corners=False, antialias=True
+        )
+        new.copy_(scaled.round_().clamp_(0, 255))
+    return resized

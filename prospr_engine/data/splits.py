@@ -1,0 +1,169 @@
+"""Which images train, validate and test: seeded, stratified, and decided on labels alone.
+
+All randomness comes from NumPy generators made from the seed and the purpose of the draw, so
+that global random states are neither used nor changed, and the test images do not depend on
+how many training images are read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from prospr_engine.config import LoadingConfig
+from prospr_engine.errors import ConfigError, DataError
+
+TEST, TRAIN_LIMIT, TEST_LIMIT, VALIDATION, ORDER = range(5)  # what a draw is for
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """Numbers of the images of each split, in an order that mixes the classes."""
+
+    train: np.ndarray
+    validation: np.ndarray
+    test: np.ndarray
+    notes: tuple[str, ...]
+
+
+def plan(
+    labels: np.ndarray,
+    parts: Mapping[str, np.ndarray],
+    classes: Sequence[str],
+    config: LoadingConfig,
+    seed: int,
+) -> Plan:
+    """Decide the splits of images with ``labels`` (N,), given the parts the data bring along.
+
+    A missing test part is held out of the training images first, then limits apply, then a
+    missing validation part is held out of what is left. ``test_limit`` also limits a validation
+    part that the data bring along. Raises ``DataError`` if a class has too few images, and
+    ``ConfigError`` if a limit leaves a class without any.
+    """
+
+    def random(purpose: int) -> np.random.Generator:
+        return np.random.default_rng([seed, purpose])
+
+    notes = []
+    train, validation, test = (parts.get(part) for part in ("train", "validation", "test"))
+    if train is None:
+        raise DataError("There are no training images; put them into a part named train.")
+    counts = np.bincount(labels[train], minlength=len(classes))
+    if test is None:
+        _check_counts(counts, classes)
+        rest, held = hold_out(labels[train], config.test_fraction, random(TEST))
+        train, test = train[rest], train[held]
+        notes.append(
+            f"The data have no test part: {len(test):,} of {len(labels[rest]) + len(test):,} "
+            "images, chosen by the seed, are held out for the test."
+        )
+    if config.train_limit is not None and config.train_limit < len(train):
+        if config.train_limit < len(classes):
+            raise ConfigError(
+                f"train_limit is {config.train_limit}, but there are {len(classes)} classes; "
+                f"give at least {2 * len(classes)}."
+            )
+        chosen = limit(labels[train], config.train_limit, random(TRAIN_LIMIT))
+        notes.append(f"{len(chosen):,} of {len(train):,} training images are used (train_limit).")
+        train = train[chosen]
+    if validation is None:
+        rest, held = hold_out(labels[train], config.validation_fraction, random(VALIDATION))
+        if not len(held):
+            raise _nothing_to_validate(config, len(train), len(classes))
+        train, validation = train[rest], train[held]
+    else:
+        validation = _limited(validation, labels, config, random(TEST_LIMIT), "validation", notes)
+    test = _limited(test, labels, config, random(TEST_LIMIT), "test", notes)
+    order = random(ORDER)
+    train, validation, test = (order.permutation(part) for part in (train, validation, test))
+    return Plan(train, validation, test, tuple(notes))
+
+
+def hold_out(
+    labels: np.ndarray, fraction: float, random: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Positions (the rest, the held out) of ``labels`` (N,), ``fraction`` of every class held out.
+
+    The total is ``round(N * fraction)`` as near as classes allow: one with two or more images
+    has at least one on either side; one with a single image keeps it in the rest.
+    """
+    classes, counts = np.unique(labels, return_counts=True)
+    share = counts * fraction
+    lowest, highest = np.minimum(1, counts - 1), counts - 1
+    quota = np.clip(np.floor(share).astype(np.int64), lowest, highest)
+    missing = round(len(labels) * fraction) - int(quota.sum())
+    for index in np.argsort(quota - share, kind="stable"):  # largest remainders first
+        if missing > 0 and quota[index] < highest[index]:
+            quota[index] += 1
+            missing -= 1
+    held = _first_of_each(labels, classes, quota, random)
+    rest = np.setdiff1d(np.arange(len(labels)), held, assume_unique=True)
+    return rest, held
+
+
+def limit(labels: np.ndarray, most: int, random: np.random.Generator) -> np.ndarray:
+    """Positions of at most ``most`` of ``labels`` (N,), classes as even as their counts allow.
+
+    With the same generator, a smaller limit chooses a subset of what a larger one chooses.
+    """
+    classes, counts = np.unique(labels, return_counts=True)
+    first = random.permutation(len(classes))  # who gets what does not divide evenly
+    quota = np.zeros_like(counts)
+    left = min(most, len(labels))
+    while left:
+        open_ = np.array([index for index in first if quota[index] < counts[index]])
+        level = min(left // len(open_), int((counts - quota)[open_].min()))
+        if level:
+            quota[open_] += level
+            left -= level * len(open_)
+        else:
+            quota[open_[:left]] += 1
+            left = 0
+    return _first_of_each(labels, classes, quota, random)
+
+
+def _first_of_each(
+    labels: np.ndarray, classes: np.ndarray, quota: np.ndarray, random: np.random.Generator
+) -> np.ndarray:
+    members = np.split(
+        np.argsort(labels, kind="stable"), np.cumsum(np.bincount(labels)[classes])[:-1]
+    )
+    chosen = [random.permutation(own)[:count] for own, count in zip(members, quota, strict=True)]
+    return np.sort(np.concatenate(chosen))
+
+
+def _limited(
+    part: np.ndarray,
+    labels: np.ndarray,
+    config: LoadingConfig,
+    random: np.random.Generator,
+    name: str,
+    notes: list[str],
+) -> np.ndarray:
+    if config.test_limit is None or config.test_limit >= len(part):
+        return part
+    notes.append(f"{config.test_limit:,} of {len(part):,} {name} images are used (test_limit).")
+    return part[limit(labels[part], config.test_limit, random)]
+
+
+def _check_counts(counts: np.ndarray, classes: Sequence[str]) -> None:
+    few = [f"{name!r}" for name, count in zip(classes, counts, strict=True) if count < 2]
+    if few:
+        raise DataError(
+            f"Too few images of {', '.join(few[:5])}: without a test part, every class needs at "
+            "least 2, one to train and one to test. Add images, or leave the class out."
+        )
+
+
+def _nothing_to_validate(config: LoadingConfig, images: int, classes: int) -> Exception:
+    if config.train_limit is not None and config.train_limit <= images:
+        return ConfigError(
+            f"train_limit is {config.train_limit}, which leaves no image of {classes} classes for "
+            f"validation; give at least {2 * classes}."
+        )
+    return DataError(
+        "There is one training image of each class, and none left for validation; add images, or "
+        "a part named validation."
+    )

@@ -1,0 +1,23 @@
+"""Files by relative path, wherever they lie: what folders and zips have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import BinaryIO
+
+MAX_FILES = 2_000_000  # more than ImageNet; a whole disk or a forged archive has more
+
+
+@dataclass(frozen=True)
+class Tree:
+    """``files`` and ``folders`` are relative, with ``/`` between the parts.
+
+    ``open`` gives one of ``files`` as a seekable binary stream, which the caller closes.
+    """
+
+    name: str
+    files: tuple[str, ...]
+    folders: tuple[str, ...]
+    open: Callable[[str], BinaryIO]
+    notes: tuple[str, ...] = ()
