@@ -1,1 +1,158 @@
-"""The networks there are to choose from: the one table ``MODELS``."""
+"""The networks there are to choose from: the one table ``MODELS``.
+
+Iterating goes over the project's own zoo. Looking up ``torchvision/<name>`` finds any
+classification network of torchvision too, and only then is torchvision imported (seconds).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from prospr_engine.errors import ConfigError
+from prospr_engine.registry import Registry, Spec, did_you_mean
+
+TORCHVISION = "torchvision/"
+
+
+@dataclass(frozen=True)
+class ModelSpec(Spec):
+    """One network. In the own zoo, ``load()`` gives a function ``(shape, classes) -> Module``.
+
+    ``parameters`` counts all trainable values for 3×32×32 images and ten classes (for
+    ``torchvision/`` rows: as published, for 1,000 classes). ``lr`` is the recommended learning
+    rate of SGD with momentum 0.9, ``min_image_size`` the smallest side in pixels.
+    """
+
+    paper: str = ""
+    min_image_size: int = 1
+    lr: float = 0.1
+    parameters: int = 0
+    pretrained: bool = False
+    """Weights trained on ImageNet can be downloaded."""
+
+
+class ModelRegistry(Registry[ModelSpec]):
+    """The own zoo, with torchvision's builders behind it."""
+
+    def __getitem__(self, name: str) -> ModelSpec:
+        if isinstance(name, str) and name.startswith(TORCHVISION):
+            from prospr_engine.models import torchvision_zoo
+
+            return torchvision_zoo.spec(name.removeprefix(TORCHVISION))
+        return super().__getitem__(name)
+
+    def find(self, name: str) -> ModelSpec:
+        """The row called ``name``; raises ``ConfigError`` with a suggestion if there is none."""
+        if isinstance(name, str) and name.startswith(TORCHVISION) and name not in self:
+            known = torchvision_names()
+            raise ConfigError(
+                f"torchvision has no classification network {name!r}{did_you_mean(name, known)}; "
+                f"give one of its {len(known)} names, such as {TORCHVISION}resnet18."
+            )
+        try:
+            return super().find(name)
+        except ConfigError as error:
+            raise ConfigError(
+                f"{error} Torchvision's networks are called {TORCHVISION}<name>, "
+                f"such as {TORCHVISION}resnet18."
+            ) from None
+
+
+def torchvision_names() -> list[str]:
+    """All ``torchvision/<name>`` that can be built, sorted. Imports torchvision (seconds)."""
+    from prospr_engine.models import torchvision_zoo
+
+    return [TORCHVISION + name for name in torchvision_zoo.names()]
+
+
+LENET_PAPER = "http://yann.lecun.com/exdb/publis/pdf/lecun-98.pdf"
+RESNET_PAPER = "https://arxiv.org/abs/1512.03385"
+VGG_PAPER = "https://arxiv.org/abs/1409.1556"
+
+MODELS = ModelRegistry(
+    "model",
+    (
+        ModelSpec(
+            "small_cnn",
+            "Small CNN",
+            "Four convolutions with batch norm; learns digits in seconds without a GPU.",
+            "prospr_engine.models.small:small_cnn",
+            lr=0.1,
+            parameters=61_338,
+        ),
+        ModelSpec(
+            "mlp",
+            "LeNet-300-100",
+            "Three linear layers (300, 100, classes), the classic of the pruning papers.",
+            "prospr_engine.models.small:mlp",
+            paper=LENET_PAPER,
+            lr=0.02,
+            parameters=953_010,
+        ),
+        ModelSpec(
+            "lenet5",
+            "LeNet-5",
+            "Two convolutions and three linear layers, with ReLU and max pooling.",
+            "prospr_engine.models.small:lenet5",
+            paper=LENET_PAPER,
+            lr=0.02,
+            parameters=62_006,
+        ),
+        ModelSpec(
+            "resnet20",
+            "ResNet-20",
+            "The thin residual network for CIFAR; its shortcuts hold no weights.",
+            "prospr_engine.models.resnet:resnet20",
+            paper=RESNET_PAPER,
+            parameters=269_722,
+        ),
+        ModelSpec(
+            "resnet32",
+            "ResNet-32",
+            "ResNet-20 with five instead of three blocks per stage.",
+            "prospr_engine.models.resnet:resnet32",
+            paper=RESNET_PAPER,
+            parameters=464_154,
+        ),
+        ModelSpec(
+            "resnet18",
+            "ResNet-18 (small images)",
+            "ResNet-18 that starts with a 3×3 convolution and no pooling, for small images.",
+            "prospr_engine.models.resnet:resnet18",
+            paper=RESNET_PAPER,
+            parameters=11_173_962,
+        ),
+        ModelSpec(
+            "resnet50",
+            "ResNet-50 (small images)",
+            "ResNet-50 that starts with a 3×3 convolution and no pooling; slow without a GPU.",
+            "prospr_engine.models.resnet:resnet50",
+            paper=RESNET_PAPER,
+            parameters=23_520_842,
+        ),
+        ModelSpec(
+            "vgg16_bn",
+            "VGG-16 (batch norm)",
+            "Thirteen convolutions with batch norm and one linear classifier.",
+            "prospr_engine.models.vgg:vgg16_bn",
+            paper=VGG_PAPER,
+            parameters=14_728_266,
+        ),
+        ModelSpec(
+            "vgg19_bn",
+            "VGG-19 (batch norm)",
+            "Sixteen convolutions with batch norm and one linear classifier.",
+            "prospr_engine.models.vgg:vgg19_bn",
+            paper=VGG_PAPER,
+            parameters=20_040_522,
+        ),
+        ModelSpec(
+            "wrn28_2",
+            "Wide ResNet-28-2",
+            "A residual network of 28 layers, twice as wide as the thin ones.",
+            "prospr_engine.models.wideresnet:wrn28_2",
+            paper="https://arxiv.org/abs/1605.07146",
+            parameters=1_467_610,
+        ),
+    ),
+)

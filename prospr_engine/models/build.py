@@ -1,0 +1,75 @@
+"""From a name to a network that fits the data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import nn
+
+from prospr_engine.errors import ConfigError, ModelError
+from prospr_engine.models import MODELS, TORCHVISION
+from prospr_engine.models.checks import check
+from prospr_engine.models.init import he_init
+from prospr_engine.registry import did_you_mean
+
+WEIGHTS = ("fresh", "pretrained")
+
+
+def build(
+    name: str,
+    shape: tuple[int, int, int],
+    classes: int,
+    seed: int = 0,
+    weights: str = "fresh",
+) -> nn.Module:
+    """The network ``name`` for images of ``shape`` (C, H, W), on the CPU, in train mode.
+
+    ``fresh`` weights are drawn from ``seed`` alone (own zoo: He normal, see ``init``;
+    ``torchvision/``: its builders' own scheme); the global random state is neither read nor
+    changed. ``pretrained`` takes torchvision's ImageNet weights and draws only what the data
+    need anew. Raises ``ConfigError`` for an unknown name or kind of weights, ``ModelError`` if
+    the network does not fit the data or its pretrained weights cannot be had.
+    """
+    spec = MODELS.find(name)
+    if weights not in WEIGHTS:
+        raise ConfigError(
+            f"weights is {weights!r}, but must be one of {', '.join(WEIGHTS)}"
+            f"{did_you_mean(str(weights), list(WEIGHTS))}."
+        )
+    if weights == "pretrained" and not spec.pretrained:
+        raise ModelError(
+            f"{name} has no pretrained weights; use weights='fresh', or choose one of "
+            "torchvision's networks, such as torchvision/resnet18."
+        )
+    if len(shape) != 3 or min(shape) < 1:
+        raise ModelError(
+            f"The image shape is {tuple(shape)}; give channels, height and width, each at least 1."
+        )
+    if classes < 2:
+        raise ModelError(f"There must be at least 2 classes to tell apart, not {classes}.")
+    with seeded(seed):
+        if name.startswith(TORCHVISION):
+            from prospr_engine.models import torchvision_zoo
+
+            own_name = name.removeprefix(TORCHVISION)
+            model = torchvision_zoo.build(own_name, shape, classes, weights == "pretrained")
+        else:
+            model = spec.load()(shape, classes)
+            he_init(model)
+    for problem in check(model, shape, classes):
+        if problem.fatal:
+            raise ModelError(problem.text)
+    return model
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Draw from ``seed`` on the CPU, and put the global random state back afterwards.
+
+    Not ``torch.manual_seed``: it would seed every GPU as well, and for good.
+    """
+    with torch.random.fork_rng(devices=[]), torch.device("cpu"):
+        torch.default_generator.manual_seed(seed)
+        yield
