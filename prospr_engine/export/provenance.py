@@ -1,0 +1,262 @@
+"""What an exported file says about itself, so that it can be proven without torch.
+
+The record lies in the ONNX ``metadata_props``, one JSON value per key:
+
+- ``prospr.format``: version of this layout; ``prospr.encoding``: a name from ``ENCODINGS``
+- ``prospr.input``: shape of one input, without the batch axis
+- ``prospr.layers``: name, shape, total, kept, kept weights that happen to be zero, and digests
+  of the mask and of the pattern of non-zero weights; ``prospr.unused``: pruned layers that the
+  network's answer does not depend on, which therefore are not in the file
+- ``prospr.digests``: of all weights and of the graph
+- ``prospr.references``: torch's float32 logits for ``reference_input``, as base64
+- ``prospr.<key>``: whatever the caller adds (method, sparsity, seed, accuracy …)
+- ``prospr.seal``: a digest of all the others
+
+Digests show accidents and careless edits. They are no signature: who rewrites them all can
+make any file look right.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import onnx
+
+from prospr_engine.errors import ConfigError, ExportError
+
+FORMAT = 1
+PREFIX = "prospr."
+REFERENCE_BATCHES = (1, 5)
+MAX_INPUT_VALUES = 1 << 26  # A forged shape must not fill the memory of the one who checks it.
+_OWN_KEYS = frozenset(
+    {"format", "encoding", "input", "layers", "unused", "digests", "references", "seal"}
+)
+
+
+@dataclass(frozen=True)
+class LayerRecord:
+    """What was pruned in one weight tensor. Digests are those of ``bits_digest``."""
+
+    name: str
+    shape: tuple[int, ...]
+    kept: int
+    kept_zero: int
+    mask: str
+    pattern: str
+
+    @property
+    def total(self) -> int:
+        return math.prod(self.shape)
+
+    @property
+    def pruned(self) -> int:
+        return self.total - self.kept
+
+    @property
+    def zeros(self) -> int:
+        return self.pruned + self.kept_zero
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """The record of one export. ``references`` are float32 logits (batch, classes)."""
+
+    encoding: str
+    input_shape: tuple[int, ...]
+    layers: tuple[LayerRecord, ...]
+    unused: tuple[str, ...]
+    digests: Mapping[str, str]
+    references: tuple[np.ndarray, ...]
+    metadata: Mapping[str, Any]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The readable part, JSON-ready: everything but digests and logits."""
+        return {
+            **self.metadata,
+            "format": FORMAT,
+            "encoding": self.encoding,
+            "input": list(self.input_shape),
+        }
+
+
+def reference_input(batch: int, shape: tuple[int, ...]) -> np.ndarray:
+    """Float32 values in [-2, 2) of shape ``(batch, *shape)`` that depend on nothing else.
+
+    Value ``i`` in C order is ``(h(i) >> 8) / 2**22 - 2`` with ``h`` the 32-bit integer hash
+    "lowbias32" (C. Wellons, https://nullprogram.com/blog/2018/07/31/). Integer arithmetic and
+    exact binary fractions, so every machine and library gets the same bits; no random stream,
+    because those change between versions.
+    """
+    h = np.arange(batch * math.prod(shape), dtype=np.uint32)
+    h ^= h >> np.uint32(16)
+    h *= np.uint32(0x7FEB352D)
+    h ^= h >> np.uint32(15)
+    h *= np.uint32(0x846CA68B)
+    h ^= h >> np.uint32(16)
+    values = (h >> np.uint32(8)).astype(np.float32) / np.float32(2**22) - np.float32(2)
+    return values.reshape(batch, *shape)
+
+
+def bits_digest(bits: np.ndarray) -> str:
+    """SHA-256 of a boolean array: its shape as text, then its bits packed in C order."""
+    shape = ",".join(map(str, bits.shape))
+    return hashlib.sha256(f"{shape};".encode() + np.packbits(bits.ravel()).tobytes()).hexdigest()
+
+
+def weights_digest(weights: Mapping[str, np.ndarray]) -> str:
+    """SHA-256 of names, types, shapes and bytes, in the order of the names."""
+    digest = hashlib.sha256()
+    for name, values in sorted(weights.items()):
+        digest.update(json.dumps([name, str(values.dtype), values.shape]).encode())
+        digest.update(np.ascontiguousarray(values).tobytes())
+    return digest.hexdigest()
+
+
+def graph_digest(model: onnx.ModelProto) -> str:
+    """SHA-256 of the operators, their wiring, inputs and outputs; weights do not count."""
+    digest = hashlib.sha256()
+    for part in (*model.opset_import, *model.graph.input, *model.graph.output, *model.graph.node):
+        data = part.SerializeToString(deterministic=True)
+        digest.update(len(data).to_bytes(8, "little") + data)
+    return digest.hexdigest()
+
+
+def check_metadata(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """The caller's ``metadata`` as it will be read back; raises ``ConfigError`` if a key is
+    taken or a value is no JSON."""
+    taken = _OWN_KEYS & set(metadata)
+    if taken:
+        raise ConfigError(
+            f"The metadata may not be called {', '.join(sorted(taken))}: the export writes these "
+            "itself; choose other names."
+        )
+    try:
+        return json.loads(json.dumps(dict(metadata), allow_nan=False))
+    except (TypeError, ValueError) as error:
+        raise ConfigError(
+            f"The metadata cannot be written as JSON ({error}); give text, finite numbers, lists "
+            "and dictionaries."
+        ) from None
+
+
+def write(provenance: Provenance, model: onnx.ModelProto) -> None:
+    """Put the record into ``model``, in place of an earlier one."""
+    values = {
+        **provenance.metadata,
+        "format": FORMAT,
+        "encoding": provenance.encoding,
+        "input": list(provenance.input_shape),
+        "layers": [
+            {
+                "name": layer.name,
+                "shape": list(layer.shape),
+                "total": layer.total,
+                "kept": layer.kept,
+                "kept_zero": layer.kept_zero,
+                "mask": layer.mask,
+                "pattern": layer.pattern,
+            }
+            for layer in provenance.layers
+        ],
+        "unused": list(provenance.unused),
+        "digests": dict(provenance.digests),
+        "references": [
+            {"shape": list(logits.shape), "logits": _to_base64(logits)}
+            for logits in provenance.references
+        ],
+    }
+    props = {PREFIX + key: json.dumps(value) for key, value in values.items()}
+    props[PREFIX + "seal"] = json.dumps(seal(props))
+    others = [p for p in model.metadata_props if not p.key.startswith(PREFIX)]
+    del model.metadata_props[:]
+    model.metadata_props.extend(others)
+    for key, value in props.items():
+        model.metadata_props.add(key=key, value=value)
+
+
+def seal(props: Mapping[str, str]) -> str:
+    """SHA-256 of all properties of ours but the seal itself."""
+    text = json.dumps(sorted((k, v) for k, v in props.items() if k != PREFIX + "seal"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def read(model: onnx.ModelProto) -> tuple[Provenance, bool]:
+    """The record in ``model``, and whether its seal is unbroken.
+
+    Raises ``ExportError`` if there is none, if a newer engine wrote it, or if it is damaged
+    beyond reading.
+    """
+    pairs = [(p.key, p.value) for p in model.metadata_props if p.key.startswith(PREFIX)]
+    props = dict(pairs)
+    if PREFIX + "format" not in props:
+        raise ExportError(
+            "The file says nothing about how it was made: it was not exported by this engine, or "
+            "its metadata were removed. There is nothing to verify it against; export it again."
+        )
+    try:
+        values = {key.removeprefix(PREFIX): json.loads(value) for key, value in props.items()}
+        found = int(values["format"])
+        if found <= FORMAT:
+            unbroken = len(props) == len(pairs) and values["seal"] == seal(props)
+            return _parse(values), unbroken
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError):
+        raise ExportError(
+            "The record of how the file was made is damaged or was edited and cannot be read; "
+            "export the network again."
+        ) from None
+    raise ExportError(
+        f"The file was written by a newer version of this engine (format {found}; this one reads "
+        f"up to {FORMAT}); update the engine to verify it."
+    )
+
+
+def _parse(values: Mapping[str, Any]) -> Provenance:
+    shape = _shape(values["input"])
+    if math.prod(shape) * max(REFERENCE_BATCHES) > MAX_INPUT_VALUES:
+        raise ValueError("input too large")
+    references = tuple(_logits(entry) for entry in values["references"])
+    if tuple(len(logits) for logits in references) != REFERENCE_BATCHES:
+        raise ValueError("wrong batch sizes")
+    return Provenance(
+        encoding=str(values["encoding"]),
+        input_shape=shape,
+        layers=tuple(
+            LayerRecord(
+                name=str(layer["name"]),
+                shape=_shape(layer["shape"]),
+                kept=int(layer["kept"]),
+                kept_zero=int(layer["kept_zero"]),
+                mask=str(layer["mask"]),
+                pattern=str(layer["pattern"]),
+            )
+            for layer in values["layers"]
+        ),
+        unused=tuple(map(str, values["unused"])),
+        digests={str(k): str(v) for k, v in values["digests"].items()},
+        references=references,
+        metadata={key: value for key, value in values.items() if key not in _OWN_KEYS},
+    )
+
+
+def _shape(values: Iterable[Any]) -> tuple[int, ...]:
+    shape = tuple(int(value) for value in values)
+    if min(shape, default=0) < 0:
+        raise ValueError("negative axis")
+    return shape
+
+
+def _to_base64(logits: np.ndarray) -> str:
+    return base64.b64encode(logits.astype("<f4").tobytes()).decode()
+
+
+def _logits(entry: Mapping[str, Any]) -> np.ndarray:
+    data = base64.b64decode(entry["logits"], validate=True)
+    batch, classes = _shape(entry["shape"])
+    return np.frombuffer(data, "<f4").reshape(batch, classes)

@@ -1,0 +1,150 @@
+"""Tracing a network with torch's exporter, every name and value kept."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import io
+import logging
+import threading
+import warnings
+from collections.abc import Iterator
+
+import onnx
+import torch
+from torch import Tensor, nn
+
+from prospr_engine.errors import ExportError
+from prospr_engine.export.reading import INPUT, OUTPUT
+
+OPSET = 20
+
+# torch.onnx patches torch while it traces: two exports at once in one process fail.
+_LOCK = threading.Lock()
+_LOGGERS = (
+    "torch.onnx",
+    "torch.export",
+    "torch._export",
+    "torch.fx.experimental.symbolic_shapes",
+    "onnxscript",
+    "onnx_ir",
+)
+
+
+def trace(network: nn.Module, batch: Tensor) -> onnx.ModelProto:
+    """``network`` (in eval mode, on the CPU) as an ONNX model with an open batch size.
+
+    ``batch`` has two inputs or more; a batch of one would be taken for a constant. Raises
+    ``ExportError`` if torch cannot trace the network.
+    """
+    with _LOCK, _quiet(), torch.random.fork_rng(devices=[]):
+        try:
+            # Capturing first, instead of leaving it to torch.onnx, gives the plain reason of a
+            # failure: torch.onnx tries again in other ways and prints about each.
+            captured = torch.export.export(
+                network, (batch,), dynamic_shapes=({0: torch.export.Dim("batch")},), strict=False
+            )
+            program = torch.onnx.export(
+                captured,
+                (),
+                dynamo=True,
+                # Optimising folds batch norms into weights, and transposes and renames others.
+                optimize=False,
+                verbose=False,
+                opset_version=OPSET,
+                input_names=[INPUT],
+                output_names=[OUTPUT],
+                external_data=False,
+            )
+            assert program is not None  # for the type checker: None only with dynamo=False
+            model = program.model_proto
+        except MemoryError:
+            raise
+        except Exception as error:
+            raise ExportError(
+                "torch cannot translate this network to ONNX; usually its forward depends on "
+                f"the values or the number of its inputs ({_reason(error)})."
+            ) from error
+    _strip(model)
+    _name_batch_axis(model)
+    _use_first_names(model, network)
+    return model
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep what the exporter warns, logs and prints to itself: the proof says what matters."""
+    loggers = [logging.getLogger(name) for name in _LOGGERS]
+    levels = [logger.level for logger in loggers]
+    try:
+        for logger in loggers:
+            logger.setLevel(logging.CRITICAL)
+        # On some failures torch.export prints the half-made graph to stderr.
+        with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+
+
+def _strip(model: onnx.ModelProto) -> None:
+    """Drop the notes of the exporter: stack traces with paths of this machine, mostly."""
+    graph = model.graph
+    for part in (
+        graph,
+        *graph.node,
+        *graph.input,
+        *graph.output,
+        *graph.value_info,
+        *graph.initializer,
+    ):
+        del part.metadata_props[:]
+        part.doc_string = ""
+
+
+def _name_batch_axis(model: onnx.ModelProto) -> None:
+    """Call the batch size "batch", and not by the tracer's symbol ("s77")."""
+    graph = model.graph
+    symbol = graph.input[0].type.tensor_type.shape.dim[0].dim_param
+    if not symbol:
+        raise ExportError(
+            "The network works at one batch size only; take fixed batch sizes out of its forward."
+        )
+    for value in (*graph.input, *graph.output, *graph.value_info):
+        for dim in value.type.tensor_type.shape.dim:
+            if dim.dim_param:
+                dim.dim_param = dim.dim_param.replace(symbol, "batch")
+
+
+def _use_first_names(model: onnx.ModelProto, network: nn.Module) -> None:
+    """Name shared weights as ``named_parameters`` does; the exporter takes their last name."""
+    first = {id(p): name for name, p in network.named_parameters()}
+    first |= {id(b): name for name, b in network.named_buffers()}
+    every = [
+        *network.named_parameters(remove_duplicate=False),
+        *network.named_buffers(remove_duplicate=False),
+    ]
+    aliases = {name: first[id(t)] for name, t in every if first[id(t)] != name}
+    used = {tensor.name for tensor in model.graph.initializer}
+    aliases = {old: new for old, new in aliases.items() if old in used}
+    for node in model.graph.node:
+        for i, name in enumerate(node.input):
+            node.input[i] = aliases.get(name, name)
+    kept: list[onnx.TensorProto] = []
+    for tensor in model.graph.initializer:
+        tensor.name = aliases.get(tensor.name, tensor.name)
+        if tensor.name not in {other.name for other in kept}:
+            kept.append(tensor)
+    if len(kept) < len(model.graph.initializer):
+        copies = [copy.deepcopy(tensor) for tensor in kept]
+        del model.graph.initializer[:]
+        model.graph.initializer.extend(copies)
+
+
+def _reason(error: BaseException) -> str:
+    """The first line of what started it; torch wraps errors in pages of advice."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return (lines[0] if lines else type(error).__name__)[:300].rstrip(".")

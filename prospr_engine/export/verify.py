@@ -1,0 +1,246 @@
+"""Is an exported file what its label says? Needs onnx, onnxruntime and numpy, but no torch.
+
+The file is handed to ONNX Runtime, so verify files that you made or got back. For uploads from
+strangers, run it in a process of its own with a memory limit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+
+from prospr_engine.errors import DataError, ExportError
+from prospr_engine.export import ENCODINGS, provenance, reading, runtime
+from prospr_engine.export.proof import Check, LayerProof, Proof
+from prospr_engine.export.provenance import LayerRecord, Provenance
+
+MASKS_FILE = "masks.safetensors"
+
+
+def verify(path: str | Path, masks: Mapping[str, Any] | None = None) -> Proof:
+    """Judge the ONNX file at ``path`` by what it says about itself, and by the masks.
+
+    ``masks`` holds boolean arrays or tensors by parameter name, True where a weight is kept;
+    without it, a ``masks.safetensors`` beside the file is used if there is one. A file that was
+    judged and found wrong gives a ``Proof`` whose ``ok`` is False. Raises ``ExportError`` if the
+    file cannot be judged at all: missing, not ONNX, not of this engine, or of a newer one.
+    """
+    path = Path(path)
+    data = reading.read_bytes(path)
+    model = reading.parse(data, path)
+    record, sealed = provenance.read(model)
+    decode = ENCODINGS.find(record.encoding).load_reader()
+
+    weights: dict[str, np.ndarray] = {}
+    agreement = None
+    structure = _check_structure(model, record, len(data))
+    checks = [structure]
+    # A file that may open others is neither checked further nor run.
+    if structure.ok:
+        standard = _check_onnx(data, model)
+        checks += [standard, _check_seal(sealed)]
+        try:
+            weights = decode(model)
+        except ExportError as error:
+            checks.append(Check("weights", False, str(error)))
+        else:
+            checks += [
+                _check_graph(model, record),
+                _check_weights(weights, record),
+                _check_zeros(weights, record),
+            ]
+            checks += _check_masks(weights, record, masks, path)
+        if standard.ok:
+            check, agreement = _check_logits(data, record)
+            checks.append(check)
+    return Proof(
+        ok=all(check.ok for check in checks),
+        checks=tuple(checks),
+        path=str(path),
+        bytes=len(data),
+        max_abs_error=agreement.max_abs_error if agreement else None,
+        tolerance=agreement.tolerance if agreement else None,
+        zeros=sum(_zeros(weights, layer) or 0 for layer in record.layers),
+        zeros_expected=sum(layer.pruned for layer in record.layers),
+        zeros_kept=sum(layer.kept_zero for layer in record.layers),
+        layers=tuple(
+            LayerProof(layer.name, layer.total, layer.kept, _zeros(weights, layer))
+            for layer in record.layers
+        ),
+        provenance=record.to_dict(),
+    )
+
+
+def _check_structure(model: onnx.ModelProto, record: Provenance, size: int) -> Check:
+    problem = reading.structure_problem(model)
+    if not problem and reading.input_shape(model) != record.input_shape:
+        problem = (
+            "The input of the file is not the one it was exported with, batches of "
+            f"{'×'.join(map(str, record.input_shape))}."
+        )
+    return Check(
+        "file",
+        problem is None,
+        problem
+        or f"One file of {size:,} bytes with standard operators and any batch size; "
+        "nothing lies outside it.",
+    )
+
+
+def _check_onnx(data: bytes, model: onnx.ModelProto) -> Check:
+    try:
+        onnx.checker.check_model(data, full_check=True)
+    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError, ValueError) as error:
+        reason = next(iter(str(error).splitlines()), "")[:300].rstrip(".")
+        return Check("onnx", False, f"The ONNX checker finds a fault: {reason}.")
+    version = max(opset.version for opset in model.opset_import)
+    return Check("onnx", True, f"The ONNX checker finds no fault (opset {version}).")
+
+
+def _check_seal(sealed: bool) -> Check:
+    if sealed:
+        return Check("record", True, "The record of how it was made is as it was at export.")
+    return Check(
+        "record",
+        False,
+        "The record of how the file was made was changed after export: do not trust its label.",
+    )
+
+
+def _check_graph(model: onnx.ModelProto, record: Provenance) -> Check:
+    if record.digests.get("graph") == provenance.graph_digest(model):
+        return Check("graph", True, f"The {len(model.graph.node)} operators are as at export.")
+    return Check("graph", False, "The operators were changed after export; export it again.")
+
+
+def _check_weights(weights: Mapping[str, np.ndarray], record: Provenance) -> Check:
+    if record.digests.get("weights") == provenance.weights_digest(weights):
+        return Check("weights", True, f"All {len(weights)} tensors are bit for bit as at export.")
+    return Check("weights", False, "Some weights were changed after export; export it again.")
+
+
+def _check_zeros(weights: Mapping[str, np.ndarray], record: Provenance) -> Check:
+    """Zeros in the file against the masks as they were recorded, layer by layer."""
+    for layer in record.layers:
+        values = weights.get(layer.name)
+        if values is None or values.shape != layer.shape:
+            shape = "missing" if values is None else f"of shape {values.shape}"
+            text = f"{layer.name} is {shape}, but was exported with shape {layer.shape}."
+            return Check("zeros", False, text)
+        zeros = int((values == 0).sum())
+        if zeros != layer.zeros:
+            text = f"{layer.name} has {zeros:,} zeros where {layer.zeros:,} are recorded."
+            return Check("zeros", False, text)
+        # With no kept weight at zero, the pattern of non-zeros is the mask itself.
+        digest = provenance.bits_digest(values != 0)
+        if digest != layer.pattern or (layer.kept_zero == 0 and digest != layer.mask):
+            text = f"{layer.name} has as many zeros as its mask, but in other places."
+            return Check("zeros", False, text)
+    pruned = sum(layer.pruned for layer in record.layers)
+    total = sum(layer.total for layer in record.layers)
+    kept_zero = sum(layer.kept_zero for layer in record.layers)
+    also = f", besides {kept_zero:,} kept ones that happen to be zero" if kept_zero else ""
+    lost = ""
+    if record.unused:
+        lost = (
+            f" {', '.join(record.unused)}: not in the file, because the network's answer does not "
+            "depend on it."
+        )
+    where = f"in {len(record.layers)} layer{'s' * (len(record.layers) != 1)}"
+    return Check(
+        "zeros",
+        True,
+        f"Pruned are {pruned:,} of {total:,} weights {where}, and these are the zeros of the "
+        f"file{also}.{lost}",
+    )
+
+
+def _check_masks(
+    weights: Mapping[str, np.ndarray],
+    record: Provenance,
+    masks: Mapping[str, Any] | None,
+    path: Path,
+) -> list[Check]:
+    """The masks themselves, where there are any: nothing, or one check."""
+    beside = path.parent / MASKS_FILE
+    if masks is None and not beside.is_file():
+        return []
+    source = "The masks" if masks is not None else MASKS_FILE
+    try:
+        given = _load_masks(beside) if masks is None else masks
+        found = {name: _as_bits(name, mask) for name, mask in given.items()}
+        problem = _mask_problem(found, weights, record)
+    except DataError as error:
+        problem = str(error)
+    if problem:
+        return [Check("masks", False, f"{source} and the file do not belong together: {problem}")]
+    return [Check("masks", True, f"{source} are those of the export, and all they remove is zero.")]
+
+
+def _mask_problem(
+    masks: Mapping[str, np.ndarray], weights: Mapping[str, np.ndarray], record: Provenance
+) -> str | None:
+    layers: dict[str, LayerRecord] = {layer.name: layer for layer in record.layers}
+    for name in sorted(set(layers) ^ (set(masks) - set(record.unused))):
+        return f"only {'the masks know' if name in masks else 'the file knows'} a layer {name}."
+    for name, layer in layers.items():
+        mask, values = masks[name], weights.get(name)
+        if values is None or mask.shape != values.shape:
+            return f"the mask of {name} has another shape than its weight."
+        revived = int(((values != 0) & ~mask).sum())
+        if revived:
+            return f"{revived:,} pruned weights of {name} are not zero in the file."
+        if provenance.bits_digest(mask) != layer.mask:
+            return f"the mask of {name} is not the one it was exported with."
+    return None
+
+
+def _load_masks(path: Path) -> dict[str, np.ndarray]:
+    from safetensors import SafetensorError
+    from safetensors.numpy import load
+
+    try:
+        return load(path.read_bytes())
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError):
+        raise DataError("it cannot be read as masks.") from None
+
+
+def _as_bits(name: str, mask: Any) -> np.ndarray:
+    bits = np.asarray(mask.cpu() if hasattr(mask, "cpu") else mask)
+    if bits.dtype != np.bool_ and not (bits.dtype == np.uint8 and (bits <= 1).all()):
+        raise DataError(f"the mask of {name} is not made of yes and no.")
+    return bits.astype(np.bool_)
+
+
+def _check_logits(data: bytes, record: Provenance) -> tuple[Check, runtime.Agreement | None]:
+    inputs = [
+        provenance.reference_input(len(logits), record.input_shape) for logits in record.references
+    ]
+    try:
+        agreement = runtime.compare(record.references, runtime.run(data, inputs))
+    except ExportError as error:
+        return Check("logits", False, str(error)), None
+    return logits_check("logits", agreement), agreement
+
+
+def logits_check(name: str, agreement: runtime.Agreement) -> Check:
+    """The sentence about ONNX Runtime's logits against torch's."""
+    figures = (
+        f"they differ by at most {agreement.max_abs_error:.2g} ({agreement.tolerance:.2g} is "
+        f"allowed), and the class agrees on {agreement.same_class} of {agreement.images} images"
+    )
+    batches = " and ".join(map(str, provenance.REFERENCE_BATCHES))
+    if agreement.ok:
+        text = f"ONNX Runtime gives torch's logits at batch sizes {batches}: {figures}."
+    else:
+        text = f"ONNX Runtime does not give torch's logits: {figures}. Do not use this file."
+    return Check(name, agreement.ok, text)
+
+
+def _zeros(weights: Mapping[str, np.ndarray], layer: LayerRecord) -> int | None:
+    values = weights.get(layer.name)
+    return None if values is None else int((values == 0).sum())
