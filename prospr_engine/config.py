@@ -72,7 +72,10 @@ class LoadingConfig(_Checked):
         0.1, "share of the training images held out for validation", minimum=0.01, maximum=0.5
     )
     test_fraction: float = setting(
-        0.2, "share held out for the test where the data have no test part", minimum=0.01, maximum=0.5
+        0.2,
+        "share held out for the test where the data have no test part",
+        minimum=0.01,
+        maximum=0.5,
     )
     skip_broken: bool = setting(
         False, "leave out images that cannot be read, and list them, instead of stopping"
@@ -85,7 +88,17 @@ class ScoringConfig(_Checked):
 
     batch_size: int = setting(128, "images in one calibration batch", minimum=2, maximum=65536)
     batches: int = setting(
-        1, "calibration batches; one serves every step, more are used in turn", minimum=1, maximum=1024
+        1,
+        "calibration batches; one serves every step, more are used in turn",
+        minimum=1,
+        maximum=1024,
+    )
+    precision: str | None = setting(
+        None,
+        "arithmetic of the scoring (default: the model's own, float32)",
+        optional=True,
+        type=str,
+        choices=("float32", "float64"),
     )
     options: Mapping[str, Any] = field(default_factory=dict)
     """Options of the method, by name: see its row in ``METHODS``."""
@@ -171,7 +184,7 @@ class RunConfig(_Checked):
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> RunConfig:
-        """The config that ``to_dict`` gave; unknown or misfitting settings raise ``ConfigError``."""
+        """The config that ``to_dict`` gave; ``ConfigError`` if a setting is unknown or misfits."""
         return _build(cls, values, "the settings")
 
     @classmethod

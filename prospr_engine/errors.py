@@ -40,5 +40,5 @@ class ResourceError(EngineError):
     """The machine ran out of memory or disk space."""
 
 
-class Stopped(EngineError):
+class Stopped(EngineError):  # noqa: N818  (nothing went wrong)
     """Somebody asked the run to stop, and it did."""

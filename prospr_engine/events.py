@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 
@@ -42,12 +42,12 @@ class Progress(Event):
 
 @dataclass(frozen=True)
 class Pruned(Event):
-    """The masks are made: layers as ``{"name", "total", "kept", "effective"}``, and findings."""
+    """The masks are made. The fields hold what ``result.json`` holds under the same names."""
 
-    sparsity: float
-    effective_sparsity: float | None
+    sparsity: dict[str, float]
     layers: list[dict[str, Any]]
-    findings: list[dict[str, Any]] = field(default_factory=list)
+    findings: list[dict[str, Any]]
+    trust: dict[str, Any]
 
 
 @dataclass(frozen=True)

@@ -54,8 +54,7 @@ class Network:
         parameters = {
             name: parameter
             for name, parameter in self._model.named_parameters()
-            if parameter.is_floating_point()
-            and (parameter.requires_grad or name in self.prunable)
+            if parameter.is_floating_point() and (parameter.requires_grad or name in self.prunable)
         }
         self.names = tuple(parameters)
         self.trainable = tuple(parameter.requires_grad for parameter in parameters.values())

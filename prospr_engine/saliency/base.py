@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +13,7 @@ from torch import Tensor
 from prospr_engine.errors import DataError, ScoringError
 from prospr_engine.functional import Batch, Network
 from prospr_engine.masks import Masks, load_tensors, save_tensors, top_masks
-from prospr_engine.saliency.trust import Diagnostics
+from prospr_engine.saliency.trust import Diagnostics, plain
 
 OnStep = Callable[[int, int, str], None]
 """Called with steps done, steps in all, and words for the step that begins."""
@@ -26,12 +25,14 @@ class Saliency:
 
     ``values``: the higher, the rather kept. ``signed``: where the criterion has a signed effect
     of each weight on the loss, w ⊙ ∂L/∂w, from which channel scores follow; else the values.
+    The rest, where there is any, is described in ``Diagnostics``.
     """
 
     values: dict[str, Tensor]
     signed: dict[str, Tensor]
     adjoint_norms: tuple[float, ...] = ()
     losses: tuple[float, ...] = ()
+    sensitivity: float | None = None
 
 
 class Criterion(Protocol):
@@ -97,7 +98,7 @@ class Scores(Mapping[str, Tensor]):
         metadata = {
             "method": self.method,
             "options": dict(self.options),
-            "diagnostics": _plain(dataclasses.asdict(self.diagnostics)),
+            "diagnostics": plain(dataclasses.asdict(self.diagnostics)),
         }
         save_tensors(path, {**self, **channels}, metadata)
 
@@ -110,19 +111,12 @@ class Scores(Mapping[str, Tensor]):
         prefix = "channels/"
         return cls(
             {name: t for name, t in tensors.items() if not name.startswith(prefix)},
-            {name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)},
+            {
+                name.removeprefix(prefix): t
+                for name, t in tensors.items()
+                if name.startswith(prefix)
+            },
             Diagnostics.from_dict(metadata["diagnostics"]),
             metadata["method"],
             metadata["options"],
         )
-
-
-def _plain(value: Any) -> Any:
-    """JSON has no NaN and no infinity; they travel as words."""
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, tuple | list):
-        return [_plain(item) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return str(value)
-    return value

@@ -13,6 +13,8 @@ step, and needs only the M weight vectors that were visited:
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 
@@ -39,40 +41,44 @@ def prospr(
     momentum buffer is detached from the graph.
     """
     backward_steps = steps if order == "exact" else 0
-    total = steps + 1 + backward_steps
-
-    # Towards θᴹ. Frozen parameters stay where they are.
+    total = 2 * (steps + 1) + backward_steps
+    # Frozen parameters stay where they are.
     rates = [lr if trainable else 0.0 for trainable in network.trainable]
-    point = network.start
-    visited: list[Point] = []
-    velocity: Point | None = None
-    losses = []
-    for i in range(steps):
-        on_step(i, total, f"Training step {i + 1} of {steps}")
-        loss, gradient = network.gradient(point, batches[i % len(batches)], step=i)
-        losses.append(loss)
-        velocity = gradient if velocity is None else _add(gradient, velocity, momentum)
-        visited.append(point)
-        point = [p - rate * v for p, v, rate in zip(point, velocity, rates, strict=True)]
-    del velocity
 
-    on_step(steps, total, "Loss after the steps")
-    loss, adjoint = network.gradient(point, batches[steps % len(batches)], step=steps)
-    losses.append(loss)
-    del point
+    def walk(start: Point, done: int, words: str) -> _Walk:
+        point, velocity = start, None
+        visited: list[Point] = []
+        losses = []
+        for i in range(steps):
+            on_step(done + i, total, f"{words}, step {i + 1} of {steps}")
+            loss, gradient = network.gradient(point, batches[i % len(batches)], step=i)
+            losses.append(loss)
+            velocity = gradient if velocity is None else _add(gradient, velocity, momentum)
+            visited.append(point)
+            point = [p - rate * v for p, v, rate in zip(point, velocity, rates, strict=True)]
+        on_step(done + steps, total, f"{words}, loss after the steps")
+        loss, gradient = network.gradient(point, batches[steps % len(batches)], step=steps)
+        return _Walk(visited, [*losses, loss], gradient)
 
-    # And back.
+    # The same walk from weights that differ by rounding: if it ends with another gradient, the
+    # ranking is made of rounding errors (see trust.py).
+    other = walk(_rounded_differently(network.start), 0, "Rehearsal").gradient
+    there = walk(network.start, steps + 1, "Training")
+    sensitivity = _norm(_add(other, there.gradient, -1.0)) / max(_norm(there.gradient), 1e-300)
+    del other
+
+    adjoint = there.gradient
     norms = [_norm(adjoint)]
     velocity_adjoint = [torch.zeros_like(tensor) for tensor in adjoint]
     for i in reversed(range(backward_steps)):
-        on_step(total - 1 - i, total, f"Looking back through step {i + 1} of {steps}")
-        here = visited.pop()
         if i == 0 and momentum and momentum_graph == "reference":
             break
+        on_step(total - 1 - i, total, f"Looking back through step {i + 1} of {steps}")
         velocity_adjoint = [
             nu - rate * lam for nu, lam, rate in zip(velocity_adjoint, adjoint, rates, strict=True)
         ]
-        product = network.hessian_product(here, batches[i % len(batches)], i, velocity_adjoint)
+        batch = batches[i % len(batches)]
+        product = network.hessian_product(there.visited.pop(), batch, i, velocity_adjoint)
         adjoint = _add(adjoint, product, 1.0)
         velocity_adjoint = [momentum * nu for nu in velocity_adjoint]
         norms.append(_norm(adjoint))
@@ -86,8 +92,29 @@ def prospr(
         values={name: signed[name].abs() for name in network.prunable},
         signed=signed,
         adjoint_norms=tuple(norms),
-        losses=tuple(losses),
+        losses=tuple(there.losses),
+        sensitivity=sensitivity,
     )
+
+
+@dataclass
+class _Walk:
+    """θ⁰ … θᴹ⁻¹, the losses at θ⁰ … θᴹ, and the gradient at θᴹ."""
+
+    visited: list[Point]
+    losses: list[float]
+    gradient: Point
+
+
+def _rounded_differently(point: Point) -> Point:
+    """Every value changed by at most one unit of its last place, at random but always the same."""
+    generator = torch.Generator().manual_seed(0)
+    changed = []
+    for tensor in point:
+        noise = torch.rand(tensor.shape, generator=generator, dtype=torch.float64) * 2 - 1
+        factor = 1 + torch.finfo(tensor.dtype).eps * noise
+        changed.append((tensor.double() * factor.to(tensor.device)).to(tensor.dtype))
+    return changed
 
 
 def _add(a: Point, b: Point, scale: float) -> Point:
@@ -95,5 +122,7 @@ def _add(a: Point, b: Point, scale: float) -> Point:
 
 
 def _norm(point: Point) -> float:
-    norms: list[Tensor] = [torch.linalg.vector_norm(tensor, dtype=torch.float64) for tensor in point]
+    norms: list[Tensor] = [
+        torch.linalg.vector_norm(tensor, dtype=torch.float64) for tensor in point
+    ]
     return torch.stack(norms).norm().item()

@@ -63,7 +63,11 @@ def score(
         values_by_name=saliency.values,
         channels=channels,
         diagnostics=diagnose(
-            saliency.values, saliency.adjoint_norms, saliency.losses, network.dtype
+            saliency.values,
+            network.dtype,
+            saliency.adjoint_norms,
+            saliency.losses,
+            saliency.sensitivity,
         ),
         method=method,
         options=settings | ({"precision": precision} if precision else {}),

@@ -10,19 +10,25 @@ from typing import Any
 import torch
 from torch import Tensor
 
+LIMIT = 0.3
+"""Sensitivity from which a ranking is no longer trusted; `benchmarks/trust.py` shows why."""
+
 
 @dataclass(frozen=True)
 class Diagnostics:
     """How the numbers behaved while scoring.
 
     ``adjoint_norms``: length of λ from step M back to step 0; ``growth``: the last over the
-    first; ``losses``: loss (nats) at each step ahead; ``non_finite``: scores that are NaN or
-    infinite; ``trusted`` and ``verdict``: the conclusion, and a sentence for people.
+    first. ``losses`` (nats): at each step ahead. ``sensitivity``: by how much the gradient at
+    step M changes, relative to its length, when the initial weights change by rounding alone.
+    ``non_finite``: scores that are NaN or infinite. ``trusted`` and ``verdict``: the conclusion,
+    and a sentence for people. What a criterion does not have is empty or None.
     """
 
     adjoint_norms: tuple[float, ...]
     growth: float | None
     losses: tuple[float, ...]
+    sensitivity: float | None
     non_finite: int
     trusted: bool
     verdict: str
@@ -33,15 +39,60 @@ class Diagnostics:
         kept = {f.name: values[f.name] for f in fields(cls)}
         for name in ("adjoint_norms", "losses"):
             kept[name] = tuple(float(number) for number in kept[name])
-        if kept["growth"] is not None:
-            kept["growth"] = float(kept["growth"])
+        for name in ("growth", "sensitivity"):
+            kept[name] = None if kept[name] is None else float(kept[name])
         return cls(**kept)
 
 
 def diagnose(
     values: Mapping[str, Tensor],
-    adjoint_norms: tuple[float, ...],
-    losses: tuple[float, ...],
     dtype: torch.dtype,
+    adjoint_norms: tuple[float, ...] = (),
+    losses: tuple[float, ...] = (),
+    sensitivity: float | None = None,
 ) -> Diagnostics:
-    raise NotImplementedError
+    """Judge the scores ``values``, computed in ``dtype``."""
+    non_finite = sum(int((~score.isfinite()).sum()) for score in values.values())
+    growth = None
+    if adjoint_norms:
+        growth = adjoint_norms[-1] / adjoint_norms[0] if adjoint_norms[0] else math.inf
+    trusted, verdict = _judge(non_finite, sensitivity, dtype)
+    return Diagnostics(adjoint_norms, growth, losses, sensitivity, non_finite, trusted, verdict)
+
+
+def _judge(non_finite: int, sensitivity: float | None, dtype: torch.dtype) -> tuple[bool, str]:
+    calmer = "fewer steps or a smaller learning rate for them"
+    if non_finite:
+        return False, (
+            f"{non_finite:,} scores are not finite numbers, so there is no ranking; score with "
+            f"{calmer}, or in float64."
+        )
+    if sensitivity is None:
+        return True, "The ranking involves no differentiation through training: it is exact."
+    if sensitivity < LIMIT:
+        return True, (
+            f"The ranking can be trusted: rounding changes the gradient it starts from by "
+            f"{_percent(sensitivity)}."
+        )
+    remedy = calmer if dtype == torch.float64 else f"float64, or {calmer}"
+    return False, (
+        f"The ranking is not to be trusted: rounding alone changes the gradient it starts from by "
+        f"{_percent(sensitivity)}, so another machine may keep other weights. Score with {remedy}."
+    )
+
+
+def _percent(fraction: float) -> str:
+    if fraction < 0.001:
+        return "less than 0.1 %"
+    return f"{100 * fraction:.2g} %" if fraction < 1 else f"{100 * fraction:.0f} %"
+
+
+def plain(value: Any) -> Any:
+    """``value`` for JSON, which has no NaN and no infinity: they travel as words."""
+    if isinstance(value, dict):
+        return {key: plain(item) for key, item in value.items()}
+    if isinstance(value, tuple | list):
+        return [plain(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    return value

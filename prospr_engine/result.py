@@ -1,0 +1,130 @@
+"""What a run found, and where and on what it was found."""
+
+from __future__ import annotations
+
+import dataclasses
+import platform
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import prospr_engine
+from prospr_engine.config import RunConfig
+from prospr_engine.data.images import ImageData
+from prospr_engine.events import EpochEnded
+from prospr_engine.export.proof import Proof
+from prospr_engine.health import Finding, Health
+from prospr_engine.masks import Masks
+from prospr_engine.saliency.base import Scores
+from prospr_engine.saliency.trust import plain
+
+
+@dataclass(frozen=True)
+class Pruning:
+    """Scores, the masks that follow from them, and what these do to the network."""
+
+    scores: Scores
+    masks: Masks
+    health: Health
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """What a person should read: the health's findings and the trust in the numbers."""
+        diagnostics = self.scores.diagnostics
+        level = "fine" if diagnostics.trusted else "warning"
+        return (*self.health.findings, Finding(level, diagnostics.verdict))
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready values, under the same names as in ``RunResult.to_dict``."""
+        return {
+            "method": self.scores.method,
+            "sparsity": {
+                "requested": self.masks.metadata["sparsity"],
+                "achieved": self.masks.sparsity,
+                "effective": self.health.effective_sparsity,
+            },
+            "layers": [dataclasses.asdict(layer) for layer in self.health.layers],
+            "path": self.health.path,
+            "findings": [dataclasses.asdict(finding) for finding in self.findings],
+            "trust": plain(dataclasses.asdict(self.scores.diagnostics)),
+        }
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """The result of ``run``. Accuracies are fractions on the test images, losses mean
+    cross-entropies (nats), both by network ("dense", "pruned"); ``predictions`` are the classes
+    given to the test images, in order; ``seconds`` is wall time."""
+
+    config: RunConfig
+    pruning: Pruning
+    accuracy: dict[str, float]
+    loss: dict[str, float]
+    predictions: dict[str, list[int]]
+    history: tuple[EpochEnded, ...]
+    recipe: dict[str, Any]
+    data: dict[str, Any]
+    environment: dict[str, Any]
+    proof: Proof
+    out: Path
+    seconds: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """The result as JSON-ready values: what ``result.json`` and ``--json`` hold."""
+        proof = self.proof.to_dict()
+        return {
+            "fingerprint": self.config.fingerprint,
+            "accuracy": self.accuracy,
+            "loss": self.loss,
+            **self.pruning.to_dict(),
+            "onnx": {
+                "path": proof["path"],
+                "bytes": proof["bytes"],
+                "max_abs_error": proof["max_abs_error"],
+                "tolerance": proof["tolerance"],
+                "zeros": proof["zeros"],
+                "zeros_expected": proof["zeros_expected"],
+                "ok": proof["ok"],
+                "checks": proof["checks"],
+            },
+            "history": [dataclasses.asdict(epoch) for epoch in self.history],
+            "training": self.recipe,
+            "data": self.data,
+            "config": self.config.to_dict(),
+            "environment": self.environment,
+            "predictions": self.predictions,
+            "out": str(self.out),
+            "seconds": self.seconds,
+        }
+
+
+def environment(device: torch.device) -> dict[str, Any]:
+    """The versions and the device that a result depends on."""
+    packages = ("torch", "torchvision", "onnx", "onnxruntime", "onnxscript", "numpy")
+    return {
+        "prospr_engine": prospr_engine.__version__,
+        "python": platform.python_version(),
+        **{name: metadata.version(name) for name in packages},
+        "device": str(device),
+        "device_name": torch.cuda.get_device_name(device)
+        if device.type == "cuda"
+        else platform.machine(),
+        "threads": torch.get_num_threads(),
+    }
+
+
+def split_record(data: ImageData, seed: int) -> dict[str, Any]:
+    """The data of a run: enough to know whether another run saw the same."""
+    return {
+        "name": data.name,
+        "classes": list(data.classes),
+        "shape": list(data.shape),
+        "split": {"seed": seed, **{part: len(split) for part, split in data.splits.items()}},
+        "digest": data.digest,
+        "mean": list(data.mean),
+        "std": list(data.std),
+        "notes": list(data.notes),
+    }

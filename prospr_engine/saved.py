@@ -1,0 +1,48 @@
+"""Networks that a run saved: read back, and exported again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from prospr_engine.errors import DataError
+from prospr_engine.export.graph import export_onnx
+from prospr_engine.export.proof import Proof
+from prospr_engine.masks import Masks, load_tensors
+from prospr_engine.models.build import build
+
+
+def load_network(folder: str | Path, network: str = "pruned") -> tuple[nn.Module, dict[str, Any]]:
+    """The trained network ("pruned" or "dense") of the run in ``folder``, and its label.
+
+    Raises ``DataError`` if the folder does not hold one, or if it was changed.
+    """
+    path = Path(folder) / f"{network}.safetensors"
+    if not path.is_file():
+        raise DataError(
+            f"{folder} holds no trained network ({path.name} is missing); give the folder that "
+            "`run` wrote, after it ended."
+        )
+    state, label = load_tensors(path)
+    try:
+        model = build(label["model"], tuple(label["shape"]), len(label["classes"]))
+        model.load_state_dict(state)
+    except (KeyError, RuntimeError) as error:
+        raise DataError(
+            f"{path} is not the network that its label says ({str(error).splitlines()[0]}); "
+            "run the settings again."
+        ) from None
+    return model, label
+
+
+def export_again(
+    folder: str | Path, network: str, path: str | Path, encoding: str = "dense"
+) -> Proof:
+    """Export a saved network to ``path`` with the label it got when it was trained."""
+    model, label = load_network(folder, network)
+    masks = Masks.load(Path(folder) / "masks.safetensors") if network == "pruned" else None
+    sample = torch.zeros(1, *label["shape"])
+    return export_onnx(model, path, sample, encoding=encoding, masks=masks, metadata=label)

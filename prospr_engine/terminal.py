@@ -1,0 +1,163 @@
+"""What a person sees in a terminal: progress bars on standard error, results as tables."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Iterator
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from prospr_engine import events
+from prospr_engine.events import Event, OnEvent
+
+BAR = 20  # characters of a layer's bar
+
+
+@contextlib.contextmanager
+def progress(quiet: bool = False) -> Iterator[OnEvent]:
+    """A listener that draws a bar per stage on a terminal, and plain lines into a file."""
+    if quiet:
+        yield events.ignore
+        return
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield lambda event: _print_line(console, event)
+        return
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.fields[note]}"),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=console) as bars:
+        yield _Bars(bars).hear
+
+
+class _Bars:
+    """One bar per stage: the last one moves, the earlier ones stand full."""
+
+    def __init__(self, bars: Progress):
+        self._bars = bars
+        self._stage: TaskID | None = None
+
+    def hear(self, event: Event) -> None:
+        if isinstance(event, events.StageStarted):
+            self._finish()
+            self._stage = self._bars.add_task(event.text, total=None, note="")
+        elif isinstance(event, events.Progress) and self._stage is not None:
+            note = event.text or f"{event.done:,} of {event.total:,} {event.unit}"
+            self._bars.update(self._stage, completed=event.done, total=event.total, note=note)
+        elif isinstance(event, events.EpochEnded):
+            self._bars.console.print("  " + _epoch(event), highlight=False)
+        elif isinstance(event, events.Finished):
+            self._finish()
+
+    def _finish(self) -> None:
+        if self._stage is not None:
+            task = next(task for task in self._bars.tasks if task.id == self._stage)
+            total = task.total or 1
+            self._bars.update(self._stage, total=total, completed=total, note="")
+
+
+def _print_line(console: Console, event: Event) -> None:
+    if isinstance(event, events.StageStarted):
+        console.print(event.text, highlight=False)
+    elif isinstance(event, events.EpochEnded):
+        console.print("  " + _epoch(event), highlight=False)
+
+
+def _epoch(event: events.EpochEnded) -> str:
+    return (
+        f"{event.network:6} epoch {event.epoch} of {event.epochs}: "
+        f"loss {event.train_loss:.3f}, validation accuracy {event.validation_accuracy:.1%}"
+    )
+
+
+def print_result(result: dict[str, Any]) -> None:
+    """The answer first, then layers, findings and proof."""
+    console = _console()
+    accuracy, sparsity, onnx = result["accuracy"], result["sparsity"], result["onnx"]
+    lost = 100 * (accuracy["dense"] - accuracy["pruned"])
+    change = f"{abs(lost):.1f} points {'lower' if lost > 0 else 'higher'}"
+    console.print(
+        f"\n[bold]{sparsity['achieved']:.2%} of the weights removed.[/bold] Test accuracy: "
+        f"dense {accuracy['dense']:.1%}, pruned {accuracy['pruned']:.1%} ({change})."
+    )
+    _print_layers(console, result)
+    _print_checks(console, onnx["checks"])
+    console.print(f"\n{onnx['path']}: {onnx['bytes'] / 1e6:.2f} MB, {onnx['zeros']:,} zeros")
+    console.print(f"{result['seconds']:.0f} s in all")
+
+
+def print_pruning(pruning: dict[str, Any]) -> None:
+    """What scoring and masking alone found."""
+    console = _console()
+    sparsity = pruning["sparsity"]
+    console.print(f"\n[bold]{sparsity['achieved']:.2%} of the weights removed.[/bold]")
+    _print_layers(console, pruning)
+    console.print(f"\nScores and masks are in {pruning['out']}")
+
+
+def print_proof(proof: dict[str, Any]) -> None:
+    """The verdict on a file, check by check."""
+    console = _console()
+    _print_checks(console, proof["checks"])
+    verdict = "is what its label says" if proof["ok"] else "is NOT what its label says"
+    console.print(f"\n[bold]{proof['path']} {verdict}.[/bold]")
+
+
+def print_tables(tables: dict[str, list[dict[str, Any]]]) -> None:
+    """Rows of a registry, one after the other."""
+    console = _console()
+    for rows in tables.values():
+        for row in rows:
+            text = row.get("description", "")
+            console.print(f"[bold]{row['name']}[/bold]" + (f"  {text}" if text else ""))
+            for option in row.get("options", []):
+                console.print(f"    {option['name']} = {option['default']}: {option['help']}")
+
+
+def print_doctor(report: dict[str, Any]) -> None:
+    """The machine's report."""
+    console = _console()
+    for key, value in {**report["environment"], **report}.items():
+        if key not in {"ok", "checks", "environment"}:
+            console.print(f"{key.replace('_', ' '):22} {value}")
+    _print_checks(console, report["checks"])
+
+
+def _console() -> Console:
+    # Paths and names are not markup, and lines that scripts read must not be folded.
+    return Console(soft_wrap=True, highlight=False)
+
+
+def _print_layers(console: Console, result: dict[str, Any]) -> None:
+    table = Table(box=None, pad_edge=False)
+    for heading, justify in (
+        ("layer", "left"),
+        ("weights", "right"),
+        ("kept", "right"),
+        ("density", "right"),
+        ("", "left"),
+    ):
+        table.add_column(heading, justify=justify)  # type: ignore[arg-type]
+    for layer in result["layers"]:
+        density = layer["kept"] / layer["total"]
+        bar = "█" * math.ceil(BAR * density)
+        table.add_row(
+            layer["name"], f"{layer['total']:,}", f"{layer['kept']:,}", f"{density:.2%}", bar
+        )
+    console.print(table)
+    marks = {"fine": "[green]✓[/green]", "warning": "[yellow]![/yellow]", "danger": "[red]✗[/red]"}
+    for finding in result["findings"]:
+        console.print(f"{marks[finding['level']]} {finding['text']}")
+
+
+def _print_checks(console: Console, checks: list[dict[str, Any]]) -> None:
+    for check in checks:
+        mark = "[green]✓[/green]" if check["ok"] else "[red]✗[/red]"
+        console.print(f"{mark} {check['text']}")

@@ -1,0 +1,1 @@
+"""Short training of a network, dense or under masks, and its evaluation."""

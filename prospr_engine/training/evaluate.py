@@ -1,0 +1,64 @@
+"""How good a network is on images it was not trained on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+Prepare = Callable[[Tensor], Tensor]
+"""Turns stored images (uint8) into what the network takes (normalised floats)."""
+
+
+class Examples(Protocol):
+    """Images (N, C, H, W), uint8, and their class indices (N,)."""
+
+    @property
+    def images(self) -> Tensor: ...
+    @property
+    def labels(self) -> Tensor: ...
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Mean cross-entropy (nats), accuracy (fraction), and the predicted classes (N,)."""
+
+    loss: float
+    accuracy: float
+    predictions: Tensor
+
+
+def evaluate(
+    model: nn.Module,
+    examples: Examples,
+    prepare: Prepare,
+    device: torch.device,
+    batch_size: int = 512,
+    on_batch: Callable[[int, int], None] = lambda done, total: None,
+) -> Evaluation:
+    """Evaluate in eval mode and float32; the model's mode is restored."""
+    was_training = model.training
+    model.eval()
+    losses, predictions = [], []
+    count = len(examples.labels)
+    try:
+        with torch.inference_mode():
+            for start in range(0, count, batch_size):
+                on_batch(start, count)
+                x = prepare(examples.images[start : start + batch_size].to(device))
+                y = examples.labels[start : start + batch_size].to(device)
+                logits = model(x)
+                losses.append(F.cross_entropy(logits, y, reduction="sum").double())
+                predictions.append(logits.argmax(1).cpu())
+    finally:
+        model.train(was_training)
+    predicted = torch.cat(predictions)
+    return Evaluation(
+        loss=(torch.stack(losses).sum() / count).item(),
+        accuracy=(predicted == examples.labels).double().mean().item(),
+        predictions=predicted,
+    )
