@@ -34,7 +34,7 @@ def use_fast_batch_norm(model: nn.Module) -> None:
     """
     for module in model.modules():
         if type(module) in {nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d}:
-            module.forward = MethodType(_forward, module)  # type: ignore[assignment]
+            module.forward = MethodType(_forward, module)
 
 
 def _forward(self: nn.modules.batchnorm._BatchNorm, x: Tensor) -> Tensor:

@@ -103,7 +103,7 @@ def list_table(parsed: argparse.Namespace) -> int:
         rows = [dataclasses.asdict(spec) for spec in METHODS.values()]
         for row in rows:
             row["options"] = [
-                {k: v for k, v in option.items() if k not in {"type", "label", "optional"}}
+                {k: v for k, v in option.items() if k not in {"value_type", "label", "optional"}}
                 for option in row["options"]
             ]
     elif parsed.table == "datasets":

@@ -50,7 +50,7 @@ class LoadingConfig(_Checked):
         None,
         "side of the square images in pixels (default: as the data come)",
         optional=True,
-        type=int,
+        value_type=int,
         minimum=4,
         maximum=1024,
     )
@@ -58,14 +58,14 @@ class LoadingConfig(_Checked):
         None,
         "read at most this many training images, chosen by the seed, classes balanced",
         optional=True,
-        type=int,
+        value_type=int,
         minimum=10,
     )
     test_limit: int | None = setting(
         None,
         "read at most this many test images, chosen by the seed, classes balanced",
         optional=True,
-        type=int,
+        value_type=int,
         minimum=10,
     )
     validation_fraction: float = setting(
@@ -97,7 +97,7 @@ class ScoringConfig(_Checked):
         None,
         "arithmetic of the scoring (default: the model's own, float32)",
         optional=True,
-        type=str,
+        value_type=str,
         choices=("float32", "float64"),
     )
     options: Mapping[str, Any] = field(default_factory=dict)
@@ -112,7 +112,7 @@ class TrainingConfig(_Checked):
         None,
         "images in one training step (default: 128, fewer on small data)",
         optional=True,
-        type=int,
+        value_type=int,
         minimum=2,
         maximum=65536,
     )
@@ -120,7 +120,7 @@ class TrainingConfig(_Checked):
         None,
         "learning rate at the start (default: the model's own)",
         optional=True,
-        type=float,
+        value_type=float,
         minimum=0.0,
         maximum=100.0,
     )

@@ -101,14 +101,6 @@ def examine(model: nn.Module, masks: Mapping[str, Tensor], sample: Tensor) -> He
     return Health(layers, path, tuple(_findings(layers, path)))
 
 
-@dataclass(frozen=True)
-class _Connection:
-    """Which channels of one use of a layer carry a signal in, and which reach the output."""
-
-    carries: Tensor
-    reaches: Tensor
-
-
 def _effective(
     model: nn.Module,
     masks: Mapping[str, Tensor],
@@ -177,7 +169,7 @@ def _positive_copy(
     for module in scratch.modules():
         if isinstance(module, NORMALISATIONS):
             # Not replaced: some layers read attributes of the normalisations they hold.
-            module.forward = _unchanged  # type: ignore[assignment]
+            module.forward = _unchanged  # type: ignore[method-assign]
     with torch.no_grad():
         for name, parameter in scratch.named_parameters():
             if name in masks:

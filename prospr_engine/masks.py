@@ -140,7 +140,8 @@ def top_masks(
         if reserved > count:
             raise ConfigError(
                 f"A floor of {layer_floor} weights in each of {len(sizes)} layers needs "
-                f"{reserved:,} weights, but a sparsity of {sparsity:g} keeps only {count:,}; lower one of them."
+                f"{reserved:,} weights, but a sparsity of {sparsity:g} keeps only {count:,}; "
+                "lower one of them."
             )
         for layer, part in zip(kept.split(sizes), flat.split(sizes), strict=True):
             layer |= _top(part, min(layer_floor, part.numel()))

@@ -30,12 +30,12 @@ class Option:
     label: str = ""
     optional: bool = False
     """``None`` is allowed (and means: decide by itself)."""
-    type: type | None = None
+    value_type: type | None = None
     """Needed only where ``default`` is ``None``."""
 
     @property
     def kind(self) -> type:
-        return self.type or type(self.default)
+        return self.value_type or type(self.default)
 
     def check(self, value: Any) -> Any:
         """Return ``value`` in the option's type, or raise ``ConfigError`` with a sentence."""

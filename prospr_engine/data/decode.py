@@ -122,6 +122,8 @@ def _opened(stream: BinaryIO) -> Iterator[Image.Image]:
 
 
 def _orientation(image: Image.Image) -> int:
+    if image.format == "TIFF":  # Pillow turns these by itself, and does not forget the tag at once
+        return 1
     # In PNG the tag may stand behind the pixels, and looking for it would decode them all.
     if image.format == "PNG" and "exif" not in image.info:
         return 1

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from prospr_engine.data.tree import MAX_FILES, Tree
+from prospr_engine.data.wording import counted
 from prospr_engine.errors import DataError
 
 
@@ -40,9 +41,11 @@ def folder_tree(root: Path) -> Tree:
             )
     notes = []
     if links:
-        notes.append(f"{links:,} links to folders, to nothing or out of {root.name} were left out.")
+        notes.append(
+            f"Left out: {counted(links, 'link')} to folders, to nothing or out of {root.name}."
+        )
     if special:
-        notes.append(f"{special:,} pipes or devices were left out.")
+        notes.append(f"Left out: {counted(special, 'special file')} (pipes, devices).")
 
     def open_file(path: str) -> BinaryIO:
         return (root / path).open("rb")

@@ -15,6 +15,7 @@ from pathlib import PurePosixPath
 import numpy as np
 
 from prospr_engine.data.tree import Tree
+from prospr_engine.data.wording import counted
 from prospr_engine.errors import DataError
 
 PARTS = {
@@ -65,7 +66,7 @@ def arrange(tree: Tree, is_image: Callable[[str], bool]) -> Layout:
         if len(path) > at + 1 and (not parts or path[0] in parts)
     }
     if loose := len(images) - len(placed):
-        notes.append(f"{loose:,} images that lie in no class folder were left out.")
+        notes.append(f"Left out: {counted(loose, 'image')} in no class folder.")
     notes += part_notes
     if not placed:
         raise DataError(
@@ -124,7 +125,7 @@ def _parts(name: str, images: list[Path], folders: set[Path]) -> tuple[dict[str,
             below[path[0]].append(path)
     strangers = [top for top in tops if top not in known]
     trains = [top for top, part in known.items() if part == "train" and _is_deep(below[top])]
-    if strangers and not (trains and len(known) > 1):
+    if not known or (strangers and not (trains and len(known) > 1)):
         return {}, []  # a class may be called "train" too
     if strangers:
         raise DataError(
@@ -196,13 +197,13 @@ def _classes(
 
 def _left_out(files: Sequence[str], visible: Sequence[str], images: Sequence[str]) -> Iterable[str]:
     if hidden := len(files) - len(visible):
-        yield f"{hidden:,} hidden or system files were left out."
+        yield f"Left out: {counted(hidden, 'hidden or system file')}."
     chosen = set(images)
     others = [file for file in visible if file not in chosen]
     if others:
         kinds = Counter(PurePosixPath(file).suffix.lower() or "no ending" for file in others)
         shown = ", ".join(kind for kind, _ in kinds.most_common(SHOWN))
-        yield f"{len(others):,} files that are no images were left out ({shown})."
+        yield f"Left out: {counted(len(others), 'file')} of other kinds ({shown})."
 
 
 def _is_noise(path: str) -> bool:

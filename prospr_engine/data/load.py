@@ -116,10 +116,10 @@ def describe(name_or_path: str) -> Facts:
 @contextmanager
 def open_tree(path: Path) -> Iterator[Tree]:
     """The files of a folder or zip; raises ``DataError`` if ``path`` is neither."""
+    if not _exists(path):
+        raise DataError(f"There is no file or folder {str(path)!r}. Check the path.")
     if path.is_dir():
         yield folder_tree(path)
-    elif not path.exists():
-        raise DataError(f"There is no file or folder {str(path)!r}. Check the path.")
     elif path.suffix.lower() != ".zip" and not zipfile.is_zipfile(path):
         raise DataError(f"{path} is neither a folder nor a zip. Give one of class folders.")
     else:
@@ -139,11 +139,20 @@ def _opened(name_or_path: str, on_event: OnEvent) -> Iterator[tuple[str, Source]
 
 def _path(name_or_path: str) -> Path:
     """``name_or_path`` as a path; raises ``ConfigError`` if it looks like a misspelt name."""
-    path = Path(name_or_path).expanduser()
+    path = Path(name_or_path)
+    with contextlib.suppress(RuntimeError):  # nobody of that name has a home here
+        path = path.expanduser()
     looks_like_path = name_or_path.lower().endswith(".zip") or {"/", os.sep} & {*name_or_path}
-    if not name_or_path.strip() or not (looks_like_path or path.exists()):
+    if not name_or_path.strip() or not (looks_like_path or _exists(path)):
         DATASETS.find(name_or_path)
     return path
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # a name too long for this file system, or a folder one may not look into
+        return False
 
 
 def _augmentation(name_or_path: str, channels: int) -> str:

@@ -23,7 +23,6 @@ class Ticker:
     def at(self, done: int) -> None:
         done = min(done, self.total)
         now = time.monotonic()
-        ended = done == self.total and self._told != done
-        if ended or now - self._when >= INTERVAL:
+        if done != self._told and (done == self.total or now - self._when >= INTERVAL):
             self._told, self._when = done, now
             self.on_event(Progress("data", done, self.total, self.unit, self.text))

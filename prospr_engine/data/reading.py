@@ -17,6 +17,7 @@ from prospr_engine.data.memory import check_memory
 from prospr_engine.data.progress import Ticker
 from prospr_engine.data.source import Pixels, Source
 from prospr_engine.data.tree import Tree
+from prospr_engine.data.wording import counted
 from prospr_engine.errors import DataError
 from prospr_engine.events import OnEvent
 
@@ -74,7 +75,7 @@ def read_images(
     heavy = mean(header.width * header.height for header in headers.values()) > WORTH_THREADS
     work.do(decode, order, heavy, Ticker(on_event, len(order), "images", "Reading the images"))
     if transparent := sum(header.transparent for header in headers.values()):
-        notes.append(f"{transparent:,} images are transparent in places; they were laid on white.")
+        notes.append(f"Laid on white: {counted(transparent, 'image')} with transparent places.")
     kept = np.array([index not in work.broken for index in range(len(files))])
     if work.broken:
         notes.append(_broken_note(work.broken))
@@ -148,4 +149,4 @@ class Work:
 def _broken_note(broken: dict[int, str]) -> str:
     names = sorted(broken.values())
     more = f"; and {len(names) - LISTED:,} more" if len(names) > LISTED else ""
-    return f"{len(names):,} broken images were left out: {'; '.join(names[:LISTED])}{more}."
+    return f"Left out: {counted(len(names), 'broken image')}, {'; '.join(names[:LISTED])}{more}."

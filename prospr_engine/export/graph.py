@@ -52,7 +52,8 @@ def export_onnx(
     """
     encode = ENCODINGS.find(encoding).load()
     checked_metadata = provenance.check_metadata(metadata or {})
-    with torch.no_grad():
+    # Forked, because a network may draw numbers even in eval mode.
+    with torch.no_grad(), torch.random.fork_rng(devices=[]):
         network = _detached_copy(model)
         batch = _as_batch(network, sample)
         bits = _mask_bits(network, masks)
@@ -82,8 +83,6 @@ def _detached_copy(model: nn.Module) -> nn.Module:
         ) from None
     size = 0
     for name, tensor in [*network.named_parameters(), *network.named_buffers()]:
-        # The exporter writes the storage as it lies, and training may use channels-last.
-        tensor.data = tensor.data.contiguous()
         size += tensor.nbytes
         if tensor.is_floating_point() and tensor.dtype != torch.float32:
             raise ExportError(

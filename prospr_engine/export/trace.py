@@ -37,7 +37,7 @@ def trace(network: nn.Module, batch: Tensor) -> onnx.ModelProto:
     ``batch`` has two inputs or more; a batch of one would be taken for a constant. Raises
     ``ExportError`` if torch cannot trace the network.
     """
-    with _LOCK, _quiet(), torch.random.fork_rng(devices=[]):
+    with _LOCK, _quiet():
         try:
             # Capturing first, instead of leaving it to torch.onnx, gives the plain reason of a
             # failure: torch.onnx tries again in other ways and prints about each.
