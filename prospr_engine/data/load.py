@@ -120,7 +120,7 @@ def open_tree(path: Path) -> Iterator[Tree]:
         raise DataError(f"There is no file or folder {str(path)!r}. Check the path.")
     if path.is_dir():
         yield folder_tree(path)
-    elif path.suffix.lower() != ".zip" and not zipfile.is_zipfile(path):
+    elif not path.is_file() or (path.suffix.lower() != ".zip" and not zipfile.is_zipfile(path)):
         raise DataError(f"{path} is neither a folder nor a zip. Give one of class folders.")
     else:
         with zip_tree(path) as tree:

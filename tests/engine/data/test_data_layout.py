@@ -1,0 +1,141 @@
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pytest
+
+from prospr_engine.data.decode import is_image
+from prospr_engine.data.layout import arrange, natural
+from prospr_engine.data.tree import Tree
+from prospr_engine.errors import DataError
+
+
+def arranged(*files: str, folders: tuple[str, ...] = (), notes: tuple[str, ...] = ()):
+    return arrange(Tree("data", files, folders, lambda path: io.BytesIO(), notes), is_image)
+
+
+def found(layout) -> dict[str, list[tuple[str, str]]]:
+    """By part: (class, file)."""
+    return {
+        part: [(layout.classes[layout.labels[i]], layout.files[i]) for i in numbers]
+        for part, numbers in layout.parts.items()
+    }
+
+
+def test_class_folders() -> None:
+    layout = arranged("dog/b.JPG", "cat/a.png", "cat/deeper/c.WebP")
+    assert layout.classes == ("cat", "dog")
+    assert found(layout) == {
+        "train": [("cat", "cat/a.png"), ("cat", "cat/deeper/c.WebP"), ("dog", "dog/b.JPG")]
+    }
+    assert layout.labels.dtype == np.int64
+
+
+@pytest.mark.parametrize("wrap", ["", "set/", "a/b/c/"])
+@pytest.mark.parametrize(
+    ("train", "test", "val"),
+    [("train", "test", "val"), ("Training", "TESTING", "Valid"), ("TRAIN", "Test", "validation")],
+)
+def test_parts_of_any_letter_case_in_any_wrapping(wrap, train, test, val) -> None:
+    names = [(train, "train"), (test, "test"), (val, "validation")]
+    layout = arranged(*(f"{wrap}{top}/{c}/x.png" for top, _ in names for c in ("cat", "dog")))
+    assert layout.classes == ("cat", "dog")
+    assert {part: len(numbers) for part, numbers in layout.parts.items()} == {
+        part: 2 for _, part in names
+    }
+
+
+def test_a_lone_validation_part_is_the_test() -> None:
+    layout = arranged("train/a/1.png", "train/b/1.png", "val/a/1.png", "val/b/1.png")
+    assert set(layout.parts) == {"train", "test"}
+    assert layout.notes == ("There is no test part, so the images in 'val' are used for the test.",)
+
+
+def test_a_lone_train_part_is_a_wrapping() -> None:
+    layout = arranged("train/a/1.png", "train/b/1.png")
+    assert (set(layout.parts), layout.classes) == ({"train"}, ("a", "b"))
+
+
+def test_unlabelled_test_images_are_left_out() -> None:
+    layout = arranged("train/a/1.png", "train/b/1.png", "test/1.png", "test/2.png", "test/3.png")
+    assert (set(layout.parts), layout.classes) == ({"train"}, ("a", "b"))
+    assert "Left out: 3 images in no class folder." in layout.notes
+    assert "The images in 'test' have no classes and cannot be used." in layout.notes
+
+
+def test_a_class_may_be_called_train() -> None:
+    layout = arranged("train/1.png", "bus/1.png", "car/1.png")
+    assert layout.classes == ("bus", "car", "train")
+
+
+def test_what_is_no_image_is_skipped_and_counted() -> None:
+    layout = arranged(
+        *("a/1.png", "b/1.png", "preview.png", "README.txt", "a/labels.csv", "a/list.csv"),
+        *(".DS_Store", "a/Thumbs.db", "a/.hidden.png", "__MACOSX/a/._1.png", ".git/x/1.png"),
+        folders=(".git", "__MACOSX"),
+    )
+    assert (layout.classes, len(layout.files)) == (("a", "b"), 2)
+    assert layout.notes == (
+        "Left out: 5 hidden or system files.",
+        "Left out: 3 files of other kinds (.csv, .txt).",
+        "Left out: 1 image in no class folder.",
+    )
+
+
+def test_a_readme_beside_the_wrapping_folder_does_no_harm() -> None:
+    assert arranged("README.md", "set/a/1.png", "set/b/1.png").classes == ("a", "b")
+
+
+@pytest.mark.parametrize(
+    ("files", "folders", "sentence"),
+    [
+        ((), (), "no image that can be read"),
+        (("a/1.heic", "b/2.heic"), (), r"of other kinds \(.heic\)"),
+        (("1.png", "2.png"), (), "no class folders"),
+        (("cat/1.png",), (), "only the class 'cat'"),
+        (("set/cat/1.png",), (), "only the class 'cat'"),
+        (("a/1.png", "b/1.png"), ("c",), "class 'c' of data"),
+        (("a/1.png", "b/1.png", "c/x.txt"), (), "class 'c' of data"),
+        (("train/a/1.png", "train/b/1.png", "test/a/1.png"), (), "only one of them has 'b'"),
+        (
+            ("train/a/1.png", "train/b/1.png", "test/a/1.png", "test/b/1.png"),
+            ("test/c",),
+            "class 'c' of part 'test'",
+        ),
+        (
+            ("train/Cat/1.png", "train/dog/1.png", "test/cat/1.png", "test/dog/1.png"),
+            (),
+            "only one of them has 'Cat', 'cat'",
+        ),
+        (("train/a/1.png", "train/b/1.png"), ("test",), "part 'test' of data holds no images"),
+        (("test/a/1.png", "val/b/1.png"), (), "no part named train"),
+        (("train/1.png", "test/2.png"), (), "no class folders"),
+        (
+            ("train/a/1.png", "Training/a/1.png", "test/a/1.png"),
+            (),
+            "'train', 'Training', which mean the same",
+        ),
+        (
+            ("train/a/1.png", "test/a/1.png", "extra/a/1.png"),
+            (),
+            "'extra' beside 'test', 'train'",
+        ),
+    ],
+)
+def test_what_is_wrong_is_said(files, folders, sentence) -> None:
+    with pytest.raises(DataError, match=sentence):
+        arranged(*files, folders=folders)
+
+
+def test_a_refusal_tells_what_was_left_out_before() -> None:
+    with pytest.raises(DataError, match="2 links to folders"):
+        arranged("a/1.png", notes=("Left out: 2 links to folders.",))
+
+
+def test_natural_order() -> None:
+    names = ["img10", "img9", "Img1", "10", "9", "a", "B", "009", "x" + "1" * 5000, "²"]
+    assert sorted(names, key=natural)[:3] == ["009", "9", "10"]
+    assert sorted(["img10", "img9", "Img1"], key=natural) == ["Img1", "img9", "img10"]
+    backwards = names[::-1]
+    assert sorted(names, key=natural) == sorted(backwards, key=natural)
