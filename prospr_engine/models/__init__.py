@@ -44,7 +44,7 @@ class ModelRegistry(Registry[ModelSpec]):
     def find(self, name: str) -> ModelSpec:
         """The row called ``name``; raises ``ConfigError`` with a suggestion if there is none."""
         if isinstance(name, str) and name.startswith(TORCHVISION) and name not in self:
-            known = torchvision_names()
+            known = [TORCHVISION + builder for builder in torchvision_names()]
             raise ConfigError(
                 f"torchvision has no classification network {name!r}{did_you_mean(name, known)}; "
                 f"give one of its {len(known)} names, such as {TORCHVISION}resnet18."
@@ -59,10 +59,10 @@ class ModelRegistry(Registry[ModelSpec]):
 
 
 def torchvision_names() -> list[str]:
-    """All ``torchvision/<name>`` that can be built, sorted. Imports torchvision (seconds)."""
+    """Every <name> for which ``torchvision/<name>`` exists. Imports torchvision (seconds)."""
     from prospr_engine.models import torchvision_zoo
 
-    return [TORCHVISION + name for name in torchvision_zoo.names()]
+    return torchvision_zoo.names()
 
 
 LENET_PAPER = "http://yann.lecun.com/exdb/publis/pdf/lecun-98.pdf"

@@ -72,7 +72,7 @@ def _forward_problems(model: nn.Module, shape: tuple[int, int, int], classes: in
         try:
             out = _forward(trial.train(training), shape)
         except MISFITS as error:
-            if _is_out_of_memory(error):
+            if is_out_of_memory(error):
                 raise
             return [Problem(_why_it_fails(model, shape, error), True)]
         if not isinstance(out, Tensor):
@@ -168,8 +168,12 @@ def _untouched_random_state(model: nn.Module) -> Iterator[None]:
         yield
 
 
-def _is_out_of_memory(error: Exception) -> bool:
-    return isinstance(error, torch.OutOfMemoryError) or "allocate memory" in str(error)
+def is_out_of_memory(error: Exception) -> bool:
+    """A failed allocation, which torch reports as one ``RuntimeError`` among many."""
+    text = str(error).lower()
+    return isinstance(error, torch.OutOfMemoryError) or any(
+        sign in text for sign in ("out of memory", "allocate memory", "not enough memory")
+    )
 
 
 def _text(shape: tuple[int, int, int]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import functools
 import re
 import sys
@@ -18,7 +19,9 @@ from torchvision.models.googlenet import GoogLeNet
 from torchvision.models.inception import Inception3
 
 from prospr_engine.errors import ModelError
+from prospr_engine.files import disk_error
 from prospr_engine.models import TORCHVISION, ModelSpec
+from prospr_engine.models.checks import is_out_of_memory
 from prospr_engine.models.init import he_init
 
 MAXVIT_STRIDE = 32
@@ -71,7 +74,8 @@ def build(
 ) -> nn.Module:
     """The network ``name``, without auxiliary heads. Draws from the global random state.
 
-    Raises ``ModelError`` if the image size cannot fit or weights cannot be fetched.
+    Raises ``ModelError`` if the image size cannot fit or weights cannot be fetched,
+    ``ResourceError`` if the disk is full.
     """
     channels = shape[0]
     model = _pretrained(name, shape) if pretrained else _fresh(name, shape, classes)
@@ -118,8 +122,8 @@ def _patch_size(name: str) -> int:
 def _maxvit_t(shape: tuple[int, int, int], classes: int) -> nn.Module:
     """``maxvit_t`` with its windows scaled to the image.
 
-    The builder fixes windows of 7×7, which fit 224 px only; the paper scales them with the
-    image (7 for 224 px, 12 for 384 px: https://arxiv.org/abs/2204.01697, section 4.1).
+    The builder fixes windows of 7×7, which fit 224 px only; the published networks scale them
+    with the image (12×12 at 384 px), as timm's ``partition_ratio`` of 32 does.
     """
     from torchvision.models.maxvit import MaxVit
 
@@ -161,6 +165,8 @@ def _fetch(name: str, published: Any) -> nn.Module:
         with redirect_stdout(sys.stderr):
             return torchvision.models.get_model(name, weights=published, progress=False)
     except OSError as error:
+        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+            raise disk_error(place, error) from error
         reason = getattr(error, "reason", None) or error
         raise ModelError(
             f"The pretrained weights of {TORCHVISION}{name} could not be fetched from "
@@ -168,7 +174,7 @@ def _fetch(name: str, published: Any) -> nn.Module:
             "by hand, or use weights='fresh'."
         ) from error
     except (RuntimeError, UnpicklingError, EOFError, KeyError) as error:
-        if isinstance(error, torch.OutOfMemoryError) or "allocate memory" in str(error):
+        if is_out_of_memory(error):
             raise
         raise ModelError(
             f"The pretrained weights of {TORCHVISION}{name} cannot be read from {place}; delete "

@@ -1,5 +1,6 @@
 """Torchvision's networks: fresh, pretrained from a file, and without a network."""
 
+import errno
 import shutil
 import urllib.error
 from pathlib import Path
@@ -9,7 +10,7 @@ import torch
 import torchvision
 from torch import nn
 
-from prospr_engine.errors import ModelError
+from prospr_engine.errors import ModelError, ResourceError
 from prospr_engine.models import MODELS, torchvision_names
 from prospr_engine.models import torchvision_zoo as zoo
 from prospr_engine.models.build import build
@@ -59,7 +60,7 @@ def test_larger_networks_answer_on_the_meta_device(name, side):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [n.removeprefix("torchvision/") for n in torchvision_names()])
+@pytest.mark.parametrize("name", torchvision_names())
 def test_every_network_answers_at_its_smallest_size_and_at_224(name):
     smallest = MODELS.find(f"torchvision/{name}").min_image_size
     # RegNets compute their widths with tensors while they are built, which needs numbers.
@@ -116,6 +117,15 @@ def test_without_a_network_the_way_out_is_told(checkpoints):
     assert "Name or service not known" in text
     assert str(checkpoints / "squeezenet1_1") in text
     assert "weights='fresh'" in text
+
+
+def test_a_full_disk_is_told_as_one(checkpoints, monkeypatch):
+    def no_room(url, *args, **kwargs):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(torch.hub, "download_url_to_file", no_room)
+    with pytest.raises(ResourceError, match="disk is full"):
+        build("torchvision/squeezenet1_1", (3, 32, 32), 10, weights="pretrained")
 
 
 @pytest.mark.parametrize("content", [b"", b"<html>not found</html>"])
