@@ -13,9 +13,6 @@ from prospr_engine.data.load import describe, load
 from prospr_engine.errors import ConfigError, DataError, ResourceError
 from prospr_engine.events import Progress
 
-CIFAR = Path(__file__).resolve().parents[4] / "shared" / "data" / "cifar10-jpeg.zip"
-needs_cifar = pytest.mark.skipif(not CIFAR.exists(), reason=f"{CIFAR} is not there")
-
 
 def test_digits_are_those_of_scikit_learn() -> None:
     from sklearn.datasets import load_digits
@@ -214,13 +211,12 @@ def test_describe_does_not_mind_broken_or_mixed_images(zipped, picture) -> None:
     assert (describe(zipped(files)).channels, describe(zipped(files)).image_size) == (3, None)
 
 
-@needs_cifar
-def test_cifar_as_a_person_would_bring_it() -> None:
-    facts = describe(str(CIFAR))
+def test_cifar_as_a_person_would_bring_it(shared_cifar10: Path) -> None:
+    facts = describe(str(shared_cifar10))
     assert (facts.train, facts.test, facts.channels, facts.image_size) == (50_000, 10_000, 3, 32)
     events: list[Progress] = []
     config = LoadingConfig(train_limit=2000, test_limit=1000)
-    data = load(str(CIFAR), config, 0, events.append)
+    data = load(str(shared_cifar10), config, 0, events.append)
     assert data.classes[:3] == ("airplane", "automobile", "bird")
     assert [len(split) for split in data.splits.values()] == [1800, 200, 1000]
     assert torch.bincount(data.train.labels).tolist() == [180] * 10
