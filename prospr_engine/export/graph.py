@@ -67,6 +67,7 @@ def export_onnx(
         record = _record(network, proto, encoding, shape, bits, checked_metadata)
     provenance.write(record, proto)
     data = proto.SerializeToString()
+    del network, proto  # Each holds all weights once more.
     found = runtime.run(data, [values.numpy() for values in batches])
     live = logits_check("sample", runtime.compare(expected, found))
     return _write_proven(data, Path(path), bits, live)

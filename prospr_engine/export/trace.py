@@ -19,7 +19,8 @@ from prospr_engine.export.reading import INPUT, OUTPUT
 
 OPSET = 20
 
-# torch.onnx patches torch while it traces: two exports at once in one process fail.
+# The exporter patches torch while it traces: two exports at once in one process fail, and a
+# training in another thread of the process may. Runs that train belong in processes of their own.
 _LOCK = threading.Lock()
 _LOGGERS = (
     "torch.onnx",

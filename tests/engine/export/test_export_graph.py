@@ -3,6 +3,7 @@ an unproven file."""
 
 from __future__ import annotations
 
+import errno
 import json
 import random
 import subprocess
@@ -21,6 +22,7 @@ from torch import nn
 from prospr_engine.errors import ConfigError, ExportError, ModelError, ResourceError
 from prospr_engine.export import graph, reading
 from prospr_engine.export.graph import export_onnx
+from prospr_engine.export.verify import verify
 
 
 def initialisers(path):
@@ -79,11 +81,19 @@ def test_the_file_holds_no_paths_of_this_machine(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["m.onnx"]
 
 
+class Drawing(nn.Module):
+    """Draws random numbers in eval mode too, to no effect."""
+
+    def forward(self, x):
+        return x + 0 * torch.rand_like(x)
+
+
 def test_model_mode_hooks_and_random_state_are_untouched(tmp_path):
     model, shape, _ = build("batch_norm")
     model[5].eval()  # a mixture of modes must come back as such
+    model.insert(0, Drawing())
     calls = []
-    model[0].weight.register_hook(calls.append)
+    model[1].weight.register_hook(calls.append)
     modes = [module.training for module in model.modules()]
     before = {key: value.clone() for key, value in model.state_dict().items()}
     states = torch.get_rng_state(), random.getstate(), np.random.get_state()[1].copy()
@@ -132,6 +142,14 @@ def test_kept_weights_that_happen_to_be_zero_are_told_apart(tmp_path):
     assert proof.ok
     assert (proof.zeros - proof.zeros_expected, proof.zeros_kept) == (1, 1)
     assert "1 kept" in next(c.text for c in proof.checks if c.name == "zeros")
+
+    moved = onnx.load(tmp_path / "m.onnx")
+    weight = next(t for t in moved.graph.initializer if t.name == "8.weight")
+    values = np.ascontiguousarray(numpy_helper.to_array(weight)[:, ::-1])
+    weight.CopyFrom(numpy_helper.from_array(values, "8.weight"))
+    onnx.save(moved, tmp_path / "moved.onnx")
+    failures = {check.name for check in verify(tmp_path / "moved.onnx").failures}
+    assert failures >= {"weights", "zeros"}
 
 
 def test_exports_at_once_from_two_threads(tmp_path):
@@ -282,10 +300,15 @@ def test_unwritable_places_get_a_sentence(tmp_path):
         export_onnx(model, tmp_path / "file" / "m.onnx", torch.randn(2, *shape))
 
 
-def test_a_full_disk_gets_a_sentence_and_leaves_nothing():
+def test_a_full_disk_gets_a_sentence_and_leaves_nothing(tmp_path, monkeypatch):
+    def no_space(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", no_space)
     model, shape, _ = build("mlp")
-    with pytest.raises(ResourceError):
-        export_onnx(model, "/dev/full/m.onnx", torch.randn(2, *shape))
+    with pytest.raises(ResourceError, match="disk is full"):
+        export_onnx(model, tmp_path / "m.onnx", torch.randn(2, *shape))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_proof_is_json(tmp_path):

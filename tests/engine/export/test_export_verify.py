@@ -85,13 +85,21 @@ def test_a_fresh_file_passes_and_says_what_it_is(exported):
         (change_property("prospr.method", '"magnitude"'), {"record"}),
         (change_property("prospr.seal", '"00"'), {"record"}),
         (lambda m: m.metadata_props.add(key="prospr.accuracy2", value="1"), {"record"}),
-        (lambda m: m.metadata_props.add(key="prospr.method", value='"x"'), {"onnx", "record"}),
+        (lambda m: m.metadata_props.add(key="prospr.method", value='"prospr"'), {"onnx", "record"}),
     ],
 )
 def test_edits_are_caught(exported, change, names):
     path, _ = exported
     edit(path, change)
     assert failed(verify(path)) == names
+
+
+def test_a_pruned_weight_that_came_back_is_counted(exported):
+    path, masks = exported
+    edit(path, change_weight("8.weight", True, lambda w: np.float32(1)))
+    zeros = int((~masks["8.weight"]).sum())
+    text = next(check.text for check in verify(path).failures if check.name == "zeros")
+    assert text == f"8.weight has {zeros - 1} zeros where {zeros} are recorded."
 
 
 def test_zeros_moved_within_a_layer_are_caught(exported):
