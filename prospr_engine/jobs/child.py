@@ -1,0 +1,93 @@
+"""The process that computes one run: ``python -m prospr_engine.jobs.child``.
+
+Standard input brings the order as a line of JSON (``config``, ``out``), later perhaps a line
+that asks to stop. Standard output gives a line of JSON per event, and a last one that says how it
+ended: ``{"end": "done" | "stopped" | "failed", "error": sentence}``. When standard input closes,
+the process that asked is gone, and so is this one.
+
+A process, not a thread: seeds are process-wide, and a process can be stopped and gives its
+memory back.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import sys
+import threading
+import traceback
+from pathlib import Path
+from typing import IO, Any
+
+UNEXPECTED = (
+    "Something went wrong inside the software, not in your settings. The details are in the "
+    "server's log."
+)
+
+
+def main() -> None:
+    """Take one order, work it off, and say how it ended."""
+    # What libraries print must not mix with the events.
+    channel = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    # Ctrl-C is for the server; it closes our standard input when it goes.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Unbuffered: a buffered reader that a thread waits in cannot be shut down at the end.
+    orders = open(0, "rb", buffering=0, closefd=False)  # noqa: SIM115
+    order = json.loads(orders.readline())
+    stop = threading.Event()
+    threading.Thread(target=_listen, args=(orders, stop), daemon=True).start()
+    _step_back()
+
+    def tell(message: dict[str, Any]) -> None:
+        channel.write(json.dumps(message) + "\n")
+        channel.flush()
+
+    tell(_work(order, tell, stop))
+
+
+def _work(order: dict[str, Any], tell: Any, stop: threading.Event) -> dict[str, Any]:
+    from prospr_engine.config import RunConfig
+    from prospr_engine.errors import EngineError, Stopped
+
+    try:
+        # Imported here: it brings torch, and failing to do so has to be told too.
+        from prospr_engine import pipeline
+
+        pipeline.run(
+            RunConfig.from_dict(order["config"]),
+            lambda event: tell(event.to_dict()),
+            stop.is_set,
+            Path(order["out"]),
+        )
+    except Stopped:
+        return {"end": "stopped"}
+    except EngineError as error:
+        return {"end": "failed", "error": str(error)}
+    except Exception:  # noqa: BLE001  (whatever it is, the visitor gets a sentence)
+        traceback.print_exc()
+        return {"end": "failed", "error": UNEXPECTED}
+    return {"end": "done"}
+
+
+def _listen(orders: IO[bytes], stop: threading.Event) -> None:
+    while orders.readline():
+        stop.set()
+    os._exit(1)
+
+
+def _step_back() -> None:
+    """Leave the server the first turn: on the processor, in memory, and one core to itself."""
+    with contextlib.suppress(OSError):
+        os.nice(5)
+    # If memory runs out, Linux shall end this process rather than the server.
+    with contextlib.suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text("1000")
+    # Read by torch's thread pools when they start.
+    os.environ["OMP_NUM_THREADS"] = str(max(1, (os.cpu_count() or 2) - 1))
+
+
+if __name__ == "__main__":
+    main()
