@@ -137,6 +137,7 @@ class Network:
             ]
             if not pairs:
                 return [torch.zeros_like(p) for p in point]
+            _refuse_missing_derivatives([g for g, _ in pairs])
             try:
                 product = torch.autograd.grad(
                     [g for g, _ in pairs],
@@ -148,10 +149,7 @@ class Network:
             except RuntimeError as error:
                 if "not implemented" not in str(error):
                     raise
-                raise ScoringError(
-                    "An operation of this network has no second derivative "
-                    f"({str(error).splitlines()[0]}); score with order='first'."
-                ) from error
+                raise ScoringError(_no_second_derivative(str(error).splitlines()[0])) from error
         return list(product)
 
     @contextmanager
@@ -167,6 +165,30 @@ def _twice_differentiable() -> Iterator[None]:
     """Let attention and recurrent layers use kernels that can be differentiated twice."""
     with sdpa_kernel(SDPBackend.MATH), torch.backends.cudnn.flags(enabled=True, benchmark=False):
         yield
+
+
+def _refuse_missing_derivatives(gradient: Point) -> None:
+    """Find functions marked ``once_differentiable`` in the graph of a gradient.
+
+    torch puts a node there that raises when it is reached; but the node hides what lies behind
+    it, so a product with chosen parameters never reaches it and comes out wrong in silence.
+    """
+    seen = set()
+    open_nodes = [g.grad_fn for g in gradient]
+    while open_nodes:
+        node = open_nodes.pop()
+        if node is None or node in seen:
+            continue
+        seen.add(node)
+        if node.name() == "torch::autograd::Error":
+            raise ScoringError(_no_second_derivative("a function marked once_differentiable"))
+        open_nodes.extend(following for following, _ in node.next_functions)
+
+
+def _no_second_derivative(what: str) -> str:
+    return (
+        f"An operation of this network has no second derivative ({what}); score with order='first'."
+    )
 
 
 def _leaves(point: Point) -> Point:

@@ -1,0 +1,42 @@
+# docker build -t prospr .
+# docker run -p 8501:8501 -v prospr:/data prospr
+#
+# TORCH_INDEX_URL chooses the wheels: empty takes the default ones, which hold CUDA; give
+# PyTorch's CPU wheel index (see its installation page) for an image of a fifth of the size.
+FROM python:3.12-slim
+
+ARG TORCH_INDEX_URL=""
+
+ENV PYTHONUNBUFFERED=1 \
+    PYTHONDONTWRITEBYTECODE=1 \
+    PIP_NO_CACHE_DIR=1 \
+    PIP_DISABLE_PIP_VERSION_CHECK=1
+
+WORKDIR /srv/prospr
+
+COPY requirements.txt constraints.txt ./
+# torch and torchvision must come from one and the same place to fit each other.
+RUN if [ -n "$TORCH_INDEX_URL" ]; then \
+      pip install --index-url "$TORCH_INDEX_URL" -c constraints.txt torch torchvision; \
+    fi \
+    && pip install -r requirements.txt -c constraints.txt
+
+COPY .streamlit .streamlit
+COPY prospr_engine prospr_engine
+COPY app app
+
+RUN useradd --uid 1000 --create-home prospr \
+    && mkdir /data \
+    && chown prospr /data
+USER prospr
+
+# Downloaded data sets and the results of runs.
+ENV PROSPR_DATA=/data/sets \
+    PROSPR_RUNS=/data/runs
+VOLUME /data
+
+EXPOSE 8501
+HEALTHCHECK --interval=30s --timeout=5s --start-period=60s \
+  CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8501/_stcore/health', timeout=4)"]
+
+CMD ["python", "-m", "streamlit", "run", "app/streamlit_app.py", "--server.address", "0.0.0.0", "--server.port", "8501"]

@@ -1,0 +1,60 @@
+# make app    the dashboard on http://127.0.0.1:8501 (PORT=… changes it)
+# make test   everything that CI runs
+# Both set up .venv by themselves; the second time they are quick.
+
+PORT ?= 8501
+VENV := .venv
+PY := $(VENV)/bin/python
+APP_READY := $(VENV)/.app-ready
+DEV_READY := $(VENV)/.dev-ready
+
+.PHONY: app test test-slow test-gpu check format bench clean
+
+app: $(APP_READY)
+	@echo "The dashboard starts on http://127.0.0.1:$(PORT)"
+	@$(PY) -m streamlit run app/streamlit_app.py --server.port $(PORT)
+
+test: check
+	$(PY) -m pytest -m "not slow and not gpu"
+
+test-slow: $(DEV_READY)
+	$(PY) -m pytest -m slow
+
+test-gpu: $(DEV_READY)
+	$(PY) -m pytest -m gpu
+
+check: $(DEV_READY)
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+
+format: $(DEV_READY)
+	$(VENV)/bin/ruff check --fix .
+	$(VENV)/bin/ruff format .
+
+bench: $(APP_READY)
+	$(PY) -m benchmarks.metagradient
+	$(PY) -m benchmarks.trust
+	$(PY) -m benchmarks.preset
+
+$(PY):
+	@for python in "$$PYTHON" python3 python3.13 python3.12 python3.11 python3.14 python; do \
+	  [ -n "$$python" ] && command -v "$$python" >/dev/null 2>&1 || continue; \
+	  "$$python" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' \
+	    >/dev/null 2>&1 || continue; \
+	  echo "Making $(VENV) with $$("$$python" --version)"; \
+	  exec "$$python" -m venv $(VENV); \
+	done; \
+	echo "Python 3.11 or newer, with venv, is needed; set PYTHON=/path/to/python."; exit 1
+
+$(APP_READY): requirements.txt constraints.txt | $(PY)
+	@echo "Installing; the first time takes a few minutes (PyTorch is large)"
+	$(PY) -m pip install --quiet --disable-pip-version-check -r requirements.txt -c constraints.txt
+	@touch $@
+
+$(DEV_READY): requirements-dev.txt $(APP_READY)
+	$(PY) -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt -c constraints.txt
+	@touch $@
+
+clean:
+	rm -rf $(VENV) out .pytest_cache .mypy_cache .ruff_cache

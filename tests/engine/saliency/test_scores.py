@@ -1,0 +1,136 @@
+"""What holds for every criterion of the table, and for the scores they give."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from helpers import NETWORKS, batch, seeded
+from torch import nn
+
+import prospr_engine as pe
+from prospr_engine.errors import DataError, ScoringError
+from prospr_engine.saliency.trust import Diagnostics, diagnose
+
+everywhere = pytest.mark.parametrize("method", pe.METHODS)
+
+
+@everywhere
+@pytest.mark.parametrize("name", NETWORKS)
+def test_contract(method, name):
+    """Finite, in the weights' shapes, deterministic, exact in count, and harmless."""
+    make, shape = NETWORKS[name]
+    model = seeded(make)
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    state = torch.get_rng_state()
+    scores = pe.score(model, [batch(shape)], method=method)
+    again = pe.score(model, [batch(shape)], method=method)
+
+    parameters = dict(model.named_parameters())
+    assert list(scores) == list(scores.channels)
+    for key, values in scores.items():
+        assert values.shape == parameters[key].shape
+        assert values.isfinite().all()
+        assert not values.requires_grad
+        assert torch.equal(values, again[key])
+    total = sum(values.numel() for values in scores.values())
+    for sparsity in (0, 0.5, 0.9):
+        assert scores.masks(sparsity).kept == math.ceil(round(total * (1 - sparsity), 6))
+    assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+@pytest.mark.parametrize("method", [n for n, spec in pe.METHODS.items() if not spec.needs_data])
+def test_criteria_without_data_need_none(method):
+    make, _ = NETWORKS["batch norm"]
+    assert pe.score(seeded(make), method=method).masks(0.5).kept
+
+
+def test_magnitude_is_the_size_of_the_weight():
+    make, _ = NETWORKS["grouped, group norm"]
+    model = seeded(make)
+    scores = pe.score(model, method="magnitude")
+    for name, values in scores.items():
+        assert torch.equal(values, dict(model.named_parameters())[name].abs())
+
+
+def test_random_follows_its_seed_and_nothing_else():
+    make, shape = NETWORKS["batch norm"]
+    a = pe.score(seeded(make, 1), method="random", seed=5)
+    b = pe.score(seeded(make, 2), [batch(shape)], method="random", seed=5)
+    c = pe.score(seeded(make, 1), method="random", seed=6)
+    assert all(torch.equal(a[name], b[name]) for name in a)
+    assert not any(torch.equal(a[name], c[name]) for name in a)
+    assert all((a[name] >= 0).all() and (a[name] < 1).all() for name in a)
+
+
+@everywhere
+def test_saving_keeps_everything(tmp_path, method):
+    make, shape = NETWORKS["batch norm"]
+    scores = pe.score(seeded(make), [batch(shape)], method=method)
+    scores.save(tmp_path / "scores.safetensors")
+    loaded = pe.Scores.load(tmp_path / "scores.safetensors")
+    assert list(loaded) == list(scores)
+    assert all(torch.equal(loaded[name], scores[name]) for name in scores)
+    assert all(torch.equal(loaded.channels[n], scores.channels[n]) for n in scores)
+    assert loaded.diagnostics == scores.diagnostics
+    assert (loaded.method, loaded.options) == (scores.method, scores.options)
+    scores.masks(0.5).save(tmp_path / "masks.safetensors")
+    with pytest.raises(DataError, match="holds no scores"):
+        pe.Scores.load(tmp_path / "masks.safetensors")
+
+
+def test_masks_say_where_they_come_from():
+    make, shape = NETWORKS["batch norm"]
+    masks = pe.score(seeded(make), [batch(shape)], steps=2).masks(0.5, layer_floor=1)
+    assert masks.metadata["method"] == "prospr"
+    assert masks.metadata["sparsity"] == 0.5
+    assert masks.metadata["layer_floor"] == 1
+    assert masks.metadata["options"]["steps"] == 2
+
+
+def deep():
+    """Nine layers with batch norm: enough for training to amplify rounding errors."""
+    blocks = [[nn.Linear(16, 16, bias=False), nn.BatchNorm1d(16), nn.ReLU()] for _ in range(8)]
+    blocks[0][0] = nn.Linear(8, 16, bias=False)
+    return nn.Sequential(nn.Flatten(), *[layer for b in blocks for layer in b], nn.Linear(16, 3))
+
+
+def test_a_short_look_ahead_is_trusted_and_a_chaotic_one_only_in_double_precision():
+    model = seeded(deep).float()
+    x, y = batch((2, 2, 2), n=32, dtype=torch.float32)
+    calm = pe.score(model, [(x, y)], steps=3, lr=0.5).diagnostics
+    wild = pe.score(model, [(x, y)], steps=20, lr=0.5).diagnostics
+    exact = pe.score(model, [(x, y)], steps=20, lr=0.5, precision="float64").diagnostics
+    assert calm.trusted
+    assert "can be trusted" in calm.verdict
+    assert not wild.trusted
+    assert "not to be trusted" in wild.verdict
+    assert exact.trusted
+
+
+def test_verdicts():
+    fine = {"a": torch.ones(3)}
+    assert diagnose(fine, torch.float32, sensitivity=0.29).trusted
+    assert not diagnose(fine, torch.float32, sensitivity=0.31).trusted
+    assert "float64" in diagnose(fine, torch.float32, sensitivity=1).verdict
+    assert "float64" not in diagnose(fine, torch.float64, sensitivity=1).verdict
+    broken = diagnose({"a": torch.tensor([1.0, math.nan, math.inf])}, torch.float32)
+    assert (broken.non_finite, broken.trusted) == (2, False)
+    assert diagnose(fine, torch.float32, adjoint_norms=(0.0, 1.0)).growth == math.inf
+    assert diagnose(fine, torch.float32, adjoint_norms=(2.0, 5.0)).growth == 2.5
+
+
+def test_diagnostics_that_are_not_finite_survive_saving(tmp_path):
+    make, shape = NETWORKS["no normalisation"]
+    x, y = batch(shape)
+    scores = pe.score(seeded(make), [(x * 1e200, y)], steps=3, lr=100.0)
+    scores.save(tmp_path / "scores.safetensors")
+    loaded = pe.Scores.load(tmp_path / "scores.safetensors").diagnostics
+    assert isinstance(loaded, Diagnostics)
+    assert [str(n) for n in loaded.adjoint_norms] == [
+        str(n) for n in scores.diagnostics.adjoint_norms
+    ]
+    with pytest.raises(ScoringError):
+        pe.Scores.load(tmp_path / "scores.safetensors").masks(0.5)

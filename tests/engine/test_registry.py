@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+import pytest
+
+from prospr_engine.data import DATASETS
+from prospr_engine.errors import ConfigError
+from prospr_engine.models import MODELS
+from prospr_engine.registry import Option, check_options
+from prospr_engine.saliency import METHODS
+
+WHOLE = Option("steps", 3, "steps", minimum=0, maximum=10)
+REAL = Option("lr", 0.1, "rate", minimum=0.0)
+CHOICE = Option("order", "exact", "order", choices=("exact", "first"))
+YES = Option("flag", False, "flag")
+MAYBE = Option("size", None, "size", optional=True, value_type=int)
+
+
+@pytest.mark.parametrize(
+    ("option", "given", "value"),
+    [
+        (WHOLE, "4", 4),
+        (WHOLE, 4.0, 4),
+        (REAL, "1e-3", 1e-3),
+        (REAL, 1, 1.0),
+        (CHOICE, "first", "first"),
+        (YES, "yes", True),
+        (YES, False, False),
+        (MAYBE, None, None),
+        (MAYBE, "8", 8),
+    ],
+)
+def test_values_are_converted(option, given, value):
+    checked = option.check(given)
+    assert checked == value
+    assert type(checked) is type(value)
+
+
+@pytest.mark.parametrize(
+    ("option", "given", "words"),
+    [
+        (WHOLE, 1.5, "whole number"),
+        (WHOLE, "three", "whole number"),
+        (WHOLE, -1, "at least 0"),
+        (WHOLE, 11, "at most 10"),
+        (WHOLE, True, "give a number"),
+        (WHOLE, None, "whole number"),
+        (REAL, "nan", "finite"),
+        (REAL, float("inf"), "finite"),
+        (REAL, [], "give a number"),
+        (CHOICE, "frist", "did you mean 'first'"),
+        (CHOICE, 3, "give text"),
+        (YES, "perhaps", "true or false"),
+    ],
+)
+def test_misfits_are_answered_with_a_sentence(option, given, words):
+    with pytest.raises(ConfigError, match=words):
+        option.check(given)
+
+
+def test_unknown_options_are_named_with_the_nearest_known_one():
+    with pytest.raises(ConfigError, match=r"no option 'stepz' \(did you mean 'steps'\?\)"):
+        check_options((WHOLE, REAL), {"stepz": 1}, "This")
+    assert check_options((WHOLE, REAL), {"lr": "2"}, "This") == {"steps": 3, "lr": 2.0}
+
+
+@pytest.mark.parametrize("table", [METHODS, MODELS, DATASETS], ids=lambda table: table.noun)
+def test_every_row_is_complete_and_frozen(table):
+    assert len(table) == len(set(table)) > 0
+    for name, spec in table.items():
+        assert spec.name == name
+        assert spec.label
+        assert spec.description
+        assert callable(spec.load())
+        with pytest.raises(AttributeError):
+            spec.name = "other"
+    with pytest.raises(TypeError):
+        table["new"] = spec
+
+
+def test_defaults_pass_their_own_checks():
+    for spec in METHODS.values():
+        for option in spec.options:
+            assert option.check(option.default) == option.default
+            assert option.help
+
+
+def test_a_name_nearly_right_is_suggested():
+    with pytest.raises(ConfigError, match="did you mean 'magnitude'"):
+        METHODS.find("magnitud")
+    with pytest.raises(ConfigError, match="Known: "):
+        METHODS.find("xyz")
