@@ -1,0 +1,75 @@
+"""How dense and pruned network learn, epoch by epoch."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import altair as alt
+import pandas as pd
+
+NETWORKS = ["dense", "pruned"]
+HEIGHT = 260  # pixels, with axis and legend
+
+
+def table(epochs: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    """One row per network and epoch. ``epochs`` are ``EpochEnded`` events or the history."""
+    columns = ["network", "epoch", "validation_accuracy", "train_loss"]
+    return pd.DataFrame([[epoch[c] for c in columns] for epoch in epochs], columns=columns)
+
+
+def chart(rows: pd.DataFrame, epochs: int) -> alt.LayerChart:
+    """Validation accuracy by epoch, of ``epochs`` in all."""
+    base = alt.Chart(rows).encode(
+        x=alt.X(
+            # Ordinal: a quantitative axis drops some of three whole numbers.
+            "epoch:O",
+            title="Epoch",
+            scale=alt.Scale(domain=list(range(1, epochs + 1))),
+            axis=alt.Axis(values=_ticks(epochs), labelAngle=0, labelOverlap=False, ticks=False),
+        ),
+        y=alt.Y(
+            "validation_accuracy:Q",
+            title="Validation accuracy",
+            scale=alt.Scale(zero=False, padding=8),
+            axis=alt.Axis(format="~%", tickCount=5),
+        ),
+        color=alt.Color("network:N", scale=alt.Scale(domain=NETWORKS), legend=_legend()),
+        tooltip=[
+            alt.Tooltip("network:N", title="Network"),
+            alt.Tooltip("epoch:O", title="Epoch"),
+            alt.Tooltip("validation_accuracy:Q", title="Validation accuracy", format=".1%"),
+            alt.Tooltip("train_loss:Q", title="Training loss (nats)", format=".3f"),
+        ],
+    )
+    # Dashes too: not by colour alone.
+    dashes = alt.Scale(domain=NETWORKS, range=[[1, 0], [6, 3]])
+    lines = base.mark_line(strokeWidth=2.5).encode(
+        strokeDash=alt.StrokeDash("network:N", scale=dashes, legend=_legend())
+    )
+    points = base.mark_circle(size=60 if epochs <= 20 else 15, opacity=1)
+    return alt.LayerChart(layer=[lines, points]).properties(height=HEIGHT)
+
+
+def description(rows: pd.DataFrame) -> str:
+    """The chart in words, for those who cannot see it."""
+    last = {row["network"]: row for row in rows.to_dict("records")}
+    told = ", ".join(
+        f"{name} {last[name]['validation_accuracy']:.1%} after epoch {last[name]['epoch']}"
+        for name in NETWORKS
+        if name in last
+    )
+    return f"Validation accuracy by epoch: {told or 'nothing yet'}."
+
+
+def _ticks(epochs: int) -> list[int]:
+    """About ten epochs, and the first."""
+    step = math.ceil(epochs / 10)
+    return sorted({1, *range(step, epochs + 1, step)}) if epochs else []
+
+
+def _legend() -> alt.Legend:
+    return alt.Legend(
+        title=None, orient="top", symbolType="stroke", symbolSize=250, symbolStrokeWidth=2.5
+    )

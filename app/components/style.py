@@ -1,0 +1,19 @@
+"""The one rule that the theme cannot express."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+# On dark ground the primary colour must be light, for it is the colour of text too (the slider's
+# value, the chosen tab); Streamlit writes white on primary buttons all the same, which cannot be
+# read on a light one. Primary buttons have keys that begin with "primary-".
+PRIMARY_BUTTONS = """
+<style>
+[class*="st-key-primary-"] button:enabled { color: light-dark(#FFFFFF, #0C161D); }
+</style>
+"""
+
+
+def apply() -> None:
+    """Once per run of the page."""
+    st.html(PRIMARY_BUTTONS)

@@ -1,0 +1,137 @@
+"""The app's only door to the engine.
+
+Nothing here imports torch: the tables and settings are plain data, and what takes long runs in a
+child process. (``describe``, which looks into a visitor's own data, is the exception.)
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import shlex
+import shutil
+import tempfile
+from typing import Any
+
+import streamlit as st
+
+from prospr_engine.cli import PREFIXES
+from prospr_engine.config import GROUPS, RunConfig, settings_of
+from prospr_engine.data import DATASETS, DatasetSpec
+from prospr_engine.errors import ConfigError, EngineError
+from prospr_engine.jobs.job import Job
+from prospr_engine.jobs.local import Line
+from prospr_engine.models import MODELS, TORCHVISION, ModelSpec
+from prospr_engine.registry import Option
+from prospr_engine.saliency import METHODS, MethodSpec
+
+__all__ = [
+    "DATASETS",
+    "GROUPS",
+    "METHODS",
+    "MODELS",
+    "TORCHVISION",
+    "ConfigError",
+    "DatasetSpec",
+    "EngineError",
+    "Job",
+    "MethodSpec",
+    "ModelSpec",
+    "Option",
+    "RunConfig",
+    "settings_of",
+]
+
+
+@st.cache_resource(show_spinner=False)
+def line() -> Line:
+    """The runs of this server, shared by all its visitors."""
+    folder = os.environ.get("PROSPR_RUNS")
+    if not folder:
+        folder = tempfile.mkdtemp(prefix="prospr-runs-")
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return Line(folder)
+
+
+def start(config: RunConfig) -> Job:
+    """Put a run into the line. Raises ``EngineError`` if that cannot be."""
+    if config.data not in DATASETS and not paths_allowed():
+        # The form offers no such thing, but whatever a browser sends is checked here again.
+        DATASETS.find(config.data)
+    check_model(config.model)
+    return line().start(config)
+
+
+def find(id: str | None) -> Job | None:
+    """The run of that id, if this server remembers it."""
+    return line().find(id) if id else None
+
+
+def check_model(name: str) -> None:
+    """Raise ``ConfigError`` if there is no such network, as far as that is known without torch."""
+    if not name.startswith(TORCHVISION):
+        MODELS.find(name)
+
+
+def paths_allowed() -> bool:
+    """May visitors name folders of this machine? Only if whoever runs the server says so."""
+    return os.environ.get("PROSPR_ALLOW_PATHS", "").lower() in {"1", "true", "yes", "on"}
+
+
+@st.cache_data(max_entries=20, ttl=60, show_spinner="Looking into the data")
+def describe(path: str) -> dict[str, Any]:
+    """What a folder or zip holds, told without reading pixels; raises ``EngineError``."""
+    from dataclasses import asdict
+
+    from prospr_engine.data.load import describe
+
+    return asdict(describe(path))
+
+
+def command(config: RunConfig, out: str = "out") -> str:
+    """The command line that does the same run."""
+    words = ["python", "-m", "prospr_engine", "run"]
+    for option in settings_of(RunConfig):
+        value = getattr(config, option.name)
+        everyday = option.name in {"model", "data", "method", "sparsity", "epochs", "seed"}
+        if everyday or value != option.default:
+            words += [f"--{option.name.replace('_', '-')}", str(value)]
+    for group, cls in GROUPS.items():
+        for option in settings_of(cls):
+            value = getattr(getattr(config, group), option.name)
+            if value != option.default:
+                flag = f"{PREFIXES[group]}{option.name.replace('_', '-')}"
+                if option.kind is bool:
+                    words.append(f"--{flag}" if value else f"--no-{flag}")
+                else:
+                    words += [f"--{flag}", str(value)]
+    for name, value in config.scoring.options.items():
+        words += ["--option", f"{name}={value}"]
+    return shlex.join([*words, "--out", out])
+
+
+def python_code(config: RunConfig, out: str = "out") -> str:
+    """The Python program that does the same run."""
+    lines = ["import prospr_engine as pe", "", "config = pe.RunConfig("]
+    for option in settings_of(RunConfig):
+        value = getattr(config, option.name)
+        everyday = option.name in {"model", "data", "method", "sparsity", "epochs", "seed"}
+        if everyday or value != option.default:
+            lines.append(f"    {option.name}={value!r},")
+    for group, cls in GROUPS.items():
+        values = getattr(config, group)
+        given = [
+            f"{option.name}={getattr(values, option.name)!r}"
+            for option in settings_of(cls)
+            if getattr(values, option.name) != option.default
+        ]
+        if getattr(values, "options", None):
+            given.append(f"options={dict(values.options)!r}")
+        if given:
+            lines.append(f"    {group}=pe.{cls.__name__}({', '.join(given)}),")
+    lines += [
+        ")",
+        f"result = pe.run(config, on_event=print, out={out!r})",
+        "print(result.accuracy, result.proof.ok)",
+    ]
+    return "\n".join(lines)

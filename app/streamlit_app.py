@@ -1,0 +1,27 @@
+"""The dashboard: ``python -m streamlit run app/streamlit_app.py``."""
+
+import sys
+from pathlib import Path
+
+import streamlit as st
+
+# `streamlit run` puts this file's folder on the path; the pages import from the one above.
+ROOT = str(Path(__file__).resolve().parents[1])
+if ROOT not in sys.path:
+    sys.path.insert(0, ROOT)
+
+from app.components import style  # noqa: E402  (needs the path above)
+
+st.set_page_config(
+    page_title="Prune before training",
+    # A file: an icon by name would be fetched from Google by every visitor.
+    page_icon=Path(__file__).with_name("icon.svg"),
+    layout="wide",
+    menu_items={"About": "Prunes neural networks before training with ProsPr meta-gradients."},
+)
+page = st.navigation(
+    [st.Page("app_pages/prune.py", title="Prune before training", default=True)],
+    position="hidden",
+)
+style.apply()
+page.run()

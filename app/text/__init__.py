@@ -1,0 +1,1 @@
+"""The longer words of the app."""

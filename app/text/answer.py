@@ -1,0 +1,80 @@
+"""What a result means, in one or two sentences."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+
+def percent(fraction: float) -> str:
+    """``0.9`` is "90 %"; never "100 %" or "0 %" for what is only close to it."""
+    for digits in range(1, 7):
+        text = f"{100 * fraction:.{digits}f}"
+        if float(text) not in (0.0, 100.0) or fraction in (0.0, 1.0):
+            break
+    return f"{text.rstrip('0').rstrip('.')}\N{NO-BREAK SPACE}%"
+
+
+def accuracy(fraction: float) -> str:
+    """Always one digit, so that two of them can be compared: "97.0 %"."""
+    return f"{100 * fraction:.1f}\N{NO-BREAK SPACE}%"
+
+
+def points(result: Mapping[str, Any]) -> float:
+    """Percentage points that pruning changed the test accuracy by."""
+    dense, pruned = result["accuracy"]["dense"], result["accuracy"]["pruned"]
+    # The difference of what is shown, so that the sentence adds up.
+    return round(round(100 * pruned, 1) - round(100 * dense, 1), 1)
+
+
+def answer(result: Mapping[str, Any]) -> str:
+    """The answer first: what was removed, and what that did."""
+    dense, pruned = (accuracy(result["accuracy"][name]) for name in ("dense", "pruned"))
+    change = points(result)
+    if change:
+        unit = "point" if abs(change) == 1 else "points"
+        compared = (
+            f"{pruned} instead of {dense}, {abs(change):.1f} {unit} "
+            f"{'higher' if change > 0 else 'lower'}"
+        )
+    else:
+        compared = f"{pruned}, the same as without pruning"
+    removed = percent(result["sparsity"]["achieved"])
+    return f"{removed} of the weights removed; test accuracy {compared}."
+
+
+def chance(result: Mapping[str, Any]) -> str:
+    """How much of the difference could be luck of the draw of the test images."""
+    count = result["data"]["split"]["test"]
+    limit = _chance_points(result)
+    images = f"{count:,} test images"
+    if abs(points(result)) <= limit:
+        return (
+            f"On {images}, a difference of up to about {limit:.1f} points can be chance: "
+            "the test cannot tell these two networks apart."
+        )
+    return f"Measured on {images}, on which up to about {limit:.1f} points can be chance."
+
+
+def _chance_points(result: Mapping[str, Any]) -> float:
+    """Two standard errors of the difference of two accuracies, as of independent samples: an
+    upper estimate, since both networks saw the same images."""
+    count = result["data"]["split"]["test"]
+    variance = sum(p * (1 - p) for p in result["accuracy"].values()) / count
+    return 100 * max(1.96 * math.sqrt(variance), 1 / count)
+
+
+def size(bytes: int) -> str:
+    """``254422`` is "254 kB"."""
+    return f"{bytes / 1e6:.1f} MB" if bytes >= 1e6 else f"{max(1, round(bytes / 1e3))} kB"
+
+
+def duration(seconds: float) -> str:
+    """``75`` is "1 min 15 s"."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"

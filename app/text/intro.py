@@ -1,0 +1,19 @@
+"""What the page says before the first run."""
+
+INTRO = """\
+## What happens when you press the button
+
+1. **Score.** ProsPr looks a few training steps ahead and asks of every weight: does it matter for
+   what the network will have learned by then?
+2. **Prune.** The weights that matter least are set to zero, before any training.
+3. **Train.** The pruned network learns beside the full one, on the same images in the same order.
+4. **Test and prove.** Both answer images they have never seen; the pruned one becomes an ONNX file
+   that is checked against its own label.
+
+The settings on this page take about a minute on an ordinary computer.
+"""
+
+HOW = (
+    "How small can a network get before it breaks? Choose one, remove most of its weights before "
+    "training, and see what it still learns."
+)

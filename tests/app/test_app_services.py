@@ -1,0 +1,115 @@
+"""The door to the engine: what goes through, and that it is cheap."""
+
+from __future__ import annotations
+
+import dataclasses
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from app_fakes import ROOT, FakeLine
+
+from app import services
+from prospr_engine import cli
+from prospr_engine.config import LoadingConfig, RunConfig, ScoringConfig, TrainingConfig
+from prospr_engine.errors import ConfigError
+
+CONFIGS = {
+    "defaults": RunConfig(),
+    "all kinds": RunConfig(
+        model="resnet20",
+        data="/a folder/it's mine.zip",
+        method="prospr",
+        sparsity=0.985,
+        layer_floor=3,
+        loading=LoadingConfig(image_size=32, skip_broken=True, validation_fraction=0.2),
+        scoring=ScoringConfig(batch_size=64, precision="float64", options={"steps": 5, "lr": 0.01}),
+        training=TrainingConfig(lr=0.05, weight_decay=0.001, schedule="step"),
+    ),
+}
+
+
+@pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)
+def test_the_command_shown_means_the_same_settings(config: RunConfig):
+    words = shlex.split(services.command(config))
+    assert words[:3] == ["python", "-m", "prospr_engine"]
+    again = cli._config(cli._parser().parse_args(words[3:]))
+    # Options of the method stay text until the method takes them.
+    options = {k: type(v)(again.scoring.options[k]) for k, v in config.scoring.options.items()}
+    scoring = dataclasses.replace(again.scoring, options=options)
+    assert dataclasses.replace(again, scoring=scoring) == config
+
+
+@pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)
+def test_the_program_shown_means_the_same_settings(config: RunConfig):
+    settings, call = services.python_code(config).split("result = ")
+    names: dict = {}
+    exec(settings, names)
+    assert names["config"] == config
+    assert call.startswith("pe.run(config, on_event=print, out='out')")
+
+
+def test_the_command_shown_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    config = RunConfig(method="magnitude", epochs=0, loading=LoadingConfig(train_limit=100))
+    command = services.command(config, out=str(tmp_path / "out"))
+    assert cli.main(shlex.split(command)[3:]) == 0
+    assert RunConfig.read(tmp_path / "out" / "config.json") == config
+    assert "of the weights removed" in capsys.readouterr().out
+
+
+def test_what_the_browser_sends_is_checked_again(line: FakeLine, monkeypatch: pytest.MonkeyPatch):
+    with pytest.raises(ConfigError, match="no data set called '/etc'"):
+        services.start(RunConfig(data="/etc"))
+    with pytest.raises(ConfigError, match="no model called 'resnet21'"):
+        services.start(RunConfig(model="resnet21"))
+    assert not line.jobs
+    services.start(RunConfig(model="torchvision/resnet18"))
+    monkeypatch.setenv("PROSPR_ALLOW_PATHS", "1")
+    services.start(RunConfig(data="/etc"))
+    assert len(line.jobs) == 2
+
+
+def test_nothing_is_found_without_an_id(line: FakeLine):
+    assert services.find(None) is None
+    assert services.find("") is None
+    assert services.find("nonsense") is None
+
+
+def test_the_first_page_needs_no_torch():
+    code = (
+        "import sys\n"
+        "from streamlit.testing.v1 import AppTest\n"
+        "at = AppTest.from_file('app/streamlit_app.py', default_timeout=60).run()\n"
+        "assert not at.exception, at.exception\n"
+        "assert at.button(key='primary-start')\n"
+        "heavy = {'torch', 'torchvision', 'onnx', 'onnxruntime', 'sklearn'} & set(sys.modules)\n"
+        "assert not heavy, heavy\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_only_the_services_speak_to_the_engine():
+    for file in (ROOT / "app").rglob("*.py"):
+        if file.name != "services.py":
+            assert "prospr_engine" not in imports(file), file
+    for file in (ROOT / "app" / "charts").glob("*.py"):
+        assert "streamlit" not in imports(file), file
+    for file in (ROOT / "prospr_engine").rglob("*.py"):
+        assert not {"streamlit", "altair", "app"} & imports(file), file
+
+
+def imports(file: Path) -> set[str]:
+    import ast
+
+    found = set()
+    for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found.add(node.module.split(".")[0])
+    return found
