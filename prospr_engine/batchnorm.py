@@ -93,7 +93,7 @@ class _BatchNormBackward(Function):
         )
         v_xhat, v_mean = g_weight / m, g_bias / m
         u_xhat, u_mean = u_xhat_sum / m, u_sum / m
-        uv = _channel_dot(u, v) / m
+        uv = _channel_dot(u, v, ctx.eps) / m
         # ⟨u, gx⟩ = γ r m · covariance
         covariance = uv - u_mean * v_mean - u_xhat * v_xhat
 
@@ -121,11 +121,9 @@ def _per_channel(values: Tensor, like: Tensor) -> Tensor:
     return values.view(1, -1, *[1] * (like.dim() - 2))
 
 
-def _channel_dot(u: Tensor, v: Tensor) -> Tensor:
-    """Σ u·v over all but the channels, without a temporary of the data's size."""
-    if u.dim() == 2:
-        return torch.linalg.vecdot(u, v, dim=0)
-    n, channels = u.shape[:2]
-    left = u.reshape(n * channels, 1, -1)
-    right = v.reshape(n * channels, -1, 1)
-    return torch.bmm(left, right).view(n, channels).sum(0)
+def _channel_dot(u: Tensor, v: Tensor, eps: float) -> Tensor:
+    """Σ u·v over all but the channels: what the kernel calls gγ, with u for x̂. No temporary of
+    the data's size, and in whatever layout the data have."""
+    one, zero = u.new_ones(u.shape[1]), u.new_zeros(u.shape[1])
+    only_weight = [False, True, False]
+    return _backward(v, u, one, None, None, zero, one, True, eps, only_weight)[1]

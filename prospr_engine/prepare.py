@@ -63,11 +63,15 @@ def make_recipe(config: RunConfig, prepared: Prepared) -> Recipe:
     count = len(prepared.data.train)
     # 128, as most published recipes; on small data so few that an epoch has some forty steps.
     small = max(16, min(128, 1 << max(0, (count // 32).bit_length() - 1)))
+    batch_size = training.batch_size or small
+    # The models' rates are for batches of 128; the noise of smaller ones asks for smaller steps
+    # (Krizhevsky 2014, https://arxiv.org/abs/1404.5997).
+    own_lr = MODELS.find(config.model).lr * (batch_size / 128) ** 0.5
     augmentation = training.augmentation
     return Recipe(
         epochs=config.epochs,
-        batch_size=training.batch_size or small,
-        lr=MODELS.find(config.model).lr if training.lr is None else training.lr,
+        batch_size=batch_size,
+        lr=own_lr if training.lr is None else training.lr,
         momentum=training.momentum,
         weight_decay=training.weight_decay,
         schedule=training.schedule,

@@ -15,7 +15,10 @@ ROOT = Path(__file__).resolve().parents[1]
 # packages of a layer marked "apart" may not import each other.
 LAYERS = [
     ("together", ["config", "events", "errors", "registry", "files"]),
-    ("together", ["batchnorm", "prunable", "masks", "functional", "health", "device"]),
+    (
+        "together",
+        ["batchnorm", "convolution", "prunable", "masks", "functional", "health", "device"],
+    ),
     ("apart", ["saliency", "structured", "models", "data", "training", "export"]),
     ("together", ["prepare", "pipeline", "result", "saved", "doctor", "sweep"]),
     ("together", ["cli", "terminal", "jobs", "store", "__main__"]),

@@ -22,6 +22,7 @@ from prospr_engine.jobs.job import Job
 
 log = logging.getLogger(__name__)
 DAY = 24 * 3600.0
+FOLDER = "[0-9a-f]" * 32  # what jobs call their folders
 
 
 class Line:
@@ -108,6 +109,9 @@ class Line:
             if job in surplus or time.time() - job.created > self._max_age:
                 del self._jobs[job.id]
                 shutil.rmtree(job.out, ignore_errors=True)
+        for left in self.folder.glob(FOLDER):  # by an earlier server
+            if left.name not in self._jobs and time.time() - left.stat().st_mtime > self._max_age:
+                shutil.rmtree(left, ignore_errors=True)
 
 
 def _run(job: Job) -> None:

@@ -13,8 +13,6 @@ step, and needs only the M weight vectors that were visited:
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor
 
@@ -40,46 +38,67 @@ def prospr(
     first step's Hessian when there is momentum, as in the published code, where the first
     momentum buffer is detached from the graph.
     """
-    backward_steps = steps if order == "exact" else 0
-    total = 2 * (steps + 1) + backward_steps
+    exact = order == "exact"
+    lost = 1 if momentum and momentum_graph == "reference" else 0
+    back = range(lost, steps) if exact else range(0)
+    tell = _Teller(on_step, total=2 * steps + 1 + len(back))
     # Frozen parameters stay where they are.
     rates = [lr if trainable else 0.0 for trainable in network.trainable]
 
-    def walk(start: Point, done: int, words: str) -> _Walk:
-        point, velocity = start, None
-        visited: list[Point] = []
-        losses = []
-        for i in range(steps):
-            on_step(done + i, total, f"{words}, step {i + 1} of {steps}")
-            loss, gradient = network.gradient(point, batches[i % len(batches)], step=i)
-            losses.append(loss)
-            velocity = gradient if velocity is None else _add(gradient, velocity, momentum)
-            visited.append(point)
-            point = [p - rate * v for p, v, rate in zip(point, velocity, rates, strict=True)]
-        on_step(done + steps, total, f"{words}, loss after the steps")
-        loss, gradient = network.gradient(point, batches[steps % len(batches)], step=steps)
-        return _Walk(visited, [*losses, loss], gradient)
+    def batch(i: int) -> Batch:
+        return batches[i % len(batches)]
 
-    # The same walk from weights that differ by rounding: if it ends with another gradient, the
-    # ranking is made of rounding errors (see trust.py).
-    other = walk(_rounded_differently(network.start), 0, "Rehearsal").gradient
-    there = walk(network.start, steps + 1, "Training")
-    sensitivity = _norm(_add(other, there.gradient, -1.0)) / max(_norm(there.gradient), 1e-300)
-    del other
+    def moved(point: Point, velocity: Point | None, gradient: Point) -> tuple[Point, Point]:
+        velocity = gradient if velocity is None else _add(gradient, velocity, momentum)
+        point = [p - rate * v for p, v, rate in zip(point, velocity, rates, strict=True)]
+        return point, velocity
 
-    adjoint = there.gradient
+    def rehearsal(point: Point, velocity: Point) -> Point:
+        """∇L(θᴹ) once more, from a θ¹ that differs by rounding."""
+        point = _rounded_differently(point)
+        for i in range(1, steps):
+            tell(f"Rehearsal, step {i + 1} of {steps}")
+            _, gradient = network.gradient(point, batch(i), i)
+            point, velocity = moved(point, velocity, gradient)
+        tell("Rehearsal, loss after the steps")
+        return network.gradient(point, batch(steps), steps)[1]
+
+    # Towards θᴹ. The last step's graph is kept, so that its Hessian costs no second pass.
+    point, velocity = network.start, None
+    visited: list[Point] = []
+    losses = []
+    rehearsed = hessian_product = None
+    for i in range(steps):
+        tell(f"Training step {i + 1} of {steps}")
+        if i == steps - 1 and i in back:
+            loss, gradient, hessian_product = network.linearised(point, batch(i), i)
+        else:
+            loss, gradient = network.gradient(point, batch(i), i)
+        losses.append(loss)
+        visited.append(point)
+        point, velocity = moved(point, velocity, gradient)
+        if i == 0:
+            rehearsed = rehearsal(point, velocity)
+    tell("Loss after the steps")
+    loss, adjoint = network.gradient(point, batch(steps), steps)
+    losses.append(loss)
+    sensitivity = None
+    if rehearsed is not None:
+        sensitivity = _norm(_add(rehearsed, adjoint, -1.0)) / max(_norm(adjoint), 1e-300)
+    del point, velocity, rehearsed
+
+    # And back.
     norms = [_norm(adjoint)]
     velocity_adjoint = [torch.zeros_like(tensor) for tensor in adjoint]
-    for i in reversed(range(backward_steps)):
-        if i == 0 and momentum and momentum_graph == "reference":
-            break
-        on_step(total - 1 - i, total, f"Looking back through step {i + 1} of {steps}")
+    for i in reversed(back):
+        tell(f"Looking back through step {i + 1} of {steps}")
         velocity_adjoint = [
             nu - rate * lam for nu, lam, rate in zip(velocity_adjoint, adjoint, rates, strict=True)
         ]
-        batch = batches[i % len(batches)]
-        product = network.hessian_product(there.visited.pop(), batch, i, velocity_adjoint)
-        adjoint = _add(adjoint, product, 1.0)
+        if hessian_product is None:
+            hessian_product = network.linearised(visited[i], batch(i), i)[2]
+        adjoint = _add(adjoint, hessian_product(velocity_adjoint), 1.0)
+        hessian_product = None  # and with it the graph
         velocity_adjoint = [momentum * nu for nu in velocity_adjoint]
         norms.append(_norm(adjoint))
 
@@ -92,18 +111,20 @@ def prospr(
         values={name: signed[name].abs() for name in network.prunable},
         signed=signed,
         adjoint_norms=tuple(norms),
-        losses=tuple(there.losses),
+        losses=tuple(losses),
         sensitivity=sensitivity,
     )
 
 
-@dataclass
-class _Walk:
-    """θ⁰ … θᴹ⁻¹, the losses at θ⁰ … θᴹ, and the gradient at θᴹ."""
+class _Teller:
+    """Counts the steps it tells of."""
 
-    visited: list[Point]
-    losses: list[float]
-    gradient: Point
+    def __init__(self, on_step: OnStep, total: int):
+        self._on_step, self._total, self._done = on_step, total, 0
+
+    def __call__(self, text: str) -> None:
+        self._on_step(self._done, self._total, text)
+        self._done += 1
 
 
 def _rounded_differently(point: Point) -> Point:

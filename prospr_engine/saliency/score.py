@@ -60,7 +60,8 @@ def score(
         }
     on_event(Progress("score", total_steps, total_steps, "steps", "Scores are ready"))
     return Scores(
-        values_by_name=saliency.values,
+        # Whatever layout was best for computing, the caller gets the usual one.
+        values_by_name={name: v.contiguous() for name, v in saliency.values.items()},
         channels=channels,
         diagnostics=diagnose(
             saliency.values,

@@ -20,7 +20,8 @@ class Diagnostics:
 
     ``adjoint_norms``: length of λ from step M back to step 0; ``growth``: the last over the
     first. ``losses`` (nats): at each step ahead. ``sensitivity``: by how much the gradient at
-    step M changes, relative to its length, when the initial weights change by rounding alone.
+    step M changes, relative to its length, when the weights after the first step change by
+    rounding alone.
     ``non_finite``: scores that are NaN or infinite. ``trusted`` and ``verdict``: the conclusion,
     and a sentence for people. What a criterion does not have is empty or None.
     """

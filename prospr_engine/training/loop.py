@@ -86,12 +86,13 @@ def train(
                 loss, accuracy = _epoch(
                     model, training, prepare, recipe, device, epoch, optimizer, enforcer, on_batch
                 )
-            if not math.isfinite(loss):
+            held_out = evaluate(model, validation, prepare, device)
+            # Batch norm can hide an explosion from the loss in training, but not from this one.
+            if not math.isfinite(loss + held_out.loss):
                 raise TrainingError(
                     f"The loss of the {network} network is not a number any more in epoch "
                     f"{epoch + 1}; lower the learning rate (it starts at {recipe.lr:g})."
                 )
-            held_out = evaluate(model, validation, prepare, device)
             yield EpochEnded(
                 network=network,
                 epoch=epoch + 1,

@@ -192,6 +192,21 @@ def test_old_runs_are_forgotten_with_their_files(tmp_path: Path, monkeypatch: py
     assert not jobs[3].out.exists()
 
 
+def test_folders_of_an_earlier_server_are_removed_when_old_and_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    pretend(monkeypatch, "print('{\"end\": \"done\"}', flush=True)")
+    old, young, other = (tmp_path / name for name in ("0" * 32, "1" * 32, "precious"))
+    for folder in (old, young, other):
+        folder.mkdir()
+    for folder in (old, other):
+        os.utime(folder, (0, 0))
+    line = Line(tmp_path)
+    job = line.start(QUICK)
+    until(lambda: not job.live)
+    assert [folder.exists() for folder in (old, young, other)] == [False, True, True]
+
+
 def test_progress_of_a_long_run_does_not_pile_up(tmp_path: Path):
     job = Job("x", QUICK, tmp_path, 1.0)
     for done in range(1000):

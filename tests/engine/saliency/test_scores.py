@@ -101,8 +101,8 @@ def test_a_short_look_ahead_is_trusted_and_a_chaotic_one_only_in_double_precisio
     model = seeded(deep).float()
     x, y = batch((2, 2, 2), n=32, dtype=torch.float32)
     calm = pe.score(model, [(x, y)], steps=3, lr=0.5).diagnostics
-    wild = pe.score(model, [(x, y)], steps=20, lr=0.5).diagnostics
-    exact = pe.score(model, [(x, y)], steps=20, lr=0.5, precision="float64").diagnostics
+    wild = pe.score(model, [(x, y)], steps=40, lr=0.5).diagnostics
+    exact = pe.score(model, [(x, y)], steps=40, lr=0.5, precision="float64").diagnostics
     assert calm.trusted
     assert "can be trusted" in calm.verdict
     assert not wild.trusted

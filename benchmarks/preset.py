@@ -1,0 +1,39 @@
+"""The preset run, as a newcomer starts it: wall time and peak memory of the whole command.
+
+    python -m benchmarks.preset
+
+Digits, small_cnn, ProsPr with 3 steps, dense and pruned trained, exported, proven.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+
+
+def main() -> None:
+    """Run it once and print what it cost."""
+    with tempfile.TemporaryDirectory() as out:
+        started = time.perf_counter()
+        done = subprocess.run(
+            [sys.executable, "-m", "prospr_engine", "run", "--model", "small_cnn", "--data", "digits", "--method", "prospr", "--sparsity", "0.9", "--epochs", "3", "--seed", "0", "--out", out, "--json", "--quiet"],
+            stdout=subprocess.PIPE,
+            text=True,
+            check=True,
+        )
+        seconds = time.perf_counter() - started
+    result = json.loads(done.stdout)
+    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1e3
+    print(f"{seconds:.1f} s in all, {peak:,.0f} MB at most, proven: {result['onnx']['ok']}")
+    print(
+        f"test accuracy: dense {result['accuracy']['dense']:.1%}, "
+        f"pruned {result['accuracy']['pruned']:.1%}"
+    )
+
+
+if __name__ == "__main__":
+    main()
