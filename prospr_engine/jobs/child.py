@@ -75,7 +75,7 @@ def _work(order: dict[str, Any], tell: Any, stop: threading.Event) -> dict[str, 
 def _listen(orders: IO[bytes], stop: threading.Event) -> None:
     while orders.readline():
         stop.set()
-    pass
+    os._exit(1)
 
 
 def _step_back() -> None:

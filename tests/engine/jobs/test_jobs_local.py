@@ -195,7 +195,7 @@ def test_old_runs_are_forgotten_with_their_files(tmp_path: Path, monkeypatch: py
 def test_folders_of_an_earlier_server_are_removed_when_old_and_nothing_else(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    pretend(monkeypatch, "print('{\"end\": \"done\"}', flush=True)")
+    pretend(monkeypatch, 'print(\'{"end": "done"}\', flush=True)')
     old, young, other = (tmp_path / name for name in ("0" * 32, "1" * 32, "precious"))
     for folder in (old, young, other):
         folder.mkdir()
@@ -216,6 +216,32 @@ def test_progress_of_a_long_run_does_not_pile_up(tmp_path: Path):
     job.add({"event": "Progress", "stage": "data", "done": 1})
     told = [(event["event"], event.get("done")) for event in job.events()]
     assert told == [("Progress", 999), ("EpochEnded", None), ("Progress", 1000), ("Progress", 1)]
+
+
+def test_a_child_that_has_nothing_to_tell_notices_the_end_too():
+    code = (
+        "import sys, time, types; m = types.ModuleType('prospr_engine.pipeline')\n"
+        "def run(config, tell, stop, out):\n"
+        "    tell(StageStarted('data', '')); time.sleep(600)\n"
+        "from prospr_engine.events import StageStarted\n"
+        "m.run = run\n"
+        "import prospr_engine; prospr_engine.pipeline = m; sys.modules[m.__name__] = m\n"
+        "from prospr_engine.jobs.child import main; main()"
+    )
+    command = [sys.executable, "-c", code]
+    root = Path(__file__).parents[3]
+    with POPEN(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=root) as child:
+        assert child.stdin
+        assert child.stdout
+        child.stdin.write(json.dumps({"config": QUICK.to_dict(), "out": "x"}).encode() + b"\n")
+        child.stdin.flush()
+        assert b"StageStarted" in child.stdout.readline()
+        assert child.poll() is None
+        child.stdin.close()
+        try:
+            assert child.wait(5) == 1
+        finally:
+            child.kill()
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals and /proc of POSIX")
