@@ -14,17 +14,16 @@ import sys
 import tempfile
 import time
 
+SETTINGS = ["--model", "small_cnn", "--data", "digits", "--method", "prospr"]
+SETTINGS += ["--sparsity", "0.9", "--epochs", "3", "--seed", "0", "--json", "--quiet"]
+
 
 def main() -> None:
     """Run it once and print what it cost."""
     with tempfile.TemporaryDirectory() as out:
         started = time.perf_counter()
-        done = subprocess.run(
-            [sys.executable, "-m", "prospr_engine", "run", "--model", "small_cnn", "--data", "digits", "--method", "prospr", "--sparsity", "0.9", "--epochs", "3", "--seed", "0", "--out", out, "--json", "--quiet"],
-            stdout=subprocess.PIPE,
-            text=True,
-            check=True,
-        )
+        command = [sys.executable, "-m", "prospr_engine", "run", *SETTINGS, "--out", out]
+        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
         seconds = time.perf_counter() - started
     result = json.loads(done.stdout)
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1e3

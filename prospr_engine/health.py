@@ -254,9 +254,9 @@ def _findings(layers: tuple[LayerHealth, ...], path: bool) -> list[Finding]:
         findings.append(
             Finding(
                 "warning" if cut_off > 0.1 * kept else "fine",
-                f"{cut_off:,} of {kept:,} kept weights ({cut_off / kept:.1%}) are cut off from the "
-                f"input or the output and do nothing: the effective sparsity is "
-                f"{1 - effective / total:.2%}.",
+                f"{cut_off:,} of {kept:,} kept weights ({100 * cut_off / kept:.1f} %) are cut "
+                "off from the input or the output and do nothing: the effective sparsity is "
+                f"{100 * (1 - effective / total):.2f} %.",
             )
         )
     for layer in layers:

@@ -73,7 +73,7 @@ def _print_line(console: Console, event: Event) -> None:
 def _epoch(event: events.EpochEnded) -> str:
     return (
         f"{event.network:6} epoch {event.epoch} of {event.epochs}: "
-        f"loss {event.train_loss:.3f}, validation accuracy {event.validation_accuracy:.1%}"
+        f"loss {event.train_loss:.3f}, validation accuracy {100 * event.validation_accuracy:.1f} %"
     )
 
 
@@ -81,11 +81,12 @@ def print_result(result: dict[str, Any]) -> None:
     """The answer first, then layers, findings and proof."""
     console = _console()
     accuracy, sparsity, onnx = result["accuracy"], result["sparsity"], result["onnx"]
-    lost = 100 * (accuracy["dense"] - accuracy["pruned"])
+    dense, pruned = 100 * accuracy["dense"], 100 * accuracy["pruned"]
+    lost = dense - pruned
     change = f"{abs(lost):.1f} points {'lower' if lost > 0 else 'higher'}"
     console.print(
-        f"\n[bold]{sparsity['achieved']:.2%} of the weights removed.[/bold] Test accuracy: "
-        f"dense {accuracy['dense']:.1%}, pruned {accuracy['pruned']:.1%} ({change})."
+        f"\n[bold]{100 * sparsity['achieved']:.2f} % of the weights removed.[/bold] Test accuracy: "
+        f"dense {dense:.1f} %, pruned {pruned:.1f} % ({change})."
     )
     _print_layers(console, result)
     _print_checks(console, onnx["checks"])
@@ -97,7 +98,7 @@ def print_pruning(pruning: dict[str, Any]) -> None:
     """What scoring and masking alone found."""
     console = _console()
     sparsity = pruning["sparsity"]
-    console.print(f"\n[bold]{sparsity['achieved']:.2%} of the weights removed.[/bold]")
+    console.print(f"\n[bold]{100 * sparsity['achieved']:.2f} % of the weights removed.[/bold]")
     _print_layers(console, pruning)
     console.print(f"\nScores and masks are in {pruning['out']}")
 
@@ -149,7 +150,11 @@ def _print_layers(console: Console, result: dict[str, Any]) -> None:
         density = layer["kept"] / layer["total"]
         bar = "█" * math.ceil(BAR * density)
         table.add_row(
-            layer["name"], f"{layer['total']:,}", f"{layer['kept']:,}", f"{density:.2%}", bar
+            layer["name"],
+            f"{layer['total']:,}",
+            f"{layer['kept']:,}",
+            f"{100 * density:.2f} %",
+            bar,
         )
     console.print(table)
     marks = {"fine": "[green]✓[/green]", "warning": "[yellow]![/yellow]", "danger": "[red]✗[/red]"}

@@ -56,7 +56,7 @@ def description(rows: pd.DataFrame) -> str:
     """The chart in words, for those who cannot see it."""
     last = {row["network"]: row for row in rows.to_dict("records")}
     told = ", ".join(
-        f"{name} {last[name]['validation_accuracy']:.1%} after epoch {last[name]['epoch']}"
+        f"{name} {100 * last[name]['validation_accuracy']:.1f} % after epoch {last[name]['epoch']}"
         for name in NETWORKS
         if name in last
     )

@@ -95,7 +95,7 @@ def description(rows: pd.DataFrame) -> str:
     least, most = (pick(records, key=lambda row: row["share"]) for pick in (min, max))
     return (
         f"Share of weights kept in each of {len(rows)} layers: most in {most['layer']} "
-        f"({most['share']:.1%}), least in {least['layer']} ({least['share']:.1%})."
+        f"({100 * most['share']:.1f} %), least in {least['layer']} ({100 * least['share']:.1f} %)."
     )
 
 

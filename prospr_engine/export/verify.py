@@ -239,10 +239,11 @@ def logits_check(name: str, agreement: runtime.Agreement) -> Check:
     if agreement.tolerance < 2 * runtime.ABSOLUTE_TOLERANCE:
         figures += "; the logits are so close to zero that this says little"
     batches = " and ".join(map(str, provenance.REFERENCE_BATCHES))
+    where = {"sample": "the sample", "logits": "recorded inputs"}[name]
     if agreement.ok:
-        text = f"ONNX Runtime gives torch's logits at batch sizes {batches}: {figures}."
+        text = f"ONNX Runtime gives torch's logits for {where}, {batches} at a time: {figures}."
     else:
-        text = f"ONNX Runtime does not give torch's logits: {figures}. Do not use this file."
+        text = f"ONNX Runtime does not give torch's logits for {where}: {figures}. Do not use it."
     return Check(name, agreement.ok, text)
 
 

@@ -51,7 +51,7 @@ def check(model: nn.Module, shape: tuple[int, int, int], classes: int) -> list[P
     if share >= 0.1:
         problems.append(
             Problem(
-                f"{share:.0%} of the network's weights lie outside convolutions and linear "
+                f"{100 * share:.0f} % of the network's weights lie outside convolutions and linear "
                 "layers (attention projections, embeddings); they are trained but never pruned.",
                 False,
             )

@@ -87,11 +87,12 @@ def train(
                     model, training, prepare, recipe, device, epoch, optimizer, enforcer, on_batch
                 )
             held_out = evaluate(model, validation, prepare, device)
-            # Batch norm can hide an explosion from the loss in training, but not from this one.
-            if not math.isfinite(loss + held_out.loss):
+            # Batch norm can hide an explosion from the loss, but not from its own statistics.
+            if not math.isfinite(loss + held_out.loss) or not _all_finite(model):
                 raise TrainingError(
-                    f"The loss of the {network} network is not a number any more in epoch "
-                    f"{epoch + 1}; lower the learning rate (it starts at {recipe.lr:g})."
+                    f"The {network} network exploded in epoch {epoch + 1}: its loss or its weights "
+                    f"are not numbers any more. Lower the learning rate (it starts at "
+                    f"{recipe.lr:g})."
                 )
             yield EpochEnded(
                 network=network,
@@ -153,6 +154,11 @@ def _own_noise(seed: int, epoch: int, device: torch.device) -> Iterator[None]:
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(_mix(seed, epoch))
         yield
+
+
+def _all_finite(model: nn.Module) -> bool:
+    state = model.state_dict().values()
+    return all(bool(t.isfinite().all()) for t in state if t.is_floating_point())
 
 
 def _mix(seed: int, epoch: int) -> int:

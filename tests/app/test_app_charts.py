@@ -72,6 +72,6 @@ def test_about_ten_whole_epochs_are_marked(epochs: int, ticks: list[int]):
 
 def test_the_curves_in_words():
     assert accuracy.description(accuracy.table(HISTORY[:3])) == (
-        "Validation accuracy by epoch: dense 92.0% after epoch 2, pruned 91.0% after epoch 1."
+        "Validation accuracy by epoch: dense 92.0 % after epoch 2, pruned 91.0 % after epoch 1."
     )
     assert "nothing yet" in accuracy.description(accuracy.table([]))

@@ -204,7 +204,11 @@ def test_without_a_folder_the_results_lie_in_a_temporary_one():
         ({"scoring": pe.ScoringConfig(options={"stepz": 1})}, ConfigError, "did you mean 'steps'"),
         ({"layer_floor": 100_000}, ConfigError, "floor"),
         ({"model": "torchvision/inception_v3"}, ModelError, "image"),
-        ({"training": pe.TrainingConfig(lr=100.0), "model": "small_cnn"}, TrainingError, "lower"),
+        (
+            {"training": pe.TrainingConfig(lr=100.0), "model": "small_cnn"},
+            TrainingError,
+            "Lower the learning rate",
+        ),
     ],
 )
 def test_bad_input_is_answered_with_a_sentence(changes, error, words, tmp_path):

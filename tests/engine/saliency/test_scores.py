@@ -112,8 +112,12 @@ def test_a_short_look_ahead_is_trusted_and_a_chaotic_one_only_in_double_precisio
 
 def test_verdicts():
     fine = {"a": torch.ones(3)}
-    assert diagnose(fine, torch.float32, sensitivity=0.29).trusted
-    assert not diagnose(fine, torch.float32, sensitivity=0.31).trusted
+    assert diagnose(fine, torch.float32, sensitivity=0.019).trusted
+    some, much = (diagnose(fine, torch.float32, sensitivity=s) for s in (0.021, 0.5))
+    assert not some.trusted
+    assert some.verdict.startswith("Part of the ranking is not to be trusted")
+    assert not much.trusted
+    assert much.verdict.startswith("Much of the ranking is not to be trusted")
     assert "float64" in diagnose(fine, torch.float32, sensitivity=1).verdict
     assert "float64" not in diagnose(fine, torch.float64, sensitivity=1).verdict
     broken = diagnose({"a": torch.tensor([1.0, math.nan, math.inf])}, torch.float32)
