@@ -44,8 +44,8 @@ def test_many_layers_stay_readable_and_not_too_tall(count: int, most: int):
 
 def test_the_layers_in_words():
     assert layers.description(layers.table(LAYERS)) == (
-        "Share of weights kept in each of 3 layers: most in Layer 1 (78.5%), "
-        "least in Layer 3 (0.0%)."
+        "Share of weights kept in each of 3 layers: most in Layer 1 (78.5 %), "
+        "least in Layer 3 (0.0 %)."
     )
 
 
