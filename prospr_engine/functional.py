@@ -193,8 +193,10 @@ class Network:
 
 @contextmanager
 def _twice_differentiable() -> Iterator[None]:
-    """Let attention and recurrent layers use kernels that can be differentiated twice."""
-    with sdpa_kernel(SDPBackend.MATH), torch.backends.cudnn.flags(enabled=True, benchmark=False):
+    """Let attention use kernels that can be differentiated twice, and a GPU those that give the
+    same result every time, in full precision: TF32 keeps ten bits, too few for a ranking."""
+    exact = torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False)
+    with sdpa_kernel(SDPBackend.MATH), exact:
         yield
 
 

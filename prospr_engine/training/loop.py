@@ -82,7 +82,7 @@ def train(
         enforcer = stack.enter_context(MaskEnforcer(model, masks)) if masks is not None else None
         for epoch in range(recipe.epochs):
             started = time.perf_counter()
-            with _own_noise(recipe.seed, epoch, device):
+            with _repeatable(recipe.seed, epoch, device):
                 loss, accuracy = _epoch(
                     model, training, prepare, recipe, device, epoch, optimizer, enforcer, on_batch
                 )
@@ -149,9 +149,12 @@ def _epoch(
 
 
 @contextlib.contextmanager
-def _own_noise(seed: int, epoch: int, device: torch.device) -> Iterator[None]:
-    """Dropout from the seed; the caller's random state comes back as it was."""
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+def _repeatable(seed: int, epoch: int, device: torch.device) -> Iterator[None]:
+    """Dropout from the seed, and on a GPU kernels that give the same result every time; the
+    caller's random state comes back as it was."""
+    kernels = torch.backends.cudnn.flags(enabled=True, deterministic=True)
+    noise = torch.random.fork_rng(devices=[device] if device.type == "cuda" else [])
+    with kernels, noise:
         torch.manual_seed(_mix(seed, epoch))
         yield
 

@@ -163,18 +163,13 @@ def test_every_help_page_renders(capsys):
 
 @pytest.mark.skipif(os.name == "nt", reason="signals are sent differently on Windows")
 def test_ctrl_c_stops_with_130_and_no_stack_trace(tmp_path):
+    # Some shells start commands with Ctrl-C switched off, and children inherit that.
+    code = (
+        "import signal, sys; from prospr_engine.cli import main; "
+        "signal.signal(signal.SIGINT, signal.default_int_handler); sys.exit(main())"
+    )
     process = subprocess.Popen(
-        [
-            sys.executable,
-            "-m",
-            "prospr_engine",
-            "run",
-            *QUICK,
-            "--epochs",
-            "10000",
-            "--out",
-            str(tmp_path),
-        ],
+        [sys.executable, "-c", code, "run", *QUICK, "--epochs", "10000", "--out", str(tmp_path)],
         stderr=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,

@@ -1,0 +1,55 @@
+"""What only a CUDA device can show. Run by `make test-gpu`."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from helpers import NETWORKS, batch, seeded
+
+import prospr_engine as pe
+
+pytestmark = [
+    pytest.mark.gpu,
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="this machine has no CUDA device"),
+]
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_scores_on_the_gpu_are_those_of_the_cpu(name):
+    make, shape = NETWORKS[name]
+    on_cpu = pe.score(seeded(make), [batch(shape)], momentum=0.5)
+    on_gpu = pe.score(seeded(make).cuda(), [batch(shape)], momentum=0.5)
+    for parameter, expected in on_cpu.items():
+        assert on_gpu[parameter].is_cuda
+        torch.testing.assert_close(on_gpu[parameter].cpu(), expected, rtol=1e-9, atol=1e-13)
+    masks = on_gpu.masks(0.8)
+    assert all(torch.equal(masks[n].cpu(), mask) for n, mask in on_cpu.masks(0.8).items())
+
+
+def test_the_random_state_of_the_gpu_is_untouched():
+    make, shape = NETWORKS["batch norm"]
+    model = torch.nn.Sequential(seeded(make), torch.nn.Dropout(0.5)).cuda()
+    state = torch.cuda.get_rng_state()
+    pe.score(model, [batch(shape)])
+    assert torch.equal(torch.cuda.get_rng_state(), state)
+
+
+def test_the_whole_job_trains_in_bfloat16_and_repeats_itself(tmp_path):
+    config = pe.RunConfig(
+        model="small_cnn", epochs=2, device="cuda", loading=pe.LoadingConfig(train_limit=400)
+    )
+    first = pe.run(config, out=tmp_path / "a")
+    pe.run(config, out=tmp_path / "b")
+    assert first.recipe["precision"] == "bfloat16"
+    assert first.proof.ok
+    assert first.accuracy["pruned"] > 0.5
+    assert (tmp_path / "a/model.onnx").read_bytes() == (tmp_path / "b/model.onnx").read_bytes()
+
+
+def test_no_memory_left_says_what_to_change(tmp_path):
+    torch.cuda.set_per_process_memory_fraction(1e-4)
+    try:
+        with pytest.raises(pe.EngineError, match="not enough memory"):
+            pe.run(pe.RunConfig(model="vgg16_bn", device="cuda"), out=tmp_path)
+    finally:
+        torch.cuda.set_per_process_memory_fraction(1.0)
