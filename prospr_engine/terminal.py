@@ -118,8 +118,24 @@ def print_tables(tables: dict[str, list[dict[str, Any]]]) -> None:
         for row in rows:
             text = row.get("description", "")
             console.print(f"[bold]{row['name']}[/bold]" + (f"  {text}" if text else ""))
+            if facts := _facts(row):
+                console.print(f"    {facts}")
             for option in row.get("options", []):
                 console.print(f"    {option['name']} = {option['default']}: {option['help']}")
+
+
+def _facts(row: dict[str, Any]) -> str:
+    """The figures of a model's or a data set's row."""
+    if row.get("parameters"):
+        return f"{row['parameters']:,} parameters (3×32×32 images, 10 classes)"
+    if row.get("image_size"):
+        size, colour = row["image_size"], "grey" if row["channels"] == 1 else "colour"
+        fetched = f"{row['download_mb']} MB to download" if row["download_mb"] else "built in"
+        return (
+            f"{row['train'] + row['test']:,} {colour} images of {size}×{size} pixels, "
+            f"{row['classes']} classes, {fetched}"
+        )
+    return ""
 
 
 def print_doctor(report: dict[str, Any]) -> None:

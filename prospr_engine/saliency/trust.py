@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-CALM, WILD = 0.02, 0.3
+CALM, WILD = 0.02, 0.5
 """Sensitivities below which a ranking is trusted, and above which much of it is noise. In
 `benchmarks/trust.py` float32 and float64 agree on over 90 % of the weights kept while the
 sensitivity stays below the first; the growth of the adjoint alone predicts nothing."""

@@ -113,7 +113,7 @@ def test_a_short_look_ahead_is_trusted_and_a_chaotic_one_only_in_double_precisio
 def test_verdicts():
     fine = {"a": torch.ones(3)}
     assert diagnose(fine, torch.float32, sensitivity=0.019).trusted
-    some, much = (diagnose(fine, torch.float32, sensitivity=s) for s in (0.021, 0.5))
+    some, much = (diagnose(fine, torch.float32, sensitivity=s) for s in (0.021, 0.6))
     assert not some.trusted
     assert some.verdict.startswith("Part of the ranking is not to be trusted")
     assert not much.trusted
