@@ -150,11 +150,11 @@ class RunConfig(_Checked):
     Raises ``ConfigError`` when a value is out of range.
     """
 
-    model: str = setting("small_cnn", "network, a name from `list models`")
+    model: str = setting("small_cnn", "network")
     data: str = setting(
-        "digits", "data set, a name from `list datasets`, or a folder or zip of class folders"
+        "digits", "data set: a name, or the path of a folder or zip of class folders"
     )
-    method: str = setting("prospr", "criterion that ranks the weights, from `list methods`")
+    method: str = setting("prospr", "criterion that ranks the weights")
     sparsity: float = setting(0.9, "fraction of the weights removed, from 0 up to but not 1")
     epochs: int = setting(3, "passes over the training data", minimum=0, maximum=10_000)
     seed: int = setting(

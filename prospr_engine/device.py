@@ -22,14 +22,16 @@ def pick_device(name: str = "auto") -> torch.device:
     try:
         device = torch.device(name)
     except RuntimeError:
-        raise ConfigError(f"There is no device called {name!r}; give auto, cpu or cuda.") from None
+        raise ConfigError(
+            f"There is no device called {name!r}; choose auto, cpu or cuda."
+        ) from None
     available = {
         "cpu": 1,
         "cuda": torch.cuda.device_count(),
         "mps": int(torch.backends.mps.is_available()),
     }.get(device.type, 0)
     if (device.index or 0) >= available:
-        raise ConfigError(f"This machine has no device {name!r}; give --device auto or cpu.")
+        raise ConfigError(f"This machine has no device {name!r}; choose auto or cpu.")
     if device.type == "cuda" and device.index is None:
         return torch.device("cuda", torch.cuda.current_device())
     return device

@@ -56,6 +56,7 @@ class Network:
         self._model.train()
         use_fast_batch_norm(self._model)
         use_fast_convolution(self._model)
+        _use_smooth_hard_sigmoid(self._model)
         parameters = {
             name: parameter
             for name, parameter in self._model.named_parameters()
@@ -200,6 +201,18 @@ def _twice_differentiable() -> Iterator[None]:
         yield
 
 
+def _use_smooth_hard_sigmoid(model: nn.Module) -> None:
+    """torch cannot differentiate its hard sigmoid twice, on which MobileNetV3 rests; the same
+    function out of others it can."""
+    for module in model.modules():
+        if type(module) is nn.Hardsigmoid:
+            module.forward = _hard_sigmoid  # type: ignore[method-assign, assignment]
+
+
+def _hard_sigmoid(x: Tensor) -> Tensor:
+    return F.relu6(x + 3) / 6
+
+
 def _refuse_missing_derivatives(gradient: Point) -> None:
     """Find functions marked ``once_differentiable`` in the graph of a gradient.
 
@@ -220,7 +233,8 @@ def _refuse_missing_derivatives(gradient: Point) -> None:
 
 def _no_second_derivative(what: str) -> str:
     return (
-        f"An operation of this network has no second derivative ({what}); score with order='first'."
+        f"An operation of this network has no second derivative ({what}); set the order of "
+        "the derivatives to 'first'."
     )
 
 

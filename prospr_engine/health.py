@@ -61,11 +61,18 @@ class Finding:
 
 @dataclass(frozen=True)
 class Health:
-    """The examination's result. ``path`` says whether any signal gets from input to output."""
+    """The examination's result: ``dead_outputs`` of ``outputs`` logits are the same whatever
+    the input."""
 
     layers: tuple[LayerHealth, ...]
-    path: bool
+    outputs: int
+    dead_outputs: int
     findings: tuple[Finding, ...]
+
+    @property
+    def path(self) -> bool:
+        """Does any signal get from the input to the output?"""
+        return self.dead_outputs < self.outputs
 
     @property
     def total(self) -> int:
@@ -94,11 +101,12 @@ def examine(model: nn.Module, masks: Mapping[str, Tensor], sample: Tensor) -> He
     given = full | {name: mask.cpu() for name, mask in masks.items()}
     if not sample.is_floating_point():
         raise ModelError("The examination needs a sample of numbers, not of tokens or indices.")
-    effective, path = _effective(model, given, weights, tuple(sample.shape[1:]))
+    effective, answers = _effective(model, given, weights, tuple(sample.shape[1:]))
     layers = tuple(
         _layer_health(weight, given[name], effective[name]) for name, weight in weights.items()
     )
-    return Health(layers, path, tuple(_findings(layers, path)))
+    outputs, dead = len(answers), int((~answers).sum())
+    return Health(layers, outputs, dead, tuple(_findings(layers, outputs, dead)))
 
 
 def _effective(
@@ -106,8 +114,8 @@ def _effective(
     masks: Mapping[str, Tensor],
     weights: Mapping[str, PrunableWeight],
     shape: tuple[int, ...],
-) -> tuple[dict[str, Tensor], bool]:
-    """Per weight, the kept ones that are connected to both ends; and whether any path is left."""
+) -> tuple[dict[str, Tensor], Tensor]:
+    """Per weight, the kept ones that are connected to both ends; and which outputs answer."""
     generator = torch.Generator().manual_seed(0)
     scratch = _positive_copy(model, masks, generator)
     inputs = torch.rand(2, *shape, generator=generator, dtype=torch.float64) + 0.5
@@ -134,7 +142,7 @@ def _effective(
             listen(module, names[id(module.weight)])
     with torch.enable_grad(), sdpa_kernel(SDPBackend.MATH):
         output = scratch(inputs)
-        path = bool(_differs(output, -1).any())
+        answers = _differs(output, -1)
         draw = torch.rand(output.shape, generator=generator, dtype=torch.float64)
         if output.requires_grad:
             (output * (draw + 0.5)).sum().backward()
@@ -150,7 +158,7 @@ def _effective(
             # A layer whose weight is used without calling it, as attention uses its projection.
             works = gradient != 0
         effective[name] = works & masks[name]
-    return effective, path
+    return effective, answers
 
 
 @dataclass
@@ -232,8 +240,18 @@ def _both_ends(weight: PrunableWeight, carries: Tensor, reaches: Tensor) -> Tens
     return both.view(*both.shape, *[1] * (len(weight.shape) - 2)).expand(weight.shape)
 
 
-def _findings(layers: tuple[LayerHealth, ...], path: bool) -> list[Finding]:
+def _findings(layers: tuple[LayerHealth, ...], outputs: int, dead_outputs: int) -> list[Finding]:
     findings = []
+    path = dead_outputs < outputs
+    if path and dead_outputs:
+        findings.append(
+            Finding(
+                "danger",
+                f"{dead_outputs} of {outputs} classes have lost all connection to the image: the "
+                "network can hardly choose them. Choose a lower sparsity or a floor of weights "
+                "per layer.",
+            )
+        )
     if not path:
         findings.append(
             Finding(
@@ -253,7 +271,7 @@ def _findings(layers: tuple[LayerHealth, ...], path: bool) -> list[Finding]:
         total = sum(layer.total for layer in layers)
         findings.append(
             Finding(
-                "warning" if cut_off > 0.1 * kept else "fine",
+                _severity(cut_off / kept),
                 f"{cut_off:,} of {kept:,} kept weights ({100 * cut_off / kept:.1f} %) are cut "
                 "off from the input or the output and do nothing: the effective sparsity is "
                 f"{100 * (1 - effective / total):.2f} %.",
@@ -274,3 +292,9 @@ def _findings(layers: tuple[LayerHealth, ...], path: bool) -> list[Finding]:
             Finding("fine", "Every kept weight is connected to the input and to the output.")
         )
     return findings
+
+
+def _severity(share_cut_off: float) -> str:
+    if share_cut_off > 0.5:
+        return "danger"
+    return "warning" if share_cut_off > 0.1 else "fine"

@@ -64,11 +64,11 @@ def diagnose(
 
 
 def _judge(non_finite: int, sensitivity: float | None, dtype: torch.dtype) -> tuple[bool, str]:
-    calmer = "fewer steps or a smaller learning rate for them"
+    calmer = "look fewer steps ahead, or with a smaller learning rate"
     if non_finite:
         return False, (
-            f"{non_finite:,} scores are not finite numbers, so there is no ranking; score with "
-            f"{calmer}, or in float64."
+            f"{non_finite:,} scores are not finite numbers, so there is no ranking; "
+            f"{calmer}, or score in float64."
         )
     if sensitivity is None:
         return True, "The ranking involves no differentiation through training: it is exact."
@@ -77,11 +77,11 @@ def _judge(non_finite: int, sensitivity: float | None, dtype: torch.dtype) -> tu
             f"The ranking can be trusted: rounding changes the gradient it starts from by "
             f"{_percent(sensitivity)}."
         )
-    remedy = calmer if dtype == torch.float64 else f"float64, or {calmer}"
+    remedy = calmer if dtype == torch.float64 else f"score in float64, or {calmer}"
     start = "Much of the ranking" if sensitivity >= WILD else "Part of the ranking"
     return False, (
         f"{start} is not to be trusted: rounding alone changes the gradient it starts from by "
-        f"{_percent(sensitivity)}, so another machine may keep other weights. Score with {remedy}."
+        f"{_percent(sensitivity)}, so another machine may keep other weights; {remedy}."
     )
 
 

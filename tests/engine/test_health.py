@@ -69,6 +69,24 @@ def test_an_emptied_layer_breaks_the_path():
     assert any(f.layer == "3.weight" and "lost all" in f.text for f in health.findings)
 
 
+def test_classes_that_no_image_can_reach_are_a_danger():
+    model, masks = chain(), full(chain())
+    masks["8.weight"][1] = False
+    health = examine(model, masks, IMAGE)
+    assert (health.outputs, health.dead_outputs, health.path) == (3, 1, True)
+    assert health.findings[0].level == "danger"
+    assert "1 of 3 classes" in health.findings[0].text
+
+
+def test_more_cut_off_than_connected_is_a_danger():
+    model, masks = chain(), full(chain())
+    masks["0.weight"][1:] = False
+    masks["8.weight"][:, 1:] = False
+    health = examine(model, masks, IMAGE)
+    (finding,) = (f for f in health.findings if "cut off" in f.text)
+    assert finding.level == "danger"
+
+
 class Residual(nn.Module):
     def __init__(self):
         super().__init__()
