@@ -142,7 +142,7 @@ def _model() -> str | None:
         key=key("model"),
         accept_new_options=True,
         help="The network to prune. Besides those listed, any classification network of "
-        "torchvision: type torchvision/ and its name, such as torchvision/mobilenet_v3_small.",
+        "torchvision: type torchvision/ and its name, such as torchvision/resnet18.",
     )
     try:
         services.check_model(name)

@@ -17,7 +17,7 @@ def table(layers: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     rows = [
         {
             "order": number,
-            "layer": _label(layer["name"], number),
+            "layer": label(layer["name"], number),
             "name": layer["name"],
             "kept": layer["kept"],
             "total": layer["total"],
@@ -99,7 +99,8 @@ def description(rows: pd.DataFrame) -> str:
     )
 
 
-def _label(name: str, number: int) -> str:
-    """``layer1.0.conv1.weight`` is called layer1.0.conv1; a bare position says nothing."""
+def label(name: str, number: int) -> str:
+    """What layer ``number`` is called: ``layer1.0.conv1.weight`` is layer1.0.conv1; a bare
+    position says nothing."""
     name = name.removesuffix(".weight")
     return name if any(c.isalpha() for c in name) else f"Layer {number}"

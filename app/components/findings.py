@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import streamlit as st
+
+from app.charts.layers import label
 
 ICONS = {
     "fine": ":green[:material/check_circle:]",
@@ -14,15 +17,22 @@ ICONS = {
 }
 ORDER = ("danger", "warning", "fine")
 MOST = 6
+LINK = re.compile(r"https?(?=\\:)|www(?=\.)|(?<=\w)(?=@)", re.IGNORECASE)
+WORD_JOINER = "\N{WORD JOINER}"  # nothing to see, and no line breaks there
 
 
-def show_findings(findings: Sequence[Mapping[str, Any]]) -> None:
-    """The worst first; a long tail is folded away."""
+def show_findings(pruned: Mapping[str, Any]) -> None:
+    """What a ``Pruned`` event or a result found: the worst first, a long tail folded away, and
+    whether the ranking can be trusted, which is never folded away."""
+    verdict = pruned["trust"]["verdict"]
+    names = {layer["name"]: label(layer["name"], i) for i, layer in enumerate(pruned["layers"], 1)}
+    findings = [_called(f, names) for f in pruned["findings"] if f["text"] != verdict]
     ranked = sorted(findings, key=lambda finding: ORDER.index(finding["level"]))
     _lines(ranked[:MOST])
     if ranked[MOST:]:
         with st.expander(f"{len(ranked) - MOST} more"):
             _lines(ranked[MOST:])
+    _lines([{"level": "fine" if pruned["trust"]["trusted"] else "warning", "text": verdict}])
 
 
 def show_checks(checks: Sequence[Mapping[str, Any]]) -> None:
@@ -40,5 +50,17 @@ def _lines(findings: Sequence[Mapping[str, Any]]) -> None:
 
 
 def plain(text: str) -> str:
-    """``text`` with nothing in it that Markdown would take for a mark."""
-    return "".join("\\" + c if c in r"\`*_[]<>$#~|:" else c for c in text)
+    """``text`` with nothing in it that Markdown would take for a mark or a link."""
+    escaped = "".join("\\" + c if c in r"\`*_[]<>$#~|:" else c for c in text)
+    # Links are looked for after the escapes are gone: only another character breaks them.
+    return LINK.sub(lambda match: match[0] + WORD_JOINER, escaped)
+
+
+def _called(finding: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
+    """``finding`` with its layer called as in the chart, where parameters have no room."""
+    parameter, text = finding["layer"], finding["text"]
+    if parameter in names:
+        name = names[parameter]
+        full = name if name.startswith("Layer ") else f"Layer {name}"
+        text = text.replace(f"Layer {parameter}", full).replace(parameter, name)
+    return {**finding, "text": text}

@@ -61,7 +61,7 @@ def show_facts(job: Job, events: Sequence[dict[str, Any]]) -> None:
     pruned = next((event for event in events if event["event"] == "Pruned"), None)
     if pruned:
         st.markdown("### What was kept of every layer")
-        show_findings(pruned["findings"])
+        show_findings(pruned)
         show_layers(pruned["layers"], key="layers")
 
 

@@ -14,11 +14,15 @@ from app.components.plots import show_accuracy, show_layers
 from app.services import Job
 from app.text import answer as words
 
+GONE = (
+    "The files of this run are not on the server any more. The same settings give the same files: "
+    "start the run again."
+)
 FILES = {
     # file: (label, type, what it is)
-    "masks.safetensors": ("Masks", "application/octet-stream", "Which weights were kept"),
-    "result.json": ("Result", "application/json", "All numbers of this page, and more"),
-    "config.json": ("Settings", "application/json", "The settings, for the command line"),
+    "masks.safetensors": ("masks", "application/octet-stream", "Which weights were kept"),
+    "result.json": ("result", "application/json", "All numbers of this page, and more"),
+    "config.json": ("settings", "application/json", "The settings, for the command line"),
 }
 
 
@@ -30,7 +34,7 @@ def show_result(job: Job) -> None:
     _metrics(result)
     _downloads(job, result)
     st.markdown("### What was kept of every layer")
-    show_findings(result["findings"])
+    show_findings(result)
     show_layers(result["layers"], key="layers")
     if result["history"]:
         st.markdown("### Accuracy while training")
@@ -58,7 +62,7 @@ def _metrics(result: dict[str, Any]) -> None:
         st.metric(
             "Accuracy, pruned",
             words.accuracy(accuracy["pruned"]),
-            f"{change:+.1f} points" if change else "no change",
+            f"{words.signed(change)} points" if change else "no change",
             delta_color="off",
             delta_arrow="auto" if change else "off",
             help="Test accuracy: the share of test images that it names rightly.",
@@ -84,6 +88,9 @@ def _metrics(result: dict[str, Any]) -> None:
 
 
 def _downloads(job: Job, result: dict[str, Any]) -> None:
+    gone = not (job.out / "model.onnx").is_file()
+    if gone:
+        st.warning(GONE, icon=":material/folder_off:")
     with st.container(horizontal=True):
         st.download_button(
             f"Download model.onnx ({words.size(result['onnx']['bytes'])})",
@@ -94,24 +101,34 @@ def _downloads(job: Job, result: dict[str, Any]) -> None:
             icon=":material/download:",
             on_click="ignore",
             key="primary-onnx",
+            disabled=gone,
             help="The trained, pruned network. Removed weights are stored as zeros, so the file "
             "is as large as the dense network's; compressed it shrinks.",
         )
         for name, (label, mime, about) in FILES.items():
             st.download_button(
-                label,
+                f"Download {label}",
                 reader(job.out / name),
                 file_name=name,
                 mime=mime,
                 on_click="ignore",
                 key=f"download-{name}",
+                disabled=not (job.out / name).is_file(),
                 help=f"{about} ({name}).",
             )
 
 
 def reader(path: Path) -> Callable[[], bytes]:
     """Reads the file only when somebody asks for it."""
-    return path.read_bytes
+
+    def read() -> bytes:
+        try:
+            return path.read_bytes()
+        except OSError:
+            # It went since the page was drawn, and the button can no longer say so.
+            return GONE.encode()
+
+    return read
 
 
 def _proof(onnx: dict[str, Any]) -> None:

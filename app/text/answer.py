@@ -32,6 +32,17 @@ def answer(result: Mapping[str, Any]) -> str:
     """The answer first: what was removed, and what that did."""
     dense, pruned = (accuracy(result["accuracy"][name]) for name in ("dense", "pruned"))
     change = points(result)
+    removed = f"{percent(result['sparsity']['achieved'])} of the weights removed"
+    if not result["sparsity"]["achieved"]:
+        removed = "Nothing was removed"
+    if not result["config"]["epochs"]:
+        return f"{removed}. Neither network was trained (0 epochs)."
+    if guessing(result, "pruned"):
+        who = "both networks are" if guessing(result, "dense") else "the pruned network is"
+        return (
+            f"{removed}; {who} no better than guessing ({percent(guess(result))}): "
+            f"test accuracy {pruned}, dense {dense}."
+        )
     if change:
         unit = "point" if abs(change) == 1 else "points"
         compared = (
@@ -40,8 +51,24 @@ def answer(result: Mapping[str, Any]) -> str:
         )
     else:
         compared = f"{pruned}, the same as without pruning"
-    removed = percent(result["sparsity"]["achieved"])
-    return f"{removed} of the weights removed; test accuracy {compared}."
+    return f"{removed}; test accuracy {compared}."
+
+
+def guess(result: Mapping[str, Any]) -> float:
+    """The accuracy of naming classes at random."""
+    return 1 / len(result["data"]["classes"])
+
+
+def guessing(result: Mapping[str, Any], network: str) -> bool:
+    """Does its accuracy lie within chance (two standard errors) of naming classes at random?"""
+    expected, count = guess(result), result["data"]["split"]["test"]
+    error = 1.96 * math.sqrt(expected * (1 - expected) / count)
+    return bool(result["accuracy"][network] <= expected + error)
+
+
+def signed(number: float) -> str:
+    """With its sign, a typographic one: "−1.1", "+0.3"."""
+    return f"{number:+.1f}".replace("-", "\N{MINUS SIGN}")
 
 
 def chance(result: Mapping[str, Any]) -> str:
@@ -49,12 +76,19 @@ def chance(result: Mapping[str, Any]) -> str:
     count = result["data"]["split"]["test"]
     limit = _chance_points(result)
     images = f"{count:,} test images"
+    if not result["sparsity"]["achieved"] and not points(result):
+        return f"Both networks are the same one, tested on {images}."
+    if not result["config"]["epochs"]:
+        dense, pruned = (accuracy(result["accuracy"][name]) for name in ("dense", "pruned"))
+        return (
+            f"As they began, they name {pruned} (pruned) and {dense} (dense) of {images} rightly."
+        )
     if abs(points(result)) <= limit:
         return (
             f"On {images}, a difference of up to about {limit:.1f} points can be chance: "
             "the test cannot tell these two networks apart."
         )
-    return f"Measured on {images}, on which up to about {limit:.1f} points can be chance."
+    return f"The difference is larger than chance explains on {images} (about {limit:.1f} points)."
 
 
 def _chance_points(result: Mapping[str, Any]) -> float:

@@ -34,10 +34,19 @@ RESULT: dict[str, Any] = {
     "layers": LAYERS,
     "findings": [
         {"level": "fine", "text": "The ranking can be trusted.", "layer": None},
-        {"level": "warning", "text": "Layer 6.weight lost all of its 640 weights.", "layer": "6"},
+        {
+            "level": "warning",
+            "text": "Layer 6.weight lost all of its 640 weights.",
+            "layer": "6.weight",
+        },
     ],
+    "trust": {"trusted": True, "verdict": "The ranking can be trusted."},
+    "config": RunConfig().to_dict(),
     "history": HISTORY,
-    "data": {"split": {"train": 1294, "validation": 144, "test": 359}},
+    "data": {
+        "classes": list("0123456789"),
+        "split": {"train": 1294, "validation": 144, "test": 359},
+    },
     "onnx": {
         "bytes": 254_422,
         "ok": True,

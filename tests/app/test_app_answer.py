@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from app.text.answer import accuracy, answer, chance, duration, percent, points, size
+from app.text.answer import accuracy, answer, chance, duration, percent, points, signed, size
 
 SPACE = "\N{NO-BREAK SPACE}"
 
@@ -22,7 +22,8 @@ def told(dense: float, pruned: float, count: int = 359) -> dict:
     return {
         "accuracy": {"dense": dense, "pruned": pruned},
         "sparsity": {"achieved": 0.9},
-        "data": {"split": {"test": count}},
+        "config": {"epochs": 3},
+        "data": {"split": {"test": count}, "classes": list("0123456789")},
     }
 
 
@@ -45,7 +46,7 @@ def test_a_difference_within_chance_is_called_that():
     few, many = chance(told(0.972, 0.961)), chance(told(0.972, 0.961, 100_000))
     assert "359 test images" in few
     assert "cannot tell" in few
-    assert "100,000 test images" in many
+    assert many.startswith("The difference is larger than chance explains on 100,000 test images")
     assert "cannot tell" not in many
     assert "up to about 2.6 points" in few  # 1.96 √(p(1−p)/n + q(1−q)/n)
 
@@ -72,3 +73,36 @@ def test_sizes(count: int, text: str):
 def test_points_are_those_of_the_numbers_shown():
     assert points(told(0.97249, 0.96141)) == -1.1
     assert accuracy(0.97249) == f"97.2{SPACE}%"
+
+
+@pytest.mark.parametrize(
+    ("dense", "pruned", "words"),
+    [
+        (0.972, 0.128, "the pruned network is no better than guessing (10 %): test accuracy "
+         "12.8 %, dense 97.2 %."),
+        (0.11, 0.09, "both networks are no better than guessing (10 %): test accuracy 9.0 %, "
+         "dense 11.0 %."),
+    ],
+)  # fmt: skip
+def test_what_guesses_is_not_called_lower(dense: float, pruned: float, words: str):
+    assert (
+        answer(told(dense, pruned)).replace(SPACE, " ") == f"90 % of the weights removed; {words}"
+    )
+    # 1.96 √(0.1 · 0.9 / 359) = 3.1 points above 10 %
+    assert "guessing" not in answer(told(dense, 0.135))
+
+
+def test_untrained_networks_are_called_that():
+    result = told(0.1, 0.12) | {"config": {"epochs": 0}}
+    assert "Neither network was trained (0 epochs)." in answer(result)
+    assert "12.0 % (pruned) and 10.0 % (dense)" in chance(result).replace(SPACE, " ")
+
+
+def test_removing_nothing_is_called_that():
+    result = told(0.97, 0.97) | {"sparsity": {"achieved": 0.0}}
+    assert answer(result).startswith("Nothing was removed; test accuracy 97.0")
+    assert "the same one" in chance(result)
+
+
+def test_negative_numbers_have_a_minus_and_no_hyphen():
+    assert (signed(-1.1), signed(0.34)) == ("\N{MINUS SIGN}1.1", "+0.3")

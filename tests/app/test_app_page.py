@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from app_fakes import FakeLine, new, words
 from streamlit.testing.v1 import AppTest
 
 from app.components.live import STAGES
+from app.components.result import reader
 from prospr_engine.config import RunConfig
 from prospr_engine.errors import ResourceError
 
@@ -65,7 +67,7 @@ def test_a_running_one_tells_step_and_epochs(at: AppTest, line: FakeLine, result
     at.run()
     assert f"{text} (5 of 8 steps)" in progress(at)
     assert "**Score**" in words(at)
-    job.add({"event": "Pruned", "findings": result["findings"], "layers": result["layers"]})
+    job.add({"event": "Pruned", **pruned(result)})
     job.add({"event": "StageStarted", "stage": "train", "text": "Training"})
     for epoch in result["history"][:2]:
         job.add({"event": "EpochEnded", **epoch})
@@ -83,7 +85,7 @@ def test_stop_asks_the_run_to_stop_and_says_what_is_left(at: AppTest, line: Fake
     assert job.stopping
     assert "Stopping" in words(at)
     assert at.button(key="stop").disabled
-    job.add({"event": "Pruned", "findings": result["findings"], "layers": result["layers"]})
+    job.add({"event": "Pruned", **pruned(result)})
     job.end("stopped")
     at.run()
     assert "The run was stopped" in words(at)
@@ -102,14 +104,43 @@ def test_the_result_gives_the_answer_first(at: AppTest, line: FakeLine, result):
     )
     written = words(at)
     assert "359 test images" in written
+    assert "Layer 3 lost all of its 640 weights" in written  # as the chart calls it
     assert written.index("lost all of its") < written.index("can be trusted")
     assert ":green[:material/check_circle:] The ONNX checker finds no fault." in written
     assert [m.value for m in at.metric][:1] == ["1,602"]
     labels = {button.proto.label for button in at.get("download_button")}
-    assert labels == {"Download model.onnx (254 kB)", "Masks", "Result", "Settings"}
+    assert labels == {"Download model.onnx (254 kB)", "Download masks", "Download result",
+                      "Download settings"}  # fmt: skip
     code = [block.value for block in at.code]
     assert code[0].startswith("python -m prospr_engine run --model small_cnn")
     assert "pe.RunConfig(" in code[1]
+
+
+def test_files_that_are_gone_are_not_offered(at: AppTest, line: FakeLine, result):
+    started(at, line)
+    finish(line, result)
+    at.run()
+    assert not any(button.proto.disabled for button in at.get("download_button"))
+    take = reader(line.jobs[0].out / "model.onnx")
+    assert take() == b"x"
+    shutil.rmtree(line.jobs[0].out)
+    assert b"not on the server any more" in take()
+    at.run()
+    assert all(button.proto.disabled for button in at.get("download_button"))
+    assert "not on the server any more" in at.warning[0].value
+
+
+def test_the_trust_in_the_ranking_is_never_folded_away(at: AppTest, line: FakeLine, result):
+    many = [{"level": "warning", "text": f"Finding {i}.", "layer": None} for i in range(9)]
+    result["trust"] = {"trusted": False, "verdict": "Not to be trusted."}
+    result["findings"] = [*many, {"level": "warning", "text": "Not to be trusted.", "layer": None}]
+    started(at, line)
+    finish(line, result)
+    at.run()
+    (folded,) = (e for e in at.expander if "more" in e.label)
+    assert folded.label == "3 more"
+    assert "trusted" not in "".join(m.value for m in folded.markdown)
+    assert words(at).count(":orange[:material/warning:] Not to be trusted.") == 1
 
 
 def test_a_failed_proof_is_not_called_proven(at: AppTest, line: FakeLine, result):
@@ -210,7 +241,15 @@ def test_the_stages_have_words_and_shares():
     assert sum(share for _, share in STAGES.values()) == pytest.approx(1)
 
 
+def pruned(result: dict) -> dict:
+    return {name: result[name] for name in ("findings", "layers", "trust")}
+
+
 def finish(line: FakeLine, result: dict) -> None:
+    folder = line.jobs[-1].out
+    folder.mkdir()
+    for name in ("model.onnx", "masks.safetensors", "result.json", "config.json"):
+        (folder / name).write_bytes(b"x")
     line.jobs[-1].add({"event": "Finished", "result": result})
     line.jobs[-1].end("done")
 

@@ -70,7 +70,7 @@ def test_first_visit_to_download(visit: Page, tmp_path: Path):
     assert download.value.suggested_filename == "model.onnx"
     download.value.save_as(tmp_path / "model.onnx")
     with page.expect_download() as download:
-        page.get_by_role("button", name="Masks", exact=True).click()
+        page.get_by_role("button", name="Download masks", exact=True).click()
     download.value.save_as(tmp_path / "masks.safetensors")
     proof = verify(tmp_path / "model.onnx")
     assert proof.ok, proof.failures
