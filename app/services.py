@@ -50,7 +50,10 @@ def line() -> Line:
     if not folder:
         folder = tempfile.mkdtemp(prefix="prospr-runs-")
         atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    return Line(folder)
+    runs = Line(folder)
+    # What is registered last happens first: no run may write into a folder that is being removed.
+    atexit.register(runs.close)
+    return runs
 
 
 def start(config: RunConfig) -> Job:

@@ -37,18 +37,20 @@ def main() -> None:
     # Unbuffered: a buffered reader that a thread waits in cannot be shut down at the end.
     orders = open(0, "rb", buffering=0, closefd=False)  # noqa: SIM115
     order = json.loads(orders.readline())
-    stop = threading.Event()
-    threading.Thread(target=_listen, args=(orders, stop), daemon=True).start()
+    stop, ready = threading.Event(), threading.Event()
+    threading.Thread(target=_listen, args=(orders, stop, ready), daemon=True).start()
     _step_back()
 
     def tell(message: dict[str, Any]) -> None:
         channel.write(json.dumps(message) + "\n")
         channel.flush()
 
-    tell(_work(order, tell, stop))
+    tell(_work(order, tell, stop, ready))
 
 
-def _work(order: dict[str, Any], tell: Any, stop: threading.Event) -> dict[str, Any]:
+def _work(
+    order: dict[str, Any], tell: Any, stop: threading.Event, ready: threading.Event
+) -> dict[str, Any]:
     from prospr_engine.config import RunConfig
     from prospr_engine.errors import EngineError, Stopped
 
@@ -56,6 +58,7 @@ def _work(order: dict[str, Any], tell: Any, stop: threading.Event) -> dict[str, 
         # Imported here: it brings torch, and failing to do so has to be told too.
         from prospr_engine import pipeline
 
+        ready.set()
         pipeline.run(
             RunConfig.from_dict(order["config"]),
             lambda event: tell(event.to_dict()),
@@ -72,9 +75,11 @@ def _work(order: dict[str, Any], tell: Any, stop: threading.Event) -> dict[str, 
     return {"end": "done"}
 
 
-def _listen(orders: IO[bytes], stop: threading.Event) -> None:
+def _listen(orders: IO[bytes], stop: threading.Event, ready: threading.Event) -> None:
     while orders.readline():
         stop.set()
+        if not ready.is_set():
+            break  # importing torch takes seconds in which nobody looks; nothing is begun yet
     os._exit(1)
 
 

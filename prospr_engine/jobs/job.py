@@ -29,7 +29,8 @@ class Job:
     out: Path
     grace: float
     """Seconds between asking a run to stop and ending its process."""
-    created: float = field(default_factory=time.time)
+    ended: float | None = None
+    """When it was over (seconds since 1970), once it is."""
     state: State = "waiting"
     error: str | None = None
     stopping: bool = False
@@ -54,7 +55,7 @@ class Job:
                 return
             self.stopping = True
             if self.state == "waiting":
-                self.state = "stopped"
+                self.end("stopped")
             elif self._process is not None:
                 self._ask_to_stop(self._process)
 
@@ -96,6 +97,7 @@ class Job:
         with self._lock:
             self._process = None
             self.error = error
+            self.ended = time.time()
             self.state = state
 
 

@@ -22,6 +22,7 @@ from prospr_engine.jobs.job import Job
 
 log = logging.getLogger(__name__)
 DAY = 24 * 3600.0
+SWEEP = 60.0  # seconds between two looks for what is old
 FOLDER = "[0-9a-f]" * 32  # what jobs call their folders
 
 
@@ -29,13 +30,14 @@ class Line:
     """Jobs in the order in which they came. Each gets a folder of its own below ``folder``.
 
     At most ``most_waiting`` jobs wait. Of those that are over, at most ``most_kept`` are
-    remembered, and none for longer than ``max_age`` seconds; with a job goes its folder.
+    remembered, and none for longer than ``max_age`` seconds; with a job goes its folder. A job
+    that did not finish leaves no files at all.
     """
 
     def __init__(
         self,
         folder: str | Path,
-        grace: float = 1.2,
+        grace: float = 0.7,
         most_waiting: int = 20,
         most_kept: int = 50,
         max_age: float = DAY,
@@ -44,6 +46,7 @@ class Line:
         self._grace, self._most_waiting = grace, most_waiting
         self._most_kept, self._max_age = most_kept, max_age
         self._jobs: dict[str, Job] = {}
+        self._swept = 0.0
         self._lock = threading.RLock()
         self._worker: threading.Thread | None = None
 
@@ -66,7 +69,10 @@ class Line:
 
     def find(self, id: str) -> Job | None:
         """The job of that id, if it is remembered."""
-        return self._jobs.get(id)
+        with self._lock:
+            if time.monotonic() - self._swept > SWEEP:  # pages ask every second
+                self._forget_old()
+            return self._jobs.get(id)
 
     def ahead(self, job: Job) -> int:
         """How many runs have to end before ``job`` begins."""
@@ -103,10 +109,12 @@ class Line:
             return job
 
     def _forget_old(self) -> None:
+        self._swept = time.monotonic()
         over = [job for job in self._jobs.values() if not job.live]
         surplus = over[: max(0, len(over) - self._most_kept)]
         for job in over:
-            if job in surplus or time.time() - job.created > self._max_age:
+            assert job.ended
+            if job in surplus or time.time() - job.ended > self._max_age:
                 del self._jobs[job.id]
                 shutil.rmtree(job.out, ignore_errors=True)
         for left in self.folder.glob(FOLDER):  # by an earlier server
@@ -128,10 +136,15 @@ def _run(job: Job) -> None:
         return
     with process:
         end = _listen(job, process)
+    if end is None and any(event["event"] == "Finished" for event in job.events()[-1:]):
+        end = {"end": "done"}  # all files were written before it told so
     if end is None and job.stopping:
         end = {"end": "stopped"}
     if end is None:
         end = {"end": "failed", "error": _death(process.returncode)}
+    if end["end"] != "done":
+        # Half a run is of no use, and its tensors may be large.
+        shutil.rmtree(job.out, ignore_errors=True)
     job.end(end["end"], end.get("error"))
 
 

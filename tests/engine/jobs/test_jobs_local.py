@@ -155,6 +155,51 @@ def test_a_child_that_does_not_listen_is_ended(tmp_path: Path, monkeypatch: pyte
     assert job.state == "stopped"
 
 
+def test_what_did_not_finish_leaves_no_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    pretend(
+        monkeypatch,
+        "import json, os, sys, pathlib; out = pathlib.Path(json.loads(input())['out'])\n"
+        "out.mkdir(); (out / 'scores.safetensors').write_bytes(b'x' * 1000); os._exit(3)",
+    )
+    job = Line(tmp_path).start(QUICK)
+    until(lambda: not job.live)
+    assert job.state == "failed"
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_run_that_told_its_result_is_done_whatever_happens_then(
+    line: Line, monkeypatch: pytest.MonkeyPatch
+):
+    pretend(
+        monkeypatch,
+        'print(\'{"event": "Finished", "result": {}}\', flush=True)\n'
+        "import os; os.kill(os.getpid(), 9)",
+    )
+    job = line.start(QUICK)
+    until(lambda: not job.live)
+    assert (job.state, job.error) == ("done", None)
+
+
+def test_a_child_that_still_imports_stops_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    pretend(
+        monkeypatch,
+        "import sys, time, types, threading\n"
+        "class Slow:\n"
+        "    def find_spec(self, name, *rest):\n"
+        "        if name == 'prospr_engine.pipeline': print('slow', file=sys.stderr);"
+        " time.sleep(600)\n"
+        "sys.meta_path.insert(0, Slow())\n"
+        "from prospr_engine.jobs.child import main; main()",
+    )
+    line = Line(tmp_path, grace=60.0)
+    job = line.start(QUICK)
+    until(lambda: job._process is not None)
+    time.sleep(1.0)
+    job.stop()
+    until(lambda: not job.live, 5.0)
+    assert job.state == "stopped"
+
+
 def test_closing_stops_all_that_wait_and_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     pretend(monkeypatch, "import time; time.sleep(600)")
     line = Line(tmp_path, grace=0.1)
@@ -185,11 +230,17 @@ def test_old_runs_are_forgotten_with_their_files(tmp_path: Path, monkeypatch: py
         until(lambda: not jobs[-1].live)
     assert [line.find(job.id) is job for job in jobs] == [False, True, True, True]
     assert [job.out.exists() for job in jobs] == [False, True, True, True]
-    jobs[3].created -= 2 * local.DAY
+    assert jobs[2].ended
+    assert jobs[3].ended
+    jobs[3].ended -= 2 * local.DAY
     last = line.start(QUICK)
     until(lambda: not last.live)
     assert line.find(jobs[3].id) is None
     assert not jobs[3].out.exists()
+    jobs[2].ended -= 2 * local.DAY
+    line._swept -= local.SWEEP
+    assert line.find(jobs[2].id) is None
+    assert not jobs[2].out.exists()
 
 
 def test_folders_of_an_earlier_server_are_removed_when_old_and_nothing_else(
