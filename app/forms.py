@@ -14,8 +14,8 @@ import streamlit as st
 
 from app import services
 from app.components.findings import show_error
-from app.services import GROUPS, EngineError, Option, RunConfig
-from app.text.labels import label
+from app.services import GROUPS, ConfigError, EngineError, Option, RunConfig
+from app.text.labels import UNSET, label
 
 AUTOMATIC = "automatic"
 OWN_DATA = "A folder or zip on this machine"
@@ -30,8 +30,23 @@ TABS: dict[str, tuple[str, tuple[str, ...]]] = {
 }
 
 
+DEVICES = ("auto", "cpu", "cuda")
+
+
 def remember(config: RunConfig) -> None:
     """Let the form show ``config``, unless the visitor has changed it already."""
+    for name, value in _held(config).items():
+        st.session_state.setdefault(key(name), value)
+
+
+def fill(config: RunConfig) -> None:
+    """Let the form show ``config``, whatever it showed."""
+    for name, value in _held(config).items():
+        st.session_state[key(name)] = value
+
+
+def _held(config: RunConfig) -> dict[str, Any]:
+    """What the widgets hold when the form shows ``config``."""
     values = {o.name: _shown(o, getattr(config, o.name)) for o in services.settings_of(RunConfig)}
     for group, cls in GROUPS.items():
         settings = getattr(config, group)
@@ -43,15 +58,16 @@ def remember(config: RunConfig) -> None:
     for option in services.METHODS[config.method].options if _known(config) else ():
         given = config.scoring.options.get(option.name, option.default)
         values[f"option.{config.method}.{option.name}"] = given
-    for name, value in values.items():
-        st.session_state.setdefault(key(name), value)
+    return values
 
 
-def show() -> RunConfig | None:
-    """Draw the form; the settings, or None while one of them cannot be used."""
+def show() -> RunConfig:
+    """Draw the form and return its settings. Raises ``EngineError`` if one of them cannot be
+    used: the sentence that stands beside it too, which a closed tab may hide."""
+    faults: list[EngineError] = []
     values: dict[str, Any] = {
-        "model": _model(),
-        "data": _data(),
+        "model": _model(faults),
+        "data": _data(faults),
         "sparsity": _sparsity(),
     }
     with st.expander("Advanced", icon=":material/tune:"):
@@ -59,21 +75,20 @@ def show() -> RunConfig | None:
         for tab, (group, own) in zip(tabs, TABS.values(), strict=True):
             with tab:
                 values |= {
-                    o.name: field(o) for o in services.settings_of(RunConfig) if o.name in own
+                    o.name: field(o, faults)
+                    for o in services.settings_of(RunConfig)
+                    if o.name in own
                 }
                 if group == "scoring":
-                    options = _method_options(values["method"])
+                    options = _method_options(values["method"], faults)
                 values[group] = {
-                    option.name: field(option, group)
+                    option.name: field(option, faults, group)
                     for option in services.settings_of(GROUPS[group])
                 }
-    if values["model"] is None or values["data"] is None:
-        return None
+    if faults:
+        raise faults[0]
     values["scoring"]["options"] = options
-    try:
-        return RunConfig.from_dict(values)
-    except EngineError:
-        return None  # told beside the widget
+    return RunConfig.from_dict(values)
 
 
 def key(name: str) -> str:
@@ -81,11 +96,12 @@ def key(name: str) -> str:
     return f"form.{name}"
 
 
-def field(option: Option, group: str = "") -> Any:
-    """One setting as the widget that suits it; the engine's sentence beneath if it misfits."""
+def field(option: Option, faults: list[EngineError], group: str = "") -> Any:
+    """One setting as the widget that suits it. If its value misfits, the engine's sentence stands
+    beneath and joins ``faults``."""
     name = f"{group}.{option.name}" if group else option.name
     words: dict[str, Any] = {"key": key(name), "help": _sentence(option.help)}
-    text = option.label or label(option.name)
+    text = option.label or label(option.name, group)
     st.session_state.setdefault(key(name), _shown(option, option.default))
     value: Any
     if option.name == "method":
@@ -93,6 +109,13 @@ def field(option: Option, group: str = "") -> Any:
             text, list(services.METHODS), format_func=lambda m: services.METHODS[m].label, **words
         )
         st.caption(services.METHODS[value].description)
+    elif option.name == "device":
+        # Which there are, only torch knows; a run may have come with another one, as cuda:1.
+        held = st.session_state[key(name)]
+        names = [*DEVICES, *({held} - set(DEVICES))]
+        value = st.selectbox(
+            text, names, format_func=lambda d: AUTOMATIC if d == "auto" else d, **words
+        )
     elif option.choices:
         choices = [AUTOMATIC, *option.choices] if option.optional else option.choices
         value = st.selectbox(text, choices, **words)
@@ -106,23 +129,26 @@ def field(option: Option, group: str = "") -> Any:
     try:
         return option.check(value)
     except EngineError as error:
-        show_error(error)
-        return value  # which keeps `show` from making settings of it
+        # By the name that stands above the field.
+        told = ConfigError(text + str(error).removeprefix(option.name))
+        show_error(told)
+        faults.append(told)
+        return option.default
 
 
 def _number(text: str, option: Option, words: Mapping[str, Any]) -> float | None:
     whole = option.kind is int
-    # Streamlit wants all of them in one type.
-    low, high = (None if b is None else option.kind(b) for b in (option.minimum, option.maximum))
     step: Any = 1 if whole else _step(option.default)
+    # No bounds: the browser would keep what lies outside them to itself, without a word, and an
+    # earlier value would be used.
     value: Any = st.number_input(
         text,
-        low,
-        high,
-        None,  # an emptied field means the default, which the placeholder tells
+        value=None,  # an emptied field means the default, which the placeholder tells
         step=step,
         format="%d" if whole else "%g",
-        placeholder=AUTOMATIC if option.default is None else f"{option.default:g}",
+        placeholder=UNSET.get(option.name, AUTOMATIC)
+        if option.default is None
+        else f"{option.default:g}",
         **words,
     )
     return option.default if value is None else value
@@ -133,7 +159,7 @@ def _step(default: float | None) -> float:
     return 10.0 ** math.floor(math.log10(default)) if default else 0.01
 
 
-def _model() -> str | None:
+def _model(faults: list[EngineError]) -> str:
     models = services.MODELS
     name = st.selectbox(
         "Model",
@@ -141,23 +167,50 @@ def _model() -> str | None:
         format_func=lambda name: models[name].label if name in list(models) else name,
         key=key("model"),
         accept_new_options=True,
+        on_change=_complete,
         help="The network to prune. Besides those listed, any classification network of "
         "torchvision: type torchvision/ and its name, such as torchvision/resnet18.",
     )
     try:
         services.check_model(name)
     except EngineError as error:
-        show_error(error)
-        return None
+        told = _ambiguous(name) or error
+        show_error(told)
+        faults.append(told)
+        return name
     if name in list(models):
         row = models[name]
-        st.caption(f"{row.description} {_count(row.parameters)} parameters.")
+        st.caption(
+            f"{row.description} {_count(row.parameters)} parameters on 32 × 32 colour images."
+        )
     else:
         st.caption("Torchvision's network, made to fit the data.")
     return name
 
 
-def _data() -> str | None:
+def _complete() -> None:
+    """Part of a model's name, typed into the box, becomes that model if there is only one."""
+    matches = _matches(st.session_state[key("model")])
+    if len(matches) == 1:
+        st.session_state[key("model")] = matches[0]
+
+
+def _matches(typed: str | None) -> list[str]:
+    """The models whose name or label holds what was typed."""
+    part = (typed or "").strip().lower()
+    rows = services.MODELS.values()
+    exact = [row.name for row in rows if part in (row.name.lower(), row.label.lower())]
+    return exact or [row.name for row in rows if part in f"{row.name}\n{row.label}".lower()]
+
+
+def _ambiguous(typed: str) -> EngineError | None:
+    labels = [services.MODELS[name].label for name in _matches(typed)]
+    if not labels:
+        return None
+    return ConfigError(f"{typed!r} fits several networks: {', '.join(labels)}. Choose one of them.")
+
+
+def _data(faults: list[EngineError]) -> str:
     datasets = services.DATASETS
     names = [*datasets, OWN_DATA] if services.paths_allowed() else list(datasets)
     name = st.selectbox(
@@ -168,7 +221,7 @@ def _data() -> str | None:
         help="The images to learn from. Test images are looked at once, at the end.",
     )
     if name == OWN_DATA:
-        return _path()
+        return _path(faults)
     row = datasets[name]
     colour = "grey" if row.channels == 1 else "colour"
     note = f" The first use downloads {row.download_mb:,} MB." if row.download_mb else ""
@@ -187,21 +240,24 @@ def _data_label(name: str) -> str:
     return f"{row.label} (download, {row.download_mb:,} MB)" if row.download_mb else row.label
 
 
-def _path() -> str | None:
-    path = st.text_input(
+def _path(faults: list[EngineError]) -> str:
+    path: str = st.text_input(
         "Folder or zip",
         key=key("path"),
         placeholder="/path/to/images.zip",
         help="One folder per class, with or without train and test above them.",
     ).strip()
     if not path:
-        st.caption("Give the path of a folder or zip that holds one folder of images per class.")
-        return None
+        told = "Give the path of a folder or zip that holds one folder of images per class."
+        st.caption(told)
+        faults.append(ConfigError(told))
+        return path
     try:
         facts = services.describe(path)
     except EngineError as error:
         show_error(error)
-        return None
+        faults.append(error)
+        return path
     size = f" of {facts['image_size']} pixels" if facts["image_size"] else ""
     test = f", {facts['test']:,} for the test" if facts["test"] else ""
     st.caption(
@@ -225,13 +281,13 @@ def _sparsity() -> float:
     return round(percent / 100, 6)
 
 
-def _method_options(method: str) -> dict[str, Any]:
+def _method_options(method: str, faults: list[EngineError]) -> dict[str, Any]:
     """The criterion's own options, as far as they differ from their defaults."""
     chosen = {}
     for option in services.METHODS[method].options:
         if option.name == "seed":
             continue  # the seed of the run serves
-        value = field(option, f"option.{method}")
+        value = field(option, faults, f"option.{method}")
         if value != option.default:
             chosen[option.name] = value
     return chosen

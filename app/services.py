@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import atexit
 import os
-import shlex
 import shutil
 import tempfile
 from typing import Any
 
 import streamlit as st
 
-from prospr_engine.cli import PREFIXES
 from prospr_engine.config import GROUPS, RunConfig, settings_of
 from prospr_engine.data import DATASETS, DatasetSpec
 from prospr_engine.errors import ConfigError, EngineError
@@ -89,52 +87,3 @@ def describe(path: str) -> dict[str, Any]:
     from prospr_engine.data.load import describe
 
     return asdict(describe(path))
-
-
-def command(config: RunConfig, out: str = "out") -> str:
-    """The command line that does the same run."""
-    words = ["python", "-m", "prospr_engine", "run"]
-    for option in settings_of(RunConfig):
-        value = getattr(config, option.name)
-        everyday = option.name in {"model", "data", "method", "sparsity", "epochs", "seed"}
-        if everyday or value != option.default:
-            words += [f"--{option.name.replace('_', '-')}", str(value)]
-    for group, cls in GROUPS.items():
-        for option in settings_of(cls):
-            value = getattr(getattr(config, group), option.name)
-            if value != option.default:
-                flag = f"{PREFIXES[group]}{option.name.replace('_', '-')}"
-                if option.kind is bool:
-                    words.append(f"--{flag}" if value else f"--no-{flag}")
-                else:
-                    words += [f"--{flag}", str(value)]
-    for name, value in config.scoring.options.items():
-        words += ["--option", f"{name}={value}"]
-    return shlex.join([*words, "--out", out])
-
-
-def python_code(config: RunConfig, out: str = "out") -> str:
-    """The Python program that does the same run."""
-    lines = ["import prospr_engine as pe", "", "config = pe.RunConfig("]
-    for option in settings_of(RunConfig):
-        value = getattr(config, option.name)
-        everyday = option.name in {"model", "data", "method", "sparsity", "epochs", "seed"}
-        if everyday or value != option.default:
-            lines.append(f"    {option.name}={value!r},")
-    for group, cls in GROUPS.items():
-        values = getattr(config, group)
-        given = [
-            f"{option.name}={getattr(values, option.name)!r}"
-            for option in settings_of(cls)
-            if getattr(values, option.name) != option.default
-        ]
-        if getattr(values, "options", None):
-            given.append(f"options={dict(values.options)!r}")
-        if given:
-            lines.append(f"    {group}=pe.{cls.__name__}({', '.join(given)}),")
-    lines += [
-        ")",
-        f"result = pe.run(config, on_event=print, out={out!r})",
-        "print(result.accuracy, result.proof.ok)",
-    ]
-    return "\n".join(lines)

@@ -10,13 +10,18 @@ import altair as alt
 import pandas as pd
 
 NETWORKS = ["dense", "pruned"]
+PERCENT = "format(100 * datum.value, '.4~g') + '\N{NO-BREAK SPACE}%'"
 HEIGHT = 260  # pixels, with axis and legend
 
 
 def table(epochs: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     """One row per network and epoch. ``epochs`` are ``EpochEnded`` events or the history."""
     columns = ["network", "epoch", "validation_accuracy", "train_loss"]
-    return pd.DataFrame([[epoch[c] for c in columns] for epoch in epochs], columns=columns)
+    rows = pd.DataFrame([[epoch[c] for c in columns] for epoch in epochs], columns=columns)
+    rows["percent"] = [
+        f"{100 * share:.1f}\N{NO-BREAK SPACE}%" for share in rows["validation_accuracy"]
+    ]
+    return rows
 
 
 def chart(rows: pd.DataFrame, epochs: int) -> alt.LayerChart:
@@ -33,13 +38,13 @@ def chart(rows: pd.DataFrame, epochs: int) -> alt.LayerChart:
             "validation_accuracy:Q",
             title="Validation accuracy",
             scale=alt.Scale(zero=False, padding=8),
-            axis=alt.Axis(format="~%", tickCount=5),
+            axis=alt.Axis(labelExpr=PERCENT, tickCount=5),
         ),
         color=alt.Color("network:N", scale=alt.Scale(domain=NETWORKS), legend=_legend()),
         tooltip=[
             alt.Tooltip("network:N", title="Network"),
             alt.Tooltip("epoch:O", title="Epoch"),
-            alt.Tooltip("validation_accuracy:Q", title="Validation accuracy", format=".1%"),
+            alt.Tooltip("percent:N", title="Validation accuracy"),
             alt.Tooltip("train_loss:Q", title="Training loss (nats)", format=".3f"),
         ],
     )

@@ -9,6 +9,7 @@ import altair as alt
 import pandas as pd
 
 BELOW = 55  # pixels for the axis, which Streamlit takes from the chart's height
+PERCENT = "round(100 * datum.value) + '\N{NO-BREAK SPACE}%'"
 MOST_ROOMY = 16  # layers; with more of them the rows stand closer
 
 
@@ -22,6 +23,7 @@ def table(layers: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
             "kept": layer["kept"],
             "total": layer["total"],
             "share": layer["kept"] / layer["total"],
+            "percent": f"{100 * layer['kept'] / layer['total']:.2f}\N{NO-BREAK SPACE}%",
             "works": layer["effective"],
             # The right axis shows what follows the bar; the number keeps equal counts apart.
             "counts": f"{number}|{layer['kept']:,} of {layer['total']:,}",
@@ -34,19 +36,19 @@ def table(layers: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
 def chart(rows: pd.DataFrame) -> alt.LayerChart:
     """Share of weights kept by layer, with the counts to the right of the bars."""
     roomy = len(rows) <= MOST_ROOMY
-    step, size = (26, 13) if roomy else (14, 10)
+    step, size = (26, 13) if roomy else (14, 11)
     bars = alt.Chart(rows).encode(
         x=alt.X(
             "share:Q",
-            title="Weights kept",
-            axis=alt.Axis(format="~%", tickCount=4, grid=True),
-            scale=alt.Scale(domainMin=0),
+            title="Share of the layer's weights kept",
+            axis=alt.Axis(labelExpr=PERCENT, values=[0, 0.2, 0.4, 0.6, 0.8, 1], grid=True),
+            scale=alt.Scale(domain=[0, 1]),
         ),
         tooltip=[
             alt.Tooltip("name:N", title="Parameter"),
             alt.Tooltip("kept:Q", title="Weights kept", format=","),
             alt.Tooltip("total:Q", title="of", format=","),
-            alt.Tooltip("share:Q", title="Share kept", format=".2%"),
+            alt.Tooltip("percent:N", title="Share kept"),
             alt.Tooltip("works:Q", title="Connected to both ends", format=","),
         ],
     )

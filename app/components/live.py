@@ -8,11 +8,12 @@ from typing import Any
 import streamlit as st
 
 from app import services
+from app.components.about import show_about
 from app.components.findings import plain, show_findings
 from app.components.plots import show_accuracy, show_layers
-from app.services import Job
+from app.services import Job, RunConfig
 
-POLL = 1.0  # seconds
+POLL, STOPPING = 1.0, 0.3  # seconds between two looks
 STAGES = {
     # stage: (its word, the share of the bar it gets: roughly its share of the time)
     "data": ("Data", 0.06),
@@ -25,13 +26,14 @@ STAGES = {
 }
 
 
-def show_live(job: Job) -> None:
+def show_live(job: Job, form: RunConfig | None) -> None:
     """Follow ``job`` until it is over, then draw the whole page once more."""
-    st.fragment(_follow, run_every=POLL)(job)
+    poll = STOPPING if job.stopping else POLL
+    st.fragment(_follow, run_every=poll)(job, form, job.stopping)
 
 
-def _follow(job: Job) -> None:
-    if not job.live:
+def _follow(job: Job, form: RunConfig | None, stopping: bool) -> None:
+    if not job.live or job.stopping != stopping:
         st.rerun()
     with st.container(horizontal=True, vertical_alignment="center"):
         st.header(_headline(job), width="stretch")
@@ -42,6 +44,7 @@ def _follow(job: Job) -> None:
             on_click=job.stop,
             key="stop",
         )
+    show_about(job, form)
     events = job.events()
     if job.state == "waiting":
         st.caption(

@@ -8,11 +8,12 @@ from typing import Any
 
 import streamlit as st
 
-from app import services
+from app.components.about import show_about
 from app.components.findings import show_checks, show_findings
 from app.components.plots import show_accuracy, show_layers
-from app.services import Job
+from app.services import Job, RunConfig
 from app.text import answer as words
+from app.text import code
 
 GONE = (
     "The files of this run are not on the server any more. The same settings give the same files: "
@@ -26,10 +27,11 @@ FILES = {
 }
 
 
-def show_result(job: Job) -> None:
-    """The whole result of ``job``."""
+def show_result(job: Job, form: RunConfig | None) -> None:
+    """The whole result of ``job``, beside a form that shows ``form``."""
     result = job.events()[-1]["result"]
     st.header(words.answer(result))
+    show_about(job, form)
     st.caption(words.chance(result))
     _metrics(result)
     _downloads(job, result)
@@ -139,9 +141,11 @@ def _proof(onnx: dict[str, Any]) -> None:
 
 def _same_again(job: Job) -> None:
     with st.expander("The same from Python or the command line", icon=":material/terminal:"):
-        st.code(services.command(job.config), language="bash", wrap_lines=True)
-        st.code(services.python_code(job.config), language="python", wrap_lines=True)
+        threads = job.events()[-1]["result"]["environment"]["threads"]
         st.caption(
-            "The same settings on the same kind of machine with as many threads "
-            f"({job.events()[-1]['result']['environment']['threads']}) give the same numbers."
+            "Run them in the project's folder, with the Python of its .venv. The same settings, "
+            f"with {threads} {'thread' if threads == 1 else 'threads'} as here, give the same "
+            "numbers on the same kind of machine."
         )
+        st.code(code.command(job.config, threads), language="bash", wrap_lines=True)
+        st.code(code.program(job.config, threads), language="python", wrap_lines=True)

@@ -9,9 +9,9 @@ INTRO = """\
 3. **Train.** The pruned network learns beside the full one, on the same images in the same order.
 4. **Test and prove.** Both answer images they have never seen; the pruned one becomes an ONNX file
    that is checked against its own label.
-
-The settings on this page take about a minute on an ordinary computer.
 """
+
+PRESET = "The settings on this page take about a minute on an ordinary computer."
 
 HOW = (
     "How small can a network get before it breaks? Choose one, remove most of its weights before "

@@ -1,7 +1,6 @@
 """What settings are called on screen, where their own name is not a word."""
 
 LABELS = {
-    "batch_size": "Images in a batch",
     "batches": "Calibration batches",
     "device": "Compute on",
     "epochs": "Epochs",
@@ -10,7 +9,6 @@ LABELS = {
     "lr": "Learning rate",
     "momentum_graph": "Momentum in the gradient",
     "order": "Derivatives",
-    "precision": "Arithmetic",
     "schedule": "Learning rate schedule",
     "skip_broken": "Skip broken images",
     "steps": "Steps looked ahead",
@@ -24,6 +22,23 @@ LABELS = {
 }
 
 
-def label(name: str) -> str:
-    """``weight_decay`` is called "Weight decay"."""
-    return LABELS.get(name) or name.replace("_", " ").capitalize()
+# Where two settings would be called the same, by their group ("option": those of a criterion).
+APART = {
+    "option.lr": "Learning rate of the look ahead",
+    "option.momentum": "Momentum of the look ahead",
+    "scoring.batch_size": "Images in a calibration batch",
+    "scoring.precision": "Arithmetic of the scoring",
+    "training.batch_size": "Images in a training batch",
+    "training.lr": "Learning rate of the training",
+    "training.momentum": "Momentum of the training",
+    "training.precision": "Arithmetic of the training",
+}
+
+# What an empty field of an optional number means, where "automatic" would be too little.
+UNSET = {"image_size": "as the data come", "test_limit": "all", "train_limit": "all"}
+
+
+def label(name: str, group: str = "") -> str:
+    """``weight_decay`` is called "Weight decay"; ``lr`` differs by ``group``."""
+    apart = APART.get(f"{group.partition('.')[0]}.{name}")
+    return apart or LABELS.get(name) or name.replace("_", " ").capitalize()

@@ -26,6 +26,8 @@ def test_a_bar_per_layer_with_counts_and_tooltips():
     spec = layers.chart(rows).to_dict()
     bar, counts = spec["layer"]
     assert bar["mark"]["type"] == "bar"
+    assert bar["encoding"]["x"]["scale"]["domain"] == [0, 1]
+    assert rows["percent"][0] == "78.47\N{NO-BREAK SPACE}%"
     assert bar["encoding"]["y"]["sort"] == {"field": "order"}
     assert counts["encoding"]["y"]["axis"]["orient"] == "right"
     assert {tip["field"] for tip in bar["encoding"]["tooltip"]} >= {"name", "kept", "total"}

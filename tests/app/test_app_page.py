@@ -9,6 +9,7 @@ import pytest
 from app_fakes import FakeLine, new, words
 from streamlit.testing.v1 import AppTest
 
+from app import charts
 from app.components.live import STAGES
 from app.components.result import reader
 from prospr_engine.config import RunConfig
@@ -112,7 +113,9 @@ def test_the_result_gives_the_answer_first(at: AppTest, line: FakeLine, result):
     assert labels == {"Download model.onnx (254 kB)", "Download masks", "Download result",
                       "Download settings"}  # fmt: skip
     code = [block.value for block in at.code]
-    assert code[0].startswith("python -m prospr_engine run --model small_cnn")
+    assert code[0].startswith(
+        "OMP_NUM_THREADS=1 .venv/bin/python -m prospr_engine run --model small_cnn"
+    )
     assert "pe.RunConfig(" in code[1]
 
 
@@ -195,6 +198,48 @@ def test_a_refresh_finds_the_run_and_its_settings(at: AppTest, line: FakeLine, r
     assert line.jobs[1].config.scoring.options == {"steps": 5}
 
 
+def test_a_result_says_what_it_is_of_and_gives_its_settings_back(
+    at: AppTest, line: FakeLine, result
+):
+    started(at, line)
+    finish(line, result)
+    at.run()
+    of = "Small CNN · Digits · ProsPr · 90\N{NO-BREAK SPACE}% removed · 3 epochs · seed 0"
+    assert of in words(at)
+    assert "other settings" not in words(at)
+    at.selectbox(key="form.model").select("mlp").run()
+    at.number_input(key="form.epochs").set_value(9).run()
+    assert of in words(at)
+    assert "The form shows other settings." in words(at)
+    at.button(key="use-settings").click().run()
+    assert not at.exception
+    assert at.selectbox(key="form.model").value == "small_cnn"
+    assert at.number_input(key="form.epochs").value == 3
+    assert "other settings" not in words(at)
+
+
+def test_a_minute_is_promised_for_the_preset_only(at: AppTest):
+    assert "about a minute" in words(at)
+    at.number_input(key="form.epochs").set_value(300).run()
+    assert "about a minute" not in words(at)
+
+
+def test_charts_are_built_anew_only_when_there_is_something_new(
+    at: AppTest, line: FakeLine, result, monkeypatch: pytest.MonkeyPatch
+):
+    built = []
+    monkeypatch.setattr(
+        charts.accuracy, "description", lambda rows: built.append(len(rows)) or "words"
+    )
+    started(at, line, state="running")
+    for epoch in result["history"][:2]:
+        line.jobs[0].add({"event": "EpochEnded", **epoch})
+    at.run().run().run()
+    line.jobs[0].add({"event": "EpochEnded", **result["history"][2]})
+    at.run().run()
+    assert built == [2, 3]
+
+
 def test_an_unknown_run_in_the_address_is_explained(line: FakeLine):
     at = new()
     at.query_params["run"] = "0123"
@@ -217,7 +262,6 @@ def test_a_model_that_does_not_exist_is_told_beside_the_choice(line: FakeLine):
 def test_paths_are_offered_only_where_the_server_allows_them(
     at: AppTest, line: FakeLine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ):
-    assert not at.text_input(key="form.device").disabled
     assert "A folder or zip on this machine" not in at.selectbox(key="form.data").options
     monkeypatch.setenv("PROSPR_ALLOW_PATHS", "1")
     at.run()

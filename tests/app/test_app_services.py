@@ -12,9 +12,12 @@ import pytest
 from app_fakes import ROOT, FakeLine
 
 from app import services
+from app.text import code
+from app.text.summary import summary
 from prospr_engine import cli
 from prospr_engine.config import LoadingConfig, RunConfig, ScoringConfig, TrainingConfig
 from prospr_engine.errors import ConfigError
+from prospr_engine.events import EpochEnded, Progress, StageStarted
 
 CONFIGS = {
     "defaults": RunConfig(),
@@ -33,9 +36,9 @@ CONFIGS = {
 
 @pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)
 def test_the_command_shown_means_the_same_settings(config: RunConfig):
-    words = shlex.split(services.command(config))
-    assert words[:3] == ["python", "-m", "prospr_engine"]
-    again = cli._config(cli._parser().parse_args(words[3:]))
+    words = shlex.split(code.command(config, threads=2))
+    assert words[:4] == ["OMP_NUM_THREADS=2", ".venv/bin/python", "-m", "prospr_engine"]
+    again = cli._config(cli._parser().parse_args(words[4:]))
     # Options of the method stay text until the method takes them.
     options = {k: type(v)(again.scoring.options[k]) for k, v in config.scoring.options.items()}
     scoring = dataclasses.replace(again.scoring, options=options)
@@ -43,18 +46,38 @@ def test_the_command_shown_means_the_same_settings(config: RunConfig):
 
 
 @pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)
-def test_the_program_shown_means_the_same_settings(config: RunConfig):
-    settings, call = services.python_code(config).split("result = ")
+def test_the_program_shown_means_the_same_settings(
+    config: RunConfig, capsys: pytest.CaptureFixture[str]
+):
+    settings, call = code.program(config, threads=1).split("result = ")
     names: dict = {}
     exec(settings, names)
     assert names["config"] == config
-    assert call.startswith("pe.run(config, on_event=print, out='out')")
+    assert call.startswith("pe.run(config, tell, out='out')")
+    names["tell"](StageStarted("train", "Training"))
+    names["tell"](EpochEnded("dense", 1, 3, 0.1, 0.9, 0.1, 0.95, 1.0))
+    names["tell"](Progress("train", 1, 2, "batches"))
+    assert capsys.readouterr().out == "Training\ndense, epoch 1: 95.0%\n"
+
+
+@pytest.mark.parametrize(
+    ("config", "text"),
+    [
+        (RunConfig(), "Small CNN · Digits · ProsPr · 90 % removed · 3 epochs · seed 0"),
+        (CONFIGS["all kinds"], "ResNet-20 · it's mine.zip · ProsPr · 98.5 % removed · 3 epochs · "
+         "seed 0 · 11 other settings changed"),
+        (RunConfig(model="torchvision/vgg11", epochs=1, device="cpu"), "torchvision/vgg11 · Digits"
+         " · ProsPr · 90 % removed · 1 epoch · seed 0 · 1 other setting changed"),
+    ],
+)  # fmt: skip
+def test_a_run_in_one_line(config: RunConfig, text: str):
+    assert summary(config).replace("\N{NO-BREAK SPACE}", " ") == text
 
 
 def test_the_command_shown_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     config = RunConfig(method="magnitude", epochs=0, loading=LoadingConfig(train_limit=100))
-    command = services.command(config, out=str(tmp_path / "out"))
-    assert cli.main(shlex.split(command)[3:]) == 0
+    command = code.command(config, threads=1, out=str(tmp_path / "out"))
+    assert cli.main(shlex.split(command)[4:]) == 0
     assert RunConfig.read(tmp_path / "out" / "config.json") == config
     assert "of the weights removed" in capsys.readouterr().out
 

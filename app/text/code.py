@@ -1,0 +1,77 @@
+"""The same run without a browser: as a command line and as a Python program."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator
+from typing import Any
+
+from app.services import GROUPS, Option, RunConfig, settings_of
+
+EVERYDAY = ("model", "data", "method", "sparsity", "epochs", "seed")
+"""Told whether or not they differ from their defaults: a reader looks for them."""
+
+PREFIXES = {"": "", "loading": "", "scoring": "score-", "training": "train-"}
+"""What the command line puts before the settings of a group."""
+
+PROGRAM = """\
+import torch
+
+import prospr_engine as pe
+
+torch.set_num_threads({threads})
+
+
+def tell(event):
+    told = event.to_dict()
+    if told["event"] == "EpochEnded":
+        print(f"{{told['network']}}, epoch {{told['epoch']}}: {{told['validation_accuracy']:.1%}}")
+    elif told["event"] == "StageStarted":
+        print(told["text"])
+
+
+config = {config}
+result = pe.run(config, tell, out={out!r})
+print(result.accuracy, result.proof.ok)"""
+
+
+def changed(config: RunConfig) -> Iterator[tuple[str, Option, Any]]:
+    """The group ("" for the run itself), option and value of every setting that is everyday or
+    not at its default."""
+    for option in settings_of(RunConfig):
+        value = getattr(config, option.name)
+        if option.name in EVERYDAY or value != option.default:
+            yield "", option, value
+    for group, cls in GROUPS.items():
+        for option in settings_of(cls):
+            value = getattr(getattr(config, group), option.name)
+            if value != option.default:
+                yield group, option, value
+
+
+def command(config: RunConfig, threads: int, out: str = "out") -> str:
+    """The command line that does the same run with as many threads."""
+    words = [".venv/bin/python", "-m", "prospr_engine", "run"]
+    for group, option, value in changed(config):
+        flag = PREFIXES[group] + option.name.replace("_", "-")
+        if option.kind is bool:
+            words.append(f"--{flag}" if value else f"--no-{flag}")
+        else:
+            words += [f"--{flag}", str(value)]
+    for name, value in config.scoring.options.items():
+        words += ["--option", f"{name}={value}"]
+    return f"OMP_NUM_THREADS={threads} {shlex.join([*words, '--out', out])}"
+
+
+def program(config: RunConfig, threads: int, out: str = "out") -> str:
+    """The Python program that does the same run with as many threads."""
+    given: dict[str, list[str]] = {group: [] for group in ("", *GROUPS)}
+    for group, option, value in changed(config):
+        given[group].append(f"{option.name}={value!r}")
+    if config.scoring.options:
+        given["scoring"].append(f"options={dict(config.scoring.options)!r}")
+    for group, cls in GROUPS.items():
+        if given[group]:
+            given[""].append(f"{group}=pe.{cls.__name__}({', '.join(given[group])})")
+    lines = "".join(f"    {line},\n" for line in given[""])
+    return PROGRAM.format(config=f"pe.RunConfig(\n{lines})", threads=threads, out=out)
