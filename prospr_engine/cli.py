@@ -26,6 +26,7 @@ from prospr_engine.models import MODELS
 from prospr_engine.registry import Option
 from prospr_engine.saliency import METHODS
 
+OWN_FOLDER = "(default: runs/, then a name made of the settings)"
 PREFIXES = {"loading": "", "scoring": "score-", "training": "train-"}
 
 
@@ -34,11 +35,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parsed = _parser().parse_args(arguments)
     try:
         code: int = parsed.command(parsed)
+        sys.stdout.flush()
     except EngineError as error:
         return _fail(parsed, error, 2)
     except KeyboardInterrupt:
         return _fail(parsed, "Stopped.", 130)
-    except BrokenPipeError:
+    except OSError as error:
+        if not isinstance(error, BrokenPipeError):
+            return _fail(parsed, f"Reading or writing failed: {error}.", 2)
         # The reader of our output has gone (as `| head` does); there is nobody to tell.
         sys.stderr.close()
         return 0
@@ -48,7 +52,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _fail(parsed: argparse.Namespace, error: object, code: int) -> int:
     print(f"error: {error}", file=sys.stderr)
     if parsed.json:
-        _print_json({"error": {"type": type(error).__name__, "message": str(error)}})
+        with contextlib.suppress(OSError):  # Where the output cannot be written, nor can this.
+            _print_json({"error": {"type": type(error).__name__, "message": str(error)}})
     return code
 
 
@@ -58,7 +63,8 @@ def run(parsed: argparse.Namespace) -> int:
 
     config = _config(parsed)
     with _listener(parsed) as on_event:
-        result = pipeline.run(config, on_event, out=parsed.out, overwrite=parsed.overwrite)
+        out = _folder(parsed, config)
+        result = pipeline.run(config, on_event, out=out, overwrite=parsed.overwrite)
     _show(parsed, result.to_dict(), terminal.print_result)
     return 0
 
@@ -68,7 +74,9 @@ def score(parsed: argparse.Namespace) -> int:
     from prospr_engine import pipeline
 
     config = _config(parsed)
-    out = Path(parsed.out)
+    out = _folder(parsed, config)
+    if (out / "result.json").exists():
+        raise ConfigError(f"{out} holds a finished run; choose another folder for the scores.")
     with _listener(parsed) as on_event:
         pruning = pipeline.prune(pipeline.prepare(config, on_event), on_event)
     pruning.scores.save(out / "scores.safetensors")
@@ -81,7 +89,9 @@ def export(parsed: argparse.Namespace) -> int:
     """The ONNX file of a network that ``run`` trained, proven anew."""
     from prospr_engine.saved import export_again
 
-    out = parsed.out or Path(parsed.run) / f"{parsed.network}.onnx"
+    out = Path(parsed.out or Path(parsed.run) / f"{parsed.network}.onnx")
+    if out.suffix != ".onnx":
+        raise ConfigError(f"The file is called {out.name}; give it a name that ends in .onnx.")
     proof = export_again(parsed.run, parsed.network, out, parsed.encoding)
     _show(parsed, proof.to_dict(), terminal.print_proof)
     return 0
@@ -168,6 +178,10 @@ def _config(parsed: argparse.Namespace) -> RunConfig:
     return RunConfig.from_dict(values)
 
 
+def _folder(parsed: argparse.Namespace, config: RunConfig) -> Path:
+    return Path(parsed.out) if parsed.out else Path("runs") / config.fingerprint
+
+
 def _number(value: Any) -> Any:
     """``95%`` is what people type for 0.95."""
     if isinstance(value, str) and value.strip().endswith("%"):
@@ -193,12 +207,12 @@ def _parser() -> argparse.ArgumentParser:
 
     sub = command("run", run, "do the whole job: score, prune, train, test, export, prove")
     _add_settings(sub)
-    sub.add_argument("--out", default="out", help="folder for the results (default: out)")
+    sub.add_argument("--out", help=f"folder for the results {OWN_FOLDER}")
     sub.add_argument("--overwrite", action="store_true", help="replace another run's results")
 
     sub = command("score", score, "score and prune without training; shows what each layer keeps")
     _add_settings(sub)
-    sub.add_argument("--out", default="out", help="folder for scores and masks (default: out)")
+    sub.add_argument("--out", help=f"folder for scores and masks {OWN_FOLDER}")
 
     sub = command("export", export, "write the ONNX file of a trained network again")
     sub.add_argument("run", help="folder that `run` wrote")

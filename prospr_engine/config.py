@@ -11,6 +11,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -215,9 +216,9 @@ GROUPS: dict[str, type] = {
 
 def check_sparsity(sparsity: float) -> float:
     """``sparsity`` itself if it lies in [0, 1); else ``ConfigError``."""
-    if not isinstance(sparsity, int | float) or not 0.0 <= sparsity < 1.0:
+    if not isinstance(sparsity, Real) or not 0.0 <= sparsity < 1.0:
         hint = ""
-        if isinstance(sparsity, int | float) and 1 < sparsity < 100:
+        if isinstance(sparsity, Real) and 1 < sparsity < 100:
             hint = f" For {sparsity:g} %, give {sparsity / 100:g}."
         raise ConfigError(
             f"The sparsity is {sparsity}; it is the fraction of weights removed and must be "

@@ -45,20 +45,22 @@ def best_precision(name: str, device: torch.device) -> str:
     return "bfloat16" if fast else "float32"
 
 
+def is_out_of_memory(error: BaseException) -> bool:
+    """Did an allocation fail? torch and others report that in several ways."""
+    signs = ("out of memory", "allocate memory", "not enough memory", "bad_alloc")
+    text = str(error).lower()
+    return isinstance(error, MemoryError) or any(sign in text for sign in signs)
+
+
 @contextmanager
 def explained_memory(doing: str, remedy: str) -> Iterator[None]:
-    """Turn a failed allocation, which torch reports in several ways, into a ``ResourceError``."""
+    """Turn a failed allocation into a ``ResourceError``."""
     try:
         yield
     except MemoryError as error:
         raise ResourceError(_no_memory(doing, remedy)) from error
     except RuntimeError as error:
-        text = str(error).lower()
-        if (
-            "out of memory" in text
-            or "can't allocate memory" in text
-            or "not enough memory" in text
-        ):
+        if is_out_of_memory(error):
             raise ResourceError(_no_memory(doing, remedy)) from error
         raise
 

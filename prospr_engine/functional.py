@@ -14,7 +14,9 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from prospr_engine.batchnorm import use_fast_batch_norm
 from prospr_engine.convolution import use_fast_convolution
+from prospr_engine.device import is_out_of_memory
 from prospr_engine.errors import ConfigError, DataError, ModelError, ScoringError
+from prospr_engine.noise import seeded
 from prospr_engine.prunable import PrunableWeight, prunable_weights
 
 Batch = tuple[Tensor, Tensor]
@@ -38,10 +40,14 @@ class Network:
     """
 
     def __init__(self, model: nn.Module, precision: str | None = None, seed: int = 0):
+        if not isinstance(model, nn.Module):
+            raise ModelError(f"The model is a {type(model).__name__}; give a torch.nn.Module.")
         self.prunable: dict[str, PrunableWeight] = prunable_weights(model)
         try:
             self._model = copy.deepcopy(model)
-        except Exception as error:
+        except Exception as error:  # whatever the model's own __deepcopy__ may raise
+            if is_out_of_memory(error):
+                raise
             raise ModelError(
                 f"This model cannot be copied ({error}); scoring works on a copy, so give a "
                 "model that copy.deepcopy accepts, freshly built."
@@ -72,6 +78,8 @@ class Network:
 
     def batches(self, batches: Iterable[Batch]) -> list[Batch]:
         """Check the calibration batches and bring them to the network's device and precision."""
+        if not isinstance(batches, Iterable):
+            raise DataError("There is no calibration batch; give a sequence of (x, y).")
         if isinstance(batches, Tensor) or (
             isinstance(batches, tuple | list) and batches and isinstance(batches[0], Tensor)
         ):
@@ -83,6 +91,8 @@ class Network:
             x, y = batch
             if not isinstance(x, Tensor) or not isinstance(y, Tensor):
                 raise DataError("Each calibration batch must be a pair (x, y) of tensors.")
+            if not x.dim() or not y.dim():
+                raise DataError("Inputs and labels of a calibration batch need a batch axis.")
             if len(x) != len(y) or len(x) == 0:
                 raise DataError(
                     f"A calibration batch holds {len(x)} inputs and {len(y)} labels; it needs "
@@ -90,6 +100,15 @@ class Network:
                 )
             if x.is_floating_point():
                 x = x.to(self.dtype)
+            if y.is_floating_point():
+                y = y.to(self.dtype)
+            elif y.dim() == 1 and y.dtype != torch.bool:
+                y = y.long()
+            else:
+                raise DataError(
+                    f"The labels are {y.dtype} of shape {tuple(y.shape)}; give one class index "
+                    "for each input, or probabilities."
+                )
             ready.append((x.to(self.device), y.to(self.device)))
         if not ready:
             raise DataError("There is no calibration batch; give at least one (x, y).")
@@ -109,8 +128,8 @@ class Network:
         point = [_laid_out(tensor, layout) for tensor in self.start]
         try:
             with torch.no_grad():
-                self._logits(point, _laid_out(x[:2], layout), step=0)
-        except ModelError:
+                self._logits(point, _laid_out(x, layout), step=0)
+        except Exception:  # noqa: BLE001  (the usual layout will show whether it matters)
             return False
         return True
 
@@ -118,6 +137,11 @@ class Network:
         """Mean cross-entropy (nats) of ``batch`` at ``point``; noise as at inner step ``step``."""
         x, y = batch
         logits = self._logits(point, x, step)
+        if y.is_floating_point() and y.shape != logits.shape:
+            raise DataError(
+                f"The labels have shape {tuple(y.shape)}; give class indices, or probabilities of "
+                f"shape {tuple(logits.shape)}."
+            )
         if not y.is_floating_point() and (y.min() < 0 or y.max() >= logits.shape[1]):
             raise DataError(
                 f"The labels run from {int(y.min())} to {int(y.max())}, but the model has "
@@ -132,7 +156,7 @@ class Network:
             try:
                 logits = functional_call(self._model, values, (x,))
             except (RuntimeError, ValueError, TypeError) as error:
-                if "memory" in str(error).lower():
+                if is_out_of_memory(error):
                     raise
                 raise ModelError(
                     f"The model cannot take a batch of shape {tuple(x.shape)}: {error}"
@@ -186,9 +210,7 @@ class Network:
 
     @contextmanager
     def _noise(self, step: int) -> Iterator[None]:
-        devices = [self.device] if self.device.type == "cuda" else []
-        with torch.random.fork_rng(devices=devices):
-            torch.manual_seed(self._seed + step)
+        with seeded(self._seed + step, self.device):
             yield
 
 

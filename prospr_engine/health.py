@@ -7,8 +7,9 @@ it are lost although they are kept, so they count as pruned in the *effective* s
 
 No graph is parsed. A scratch copy answers two inputs in double precision: kept weights are
 drawn positive and at random, normalisation is taken out and biases are zero, so that signals
-can neither cancel nor be cut by a rectifier. A channel carries a signal if it differs between
-the two inputs, and reaches the output if the gradient of the output's sum is not zero there.
+rarely cancel (a difference of branches can) and are not cut by a rectifier. A channel carries a
+signal if it differs between the two inputs, and reaches the output if the gradient of the
+output's sum is not zero there.
 """
 
 from __future__ import annotations
@@ -182,7 +183,9 @@ def _positive_copy(
         for name, parameter in scratch.named_parameters():
             if name in masks:
                 draw = torch.rand(parameter.shape, generator=generator, dtype=torch.float64)
-                parameter.copy_((draw + 0.5) * masks[name])
+                # Divided by the fan-in, so that no softmax saturates to an exact zero gradient.
+                fan_in = max(1, parameter[0].numel())
+                parameter.copy_((draw + 0.5) * masks[name] / fan_in)
             else:
                 parameter.abs_()
         for module in scratch.modules():

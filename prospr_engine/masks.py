@@ -70,7 +70,7 @@ class Masks(Mapping[str, Tensor]):
     @property
     def sparsity(self) -> float:
         """The fraction removed, as achieved."""
-        return 1.0 - self.kept / self.total
+        return 1.0 - self.kept / self.total if self.total else 0.0
 
     @property
     def layers(self) -> tuple[LayerStats, ...]:
@@ -131,6 +131,8 @@ def top_masks(
     weights of every layer (all, in a smaller one) are set aside first. Raises ``ConfigError``
     if the floors alone exceed what may be kept.
     """
+    if layer_floor < 0 or layer_floor != int(layer_floor):
+        raise ConfigError(f"The floor per layer is {layer_floor}; give a whole number from 0 up.")
     flat = torch.cat([score.detach().flatten() for score in scores.values()])
     sizes = [score.numel() for score in scores.values()]
     count = kept_count(flat.numel(), sparsity)
@@ -185,6 +187,8 @@ def load_tensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     try:
         with safe_open(str(path), framework="pt") as file:
             header = json.loads((file.metadata() or {}).get("prospr", "{}"))
+            if not isinstance(header, dict):
+                raise ValueError("its header is not ours")
             tensors = {name: file.get_tensor(name) for name in header.get("names", file.keys())}
     except FileNotFoundError:
         raise DataError(f"There is no file {path}.") from None

@@ -40,6 +40,15 @@ from prospr_engine.training.loop import Recipe, train
 
 ShouldStop = Callable[[], bool]
 
+ARTIFACTS = (
+    "result.json",
+    "model.onnx",
+    "scores.safetensors",
+    "masks.safetensors",
+    "dense.safetensors",
+    "pruned.safetensors",
+)
+
 
 def run(
     config: RunConfig,
@@ -76,9 +85,9 @@ def run(
     tell(StageStarted("test", "Testing both networks on images neither has seen"))
     tested = {name: _test(network, prepared) for name, network in networks.items()}
     accuracy = {name: test.accuracy for name, test in tested.items()}
-    label = provenance(prepared, pruning, accuracy)
+    labels = {name: provenance(name, prepared, pruning, accuracy) for name in networks}
     for name, network in networks.items():
-        save_tensors(folder / f"{name}.safetensors", network.state_dict(), label)
+        save_tensors(folder / f"{name}.safetensors", network.state_dict(), labels[name])
 
     tell(StageStarted("export", "Writing the ONNX file and proving it"))
     with explained_memory("the export", "choose a smaller model"):
@@ -87,7 +96,7 @@ def run(
             folder / "model.onnx",
             prepared.batches[0][0],
             masks=pruning.masks,
-            metadata=label,
+            metadata=labels["pruned"],
         )
     result = RunResult(
         config=config,
@@ -137,21 +146,22 @@ def prune(prepared: Prepared, on_event: OnEvent = ignore) -> Pruning:
     return pruning
 
 
-def provenance(prepared: Prepared, pruning: Pruning, accuracy: dict[str, float]) -> dict[str, Any]:
-    """What the ONNX file says of itself. No clock and no path, so that the same run on the
-    same machine writes the same bytes."""
+def provenance(
+    network: str, prepared: Prepared, pruning: Pruning, accuracy: dict[str, float]
+) -> dict[str, Any]:
+    """What the file of a network ("dense" or "pruned") says of itself. No clock and no path, so
+    that the same run on the same machine writes the same bytes."""
     config, data = prepared.config, prepared.data
+    sparsity = pruning.to_dict()["sparsity"]
     return {
+        "network": network,
         "model": config.model,
         "shape": list(data.shape),
+        "transform_input": getattr(prepared.model, "transform_input", False),
         "weights": config.weights,
-        "method": config.method,
-        "method_options": dict(pruning.scores.options),
-        "sparsity": {
-            "requested": config.sparsity,
-            "achieved": pruning.masks.sparsity,
-            "effective": pruning.health.effective_sparsity,
-        },
+        "method": config.method if network == "pruned" else None,
+        "method_options": dict(pruning.scores.options) if network == "pruned" else {},
+        "sparsity": sparsity if network == "pruned" else dict.fromkeys(sparsity, 0.0),
         "seed": config.seed,
         "epochs": config.epochs,
         "data": {"name": data.name, "digest": data.digest},
@@ -231,11 +241,12 @@ def _claim_folder(config: RunConfig, out: str | Path | None, overwrite: bool) ->
         if earlier != config.fingerprint:
             raise ConfigError(
                 f"{folder} already holds the result of another run; choose another folder, or "
-                "allow to overwrite it."
+                "overwrite it (--overwrite, or overwrite=True)."
             )
     text = json.dumps(config.to_dict(), indent=2) + "\n"
     write_atomically(folder / "config.json", text)
-    finished.unlink(missing_ok=True)
+    for name in ARTIFACTS:  # A run that fails half-way must not stand beside files of another.
+        (folder / name).unlink(missing_ok=True)
     return folder
 
 

@@ -39,7 +39,7 @@ def check(config: RunConfig) -> None:
     """
     MODELS.find(config.model)
     spec = METHODS.find(config.method)
-    check_options(spec.options, config.scoring.options, f"Method {config.method!r}")
+    check_options(spec.options, config.scoring.options, f"the method {config.method!r}")
     pick_device(config.device)
 
 

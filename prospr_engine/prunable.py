@@ -63,6 +63,10 @@ def prunable_weights(model: nn.Module) -> dict[str, PrunableWeight]:
                 f"Layer {path!r} is lazy and has no weights yet; run one batch through the "
                 "model before pruning it."
             )
+        if not weight.is_floating_point():
+            raise ModelError(
+                f"The weight of layer {path!r} is {weight.dtype}; only real numbers can be ranked."
+            )
         name = names[id(weight)]
         if name not in found:
             found[name] = PrunableWeight(

@@ -136,8 +136,8 @@ def check_options(options: tuple[Option, ...], given: Mapping[str, Any], owner: 
         if name not in known:
             listed = ", ".join(known) or "none"
             raise ConfigError(
-                f"{owner} has no option {name!r}{did_you_mean(name, list(known))}. "
-                f"Its options: {listed}."
+                f"There is no option {name!r} in {owner}{did_you_mean(name, list(known))}. "
+                f"Known: {listed}."
             )
     return {
         name: option.check(given[name]) if name in given else option.default

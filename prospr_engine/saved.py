@@ -30,6 +30,9 @@ def load_network(folder: str | Path, network: str = "pruned") -> tuple[nn.Module
     try:
         model = build(label["model"], tuple(label["shape"]), len(label["classes"]))
         model.load_state_dict(state)
+        if hasattr(model, "transform_input"):
+            # Inception and GoogLeNet keep this half of their input scaling outside the weights.
+            model.transform_input = label["transform_input"]
     except (KeyError, RuntimeError) as error:
         raise DataError(
             f"{path} is not the network that its label says ({str(error).splitlines()[0]}); "

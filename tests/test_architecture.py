@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[1]
 # From the bottom to the top; a module may import from its own layer and those below, but the
 # packages of a layer marked "apart" may not import each other.
 LAYERS = [
-    ("together", ["config", "events", "errors", "registry", "files"]),
+    ("together", ["config", "events", "errors", "registry", "files", "noise"]),
     (
         "together",
         ["batchnorm", "convolution", "prunable", "masks", "functional", "health", "device"],
@@ -113,6 +113,21 @@ def test_scoring_imports_neither_torchvision_nor_onnx():
     loaded = modules_after("import prospr_engine as pe; pe.score, pe.Masks")
     assert "torch" in loaded
     assert not loaded & {"torchvision", "onnx", "onnxruntime", "sklearn"}
+
+
+def test_onnx_runtime_is_told_not_to_collect_anything_before_it_is_imported():
+    code = (
+        "import os, sys; os.environ.pop('ORT_DISABLE_TELEMETRY', None)\n"
+        "import numpy as np, onnx; from onnx import helper as h\n"
+        "from prospr_engine.export import runtime\n"
+        "assert 'onnxruntime' not in sys.modules\n"
+        "x, y = (h.make_tensor_value_info(n, 1, [1]) for n in 'xy')\n"
+        "g = h.make_graph([h.make_node('Relu', ['x'], ['y'])], 'g', [x], [y])\n"
+        "m = h.make_model(g, opset_imports=[h.make_opsetid('', 20)], ir_version=10)\n"
+        "runtime.run(m.SerializeToString(), [np.zeros(1, np.float32)])\n"
+        "assert os.environ['ORT_DISABLE_TELEMETRY'] == '1'"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
 
 
 def test_every_public_name_exists():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -39,6 +40,8 @@ def run(data: bytes, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
 
     Raises ``ExportError`` if ONNX Runtime refuses the model or one of the inputs.
     """
+    # ONNX Runtime collects events about the machine unless told not to before it is imported.
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     import onnxruntime as ort
 
     options = ort.SessionOptions()

@@ -170,8 +170,8 @@ def _check_masks(
 ) -> list[Check]:
     """The masks themselves, where there are any: nothing, or one check."""
     beside = path.parent / MASKS_FILE
-    if masks is None and not beside.is_file():
-        return []
+    if masks is None and (record.metadata.get("network") == "dense" or not beside.is_file()):
+        return []  # The masks beside a dense network are those of its pruned sister.
     source = "The masks" if masks is not None else MASKS_FILE
     try:
         given = _load_masks(beside) if masks is None else masks

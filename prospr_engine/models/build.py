@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import torch
 from torch import nn
 
@@ -12,6 +9,7 @@ from prospr_engine.errors import ConfigError, ModelError
 from prospr_engine.models import MODELS, TORCHVISION
 from prospr_engine.models.checks import check
 from prospr_engine.models.init import he_init
+from prospr_engine.noise import seeded
 from prospr_engine.registry import did_you_mean
 
 WEIGHTS = ("fresh", "pretrained")
@@ -49,7 +47,7 @@ def build(
         )
     if classes < 2:
         raise ModelError(f"There must be at least 2 classes to tell apart, not {classes}.")
-    with seeded(seed):
+    with seeded(seed), torch.device("cpu"):
         if name.startswith(TORCHVISION):
             from prospr_engine.models import torchvision_zoo
 
@@ -62,14 +60,3 @@ def build(
         if problem.fatal:
             raise ModelError(problem.text)
     return model
-
-
-@contextmanager
-def seeded(seed: int) -> Iterator[None]:
-    """Draw from ``seed`` on the CPU, and put the global random state back afterwards.
-
-    Not ``torch.manual_seed``: it would seed every GPU as well, and for good.
-    """
-    with torch.random.fork_rng(devices=[]), torch.device("cpu"):
-        torch.default_generator.manual_seed(seed)
-        yield

@@ -106,7 +106,7 @@ class Scores(Mapping[str, Tensor]):
     def load(cls, path: str | Path) -> Scores:
         """Read what ``save`` wrote; raises ``DataError`` if the file is no such thing."""
         tensors, metadata = load_tensors(path)
-        if "diagnostics" not in metadata:
+        if not {"diagnostics", "method", "options"} <= set(metadata):
             raise DataError(f"{path} holds no scores; give a file that Scores.save wrote.")
         prefix = "channels/"
         return cls(

@@ -41,7 +41,7 @@ def score(
     to become masks.
     """
     spec = METHODS.find(method)
-    settings = check_options(spec.options, options, f"Method {method!r}")
+    settings = check_options(spec.options, options, f"the method {method!r}")
     network = Network(model, precision)
     ready = network.batches(batches) if spec.needs_data else []
 

@@ -15,6 +15,9 @@ CALM, WILD = 0.02, 0.5
 `benchmarks/trust.py` float32 and float64 agree on over 90 % of the weights kept while the
 sensitivity stays below the first; the growth of the adjoint alone predicts nothing."""
 
+DIVERGED = 10
+"""Times the first loss (or one nat, if that is more) from which the steps ahead have exploded."""
+
 
 @dataclass(frozen=True)
 class Diagnostics:
@@ -59,16 +62,34 @@ def diagnose(
     growth = None
     if adjoint_norms:
         growth = adjoint_norms[-1] / adjoint_norms[0] if adjoint_norms[0] else math.inf
-    trusted, verdict = _judge(non_finite, sensitivity, dtype)
+    dead = not any(bool(score.any()) for score in values.values())
+    trusted, verdict = _judge(non_finite, dead, losses, sensitivity, dtype)
     return Diagnostics(adjoint_norms, growth, losses, sensitivity, non_finite, trusted, verdict)
 
 
-def _judge(non_finite: int, sensitivity: float | None, dtype: torch.dtype) -> tuple[bool, str]:
+def _judge(
+    non_finite: int,
+    dead: bool,
+    losses: tuple[float, ...],
+    sensitivity: float | None,
+    dtype: torch.dtype,
+) -> tuple[bool, str]:
     calmer = "look fewer steps ahead, or with a smaller learning rate"
     if non_finite:
+        remedy = "" if dtype == torch.float64 else ", or score in float64"
         return False, (
-            f"{non_finite:,} scores are not finite numbers, so there is no ranking; "
-            f"{calmer}, or score in float64."
+            f"{non_finite:,} scores are not finite numbers, so there is no ranking; {calmer}"
+            f"{remedy}."
+        )
+    if dead:
+        return False, (
+            "All scores are zero, so there is no ranking: the loss does not depend on any weight. "
+            "Check the network and its data."
+        )
+    if len(losses) > 1 and losses[-1] > DIVERGED * max(losses[0], 1.0):
+        return False, (
+            f"The steps ahead make the loss grow from {losses[0]:.2g} to {losses[-1]:.2g}, so the "
+            f"ranking describes a network that has exploded; {calmer}."
         )
     if sensitivity is None:
         return True, "The ranking involves no differentiation through training: it is exact."

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from prospr_engine.errors import DataError, TrainingError
 from prospr_engine.events import EpochEnded
+from prospr_engine.noise import seeded
 from prospr_engine.training.augment import augment
 from prospr_engine.training.enforce import MaskEnforcer
 from prospr_engine.training.evaluate import Examples, Prepare, evaluate
@@ -153,9 +154,7 @@ def _repeatable(seed: int, epoch: int, device: torch.device) -> Iterator[None]:
     """Dropout from the seed, and on a GPU kernels that give the same result every time; the
     caller's random state comes back as it was."""
     kernels = torch.backends.cudnn.flags(enabled=True, deterministic=True)
-    noise = torch.random.fork_rng(devices=[device] if device.type == "cuda" else [])
-    with kernels, noise:
-        torch.manual_seed(_mix(seed, epoch))
+    with kernels, seeded(_mix(seed, epoch), device):
         yield
 
 

@@ -97,6 +97,36 @@ def test_export_writes_a_trained_network_again(finished, tmp_path):
     done = command("export", out, "--network", "dense", "--out", tmp_path / "dense.onnx", "--json")
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["ok"] is True
+    assert cli.main(["export", str(out), "--out", str(tmp_path / "masks.safetensors")]) == 2
+
+
+def test_scores_do_not_replace_those_of_a_finished_run(finished, capsys):
+    _, out = finished
+    before = (out / "masks.safetensors").read_bytes()
+    assert cli.main(["score", *QUICK, "--sparsity", "0.5", "--out", str(out), "--quiet"]) == 2
+    assert "finished run" in capsys.readouterr().err
+    assert (out / "masks.safetensors").read_bytes() == before
+
+
+def test_without_out_the_folder_is_named_by_the_settings(tmp_path):
+    done = command("score", *QUICK, "--method", "magnitude", "--json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    (folder,) = (tmp_path / "runs").iterdir()
+    assert json.loads(done.stdout)["out"] == f"runs/{folder.name}"
+    assert (folder / "masks.safetensors").is_file()
+
+
+def test_an_output_that_cannot_be_written_is_one_sentence():
+    full = Path("/dev/full")
+    if not full.exists():
+        pytest.skip("this system has no /dev/full")
+    with full.open("w") as output:
+        done = subprocess.run(
+            [sys.executable, "-m", "prospr_engine", "list", "methods", "--json"],
+            stdout=output, stderr=subprocess.PIPE, text=True, cwd=ROOT,
+        )  # fmt: skip
+    assert "error: Reading or writing failed" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 @pytest.mark.parametrize("table", ["methods", "models", "datasets"])

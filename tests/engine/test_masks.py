@@ -4,6 +4,7 @@ import json
 import math
 from decimal import ROUND_CEILING, Decimal
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -80,6 +81,16 @@ def test_the_floor_takes_the_best_of_the_layer():
 def test_sparsity_outside_its_range_is_refused(sparsity):
     with pytest.raises(ConfigError, match="at least 0 and below 1"):
         top_masks({"a": torch.ones(3)}, sparsity)
+
+
+def test_floors_that_are_no_counts_are_refused():
+    for floor in (-1, 2.5):
+        with pytest.raises(ConfigError, match="whole number from 0 up"):
+            top_masks({"a": torch.ones(3)}, 0.5, floor)
+
+
+def test_any_real_number_is_a_sparsity():
+    assert kept_count(10, np.float32(0.5)) == 5
 
 
 def test_percent_are_understood_in_the_answer():

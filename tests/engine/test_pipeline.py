@@ -187,6 +187,15 @@ def test_a_finished_run_is_not_overwritten_by_another(tmp_path):
     assert json.loads((tmp_path / "result.json").read_text())["config"]["seed"] == 2
 
 
+def test_an_overwriting_run_that_fails_leaves_nothing_of_the_earlier_one(tmp_path):
+    pe.run(config(epochs=0), out=tmp_path)
+    explode = config(model="small_cnn", training=pe.TrainingConfig(lr=100.0))
+    with pytest.raises(TrainingError):
+        pe.run(explode, out=tmp_path, overwrite=True)
+    assert not (tmp_path / "model.onnx").exists()
+    assert not (tmp_path / "pruned.safetensors").exists()
+
+
 def test_without_a_folder_the_results_lie_in_a_temporary_one():
     result = pe.run(config(epochs=0))
     assert (result.out / "model.onnx").is_file()
@@ -268,6 +277,10 @@ def test_a_saved_network_is_exported_again(finished, tmp_path):
     dense = export_again(out, "dense", tmp_path / "dense.onnx")
     assert dense.ok
     assert dense.zeros == 0
+    assert dense.provenance["sparsity"]["achieved"] == 0
+    beside = export_again(out, "dense", out / "dense.onnx")  # masks.safetensors is not its own
+    assert beside.ok
+    assert pe.verify(out / "dense.onnx").ok
     with pytest.raises(DataError, match="holds no trained network"):
         export_again(tmp_path, "pruned", tmp_path / "x.onnx")
     (tmp_path / "pruned.safetensors").write_bytes((out / "masks.safetensors").read_bytes())

@@ -58,9 +58,9 @@ def test_misfits_are_answered_with_a_sentence(option, given, words):
 
 
 def test_unknown_options_are_named_with_the_nearest_known_one():
-    with pytest.raises(ConfigError, match=r"no option 'stepz' \(did you mean 'steps'\?\)"):
-        check_options((WHOLE, REAL), {"stepz": 1}, "This")
-    assert check_options((WHOLE, REAL), {"lr": "2"}, "This") == {"steps": 3, "lr": 2.0}
+    with pytest.raises(ConfigError, match=r"no option 'stepz' in this \(did you mean 'steps'\?\)"):
+        check_options((WHOLE, REAL), {"stepz": 1}, "this")
+    assert check_options((WHOLE, REAL), {"lr": "2"}, "this") == {"steps": 3, "lr": 2.0}
 
 
 @pytest.mark.parametrize("table", [METHODS, MODELS, DATASETS], ids=lambda table: table.noun)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from pathlib import Path
 
 import numpy as np
@@ -129,6 +130,22 @@ def test_dropout_is_the_same_noise_in_every_pass_of_a_step():
     assert all(torch.equal(first[name], second[name]) for name in first)
 
 
+def test_noise_from_python_and_numpy_is_repeated_and_leaves_no_trace():
+    class Noisy(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a, self.b = nn.Linear(6, 8), nn.Linear(8, 3)
+
+        def forward(self, x):
+            return self.b(torch.tanh(self.a(x)) * (1 + random.random() + np.random.rand()))
+
+    model, batches = seeded(Noisy), [batch((6,))]
+    states = random.getstate(), np.random.get_state()[1].tolist()
+    first, second = pe.score(model, batches), pe.score(model, batches)
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    assert states == (random.getstate(), np.random.get_state()[1].tolist())
+
+
 def test_a_frozen_weight_is_scored_but_never_moves():
     make, shape = NETWORKS["no normalisation"]
     model = seeded(make)
@@ -252,6 +269,19 @@ def test_bad_models_and_batches_are_answered_with_a_sentence():
         pe.score(model, [(x, y[:3])])
     with pytest.raises(DataError, match="3 classes"):
         pe.score(model, [(x, y + 5)])
+    with pytest.raises(DataError, match=r"labels are torch\.bool"):
+        pe.score(model, [(x, y > 1)])
+    with pytest.raises(DataError, match="class index"):
+        pe.score(model, [(x, y[:, None])])
+    with pytest.raises(DataError, match="probabilities of"):
+        pe.score(model, [(x, y.double())])
+    with pytest.raises(DataError, match="batch axis"):
+        pe.score(model, [(torch.tensor(1.0), torch.tensor(1))])
+    with pytest.raises(DataError, match="sequence of"):
+        pe.score(model, None)
+    with pytest.raises(ModelError, match="give a torch"):
+        pe.score(lambda x: x, [(x, y)])
+    assert pe.score(model, [(x, y.int())])["1.weight"].any()
     with pytest.raises(DataError, match="pair"):
         pe.score(model, [(x, y, x)])
     with pytest.raises(ModelError, match="cannot take a batch of shape"):

@@ -126,6 +126,18 @@ def test_verdicts():
     assert diagnose(fine, torch.float32, adjoint_norms=(2.0, 5.0)).growth == 2.5
 
 
+def test_dead_and_exploded_networks_are_not_trusted():
+    dead = diagnose({"a": torch.zeros(3)}, torch.float32, sensitivity=0.0)
+    assert not dead.trusted
+    assert "All scores are zero" in dead.verdict
+    exploded = diagnose(
+        {"a": torch.ones(3)}, torch.float32, losses=(2.3, 9.0, 400.0), sensitivity=1e-6
+    )
+    assert not exploded.trusted
+    assert "from 2.3 to 4e+02" in exploded.verdict
+    assert "float64" not in diagnose({"a": torch.tensor([math.nan])}, torch.float64).verdict
+
+
 def test_diagnostics_that_are_not_finite_survive_saving(tmp_path):
     make, shape = NETWORKS["no normalisation"]
     x, y = batch(shape)
