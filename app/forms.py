@@ -63,7 +63,7 @@ def _held(config: RunConfig) -> dict[str, Any]:
 
 def show() -> RunConfig:
     """Draw the form and return its settings. Raises ``EngineError`` if one of them cannot be
-    used: the sentence that stands beside it too, which a closed tab may hide."""
+    used: what stands beside it, in full where a closed tab may hide it."""
     faults: list[EngineError] = []
     values: dict[str, Any] = {
         "model": _model(faults),
@@ -174,9 +174,8 @@ def _model(faults: list[EngineError]) -> str:
     try:
         services.check_model(name)
     except EngineError as error:
-        told = _ambiguous(name) or error
-        show_error(told)
-        faults.append(told)
+        show_error(_ambiguous(name) or error)
+        faults.append(ConfigError("There is no such model: see above."))
         return name
     if name in list(models):
         row = models[name]
@@ -248,15 +247,14 @@ def _path(faults: list[EngineError]) -> str:
         help="One folder per class, with or without train and test above them.",
     ).strip()
     if not path:
-        told = "Give the path of a folder or zip that holds one folder of images per class."
-        st.caption(told)
-        faults.append(ConfigError(told))
+        st.caption("Give the path of a folder or zip that holds one folder of images per class.")
+        faults.append(ConfigError("The data are not chosen yet: see above."))
         return path
     try:
         facts = services.describe(path)
     except EngineError as error:
         show_error(error)
-        faults.append(error)
+        faults.append(ConfigError("The data cannot be read: see above."))
         return path
     size = f" of {facts['image_size']} pixels" if facts["image_size"] else ""
     test = f", {facts['test']:,} for the test" if facts["test"] else ""

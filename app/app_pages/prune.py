@@ -13,8 +13,7 @@ from app.components.result import show_result
 from app.services import EngineError, Job, RunConfig
 from app.text.intro import HOW, INTRO, PRESET
 
-STARTED = "started"
-"""Remembered for one run of the page: the button has just been pressed."""
+STARTED = "started"  # remembered for one run of the page: the button has just been pressed
 
 
 def set_up(job: Job | None) -> RunConfig | None:

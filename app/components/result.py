@@ -66,7 +66,8 @@ def _metrics(result: dict[str, Any]) -> None:
             words.accuracy(accuracy["pruned"]),
             f"{words.signed(change)} points" if change else "no change",
             delta_color="off",
-            delta_arrow="auto" if change else "off",
+            # By hand: Streamlit takes only a hyphen for a minus.
+            delta_arrow="off" if not change else "up" if change > 0 else "down",
             help="Test accuracy: the share of test images that it names rightly.",
         )
     with grid.cell():

@@ -13,11 +13,13 @@ OUTCOME = "outcome"
 #
 # Charts write in a grey that is too pale to read on either ground.
 #
-# Below 640 pixels Streamlit stacks columns: a run goes before the form it came from.
+# Below 640 pixels Streamlit stacks columns: a run goes before the form it came from. Scrolled to,
+# it must not lie under Streamlit's bar at the top.
 RULES = f"""
 <style>
 [class*="st-key-primary-"] button:enabled {{ color: light-dark(#FFFFFF, #0C161D); }}
 [data-testid="stVegaLiteChart"] svg text {{ fill: currentColor; }}
+.st-key-{OUTCOME} {{ scroll-margin-top: 4rem; }}
 @media (max-width: 640px) {{
   [data-testid="stColumn"]:has(.st-key-{OUTCOME}) {{ order: -1; }}
 }}

@@ -12,6 +12,7 @@ from streamlit.testing.v1 import AppTest
 from app import charts
 from app.components.live import STAGES
 from app.components.result import reader
+from app.text.intro import HOW
 from prospr_engine.config import RunConfig
 from prospr_engine.errors import ResourceError
 
@@ -29,6 +30,7 @@ def started(at: AppTest, line: FakeLine, **changes: object) -> AppTest:
 def test_the_empty_page_says_what_will_happen(at: AppTest):
     assert not at.exception
     assert [t.value for t in at.title] == ["Prune before training"]
+    assert at.markdown[0].value == HOW  # Streamlit writes stray strings of a script on the page
     assert "What happens when you press the button" in words(at)
     assert at.selectbox(key="form.model").value == "small_cnn"
     assert at.selectbox(key="form.data").value == "digits"
@@ -109,6 +111,9 @@ def test_the_result_gives_the_answer_first(at: AppTest, line: FakeLine, result):
     assert written.index("lost all of its") < written.index("can be trusted")
     assert ":green[:material/check_circle:] The ONNX checker finds no fault." in written
     assert [m.value for m in at.metric][:1] == ["1,602"]
+    change = at.metric[1].proto
+    assert change.delta == "\N{MINUS SIGN}1.1 points"
+    assert change.direction == change.MetricDirection.DOWN
     labels = {button.proto.label for button in at.get("download_button")}
     assert labels == {"Download model.onnx (254 kB)", "Download masks", "Download result",
                       "Download settings"}  # fmt: skip
