@@ -174,7 +174,7 @@ def _model(faults: list[EngineError]) -> str:
     try:
         services.check_model(name)
     except EngineError as error:
-        show_error(_ambiguous(name) or error)
+        show_error(error)
         faults.append(ConfigError("There is no such model: see above."))
         return name
     if name in list(models):
@@ -189,24 +189,9 @@ def _model(faults: list[EngineError]) -> str:
 
 def _complete() -> None:
     """Part of a model's name, typed into the box, becomes that model if there is only one."""
-    matches = _matches(st.session_state[key("model")])
+    matches = services.models_like(st.session_state[key("model")] or "")
     if len(matches) == 1:
         st.session_state[key("model")] = matches[0]
-
-
-def _matches(typed: str | None) -> list[str]:
-    """The models whose name or label holds what was typed."""
-    part = (typed or "").strip().lower()
-    rows = services.MODELS.values()
-    exact = [row.name for row in rows if part in (row.name.lower(), row.label.lower())]
-    return exact or [row.name for row in rows if part in f"{row.name}\n{row.label}".lower()]
-
-
-def _ambiguous(typed: str) -> EngineError | None:
-    labels = [services.MODELS[name].label for name in _matches(typed)]
-    if not labels:
-        return None
-    return ConfigError(f"{typed!r} fits several networks: {', '.join(labels)}. Choose one of them.")
 
 
 def _data(faults: list[EngineError]) -> str:

@@ -70,8 +70,21 @@ def find(id: str | None) -> Job | None:
 
 def check_model(name: str) -> None:
     """Raise ``ConfigError`` if there is no such network, as far as that is known without torch."""
-    if not name.startswith(TORCHVISION):
-        MODELS.find(name)
+    if name.startswith(TORCHVISION) or name in list(MODELS):
+        return
+    labels = [MODELS[like].label for like in models_like(name)]
+    if len(labels) > 1:
+        listed = ", ".join(labels)
+        raise ConfigError(f"{name!r} fits several networks: {listed}. Choose one of them.")
+    MODELS.find(name)
+
+
+def models_like(typed: str) -> list[str]:
+    """The models whose name or label is what was typed, or else holds it."""
+    part = typed.strip().lower()
+    rows = MODELS.values()
+    exact = [row.name for row in rows if part in (row.name.lower(), row.label.lower())]
+    return exact or [row.name for row in rows if part in f"{row.name}\n{row.label}".lower()]
 
 
 def paths_allowed() -> bool:
