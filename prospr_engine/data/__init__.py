@@ -35,7 +35,7 @@ DATASETS: Registry[DatasetSpec] = Registry(
         DatasetSpec(
             name="digits",
             label="Digits",
-            description="Handwritten digits of 8 x 8 pixels; part of the software, ready at once",
+            description="Handwritten digits of 8×8 pixels; part of the software, ready at once",
             target="prospr_engine.data.builtin:digits",
             channels=1,
             classes=10,

@@ -64,7 +64,7 @@ def test_an_emptied_number_means_the_default(at: AppTest, line: FakeLine):
 @pytest.mark.parametrize(
     ("name", "value", "told"),
     [
-        ("training.lr", -1.0, "Learning rate of the training is -1.0; give a number of at least"),
+        ("training.lr", -1.0, "Learning rate of the training is -1; give a number of at least"),
         ("loading.image_size", 4096, "Image size (pixels) is 4096; give a number of at most 1024"),
         ("seed", -3, "Seed is -3; give a number of at least 0"),
     ],
