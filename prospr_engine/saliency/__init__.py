@@ -45,6 +45,12 @@ METHODS = Registry(
                     "authors' published code does",
                     choices=("exact", "reference"),
                 ),
+                Option(
+                    "rehearse",
+                    True,
+                    "repeat the steps ahead from weights that differ by rounding, to know whether "
+                    "the ranking can be trusted",
+                ),
             ),
         ),
         MethodSpec(

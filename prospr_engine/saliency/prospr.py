@@ -30,18 +30,20 @@ def prospr(
     momentum: float,
     order: str,
     momentum_graph: str,
+    rehearse: bool,
 ) -> Saliency:
     """Signed scores w ⊙ ∂L/∂θ⁰ of the prunable weights, ranked by absolute value.
 
     Batch i serves step i and the next one the outer loss; fewer are used in turn. ``steps=0``
     is SNIP; ``order="first"`` takes λ = ∇L(θᴹ); ``momentum_graph="reference"`` leaves out the
     first step's Hessian when there is momentum, as in the published code, where the first
-    momentum buffer is detached from the graph.
+    momentum buffer is detached from the graph. ``rehearse``
+    costs M more gradients and gives the sensitivity on which the verdict rests (see trust.py).
     """
     exact = order == "exact"
     lost = 1 if momentum and momentum_graph == "reference" else 0
     back = range(lost, steps) if exact else range(0)
-    tell = _Teller(on_step, total=2 * steps + 1 + len(back))
+    tell = _Teller(on_step, total=steps + 1 + steps * rehearse + len(back))
     # Frozen parameters stay where they are.
     rates = [lr if trainable else 0.0 for trainable in network.trainable]
 
@@ -77,7 +79,7 @@ def prospr(
         losses.append(loss)
         visited.append(point)
         point, velocity = moved(point, velocity, gradient)
-        if i == 0:
+        if i == 0 and rehearse:
             rehearsed = rehearsal(point, velocity)
     tell("Loss after the steps")
     loss, adjoint = network.gradient(point, batch(steps), steps)

@@ -187,6 +187,18 @@ def test_progress_is_told_for_every_step():
     assert "Looking back through step 1 of 2" in {event.text for event in heard}
 
 
+def test_without_the_rehearsal_the_scores_are_the_same_and_the_verdict_says_so():
+    make, shape = NETWORKS["batch norm"]
+    heard: list[Progress] = []
+    checked = pe.score(seeded(make), [batch(shape)], steps=2)
+    quick = pe.score(seeded(make), [batch(shape)], steps=2, rehearse=False, on_event=heard.append)
+    assert all(torch.equal(checked[name], quick[name]) for name in checked)
+    assert [event.done for event in heard] == list(range(6))
+    assert quick.diagnostics.sensitivity is None
+    assert not quick.diagnostics.trusted
+    assert "was not checked" in quick.diagnostics.verdict
+
+
 def test_a_listener_that_raises_stops_the_scoring():
     class Enough(Exception):  # noqa: N818
         pass
