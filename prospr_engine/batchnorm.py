@@ -1,7 +1,7 @@
 """Batch normalisation whose second derivative takes a few passes over the data.
 
 torch differentiates the backward of batch norm as a composition of some twenty element-wise
-operations; they take 44 % of a Hessian-vector product on a CPU. Both derivatives have closed
+operations, a large part of a Hessian-vector product on a CPU. Both derivatives have closed
 forms in which every pass over the data is either torch's own fused kernel or one addition of
 tensors scaled per channel.
 

@@ -37,8 +37,8 @@ def prospr(
     Batch i serves step i and the next one the outer loss; fewer are used in turn. ``steps=0``
     is SNIP; ``order="first"`` takes λ = ∇L(θᴹ); ``momentum_graph="reference"`` leaves out the
     first step's Hessian when there is momentum, as in the published code, where the first
-    momentum buffer is detached from the graph. ``rehearse``
-    costs M more gradients and gives the sensitivity on which the verdict rests (see trust.py).
+    momentum buffer is detached from the graph. ``rehearse`` costs M more gradients
+    and gives the sensitivity on which the verdict rests (see trust.py).
     """
     exact = order == "exact"
     lost = 1 if momentum and momentum_graph == "reference" else 0
