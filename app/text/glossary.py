@@ -1,0 +1,85 @@
+"""Every term on screen in one or two plain sentences, for tooltips and the glossary."""
+
+from __future__ import annotations
+
+TERMS: dict[str, str] = {
+    "accuracy": "The share of images that a network names rightly. Test accuracy counts images "
+    "that it has never seen.",
+    "batch": "A handful of images that a network learns from at once.",
+    "bias": "A number that a layer adds whatever the input is. Biases are few, and are not pruned.",
+    "calibration batch": "The training images with which the weights are scored before training. "
+    "No test image is among them.",
+    "channel": "One of the pictures that a layer works on: three for the colours of a photograph, "
+    "and as many as the layer has detectors after it.",
+    "class": "What an image can be: one of the names that a network chooses from.",
+    "confidence": "The share of its belief that a network gives to a class; those of all classes "
+    "make 100\N{NO-BREAK SPACE}%. A network can be sure and wrong.",
+    "convolution": "A layer that slides small kernels over an image and notes where they fit.",
+    "criterion": "The rule that gives every weight its score, such as ProsPr, SNIP, magnitude or "
+    "chance.",
+    "dead channel": "A channel that no longer carries a signal from the input to the output, "
+    "because all its weights on one side are gone.",
+    "dense": "With all its weights. The dense network is trained the same way as the pruned one, "
+    "to compare with.",
+    "density": "The share of the weights that is kept: 1 minus the sparsity.",
+    "digest": "A fingerprint of a file or of data: if one bit changes, the digest changes.",
+    "effective sparsity": "The share of the weights that is removed or cut off. A kept weight "
+    "whose channel is connected to nothing does no work and counts as gone.",
+    "epoch": "One pass through all training images.",
+    "gradient": "How the error of a network changes with each of its weights.",
+    "health": "An examination of the pruned network before training: is every layer still "
+    "connected, and does a signal get from the input to the output?",
+    "histogram": "How many weights have a score of about this size.",
+    "image size": "Height and width in pixels of what the network sees; images are scaled to it.",
+    "kernel": "A small square of weights (often 3 × 3) that joins one input channel to one output "
+    "channel.",
+    "layer": "One step of a network: it takes channels of numbers and makes new ones.",
+    "layer collapse": "A layer lost all its weights, so that no signal gets through: the network "
+    "can only guess.",
+    "learning rate": "How far a weight moves in one training step.",
+    "loss": "How wrong a network is, as one number that training makes smaller.",
+    "magnitude": "The size of a weight without its sign. As a criterion: keep the largest weights "
+    "as they are before training.",
+    "mask": "Which weights are kept (1) and which are removed (0). It is made before training and "
+    "stays as it is.",
+    "meta-gradient": "How the error after some steps of training depends on each weight at the "
+    "start. It is found by going back through those training steps.",
+    "momentum": "A part of each training step that carries on in the direction of those before.",
+    "network": "A function with many weights that learns from examples to name images.",
+    "normalisation": "A step that keeps the numbers inside a network at a steady size. Its few "
+    "parameters are not pruned.",
+    "ONNX": "An open file format for trained networks, which programs on phones, servers and in "
+    "browsers can run.",
+    "operations": "Multiplications and additions for one image. Removed weights need none, if the "
+    "program that runs the network makes use of that.",
+    "overlap": "The share of the kept weights that two masks have in common.",
+    "parameters": "All numbers that a network learns: weights, biases and normalisation.",
+    "point": "One percentage point: from 97\N{NO-BREAK SPACE}% to 96\N{NO-BREAK SPACE}% is one "
+    "point lower.",
+    "proof": "What was checked on the finished ONNX file: removed weights are zero in it, it "
+    "answers as the trained network does, and its label is true.",
+    "pruned": "With most of its weights removed before training. What is removed is zero and stays "
+    "zero.",
+    "pruning": "Removing weights from a network: they are set to zero and stay zero.",
+    "safetensors": "A file of plain numbers for the weights of a network. Unlike a pickle, "
+    "opening it cannot run a program.",
+    "saliency": "How much a weight matters, as one number: its score.",
+    "score": "How much a weight matters by the chosen criterion. The weights with the highest "
+    "scores are kept.",
+    "seed": "The number from which all chance in a run comes. The same seed and settings give the "
+    "same run.",
+    "sparsity": "The share of the weights that is removed: 90\N{NO-BREAK SPACE}% keeps one weight "
+    "in ten.",
+    "steps": "How many training steps ProsPr looks ahead before it judges the weights.",
+    "test images": "Images that are kept away from training and scoring, and are looked at once, "
+    "at the end.",
+    "threshold": "The score at the border: weights above it are kept, those below are removed.",
+    "training": "Changing the weights in many small steps so that the network names the training "
+    "images rightly.",
+    "trust": "Whether the ranking of the weights would come out the same if the arithmetic rounded "
+    "a little differently. If not, the scores are partly noise.",
+    "validation images": "Images that are held back to follow the progress of training. The "
+    "network does not learn from them.",
+    "weights": "The numbers that a network learns in its convolutions and linear layers; they are "
+    "what is pruned. Biases and normalisation are not counted.",
+}  # fmt: skip
