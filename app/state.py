@@ -2,24 +2,62 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
+import uuid
+
 import streamlit as st
 
-from app import services
-from app.services import Job
+from app import links
+from app.services import RunConfig
 
-RUN = "run"
+COOKIE = "prospr-visitor"
+VISITOR = "visitor"
+PREFILL = "prefill"
+YEAR = 365 * 24 * 3600  # seconds
 
 
-def run_id() -> str | None:
+def visitor() -> str:
+    """Who is here: the same for all tabs and visits of one browser. What others can see of it
+    (in the record of runs) does not let them pass for this visitor."""
+    if VISITOR not in st.session_state:
+        secret = st.context.cookies.get(COOKIE, "")
+        if not re.fullmatch("[0-9a-f]{32}", secret):
+            secret = uuid.uuid4().hex
+            st.session_state["fresh-cookie"] = secret
+        st.session_state[VISITOR] = hashlib.sha256(secret.encode()).hexdigest()[:32]
+    known: str = st.session_state[VISITOR]
+    return known
+
+
+def remember_visitor() -> None:
+    """Leave the cookie by which the browser is known next time; once per page."""
+    visitor()
+    secret = st.session_state.get("fresh-cookie")
+    if secret:
+        # Another tab that was opened at the same moment may have been first.
+        st.html(
+            f"""<script>
+if (!document.cookie.includes("{COOKIE}=")) {{
+  const secure = location.protocol === "https:" ? "; Secure" : "";
+  document.cookie = "{COOKIE}={secret}; Path=/; SameSite=Lax; Max-Age={YEAR}" + secure;
+}}
+</script>""",
+            unsafe_allow_javascript=True,
+        )
+
+
+def run_id(name: str = links.ID) -> str | None:
     """The run that the address names."""
-    return st.query_params.get(RUN) or None
+    return st.query_params.get(name) or None
 
 
-def show(job: Job) -> None:
-    """Put ``job`` into the address, where a refresh or a friend finds it again."""
-    st.query_params[RUN] = job.id
+def prefill(config: RunConfig) -> None:
+    """Let the form show these settings when it is drawn next."""
+    st.session_state[PREFILL] = config
 
 
-def current() -> Job | None:
-    """The run that the address names, if this server remembers it."""
-    return services.find(run_id())
+def take_prefill() -> RunConfig | None:
+    """The settings that the form shall show now, once."""
+    config: RunConfig | None = st.session_state.pop(PREFILL, None)
+    return config

@@ -40,5 +40,9 @@ class ResourceError(EngineError):
     """The machine ran out of memory or disk space."""
 
 
+class StoreError(EngineError):
+    """The record of runs cannot be read or written, or does not allow what was asked."""
+
+
 class Stopped(EngineError):  # noqa: N818  (nothing went wrong)
     """Somebody asked the run to stop, and it did."""

@@ -14,16 +14,23 @@ ROOT = Path(__file__).resolve().parents[1]
 # From the bottom to the top; a module may import from its own layer and those below, but the
 # packages of a layer marked "apart" may not import each other.
 LAYERS = [
-    ("together", ["config", "events", "errors", "registry", "files", "noise"]),
+    ("together", ["config", "events", "errors", "registry", "files", "noise", "uploads"]),
     (
         "together",
         ["batchnorm", "convolution", "prunable", "masks", "functional", "health", "device"],
     ),
     ("apart", ["saliency", "structured", "models", "data", "training", "export"]),
     ("together", ["prepare", "pipeline", "result", "saved", "doctor", "sweep"]),
-    ("together", ["cli", "terminal", "jobs", "store", "__main__"]),
+    ("together", ["store"]),
+    ("together", ["jobs"]),
+    ("together", ["cli", "terminal", "__main__"]),
 ]
-APP_LAYERS = [["services"], ["components", "charts", "forms", "state", "text"], ["app_pages"]]
+APP_LAYERS = [
+    ["services"],
+    ["charts", "text", "links", "state"],
+    ["components", "forms"],
+    ["app_pages"],
+]
 
 
 def imports(path: Path, package: str) -> set[str]:

@@ -1,14 +1,18 @@
-"""A page without an engine behind it: jobs that tell what the test wants told."""
+"""Runs that tell what the test wants told."""
 
 from __future__ import annotations
 
+import copy
+import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from streamlit.testing.v1 import AppTest
 
 from prospr_engine.config import RunConfig
-from prospr_engine.jobs.job import Job
+from prospr_engine.store.run import Run
+from prospr_engine.store.store import Store
 
 ROOT = Path(__file__).parents[2]
 
@@ -22,8 +26,11 @@ HISTORY = [
         "network": network,
         "epoch": epoch,
         "epochs": 3,
-        "validation_accuracy": 0.9 + epoch / 100,
         "train_loss": 1 / epoch,
+        "train_accuracy": 0.91 + epoch / 100,
+        "validation_loss": 1.1 / epoch,
+        "validation_accuracy": 0.9 + epoch / 100,
+        "seconds": 1.0,
     }
     for epoch in (1, 2, 3)
     for network in ("dense", "pruned")
@@ -44,36 +51,78 @@ RESULT: dict[str, Any] = {
     "config": RunConfig().to_dict(),
     "history": HISTORY,
     "data": {
+        "name": "digits",
         "classes": list("0123456789"),
-        "split": {"train": 1294, "validation": 144, "test": 359},
+        "shape": [1, 8, 8],
+        "split": {"seed": 0, "train": 1294, "validation": 144, "test": 359},
+        "digest": "d" * 64,
+        "mean": [0.3],
+        "std": [0.4],
+        "notes": [],
     },
     "onnx": {
+        "path": "model.onnx",
         "bytes": 254_422,
         "ok": True,
         "checks": [{"name": "onnx", "ok": True, "text": "The ONNX checker finds no fault."}],
     },
-    "environment": {"threads": 1},
+    "environment": {
+        "prospr_engine": "0.1.0",
+        "python": "3.12.1",
+        "torch": "2.11.0",
+        "device": "cpu",
+        "device_name": "x86_64",
+        "threads": 1,
+    },
+    "fingerprint": "0123456789abcdef",
+    "loss": {"dense": 0.1, "pruned": 0.15},
+    "method": "prospr",
+    "path": True,
+    "training": {"epochs": 3, "batch_size": 32, "lr": 0.05},
+    "predictions": {"dense": [0] * 359, "pruned": [1] * 359},
+    "out": "/server/work",
     "seconds": 33.4,
 }
 
 
-class FakeLine:
-    """Takes jobs and leaves what becomes of them to the test."""
+def finished(
+    store: Store,
+    owner: str = "alice",
+    config: RunConfig | None = None,
+    files: Mapping[str, bytes] | None = None,
+    **changes: Any,
+) -> Run:
+    """A run that is done, with the result above, ``changes`` in it, and files beside it."""
+    run = running(store, owner, config)
+    told = {**copy.deepcopy(RESULT), **changes, "config": run.config.to_dict()}
+    for epoch in told["history"]:
+        store.record(run.id, {"event": "EpochEnded", **epoch})
+    store.record(run.id, {"event": "Finished"})
+    folder = store.work(run.id)
+    folder.mkdir(parents=True)
+    contents = {"model.onnx": b"the network", "masks.safetensors": b"the masks"}
+    for name, content in {**contents, **(files or {})}.items():
+        (folder / name).write_bytes(content)
+    (folder / "config.json").write_text(json.dumps(told["config"]))
+    (folder / "result.json").write_text(json.dumps(told))
+    store.finish(run.id, "done", folder=folder)
+    return found(store, run.id)
 
-    def __init__(self, folder: Path):
-        self.folder = folder
-        self.jobs: list[Job] = []
 
-    def start(self, config: RunConfig) -> Job:
-        number = len(self.jobs)
-        self.jobs.append(Job(f"job{number}", config, self.folder / str(number), 1.0))
-        return self.jobs[-1]
+def running(store: Store, owner: str = "alice", config: RunConfig | None = None) -> Run:
+    """A run in the hands of a worker that does nothing; nobody else may wait."""
+    id = store.submit(config or RunConfig(), owner).id
+    claimed = store.claim("test")
+    assert claimed is not None
+    assert claimed.id == id
+    return claimed
 
-    def find(self, id: str) -> Job | None:
-        return next((job for job in self.jobs if job.id == id), None)
 
-    def ahead(self, job: Job) -> int:
-        return self.jobs.index(job)
+def found(store: Store, id: str) -> Run:
+    """The run as it stands now."""
+    run = store.get(id)
+    assert run is not None
+    return run
 
 
 def words(at: AppTest) -> str:
@@ -82,6 +131,8 @@ def words(at: AppTest) -> str:
     return "\n".join(element.value for kind in (*kinds, at.info) for element in kind)
 
 
-def new() -> AppTest:
-    """The app, not drawn yet."""
-    return AppTest.from_file(str(ROOT / "app" / "streamlit_app.py"), default_timeout=20)
+def new(visitor: str = "alice") -> AppTest:
+    """The app in a visitor's tab, not drawn yet. Other pages: ``switch_page(links.RUN)``."""
+    at = AppTest.from_file(str(ROOT / "app" / "streamlit_app.py"), default_timeout=20)
+    at.session_state["visitor"] = visitor
+    return at

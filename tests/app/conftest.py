@@ -1,4 +1,4 @@
-"""The page without an engine behind it."""
+"""Pages over a real store, in which the test plays the worker."""
 
 from __future__ import annotations
 
@@ -9,24 +9,28 @@ from typing import Any
 
 import pytest
 import streamlit as st
-from app_fakes import RESULT, FakeLine, new
+from app_fakes import RESULT, new
 from streamlit.testing.v1 import AppTest
 
-from app import services
+from app.services import runs
+from prospr_engine.store.store import Store
 
 
 @pytest.fixture
-def line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeLine]:
-    fake = FakeLine(tmp_path)
-    monkeypatch.setattr(services, "line", lambda: fake)
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
+    """The store behind the pages; nobody works on it but the test."""
+    real = Store(tmp_path / "store")
+    monkeypatch.setattr(runs, "store", lambda: real)
+    monkeypatch.setattr(runs, "ensure_worker", lambda folder: None)
     monkeypatch.delenv("PROSPR_ALLOW_PATHS", raising=False)
-    yield fake
+    yield real
     st.cache_data.clear()
+    st.cache_resource.clear()
 
 
 @pytest.fixture
-def at(line: FakeLine) -> AppTest:
-    """The app, drawn for the first time."""
+def at(store: Store) -> AppTest:
+    """The app, drawn for the first time by the visitor "alice"."""
     return new().run()
 
 

@@ -1,0 +1,66 @@
+"""The app's only door to the engine, one module per concern.
+
+Importing it brings no torch: the tables and settings are plain data, and what takes long runs in
+a process of its own. Where a page cannot do without torch, the function that needs it imports it.
+"""
+
+from __future__ import annotations
+
+import os
+
+from prospr_engine.config import GROUPS, RunConfig, settings_of
+from prospr_engine.data import DATASETS, DatasetSpec
+from prospr_engine.errors import ConfigError, EngineError, StoreError
+from prospr_engine.models import MODELS, TORCHVISION, ModelSpec
+from prospr_engine.registry import Option
+from prospr_engine.saliency import METHODS, MethodSpec
+from prospr_engine.store.limits import Limits
+from prospr_engine.store.run import Artifact, Run, Upload
+
+__all__ = [
+    "DATASETS",
+    "GROUPS",
+    "METHODS",
+    "MODELS",
+    "TORCHVISION",
+    "Artifact",
+    "ConfigError",
+    "DatasetSpec",
+    "EngineError",
+    "Limits",
+    "MethodSpec",
+    "ModelSpec",
+    "Option",
+    "Run",
+    "RunConfig",
+    "StoreError",
+    "Upload",
+    "check_model",
+    "models_like",
+    "paths_allowed",
+    "settings_of",
+]
+
+
+def check_model(name: str) -> None:
+    """Raise ``ConfigError`` if there is no such network, as far as that is known without torch."""
+    if name.startswith(TORCHVISION) or name in list(MODELS):
+        return
+    labels = [MODELS[like].label for like in models_like(name)]
+    if len(labels) > 1:
+        listed = ", ".join(labels)
+        raise ConfigError(f"{name!r} fits several networks: {listed}. Choose one of them.")
+    MODELS.find(name)
+
+
+def models_like(typed: str) -> list[str]:
+    """The models whose name or label is what was typed, or else holds it."""
+    part = typed.strip().lower()
+    rows = MODELS.values()
+    exact = [row.name for row in rows if part in (row.name.lower(), row.label.lower())]
+    return exact or [row.name for row in rows if part in f"{row.name}\n{row.label}".lower()]
+
+
+def paths_allowed() -> bool:
+    """May visitors name folders of this machine? Only if whoever runs the server says so."""
+    return os.environ.get("PROSPR_ALLOW_PATHS", "").lower() in {"1", "true", "yes", "on"}

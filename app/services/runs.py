@@ -1,0 +1,110 @@
+"""Runs: start, find, follow, keep. All that is known of them is in the store; this process only
+asks, so a restart loses nothing."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+from app import services
+from prospr_engine.config import RunConfig
+from prospr_engine.errors import DataError
+from prospr_engine.store import default_folder
+from prospr_engine.store.limits import Limits
+from prospr_engine.store.run import Artifact, Run
+from prospr_engine.store.store import Store
+from prospr_engine.store.summary import RESULT
+
+GONE = (
+    "The files of this run are not on the server any more. The same settings give the same files: "
+    "start the run again."
+)
+
+
+@st.cache_resource(show_spinner=False)
+def store() -> Store:
+    """The store of this server. Raises ``StoreError`` or ``ConfigError`` if it cannot be used."""
+    return Store(default_folder(), Limits.from_environment())
+
+
+def ensure_worker(folder: Path) -> None:
+    """See that somebody works on the store's runs."""
+    from prospr_engine.jobs.worker import ensure_worker
+
+    ensure_worker(folder)
+
+
+def start(config: RunConfig, owner: str, name: str = "") -> Run:
+    """The run of these settings, a new one or one that there is already; see ``Store.submit``.
+
+    Raises ``EngineError`` if the settings cannot be used or the store does not take more.
+    """
+    # The form offers no such thing, but whatever a browser sends is checked here again.
+    from app.services.uploads import check_tokens
+
+    check_tokens(config, owner)
+    services.check_model(config.model)
+    run = store().submit(config, owner, name)
+    if run.live:
+        ensure_worker(store().folder)
+    return run
+
+
+def find(id: str | None) -> Run | None:
+    """The run of that id, if there is one; looks after its worker if it needs one."""
+    run = store().get(id) if id else None
+    if run is not None and run.live:
+        ensure_worker(store().folder)
+    return run
+
+
+def mine(owner: str) -> list[Run]:
+    """What a visitor may see listed, the newest first: theirs and the command line's."""
+    return store().runs(owner)
+
+
+def events(run: Run, after: int = 0) -> list[dict[str, Any]]:
+    """What the run told; see ``Store.events``."""
+    return store().events(run.id, after)
+
+
+def files(run: Run) -> dict[str, Artifact]:
+    """The files of a finished run by name, as far as they are still there."""
+    return store().files(run.id)
+
+
+def result(run: Run) -> dict[str, Any]:
+    """What ``result.json`` of a finished run holds. Raises ``DataError`` if it is gone."""
+    artifact = files(run).get(RESULT)
+    if artifact is None:
+        raise DataError(GONE)
+    return _result(str(artifact.path))
+
+
+def stop(run: Run, owner: str) -> None:
+    """Ask the run to stop. Raises ``StoreError`` if it is not the visitor's."""
+    store().stop(run.id, owner)
+
+
+def rename(run: Run, owner: str, name: str) -> None:
+    """Call the run something. Raises ``StoreError`` if it is not the visitor's."""
+    store().rename(run.id, owner, name)
+
+
+def delete(run: Run, owner: str) -> None:
+    """Forget the run and its files. Raises ``StoreError`` if it is not the visitor's."""
+    store().delete(run.id, owner)
+
+
+# The name of the file is the digest of its content: it never changes. A resource, not data:
+# copies of it on every look at a page would cost more than the page.
+@st.cache_resource(max_entries=50, show_spinner=False)
+def _result(path: str) -> dict[str, Any]:
+    try:
+        read: dict[str, Any] = json.loads(Path(path).read_text("utf-8"))
+    except (OSError, ValueError):
+        raise DataError(GONE) from None
+    return read

@@ -1,0 +1,76 @@
+"""Files by content: what two runs have in common lies on the disk once."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import shutil
+import time
+import uuid
+from pathlib import Path
+
+from prospr_engine.files import disk_error
+
+SETTLED = 3600.0  # seconds after which a file that no run names is nobody's in mid-work
+
+
+class Artifacts:
+    """The folder of all files; a file's name is the SHA-256 of its content."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+
+    def path(self, digest: str) -> Path:
+        """Where the file of that content lies, if it is there."""
+        return self.folder / digest[:2] / digest
+
+    def take(self, source: Path) -> tuple[str, int]:
+        """Move the file ``source`` in; its digest and size in bytes. ``ResourceError`` if the
+        disk does not allow it."""
+        digest, size = digest_of(source), source.stat().st_size
+        target = self.path(digest)
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if target.exists():
+                source.unlink()
+            else:
+                _move(source, target)
+            os.utime(target)  # fresh again: no sweep may take it for a leftover
+        except OSError as error:
+            raise disk_error(Path(source.name), error) from None
+        return digest, size
+
+    def remove(self, digest: str) -> None:
+        """Forget a content that no run names any more."""
+        with contextlib.suppress(OSError):
+            self.path(digest).unlink()
+
+    def strays(self, known: set[str]) -> list[str]:
+        """Contents that lie here for long and that nobody names: what a crash left behind."""
+        old = time.time() - SETTLED
+        return [
+            path.name
+            for path in self.folder.glob("??/*")
+            if path.name not in known and path.stat().st_mtime < old
+        ]
+
+
+def digest_of(path: Path) -> str:
+    """SHA-256 of a file's content, in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _move(source: Path, target: Path) -> None:
+    """A rename where source and target share a disk; else a copy that appears all at once."""
+    try:
+        source.replace(target)
+    except OSError:
+        part = target.with_name(f".{uuid.uuid4().hex}")
+        try:
+            shutil.copyfile(source, part)
+            part.replace(target)
+        finally:
+            part.unlink(missing_ok=True)
+        source.unlink()

@@ -1,0 +1,49 @@
+"""What is kept, and what goes when there is too much of it."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Iterable
+
+from prospr_engine.store.limits import Limits
+
+DAY = 24 * 3600.0
+OVER = "state IN ('done', 'failed', 'stopped')"
+
+
+def sweep(c: sqlite3.Connection, limits: Limits) -> set[str]:
+    """Forget the runs that the limits do not allow; the digests that nobody names any more."""
+    old = time.time() - limits.keep_days * DAY
+    rows = c.execute(f"SELECT id FROM runs WHERE {OVER} AND ended < ?", (old,)).fetchall()
+    unused = forget(c, [row["id"] for row in rows])
+    while _bytes(c) > limits.keep_gigabytes * 1e9:
+        row = c.execute(
+            f"SELECT id FROM runs WHERE {OVER} AND EXISTS "
+            "(SELECT 1 FROM files WHERE run = runs.id) ORDER BY ended LIMIT 1"
+        ).fetchone()
+        if row is None:
+            break
+        unused |= forget(c, [row["id"]])
+    return unused
+
+
+def forget(c: sqlite3.Connection, ids: Iterable[str]) -> set[str]:
+    """Remove runs with all that hangs on them; the digests that no run names after that."""
+    ids = list(ids)
+    digests = set()
+    for id in ids:
+        rows = c.execute("SELECT digest FROM files WHERE run = ?", (id,)).fetchall()
+        digests |= {row["digest"] for row in rows}
+        c.execute("DELETE FROM runs WHERE id = ?", (id,))
+    named = "SELECT 1 FROM files WHERE digest = ?"
+    return {digest for digest in digests if not c.execute(named, (digest,)).fetchone()}
+
+
+def _bytes(c: sqlite3.Connection) -> int:
+    """On the disk, where equal contents lie once."""
+    row = c.execute(
+        "SELECT COALESCE((SELECT SUM(bytes) FROM (SELECT DISTINCT digest, bytes FROM files)), 0) "
+        "+ COALESCE((SELECT SUM(bytes) FROM (SELECT DISTINCT digest, bytes FROM uploads)), 0)"
+    ).fetchone()
+    return int(row[0])

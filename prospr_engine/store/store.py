@@ -1,0 +1,389 @@
+"""The store: runs, what they told, their files, and what visitors uploaded.
+
+Every method is one short transaction on a connection of its own, so threads, web servers, the
+worker and the command line may all use one store at once. All of them raise ``StoreError`` if
+the record cannot be read or written.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import time
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import prospr_engine
+from prospr_engine.config import RunConfig
+from prospr_engine.data import DATASETS
+from prospr_engine.errors import ResourceError, StoreError
+from prospr_engine.store import retention
+from prospr_engine.store.artifacts import Artifacts
+from prospr_engine.store.limits import Limits
+from prospr_engine.store.run import Artifact, Run, State
+from prospr_engine.store.schema import connect, migrate, transaction
+from prospr_engine.store.summary import make_portable, summary
+from prospr_engine.store.uploads import Uploads
+from prospr_engine.uploads import is_token
+
+MOST_LOSSES = 2
+LOST = (
+    "The process that computed this run was lost twice. The machine may have run out of memory, "
+    "or was switched off: choose a smaller model, or try again."
+)
+NAME_LENGTH = 80
+
+RUNS = """
+    SELECT runs.*,
+        (SELECT COALESCE(SUM(bytes), 0) FROM files WHERE run = runs.id) AS bytes,
+        CASE state WHEN 'queued' THEN
+            (SELECT COUNT(*) FROM runs AS other
+             WHERE other.state IN ('queued', 'running') AND other.number < runs.number)
+        ELSE 0 END AS ahead
+    FROM runs
+"""
+
+# Of the progress of one stage only the latest counts; the rest is told in full.
+EVENTS = """
+    SELECT seq, time, body FROM events
+        WHERE run = :run AND attempt = :attempt AND seq > :after AND kind <> 'Progress'
+    UNION ALL
+    SELECT MAX(seq), time, body FROM events
+        WHERE run = :run AND attempt = :attempt AND seq > :after AND kind = 'Progress'
+        GROUP BY stage
+    ORDER BY seq
+"""
+
+
+class Store:
+    """The store in ``folder``, which is made if need be.
+
+    Raises ``StoreError`` if it cannot be, or if a newer version of this software made it.
+    """
+
+    def __init__(self, folder: str | Path, limits: Limits | None = None):
+        self.folder = Path(folder).absolute()
+        self.limits = limits or Limits()
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StoreError(
+                f"The folder for runs cannot be made ({error.strerror}). Give the server one that "
+                "it may write to (PROSPR_RUNS)."
+            ) from None
+        self.database = self.folder / "runs.sqlite3"
+        self.artifacts = Artifacts(self.folder / "artifacts")
+        self.uploads = Uploads(self.database, self.folder / "uploads", self.limits)
+        migrate(self.database)
+
+    def work(self, id: str) -> Path:
+        """The folder in which a run is computed."""
+        return self.folder / "work" / id
+
+    # For whoever wants a run
+
+    def submit(self, config: RunConfig, owner: str = "", name: str = "") -> Run:
+        """The run of these settings: the owner's own, if one is queued, running or done; a copy
+        of somebody else's that is done; else a new one at the end of the queue.
+
+        Raises ``ResourceError`` if too many are queued already, of all or of this owner.
+        """
+        same = sameness(config)
+        with transaction(self.database) as c:
+            mine = c.execute(
+                "SELECT id FROM runs WHERE sameness = ? AND owner = ? AND NOT stopping "
+                "AND state IN ('queued', 'running', 'done') ORDER BY number DESC",
+                (same, owner),
+            ).fetchone()
+            if mine and self._whole(c, mine["id"]):
+                return self._find(c, mine["id"])
+            twin = self._twin(c, same)
+            if twin is None:
+                self._check_caps(c, owner)
+            id = uuid.uuid4().hex
+            c.execute(
+                "INSERT INTO runs (id, owner, name, settings, sameness, created) "
+                "VALUES (?, ?, ?, ?, ?, ?)",
+                (id, owner, _clean(name), json.dumps(config.to_dict()), same, time.time()),
+            )
+            if twin is not None:
+                _adopt(c, id, twin)
+            return self._find(c, id)
+
+    def get(self, id: str) -> Run | None:
+        """The run of that id, if there is one."""
+        with connect(self.database) as c:
+            row = c.execute(f"{RUNS} WHERE id = ?", (id,)).fetchone()
+            return _run(row) if row else None
+
+    def runs(self, owner: str | None = None) -> list[Run]:
+        """All runs, the newest first; with an ``owner``, theirs and the command line's."""
+        where, given = ("", ()) if owner is None else ("WHERE owner IN (?, '')", (owner,))
+        with connect(self.database) as c:
+            return [_run(row) for row in c.execute(f"{RUNS} {where} ORDER BY number DESC", given)]
+
+    def events(self, id: str, after: int = 0) -> list[dict[str, Any]]:
+        """What the run told since the event ``after``, as ``Event.to_dict`` gives it, with its
+        number (``seq``) and time. Of the progress of a stage only the latest is given, and of a
+        run that had to begin again only what it told since."""
+        with connect(self.database) as c:
+            row = c.execute("SELECT attempt FROM runs WHERE id = ?", (id,)).fetchone()
+            if row is None:
+                return []
+            given = {"run": id, "attempt": row["attempt"], "after": after}
+            return [
+                {**json.loads(row["body"]), "seq": row["seq"], "time": row["time"]}
+                for row in c.execute(EVENTS, given)
+                if row["seq"] is not None
+            ]
+
+    def files(self, id: str) -> dict[str, Artifact]:
+        """The files of a finished run by name, as far as they are on the disk."""
+        with connect(self.database) as c:
+            rows = c.execute("SELECT * FROM files WHERE run = ? ORDER BY name", (id,)).fetchall()
+        found = (
+            Artifact(r["name"], r["digest"], r["bytes"], self.artifacts.path(r["digest"]))
+            for r in rows
+        )
+        return {artifact.name: artifact for artifact in found if artifact.path.is_file()}
+
+    def rename(self, id: str, owner: str, name: str) -> None:
+        """Call a run something; raises ``StoreError`` if it is not the owner's."""
+        with transaction(self.database) as c:
+            _check_owner(c, id, owner)
+            c.execute("UPDATE runs SET name = ? WHERE id = ?", (_clean(name), id))
+
+    def stop(self, id: str, owner: str) -> None:
+        """Ask a run to stop; one that waits is over at once. Nothing happens to one that is over.
+        Raises ``StoreError`` if it is not the owner's."""
+        with transaction(self.database) as c:
+            _check_owner(c, id, owner)
+            c.execute("UPDATE runs SET stopping = 1 WHERE id = ? AND state = 'running'", (id,))
+            c.execute(
+                "UPDATE runs SET state = 'stopped', ended = ? WHERE id = ? AND state = 'queued'",
+                (time.time(), id),
+            )
+
+    def delete(self, id: str, owner: str) -> None:
+        """Forget a run and its files; one that runs is ended. Raises ``StoreError`` if it is not
+        the owner's."""
+        with transaction(self.database) as c:
+            _check_owner(c, id, owner)
+            # Inside: a run that is just finishing may bring the same content anew.
+            for digest in retention.forget(c, [id]):
+                self.artifacts.remove(digest)
+
+    # For whoever computes them
+
+    def waiting(self) -> bool:
+        """Is any run queued?"""
+        with connect(self.database) as c:
+            return c.execute("SELECT 1 FROM runs WHERE state = 'queued'").fetchone() is not None
+
+    def claim(self, worker: str) -> Run | None:
+        """The run that comes next, now running in the hands of ``worker``. One whose result is
+        known by now is done without being handed out."""
+        with transaction(self.database) as c:
+            while True:
+                row = c.execute(
+                    "UPDATE runs SET state = 'running', worker = ?, started = ? WHERE number = "
+                    "(SELECT MIN(number) FROM runs WHERE state = 'queued') RETURNING id, sameness",
+                    (worker, time.time()),
+                ).fetchone()
+                if row is None:
+                    return None
+                twin = self._twin(c, row["sameness"])
+                if twin is None:
+                    return self._find(c, row["id"])
+                _adopt(c, row["id"], twin)
+
+    def beat(self, id: str, worker: str) -> Literal["go", "stop", "gone"]:
+        """Is the run still wanted? "gone": it was deleted, or is not in ``worker``'s hands."""
+        with connect(self.database) as c:
+            row = c.execute(
+                "SELECT stopping FROM runs WHERE id = ? AND state = 'running' AND worker = ?",
+                (id, worker),
+            ).fetchone()
+        if row is None:
+            return "gone"
+        return "stop" if row["stopping"] else "go"
+
+    def record(self, id: str, event: Mapping[str, Any]) -> None:
+        """Write down what a running run told. Its result is kept as a file, not here."""
+        told = {name: value for name, value in event.items() if name != "result"}
+        with transaction(self.database) as c:
+            c.execute(
+                "INSERT INTO events (run, seq, attempt, time, kind, stage, body) "
+                "SELECT id, (SELECT COALESCE(MAX(seq), 0) + 1 FROM events WHERE run = runs.id), "
+                "attempt, ?, ?, ?, ? FROM runs WHERE id = ? AND state = 'running'",
+                (time.time(), told["event"], told.get("stage"), json.dumps(told), id),
+            )
+
+    def finish(
+        self, id: str, state: State, error: str | None = None, folder: Path | None = None
+    ) -> None:
+        """A running run is over. One that is done brings its files from ``folder``; they are safe
+        in the store before anybody hears that it is done.
+
+        Raises ``ResourceError`` if the disk does not take the files.
+        """
+        figures: dict[str, Any] | None = None
+        paths: list[Path] = []
+        if state == "done":
+            assert folder is not None
+            figures = summary(make_portable(folder))
+            paths = sorted(path for path in folder.iterdir() if path.is_file())
+        with transaction(self.database) as c:
+            changed = c.execute(
+                "UPDATE runs SET state = ?, error = ?, ended = ?, summary = ?, worker = NULL "
+                "WHERE id = ? AND state = 'running'",
+                (state, error, time.time(), figures and json.dumps(figures), id),
+            ).rowcount
+            if changed:
+                c.executemany(
+                    "INSERT INTO files (run, name, digest, bytes) VALUES (?, ?, ?, ?)",
+                    [(id, path.name, *self.artifacts.take(path)) for path in paths],
+                )
+
+    def release(self, id: str) -> None:
+        """Put a running run back into the queue, at its old place; it begins again."""
+        with transaction(self.database) as c:
+            c.execute(
+                "UPDATE runs SET state = 'queued', worker = NULL, started = NULL, "
+                "attempt = attempt + 1 WHERE id = ? AND state = 'running' AND NOT stopping",
+                (id,),
+            )
+            c.execute(
+                "UPDATE runs SET state = 'stopped', worker = NULL, ended = ? "
+                "WHERE id = ? AND state = 'running'",
+                (time.time(), id),
+            )
+
+    def recover(self) -> None:
+        """For the one who has just become the only worker: whatever still counts as running lost
+        its worker. It begins again, once; a second time it has failed."""
+        with transaction(self.database) as c:
+            c.execute("UPDATE runs SET losses = losses + 1 WHERE state = 'running'")
+            c.execute(
+                "UPDATE runs SET state = 'failed', error = ?, worker = NULL, ended = ? "
+                "WHERE state = 'running' AND NOT stopping AND losses >= ?",
+                (LOST, time.time(), MOST_LOSSES),
+            )
+            lost = c.execute("SELECT id FROM runs WHERE state = 'running'").fetchall()
+        for row in lost:
+            self.release(row["id"])
+
+    def sweep(self) -> None:
+        """Forget what is older, or larger in sum, than the limits allow: the oldest first."""
+        with transaction(self.database) as c:
+            for digest in retention.sweep(c, self.limits):
+                self.artifacts.remove(digest)
+            known = {row["digest"] for row in c.execute("SELECT DISTINCT digest FROM files")}
+            for digest in self.artifacts.strays(known):
+                self.artifacts.remove(digest)
+        self.uploads.sweep()
+
+    def _find(self, c: sqlite3.Connection, id: str) -> Run:
+        return _run(c.execute(f"{RUNS} WHERE id = ?", (id,)).fetchone())
+
+    def _twin(self, c: sqlite3.Connection, same: str | None) -> str | None:
+        """A run that is done and has to have the same result."""
+        rows = c.execute(
+            "SELECT id FROM runs WHERE sameness = ? AND state = 'done' ORDER BY number DESC",
+            (same,),
+        ).fetchall()
+        return next((row["id"] for row in rows if self._whole(c, row["id"])), None)
+
+    def _whole(self, c: sqlite3.Connection, id: str) -> bool:
+        """Are all files of the run where they should be?"""
+        rows = c.execute("SELECT digest FROM files WHERE run = ?", (id,)).fetchall()
+        return all(self.artifacts.path(row["digest"]).is_file() for row in rows)
+
+    def _check_caps(self, c: sqlite3.Connection, owner: str) -> None:
+        live = "SELECT COUNT(*) FROM runs WHERE state IN ('queued', 'running')"
+        mine = c.execute(f"{live} AND owner = ?", (owner,)).fetchone()[0]
+        if owner and mine >= self.limits.most_queued_per_visitor:
+            raise ResourceError(
+                f"{_counted(mine, 'run of yours waits or works', 'runs of yours wait or work')} "
+                "already. Let one end, or stop one; your settings stay as they are."
+            )
+        waiting = c.execute("SELECT COUNT(*) FROM runs WHERE state = 'queued'").fetchone()[0]
+        if waiting >= self.limits.most_queued:
+            raise ResourceError(
+                f"{_counted(waiting, 'run is', 'runs are')} waiting already. Try again in a few "
+                "minutes; your settings stay as they are."
+            )
+
+
+def sameness(config: RunConfig) -> str | None:
+    """Equal for settings that must give equal results on one machine; ``None`` where that cannot
+    be known, because the settings name files that may change."""
+    known = config.data in list(DATASETS) or is_token(config.data)
+    weights = config.weights in ("fresh", "pretrained") or is_token(config.weights)
+    if not (known and weights):
+        return None
+    return f"{config.fingerprint} {prospr_engine.__version__}"
+
+
+def _run(row: sqlite3.Row) -> Run:
+    return Run(
+        id=row["id"],
+        name=row["name"],
+        owner=row["owner"],
+        settings=json.loads(row["settings"]),
+        state=row["state"],
+        stopping=bool(row["stopping"]),
+        attempt=row["attempt"],
+        ahead=row["ahead"],
+        created=row["created"],
+        started=row["started"],
+        ended=row["ended"],
+        error=row["error"],
+        summary=json.loads(row["summary"]) if row["summary"] else None,
+        bytes=row["bytes"],
+    )
+
+
+def _adopt(c: sqlite3.Connection, id: str, twin: str) -> None:
+    """Let the run be done, with the files and events of its twin."""
+    c.execute(
+        "INSERT INTO files (run, name, digest, bytes) "
+        "SELECT ?, name, digest, bytes FROM files WHERE run = ?",
+        (id, twin),
+    )
+    c.execute(
+        "INSERT INTO events (run, seq, attempt, time, kind, stage, body) "
+        "SELECT ?, seq, 1, time, kind, stage, body FROM events WHERE run = ? "
+        "AND attempt = (SELECT attempt FROM runs WHERE id = ?)",
+        (id, twin, twin),
+    )
+    now = time.time()
+    c.execute(
+        "UPDATE runs SET state = 'done', attempt = 1, started = ?, ended = ?, worker = NULL, "
+        "summary = (SELECT summary FROM runs WHERE id = ?) WHERE id = ?",
+        (now, now, twin, id),
+    )
+
+
+def _check_owner(c: sqlite3.Connection, id: str, owner: str) -> None:
+    row = c.execute("SELECT owner FROM runs WHERE id = ?", (id,)).fetchone()
+    if row is None:
+        raise StoreError("There is no such run any more.")
+    if row["owner"] != owner:
+        raise StoreError(
+            "This run belongs to somebody else: only they can change it."
+            if row["owner"]
+            else "This run was started on the command line and is changed there: "
+            f"python -m prospr_engine runs --stop {id[:8]}, or --delete {id[:8]}."
+        )
+
+
+def _clean(name: str) -> str:
+    """One line of printable text, not too long."""
+    return "".join(c if c.isprintable() else " " for c in name).strip()[:NAME_LENGTH]
+
+
+def _counted(number: int, one: str, many: str) -> str:
+    return f"1 {one}" if number == 1 else f"{number:,} {many}"

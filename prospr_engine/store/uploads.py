@@ -1,0 +1,139 @@
+"""What visitors brought: files by content, each in the hands of those who uploaded it.
+
+Nothing here looks inside a file: whoever takes it from a visitor has checked it before.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+import time
+from pathlib import Path
+from sqlite3 import Row
+
+from prospr_engine.errors import ResourceError, StoreError
+from prospr_engine.files import disk_error
+from prospr_engine.store.limits import Limits
+from prospr_engine.store.retention import DAY
+from prospr_engine.store.run import Upload
+from prospr_engine.store.schema import connect, transaction
+from prospr_engine.uploads import token
+
+LEFTOVER = 3600.0  # seconds after which a file that no row names is nobody's
+
+
+class Uploads:
+    """The uploads of all visitors, in ``folder``."""
+
+    def __init__(self, database: Path, folder: Path, limits: Limits):
+        self._database, self.folder, self._limits = database, folder, limits
+
+    def add(self, owner: str, kind: str, name: str, content: bytes, suffix: str) -> Upload:
+        """Keep ``content`` for its owner; the same content again is the same file.
+
+        Raises ``ResourceError`` if the owner keeps too many already or the disk is full.
+        """
+        digest = hashlib.sha256(content).hexdigest()
+        named = token(digest, name)
+        with transaction(self._database) as c:
+            others = c.execute(
+                "SELECT COUNT(*) FROM uploads WHERE owner = ? AND token <> ?", (owner, named)
+            ).fetchone()[0]
+            if others >= self._limits.uploads_per_visitor:
+                raise ResourceError(
+                    f"You keep {others} files here already, which is the most; remove one first."
+                )
+            self._write(self._path(digest, suffix), content)
+            c.execute(
+                "INSERT OR REPLACE INTO uploads VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                (owner, named, kind, name, digest, suffix, len(content), time.time()),
+            )
+            row = c.execute(
+                "SELECT * FROM uploads WHERE owner = ? AND token = ?", (owner, named)
+            ).fetchone()
+        return self._upload(row)
+
+    def find(self, owner: str, named: str) -> Upload | None:
+        """The owner's upload of that token, if there is one and its file is there."""
+        with connect(self._database) as c:
+            row = c.execute(
+                "SELECT * FROM uploads WHERE owner = ? AND token = ?", (owner, named)
+            ).fetchone()
+        found = self._upload(row) if row else None
+        return found if found and found.path.is_file() else None
+
+    def of(self, owner: str, kind: str) -> list[Upload]:
+        """What the owner uploaded of a kind, the newest first."""
+        with connect(self._database) as c:
+            rows = c.execute(
+                "SELECT * FROM uploads WHERE owner = ? AND kind = ? ORDER BY created DESC",
+                (owner, kind),
+            ).fetchall()
+        return [upload for upload in map(self._upload, rows) if upload.path.is_file()]
+
+    def remove(self, owner: str, named: str) -> None:
+        """Forget an upload. Raises ``StoreError`` if a run that waits or works still needs it."""
+        with transaction(self._database) as c:
+            if _needed(c.execute(LIVE).fetchall(), named):
+                raise StoreError(
+                    "A run that waits or works needs this file; stop it first, or wait."
+                )
+            c.execute("DELETE FROM uploads WHERE owner = ? AND token = ?", (owner, named))
+        self._drop_unnamed(0.0)
+
+    def sweep(self) -> None:
+        """Forget what is older than the limits allow and that no run waits for."""
+        old = time.time() - self._limits.keep_days * DAY
+        with transaction(self._database) as c:
+            live = c.execute(LIVE).fetchall()
+            for row in c.execute("SELECT * FROM uploads WHERE created < ?", (old,)).fetchall():
+                if not _needed(live, row["token"]):
+                    c.execute(
+                        "DELETE FROM uploads WHERE owner = ? AND token = ?",
+                        (row["owner"], row["token"]),
+                    )
+        self._drop_unnamed(LEFTOVER)
+
+    def _drop_unnamed(self, age: float) -> None:
+        with transaction(self._database) as c:
+            rows = c.execute("SELECT digest, suffix FROM uploads").fetchall()
+            known = {self._path(row["digest"], row["suffix"]) for row in rows}
+            for path in self.folder.glob("*"):
+                if path not in known and path.stat().st_mtime <= time.time() - age:
+                    path.unlink(missing_ok=True)
+
+    def _path(self, digest: str, suffix: str) -> Path:
+        return self.folder / f"{digest}{suffix}"
+
+    def _write(self, path: Path, content: bytes) -> None:
+        try:
+            self.folder.mkdir(exist_ok=True)
+            if path.exists():
+                os.utime(path)
+                return
+            with tempfile.NamedTemporaryFile(dir=self.folder, delete=False) as file:
+                file.write(content)
+            Path(file.name).replace(path)
+        except OSError as error:
+            raise disk_error(Path("the uploaded file"), error) from None
+
+    def _upload(self, row: Row) -> Upload:
+        return Upload(
+            token=row["token"],
+            name=row["name"],
+            kind=row["kind"],
+            owner=row["owner"],
+            digest=row["digest"],
+            bytes=row["bytes"],
+            created=row["created"],
+            path=self._path(row["digest"], row["suffix"]),
+        )
+
+
+LIVE = "SELECT settings FROM runs WHERE state IN ('queued', 'running')"
+
+
+def _needed(live: list[Row], named: str) -> bool:
+    return any(json.dumps(named) in row["settings"] for row in live)
