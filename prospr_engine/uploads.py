@@ -1,0 +1,87 @@
+"""Names for uploaded files that tell nothing of the machine they lie on.
+
+Settings, results and files speak of an upload by its token, ``upload:<SHA-256>/<file name>``.
+Whoever computes finds the file in the folder that the environment variable ``PROSPR_UPLOADS``
+names; whoever reads a token learns what the file held and what its owner called it.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import unicodedata
+from pathlib import Path
+
+from prospr_engine.errors import ConfigError
+
+FOLDER = "PROSPR_UPLOADS"
+PREFIX = "upload:"
+SUFFIXES = (".zip", ".safetensors")
+LONGEST = 80  # characters of a file name
+NAMELESS = "file"
+TOKEN = re.compile(rf"{PREFIX}([0-9a-f]{{64}})/(.+)", re.DOTALL)
+# Besides what has no shape: separators of paths, quotation marks, and what Windows forbids.
+FORBIDDEN = frozenset('/\\"<>|:*?')
+
+
+def is_token(text: object) -> bool:
+    """Does ``text`` claim to be a token? ``locate`` tells whether it is one."""
+    return isinstance(text, str) and text.startswith(PREFIX)
+
+
+def token(digest: str, name: str) -> str:
+    """The token of a file with that SHA-256 (64 hex digits) and file name."""
+    return f"{PREFIX}{digest}/{clean_name(name)}"
+
+
+def display_name(text: str) -> str:
+    """What to call the file that a token or path names, before anybody."""
+    if is_token(text):
+        match = TOKEN.fullmatch(text)
+        return clean_name(match[2]) if match else "the uploaded file"
+    return Path(text).name or text
+
+
+def locate(text: str) -> Path:
+    """The file that a token names; any other text is a path and is given back as one.
+
+    Raises ``ConfigError`` if the token is none, or if its file is not on this machine.
+    """
+    if not is_token(text):
+        return Path(text)
+    match = TOKEN.fullmatch(text)
+    if not match or match[2] != clean_name(match[2]):
+        raise ConfigError(
+            "The settings name an uploaded file that cannot be one. Upload the file again."
+        )
+    digest, name = match.groups()
+    folder = os.environ.get(FOLDER)
+    suffix = next((suffix for suffix in SUFFIXES if name.lower().endswith(suffix)), "")
+    path = Path(folder, digest + suffix) if folder else None
+    if path is None or not path.is_file():
+        raise ConfigError(
+            f"The uploaded file {name} is not here any more. Upload it again, or give the path "
+            "of a copy."
+        )
+    return path
+
+
+def clean_name(name: str) -> str:
+    """``name`` as one printable part of a path, at most 80 characters, never empty.
+
+    What a browser sends as a file name may be anything at all; what comes out can stand in a
+    path, in JSON and on a page. Cleaning twice changes nothing.
+    """
+    last = re.split(r"[/\\]", name)[-1]
+    shown = (" " if c.isspace() else c for c in last if c.isspace() or c.isprintable())
+    plain = "".join("_" if c in FORBIDDEN else c for c in shown)
+    plain = _trimmed(unicodedata.normalize("NFC", " ".join(plain.split())))
+    stem, dot, ending = plain.rpartition(".")
+    if dot and len(ending) < 16:
+        room = LONGEST - 1 - len(ending)
+        return f"{_trimmed(stem[:room])}.{ending}"
+    return _trimmed(plain[:LONGEST]) or NAMELESS
+
+
+def _trimmed(name: str) -> str:
+    return name.strip(" .")
