@@ -30,28 +30,39 @@ def points(result: Mapping[str, Any]) -> float:
 
 def answer(result: Mapping[str, Any]) -> str:
     """The answer first: what was removed, and what that did."""
-    dense, pruned = (accuracy(result["accuracy"][name]) for name in ("dense", "pruned"))
+    share = result["sparsity"]["achieved"]
+    removed = f"{percent(share)} of the weights gone" if share else "No weight removed"
     change = points(result)
-    removed = f"{percent(result['sparsity']['achieved'])} of the weights removed"
-    if not result["sparsity"]["achieved"]:
-        removed = "Nothing was removed"
     if not result["config"]["epochs"]:
-        return f"{removed}. Neither network was trained (0 epochs)."
+        return f"{removed}, and neither network trained"
     if guessing(result, "pruned"):
-        who = "both networks are" if guessing(result, "dense") else "the pruned network is"
+        if guessing(result, "dense"):
+            return f"{removed}, but both networks only guess"
+        return f"{removed}, and now the network only guesses"
+    if not change:
+        return f"{removed}, no accuracy lost" if share else f"{removed}, nothing lost"
+    unit = "point" if abs(change) == 1 else "points"
+    return f"{removed}, {abs(change):.1f} {unit} of accuracy {'gained' if change > 0 else 'lost'}"
+
+
+def compared(result: Mapping[str, Any]) -> str:
+    """Both accuracies, what guessing would give if they are no better, and what of their
+    difference chance allows."""
+    dense, pruned = (accuracy(result["accuracy"][name]) for name in ("dense", "pruned"))
+    images = f"{result['data']['split']['test']:,} test images"
+    if not result["config"]["epochs"]:
+        return f"As they began, they name {pruned} (pruned) and {dense} (dense) of {images} rightly."
+    if not result["sparsity"]["achieved"] and not points(result):
+        return f"Both are the same network: it names {pruned} of {images} rightly."
+    if guessing(result, "pruned"):
         return (
-            f"{removed}; {who} no better than guessing ({percent(guess(result))}): "
-            f"test accuracy {pruned}, dense {dense}."
+            f"Of {images}, the pruned network names {pruned} rightly, the dense one {dense}; "
+            f"blind guessing names {percent(guess(result))}."
         )
-    if change:
-        unit = "point" if abs(change) == 1 else "points"
-        compared = (
-            f"{pruned} instead of {dense}, {abs(change):.1f} {unit} "
-            f"{'higher' if change > 0 else 'lower'}"
-        )
-    else:
-        compared = f"{pruned}, the same as without pruning"
-    return f"{removed}; test accuracy {compared}."
+    return (
+        f"The pruned network names {pruned} of the test images rightly, the dense one {dense}. "
+        f"{chance(result)}"
+    )
 
 
 def guess(result: Mapping[str, Any]) -> float:
@@ -73,16 +84,7 @@ def signed(number: float) -> str:
 
 def chance(result: Mapping[str, Any]) -> str:
     """How much of the difference could be luck of the draw of the test images."""
-    count = result["data"]["split"]["test"]
-    limit = _chance_points(result)
-    images = f"{count:,} test images"
-    if not result["sparsity"]["achieved"] and not points(result):
-        return f"Both networks are the same one, tested on {images}."
-    if not result["config"]["epochs"]:
-        dense, pruned = (accuracy(result["accuracy"][name]) for name in ("dense", "pruned"))
-        return (
-            f"As they began, they name {pruned} (pruned) and {dense} (dense) of {images} rightly."
-        )
+    images, limit = f"{result['data']['split']['test']:,} test images", _chance_points(result)
     if abs(points(result)) <= limit:
         return (
             f"On {images}, a difference of up to about {limit:.1f} points can be chance: "

@@ -4,7 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-from app.text.answer import accuracy, answer, chance, duration, percent, points, signed, size
+from app.text.answer import (
+    accuracy,
+    answer,
+    chance,
+    compared,
+    duration,
+    percent,
+    points,
+    signed,
+    size,
+)
 
 SPACE = "\N{NO-BREAK SPACE}"
 
@@ -30,16 +40,26 @@ def told(dense: float, pruned: float, count: int = 359) -> dict:
 @pytest.mark.parametrize(
     ("dense", "pruned", "words"),
     [
-        (0.972, 0.961, "96.1 % instead of 97.2 %, 1.1 points lower."),
-        (0.95, 0.96, "96.0 % instead of 95.0 %, 1.0 point higher."),
-        (0.95, 0.9502, "95.0 %, the same as without pruning."),
+        (0.972, 0.961, "1.1 points of accuracy lost"),
+        (0.95, 0.96, "1.0 point of accuracy gained"),
+        (0.95, 0.9502, "no accuracy lost"),
         # 97.25 and 96.14 are shown as 97.2 and 96.1: the sentence has to add up.
-        (0.97249, 0.96141, "96.1 % instead of 97.2 %, 1.1 points lower."),
+        (0.97249, 0.96141, "1.1 points of accuracy lost"),
+        (0.972, 0.128, "and now the network only guesses"),
+        (0.11, 0.09, "but both networks only guess"),
     ],
 )
 def test_the_answer(dense: float, pruned: float, words: str):
     said = answer(told(dense, pruned)).replace(SPACE, " ")
-    assert said == f"90 % of the weights removed; test accuracy {words}"
+    assert said == f"90 % of the weights gone, {words}"
+
+
+def test_both_accuracies_stand_behind_the_answer():
+    said = compared(told(0.972, 0.961)).replace(SPACE, " ")
+    assert said.startswith(
+        "The pruned network names 96.1 % of the test images rightly, the dense one 97.2 %."
+    )
+    assert said.endswith(chance(told(0.972, 0.961)))
 
 
 def test_a_difference_within_chance_is_called_that():
@@ -75,33 +95,22 @@ def test_points_are_those_of_the_numbers_shown():
     assert accuracy(0.97249) == f"97.2{SPACE}%"
 
 
-@pytest.mark.parametrize(
-    ("dense", "pruned", "words"),
-    [
-        (0.972, 0.128, "the pruned network is no better than guessing (10 %): test accuracy "
-         "12.8 %, dense 97.2 %."),
-        (0.11, 0.09, "both networks are no better than guessing (10 %): test accuracy 9.0 %, "
-         "dense 11.0 %."),
-    ],
-)  # fmt: skip
-def test_what_guesses_is_not_called_lower(dense: float, pruned: float, words: str):
-    assert (
-        answer(told(dense, pruned)).replace(SPACE, " ") == f"90 % of the weights removed; {words}"
-    )
+def test_what_guesses_is_compared_with_guessing():
     # 1.96 √(0.1 · 0.9 / 359) = 3.1 points above 10 %
-    assert "guessing" not in answer(told(dense, 0.135))
+    assert "blind guessing names 10 %" in compared(told(0.972, 0.128)).replace(SPACE, " ")
+    assert "guess" not in answer(told(0.972, 0.135)) + compared(told(0.972, 0.135))
 
 
 def test_untrained_networks_are_called_that():
     result = told(0.1, 0.12) | {"config": {"epochs": 0}}
-    assert "Neither network was trained (0 epochs)." in answer(result)
-    assert "12.0 % (pruned) and 10.0 % (dense)" in chance(result).replace(SPACE, " ")
+    assert answer(result).endswith("weights gone, and neither network trained")
+    assert "12.0 % (pruned) and 10.0 % (dense)" in compared(result).replace(SPACE, " ")
 
 
 def test_removing_nothing_is_called_that():
     result = told(0.97, 0.97) | {"sparsity": {"achieved": 0.0}}
-    assert answer(result).startswith("Nothing was removed; test accuracy 97.0")
-    assert "the same one" in chance(result)
+    assert answer(result) == "No weight removed, nothing lost"
+    assert "the same network" in compared(result)
 
 
 def test_negative_numbers_have_a_minus_and_no_hyphen():
