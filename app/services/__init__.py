@@ -16,6 +16,7 @@ from prospr_engine.registry import Option
 from prospr_engine.saliency import METHODS, MethodSpec
 from prospr_engine.store.limits import Limits
 from prospr_engine.store.run import Artifact, Run, Upload
+from prospr_engine.uploads import display_name, is_token
 
 __all__ = [
     "DATASETS",
@@ -36,6 +37,8 @@ __all__ = [
     "StoreError",
     "Upload",
     "check_model",
+    "display_name",
+    "is_token",
     "models_like",
     "paths_allowed",
     "settings_of",
