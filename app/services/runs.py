@@ -32,7 +32,7 @@ def store() -> Store:
 
 def ensure_worker(folder: Path) -> None:
     """See that somebody works on the store's runs."""
-    from prospr_engine.jobs.worker import ensure_worker
+    from prospr_engine.jobs import ensure_worker
 
     ensure_worker(folder)
 

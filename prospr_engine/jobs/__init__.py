@@ -1,1 +1,5 @@
-"""Running many: each run in a process of its own, one at a time, the others in line."""
+"""Running many: a queue in the store, one worker process that takes from it, a child per run."""
+
+from prospr_engine.jobs.ensure import ensure_worker
+
+__all__ = ["ensure_worker"]

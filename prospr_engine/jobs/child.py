@@ -21,10 +21,7 @@ import traceback
 from pathlib import Path
 from typing import IO, Any
 
-UNEXPECTED = (
-    "Something went wrong inside the software, not in your settings. The details are in the "
-    "server's log."
-)
+from prospr_engine.jobs.executor import UNEXPECTED
 
 
 def main() -> None:
@@ -32,8 +29,9 @@ def main() -> None:
     # What libraries print must not mix with the events.
     channel = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    # Ctrl-C is for the server; it closes our standard input when it goes.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Ctrl-C and a shutdown are for the worker; it closes our standard input when it goes.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
     # Unbuffered: a buffered reader that a thread waits in cannot be shut down at the end.
     orders = open(0, "rb", buffering=0, closefd=False)  # noqa: SIM115
     order = json.loads(orders.readline())
@@ -84,10 +82,10 @@ def _listen(orders: IO[bytes], stop: threading.Event, ready: threading.Event) ->
 
 
 def _step_back() -> None:
-    """Leave the server the first turn: on the processor, in memory, and one core to itself."""
+    """Leave others the first turn: on the processor, in memory, and one core to itself."""
     with contextlib.suppress(OSError):
         os.nice(5)
-    # If memory runs out, Linux shall end this process rather than the server.
+    # If memory runs out, Linux shall end this process rather than another.
     with contextlib.suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("1000")
     # Read by torch's thread pools when they start.

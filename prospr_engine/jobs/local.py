@@ -1,167 +1,146 @@
-"""Runs on this machine: one at a time, each in a child process, the others in line."""
+"""Runs on this machine, each in a child process that is talked to over pipes."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
-import shutil
+import queue
 import subprocess
 import sys
 import threading
-import time
-import uuid
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import prospr_engine
-from prospr_engine.config import RunConfig
-from prospr_engine.errors import ResourceError
-from prospr_engine.jobs.child import UNEXPECTED
-from prospr_engine.jobs.job import Job
+from prospr_engine.jobs.ensure import environment
+from prospr_engine.jobs.executor import UNEXPECTED, Ended, Message, Told
 
 log = logging.getLogger(__name__)
-DAY = 24 * 3600.0
-SWEEP = 60.0  # seconds between two looks for what is old
-FOLDER = "[0-9a-f]" * 32  # what jobs call their folders
+COMMAND = (sys.executable, "-m", "prospr_engine.jobs.child")
+LAST_WORD = 5.0  # seconds that a child may take to go after it said that it is done
 
 
-class Line:
-    """Jobs in the order in which they came. Each gets a folder of its own below ``folder``.
-
-    At most ``most_waiting`` jobs wait. Of those that are over, at most ``most_kept`` are
-    remembered, and none for longer than ``max_age`` seconds; with a job goes its folder. A job
-    that did not finish leaves no files at all.
-    """
+class LocalExecutor:
+    """At most ``slots`` runs at a time. ``variables`` are added to the children's environment;
+    ``grace`` is the time in seconds between asking a run to stop and ending its process."""
 
     def __init__(
-        self,
-        folder: str | Path,
-        grace: float = 0.7,
-        most_waiting: int = 20,
-        most_kept: int = 50,
-        max_age: float = DAY,
+        self, variables: Mapping[str, str] | None = None, grace: float = 0.7, slots: int = 1
     ):
-        self.folder = Path(folder)
-        self._grace, self._most_waiting = grace, most_waiting
-        self._most_kept, self._max_age = most_kept, max_age
-        self._jobs: dict[str, Job] = {}
-        self._swept = 0.0
-        self._lock = threading.RLock()
-        self._worker: threading.Thread | None = None
+        self._environment = {**environment(), **(variables or {})}
+        self._grace, self._slots = grace, slots
+        self._children: dict[str, _Child | None] = {}
+        self._messages: queue.SimpleQueue[Message] = queue.SimpleQueue()
 
-    def start(self, config: RunConfig) -> Job:
-        """Put a run into the line. Raises ``ResourceError`` if the line is full."""
-        with self._lock:
-            self._forget_old()
-            if sum(job.state == "waiting" for job in self._jobs.values()) >= self._most_waiting:
-                raise ResourceError(
-                    f"{counted(self._most_waiting)} waiting already. Try again in a few minutes; "
-                    "your settings stay as they are."
-                )
-            id = uuid.uuid4().hex
-            job = Job(id, config, self.folder / id, self._grace)
-            self._jobs[job.id] = job
-            if self._worker is None:
-                self._worker = threading.Thread(target=self._work, name="runs", daemon=True)
-                self._worker.start()
-            return job
+    def free(self) -> int:
+        """How many more runs may be started now."""
+        return self._slots - len(self._children)
 
-    def find(self, id: str) -> Job | None:
-        """The job of that id, if it is remembered."""
-        with self._lock:
-            if time.monotonic() - self._swept > SWEEP:  # pages ask every second
-                self._forget_old()
-            return self._jobs.get(id)
+    def start(self, id: str, settings: Mapping[str, Any], out: Path) -> None:
+        """Begin a run in a child process."""
+        self._children[id] = None
+        try:
+            process = subprocess.Popen(
+                COMMAND, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=self._environment
+            )
+        except OSError as error:
+            sentence = f"The run could not be started ({error.strerror}). Try again later."
+            self._messages.put(Ended(id, "failed", sentence))
+            return
+        _write(process, json.dumps({"config": settings, "out": str(out.absolute())}))
+        self._children[id] = _Child(id, process, self._messages.put)
 
-    def ahead(self, job: Job) -> int:
-        """How many runs have to end before ``job`` begins."""
-        with self._lock:
-            jobs = list(self._jobs.values())
-            return sum(other.live for other in jobs[: jobs.index(job)]) if job in jobs else 0
+    def cancel(self, id: str) -> None:
+        """Ask a run to stop, and end its process after the grace period."""
+        if child := self._children.get(id):
+            child.stop(self._grace)
+
+    def poll(self, timeout: float = 0.0) -> list[Message]:
+        """What was told since the last call; waits up to ``timeout`` seconds for it."""
+        messages: list[Message] = []
+        with contextlib.suppress(queue.Empty):
+            messages.append(self._messages.get(timeout=timeout))
+            messages.extend(self._messages.get_nowait() for _ in range(self._messages.qsize()))
+        for message in messages:
+            if isinstance(message, Ended):
+                self._children.pop(message.id, None)
+        return messages
 
     def close(self) -> None:
-        """Stop every job and wait until the last process is gone."""
-        with self._lock:
-            worker = self._worker
-            # From the back, so that none begins because the one before it was stopped.
-            for job in reversed(self._jobs.values()):
-                job.stop()
-        if worker is not None:
-            worker.join()
-
-    def _work(self) -> None:
-        while job := self._next():
-            if not job.begin():
-                continue
-            try:
-                _run(job)
-            except Exception:
-                # Whatever it is, the runs behind this one must not wait for ever.
-                log.exception("run %s", job.id)
-                job.end("failed", UNEXPECTED)
-
-    def _next(self) -> Job | None:
-        with self._lock:
-            job = next((job for job in self._jobs.values() if job.state == "waiting"), None)
-            if job is None:
-                self._worker = None  # decided under the lock: `start` makes a new one
-            return job
-
-    def _forget_old(self) -> None:
-        self._swept = time.monotonic()
-        over = [job for job in self._jobs.values() if not job.live]
-        surplus = over[: max(0, len(over) - self._most_kept)]
-        for job in over:
-            assert job.ended
-            if job in surplus or time.time() - job.ended > self._max_age:
-                del self._jobs[job.id]
-                shutil.rmtree(job.out, ignore_errors=True)
-        for left in self.folder.glob(FOLDER):  # by an earlier server
-            if left.name not in self._jobs and time.time() - left.stat().st_mtime > self._max_age:
-                shutil.rmtree(left, ignore_errors=True)
+        """Cancel all and wait until they are gone."""
+        children = [child for child in self._children.values() if child]
+        for child in children:
+            child.stop(self._grace)
+        for child in children:
+            child.join()
 
 
-def _run(job: Job) -> None:
-    """Compute ``job`` in a child process; returns when that is gone."""
-    try:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "prospr_engine.jobs.child"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            env=_environment(),
-        )
-    except OSError as error:
-        job.end("failed", f"The run could not be started ({error.strerror}). Try again later.")
-        return
-    with process:
-        end = _listen(job, process)
-    if end is None and any(event["event"] == "Finished" for event in job.events()[-1:]):
-        end = {"end": "done"}  # all files were written before it told so
-    if end is None and job.stopping:
-        end = {"end": "stopped"}
-    if end is None:
-        end = {"end": "failed", "error": _death(process.returncode)}
-    if end["end"] != "done":
-        # Half a run is of no use, and its tensors may be large.
-        shutil.rmtree(job.out, ignore_errors=True)
-    job.end(end["end"], end.get("error"))
+class _Child:
+    """A process that computes a run, and the thread that listens to it."""
 
+    def __init__(self, id: str, process: subprocess.Popen[bytes], tell: Callable[[Message], None]):
+        self._id, self._process, self._tell = id, process, tell
+        self._stopping = False
+        self._listener = threading.Thread(target=self._attend, name=f"run {id}", daemon=True)
+        self._listener.start()
+        self.join = self._listener.join
 
-def _listen(job: Job, process: subprocess.Popen[bytes]) -> dict[str, Any] | None:
-    """Give the order and take the events; the child's last word, or None if it died without."""
-    assert process.stdout
-    order = {"config": job.config.to_dict(), "out": str(job.out.absolute())}
-    job.attach(process, order)
-    for line in process.stdout:
+    def stop(self, grace: float) -> None:
+        if self._stopping:
+            return
+        self._stopping = True
+        _write(self._process, "stop")
+        killer = threading.Timer(grace, self._process.kill)
+        killer.daemon = True
+        killer.start()
+
+    def _attend(self) -> None:
+        end = Ended(self._id, "failed", UNEXPECTED)
         try:
-            message = json.loads(line)
-        except ValueError:
-            return None  # cut off: the child died in mid-word
-        if "end" in message:
-            return dict(message)
-        job.add(message)
-    return None
+            end = self._listen()
+        except Exception:
+            log.exception("run %s", self._id)
+            self._process.kill()
+        finally:
+            # Whatever happened: the runs behind this one must not wait for ever.
+            self._tell(end)
+
+    def _listen(self) -> Ended:
+        """Pass on what the child tells; how it ended, once its process is gone."""
+        last: dict[str, Any] | None = None
+        finished = False
+        with self._process as process:
+            assert process.stdout
+            for line in process.stdout:
+                try:
+                    message = json.loads(line)
+                except ValueError:
+                    break  # cut off: the child died in mid-word
+                if "end" in message:
+                    last = message
+                    break
+                finished = message["event"] == "Finished"
+                self._tell(Told(self._id, message))
+            try:
+                process.wait(LAST_WORD)
+            except subprocess.TimeoutExpired:
+                process.kill()
+        if last:
+            return Ended(self._id, last["end"], last.get("error"))
+        if finished:
+            return Ended(self._id, "done")  # all files were written before it told so
+        if self._stopping:
+            return Ended(self._id, "stopped")
+        return Ended(self._id, "failed", _death(process.returncode))
+
+
+def _write(process: subprocess.Popen[bytes], line: str) -> None:
+    assert process.stdin
+    # Unbuffered, and if the process has just ended its output will say so.
+    with contextlib.suppress(OSError, ValueError):
+        os.write(process.stdin.fileno(), line.encode() + b"\n")
 
 
 def _death(code: int) -> str:
@@ -173,15 +152,3 @@ def _death(code: int) -> str:
         else " Try it again; if it happens again, the server's log tells more."
     )
     return f"The process that computed this run ended unexpectedly ({how}).{hint}"
-
-
-def _environment() -> dict[str, str]:
-    """Ours, with this package importable wherever the server was started."""
-    here = str(Path(prospr_engine.__file__).parents[1])
-    path = os.environ.get("PYTHONPATH")
-    return {**os.environ, "PYTHONPATH": here + (os.pathsep + path if path else "")}
-
-
-def counted(runs: int) -> str:
-    """``1 run is``, ``3 runs are``."""
-    return "1 run is" if runs == 1 else f"{runs:,} runs are"

@@ -1,0 +1,185 @@
+"""Between the store and an executor: hands out what is queued, writes down what is told."""
+
+from __future__ import annotations
+
+import logging
+import math
+import shutil
+import time
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from prospr_engine.errors import ResourceError
+from prospr_engine.jobs.executor import UNEXPECTED, Ended, Executor, Message
+from prospr_engine.store.run import Run, State
+from prospr_engine.store.store import Store
+from prospr_engine.store.summary import RESULT
+
+log = logging.getLogger(__name__)
+BEAT = 0.3  # seconds between two looks whether a run is still wanted
+PACE = 0.4  # seconds between two records of a progress that is still moving
+SWEEP = 60.0  # seconds between two looks for what is too old or too much
+
+Wish = Literal["go", "stop", "gone", "late", "close"]
+
+
+@dataclass
+class _Running:
+    """A run in the executor's hands, and what of it is not yet in the store."""
+
+    id: str
+    folder: Path
+    since: float
+    untold: deque[Mapping[str, Any]] = field(default_factory=deque)
+    progressed: float = -math.inf
+    end: Ended | None = None
+    wish: Wish = "go"
+
+    def hear(self, message: Message) -> None:
+        if isinstance(message, Ended):
+            self.end = message
+            return
+        stage = _progress_of(message.event)
+        if stage and self.untold and _progress_of(self.untold[-1]) == stage:
+            self.untold.pop()  # overtaken
+        self.untold.append(message.event)
+
+    @property
+    def ripe(self) -> bool:
+        """Is there something to write down now? Progress that may still move on waits a little."""
+        if len(self.untold) == 1 and not self.end and _progress_of(self.untold[0]):
+            return time.monotonic() - self.progressed >= PACE
+        return bool(self.untold)
+
+
+class Dispatcher:
+    """Works off the queue of ``store``, as long as somebody calls ``step`` again and again.
+
+    ``name`` tells this worker from all others. Every method raises ``StoreError`` or
+    ``ResourceError`` when the record or the disk refuses, and loses nothing then: the next
+    ``step`` goes on where this one ended.
+    """
+
+    def __init__(self, store: Store, executor: Executor, name: str):
+        self._store, self._executor, self._name = store, executor, name
+        self._running: dict[str, _Running] = {}
+        self._beaten = self._swept = -math.inf
+
+    @property
+    def busy(self) -> bool:
+        """Is a run being computed?"""
+        return bool(self._running)
+
+    def recover(self) -> None:
+        """Take over from a worker that is gone: what was finished is kept, the rest begins again.
+        Only for the one who holds the worker's lock."""
+        work = self._store.work("")
+        for result in work.glob(f"*/{RESULT}"):  # the last file that a run writes
+            self._keep(result.parent.name, result.parent)
+        self._store.recover()
+        shutil.rmtree(work, ignore_errors=True)
+
+    def step(self, timeout: float = 0.2) -> None:
+        """One turn; waits up to ``timeout`` seconds for news from the executor."""
+        self._hear(timeout)
+        now = time.monotonic()
+        if now - self._swept >= SWEEP:
+            self._swept = now
+            self._store.sweep()
+        if now - self._beaten >= BEAT:
+            self._beaten = now
+            self._beat()
+        self._write()
+        while self._executor.free() > 0 and self._store.waiting():
+            run = self._store.claim(self._name)
+            if run is None:
+                break
+            self._start(run)
+
+    def close(self) -> None:
+        """Stop what runs. It is put back into the queue, and begins again with another worker."""
+        for running in self._running.values():
+            if running.wish == "go":
+                running.wish = "close"
+        self._executor.close()
+        self._hear(0.0)
+        self._write()
+
+    def _hear(self, timeout: float) -> None:
+        for message in self._executor.poll(timeout):
+            if running := self._running.get(message.id):
+                running.hear(message)
+
+    def _start(self, run: Run) -> None:
+        folder = self._store.work(run.id)
+        self._running[run.id] = running = _Running(run.id, folder, time.monotonic())
+        try:
+            self._executor.start(run.id, run.settings, folder)
+        except Exception:
+            log.exception("run %s could not be started", run.id)
+            running.end = Ended(run.id, "failed", UNEXPECTED)
+
+    def _beat(self) -> None:
+        minutes = self._store.limits.run_minutes
+        for running in self._running.values():
+            wish: Wish = self._store.beat(running.id, self._name)
+            if wish == "go" and minutes and time.monotonic() - running.since > 60 * minutes:
+                wish = "late"
+            running.wish = wish
+            if wish != "go":
+                self._executor.cancel(running.id)
+
+    def _write(self) -> None:
+        for running in list(self._running.values()):
+            while running.ripe:
+                event = running.untold[0]
+                if running.wish != "gone":
+                    self._store.record(running.id, event)
+                running.untold.popleft()
+                if _progress_of(event):
+                    running.progressed = time.monotonic()
+            if running.end:
+                self._finish(running, running.end)
+                shutil.rmtree(running.folder, ignore_errors=True)
+                del self._running[running.id]
+
+    def _finish(self, running: _Running, end: Ended) -> None:
+        if running.wish == "gone":
+            return
+        if end.state == "done":
+            try:
+                self._keep(running.id, running.folder)
+            except ResourceError:
+                # Its files wait for space on the disk, unless nobody wants them any more.
+                if running.wish != "stop":
+                    raise
+                self._store.finish(running.id, "stopped")
+        elif end.state == "stopped" and running.wish == "close":
+            self._store.release(running.id)
+        elif end.state == "stopped" and running.wish == "late":
+            self._store.finish(running.id, "failed", _late(self._store.limits.run_minutes))
+        else:
+            self._store.finish(running.id, end.state, end.error)
+
+    def _keep(self, id: str, folder: Path) -> None:
+        state: State = "done"
+        try:
+            self._store.finish(id, state, folder=folder)
+        except (OSError, ValueError, LookupError):
+            log.exception("the files of run %s cannot be taken over", id)
+            self._store.finish(id, "failed", UNEXPECTED)
+
+
+def _progress_of(event: Mapping[str, Any]) -> str | None:
+    """The stage whose progress this is, if it is progress at all."""
+    return event.get("stage") if event["event"] == "Progress" else None
+
+
+def _late(minutes: float) -> str:
+    return (
+        f"The run took longer than the {minutes:g} minutes that this server allows and was ended. "
+        "Choose a smaller model, fewer epochs or fewer images."
+    )

@@ -1,0 +1,116 @@
+"""Making sure that somebody works off the queue: one worker process per store.
+
+Whoever holds the lock on ``worker.lock`` is the worker. The lock goes with its process, however
+that ends, so there is nothing that could be left behind.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+import prospr_engine
+from prospr_engine.errors import StoreError
+
+COMMAND = (sys.executable, "-m", "prospr_engine.jobs.worker")
+LOG = "worker.log"
+LOG_SIZE = 1_000_000  # bytes; a longer log is put aside when the next worker starts
+STARTING = 10.0  # seconds that a worker may take to get as far as its lock
+PAUSE = 2.0  # seconds between two attempts, should workers not live
+
+
+@dataclass(frozen=True)
+class _Start:
+    process: subprocess.Popen[bytes]
+    time: float
+
+
+_starts: dict[Path, _Start] = {}
+_guard = threading.Lock()
+
+
+def ensure_worker(folder: str | Path) -> None:
+    """See to it that a worker works, or soon will, on the store in ``folder``.
+
+    Cheap when one does (well below a millisecond of computing): call it after every submission,
+    and whenever somebody looks at a run that should be moving. Raises ``StoreError`` if none can
+    be started.
+    """
+    folder = Path(folder).absolute()
+    try:
+        if at_work(folder):
+            return
+        with _guard:  # twenty pages may notice at once
+            if not _starting(folder):
+                _starts[folder] = _Start(_spawn(folder), time.monotonic())
+    except OSError as error:
+        raise StoreError(
+            f"The process that computes runs could not be started ({error.strerror or error}). "
+            "Runs stay in the queue until it can be; the server's disk or memory may be full."
+        ) from None
+
+
+def at_work(folder: Path) -> bool:
+    """Does a worker live?"""
+    lock = worker_lock(folder)
+    try:
+        # Not quite non-blocking: another one who asks this holds the lock for a moment.
+        lock.acquire(timeout=0.003, poll_interval=0.001)
+    except Timeout:
+        return True
+    lock.release()
+    return False
+
+
+def worker_lock(folder: Path) -> FileLock:
+    """The lock that the worker of the store in ``folder`` holds."""
+    return FileLock(folder / "worker.lock", thread_local=False)
+
+
+def _starting(folder: Path) -> bool:
+    """Was one started so recently that it should be given time?"""
+    start = _starts.get(folder)
+    if start is None:
+        return False
+    alive = start.process.poll() is None
+    return time.monotonic() - start.time < (STARTING if alive else PAUSE)
+
+
+def _spawn(folder: Path) -> subprocess.Popen[bytes]:
+    log = folder / LOG
+    with contextlib.suppress(OSError):
+        if log.stat().st_size > LOG_SIZE:
+            log.replace(log.with_suffix(".old.log"))
+    with log.open("ab") as output:
+        return subprocess.Popen(
+            [*COMMAND, str(folder)],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            cwd=folder,  # the same whoever started it, and no folder that may be taken away
+            env=environment(),
+            **_detached(),
+        )
+
+
+def environment() -> dict[str, str]:
+    """Ours, with this package importable wherever the process is started."""
+    here = str(Path(prospr_engine.__file__).parents[1])
+    path = os.environ.get("PYTHONPATH")
+    return {**os.environ, "PYTHONPATH": here + (os.pathsep + path if path else "")}
+
+
+def _detached() -> dict[str, Any]:
+    """The worker must outlive the server that started it, and not hear its Ctrl-C."""
+    if sys.platform == "win32":
+        return {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.DETACHED_PROCESS}
+    return {"start_new_session": True}

@@ -1,0 +1,60 @@
+"""Where runs are computed: on this machine (``local.py``), or wherever else somebody writes one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+UNEXPECTED = (
+    "Something went wrong inside the software, not in your settings. The details are in the "
+    "server's log."
+)
+
+
+@dataclass(frozen=True)
+class Told:
+    """A run told something: ``event`` is what ``Event.to_dict`` gives."""
+
+    id: str
+    event: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A run is over; ``error`` is the sentence why it failed, if it did."""
+
+    id: str
+    state: Literal["done", "stopped", "failed"]
+    error: str | None = None
+
+
+Message = Told | Ended
+
+
+class Executor(Protocol):
+    """Computes runs elsewhere, so that nothing here waits. Used by one thread."""
+
+    def free(self) -> int:
+        """How many more runs may be started now."""
+        ...
+
+    def start(self, id: str, settings: Mapping[str, Any], out: Path) -> None:
+        """Begin a run (``settings`` as ``RunConfig.to_dict`` gives them) that writes its files
+        to the folder ``out``. Returns at once; what goes wrong is told by ``poll``."""
+        ...
+
+    def cancel(self, id: str) -> None:
+        """Ask a run to stop, and end it after a grace period if it does not. Returns at once; a
+        run that is over already, or was asked already, is left alone."""
+        ...
+
+    def poll(self, timeout: float = 0.0) -> list[Message]:
+        """What was told since the last call, in order; waits up to ``timeout`` seconds for it.
+        The last message of every run is its ``Ended``."""
+        ...
+
+    def close(self) -> None:
+        """Cancel all and wait until they are gone; ``poll`` has their last messages."""
+        ...
