@@ -1,14 +1,16 @@
-"""Writing files so that a failure never leaves half of one, and says what to do."""
+"""Files: written so that a failure never leaves half of one, read so that it says what to do."""
 
 from __future__ import annotations
 
 import errno
+import json
 import os
 import shutil
 import tempfile
 from pathlib import Path
+from typing import Any
 
-from prospr_engine.errors import ResourceError
+from prospr_engine.errors import DataError, ResourceError
 
 
 def write_atomically(path: str | Path, data: bytes | str) -> None:
@@ -34,6 +36,35 @@ def write_atomically(path: str | Path, data: bytes | str) -> None:
         if temporary:
             temporary.unlink(missing_ok=True)
         raise disk_error(path, error) from None
+
+
+def read_tensors(
+    path: str | Path, framework: str = "pt", leave_out: str | None = None
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The tensors and the metadata that ``masks.save_tensors`` wrote, in the order of writing.
+
+    ``framework`` "np" gives arrays and needs no torch. Names that begin with ``leave_out`` are
+    not read. Raises ``DataError`` if the file is no such thing.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(str(path), framework=framework) as file:
+            header = json.loads((file.metadata() or {}).get("prospr", "{}"))
+            if not isinstance(header, dict):
+                raise ValueError("its header is not ours")
+            names = header.get("names", file.keys())
+            tensors = {
+                name: file.get_tensor(name)
+                for name in names
+                if leave_out is None or not name.startswith(leave_out)
+            }
+    except FileNotFoundError:
+        raise DataError(f"There is no file {path}.") from None
+    except (SafetensorError, OSError, ValueError, TypeError) as error:
+        # A TypeError: a kind of number that numpy does not have.
+        raise DataError(f"{path} is not a readable safetensors file ({error}).") from None
+    return tensors, header.get("metadata", {})
 
 
 def disk_error(path: Path, error: OSError) -> ResourceError:

@@ -6,16 +6,15 @@ import json
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from prospr_engine.config import check_sparsity
-from prospr_engine.errors import ConfigError, DataError, ModelError
-from prospr_engine.files import write_atomically
+from prospr_engine.errors import DataError, ModelError
+from prospr_engine.files import read_tensors, write_atomically
+from prospr_engine.sparsity import budget
 
 
 @dataclass(frozen=True)
@@ -115,12 +114,6 @@ def matching_parameters(model: nn.Module, masks: Mapping[str, Tensor]) -> dict[s
     return {name: parameters[name] for name in masks}
 
 
-def kept_count(total: int, sparsity: float) -> int:
-    """``ceil(total · (1 − sparsity))`` with the sparsity read in decimal, as it is written, so
-    that 95 % of 1,000 leaves 50 and not, by the rounding of 1 − 0.95, 51."""
-    return math.ceil(total * (1 - Fraction(repr(check_sparsity(sparsity)))))
-
-
 def top_masks(
     scores: Mapping[str, Tensor], sparsity: float, layer_floor: int = 0
 ) -> dict[str, Tensor]:
@@ -131,23 +124,13 @@ def top_masks(
     weights of every layer (all, in a smaller one) are set aside first. Raises ``ConfigError``
     if the floors alone exceed what may be kept.
     """
-    if layer_floor < 0 or layer_floor != int(layer_floor):
-        raise ConfigError(f"The floor per layer is {layer_floor}; give a whole number from 0 up.")
     flat = torch.cat([score.detach().flatten() for score in scores.values()])
     sizes = [score.numel() for score in scores.values()]
-    count = kept_count(flat.numel(), sparsity)
+    reserved, count = budget(sizes, sparsity, layer_floor)
     kept = torch.zeros_like(flat, dtype=torch.bool)
     if layer_floor:
-        reserved = sum(min(layer_floor, size) for size in sizes)
-        if reserved > count:
-            raise ConfigError(
-                f"A floor of {layer_floor} weights in each of {len(sizes)} layers needs "
-                f"{reserved:,} weights, but a sparsity of {sparsity:g} keeps only {count:,}; "
-                "lower one of them."
-            )
-        for layer, part in zip(kept.split(sizes), flat.split(sizes), strict=True):
-            layer |= _top(part, min(layer_floor, part.numel()))
-        count -= reserved
+        for layer, part, number in zip(kept.split(sizes), flat.split(sizes), reserved, strict=True):
+            layer |= _top(part, number)
         flat = flat.masked_fill(kept, -math.inf)
     kept |= _top(flat, count)
     return {
@@ -182,16 +165,4 @@ def save_tensors(
 
 def load_tensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Read what ``save_tensors`` wrote; raises ``DataError`` if the file is no such thing."""
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(str(path), framework="pt") as file:
-            header = json.loads((file.metadata() or {}).get("prospr", "{}"))
-            if not isinstance(header, dict):
-                raise ValueError("its header is not ours")
-            tensors = {name: file.get_tensor(name) for name in header.get("names", file.keys())}
-    except FileNotFoundError:
-        raise DataError(f"There is no file {path}.") from None
-    except (SafetensorError, OSError, ValueError) as error:
-        raise DataError(f"{path} is not a readable safetensors file ({error}).") from None
-    return tensors, header.get("metadata", {})
+    return read_tensors(path)

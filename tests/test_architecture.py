@@ -14,10 +14,32 @@ ROOT = Path(__file__).resolve().parents[1]
 # From the bottom to the top; a module may import from its own layer and those below, but the
 # packages of a layer marked "apart" may not import each other.
 LAYERS = [
-    ("together", ["config", "events", "errors", "registry", "files", "noise", "uploads"]),
     (
         "together",
-        ["batchnorm", "convolution", "prunable", "masks", "functional", "health", "device"],
+        [
+            "config",
+            "events",
+            "errors",
+            "registry",
+            "files",
+            "kinds",
+            "noise",
+            "sparsity",
+            "uploads",
+        ],
+    ),
+    (
+        "together",
+        [
+            "batchnorm",
+            "convolution",
+            "prunable",
+            "masks",
+            "functional",
+            "health",
+            "device",
+            "ranking",
+        ],
     ),
     ("apart", ["saliency", "structured", "models", "data", "training", "export"]),
     ("together", ["prepare", "pipeline", "result", "saved", "doctor", "sweep"]),

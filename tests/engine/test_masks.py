@@ -13,7 +13,8 @@ from safetensors.torch import save
 from torch import nn
 
 from prospr_engine.errors import ConfigError, DataError, ModelError
-from prospr_engine.masks import Masks, kept_count, top_masks
+from prospr_engine.masks import Masks, top_masks
+from prospr_engine.sparsity import kept_count
 
 sparsities = st.decimals(0, Decimal("0.9999"), places=4).map(float)
 few_values = st.lists(st.integers(0, 3).map(float), min_size=1, max_size=40)
