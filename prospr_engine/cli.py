@@ -113,7 +113,11 @@ def list_table(parsed: argparse.Namespace) -> int:
         rows = [dataclasses.asdict(spec) for spec in METHODS.values()]
         for row in rows:
             row["options"] = [
-                {k: v for k, v in option.items() if k not in {"value_type", "label", "optional"}}
+                {
+                    k: v
+                    for k, v in option.items()
+                    if k not in {"value_type", "label", "optional", "file"}
+                }
                 for option in row["options"]
             ]
     elif parsed.table == "datasets":
@@ -258,5 +262,6 @@ def _add_flag(parser: Any, option: Option, prefix: str, dest: str) -> None:
         return
     if option.default is not None:
         help += f" (default: {option.default})"
-    metavar = "|".join(option.choices) if option.choices else option.kind.__name__.upper()
+    choices = [*option.choices, *([f"FILE{option.file}"] if option.file else [])]
+    metavar = "|".join(choices) or option.kind.__name__.upper()
     parser.add_argument(flag, dest=dest, metavar=metavar, help=help)

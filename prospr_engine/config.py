@@ -162,7 +162,10 @@ class RunConfig(_Checked):
         0, "decides initial weights, splits, batches and noise", minimum=0, maximum=MAX_SEED
     )
     weights: str = setting(
-        "fresh", "initial weights: new ones, or torchvision's", choices=("fresh", "pretrained")
+        "fresh",
+        "initial weights: new ones, torchvision's, or those in a file",
+        choices=("fresh", "pretrained"),
+        file=".safetensors",
     )
     layer_floor: int = setting(
         0, "fewest weights that every layer keeps", minimum=0, maximum=1_000_000

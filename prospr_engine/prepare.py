@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from torch import nn
@@ -15,10 +14,12 @@ from prospr_engine.device import best_precision, explained_memory, pick_device
 from prospr_engine.events import OnEvent, StageStarted, ignore
 from prospr_engine.functional import Batch
 from prospr_engine.models import MODELS
-from prospr_engine.models.build import build
+from prospr_engine.models.build import WEIGHTS, build
+from prospr_engine.models.uploads.header import read_header
 from prospr_engine.registry import check_options
 from prospr_engine.saliency import METHODS
 from prospr_engine.training.loop import Recipe
+from prospr_engine.uploads import digest_of, display_name, locate
 
 
 @dataclass(frozen=True)
@@ -30,16 +31,21 @@ class Prepared:
     data: ImageData
     model: nn.Module
     batches: list[Batch]
+    weights: str
+    """What the network started from: "fresh", "pretrained", or "sha256:" and a file's digest."""
 
 
 def check(config: RunConfig) -> None:
-    """Check what can be known before any work: names, method options, device.
+    """Check what can be known before any work: names, method options, device, and whether a file
+    of weights is one.
 
-    Raises ``ConfigError``.
+    Raises ``ConfigError``, or ``ModelError`` for the file.
     """
     MODELS.find(config.model)
     spec = METHODS.find(config.method)
     check_options(spec.options, config.scoring.options, f"the method {config.method!r}")
+    if config.weights not in WEIGHTS.choices:
+        read_header(locate(config.weights), display_name(config.weights))
     pick_device(config.device)
 
 
@@ -47,14 +53,17 @@ def prepare(config: RunConfig, on_event: OnEvent = ignore) -> Prepared:
     """Load the data, build the network, and draw the calibration batches."""
     check(config)
     device = pick_device(config.device)
-    on_event(StageStarted("data", f"Reading {Path(config.data).name}"))
+    on_event(StageStarted("data", f"Reading {display_name(config.data)}"))
     with explained_memory("the images", "set a smaller image size or a train limit"):
         data = load(config.data, config.loading, config.seed, on_event)
     on_event(StageStarted("model", f"Building {config.model}"))
     with explained_memory("this network", "choose a smaller model or smaller images"):
         model = build(config.model, data.shape, len(data.classes), config.seed, config.weights)
         model.to(device)
-    return Prepared(config, device, data, model, _calibration_batches(config, data))
+    weights = config.weights
+    if weights not in WEIGHTS.choices:
+        weights = f"sha256:{digest_of(locate(weights))}"
+    return Prepared(config, device, data, model, _calibration_batches(config, data), weights)
 
 
 def make_recipe(config: RunConfig, prepared: Prepared) -> Recipe:

@@ -12,6 +12,7 @@ import importlib
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import PurePath
 from typing import Any, Generic, TypeVar
 
 from prospr_engine.errors import ConfigError
@@ -32,6 +33,8 @@ class Option:
     """``None`` is allowed (and means: decide by itself)."""
     value_type: type | None = None
     """Needed only where ``default`` is ``None``."""
+    file: str = ""
+    """What kind of file may be named in the place of a choice; who opens it judges it."""
 
     @property
     def kind(self) -> type:
@@ -42,10 +45,11 @@ class Option:
         if value is None and self.optional:
             return None
         value = self._convert(value)
-        if self.choices and value not in self.choices:
+        if self.choices and value not in self.choices and not self._names_file(value):
+            also = f", or the path of a {self.file} file" if self.file else ""
             raise ConfigError(
                 f"{self.name} is {value!r}, but must be one of {', '.join(map(str, self.choices))}"
-                f"{did_you_mean(str(value), [str(c) for c in self.choices])}."
+                f"{also}{did_you_mean(str(value), [str(c) for c in self.choices])}."
             )
         if isinstance(value, float) and not math.isfinite(value):
             raise ConfigError(f"{self.name} is {value}; give a finite number.")
@@ -58,6 +62,9 @@ class Option:
                 f"{self.name} is {_short(value)}; give a number of at most {_short(self.maximum)}."
             )
         return value
+
+    def _names_file(self, value: Any) -> bool:
+        return bool(self.file and isinstance(value, str) and PurePath(value).suffix)
 
     def _convert(self, value: Any) -> Any:
         kind = self.kind

@@ -57,9 +57,11 @@ class Pruning:
 class RunResult:
     """The result of ``run``. Accuracies are fractions on the test images, losses mean
     cross-entropies (nats), both by network ("dense", "pruned"); ``predictions`` are the classes
-    given to the test images, in order; ``seconds`` is wall time."""
+    given to the test images, in order; ``weights`` is what the network started from, as in
+    ``Prepared``; ``seconds`` is wall time."""
 
     config: RunConfig
+    weights: str
     pruning: Pruning
     accuracy: dict[str, float]
     loss: dict[str, float]
@@ -91,6 +93,7 @@ class RunResult:
                 "checks": proof["checks"],
             },
             "history": [dataclasses.asdict(epoch) for epoch in self.history],
+            "weights": self.weights,
             "training": self.recipe,
             "data": self.data,
             "config": self.config.to_dict(),

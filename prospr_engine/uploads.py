@@ -7,6 +7,7 @@ names; whoever reads a token learns what the file held and what its owner called
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import unicodedata
@@ -64,6 +65,12 @@ def locate(text: str) -> Path:
             "of a copy."
         )
     return path
+
+
+def digest_of(path: Path) -> str:
+    """SHA-256 of a file's content, in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def clean_name(name: str) -> str:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from prospr_engine.errors import ConfigError, ModelError
+from prospr_engine.config import RunConfig, settings_of
+from prospr_engine.errors import ModelError
 from prospr_engine.models import MODELS, TORCHVISION
 from prospr_engine.models.checks import check
 from prospr_engine.models.init import he_init
+from prospr_engine.models.uploads.weights import Wanted, load_weights
 from prospr_engine.noise import seeded
-from prospr_engine.registry import did_you_mean
 
-WEIGHTS = ("fresh", "pretrained")
+(WEIGHTS,) = (option for option in settings_of(RunConfig) if option.name == "weights")
 
 
 def build(
@@ -27,15 +28,12 @@ def build(
     ``fresh`` weights are drawn from ``seed`` alone (own zoo: He normal, see ``init``;
     ``torchvision/``: its builders' own scheme); the global random state is neither read nor
     changed. ``pretrained`` takes torchvision's ImageNet weights and draws only what the data
-    need anew. Raises ``ConfigError`` for an unknown name or kind of weights, ``ModelError`` if
-    the network does not fit the data or its pretrained weights cannot be had.
+    need anew. Anything else is a safetensors file, by path or token, with a tensor for each of
+    the network's. Raises ``ConfigError`` for an unknown name or kind of weights, ``ModelError``
+    if the network does not fit the data or such weights cannot be had.
     """
     spec = MODELS.find(name)
-    if weights not in WEIGHTS:
-        raise ConfigError(
-            f"weights is {weights!r}, but must be one of {', '.join(WEIGHTS)}"
-            f"{did_you_mean(str(weights), list(WEIGHTS))}."
-        )
+    WEIGHTS.check(weights)
     if weights == "pretrained" and not spec.pretrained:
         raise ModelError(
             f"{name} has no pretrained weights; use weights='fresh', or choose one of "
@@ -56,6 +54,8 @@ def build(
         else:
             model = spec.load()(shape, classes)
             he_init(model)
+    if weights not in WEIGHTS.choices:
+        load_weights(Wanted(name, model, shape, classes), weights)
     for problem in check(model, shape, classes):
         if problem.fatal:
             raise ModelError(problem.text)
