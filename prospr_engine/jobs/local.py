@@ -99,34 +99,23 @@ class _Child:
     def _attend(self) -> None:
         end = Ended(self._id, "failed", UNEXPECTED)
         try:
-            end = self._listen()
+            end = self._follow()
         except Exception:
             log.exception("run %s", self._id)
-            self._process.kill()
         finally:
             # Whatever happened: the runs behind this one must not wait for ever.
             self._tell(end)
 
-    def _listen(self) -> Ended:
+    def _follow(self) -> Ended:
         """Pass on what the child tells; how it ended, once its process is gone."""
-        last: dict[str, Any] | None = None
-        finished = False
         with self._process as process:
-            assert process.stdout
-            for line in process.stdout:
-                try:
-                    message = json.loads(line)
-                except ValueError:
-                    break  # cut off: the child died in mid-word
-                if "end" in message:
-                    last = message
-                    break
-                finished = message["event"] == "Finished"
-                self._tell(Told(self._id, message))
             try:
-                process.wait(LAST_WORD)
-            except subprocess.TimeoutExpired:
-                process.kill()
+                last, finished = self._listen(process)
+            finally:
+                try:
+                    process.wait(LAST_WORD)
+                except subprocess.TimeoutExpired:
+                    process.kill()
         if last:
             return Ended(self._id, last["end"], last.get("error"))
         if finished:
@@ -134,6 +123,21 @@ class _Child:
         if self._stopping:
             return Ended(self._id, "stopped")
         return Ended(self._id, "failed", _death(process.returncode))
+
+    def _listen(self, process: subprocess.Popen[bytes]) -> tuple[dict[str, Any] | None, bool]:
+        """The child's last word, if it had one, and whether it told its result before."""
+        assert process.stdout
+        finished = False
+        for line in process.stdout:
+            try:
+                message = json.loads(line)
+            except ValueError:
+                break  # cut off: the child died in mid-word
+            if "end" in message:
+                return message, finished
+            finished = message["event"] == "Finished"
+            self._tell(Told(self._id, message))
+        return None, finished
 
 
 def _write(process: subprocess.Popen[bytes], line: str) -> None:

@@ -1,0 +1,286 @@
+"""Runs in child processes; what a child may do wrong is played by short scripts."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from prospr_engine.config import LoadingConfig, RunConfig
+from prospr_engine.jobs import local
+from prospr_engine.jobs.executor import UNEXPECTED, Ended, Told
+from prospr_engine.jobs.local import LocalExecutor
+
+ROOT = Path(__file__).parents[3]
+QUICK = RunConfig(
+    model="mlp", method="magnitude", epochs=0, loading=LoadingConfig(train_limit=100, test_limit=50)
+)
+ENGINE = (
+    "import sys, time, types, prospr_engine\n"
+    "from prospr_engine.errors import ModelError, Stopped\n"
+    "from prospr_engine.events import StageStarted\n"
+    "m = types.ModuleType('prospr_engine.pipeline')\n"
+    "def run(config, tell, stop, out):\n"
+    "    {work}\n"
+    "m.run = run\n"
+    "prospr_engine.pipeline = sys.modules[m.__name__] = m\n"
+    "from prospr_engine.jobs.child import main; main()"
+)
+"""The real child with another engine in it."""
+
+
+@pytest.fixture
+def executor() -> Iterator[LocalExecutor]:
+    executor = LocalExecutor(grace=0.3)
+    yield executor
+    executor.close()
+
+
+def pretend(monkeypatch: pytest.MonkeyPatch, code: str) -> None:
+    """Let children run ``code`` instead of the engine."""
+    monkeypatch.setattr(local, "COMMAND", (sys.executable, "-c", code))
+
+
+def begin(executor: LocalExecutor, out: Path, id: str = "a", config: RunConfig = QUICK) -> None:
+    executor.start(id, config.to_dict(), out)
+
+
+def listen(executor: LocalExecutor, seconds: float = 60.0) -> tuple[list[dict], Ended]:
+    """All that is told until a run ends, and how it ended."""
+    told: list[dict] = []
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        for message in executor.poll(0.05):
+            if isinstance(message, Ended):
+                return told, message
+            assert isinstance(message, Told)
+            told.append(dict(message.event))
+    raise AssertionError("it did not end in time")
+
+
+def first_word(executor: LocalExecutor) -> None:
+    while not executor.poll(0.05):
+        pass
+
+
+def test_a_run_is_computed_in_a_child_and_told_as_it_goes(executor: LocalExecutor, tmp_path: Path):
+    assert executor.free() == 1
+    begin(executor, tmp_path / "out")
+    assert executor.free() == 0
+    told, end = listen(executor)
+    assert end == Ended("a", "done")
+    assert executor.free() == 1
+    names = [event["event"] for event in told]
+    assert names[0] == "StageStarted"
+    assert names[-1] == "Finished"
+    assert "Pruned" in names
+    result = json.loads((tmp_path / "out" / "result.json").read_text())
+    assert told[-1]["result"]["fingerprint"] == result["fingerprint"] == QUICK.fingerprint
+    assert (tmp_path / "out" / "model.onnx").stat().st_size > 10_000
+
+
+def test_an_engine_error_is_told_in_its_own_words(
+    executor: LocalExecutor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    pretend(monkeypatch, ENGINE.format(work="raise ModelError('Choose a smaller one.')"))
+    begin(executor, tmp_path)
+    assert listen(executor)[1] == Ended("a", "failed", "Choose a smaller one.")
+
+
+def test_settings_of_another_version_are_a_sentence_too(
+    executor: LocalExecutor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    pretend(monkeypatch, ENGINE.format(work="pass"))
+    executor.start("a", {"colour": "blue"}, tmp_path)
+    _, end = listen(executor)
+    assert end.state == "failed"
+    assert "'colour'" in (end.error or "")
+
+
+def test_a_fault_of_the_software_is_a_plain_sentence_and_a_traceback_in_the_log(
+    executor: LocalExecutor,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+):
+    pretend(monkeypatch, ENGINE.format(work="1 / 0"))
+    begin(executor, tmp_path)
+    assert listen(executor)[1] == Ended("a", "failed", UNEXPECTED)
+    assert "ZeroDivisionError" in capfd.readouterr().err
+
+
+def test_what_libraries_print_does_not_mix_with_the_events(
+    executor: LocalExecutor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    work = "print('hello'); tell(StageStarted('data', 'näher → x'))"
+    pretend(monkeypatch, ENGINE.format(work=work))
+    begin(executor, tmp_path)
+    told, end = listen(executor)
+    assert end.state == "done"
+    assert [event["text"] for event in told] == ["näher → x"]
+
+
+def test_a_child_that_dies_fails_its_run_only(
+    executor: LocalExecutor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    pretend(monkeypatch, "import os; os.kill(os.getpid(), 9)")
+    begin(executor, tmp_path)
+    _, end = listen(executor)
+    assert end.state == "failed"
+    assert end.error
+    assert "signal 9" in end.error
+    assert "memory" in end.error
+    pretend(monkeypatch, "import os; print('{\"event', end='', flush=True); os._exit(3)")
+    begin(executor, tmp_path)
+    assert "exit code 3" in (listen(executor)[1].error or "")
+    pretend(monkeypatch, 'print(\'{"end": "done"}\', flush=True)')
+    begin(executor, tmp_path, "b")
+    assert listen(executor)[1] == Ended("b", "done")
+
+
+def test_a_message_that_is_none_ends_the_run_and_its_process(
+    executor: LocalExecutor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(local, "LAST_WORD", 0.2)
+    pretend(monkeypatch, "import time; print('{\"x\": 1}', flush=True); time.sleep(600)")
+    begin(executor, tmp_path)
+    assert listen(executor, 5.0)[1] == Ended("a", "failed", UNEXPECTED)
+
+
+def test_a_program_that_cannot_be_started_is_a_failed_run(
+    executor: LocalExecutor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(local, "COMMAND", (str(tmp_path / "nothing"),))
+    begin(executor, tmp_path)
+    assert executor.free() == 0
+    _, end = listen(executor)
+    assert "could not be started" in (end.error or "")
+    assert executor.free() == 1
+
+
+def test_stop_is_heard_between_two_steps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    pretend(
+        monkeypatch,
+        ENGINE.format(
+            work="tell(StageStarted('train', ''))\n"
+            "    while not stop(): time.sleep(0.01)\n"
+            "    tell(StageStarted('heard', ''))\n"
+            "    raise Stopped"
+        ),
+    )
+    executor = LocalExecutor(grace=60.0)
+    begin(executor, tmp_path)
+    first_word(executor)
+    executor.cancel("a")
+    executor.cancel("a")
+    executor.cancel("nobody")
+    told, end = listen(executor, 10.0)
+    assert [event["stage"] for event in told] == ["heard"]
+    assert end == Ended("a", "stopped")
+
+
+def test_a_child_that_does_not_listen_is_ended(
+    executor: LocalExecutor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    pretend(monkeypatch, 'import time; print(\'{"event": "x"}\', flush=True); time.sleep(600)')
+    begin(executor, tmp_path)
+    first_word(executor)
+    asked = time.monotonic()
+    executor.cancel("a")
+    assert listen(executor)[1] == Ended("a", "stopped")
+    assert 0.25 < time.monotonic() - asked < 2.0
+
+
+def test_a_child_that_lingers_after_its_last_word_is_ended(
+    executor: LocalExecutor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(local, "LAST_WORD", 0.2)
+    pretend(monkeypatch, 'import time; print(\'{"end": "done"}\', flush=True); time.sleep(600)')
+    begin(executor, tmp_path)
+    assert listen(executor, 5.0)[1] == Ended("a", "done")
+
+
+def test_a_child_that_still_imports_stops_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    pretend(
+        monkeypatch,
+        "import os, sys, time\n"
+        "class Slow:\n"
+        "    def find_spec(self, name, *rest):\n"
+        "        if name == 'prospr_engine.pipeline':\n"
+        '            os.write(report, b\'{"event": "importing"}\\n\'); time.sleep(600)\n'
+        "report = os.dup(1); sys.meta_path.insert(0, Slow())\n"
+        "from prospr_engine.jobs.child import main; main()",
+    )
+    executor = LocalExecutor(grace=60.0)
+    begin(executor, tmp_path)
+    first_word(executor)
+    executor.cancel("a")
+    assert listen(executor, 5.0)[1] == Ended("a", "stopped")
+
+
+def test_a_run_that_told_its_result_is_done_whatever_happens_then(
+    executor: LocalExecutor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    pretend(
+        monkeypatch,
+        'print(\'{"event": "Finished", "result": {}}\', flush=True)\n'
+        "import os; os.kill(os.getpid(), 9)",
+    )
+    begin(executor, tmp_path)
+    assert listen(executor)[1] == Ended("a", "done")
+
+
+def test_closing_ends_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    pretend(monkeypatch, "import time; time.sleep(600)")
+    executor = LocalExecutor(grace=0.1, slots=3)
+    for id in "abc":
+        begin(executor, tmp_path, id)
+    assert executor.free() == 0
+    executor.close()
+    assert sorted(m.id for m in executor.poll() if m == Ended(m.id, "stopped")) == ["a", "b", "c"]
+
+
+def test_variables_and_manners_of_a_child(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    pretend(
+        monkeypatch,
+        "import os, json; from prospr_engine.jobs.child import _step_back; _step_back()\n"
+        "print(json.dumps({'event': '', 'nice': os.nice(0), 'x': os.environ['PROSPR_UPLOADS'],\n"
+        "    'threads': os.environ['OMP_NUM_THREADS']}))\n"
+        'print(\'{"end": "done"}\', flush=True)',
+    )
+    executor = LocalExecutor({"PROSPR_UPLOADS": "somewhere"})
+    begin(executor, tmp_path)
+    (told,), _ = listen(executor)
+    assert told["nice"] >= 5
+    assert told["x"] == "somewhere"
+    assert int(told["threads"]) == max(1, (os.cpu_count() or 2) - 1)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
+def test_a_child_leaves_with_the_process_that_asked_and_not_for_signals_to_all():
+    code = ENGINE.format(work="tell(StageStarted('data', '')); time.sleep(600)")
+    command = [sys.executable, "-c", code]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT
+    ) as child:
+        assert child.stdin
+        assert child.stdout
+        child.stdin.write(json.dumps({"config": QUICK.to_dict(), "out": "x"}).encode() + b"\n")
+        child.stdin.flush()
+        assert b"StageStarted" in child.stdout.readline()
+        child.send_signal(signal.SIGTERM)
+        child.send_signal(signal.SIGINT)
+        time.sleep(0.2)
+        assert child.poll() is None
+        child.stdin.close()
+        try:
+            assert child.wait(5) == 1
+        finally:
+            child.kill()
