@@ -11,11 +11,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
 from torch import nn
 
-from prospr_engine.answers import probabilities
+from prospr_engine.answers import make_gallery
 from prospr_engine.config import RunConfig
 from prospr_engine.data.images import normalise
 from prospr_engine.device import explained_memory
@@ -33,7 +31,6 @@ from prospr_engine.events import (
 from prospr_engine.export.graph import export_onnx
 from prospr_engine.files import write_atomically
 from prospr_engine.gallery import FILE as GALLERY
-from prospr_engine.gallery import OUTCOMES, Gallery, choose, outcomes
 from prospr_engine.health import examine
 from prospr_engine.masks import Masks, save_tensors
 from prospr_engine.prepare import Prepared, check, make_recipe, prepare
@@ -68,8 +65,9 @@ def run(
     The folder ``out`` (a new temporary one by default) receives ``config.json``,
     ``scores.safetensors``, ``masks.safetensors``, ``dense.safetensors`` and
     ``pruned.safetensors`` (the trained networks), ``gallery.safetensors`` (test images with both
-    networks' answers), ``model.onnx`` and ``result.json``, each as soon as it is known. ``on_event`` hears of the progress; ``should_stop`` is asked between
-    steps and ends the run with ``Stopped``. Same config, same machine, same result.
+    networks' answers), ``model.onnx`` and ``result.json``, each as soon as it is known.
+    ``on_event`` hears of the progress; ``should_stop`` is asked between steps and ends the run
+    with ``Stopped``. Same config, same machine, same result.
 
     Raises ``ConfigError`` if ``out`` holds the finished run of another config and ``overwrite``
     is not set; else an ``EngineError`` that says what went wrong and what to do.
@@ -94,7 +92,9 @@ def run(
     labels = {name: provenance(name, prepared, pruning, accuracy) for name in networks}
     for name, network in networks.items():
         save_tensors(folder / f"{name}.safetensors", network.state_dict(), labels[name])
-    _gallery(networks, tested, prepared).save(folder / GALLERY)
+    answers = {name: test.predictions.numpy() for name, test in tested.items()}
+    gallery = make_gallery(networks, answers, prepared.data, config.seed, prepared.device)
+    gallery.save(folder / GALLERY)
 
     tell(StageStarted("export", "Writing the ONNX file and proving it"))
     with explained_memory("the export", "choose a smaller model"):
@@ -234,32 +234,6 @@ def _test(network: nn.Module, prepared: Prepared) -> Evaluation:
         data.test,
         lambda images: normalise(images, data.mean, data.std),
         prepared.device,
-    )
-
-
-def _gallery(
-    networks: dict[str, nn.Module], tested: dict[str, Evaluation], prepared: Prepared
-) -> Gallery:
-    """Test images worth a look, with what both networks say to them."""
-    data, test = prepared.data, prepared.data.test
-    labels = test.labels.numpy()
-    answers = {name: evaluation.predictions.numpy() for name, evaluation in tested.items()}
-    outcome = outcomes(labels, answers)
-    chosen, sampled = choose(outcome, test.images[0].numel(), prepared.config.seed)
-    images = test.images[torch.from_numpy(chosen)]
-    return Gallery(
-        images=images.numpy(),
-        labels=labels[chosen],
-        numbers=chosen,
-        sampled=sampled,
-        answers={name: given[chosen] for name, given in answers.items()},
-        probabilities={
-            name: probabilities(network, images, data.mean, data.std, prepared.device)
-            .numpy()
-            .astype(np.float16)
-            for name, network in networks.items()
-        },
-        counts={name: int((outcome == i).sum()) for i, name in enumerate(OUTCOMES)},
     )
 
 

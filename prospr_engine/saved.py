@@ -15,17 +15,12 @@ from prospr_engine.masks import Masks, load_tensors
 from prospr_engine.models.build import build
 
 
-def load_network(folder: str | Path, network: str = "pruned") -> tuple[nn.Module, dict[str, Any]]:
-    """The trained network ("pruned" or "dense") of the run in ``folder``, and its label.
+def load_network(path: str | Path) -> tuple[nn.Module, dict[str, Any]]:
+    """The trained network in the file ``pruned.safetensors`` or ``dense.safetensors`` of a run,
+    whatever it is called now, and its label.
 
-    Raises ``DataError`` if the folder does not hold one, or if it was changed.
+    Raises ``DataError`` if there is no such file, or if it was changed.
     """
-    path = Path(folder) / f"{network}.safetensors"
-    if not path.is_file():
-        raise DataError(
-            f"{folder} holds no trained network ({path.name} is missing); give the folder that "
-            "`run` wrote, after it ended."
-        )
     state, label = load_tensors(path)
     try:
         model = build(label["model"], tuple(label["shape"]), len(label["classes"]))
@@ -44,8 +39,15 @@ def load_network(folder: str | Path, network: str = "pruned") -> tuple[nn.Module
 def export_again(
     folder: str | Path, network: str, path: str | Path, encoding: str = "dense"
 ) -> Proof:
-    """Export a saved network to ``path`` with the label it got when it was trained."""
-    model, label = load_network(folder, network)
+    """Export the saved ``network`` ("dense" or "pruned") of the run in ``folder`` to ``path``
+    with the label it got when it was trained. Raises ``DataError`` if the folder has none."""
+    saved = Path(folder) / f"{network}.safetensors"
+    if not saved.is_file():
+        raise DataError(
+            f"{folder} holds no trained network ({saved.name} is missing); give the folder that "
+            "`run` wrote, after it ended."
+        )
+    model, label = load_network(saved)
     masks = Masks.load(Path(folder) / "masks.safetensors") if network == "pruned" else None
     sample = torch.zeros(1, *label["shape"])
     return export_onnx(model, path, sample, encoding=encoding, masks=masks, metadata=label)

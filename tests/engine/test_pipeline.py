@@ -66,7 +66,7 @@ def test_the_accuracy_is_that_of_the_saved_networks(finished):
     data = load("digits", result.config.loading, 0)
     x = (data.test.images.float() / 255 - data.mean[0]) / data.std[0]
     for name in ("dense", "pruned"):
-        model, label = load_network(out, name)
+        model, label = load_network(out / f"{name}.safetensors")
         predicted = model.eval()(x).argmax(1)
         assert (predicted == data.test.labels).float().mean().item() == pytest.approx(
             result.accuracy[name]
@@ -285,7 +285,7 @@ def test_a_saved_network_is_exported_again(finished, tmp_path):
         export_again(tmp_path, "pruned", tmp_path / "x.onnx")
     (tmp_path / "pruned.safetensors").write_bytes((out / "masks.safetensors").read_bytes())
     with pytest.raises(DataError, match="not the network that its label says"):
-        load_network(tmp_path)
+        load_network(tmp_path / "pruned.safetensors")
 
 
 def test_real_photographs_as_a_person_brings_them(shared_cifar10, tmp_path):

@@ -1,0 +1,157 @@
+"""From what people bring, a drawing or a file, to the pixels that a network takes.
+
+A network knows images only as its data were: of one size, the strokes of writing bright on dark
+or dark on bright, as large and as central as whoever made the data put them. A drawing is brought
+into that form; a file is cropped and scaled as the files of a data set are.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import io
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image
+
+from prospr_engine.data.decode import BROKEN, UnreadableError, read_pixels
+from prospr_engine.errors import DataError
+
+MOST_FILE_BYTES = 20_000_000
+MOST_DRAWING_BYTES = 1_000_000
+MOST_DRAWING_SIDE = 1024  # pixels
+PREFIX = "data:image/png;base64,"
+BARE = 0.2  # of full brightness: what is nearer to the ground than this is no stroke
+PLAIN = 0.6  # share of bare pixels at the border from which on the images have a ground
+FINE = 8  # a drawing is placed on a grid this many times finer than the pixels
+
+
+@dataclass(frozen=True)
+class Frame:
+    """How strokes stand in the images of a data set.
+
+    ``ground`` is "dark" or "light", or None for images without a plain ground, such as
+    photographs; then the rest has no meaning. ``size`` is the longer side of the strokes' box
+    and ``centre`` the place of their centre of mass (down, across), as fractions of the image.
+    """
+
+    ground: str | None
+    size: float = 1.0
+    centre: tuple[float, float] = (0.5, 0.5)
+
+
+def frame_of(images: np.ndarray) -> Frame:
+    """Measured on uint8 images (N, C, H, W): medians over the images."""
+    grey = images.mean(axis=1) / 255
+    border = np.ones(grey.shape[1:], dtype=bool)
+    border[1:-1, 1:-1] = False
+    edge = grey[:, border]
+    if (edge < BARE).mean() >= PLAIN:
+        ground, ink = "dark", grey
+    elif (edge > 1 - BARE).mean() >= PLAIN:
+        ground, ink = "light", 1 - grey
+    else:
+        return Frame(None)
+    told = [_box_and_centre(image) for image in np.where(ink < BARE, 0, ink) if image.any()]
+    if not told:
+        return Frame(None)
+    side = max(grey.shape[1:])
+    sizes = [max(bottom - top, right - left) / side for (top, bottom, left, right), _ in told]
+    down, across = np.median([centre for _, centre in told], axis=0) / grey.shape[1:]
+    return Frame(ground, float(np.median(sizes)), (float(down), float(across)))
+
+
+def from_file(content: bytes, shape: tuple[int, int, int]) -> np.ndarray:
+    """An image file as uint8 (C, H, W) of ``shape``: upright, the middle square, scaled, grey or
+    in colour as the data are. Raises ``DataError`` if it is no image, or too large."""
+    if len(content) > MOST_FILE_BYTES:
+        raise DataError(
+            f"The image has {len(content) / 1e6:.0f} MB; give one of at most "
+            f"{MOST_FILE_BYTES / 1e6:.0f} MB."
+        )
+    try:
+        return read_pixels(io.BytesIO(content), shape[0], shape[1])
+    except UnreadableError as error:
+        raise DataError(
+            f"This image cannot be read: {str(error).rstrip('.')}. Give a JPEG or PNG file, or "
+            "another picture."
+        ) from None
+
+
+def from_drawing(url: str, shape: tuple[int, int, int], frame: Frame) -> np.ndarray | None:
+    """A drawing as uint8 (C, H, W) of ``shape``, placed as ``frame`` says; None if it is empty.
+
+    ``url`` is a PNG as a data URL, transparent where nothing was drawn. Raises ``DataError`` if
+    it is anything else.
+    """
+    picture = _opened(url)
+    if not np.asarray(picture)[..., 3].any():
+        return None
+    channels, height, width = shape
+    if frame.ground is None:
+        paper = Image.new("RGBA", picture.size, "white")
+        paper.alpha_composite(picture)
+        mode = "L" if channels == 1 else "RGB"
+        small = np.asarray(paper.convert(mode).resize((width, height), Image.Resampling.BOX))
+        return small[np.newaxis] if channels == 1 else small.transpose(2, 0, 1)
+    ink = _placed(np.asarray(picture)[..., 3] / 255, (height, width), frame)
+    bright = ink if frame.ground == "dark" else 1 - ink
+    pixels = np.rint(255 * bright).astype(np.uint8)
+    return np.repeat(pixels[np.newaxis], channels, axis=0)
+
+
+def swapped(pixels: np.ndarray) -> np.ndarray:
+    """Dark for light and light for dark."""
+    return 255 - pixels
+
+
+def looks_swapped(pixels: np.ndarray, frame: Frame) -> bool:
+    """Has this image, uint8 (C, H, W), a plain ground of the other brightness than the data?"""
+    own = frame_of(pixels[np.newaxis]).ground
+    return own is not None and frame.ground is not None and own != frame.ground
+
+
+def _opened(url: str) -> Image.Image:
+    refused = DataError("The drawing arrived damaged; clear it and draw again.")
+    if not isinstance(url, str) or not url.startswith(PREFIX) or len(url) > MOST_DRAWING_BYTES:
+        raise refused
+    try:
+        content = base64.b64decode(url.removeprefix(PREFIX), validate=True)
+        with Image.open(io.BytesIO(content), formats=("PNG",)) as image:
+            if max(image.size) > MOST_DRAWING_SIDE:
+                raise refused
+            return image.convert("RGBA")
+    except (binascii.Error, Image.UnidentifiedImageError, *BROKEN):
+        raise refused from None
+
+
+def _placed(ink: np.ndarray, size: tuple[int, int], frame: Frame) -> np.ndarray:
+    """Strokes (any height and width, 0..1) on an image of ``size``, scaled and moved."""
+    (top, bottom, left, right), _ = _box_and_centre(ink)
+    strokes = Image.fromarray(ink[top:bottom, left:right].astype(np.float32))
+    height, width = (FINE * side for side in size)
+    scale = frame.size * max(height, width) / max(strokes.size)
+    across, down = (max(1, round(scale * side)) for side in strokes.size)
+    scaled = np.asarray(strokes.resize((across, down), Image.Resampling.BILINEAR)).clip(0, 1)
+    _, centre = _box_and_centre(scaled)
+    fine = np.zeros((height, width), dtype=np.float32)
+    y = _offset(frame.centre[0] * height - centre[0], down, height)
+    x = _offset(frame.centre[1] * width - centre[1], across, width)
+    fine[y : y + down, x : x + across] = scaled[:height, :width]
+    small = fine.reshape(size[0], FINE, size[1], FINE).mean(axis=(1, 3))
+    return small / max(small.max(), 0.5)  # thin strokes fade when scaled; those of data are full
+
+
+def _offset(wanted: float, length: int, room: int) -> int:
+    """Where something of ``length`` begins so that all of it stays within ``room``."""
+    return max(0, min(round(wanted), room - length))
+
+
+def _box_and_centre(ink: np.ndarray) -> tuple[tuple[int, int, int, int], tuple[float, float]]:
+    """Top, bottom, left and right of what is not 0, and its centre of mass, in pixels."""
+    rows, columns = (np.flatnonzero(ink.any(axis=axis)) for axis in (1, 0))
+    y, x = np.indices(ink.shape)
+    centre = [float(((place + 0.5) * ink).sum() / ink.sum()) for place in (y, x)]
+    box = int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1
+    return box, (centre[0], centre[1])
