@@ -25,21 +25,20 @@ class Artifacts:
         """Where the file of that content lies, if it is there."""
         return self.folder / digest[:2] / digest
 
-    def take(self, source: Path) -> tuple[str, int]:
-        """Move the file ``source`` in; its digest and size in bytes. ``ResourceError`` if the
-        disk does not allow it."""
-        digest, size = digest_of(source), source.stat().st_size
+    def take(self, source: Path, digest: str) -> None:
+        """Keep the content of the file ``source``, whose digest is known. The file itself stays:
+        until the record names the content, it is all there is to try again with.
+
+        Raises ``ResourceError`` if the disk does not allow it.
+        """
         target = self.path(digest)
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
-            if target.exists():
-                source.unlink()
-            else:
-                _move(source, target)
+            if not target.exists():
+                _link(source, target)
             os.utime(target)  # fresh again: no sweep may take it for a leftover
         except OSError as error:
             raise disk_error(Path(source.name), error) from None
-        return digest, size
 
     def remove(self, digest: str) -> None:
         """Forget a content that no run names any more."""
@@ -62,10 +61,10 @@ def digest_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _move(source: Path, target: Path) -> None:
-    """A rename where source and target share a disk; else a copy that appears all at once."""
+def _link(source: Path, target: Path) -> None:
+    """A second name for the file where the disk knows such; else a copy, there all at once."""
     try:
-        source.replace(target)
+        os.link(source, target)
     except OSError:
         part = target.with_name(f".{uuid.uuid4().hex}")
         try:
@@ -73,4 +72,3 @@ def _move(source: Path, target: Path) -> None:
             part.replace(target)
         finally:
             part.unlink(missing_ok=True)
-        source.unlink()

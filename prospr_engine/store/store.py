@@ -20,7 +20,7 @@ from prospr_engine.config import RunConfig
 from prospr_engine.data import DATASETS
 from prospr_engine.errors import ResourceError, StoreError
 from prospr_engine.store import retention
-from prospr_engine.store.artifacts import Artifacts
+from prospr_engine.store.artifacts import Artifacts, digest_of
 from prospr_engine.store.limits import Limits
 from prospr_engine.store.run import Artifact, Run, State
 from prospr_engine.store.schema import connect, migrate, transaction
@@ -225,16 +225,18 @@ class Store:
         self, id: str, state: State, error: str | None = None, folder: Path | None = None
     ) -> None:
         """A running run is over. One that is done brings its files from ``folder``; they are safe
-        in the store before anybody hears that it is done.
+        in the store before anybody hears that it is done. The folder is the caller's to remove.
 
-        Raises ``ResourceError`` if the disk does not take the files.
+        Raises ``ResourceError`` if the disk does not take the files; it can be tried again then.
         """
         figures: dict[str, Any] | None = None
-        paths: list[Path] = []
+        digests: dict[Path, str] = {}
         if state == "done":
             assert folder is not None
             figures = summary(make_portable(folder))
             paths = sorted(path for path in folder.iterdir() if path.is_file())
+            # Before the transaction: large files take seconds, in which others want to write.
+            digests = {path: digest_of(path) for path in paths}
         with transaction(self.database) as c:
             changed = c.execute(
                 "UPDATE runs SET state = ?, error = ?, ended = ?, summary = ?, worker = NULL "
@@ -242,9 +244,11 @@ class Store:
                 (state, error, time.time(), figures and json.dumps(figures), id),
             ).rowcount
             if changed:
+                for path, digest in digests.items():
+                    self.artifacts.take(path, digest)
                 c.executemany(
                     "INSERT INTO files (run, name, digest, bytes) VALUES (?, ?, ?, ?)",
-                    [(id, path.name, *self.artifacts.take(path)) for path in paths],
+                    [(id, path.name, digests[path], path.stat().st_size) for path in digests],
                 )
 
     def release(self, id: str) -> None:
