@@ -93,7 +93,7 @@ class Dispatcher:
             self._beaten = now
             self._beat()
         self._write()
-        while self._executor.free() > 0 and self._store.waiting():
+        for _ in range(self._executor.free() if self._store.waiting() else 0):
             run = self._store.claim(self._name)
             if run is None:
                 break

@@ -1,0 +1,113 @@
+"""What the tests of the queue share: a result that is none, and patience."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from prospr_engine.config import RunConfig
+from prospr_engine.jobs.executor import Ended, Message, Told
+from prospr_engine.store.run import Run
+from prospr_engine.store.store import Store
+
+RESULT: dict[str, Any] = {
+    "accuracy": {"dense": 0.9, "pruned": 0.8},
+    "sparsity": {"requested": 0.9, "achieved": 0.9, "effective": 0.91},
+    "layers": [],
+    "findings": [],
+    "onnx": {"bytes": 5, "path": "model.onnx", "zeros": 3, "checks": []},
+    "data": {
+        "shape": [1, 8, 8],
+        "classes": ["a", "b"],
+        "split": {"train": 7, "validation": 1, "test": 2},
+    },
+    "config": {"epochs": 3},
+    "trust": {"trusted": True},
+    "environment": {"device": "cpu", "device_name": "x86", "threads": 1},
+    "seconds": 4.5,
+    "out": ".",
+}
+
+CHILD = f"""
+import json, os, pathlib, sys, time
+order = json.loads(sys.stdin.readline())
+out = pathlib.Path(order["out"])
+tell = lambda **message: print(json.dumps(message), flush=True)
+def finish():
+    (out / "model.onnx").write_bytes(b"model")
+    (out / "result.json").write_text({json.dumps(json.dumps(RESULT))})
+    tell(event="Finished", result={{}})
+    tell(end="done")
+out.mkdir(parents=True)
+(out / "config.json").write_text("{{}}")
+tell(event="StageStarted", stage="train", text="Training")
+"""
+"""A child that computes nothing; what it does next is appended."""
+
+FINISHES = CHILD + "finish()"
+HANGS = CHILD + "time.sleep(600)"
+# As the engine's child does: goes when asked to stop, and when nobody holds its input any more.
+OBEYS = CHILD + "tell(end='stopped' if sys.stdin.readline() else 'failed')"
+DIES = CHILD + "os.kill(os.getpid(), 9)"
+
+
+def seeded(seed: int) -> RunConfig:
+    return RunConfig(seed=seed)
+
+
+def until(condition: Callable[[], object], seconds: float = 30.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.02)
+
+
+def look(store: Store, id: str) -> Run:
+    run = store.get(id)
+    assert run is not None
+    return run
+
+
+def write_result(folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "model.onnx").write_bytes(b"model")
+    (folder / "result.json").write_text(json.dumps(RESULT))
+
+
+class PuppetExecutor:
+    """Computes nothing: the test says what is told."""
+
+    def __init__(self) -> None:
+        self.started: dict[str, Path] = {}
+        self.cancelled: list[str] = []
+        self.messages: list[Message] = []
+        self.busy = 0
+
+    def free(self) -> int:
+        return 1 - self.busy
+
+    def start(self, id: str, settings: Mapping[str, Any], out: Path) -> None:
+        self.started[id] = out
+        self.busy += 1
+
+    def cancel(self, id: str) -> None:
+        self.cancelled.append(id)
+
+    def poll(self, timeout: float = 0.0) -> list[Message]:
+        messages, self.messages = self.messages, []
+        self.busy -= sum(isinstance(message, Ended) for message in messages)
+        return messages
+
+    def close(self) -> None:
+        self.messages += [Ended(id, "stopped") for id in list(self.started)[-self.busy :]]
+
+    def tell(self, id: str, event: str, **values: Any) -> None:
+        self.messages.append(Told(id, {"event": event, **values}))
+
+    def end(self, id: str, state: Any = "done", error: str | None = None) -> None:
+        if state == "done":
+            write_result(self.started[id])
+        self.messages.append(Ended(id, state, error))
