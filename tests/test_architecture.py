@@ -45,6 +45,7 @@ LAYERS = [
     (
         "together",
         [
+            "estimate",
             "prepare",
             "pipeline",
             "result",

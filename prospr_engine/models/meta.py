@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import copy
 import itertools
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import torch
 from torch import nn
+from torch.overrides import TorchFunctionMode
 
 
 def meta_copy(model: nn.Module) -> nn.Module:
@@ -21,3 +24,23 @@ def meta_copy(model: nn.Module) -> nn.Module:
         is_parameter = isinstance(tensor, nn.Parameter)
         memo[id(tensor)] = nn.Parameter(empty, tensor.requires_grad) if is_parameter else empty
     return copy.deepcopy(model, memo)
+
+
+class on_meta(TorchFunctionMode):  # noqa: N801  (used as a function: `with on_meta():`)
+    """Networks built under this context have no numbers, and take no memory for them.
+
+    ``torch.device("meta")`` does the same to every tensor, also to those from which builders
+    work out the sizes of layers (torchvision's RegNet); here these keep their values.
+    """
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Any,
+        args: tuple[Any, ...] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        given = dict(kwargs or {})
+        if func in (torch.empty, torch.zeros, torch.ones):
+            given["device"] = "meta"
+        return func(*args, **given)

@@ -1,0 +1,193 @@
+"""What a run will take, told before it is started: time, weights, arithmetic and bytes.
+
+Plain arithmetic, without torch. The constants were fitted on one core of a server's processor;
+``benchmarks/estimate.py`` prints what they predict beside what runs take. Elsewhere, and on a
+GPU, they are a first guess that earlier runs correct.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from prospr_engine.config import LoadingConfig, RunConfig
+from prospr_engine.data import DATASETS
+from prospr_engine.models.measures import Measure
+from prospr_engine.saliency import METHODS
+from prospr_engine.sparsity import kept_count
+
+
+@dataclass(frozen=True)
+class Images:
+    """The images of a data set: ``channels`` × ``size`` × ``size``, in ``classes``; ``train`` of
+    them to learn from before any are held out. ``validation`` and ``test`` are None where the
+    data bring no such part. ``files``: each has to be decoded from a file of its own."""
+
+    channels: int
+    size: int
+    classes: int
+    train: int
+    test: int | None
+    validation: int | None = None
+    files: bool = False
+
+
+@dataclass(frozen=True)
+class Speed:
+    """Seconds that one processor core needs.
+
+    ``mac``: for one multiply-add of the network, forward and backward; ``layer``: for calling
+    one layer, however few the images; ``weight``: for the optimiser's step of one weight.
+    """
+
+    mac: float
+    layer: float
+    weight: float
+
+
+CORE = Speed(mac=0.08e-9, layer=0.4e-3, weight=5e-9)
+
+MORE_THREADS = 0.8
+"""Eight cores are as fast as 8 ** 0.8 = 5.3."""
+START = 4.0
+"""Seconds in which Python imports what a run needs."""
+PRODUCT = 3.0
+"""A Hessian-vector product costs as much as this many gradients."""
+DOUBLE = 2.0
+"""Arithmetic in float64 takes so much longer than in float32."""
+DECODING = 0.3e-3
+"""Seconds to read one small image file."""
+
+NUMBER = 4  # bytes of a float32
+DENSE = 3.7 / NUMBER
+"""What deflate makes of a weight that is not zero: the sign and exponents repeat, the rest not."""
+PLACES = 2.2
+"""How much worse than the entropy deflate tells where the weights are, less what it gains because
+layers differ in density."""
+GRAPH = 2000
+"""Bytes per layer for its names and place in the graph, and its running statistics."""
+GRAPH_ZIPPED = (1500, 100)
+"""What the graph takes in a zip, and every layer of it."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """``seconds`` is what ``RunResult.seconds`` will be, roughly. Of ``weights`` that can be
+    pruned, ``kept`` stay; ``macs`` are the multiply-adds of the dense network for one image,
+    ``macs_left`` those that the kept weights take part in if every layer keeps its share.
+    ``bytes`` is the size of the ONNX file, ``zipped`` that of a zip with nothing else in it."""
+
+    seconds: float
+    parameters: int
+    weights: int
+    kept: int
+    macs: int
+    macs_left: int
+    bytes: int
+    zipped: int
+
+
+def estimate(
+    config: RunConfig, images: Images, measure: Measure, speed: Speed = CORE, threads: int = 1
+) -> Estimate:
+    """What the run of ``config`` on ``images`` with a network of ``measure`` will take."""
+    kept = kept_count(measure.weights, config.sparsity)
+    density = kept / measure.weights
+    return Estimate(
+        seconds=seconds(config, images, measure, speed, threads),
+        parameters=measure.parameters,
+        weights=measure.weights,
+        kept=kept,
+        macs=measure.macs,
+        macs_left=round(measure.macs * density),
+        bytes=file_size(measure),
+        zipped=zipped_size(measure, density),
+    )
+
+
+def images_of(config: RunConfig) -> Images | None:
+    """The images that ``config`` names, if they are in the catalogue."""
+    if config.data not in DATASETS:
+        return None
+    row = DATASETS[config.data]
+    size = config.loading.image_size or row.image_size
+    return Images(row.channels, size, row.classes, row.train, row.test)
+
+
+def seconds(
+    config: RunConfig, images: Images, measure: Measure, speed: Speed = CORE, threads: int = 1
+) -> float:
+    """How long the run takes, from reading the images to the proven file."""
+    train, validation, test = split(images, config.loading)
+    image = measure.macs * speed.mac / threads**MORE_THREADS  # forward and backward
+    calls = measure.layers * speed.layer
+
+    batch = config.training.batch_size or max(16, min(128, train // 32))
+    steps = math.ceil(train / batch)
+    # Looking only, without learning, is a third of a gradient.
+    epoch = train * image + steps * (calls + measure.weights * speed.weight)
+    epoch += validation * image / 3
+    calibration = min(config.scoring.batch_size, train) * image + calls
+    if config.scoring.precision == "float64":
+        calibration *= DOUBLE
+
+    reading = sum((train, validation, test)) * DECODING if images.files else 0.0
+    scoring = gradients(config) * calibration
+    training = 2 * config.epochs * epoch
+    testing = 2 * test * image / 3
+    writing = 0.6 + 0.045 * measure.layers + 8e-8 * measure.parameters
+    return START + reading + scoring + training + testing + writing
+
+
+def split(images: Images, loading: LoadingConfig) -> tuple[int, int, int]:
+    """Images for training, validation and test, as ``data.splits`` deals them out, but for
+    rounding within classes."""
+    train, validation, test = images.train, images.validation, images.test
+    if test is None:
+        test = round(train * loading.test_fraction)
+        train -= test
+    train = min(train, loading.train_limit or train)
+    if validation is None:
+        validation = round(train * loading.validation_fraction)
+        train -= validation
+    else:
+        validation = min(validation, loading.test_limit or validation)
+    return train, validation, min(test, loading.test_limit or test)
+
+
+def gradients(config: RunConfig) -> float:
+    """What the scoring costs, in gradients of one calibration batch."""
+    if config.method not in METHODS:
+        return 0.0
+    spec = METHODS[config.method]
+    options = {option.name: option.default for option in spec.options} | dict(
+        config.scoring.options
+    )
+    if not spec.needs_data:
+        return 0.0
+    if "steps" not in options:
+        return float(options.get("rounds", 1))
+    steps = options["steps"]
+    rehearsal = steps if options.get("rehearse") else 0
+    back = PRODUCT * steps if options.get("order") == "exact" else 0
+    return steps + 1 + rehearsal + back
+
+
+def file_size(measure: Measure) -> int:
+    """Bytes of the ONNX file, in which every weight, zero or not, takes its four."""
+    return NUMBER * measure.parameters + GRAPH * measure.layers
+
+
+def zipped_size(measure: Measure, density: float) -> int:
+    """Bytes of that file in a zip (deflate), when ``density`` of the weights are not zero.
+
+    What is not zero hardly shrinks, and for each weight the zip has to tell whether it is zero,
+    which takes the entropy of a coin that falls so with probability ``density``, and more.
+    """
+    doubt = 0.0
+    if 0 < density < 1:
+        doubt = -density * math.log2(density) - (1 - density) * math.log2(1 - density)
+    weight = NUMBER * DENSE * density + PLACES * doubt / 8
+    rest = NUMBER * DENSE * (measure.parameters - measure.weights)
+    graph = GRAPH_ZIPPED[0] + GRAPH_ZIPPED[1] * measure.layers
+    return round(measure.weights * weight + rest + graph)

@@ -1,0 +1,93 @@
+"""How large every network of the own zoo is for the known data sets: a table, so that a page can
+tell without torch.
+
+    python -m prospr_engine.models.measures
+
+measures them all anew and writes ``measures.json`` beside this file. What the table does not
+hold is measured by ``measure``, which brings torch.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from prospr_engine.errors import ModelError
+from prospr_engine.models import MODELS, TORCHVISION
+
+TABLE = Path(__file__).with_name("measures.json")
+
+SHAPES = ((1, 8, 10), (1, 28, 10), (3, 32, 10), (3, 32, 100))
+"""Channels, side in pixels and classes of the data sets in the catalogue."""
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A network for one kind of image: its prunable ``layers``, all its ``parameters``, those
+    that can be pruned (``weights``), and the multiply-adds (``macs``) these take part in for one
+    image."""
+
+    layers: int
+    parameters: int
+    weights: int
+    macs: int
+
+
+def known(model: str, channels: int, size: int, classes: int) -> Measure | None:
+    """The table's row for images of ``channels`` × ``size`` × ``size``; None if it has none."""
+    row = _table().get(model, {}).get(_key(channels, size, classes))
+    return Measure(*row) if row else None
+
+
+def measure(model: str, channels: int, size: int, classes: int) -> Measure:
+    """Build the network without its numbers and count.
+
+    Raises ``ConfigError`` for an unknown name, ``ModelError`` if it does not fit the images.
+    """
+    from prospr_engine.models.checks import MISFITS, check
+    from prospr_engine.models.meta import on_meta
+    from prospr_engine.models.summary import summarise, totals
+
+    shape = (channels, size, size)
+    spec = MODELS.find(model)
+    with on_meta():
+        if model.startswith(TORCHVISION):
+            from prospr_engine.models import torchvision_zoo
+
+            network = torchvision_zoo.build(model.removeprefix(TORCHVISION), shape, classes)
+        else:
+            network = spec.load()(shape, classes)
+    try:
+        total = totals(summarise(network, shape))
+    except MISFITS:
+        raise ModelError(check(network, shape, classes)[0].text) from None
+    parameters = sum(parameter.numel() for parameter in network.parameters())
+    return Measure(total.layers, parameters, total.parameters, total.macs)
+
+
+@functools.cache
+def _table() -> dict[str, dict[str, list[int]]]:
+    table: dict[str, dict[str, list[int]]] = json.loads(TABLE.read_text("utf-8"))
+    return table
+
+
+def _key(channels: int, size: int, classes: int) -> str:
+    return f"{channels}x{size}x{size}, {classes} classes"
+
+
+def main() -> None:
+    """Write the table."""
+    from dataclasses import astuple
+
+    models = []
+    for model in MODELS:
+        rows = [f'    "{_key(*s)}": {list(astuple(measure(model, *s)))}' for s in SHAPES]
+        models.append(f'  "{model}": {{\n' + ",\n".join(rows) + "\n  }")
+    TABLE.write_text("{\n" + ",\n".join(models) + "\n}\n", "utf-8")
+    print(f"{len(models)} networks written to {TABLE}")
+
+
+if __name__ == "__main__":
+    main()
