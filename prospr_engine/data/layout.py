@@ -27,7 +27,7 @@ PARTS = {
     "valid": "validation",
     "validation": "validation",
 }
-NOISE = frozenset({"__macosx", "thumbs.db", "desktop.ini", "$recycle.bin"})
+NOISE = frozenset({"__macosx", "thumbs.db", "desktop.ini", "icon\r", "$recycle.bin"})
 SHOWN = 5  # names in a message before it says "and more"
 
 Path = tuple[str, ...]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from statistics import mean, median_low
+from statistics import mean
 
 import numpy as np
 import torch
@@ -15,15 +15,13 @@ from prospr_engine.data.decode import Header, UnreadableError, is_image, read_he
 from prospr_engine.data.layout import arrange
 from prospr_engine.data.memory import check_memory
 from prospr_engine.data.progress import Ticker
+from prospr_engine.data.sizes import choose_size
 from prospr_engine.data.source import Pixels, Source
 from prospr_engine.data.tree import Tree
 from prospr_engine.data.wording import counted
 from prospr_engine.errors import DataError
 from prospr_engine.events import OnEvent
 
-MAX_COMMON_SIZE = 224  # pixels; for images that all have one size
-MAX_MIXED_SIZE = 64  # pixels; for images of many sizes
-MIN_SIZE = 4  # pixels; as LoadingConfig.image_size
 # Below this, on the average, the work is in Python, and threads only get into each other's way:
 # 10,000 JPEGs of 32 x 32 take 1.1 s with one thread and 1.7 s with two.
 WORTH_THREADS = 200 * 200  # pixels
@@ -81,29 +79,6 @@ def read_images(
         notes.append(_broken_note(work.broken))
         pixels = pixels[kept]
     return Pixels(torch.from_numpy(pixels), kept, tuple(notes))
-
-
-def choose_size(headers: Sequence[Header], wanted: int | None) -> tuple[int, list[str]]:
-    """Side in pixels of the squares that images with ``headers`` become, and notes about it."""
-    sizes = {(header.width, header.height) for header in headers}
-    shorter = [min(header.width, header.height) for header in headers]
-    most = MAX_COMMON_SIZE if len(sizes) == 1 else MAX_MIXED_SIZE
-    size = wanted or max(MIN_SIZE, min(median_low(shorter), most))
-    notes = []
-    if len(sizes) > 1:
-        notes.append(
-            f"The images have {len(sizes):,} sizes, their shorter sides {min(shorter)} to "
-            f"{max(shorter)} pixels; all were resized to {size} x {size} (image_size)."
-        )
-    elif sizes != {(size, size)}:
-        width, height = next(iter(sizes))
-        notes.append(
-            f"The images were resized from {width} x {height} to {size} x {size} pixels "
-            "(image_size)."
-        )
-    if any(width != height for width, height in sizes):
-        notes.append("Of images that are not square, only the middle is used.")
-    return size, notes
 
 
 class Work:

@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+import io
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from prospr_engine.data import preview as module
+from prospr_engine.data.preview import preview
+from prospr_engine.errors import DataError, ResourceError
+
+
+def look(path: str):
+    return preview(Path(path), "Mine.zip")
+
+
+def pixels(png: bytes) -> np.ndarray:
+    return np.asarray(Image.open(io.BytesIO(png)))
+
+
+def test_classes_counts_and_samples(zipped, classes) -> None:
+    files = classes(prefix="train/") | classes(prefix="test/", count=4) | {"train/notes.txt": b"x"}
+    found = look(zipped(files))
+    assert (found.facts.name, found.facts.classes) == ("Mine.zip", ("cat", "dog"))
+    assert found.counts == {"train": (10, 10), "test": (4, 4)}
+    assert found.notes == found.facts.notes == ("Left out: 1 file of other kinds (.txt).",)
+    assert (found.looked_at, found.broken) == (28, ())
+    assert {name: len(shown) for name, shown in found.samples.items()} == {"cat": 3, "dog": 3}
+
+
+def test_samples_show_the_pixels_of_their_class(zipped, picture) -> None:
+    shades = {"black": 0, "grey": 128, "white": 255}
+    files = {
+        f"{name}/{number}.png": picture(mode="L", colour=shade)
+        for name, shade in shades.items()
+        for number in range(5)
+    }
+    found = look(zipped(files))
+    for name, shown in found.samples.items():
+        for png in shown:
+            assert pixels(png).shape == (96, 96)
+            assert (pixels(png) == shades[name]).all()
+
+
+def test_small_images_are_enlarged_as_they_are(zipped, picture) -> None:
+    files = {f"{name}/{n}.png": picture(n, size=(8, 8)) for name in "ab" for n in range(9)}
+    found = look(zipped(files))
+    shown = pixels(found.samples["a"][0])
+    assert (shown[::12, ::12] == pixels(files["a/0.png"])).all()
+    assert (shown[:12, :12] == shown[0, 0]).all()
+
+
+def test_large_and_mixed_images_become_small_squares(zipped, picture) -> None:
+    files = {f"{name}/{n}.jpg": picture(n, size=(300 + n, 200), format="JPEG")
+             for name in "ab" for n in range(3)}  # fmt: skip
+    assert pixels(look(zipped(files)).samples["a"][0]).shape == (96, 96, 3)
+
+
+def test_only_so_many_classes_and_images_are_shown(zipped, picture) -> None:
+    names = [f"class{number:02}" for number in range(30)]
+    found = look(zipped({f"{name}/{n}.png": picture() for name in names for n in range(5)}))
+    assert found.facts.class_count == len(found.counts["train"]) == 30
+    assert list(found.samples) == names[:12]
+    assert all(len(shown) == 3 for shown in found.samples.values())
+
+
+def test_broken_images_are_named_and_do_not_hide_the_others(zipped, picture) -> None:
+    files = {f"{name}/{n}.png": picture() for name in "ab" for n in range(9)}
+    files |= {"a/0.png": b"junk", "b/3.png": b""}
+    found = look(zipped(files))
+    assert [text.split(" ")[0] for text in found.broken] == ["a/0.png", "b/3.png"]
+    assert "not an image" in found.broken[0]
+    assert {name: len(shown) for name, shown in found.samples.items()} == {"a": 2, "b": 2}
+
+
+def test_an_image_bomb_is_not_decoded(zipped, picture, monkeypatch) -> None:
+    bomb = io.BytesIO()
+    Image.new("1", (9_000, 9_000)).save(bomb, "PNG")  # 10 kB, 81 million pixels
+    files = {f"{name}/{n}.png": bomb.getvalue() for name in "ab" for n in range(3)}
+    decoded = []
+    monkeypatch.setattr(
+        module, "read_pixels", lambda *_: decoded.append(1) or np.zeros((1, 96, 96), np.uint8)
+    )
+    look(zipped(files))
+    assert len(decoded) * 81e6 <= module.PIXELS
+
+
+def test_no_memory_is_a_sentence(zipped, classes, monkeypatch) -> None:
+    def fail(*_):
+        raise MemoryError
+
+    monkeypatch.setattr(module, "arrange", fail)
+    with pytest.raises(ResourceError, match="not enough memory to look into"):
+        look(zipped(classes()))
+
+
+def test_what_cannot_be_used_is_refused_as_in_a_run(zipped, picture) -> None:
+    with pytest.raises(DataError, match=r"Mine\.zip has no class folders"):
+        look(zipped({"1.png": picture(), "2.png": picture()}))
+    with pytest.raises(DataError, match="only the class 'a'"):
+        look(zipped({"a/1.png": picture()}))
+
+
+def test_how_the_images_will_be_split_is_told(zipped, classes) -> None:
+    (note,) = look(zipped(classes())).notes
+    assert "no test part: 4 of 20 images" in note
+
+
+def test_too_few_images_are_told_at_once(zipped, picture) -> None:
+    with pytest.raises(DataError, match="Too few images of 'b'"):
+        look(zipped({"a/1.png": picture(), "a/2.png": picture(), "b/1.png": picture()}))
+
+
+def test_a_preview_needs_no_torch() -> None:
+    code = "import sys, prospr_engine.data.preview; assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_cifar_as_a_person_would_upload_it(shared_cifar10: Path) -> None:
+    found = preview(shared_cifar10, "cifar10.zip")
+    assert found.counts["train"] == (5000,) * 10
+    assert found.counts["test"] == (1000,) * 10
+    assert (found.looked_at, found.broken) == (1000, ())
+    assert sum(len(png) for shown in found.samples.values() for png in shown) < 400_000
