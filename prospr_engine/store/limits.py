@@ -33,6 +33,8 @@ class Limits:
     """Largest file that a visitor may upload."""
     uploads_per_visitor: int = 10
     """Files that one visitor may keep on the server."""
+    upload_megabytes_per_visitor: float = 600.0
+    """Size of all of them together."""
 
     def __post_init__(self) -> None:
         for field in fields(self):

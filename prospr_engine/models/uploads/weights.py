@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from prospr_engine.errors import ModelError
 from prospr_engine.models import MODELS
+from prospr_engine.models.outline import outline
 from prospr_engine.models.uploads.header import Header, TensorInfo, read_header
 from prospr_engine.uploads import display_name, locate
 
@@ -160,8 +161,7 @@ def _differ_at(axis: int, theirs: tuple[int, ...], ours: tuple[int, ...]) -> boo
 
 
 def _same_names(model: str, wanted: Wanted, given: Mapping[str, TensorInfo]) -> bool:
-    with torch.device("meta"):
-        names = MODELS[model].load()(wanted.shape, wanted.classes).state_dict()
+    names = outline(model, wanted.shape, wanted.classes).state_dict()
     return {n for n in names if not n.endswith(COUNTER)} == {
         n for n in given if not n.endswith(COUNTER)
     }

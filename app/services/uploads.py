@@ -1,0 +1,173 @@
+"""Files that visitors bring: checked here whatever the browser said of them, kept in the store,
+and used by nobody but those who brought them. Nothing of them is ever executed."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import tempfile
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import streamlit as st
+
+from app import services
+from app.services import runs
+from prospr_engine.config import RunConfig, settings_of
+from prospr_engine.data import DATASETS
+from prospr_engine.data.preview import Preview, preview
+from prospr_engine.errors import ConfigError, ModelError, ResourceError
+from prospr_engine.files import disk_error
+from prospr_engine.models.uploads.header import read_header
+from prospr_engine.store.run import Upload
+from prospr_engine.uploads import clean_name, display_name, is_token, token
+
+Kind = Literal["images", "weights"]
+
+SUFFIXES: dict[Kind, str] = {"images": ".zip", "weights": ".safetensors"}
+MEGA = 1_000_000
+SHARE = 0.5  # of what the store may keep; the rest is for runs, which uploads would push out
+SPARE = 500 * MEGA  # bytes of the disk that an upload leaves free
+(WEIGHTS,) = (option for option in settings_of(RunConfig) if option.name == "weights")
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What a file of weights holds: tensors, numbers in them, and for which model it was written
+    ("" where it does not say)."""
+
+    tensors: int
+    numbers: int
+    model: str
+
+
+def add(owner: str, kind: Kind, name: str, content: bytes) -> Upload:
+    """Check a file and keep it for its owner.
+
+    Raises ``EngineError``: it is too large or too many, something else than it should be, or
+    made to do harm.
+    """
+    called = clean_name(name)
+    if not called.lower().endswith(SUFFIXES[kind]):
+        called = clean_name(called + SUFFIXES[kind])
+    digest = hashlib.sha256(content).hexdigest()
+    _check_room(owner, token(digest, called), len(content))
+    with tempfile.NamedTemporaryFile() as file:
+        try:
+            file.write(content)
+            file.flush()
+        except OSError as error:
+            raise disk_error(Path(called), error) from None
+        (_preview if kind == "images" else _contents)(digest, called, Path(file.name))
+    return runs.store().uploads.add(owner, kind, called, content, SUFFIXES[kind])
+
+
+def mine(owner: str, kind: Kind) -> list[Upload]:
+    """What a visitor has brought of a kind, the newest first."""
+    return runs.store().uploads.of(owner, kind)
+
+
+def remove(owner: str, token: str) -> None:
+    """Forget an upload. Raises ``StoreError`` if a run that is not over needs it."""
+    runs.store().uploads.remove(owner, token)
+
+
+def look(upload: Upload) -> Preview:
+    """The images of an upload. Raises ``EngineError`` if they are not there any more."""
+    return _preview(upload.digest, upload.name, upload.path)
+
+
+def contents(upload: Upload) -> Contents:
+    """The weights of an upload. Raises ``EngineError`` if they are not there any more."""
+    return _contents(upload.digest, upload.name, upload.path)
+
+
+def misfit(upload: Upload, model: str, shape: tuple[int, int, int], classes: int) -> str | None:
+    """Why an upload of weights does not fit ``model`` for images of ``shape`` (C, H, W); None if
+    it does. Imports torch."""
+    return _misfit(upload.digest, upload.name, upload.path, model, shape, classes)
+
+
+def check_tokens(config: RunConfig, owner: str) -> None:
+    """Raise ``ConfigError`` if the settings name a file that is not the visitor's own upload."""
+    if config.data not in DATASETS and not _may_use(config.data, owner, "images"):
+        DATASETS.find(config.data)
+    if config.weights not in WEIGHTS.choices and not _may_use(config.weights, owner, "weights"):
+        raise ConfigError(
+            f"There are no weights called {display_name(config.weights)!r} here. Upload the file, "
+            "or choose fresh weights."
+        )
+
+
+def _may_use(named: str, owner: str, kind: Kind) -> bool:
+    if not is_token(named):
+        return services.paths_allowed()
+    upload = runs.store().uploads.find(owner, named)
+    if upload is None or upload.kind != kind:
+        raise ConfigError(
+            f"{display_name(named)} is not among your uploads: it was removed, or somebody else "
+            "brought it. Upload it again, or choose something else."
+        )
+    return True
+
+
+def _check_room(owner: str, named: str, size: int) -> None:
+    store, name = runs.store(), display_name(named)
+    limits = store.limits
+    if size > limits.upload_megabytes * MEGA:
+        raise ResourceError(
+            f"{name} has {size / MEGA:,.0f} MB, more than the {limits.upload_megabytes:,.0f} MB "
+            "that are taken. Give fewer or smaller images, or a smaller network."
+        )
+    kept = [upload for kind in SUFFIXES for upload in store.uploads.of(owner, kind)]
+    together = sum(upload.bytes for upload in kept if upload.token != named) + size
+    if together > limits.upload_megabytes_per_visitor * MEGA:
+        raise ResourceError(
+            f"With {name} your files would take {together / MEGA:,.0f} MB, more than the "
+            f"{limits.upload_megabytes_per_visitor:,.0f} MB that are kept for you. Remove one "
+            "first."
+        )
+    free = shutil.disk_usage(store.folder).free
+    room = SHARE * limits.keep_gigabytes * 1e9 - _bytes_of_all(store.uploads.folder)
+    if size > min(room, free - SPARE):
+        raise ResourceError(
+            f"The server has no room left for {name}. Try a smaller file, or come back later."
+        )
+
+
+def _bytes_of_all(folder: Path) -> int:
+    total = 0
+    for path in folder.glob("*"):
+        with suppress(OSError):  # removed at this moment
+            total += path.stat().st_size
+    return total
+
+
+# The digest names the content, so what was found out about it stays true wherever it lies.
+@st.cache_data(max_entries=32, show_spinner=False)
+def _preview(digest: str, name: str, _path: Path) -> Preview:
+    return preview(_path, name)
+
+
+@st.cache_data(max_entries=128, show_spinner=False)
+def _contents(digest: str, name: str, _path: Path) -> Contents:
+    header = read_header(_path, name)
+    numbers = sum(info.numbers for info in header.tensors.values())
+    return Contents(len(header.tensors), numbers, str(header.label.get("model", "")))
+
+
+@st.cache_data(max_entries=128, show_spinner=False)
+def _misfit(
+    digest: str, name: str, _path: Path, model: str, shape: tuple[int, int, int], classes: int
+) -> str | None:
+    from prospr_engine.models.outline import outline
+    from prospr_engine.models.uploads.weights import Wanted, fit
+
+    try:
+        wanted = Wanted(model, outline(model, shape, classes), shape, classes)
+        fit(wanted, read_header(_path, name), name)
+    except ModelError as error:
+        return str(error)
+    return None
