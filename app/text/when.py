@@ -1,0 +1,38 @@
+"""When something was, as people say it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+MINUTE, HOUR, DAY = 60, 3600, 86_400  # seconds
+FEW_DAYS = 7
+
+
+def ago(then: float, now: float) -> str:
+    """Seconds since 1970 as "10 minutes ago"; after a week, as the date in UTC."""
+    passed = now - then
+    if passed < MINUTE:  # or not yet, by the clock of another machine
+        return "just now"
+    if passed < HOUR:
+        return _counted(passed / MINUTE, "minute")
+    if passed < DAY:
+        return _counted(passed / HOUR, "hour")
+    if passed < FEW_DAYS * DAY:
+        return _counted(passed / DAY, "day")
+    return day(then)
+
+
+def day(then: float) -> str:
+    """``22 November 2026``, as it was in UTC."""
+    moment = datetime.fromtimestamp(then, UTC)
+    return f"{moment.day} {moment:%B %Y}"
+
+
+def exactly(then: float) -> str:
+    """``22 November 2026, 16:28:05 UTC``."""
+    return f"{day(then)}, {datetime.fromtimestamp(then, UTC):%H:%M:%S} UTC"
+
+
+def _counted(number: float, unit: str) -> str:
+    whole = int(number)
+    return f"{whole} {unit}{'' if whole == 1 else 's'} ago"
