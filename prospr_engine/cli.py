@@ -1,4 +1,4 @@
-"""The command line: ``python -m prospr_engine run | score | export | verify | list | doctor``.
+"""The command line: ``python -m prospr_engine COMMAND``, with the commands of ``_parser``.
 
 Results go to standard output (``--json``: one object), progress and errors to standard error.
 Exit codes: 0 it worked; 1 it was looked at and found wrong (``verify``, ``doctor``); 2 an input
@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import prospr_engine
-from prospr_engine import terminal
+from prospr_engine import cli_runs, terminal
 from prospr_engine.config import GROUPS, RunConfig, settings_of
 from prospr_engine.data import DATASETS
 from prospr_engine.errors import ConfigError, EngineError
@@ -27,6 +27,7 @@ from prospr_engine.registry import Option
 from prospr_engine.saliency import METHODS
 
 OWN_FOLDER = "(default: runs/, then a name made of the settings)"
+STORE = "(default: $PROSPR_RUNS, or ~/.local/share/prospr/runs)"
 PREFIXES = {"loading": "", "scoring": "score-", "training": "train-"}
 
 
@@ -59,13 +60,31 @@ def _fail(parsed: argparse.Namespace, error: object, code: int) -> int:
 
 def run(parsed: argparse.Namespace) -> int:
     """The main job."""
-    from prospr_engine import pipeline
-
     config = _config(parsed)
     with _listener(parsed) as on_event:
-        out = _folder(parsed, config)
-        result = pipeline.run(config, on_event, out=out, overwrite=parsed.overwrite)
-    _show(parsed, result.to_dict(), terminal.print_result)
+        if parsed.store is None:
+            from prospr_engine import pipeline
+
+            out = _folder(parsed, config)
+            result = pipeline.run(config, on_event, out=out, overwrite=parsed.overwrite).to_dict()
+        else:
+            result = cli_runs.compute(
+                config, parsed.store, parsed.name, parsed.out, parsed.overwrite, on_event
+            )
+    _show(parsed, result, terminal.print_result)
+    return 0
+
+
+def runs(parsed: argparse.Namespace) -> int:
+    """What the store remembers; or one run stopped or deleted."""
+    if parsed.stop is not None:
+        told = cli_runs.stop(parsed.store, parsed.stop)
+        _show(parsed, told, terminal.print_state)
+    elif parsed.delete is not None:
+        told = cli_runs.delete(parsed.store, parsed.delete)
+        _show(parsed, told, terminal.print_deleted)
+    else:
+        _show(parsed, {"runs": cli_runs.all_runs(parsed.store)}, terminal.print_runs)
     return 0
 
 
@@ -213,6 +232,20 @@ def _parser() -> argparse.ArgumentParser:
     _add_settings(sub)
     sub.add_argument("--out", help=f"folder for the results {OWN_FOLDER}")
     sub.add_argument("--overwrite", action="store_true", help="replace another run's results")
+    sub.add_argument(
+        "--store",
+        nargs="?",
+        const="",
+        metavar="DIR",
+        help=f"let the dashboard's worker do it, so that the browser shows it too {STORE}",
+    )
+    sub.add_argument("--name", default="", help="what to call the run, with --store")
+
+    sub = command("runs", runs, "list the runs in the dashboard's store, stop or delete one")
+    sub.add_argument("--store", default="", metavar="DIR", help=f"folder of the store {STORE}")
+    choice = sub.add_mutually_exclusive_group()
+    choice.add_argument("--stop", metavar="ID", help="stop a run; the start of its id is enough")
+    choice.add_argument("--delete", metavar="ID", help="delete a run and its files")
 
     sub = command("score", score, "score and prune without training; shows what each layer keeps")
     _add_settings(sub)

@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from prospr_engine.errors import DataError, ResourceError
+from prospr_engine.errors import ConfigError, DataError, ResourceError
 
 
 def write_atomically(path: str | Path, data: bytes | str) -> None:
@@ -65,6 +65,22 @@ def read_tensors(
         # A TypeError: a kind of number that numpy does not have.
         raise DataError(f"{path} is not a readable safetensors file ({error}).") from None
     return tensors, header.get("metadata", {})
+
+
+def check_unused(folder: Path, fingerprint: str) -> None:
+    """Raise ``ConfigError`` if ``folder`` holds the finished run of other settings."""
+    result = folder / "result.json"
+    if not result.exists():
+        return
+    try:
+        earlier = json.loads(result.read_text("utf-8")).get("fingerprint")
+    except (ValueError, AttributeError, OSError):
+        earlier = None
+    if earlier != fingerprint:
+        raise ConfigError(
+            f"{folder} already holds the result of another run; choose another folder, or "
+            "overwrite it (--overwrite, or overwrite=True)."
+        )
 
 
 def disk_error(path: Path, error: OSError) -> ResourceError:

@@ -17,7 +17,7 @@ from prospr_engine.answers import make_gallery
 from prospr_engine.config import RunConfig
 from prospr_engine.data.images import normalise
 from prospr_engine.device import explained_memory
-from prospr_engine.errors import ConfigError, Stopped
+from prospr_engine.errors import Stopped
 from prospr_engine.events import (
     EpochEnded,
     Event,
@@ -29,7 +29,7 @@ from prospr_engine.events import (
     ignore,
 )
 from prospr_engine.export.graph import export_onnx
-from prospr_engine.files import write_atomically
+from prospr_engine.files import check_unused, write_atomically
 from prospr_engine.gallery import FILE as GALLERY
 from prospr_engine.health import examine
 from prospr_engine.masks import Masks, save_tensors
@@ -240,17 +240,8 @@ def _test(network: nn.Module, prepared: Prepared) -> Evaluation:
 def _claim_folder(config: RunConfig, out: str | Path | None, overwrite: bool) -> Path:
     """The folder for the results, with ``config.json`` in it: a full disk shows here, early."""
     folder = Path(tempfile.mkdtemp(prefix="prospr-")) if out is None else Path(out)
-    finished = folder / "result.json"
-    if finished.exists() and not overwrite:
-        try:
-            earlier = json.loads(finished.read_text("utf-8")).get("fingerprint")
-        except (ValueError, AttributeError, OSError):
-            earlier = None
-        if earlier != config.fingerprint:
-            raise ConfigError(
-                f"{folder} already holds the result of another run; choose another folder, or "
-                "overwrite it (--overwrite, or overwrite=True)."
-            )
+    if not overwrite:
+        check_unused(folder, config.fingerprint)
     text = json.dumps(config.to_dict(), indent=2) + "\n"
     write_atomically(folder / "config.json", text)
     for name in ARTIFACTS:  # A run that fails half-way must not stand beside files of another.

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import math
+import time
 from collections.abc import Iterator
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from prospr_engine import events
 from prospr_engine.events import Event, OnEvent
+from prospr_engine.uploads import display_name
 
 BAR = 20  # characters of a layer's bar
 
@@ -136,6 +139,61 @@ def _facts(row: dict[str, Any]) -> str:
             f"{row['classes']} classes, {fetched}"
         )
     return ""
+
+
+def print_runs(listed: dict[str, Any]) -> None:
+    """A row per run of the store."""
+    runs = listed["runs"]
+    if not runs:
+        _console().print("No runs yet. `run --store` starts one, and so does the dashboard.")
+        return
+    table = Table(box=None, pad_edge=False)
+    for heading in ("run", "name", "state", "model", "data"):
+        table.add_column(heading, no_wrap=True)
+    for heading in ("sparsity", "dense", "pruned", "age"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for run in runs:
+        settings, summary = run["settings"], run["summary"]
+        accuracies = [
+            f"{100 * summary['accuracy'][network]:.1f} %" if summary else ""
+            for network in ("dense", "pruned")
+        ]
+        table.add_row(
+            run["id"][:8],
+            escape(run["name"]),
+            _state(run),
+            escape(settings["model"]),
+            escape(display_name(settings["data"])),
+            f"{100 * settings['sparsity']:g} %",
+            *accuracies,
+            _age(time.time() - run["created"]),
+        )
+    # As wide as it has to be: lines that scripts read must not be cut.
+    width = Console(width=10_000).measure(table).maximum
+    Console(width=width, highlight=False).print(table)
+
+
+def print_state(run: dict[str, Any]) -> None:
+    """How one run stands."""
+    _console().print(f"Run {run['id'][:8]}: {_state(run)}.")
+
+
+def print_deleted(run: dict[str, Any]) -> None:
+    """That a run is forgotten."""
+    _console().print(f"Run {run['id'][:8]} and its files are deleted.")
+
+
+def _state(run: dict[str, Any]) -> str:
+    if run["state"] == "queued":
+        return f"queued, {run['ahead']} ahead"
+    return "stopping" if run["state"] == "running" and run["stopping"] else str(run["state"])
+
+
+def _age(seconds: float) -> str:
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{max(0, seconds):.0f} s"
 
 
 def print_doctor(report: dict[str, Any]) -> None:

@@ -59,7 +59,7 @@ LAYERS = [
     ),
     ("together", ["store"]),
     ("together", ["jobs"]),
-    ("together", ["cli", "terminal", "__main__"]),
+    ("together", ["cli", "cli_runs", "terminal", "__main__"]),
 ]
 APP_LAYERS = [
     ["services"],

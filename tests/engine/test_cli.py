@@ -11,8 +11,11 @@ import time
 from pathlib import Path
 
 import pytest
+from engine.jobs.jobs_fakes import DIES, FINISHES, OBEYS, WORKER, end_workers, look, until
 
 from prospr_engine import cli
+from prospr_engine.config import RunConfig
+from prospr_engine.store.store import Store
 
 ROOT = Path(__file__).resolve().parents[2]
 QUICK = ["--model", "mlp", "--data", "digits", "--train-limit", "200", "--test-limit", "50"]
@@ -214,3 +217,173 @@ def test_ctrl_c_stops_with_130_and_no_stack_trace(tmp_path):
     assert process.returncode == 130
     assert error.strip().endswith("error: Stopped.")
     assert "Traceback" not in error
+
+
+# In the store
+
+
+@pytest.fixture
+def store(tmp_path):
+    store = Store(tmp_path / "store")
+    yield store
+    end_workers(store)
+
+
+def stored(child, *arguments, environment=None):
+    """The command line, with a worker whose children run the code ``child``."""
+    code = (
+        "import signal, sys\n"
+        "from prospr_engine.cli import main; from prospr_engine.jobs import ensure\n"
+        f"ensure.COMMAND = (sys.executable, '-c', {WORKER.format(child=child)!r})\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler); sys.exit(main())"
+    )
+    return subprocess.Popen(
+        [sys.executable, "-c", code, *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT), **(environment or {})},
+    )
+
+
+def test_a_run_in_the_store_reads_like_one_that_is_computed_here(store, tmp_path):
+    arguments = ["run", "--store", store.folder, "--seed", 7, "--name", "mine"]
+    process = stored(FINISHES, *arguments, "--out", tmp_path / "out", "--json")
+    output, error = process.communicate(timeout=60)
+    assert process.returncode == 0, error
+    assert error == "Training\n"
+    (run,) = store.runs()
+    assert (run.name, run.owner, run.config.seed, run.state) == ("mine", "", 7, "done")
+    result = json.loads(output)
+    assert result["accuracy"] == {"dense": 0.9, "pruned": 0.8}
+    assert (result["run"], result["out"]) == (run.id, str(tmp_path / "out"))
+    assert Path(result["onnx"]["path"]).read_bytes() == b"model"
+    assert {"model.onnx", "result.json", "config.json"} == {
+        path.name for path in (tmp_path / "out").iterdir()
+    }
+    again = stored(DIES, *arguments)
+    output, error = again.communicate(timeout=60)
+    assert again.returncode == 0, error
+    assert f"known: run {run.id[:8]}" in error
+    assert "90.00 % of the weights removed" in output
+    assert len(store.runs()) == 1
+    (tmp_path / "out" / "result.json").write_text('{"fingerprint": "another"}')
+    refused = stored(DIES, *arguments, "--out", tmp_path / "out")
+    assert "already holds the result" in refused.communicate(timeout=60)[1]
+    assert refused.returncode == 2
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals are sent differently on Windows")
+def test_a_run_in_the_store_waits_for_its_turn_and_stops_on_ctrl_c(store, tmp_path):
+    first = store.submit(RunConfig(seed=1), "visitor")
+    process = stored(OBEYS, "run", "--store", store.folder, "--seed", 2)
+    assert process.stderr.readline() == "Waiting: 1 run ahead\n"
+    until(lambda: look(store, first.id).state == "running")
+    store.stop(first.id, "visitor")
+    assert process.stderr.readline() == "Training\n"
+    process.send_signal(signal.SIGINT)
+    _, error = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert error == "error: Stopped.\n"
+    assert [run.state for run in store.runs()] == ["stopped", "stopped"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals are sent differently on Windows")
+def test_a_run_in_the_store_that_does_not_end_well_is_exit_code_2(store):
+    failed = stored(DIES, "run", "--store", store.folder)
+    _, error = failed.communicate(timeout=60)
+    assert failed.returncode == 2
+    assert "error: The process that computed this run ended unexpectedly (signal 9)" in error
+    end_workers(store)
+    stopped = stored(OBEYS, "run", "--store", store.folder)
+    assert stopped.stderr.readline() == "Training\n"
+    (run,) = (run for run in store.runs() if run.live)
+    store.stop(run.id, "")
+    assert "stopped by somebody else" in stopped.communicate(timeout=60)[1]
+    assert stopped.returncode == 2
+    deleted = stored(OBEYS, "run", "--store", store.folder)
+    assert deleted.stderr.readline() == "Training\n"
+    (run,) = (run for run in store.runs() if run.live)
+    store.delete(run.id, "")
+    assert "error: The run was deleted." in deleted.communicate(timeout=60)[1]
+    assert deleted.returncode == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment", "words"),
+    [
+        ([], {"PROSPR_MOST_QUEUED": "0"}, "waiting already"),
+        ([], {"PROSPR_MOST_QUEUED": "many"}, "whole number"),
+        (["--model", "resnet21"], {}, "did you mean"),
+        (["--method", "prosper"], {}, "did you mean"),
+    ],
+)
+def test_what_the_store_does_not_take_is_a_sentence(
+    store, capsys, monkeypatch, arguments, environment, words
+):
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert cli.main(["run", "--store", str(store.folder), "--quiet", *arguments]) == 2
+    output = capsys.readouterr()
+    assert output.err.startswith("error: ")
+    assert words in output.err
+    assert store.runs() == []
+
+
+def test_files_are_named_so_that_the_worker_finds_them(store, tmp_path, monkeypatch):
+    from prospr_engine import cli_runs
+
+    (tmp_path / "pictures").mkdir()
+    (tmp_path / "digits").mkdir()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(cli_runs, "follow", lambda store, id, on_event: 1 / 0)
+    for data in ("pictures", "digits", "no/such"):
+        with pytest.raises(ZeroDivisionError):
+            cli.main(["run", "--store", str(store.folder), "--quiet", "--data", data])
+    assert [run.settings["data"] for run in reversed(store.runs())] == [
+        str(tmp_path / "pictures"),
+        "digits",
+        "no/such",
+    ]
+
+
+def test_runs_lists_stops_and_deletes_what_anybody_started(store, capsys, monkeypatch):
+    monkeypatch.setenv("PROSPR_RUNS", str(store.folder))
+    assert cli.main(["runs"]) == 0
+    assert "No runs yet" in capsys.readouterr().out
+    mine = store.submit(RunConfig(seed=1, sparsity=0.95), name="a [bold]name[/bold] " + "x" * 60)
+    other = store.submit(RunConfig(seed=2, data=f"upload:{'0' * 64}/cats.zip"), "visitor-secret")
+    assert cli.main(["runs"]) == 0
+    table = capsys.readouterr().out
+    assert [line.split()[0] for line in table.splitlines()[1:]] == [other.id[:8], mine.id[:8]]
+    assert "a [bold]name[/bold] " + "x" * 60 in table
+    assert "95 %" in table
+    assert "cats.zip" in table
+    assert "queued, 1 ahead" in table
+    assert cli.main(["runs", "--json"]) == 0
+    output = capsys.readouterr().out
+    assert "visitor-secret" not in output
+    told = json.loads(output)["runs"]
+    assert [run["id"] for run in told] == [other.id, mine.id]
+    assert [run["started_by"] for run in told] == ["a visitor", "the command line"]
+    assert RunConfig.from_dict(told[1]["settings"]) == mine.config
+    assert cli.main(["runs", "--stop", other.id[:12]]) == 0
+    assert capsys.readouterr().out == f"Run {other.id[:8]}: stopped.\n"
+    assert look(store, other.id).state == "stopped"
+    assert cli.main(["runs", "--delete", other.id, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["id"] == other.id
+    assert [run.id for run in store.runs()] == [mine.id]
+
+
+def test_runs_refuses_ids_that_name_no_run_or_several(store, capsys, tmp_path):
+    folder = ["--store", str(store.folder)]
+    runs = [store.submit(RunConfig(seed=seed)) for seed in range(17)]  # 17 ids, 16 first digits
+    first = next(digit for digit in "0123456789abcdef" if sum(r.id[0] == digit for r in runs) > 1)
+    for id, words in ((first, "give more of it"), ("xyz", "`runs` lists them"), ("", "No run has")):
+        assert cli.main(["runs", *folder, "--delete", id]) == 2
+        assert words in capsys.readouterr().err
+    assert len(store.runs()) == 17
+    assert cli.main(["runs", "--store", str(tmp_path / "mistyped")]) == 2
+    assert "no store of runs" in capsys.readouterr().err
+    assert not (tmp_path / "mistyped").exists()

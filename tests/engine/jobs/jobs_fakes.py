@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
+import re
+import signal
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from prospr_engine.config import RunConfig
+from prospr_engine.jobs import ensure
+from prospr_engine.jobs.ensure import at_work
 from prospr_engine.jobs.executor import Ended, Message, Told
 from prospr_engine.store.run import Run
 from prospr_engine.store.store import Store
@@ -54,6 +59,15 @@ OBEYS = CHILD + "tell(end='stopped' if sys.stdin.readline() else 'failed')"
 DIES = CHILD + "os.kill(os.getpid(), 9)"
 
 
+WORKER = (
+    "import sys\n"
+    "from prospr_engine.jobs import local, worker\n"
+    "local.COMMAND = (sys.executable, '-c', {child!r})\n"
+    "sys.exit(worker.main(sys.argv[1:]))"
+)
+"""A worker, but for the code that its children run."""
+
+
 def seeded(seed: int) -> RunConfig:
     return RunConfig(seed=seed)
 
@@ -75,6 +89,26 @@ def write_result(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "model.onnx").write_bytes(b"model")
     (folder / "result.json").write_text(json.dumps(RESULT))
+
+
+def pids(store: Store) -> list[int]:
+    """The workers that ever were, the latest last."""
+    log = store.folder / ensure.LOG
+    text = log.read_text() if log.exists() else ""
+    return [int(pid) for pid in re.findall(r"worker (\d+) begins", text)]
+
+
+def kill(pid: int, number: int = signal.SIGKILL) -> None:
+    try:
+        os.kill(pid, number)
+    except ProcessLookupError:
+        return
+
+
+def end_workers(store: Store) -> None:
+    for pid in pids(store):
+        kill(pid)
+    until(lambda: not at_work(store.folder))
 
 
 class PuppetExecutor:

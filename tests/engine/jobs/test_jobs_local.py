@@ -13,15 +13,13 @@ from pathlib import Path
 
 import pytest
 
-from prospr_engine.config import LoadingConfig, RunConfig
+from prospr_engine.config import RunConfig
 from prospr_engine.jobs import local
 from prospr_engine.jobs.executor import UNEXPECTED, Ended, Told
 from prospr_engine.jobs.local import LocalExecutor
 
 ROOT = Path(__file__).parents[3]
-QUICK = RunConfig(
-    model="mlp", method="magnitude", epochs=0, loading=LoadingConfig(train_limit=100, test_limit=50)
-)
+SETTINGS = RunConfig(model="mlp").to_dict()
 ENGINE = (
     "import sys, time, types, prospr_engine\n"
     "from prospr_engine.errors import ModelError, Stopped\n"
@@ -48,8 +46,8 @@ def pretend(monkeypatch: pytest.MonkeyPatch, code: str) -> None:
     monkeypatch.setattr(local, "COMMAND", (sys.executable, "-c", code))
 
 
-def begin(executor: LocalExecutor, out: Path, id: str = "a", config: RunConfig = QUICK) -> None:
-    executor.start(id, config.to_dict(), out)
+def begin(executor: LocalExecutor, out: Path, id: str = "a") -> None:
+    executor.start(id, SETTINGS, out)
 
 
 def listen(executor: LocalExecutor, seconds: float = 60.0) -> tuple[list[dict], Ended]:
@@ -70,20 +68,18 @@ def first_word(executor: LocalExecutor) -> None:
         pass
 
 
-def test_a_run_is_computed_in_a_child_and_told_as_it_goes(executor: LocalExecutor, tmp_path: Path):
+def test_what_a_run_tells_comes_in_order_and_its_end_last(
+    executor: LocalExecutor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    work = "for word in (config.model, str(out), 'x' * 200_000): tell(StageStarted('data', word))"
+    pretend(monkeypatch, ENGINE.format(work=work))
     assert executor.free() == 1
     begin(executor, tmp_path / "out")
     assert executor.free() == 0
     told, end = listen(executor)
+    assert [event["text"] for event in told] == ["mlp", str(tmp_path / "out"), "x" * 200_000]
     assert end == Ended("a", "done")
     assert executor.free() == 1
-    names = [event["event"] for event in told]
-    assert names[0] == "StageStarted"
-    assert names[-1] == "Finished"
-    assert "Pruned" in names
-    result = json.loads((tmp_path / "out" / "result.json").read_text())
-    assert told[-1]["result"]["fingerprint"] == result["fingerprint"] == QUICK.fingerprint
-    assert (tmp_path / "out" / "model.onnx").stat().st_size > 10_000
 
 
 def test_an_engine_error_is_told_in_its_own_words(
@@ -192,10 +188,9 @@ def test_a_child_that_does_not_listen_is_ended(
     pretend(monkeypatch, 'import time; print(\'{"event": "x"}\', flush=True); time.sleep(600)')
     begin(executor, tmp_path)
     first_word(executor)
-    asked = time.monotonic()
     executor.cancel("a")
-    assert listen(executor)[1] == Ended("a", "stopped")
-    assert 0.25 < time.monotonic() - asked < 2.0
+    assert executor.poll(0.1) == []  # it is given time
+    assert listen(executor, 10.0)[1] == Ended("a", "stopped")
 
 
 def test_a_child_that_lingers_after_its_last_word_is_ended(
@@ -272,7 +267,7 @@ def test_a_child_leaves_with_the_process_that_asked_and_not_for_signals_to_all()
     ) as child:
         assert child.stdin
         assert child.stdout
-        child.stdin.write(json.dumps({"config": QUICK.to_dict(), "out": "x"}).encode() + b"\n")
+        child.stdin.write(json.dumps({"config": SETTINGS, "out": "x"}).encode() + b"\n")
         child.stdin.flush()
         assert b"StageStarted" in child.stdout.readline()
         child.send_signal(signal.SIGTERM)

@@ -1,0 +1,354 @@
+"""The worker as it lives: a process of its own, killed, doubled, left idle and started again."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from engine.jobs.jobs_fakes import (
+    DIES,
+    FINISHES,
+    HANGS,
+    OBEYS,
+    WORKER,
+    end_workers,
+    kill,
+    look,
+    pids,
+    seeded,
+    until,
+)
+
+from prospr_engine.config import LoadingConfig, RunConfig
+from prospr_engine.errors import StoreError
+from prospr_engine.jobs import ensure, ensure_worker, worker
+from prospr_engine.jobs.dispatcher import Dispatcher
+from prospr_engine.jobs.ensure import at_work, worker_lock
+from prospr_engine.store.store import Store
+
+ROOT = Path(__file__).parents[3]
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals and /proc of POSIX")
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    store = Store(tmp_path / "store")
+    yield store
+    end_workers(store)
+
+
+def gone(pid: int) -> bool:
+    """Dead, or a zombie whom nobody has buried yet."""
+    status = Path(f"/proc/{pid}/stat")
+    try:
+        return status.read_text().rsplit(")", 1)[1].split()[0] == "Z"
+    except OSError:
+        return True
+
+
+@pytest.fixture
+def children(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Let workers that are started from now on have children that run this code."""
+    monkeypatch.setattr(ensure, "PAUSE", 0.0)
+
+    def choose(child: str) -> None:
+        monkeypatch.setattr(ensure, "COMMAND", (sys.executable, "-c", WORKER.format(child=child)))
+
+    return choose
+
+
+def wait_for(store: Store, id: str, state: str, seconds: float = 30.0) -> None:
+    """As a page does: look, and see to it that there is a worker."""
+
+    def seen() -> bool:
+        ensure_worker(store.folder)
+        return look(store, id).state == state
+
+    until(seen, seconds)
+
+
+def begun_again(store: Store, id: str, attempt: int) -> None:
+    def seen() -> bool:
+        ensure_worker(store.folder)
+        return look(store, id).attempt == attempt and trains(store, id)
+
+    until(seen)
+
+
+def trains(store: Store, id: str) -> bool:
+    return any(event.get("stage") == "train" for event in store.events(id))
+
+
+def test_a_real_run_and_stop_in_the_midst_of_another(store: Store):
+    loading = LoadingConfig(train_limit=100, test_limit=50)
+    short = store.submit(RunConfig(model="mlp", method="magnitude", epochs=1, loading=loading))
+    long = store.submit(RunConfig(model="mlp", method="magnitude", epochs=10_000, loading=loading))
+    wait_for(store, short.id, "done", 60)
+    run = look(store, short.id)
+    assert run.summary
+    assert run.summary["kept"] / run.summary["total"] == pytest.approx(0.1, abs=0.01)
+    assert {"model.onnx", "masks.safetensors", "result.json"} <= set(store.files(short.id))
+    assert str(store.folder) not in store.files(short.id)["result.json"].path.read_text()
+    kinds = {event["event"] for event in store.events(short.id)}
+    assert {"StageStarted", "Progress", "Pruned", "EpochEnded", "Finished"} <= kinds
+    until(lambda: trains(store, long.id), 60)
+    store.stop(long.id, "")
+    wait_for(store, long.id, "stopped", 10)
+    until(lambda: not store.work(long.id).exists())
+
+
+def test_stop_works_while_the_child_still_imports(store: Store):
+    run = store.submit(seeded(1))
+    wait_for(store, run.id, "running")
+    store.stop(run.id, "")
+    wait_for(store, run.id, "stopped", 10)
+
+
+def test_a_hung_child_is_killed_and_the_next_begins(store: Store, children: Callable[[str], None]):
+    children(HANGS)
+    run, behind = store.submit(seeded(1)), store.submit(seeded(2))
+    wait_for(store, run.id, "running")
+    until(lambda: trains(store, run.id))
+    store.stop(run.id, "")
+    wait_for(store, run.id, "stopped", 10)
+    wait_for(store, behind.id, "running")
+
+
+def test_a_crash_fails_its_own_run_only(store: Store, children: Callable[[str], None]):
+    children(DIES)
+    run = store.submit(seeded(1))
+    wait_for(store, run.id, "failed")
+    assert "signal 9" in (look(store, run.id).error or "")
+    other = store.submit(seeded(2))
+    wait_for(store, other.id, "failed")
+    assert len(pids(store)) == 1
+
+
+def test_a_killed_worker_s_run_is_queued_again_once_and_its_child_goes(
+    store: Store, children: Callable[[str], None]
+):
+    children(OBEYS.replace("tell(event=", "tell(pid=os.getpid(), event="))
+    run, behind = store.submit(seeded(1)), store.submit(seeded(2))
+    for attempt in (1, 2):
+        begun_again(store, run.id, attempt)
+        child = store.events(run.id)[-1]["pid"]
+        before = len(pids(store))
+        kill(pids(store)[-1])
+        until(lambda child=child: gone(child), 5.0)  # type: ignore[misc]
+        until(
+            lambda before=before: (  # type: ignore[misc]
+                ensure_worker(store.folder),
+                len(pids(store)) > before,
+            )[1]
+        )
+    wait_for(store, run.id, "failed")
+    assert "lost twice" in (look(store, run.id).error or "")
+    wait_for(store, behind.id, "running")
+
+
+def test_sigterm_puts_the_run_back_and_the_next_worker_goes_on(
+    store: Store, children: Callable[[str], None]
+):
+    children(OBEYS)
+    run = store.submit(seeded(1))
+    for attempt in (1, 2, 3):
+        begun_again(store, run.id, attempt)
+        kill(pids(store)[-1], signal.SIGTERM)
+        until(lambda: not at_work(store.folder))
+        after = look(store, run.id)
+        assert (after.state, after.attempt, after.started) == ("queued", attempt + 1, None)
+    children(FINISHES)
+    wait_for(store, run.id, "done")
+
+
+def test_the_worker_outlives_the_server_that_started_it(
+    store: Store, children: Callable[[str], None], tmp_path: Path
+):
+    server = subprocess.Popen(
+        [
+            sys.executable,
+            "-c",
+            "import sys, time\n"
+            "from prospr_engine.jobs import ensure, ensure_worker\n"
+            f"ensure.COMMAND = (sys.executable, '-c', {WORKER.format(child=OBEYS)!r})\n"
+            "ensure_worker(sys.argv[1]); print('started', flush=True); time.sleep(600)",
+            str(store.folder),
+        ],
+        stdout=subprocess.PIPE,
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        start_new_session=True,
+    )
+    with server:
+        assert server.stdout
+        assert server.stdout.readline() == b"started\n"
+        run = store.submit(seeded(1))
+        until(lambda: trains(store, run.id))
+        os.killpg(server.pid, signal.SIGKILL)
+    (pid,) = pids(store)
+    children(HANGS)
+    ensure_worker(store.folder)  # by the server that comes after it
+    time.sleep(0.5)
+    assert not gone(pid)
+    assert pids(store) == [pid]
+    assert look(store, run.id).state == "running"
+
+
+def test_many_pages_and_servers_start_one_worker(store: Store, children: Callable[[str], None]):
+    children(FINISHES)
+    spawned: list[int] = []
+    spawn = ensure._spawn
+
+    def count(folder: Path) -> subprocess.Popen[bytes]:
+        process = spawn(folder)
+        spawned.append(process.pid)
+        return process
+
+    with pytest.MonkeyPatch.context() as patch, ThreadPoolExecutor(20) as pages:
+        patch.setattr(ensure, "_spawn", count)
+        for _ in range(5):
+            list(pages.map(lambda _: ensure_worker(store.folder), range(20)))
+        assert len(spawned) == 1
+    rivals = [ensure._spawn(store.folder) for _ in range(3)]  # by other servers, unaware of ours
+    until(lambda: at_work(store.folder))
+    run = store.submit(seeded(1))
+    wait_for(store, run.id, "done")
+    assert [rival.wait(10) for rival in rivals].count(0) >= 2
+    assert len(pids(store)) == 1
+
+
+def test_a_worker_that_cannot_live_is_not_started_without_end(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+):
+    starts = []
+    spawn = ensure._spawn
+    monkeypatch.setattr(ensure, "COMMAND", (sys.executable, "-c", ""))
+    monkeypatch.setattr(ensure, "_spawn", lambda folder: starts.append(1) or spawn(folder))
+    for _ in range(30):
+        ensure_worker(store.folder)
+        time.sleep(0.02)
+    assert len(starts) == 1
+    monkeypatch.setattr(ensure, "PAUSE", 0.0)
+    until(lambda: (ensure_worker(store.folder), len(starts) == 2)[1])
+
+
+def test_a_worker_that_cannot_be_started_is_a_sentence(
+    store: Store, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    monkeypatch.setattr(ensure, "COMMAND", (str(tmp_path / "nothing"),))
+    with pytest.raises(StoreError, match=r"could not be started.*stay in the queue"):
+        ensure_worker(store.folder)
+    with pytest.raises(StoreError, match="could not be started"):
+        ensure_worker(tmp_path / "no" / "such" / "folder")
+
+
+def test_a_long_log_is_put_aside(store: Store, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(ensure, "COMMAND", (sys.executable, "-c", "print('new')"))
+    log = store.folder / ensure.LOG
+    log.write_text("x" * (ensure.LOG_SIZE + 1))
+    ensure._spawn(store.folder).wait(10)
+    assert log.read_text() == "new\n"
+    assert log.with_suffix(".old.log").stat().st_size > ensure.LOG_SIZE
+
+
+# In this process: what takes ten minutes, or a moment too short to hit
+
+
+def test_a_second_worker_returns_at_once(store: Store):
+    with worker_lock(store.folder):
+        assert at_work(store.folder)
+        assert worker.work(store.folder) == 0
+    assert not at_work(store.folder)
+
+
+def test_who_only_looks_does_not_keep_a_worker_from_starting(store: Store):
+    lock = worker_lock(store.folder)
+    lock.acquire()
+    threading.Timer(0.2, lock.release).start()
+    assert worker.work(store.folder, idle=0.0) == 0
+    assert not at_work(store.folder)
+
+
+def test_idle_workers_go(store: Store):
+    began = time.monotonic()
+    assert worker.work(store.folder, idle=0.5) == 0
+    assert 0.5 <= time.monotonic() - began < 5.0
+
+
+def test_a_run_that_comes_while_the_worker_is_leaving_is_not_left_behind(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+):
+    from prospr_engine.jobs import local
+
+    monkeypatch.setattr(local, "COMMAND", (sys.executable, "-c", FINISHES))
+    ids: list[str] = []
+    close = Dispatcher.close
+
+    def submit_at_the_last_moment(self: Dispatcher) -> None:
+        close(self)
+        if not ids:  # the worker has looked for the last time, and still holds the lock
+            ids.append(store.submit(seeded(1)).id)
+            assert at_work(store.folder)  # so this visitor starts no other
+
+    monkeypatch.setattr(Dispatcher, "close", submit_at_the_last_moment)
+    assert worker.work(store.folder, idle=0.3) == 0
+    assert look(store, ids[0]).state == "done"
+
+
+def test_a_locked_or_full_record_does_not_end_the_worker(
+    store: Store, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    from prospr_engine.jobs import local
+    from prospr_engine.store import schema
+
+    monkeypatch.setattr(local, "COMMAND", (sys.executable, "-c", FINISHES))
+    monkeypatch.setattr(worker, "RETRY", 0.05)
+    monkeypatch.setattr(schema, "PATIENCE", 0.05)
+    run = store.submit(seeded(1))
+    rival = sqlite3.connect(store.database, isolation_level=None, check_same_thread=False)
+    rival.execute("BEGIN IMMEDIATE")
+    threading.Timer(1.0, lambda: rival.execute("ROLLBACK")).start()
+    assert worker.work(store.folder, idle=0.5) == 0
+    rival.close()
+    assert look(store, run.id).state == "done"
+    (warning,) = [r.getMessage() for r in caplog.records if "Trying again" in r.getMessage()]
+    assert "busy" in warning
+
+
+def test_a_store_of_a_newer_version_is_a_line_in_the_log_and_exit_code_2(
+    store: Store, caplog: pytest.LogCaptureFixture
+):
+    with sqlite3.connect(store.database) as database:
+        database.execute("PRAGMA user_version = 999")
+    database.close()
+    done = subprocess.run(
+        [sys.executable, "-m", "prospr_engine.jobs.worker", str(store.folder)],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        timeout=60,
+    )
+    assert done.returncode == 2
+    assert "newer version" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_the_worker_needs_no_torch():
+    code = (
+        "import sys, prospr_engine.jobs.worker as w\n"
+        "print([m for m in ('torch', 'torchvision', 'onnx', 'numpy') if m in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, timeout=60
+    )
+    assert done.stdout == "[]\n"
