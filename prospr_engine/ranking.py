@@ -20,8 +20,8 @@ from prospr_engine.errors import DataError, ScoringError
 from prospr_engine.files import read_tensors
 from prospr_engine.sparsity import budget
 
-DECADES = 15
-"""Of the scores' logarithm, below the highest, are told apart in a histogram."""
+FEW = 0.001
+"""The share of scores, the lowest ones, that a histogram by decades does not stretch out for."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Cut:
 class Histogram:
     """``counts`` of scores between neighbouring ``edges`` (one more than counts, in units of the
     score). ``log``: edges are spaced by the logarithm; ``zeros``, which have none, are counted
-    apart, and what lies more than ``DECADES`` below the highest is in the first bin."""
+    apart, and the lowest ones, a share of ``FEW``, are all in the first bin."""
 
     edges: NDArray[np.float64]
     counts: NDArray[np.int64]
@@ -140,28 +140,28 @@ class Ranking:
 
     def histogram(self, name: str | None = None, bins: int = 60) -> Histogram:
         """How the scores of a layer, or (None) of the whole network, are spread."""
-        parts = [self._scores[name]] if name else list(self._scores.values())
-        lowest = min(float(part.min()) for part in parts)
-        highest = max(float(part.max()) for part in parts)
+        values = (
+            self._scores[name].ravel()
+            if name
+            else np.concatenate([score.ravel() for score in self._scores.values()])
+        )
+        lowest, highest = float(values.min()), float(values.max())
         log = lowest >= 0 and highest > 0
+        zeros = 0
         if log:
-            positive = [part[part > 0] for part in parts]
-            bottom = min(float(part.min()) for part in positive if part.size)
-            bottom = max(bottom, highest * 10.0**-DECADES)
-            if bottom == highest:
-                bottom, highest = highest / 10, highest * 10
-            edges = np.geomspace(bottom, highest, bins + 1)
-            parts = positive
+            positive = values[values > 0]
+            zeros, values = values.size - positive.size, positive
+            few = int(FEW * values.size)
+            lowest = float(np.partition(values, few)[few])
+            if lowest == highest:
+                lowest, highest = highest / 10, highest * 10
+            edges = np.geomspace(lowest, highest, bins + 1)
         else:
             if lowest == highest:
                 margin = abs(lowest) or 1.0
                 lowest, highest = lowest - margin, highest + margin
             edges = np.linspace(lowest, highest, bins + 1)
-        counts = np.zeros(bins, np.int64)
-        for part in parts:
-            counts += _counted(part, edges, log)
-        whole = self._scores[name].size if name else self.total
-        return Histogram(edges, counts, int(whole - counts.sum()) if log else 0, log)
+        return Histogram(edges, _counted(values, edges, log), zeros, log)
 
     def _floors(self, reserved: list[int]) -> tuple[list[int], NDArray[Any]]:
         """Per layer the place up to which its floor reaches, and all places taken by floors."""
@@ -187,5 +187,5 @@ def _counted(values: NDArray[Any], edges: NDArray[np.float64], log: bool) -> NDA
     low, high = (np.log(edges[[0, -1]]) if log else edges[[0, -1]]).tolist()
     spread = np.log(values, dtype=np.float64) if log else values.astype(np.float64)
     bins = len(edges) - 1
-    place = ((spread.ravel() - low) * (bins / (high - low))).astype(np.int64)
+    place = ((spread - low) * (bins / (high - low))).astype(np.int64)
     return np.bincount(place.clip(0, bins - 1), minlength=bins)

@@ -1,4 +1,4 @@
-"""What was kept of every layer: one horizontal bar each."""
+"""What was kept of every layer: one horizontal bar each, and a sign at layers in danger."""
 
 from __future__ import annotations
 
@@ -8,13 +8,26 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
+from app.charts.colours import Colours
+from app.charts.spec import DATA, Spec, spec
+from app.text.answer import percent
+
 BELOW = 55  # pixels for the axis, which Streamlit takes from the chart's height
 PERCENT = "round(100 * datum.value) + '\N{NO-BREAK SPACE}%'"
 MOST_ROOMY = 16  # layers; with more of them the rows stand closer
 
+FINE, THIN, CUT_OFF, EMPTY = "fine", "thin", "cut off", "empty"
+SIGNS = {
+    # state: (its sign in words, the same as a path, what it means)
+    EMPTY: ("✕", "M-0.8,-0.8L0.8,0.8M-0.8,0.8L0.8,-0.8", "no weight left"),
+    CUT_OFF: ("◇", "diamond", "weights left, but all of them cut off from the input or the output"),
+    THIN: ("△", "triangle-up", "fewer weights than output channels, so some of these are silent"),
+}
+
 
 def table(layers: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
-    """One row per layer, in the network's order. ``layers`` are those of ``result.json``."""
+    """One row per layer, in the network's order. ``layers`` are those of ``result.json``; where
+    ``effective`` is None, nobody has looked at the connections yet."""
     rows = [
         {
             "order": number,
@@ -23,8 +36,9 @@ def table(layers: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
             "kept": layer["kept"],
             "total": layer["total"],
             "share": layer["kept"] / layer["total"],
-            "percent": f"{100 * layer['kept'] / layer['total']:.2f}\N{NO-BREAK SPACE}%",
-            "works": layer["effective"],
+            "percent": percent(layer["kept"] / layer["total"]),
+            "works": "not known yet" if layer["effective"] is None else f"{layer['effective']:,}",
+            "state": state(layer),
             # The right axis shows what follows the bar; the number keeps equal counts apart.
             "counts": f"{number}|{layer['kept']:,} of {layer['total']:,}",
         }
@@ -33,11 +47,19 @@ def table(layers: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def chart(rows: pd.DataFrame) -> alt.LayerChart:
-    """Share of weights kept by layer, with the counts to the right of the bars."""
-    roomy = len(rows) <= MOST_ROOMY
-    step, size = (26, 13) if roomy else (14, 11)
-    bars = alt.Chart(rows).encode(
+def state(layer: Mapping[str, Any]) -> str:
+    """Is the layer in danger, and of what?"""
+    if not layer["kept"]:
+        return EMPTY
+    if layer["effective"] == 0:
+        return CUT_OFF
+    return THIN if layer["kept"] < layer.get("channels", 0) else FINE
+
+
+def chart(count: int, colours: Colours) -> Spec:
+    """Share of weights kept in each of ``count`` layers, the counts to the right of the bars."""
+    step, size = (26, 13) if count <= MOST_ROOMY else (14, 11)
+    bars = alt.Chart(DATA).encode(
         x=alt.X(
             "share:Q",
             title="Share of the layer's weights kept",
@@ -49,7 +71,7 @@ def chart(rows: pd.DataFrame) -> alt.LayerChart:
             alt.Tooltip("kept:Q", title="Weights kept", format=","),
             alt.Tooltip("total:Q", title="of", format=","),
             alt.Tooltip("percent:N", title="Share kept"),
-            alt.Tooltip("works:Q", title="Connected to both ends", format=","),
+            alt.Tooltip("works:N", title="Connected to both ends"),
         ],
     )
     left = alt.Axis(
@@ -73,11 +95,26 @@ def chart(rows: pd.DataFrame) -> alt.LayerChart:
         domain=False,
         grid=False,
     )
+    states = [FINE, *SIGNS]
+    colour = alt.Color(
+        "state:N",
+        scale=alt.Scale(domain=states, range=[colours.kept, *[colours.danger] * len(SIGNS)]),
+        legend=None,
+    )
+    # The sign of a layer that is fine is never seen: its opacity is zero.
+    paths = ["circle", *(path for _, path, _ in SIGNS.values())]
     by_order = alt.SortField("order")
-    return (
+    name = alt.Y("layer:N", sort=by_order, title=None, axis=left)
+    layered = (
         alt.layer(
-            bars.mark_bar(cornerRadiusEnd=2, height={"band": 0.72}).encode(
-                y=alt.Y("layer:N", sort=by_order, title=None, axis=left),
+            bars.mark_bar(cornerRadiusEnd=2, height={"band": 0.72}).encode(y=name, color=colour),
+            bars.mark_point(size=70, strokeWidth=2, xOffset=10, filled=False).encode(
+                y=alt.Y("layer:N", sort=by_order, title=None, axis=None),
+                color=colour,
+                shape=alt.Shape(
+                    "state:N", scale=alt.Scale(domain=states, range=paths), legend=None
+                ),
+                opacity=alt.condition(f"datum.state != '{FINE}'", alt.value(1), alt.value(0)),
             ),
             # Invisible and as wide as the plot: a short bar is hard to point at.
             bars.mark_rect(opacity=0).encode(
@@ -87,7 +124,16 @@ def chart(rows: pd.DataFrame) -> alt.LayerChart:
             ),
         )
         .resolve_scale(y="independent")
-        .properties(height=step * len(rows) + BELOW)
+        .properties(height=step * count + BELOW)
+    )
+    return spec(layered)
+
+
+def legend(rows: pd.DataFrame) -> str:
+    """The signs in the chart, explained in Markdown; empty if there are none."""
+    seen = set(rows["state"])
+    return "  \n".join(
+        f":orange[{sign}] {words}" for state, (sign, _, words) in SIGNS.items() if state in seen
     )
 
 
@@ -95,10 +141,15 @@ def description(rows: pd.DataFrame) -> str:
     """The chart in words, for those who cannot see it."""
     records = rows.to_dict("records")
     least, most = (pick(records, key=lambda row: row["share"]) for pick in (min, max))
-    return (
+    told = (
         f"Share of weights kept in each of {len(rows)} layers: most in {most['layer']} "
-        f"({100 * most['share']:.1f} %), least in {least['layer']} ({100 * least['share']:.1f} %)."
+        f"({most['percent']}), least in {least['layer']} ({least['percent']})."
     )
+    for state, (_, _, meaning) in SIGNS.items():
+        named = [row["layer"] for row in records if row["state"] == state]
+        if named:
+            told += f" {', '.join(named)}: {meaning}."
+    return told
 
 
 def label(name: str, number: int) -> str:

@@ -1,36 +1,115 @@
-"""Charts on a page: the one place that hands them to Streamlit."""
+"""Charts on a page: the one place that hands them to Streamlit.
+
+A spec is made once and kept; only the data travel again, and the browser swaps them in place.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import pandas as pd
 import streamlit as st
 
-from app.charts import accuracy, layers
+from app.charts import histogram, layers, picture, training
+from app.charts.colours import Colours, colours
+from app.charts.spec import Spec
+from app.services.scores import Histogram
+
+
+def theme() -> Colours:
+    """The colours of the theme that the visitor looks at."""
+    return colours(st.context.theme.type == "dark")
 
 
 def show_layers(rows: Sequence[Mapping[str, Any]], key: str) -> None:
-    """One bar per layer of what was kept."""
-    spec, words = _layers(rows)
-    st.vega_lite_chart(spec=spec, width="stretch", key=key, alt=words)
+    """One bar per layer of what was kept, and what the signs at some of them mean."""
+    data, words, signs = _layers(rows)
+    st.vega_lite_chart(data, _layers_spec(len(rows), theme()), key=key, alt=words)
+    if signs:
+        st.caption(signs)
 
 
 def show_accuracy(epochs: Sequence[Mapping[str, Any]], of: int, key: str) -> None:
     """Validation accuracy of both networks, as far as it is known."""
-    spec, words = _accuracy(epochs, of)
-    st.vega_lite_chart(spec=spec, width="stretch", key=key, alt=words)
+    _show_curves(epochs, of, "Accuracy", key)
 
 
-# Building a chart costs more than the rest of the page, and a live run is looked at every second,
-# mostly with nothing new.
+@st.fragment
+def show_training(history: Sequence[Mapping[str, Any]], epochs: int, key: str) -> None:
+    """How both networks learned: accuracy or loss, as the visitor likes."""
+    shown = st.segmented_control(
+        "What the curves show",
+        list(training.MEASURES),
+        default="Accuracy",
+        required=True,
+        label_visibility="collapsed",
+        key=f"{key}-measure",
+    )
+    _show_curves(history, epochs, shown, key)
+
+
+def show_histogram(shown: Histogram, threshold: float, whose: str, key: str) -> None:
+    """How the scores of ``whose`` are spread, and the line that ``threshold`` draws."""
+    data = histogram.table(shown.edges, shown.counts, shown.log, threshold)
+    words = histogram.description(data, threshold, whose)
+    st.vega_lite_chart(data, _histogram_spec(shown.log, theme()), key=key, alt=words)
+
+
+def show_picture(
+    rows: pd.DataFrame,
+    axes: tuple[str, str],
+    tooltips: Mapping[str, str],
+    key: str,
+    alt: str,
+    on_click: Callable[[], None] | None = None,
+) -> None:
+    """A picture under cells, see ``charts.picture``. The cell that was clicked is found in the
+    session under ``key``, see ``clicked``."""
+    spec = _picture_spec(axes, dict(tooltips), theme().ink, on_click is not None)
+    st.vega_lite_chart(rows, spec, key=key, on_select=on_click or "ignore", alt=alt)
+
+
+def clicked(key: str) -> tuple[int, int] | None:
+    """Top and left of the cell that was clicked last in the picture of that key."""
+    points = st.session_state[key]["selection"].get(picture.CLICK) or []
+    return (int(points[0]["top"]), int(points[0]["left"])) if points else None
+
+
+def _show_curves(epochs: Sequence[Mapping[str, Any]], of: int, shown: str, key: str) -> None:
+    data, words = _curves(epochs, shown)
+    st.vega_lite_chart(data, _curves_spec(of, shown), key=key, alt=words)
+
+
 @st.cache_data(max_entries=50, show_spinner=False)
-def _layers(rows: Sequence[Mapping[str, Any]]) -> tuple[dict[str, Any], str]:
+def _layers(rows: Sequence[Mapping[str, Any]]) -> tuple[pd.DataFrame, str, str]:
     data = layers.table(rows)
-    return layers.chart(data).to_dict(), layers.description(data)
+    return data, layers.description(data), layers.legend(data)
 
 
 @st.cache_data(max_entries=50, show_spinner=False)
-def _accuracy(epochs: Sequence[Mapping[str, Any]], of: int) -> tuple[dict[str, Any], str]:
-    data = accuracy.table(epochs)
-    return accuracy.chart(data, of).to_dict(), accuracy.description(data)
+def _layers_spec(count: int, colours: Colours) -> Spec:
+    return layers.chart(count, colours)
+
+
+@st.cache_data(max_entries=50, show_spinner=False)
+def _curves(epochs: Sequence[Mapping[str, Any]], shown: str) -> tuple[pd.DataFrame, str]:
+    data = training.table(epochs)
+    return data, training.description(data, training.MEASURES[shown])
+
+
+@st.cache_data(max_entries=50, show_spinner=False)
+def _curves_spec(of: int, shown: str) -> Spec:
+    return training.chart(of, training.MEASURES[shown])
+
+
+@st.cache_data(max_entries=4, show_spinner=False)
+def _histogram_spec(log: bool, colours: Colours) -> Spec:
+    return histogram.chart(log, colours)
+
+
+@st.cache_data(max_entries=20, show_spinner=False)
+def _picture_spec(
+    axes: tuple[str, str], tooltips: dict[str, str], ink: str, clickable: bool
+) -> Spec:
+    return picture.chart(axes, tooltips, ink, clickable)

@@ -4,19 +4,42 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import altair as alt
 import pandas as pd
 
+from app.charts.spec import DATA, Spec, spec
+
 NETWORKS = ["dense", "pruned"]
-PERCENT = "format(100 * datum.value, '.4~g') + '\N{NO-BREAK SPACE}%'"
 HEIGHT = 260  # pixels, with axis and legend
+
+
+@dataclass(frozen=True)
+class Measure:
+    """What the curves show: a column of the table, its name and how its numbers are written."""
+
+    column: str
+    title: str
+    axis: str
+    digits: str
+
+
+MEASURES = {
+    "Accuracy": Measure(
+        "validation_accuracy",
+        "Validation accuracy",
+        "format(100 * datum.value, '.4~g') + '\N{NO-BREAK SPACE}%'",
+        "{:.1%}",
+    ),
+    "Loss": Measure("validation_loss", "Validation loss", "format(datum.value, '.3~g')", "{:.3f}"),
+}
 
 
 def table(epochs: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     """One row per network and epoch. ``epochs`` are ``EpochEnded`` events or the history."""
-    columns = ["network", "epoch", "validation_accuracy", "train_loss"]
+    columns = ["network", "epoch", "validation_accuracy", "validation_loss", "train_loss"]
     rows = pd.DataFrame([[epoch[c] for c in columns] for epoch in epochs], columns=columns)
     rows["percent"] = [
         f"{100 * share:.1f}\N{NO-BREAK SPACE}%" for share in rows["validation_accuracy"]
@@ -24,9 +47,9 @@ def table(epochs: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     return rows
 
 
-def chart(rows: pd.DataFrame, epochs: int) -> alt.LayerChart:
-    """Validation accuracy by epoch, of ``epochs`` in all."""
-    base = alt.Chart(rows).encode(
+def chart(epochs: int, measure: Measure) -> Spec:
+    """``measure`` by epoch, of ``epochs`` in all."""
+    base = alt.Chart(DATA).encode(
         x=alt.X(
             # Ordinal: a quantitative axis drops some of three whole numbers.
             "epoch:O",
@@ -35,16 +58,17 @@ def chart(rows: pd.DataFrame, epochs: int) -> alt.LayerChart:
             axis=alt.Axis(values=_ticks(epochs), labelAngle=0, labelOverlap=False, ticks=False),
         ),
         y=alt.Y(
-            "validation_accuracy:Q",
-            title="Validation accuracy",
+            f"{measure.column}:Q",
+            title=measure.title,
             scale=alt.Scale(zero=False, padding=8),
-            axis=alt.Axis(labelExpr=PERCENT, tickCount=5),
+            axis=alt.Axis(labelExpr=measure.axis, tickCount=5),
         ),
         color=alt.Color("network:N", scale=alt.Scale(domain=NETWORKS), legend=_legend()),
         tooltip=[
             alt.Tooltip("network:N", title="Network"),
             alt.Tooltip("epoch:O", title="Epoch"),
             alt.Tooltip("percent:N", title="Validation accuracy"),
+            alt.Tooltip("validation_loss:Q", title="Validation loss (nats)", format=".3f"),
             alt.Tooltip("train_loss:Q", title="Training loss (nats)", format=".3f"),
         ],
     )
@@ -54,18 +78,19 @@ def chart(rows: pd.DataFrame, epochs: int) -> alt.LayerChart:
         strokeDash=alt.StrokeDash("network:N", scale=dashes, legend=_legend())
     )
     points = base.mark_circle(size=60 if epochs <= 20 else 15, opacity=1)
-    return alt.LayerChart(layer=[lines, points]).properties(height=HEIGHT)
+    return spec(alt.LayerChart(layer=[lines, points]).properties(height=HEIGHT))
 
 
-def description(rows: pd.DataFrame) -> str:
+def description(rows: pd.DataFrame, measure: Measure) -> str:
     """The chart in words, for those who cannot see it."""
     last = {row["network"]: row for row in rows.to_dict("records")}
     told = ", ".join(
-        f"{name} {100 * last[name]['validation_accuracy']:.1f} % after epoch {last[name]['epoch']}"
+        f"{name} {measure.digits.format(last[name][measure.column]).replace('%', ' %')} "
+        f"after epoch {last[name]['epoch']}"
         for name in NETWORKS
         if name in last
     )
-    return f"Validation accuracy by epoch: {told or 'nothing yet'}."
+    return f"{measure.title} by epoch: {told or 'nothing yet'}."
 
 
 def _ticks(epochs: int) -> list[int]:

@@ -1,0 +1,96 @@
+"""How the scores are spread, and where the line between kept and removed falls."""
+
+from __future__ import annotations
+
+import math
+
+import altair as alt
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from app.charts.colours import Colours
+from app.charts.spec import DATA, Spec, spec
+
+KEPT, REMOVED = "kept", "removed"
+HEIGHT = 240  # pixels, with axes and legend
+SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+COUNT = "format(datum.value, '~s')"
+DECADES = range(-46, 39)  # those of single precision
+
+
+def table(
+    edges: NDArray[np.float64], counts: NDArray[np.int64], log: bool, threshold: float
+) -> pd.DataFrame:
+    """One row per bin, and two for the bin that ``threshold`` divides. ``log``: positions are
+    decades, and a threshold of zero has none."""
+    place = np.log10(edges) if log else edges
+    line = (math.log10(threshold) if threshold > 0 else None) if log else threshold
+    rows = []
+    for low, high, count in zip(place[:-1].tolist(), place[1:].tolist(), counts, strict=True):
+        divided = line is not None and low < line < high
+        for start, end in [(low, line), (line, high)] if divided else [(low, high)]:
+            scores = (10**start, 10**end) if log else (start, end)
+            rows.append(
+                {
+                    "low": start,
+                    "high": end,
+                    "count": int(count),
+                    "side": KEPT if line is None or start >= line else REMOVED,
+                    "range": " to ".join(map(number, scores)),
+                    "line": line,
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def chart(log: bool, colours: Colours) -> Spec:
+    """Bars of what is kept and removed, and the line between them."""
+    powers = {str(p): f"10{str(p).translate(SUPERSCRIPT)}" for p in DECADES}
+    axis = (
+        alt.Axis(tickMinStep=1, labelExpr=f"{powers}[datum.value]", grid=False, labelFlush=False)
+        if log
+        else alt.Axis(grid=False, format="~g")
+    )
+    scale = alt.Scale(zero=False, nice=False)
+    base = alt.Chart(DATA)
+    bars = base.mark_rect(stroke=None).encode(
+        x=alt.X("low:Q", title="Score", axis=axis, scale=scale),
+        x2="high:Q",
+        y=alt.Y("count:Q", title="Weights", axis=alt.Axis(labelExpr=COUNT, tickCount=4)),
+        y2=alt.datum(0),
+        color=alt.Color(
+            "side:N",
+            scale=alt.Scale(domain=[REMOVED, KEPT], range=[colours.removed, colours.kept]),
+            legend=alt.Legend(title=None, orient="top", symbolType="square"),
+        ),
+        tooltip=[
+            alt.Tooltip("side:N", title="Weights"),
+            alt.Tooltip("range:N", title="Score"),
+            alt.Tooltip("count:Q", title="In this range", format=","),
+        ],
+    )
+    line = base.mark_rule(color=colours.ink, strokeWidth=2, strokeDash=[5, 3]).encode(
+        x=alt.X("max(line):Q", axis=axis, title="Score", scale=scale)
+    )
+    return spec(alt.LayerChart(layer=[bars, line]).properties(height=HEIGHT))
+
+
+def description(rows: pd.DataFrame, threshold: float, whose: str) -> str:
+    """The chart in words, for those who cannot see it."""
+    highest = max(rows.to_dict("records"), key=lambda row: row["count"])
+    return (
+        f"Histogram of the scores of {whose}. Most lie around {highest['range']}; "
+        f"those above {number(threshold)} are kept."
+    )
+
+
+def number(value: float) -> str:
+    """``0.00023`` is "2.3 · 10⁻⁴"; what is easily read stays as it is."""
+    if value == 0 or 0.01 <= abs(value) < 1000:
+        return f"{value:.3g}".replace("-", "\N{MINUS SIGN}")
+    digits, power = f"{value:.1e}".split("e")
+    raised = str(int(power)).translate(SUPERSCRIPT)
+    return f"{digits} · 10{raised}".replace("-", "\N{MINUS SIGN}").replace(
+        " ", "\N{NO-BREAK SPACE}"
+    )

@@ -1,0 +1,150 @@
+"""What was kept of every layer, and what another sparsity would keep: one slider moves it all."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import streamlit as st
+
+from app import links, state
+from app.charts.histogram import number
+from app.charts.layers import label
+from app.components.findings import plain, show_error, show_findings
+from app.components.mask_view import show_mask
+from app.components.plots import show_histogram, show_layers
+from app.services import EngineError, Run, runs, scores
+from app.services.scores import Cut, Ranking
+from app.text.answer import percent
+from app.text.glossary import TERMS
+
+AT = "at"
+"""The slider's name, in the address too."""
+OF = "at-of"
+MOST = 99.9
+ALL = "All layers"
+
+
+def show_explore(run: Run, result: Mapping[str, Any]) -> None:
+    """The section of a finished run's page. Only this part is drawn again when the slider moves.
+
+    ``result`` is what ``result.json`` holds.
+    """
+    if st.session_state.setdefault(OF, run.id) != run.id:
+        # Another run's slider stood elsewhere.
+        st.session_state[OF] = run.id
+        st.session_state.pop(AT, None)
+    _explore(run, result)
+
+
+@st.fragment
+def _explore(run: Run, result: Mapping[str, Any]) -> None:
+    st.markdown("### What was kept of every layer", help=TERMS["mask"])
+    try:
+        ranking = scores.ranking(run)
+        own, sparsity = _slider(run)
+        cut = ranking.cut(sparsity, run.config.layer_floor)
+    except EngineError as error:
+        st.caption(plain(str(error)))
+        show_layers(result["layers"], key="layers")
+        show_findings(result)
+        return
+    if not own:
+        _offer(run, sparsity)
+    st.markdown(_kept(cut, ranking))
+    bars, findings = st.empty(), st.container()
+    with bars.container():
+        show_layers(result["layers"] if own else scores.layers(ranking, cut), key="layers")
+    _show_scores(run, ranking, cut)
+    st.markdown("#### Which weights stay", help=TERMS["mask"])
+    show_mask(ranking, cut)
+    # Last, for it takes longest: all the rest is seen meanwhile.
+    with findings:
+        examined = result if own else _examined(run, result, sparsity)
+        if examined is None:
+            return
+        show_findings(examined)
+    if not own:
+        # Once more, for only now it is known what is cut off.
+        with bars.container():
+            show_layers(examined["layers"], key="layers")
+
+
+def _slider(run: Run) -> tuple[bool, float]:
+    """Is it where the run was trained, and the sparsity it stands at."""
+    trained = run.config.sparsity
+    there = round(100 * trained, 4)
+    at = st.slider(
+        "Weights removed",
+        0.0,
+        max(MOST, there),
+        there,
+        0.1,
+        format="%.4g\N{NO-BREAK SPACE}%%",
+        key=AT,
+        bind="query-params",
+        help=f"{TERMS['sparsity']} Move it to see what any other sparsity would keep.",
+    )
+    # The settings' own number, not what is left of it after a hundredfold and back.
+    return (True, trained) if at == there else (False, round(at / 100, 6))
+
+
+def _offer(run: Run, sparsity: float) -> None:
+    """What is on show was not trained; this trains it."""
+    shown = percent(sparsity)
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.caption(
+            f"Trained at {percent(run.config.sparsity)}; shown at {shown}: masks as they would "
+            "be, nothing trained.",
+            width="content",
+        )
+        if st.button(
+            f"Train at {shown}",
+            type="primary",
+            icon=":material/play_arrow:",
+            key="primary-train-here",
+            help="The same settings, but for the sparsity, as a new run.",
+        ):
+            try:
+                config = dataclasses.replace(run.config, sparsity=sparsity)
+                new = runs.start(config, state.visitor())
+            except EngineError as error:
+                show_error(error)
+                return
+            st.switch_page(links.RUN, query_params=links.to_run(new.id))
+
+
+def _kept(cut: Cut, ranking: Ranking) -> str:
+    share = percent(cut.kept / ranking.total)
+    return f"**{cut.kept:,} of {ranking.total:,} weights stay ({share}).**"
+
+
+def _show_scores(run: Run, ranking: Ranking, cut: Cut) -> None:
+    st.markdown("#### Where the line falls", help=f"{TERMS['histogram']} {TERMS['threshold']}")
+    names = {layer.name: label(layer.name, i) for i, layer in enumerate(ranking.layers, 1)}
+    chosen = st.selectbox(
+        "Scores of",
+        [None, *names],
+        format_func=lambda name: names.get(name, ALL),
+        key="scores-of",
+        help=TERMS["score"],
+    )
+    shown = scores.histogram(run, chosen)
+    whose = f"layer {names[chosen]}" if chosen else "all layers"
+    show_histogram(shown, cut.threshold, whose, key="histogram")
+    told = f"The line stands at {number(cut.threshold)}, the lowest score that is kept."
+    if shown.zeros:
+        told += f" {shown.zeros:,} scores are exactly zero, where this axis does not reach."
+    if cut.layer_floor:
+        told += f" Every layer keeps its best {cut.layer_floor:,} weights wherever they stand."
+    st.caption(told)
+
+
+def _examined(run: Run, result: Mapping[str, Any], sparsity: float) -> dict[str, Any] | None:
+    try:
+        # The ranking is the same, and so is the trust in it.
+        return scores.examine(run, result, sparsity) | {"trust": result["trust"]}
+    except EngineError as error:
+        show_error(error)
+        return None
