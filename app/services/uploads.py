@@ -50,8 +50,6 @@ def add(owner: str, kind: Kind, name: str, content: bytes) -> Upload:
     made to do harm.
     """
     called = clean_name(name)
-    if not called.lower().endswith(SUFFIXES[kind]):
-        called = clean_name(called + SUFFIXES[kind])
     digest = hashlib.sha256(content).hexdigest()
     _check_room(owner, token(digest, called), len(content))
     with tempfile.NamedTemporaryFile() as file:
@@ -61,12 +59,30 @@ def add(owner: str, kind: Kind, name: str, content: bytes) -> Upload:
         except OSError as error:
             raise disk_error(Path(called), error) from None
         (_preview if kind == "images" else _contents)(digest, called, Path(file.name))
-    return runs.store().uploads.add(owner, kind, called, content, SUFFIXES[kind])
+    suffix = SUFFIXES[kind]
+    ending = "" if called.lower().endswith(suffix) else suffix
+    return runs.store().uploads.add(owner, kind, clean_name(called + ending), content, suffix)
+
+
+def most_megabytes() -> int:
+    """The largest file that is taken, in megabytes."""
+    return int(runs.store().limits.upload_megabytes)
 
 
 def mine(owner: str, kind: Kind) -> list[Upload]:
     """What a visitor has brought of a kind, the newest first."""
     return runs.store().uploads.of(owner, kind)
+
+
+def find(owner: str, named: str, kind: Kind) -> Upload:
+    """The visitor's upload of that token; raises ``ConfigError`` if it is not theirs."""
+    upload = runs.store().uploads.find(owner, named)
+    if upload is None or upload.kind != kind:
+        raise ConfigError(
+            f"{display_name(named)} is not among your uploads: it was removed, or somebody else "
+            "brought it. Upload it again, or choose something else."
+        )
+    return upload
 
 
 def remove(owner: str, token: str) -> None:
@@ -104,12 +120,7 @@ def check_tokens(config: RunConfig, owner: str) -> None:
 def _may_use(named: str, owner: str, kind: Kind) -> bool:
     if not is_token(named):
         return services.paths_allowed()
-    upload = runs.store().uploads.find(owner, named)
-    if upload is None or upload.kind != kind:
-        raise ConfigError(
-            f"{display_name(named)} is not among your uploads: it was removed, or somebody else "
-            "brought it. Upload it again, or choose something else."
-        )
+    find(owner, named, kind)
     return True
 
 

@@ -110,8 +110,7 @@ def _opened(path: Path, name: str, limits: ZipLimits) -> Iterator[zipfile.ZipFil
             raise _too_many(name, limits) from None
         except (zipfile.BadZipFile, NotImplementedError, ValueError) as error:
             raise DataError(
-                f"{name} is not a zip file, or is damaged ({error}). Make the zip again, or give "
-                "the folder itself."
+                f"{name} is not a zip file, or is damaged ({error}). Make the zip again."
             ) from None
         except OSError as error:
             raise DataError(f"{name} cannot be read ({error.strerror}).") from None

@@ -116,7 +116,7 @@ def _opened(stream: BinaryIO) -> Iterator[Image.Image]:
                 )
             yield image
     except Image.UnidentifiedImageError:
-        raise UnreadableError("it is not an image that Pillow knows") from None
+        raise UnreadableError("it is not an image of a kind that is read here") from None
     except BROKEN as error:
         raise UnreadableError(str(error) or type(error).__name__) from None
 

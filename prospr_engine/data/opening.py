@@ -36,7 +36,7 @@ def open_tree(text: str) -> Iterator[Tree]:
     if path.is_dir():
         yield folder_tree(path)
     else:
-        _check_kind(path, str(path))
+        _check_kind(path, str(path), "neither a folder nor a zip")
         with zip_tree(path, path.name, OWN) as tree:
             yield tree
 
@@ -44,12 +44,12 @@ def open_tree(text: str) -> Iterator[Tree]:
 @contextmanager
 def open_zip(path: Path, name: str) -> Iterator[Tree]:
     """The files of a zip that a stranger sent and calls ``name``."""
-    _check_kind(path, name)
+    _check_kind(path, name, "not a zip")
     with zip_tree(path, name, UPLOADED) as tree:
         yield tree
 
 
-def _check_kind(path: Path, name: str) -> None:
+def _check_kind(path: Path, name: str, but: str) -> None:
     kind = "unknown"
     if path.is_file():  # a pipe would keep us waiting
         try:
@@ -60,8 +60,7 @@ def _check_kind(path: Path, name: str) -> None:
     if kind != "zip":
         remedy = "Unpack it and make a zip of the folder" if kind in ARCHIVES else "Give one"
         raise DataError(
-            f"{name} is {WORDS[kind]}, neither a folder nor a zip. {remedy}, with a folder of "
-            "images for each class."
+            f"{name} is {WORDS[kind]}, {but}. {remedy}, with a folder of images for each class."
         )
 
 

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from prospr_engine.errors import ConfigError
@@ -15,6 +15,7 @@ NASTY = st.text(st.characters() | st.sampled_from('./\\ \0\n\r\t\u202e\u200d"<>:
 
 
 @given(NASTY)
+@settings(deadline=None)
 def test_any_name_becomes_a_printable_part_of_a_path(name: str) -> None:
     clean = clean_name(name)
     assert 1 <= len(clean) <= 80
@@ -27,11 +28,13 @@ def test_any_name_becomes_a_printable_part_of_a_path(name: str) -> None:
 
 
 @given(NASTY)
+@settings(deadline=None)
 def test_cleaning_twice_changes_nothing(name: str) -> None:
     assert clean_name(clean_name(name)) == clean_name(name)
 
 
 @given(NASTY)
+@settings(deadline=None)
 def test_a_token_names_what_it_was_made_of(name: str) -> None:
     named = token(DIGEST, name)
     assert is_token(named)

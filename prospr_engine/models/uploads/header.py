@@ -28,8 +28,8 @@ BYTES = {
     **dict.fromkeys(("U64", "I64", "F64", "C64"), 8),
 }
 CONVERT = (
-    "Where you trust it, load it and write `safetensors.torch.save_file(model.state_dict(), "
-    '"weights.safetensors")`; then give that file.'
+    "Where you trust it, load it, call safetensors.torch.save_file(model.state_dict(), "
+    '"weights.safetensors"), and give the file that this writes.'
 )
 
 

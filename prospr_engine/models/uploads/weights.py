@@ -86,7 +86,9 @@ def fit(wanted: Wanted, header: Header, called: str) -> dict[str, str]:
             *([f"of another shape {_shapes(misshapen, expected)}"] if misshapen else []),
         ]
         advice = _advice(wanted, header, given, misshapen if not (missing or strange) else {})
-        raise ModelError(f"{called} does not fit {wanted.name}: {'; '.join(parts)}. {advice}")
+        raise ModelError(
+            f"{called} does not fit {wanted.name}. {advice} In detail: {'; '.join(parts)}."
+        )
     if unusable:
         kinds = ", ".join(sorted({info.dtype for info in unusable.values()}))
         raise ModelError(

@@ -108,7 +108,7 @@ def test_what_the_software_wrote_itself_loads_too(tmp_path: Path, trained) -> No
     state = own(str(tmp_path / "dense.safetensors"))
     assert all(torch.equal(state[name], trained[name]) for name in trained)
     told = refused(str(tmp_path / "dense.safetensors"), "does not fit mlp", model="mlp")
-    assert told.endswith("It was written for small_cnn; choose that model.")
+    assert "It was written for small_cnn; choose that model." in told
 
 
 def test_missing_strange_and_misshapen_tensors_are_told_by_name(write, trained) -> None:
@@ -259,7 +259,7 @@ def test_too_many_tensors(tmp_path, monkeypatch) -> None:
 
 
 @given(st.binary(max_size=300), st.integers(0, 400), st.integers(0, 255))
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 def test_a_damaged_file_is_read_or_refused_and_nothing_else(tmp_path_factory, tail, at, byte):
     content = bytearray(save({"a": torch.ones(3, 2), "b": torch.zeros(4)}) + tail)
     content[at % len(content)] = byte
