@@ -43,8 +43,9 @@ def display_name(text: str) -> str:
     return Path(text).name or text
 
 
-def locate(text: str) -> Path:
-    """The file that a token names; any other text is a path and is given back as one.
+def locate(text: str, folder: Path | None = None) -> Path:
+    """The file that a token names, in ``folder`` or where the environment says; any other text is
+    a path and is given back as one.
 
     Raises ``ConfigError`` if the token is none, or if its file is not on this machine.
     """
@@ -56,15 +57,21 @@ def locate(text: str) -> Path:
             "The settings name an uploaded file that cannot be one. Upload the file again."
         )
     digest, name = match.groups()
-    folder = os.environ.get(FOLDER)
+    place = folder or os.environ.get(FOLDER)
     suffix = next((suffix for suffix in SUFFIXES if name.lower().endswith(suffix)), "")
-    path = Path(folder, digest + suffix) if folder else None
+    path = Path(place, digest + suffix) if place else None
     if path is None or not path.is_file():
         raise ConfigError(
             f"The uploaded file {name} is not here any more. Upload it again, or give the path "
             "of a copy."
         )
     return path
+
+
+def digest_in(text: str) -> str:
+    """The SHA-256 that a token holds; "" if it is none."""
+    match = TOKEN.fullmatch(text)
+    return match[1] if match else ""
 
 
 def digest_of(path: Path) -> str:

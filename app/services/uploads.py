@@ -17,12 +17,13 @@ from app import services
 from app.services import runs
 from prospr_engine.config import RunConfig, settings_of
 from prospr_engine.data import DATASETS
+from prospr_engine.data.describe import Facts
 from prospr_engine.data.preview import Preview, preview
 from prospr_engine.errors import ConfigError, ModelError, ResourceError
 from prospr_engine.files import disk_error
 from prospr_engine.models.uploads.header import read_header
 from prospr_engine.store.run import Upload
-from prospr_engine.uploads import clean_name, display_name, is_token, token
+from prospr_engine.uploads import clean_name, digest_in, display_name, is_token, locate, token
 
 Kind = Literal["images", "weights"]
 
@@ -93,6 +94,13 @@ def remove(owner: str, token: str) -> None:
 def look(upload: Upload) -> Preview:
     """The images of an upload. Raises ``EngineError`` if they are not there any more."""
     return _preview(upload.digest, upload.name, upload.path)
+
+
+def facts(named: str) -> Facts:
+    """What the images of a token hold, for settings whose tokens were checked (by ``find`` or
+    ``check_tokens``). Quick after ``look``. Raises ``EngineError`` if they are not there."""
+    path = locate(named, runs.store().uploads.folder)
+    return _preview(digest_in(named), display_name(named), path).facts
 
 
 def contents(upload: Upload) -> Contents:

@@ -166,6 +166,14 @@ def test_a_full_disk(store: Store, monkeypatch) -> None:
         uploads.add("alice", "images", "Pets.zip", zipped())
 
 
+def test_the_facts_of_a_token(store: Store) -> None:
+    upload = uploads.add("alice", "images", "Pets.zip", zipped())
+    assert uploads.facts(upload.token) == uploads.look(upload).facts
+    uploads.remove("alice", upload.token)
+    with pytest.raises(ConfigError, match="not here any more"):
+        uploads.facts(upload.token)
+
+
 def test_a_misfit_is_told_before_the_run(store: Store) -> None:
     upload = uploads.add("alice", "weights", "mine.safetensors", weights(100))
     assert uploads.misfit(upload, "small_cnn", (1, 8, 8), 100) is None
