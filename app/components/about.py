@@ -1,29 +1,86 @@
-"""What the run on show is of, and the way back to its settings."""
+"""What a run is of, whose it is, and what can be done with it."""
 
 from __future__ import annotations
 
 import streamlit as st
 
-from app import forms
-from app.components.findings import plain
-from app.services import Job, RunConfig
-from app.text.summary import summary
+from app import links, state
+from app.components.findings import plain, show_error
+from app.services import ConfigError, EngineError, Run, runs
+from app.text import summary
+
+NAME_LENGTH = 80
 
 
-def show_about(job: Job, form: RunConfig | None) -> None:
-    """The settings of ``job`` in a line; a button that brings them back if ``form``, which is
-    what the form shows (None: nothing usable), differs."""
-    st.caption(plain(summary(job.config)))
-    if form == job.config:
+def mine(run: Run) -> bool:
+    """Is it this visitor's, to name, stop and delete?"""
+    return run.owner == state.visitor()
+
+
+def whose(run: Run) -> str:
+    """``Your run``, and what else there is."""
+    if mine(run):
+        return "Your run"
+    return "Somebody else's run" if run.owner else "Started on the command line"
+
+
+def show_about(run: Run) -> None:
+    """Name, settings and owner in a line."""
+    name = f"**{plain(run.name)}** · " if run.name else ""
+    st.caption(f"{name}{plain(summary.of(run))} · {whose(run)}")
+
+
+def show_again(run: Run, label: str = "Use these settings") -> None:
+    """A button that opens the form with the settings of ``run``."""
+    try:
+        config = run.config
+    except ConfigError as error:
+        st.caption(plain(f"These settings cannot be used again. {error}"))
         return
-    with st.container(horizontal=True, vertical_alignment="center"):
-        st.caption("The form shows other settings.", width="content")
-        if st.button(
-            "Use these settings",
-            type="tertiary",
-            icon=":material/undo:",
-            on_click=forms.fill,
-            args=(job.config,),
-            key="use-settings",
-        ):
-            st.rerun()  # the form too, where only a part of the page was to be drawn
+    if st.button(label, icon=":material/tune:", key="again"):
+        state.prefill(config)
+        st.switch_page(links.NEW)
+
+
+def show_share(run: Run) -> None:
+    """The link to the run."""
+    with st.popover("Share", icon=":material/link:"):
+        st.markdown(
+            "The address of this page is the link. Whoever has it can look at the run and take "
+            "its files, but cannot change it."
+        )
+        if st.context.url:
+            st.code(f"{st.context.url}?{links.ID}={run.id}", language=None, wrap_lines=True)
+
+
+def show_manage(run: Run) -> None:
+    """Name and delete the run, for those who may."""
+    if not mine(run):
+        return
+    with st.popover("Name", icon=":material/edit:"):
+        with st.form("name", border=False):
+            name = st.text_input(
+                "Name of this run",
+                value=run.name,
+                max_chars=NAME_LENGTH,
+                placeholder=summary.title(run),
+                key=f"name-{run.id}",
+            )
+            saved = st.form_submit_button("Save", key="save-name")
+        if saved and _done(runs.rename, run, name):
+            st.rerun()
+    with st.popover("Delete", icon=":material/delete:"):
+        st.markdown("Delete this run and its files? They cannot be brought back.")
+        if st.button("Delete for good", key="delete") and _done(runs.delete, run):
+            st.switch_page(links.RUNS)
+
+
+def _done(change: object, run: Run, *more: str) -> bool:
+    """Do it; or say why it cannot be done."""
+    assert callable(change)
+    try:
+        change(run, state.visitor(), *more)
+    except EngineError as error:
+        show_error(error)
+        return False
+    return True

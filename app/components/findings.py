@@ -9,6 +9,7 @@ from typing import Any
 import streamlit as st
 
 from app.charts.layers import label
+from app.text.proof import explained
 
 ICONS = {
     "fine": ":green[:material/check_circle:]",
@@ -35,9 +36,14 @@ def show_findings(pruned: Mapping[str, Any]) -> None:
     _lines([{"level": "fine" if pruned["trust"]["trusted"] else "warning", "text": verdict}])
 
 
-def show_checks(checks: Sequence[Mapping[str, Any]]) -> None:
-    """The proof, check by check."""
-    _lines([{"level": "fine" if c["ok"] else "danger", "text": c["text"]} for c in checks])
+def show_proof(checks: Sequence[Mapping[str, Any]]) -> None:
+    """The proof in plain words, with what was measured in small letters."""
+    lines = []
+    for ok, text, behind in explained(checks):
+        lines.append(f"{ICONS['fine' if ok else 'danger']} {plain(text)}")
+        if behind:
+            lines[-1] += f"  \n:small[:gray[{plain(behind)}]]"
+    st.markdown("\n\n".join(lines))
 
 
 def show_error(sentence: object) -> None:

@@ -1,124 +1,199 @@
-"""A run that waits or works: what it is doing, how far it is, what is known so far."""
+"""A run that waits or works: what it is doing, how far it is, what is known so far.
+
+A tab looks once a second, and twenty of them at once. So the part that is drawn with every look
+holds no chart; now and then, when there is something new for them, the page is drawn as a whole.
+"""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import streamlit as st
 
-from app import services
-from app.components.about import show_about
-from app.components.findings import plain, show_findings
+from app import links, state
+from app.components.about import mine, show_about
+from app.components.findings import plain, show_error, show_findings
 from app.components.plots import show_accuracy, show_layers
-from app.services import Job, RunConfig
+from app.services import EngineError, Run, runs
+from app.text import stages, summary
+from app.text.answer import accuracy, duration, percent
+from app.text.glossary import TERMS
+from app.text.time_left import about, seconds_left
 
-POLL, STOPPING = 1.0, 0.3  # seconds between two looks
-STAGES = {
-    # stage: (its word, the share of the bar it gets: roughly its share of the time)
-    "data": ("Data", 0.06),
-    "model": ("Network", 0.02),
-    "score": ("Score", 0.16),
-    "prune": ("Prune", 0.04),
-    "train": ("Train", 0.54),
-    "test": ("Test", 0.04),
-    "export": ("Export", 0.14),
-}
+POLL, STOPPING = 1.2, 0.4  # seconds between two looks
+CALM, SHARE = 2.0, 1 / 30
+"""Charts of the training are drawn again after so many seconds at the earliest, and after this
+share of the time since the run began: the longer a curve is, the less a point changes it."""
+TOLD = "told"  # where the tab keeps what the run has told it
 
 
-def show_live(job: Job, form: RunConfig | None) -> None:
-    """Follow ``job`` until it is over, then draw the whole page once more."""
-    poll = STOPPING if job.stopping else POLL
-    st.fragment(_follow, run_every=poll)(job, form, job.stopping)
+@dataclass
+class Told:
+    """What an attempt of a run has told so far, read bit by bit."""
+
+    id: str
+    attempt: int
+    seq: int = 0
+    facts: list[dict[str, Any]] = field(default_factory=list)
+    progress: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    def events(self) -> list[dict[str, Any]]:
+        return [*self.facts, *self.progress.values()]
+
+    def of(self, kind: str) -> list[dict[str, Any]]:
+        return [event for event in self.facts if event["event"] == kind]
 
 
-def _follow(job: Job, form: RunConfig | None, stopping: bool) -> None:
-    if not job.live or job.stopping != stopping:
-        st.rerun()
-    with st.container(horizontal=True, vertical_alignment="center"):
-        st.header(_headline(job), width="stretch")
-        st.button(
-            "Stop",
-            icon=":material/stop_circle:",
-            disabled=job.stopping,
-            on_click=job.stop,
-            key="stop",
-        )
-    show_about(job, form)
-    events = job.events()
-    if job.state == "waiting":
-        st.caption(
-            "One run is computed at a time. You may leave: this page's address brings you back."
-        )
-    else:
-        _progress(events)
-    show_facts(job, events)
+@dataclass(frozen=True)
+class Drawn:
+    """What the page as a whole shows, and since when."""
+
+    state: str
+    attempt: int
+    stopping: bool
+    pruned: int
+    epochs: int
+    time: float
+
+    @classmethod
+    def of(cls, run: Run, told: Told) -> Drawn:
+        pruned, epochs = (len(told.of(kind)) for kind in ("Pruned", "EpochEnded"))
+        return cls(run.state, run.attempt, run.stopping, pruned, epochs, time.time())
+
+    def stale(self, now: Drawn, begun: float) -> bool:
+        """Has to be drawn again, now that it would be ``now``, of a run that began then?"""
+        if replace(self, epochs=now.epochs, time=now.time) != now:
+            return True
+        patience = max(CALM, SHARE * (now.time - begun)) if self.epochs else 0.0
+        return self.epochs != now.epochs and now.time - self.time >= patience
 
 
-def show_facts(job: Job, events: Sequence[dict[str, Any]]) -> None:
+def follow(run: Run) -> Told:
+    """All that ``run`` has told; only what is new is read."""
+    told: Told | None = st.session_state.get(TOLD)
+    if told is None or (told.id, told.attempt) != (run.id, run.attempt):
+        told = st.session_state[TOLD] = Told(run.id, run.attempt)
+    for event in runs.events(run, told.seq):
+        told.seq = max(told.seq, event["seq"])
+        if event["event"] == "Progress":
+            told.progress[event["stage"]] = event
+        else:
+            told.facts.append(event)
+    return told
+
+
+def show_live(run: Run) -> None:
+    """Follow ``run`` until it is over; then the page shows what became of it."""
+    st.title(plain(summary.title(run)))
+    show_about(run)
+    told = follow(run)
+    st.fragment(_look, run_every=STOPPING if run.stopping else POLL)(run.id, Drawn.of(run, told))
+    if run.state == "queued":
+        with st.container(horizontal=True):
+            st.page_link(
+                links.LEARN, label="What pruning before training is", icon=":material/school:"
+            )
+            st.page_link(links.RUNS, label="Earlier runs", icon=":material/list:")
+    show_facts(told)
+
+
+def show_facts(told: Told) -> None:
     """What the run has found so far."""
-    epochs = [event for event in events if event["event"] == "EpochEnded"]
-    if epochs:
-        st.markdown("### Accuracy while training")
-        show_accuracy(epochs, job.config.epochs, key="accuracy")
-    pruned = next((event for event in events if event["event"] == "Pruned"), None)
-    if pruned:
-        st.markdown("### What was kept of every layer")
+    if epochs := told.of("EpochEnded"):
+        st.markdown("### Accuracy while training", help=TERMS["validation images"])
+        show_accuracy(epochs, epochs[-1]["epochs"], key="accuracy")
+    for pruned in told.of("Pruned")[-1:]:
+        st.markdown("### What pruning kept", help=TERMS["mask"])
+        st.markdown(_kept(pruned))
         show_findings(pruned)
         show_layers(pruned["layers"], key="layers")
 
 
-def _headline(job: Job) -> str:
-    if job.stopping:
-        return "Stopping"
-    if job.state == "waiting":
-        ahead = services.line().ahead(job)
-        return f"Waiting: {'1 run is' if ahead == 1 else f'{ahead} runs are'} ahead of yours"
-    return "Running"
-
-
-def _progress(events: Sequence[dict[str, Any]]) -> None:
-    started = [event for event in events if event["event"] == "StageStarted"]
-    if not started:
-        st.progress(0.0, text="Starting the engine")
+def _look(id: str, drawn: Drawn) -> None:
+    """One look at the run: the part of the page that changes with every second."""
+    try:
+        run = runs.find(id)
+        told = follow(run) if run is not None else None
+    except EngineError as error:
+        show_error(error)  # the next look may succeed
         return
-    stage = started[-1]
-    share, text = 0.0, stage["text"]
-    for event in events:
-        if event["event"] == "Progress" and event["stage"] == stage["stage"]:
-            share = event["done"] / event["total"] if event["total"] else 0.0
-            text = f"{stage['text']}: {_how_far(event)}"
-    st.markdown(_steps(stage["stage"]))
-    st.progress(_overall(stage["stage"], share), text=plain(text))
+    if run is None or told is None or not run.live:
+        st.rerun()
+    if drawn.stale(Drawn.of(run, told), run.started or 0.0):
+        st.rerun()
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.header(_headline(run), width="stretch")
+        _stop(run)
+    if run.state == "queued":
+        st.markdown(
+            "One run is computed at a time. You may close this page: the run keeps its place, "
+            "and this address brings you back."
+        )
+        return
+    stage, share, text = stages.progress(told.events(), run.settings.get("epochs", 0))
+    st.markdown(stages.row(stage))
+    st.progress(share, text=plain(text))
+    st.caption(_times(run, told))
+    if epochs := told.of("EpochEnded"):
+        st.markdown(_latest(epochs))
 
 
-def _overall(stage: str, share: float) -> float:
-    """How much of the whole is done when ``share`` of ``stage`` is."""
-    done = 0.0
-    for name, (_, part) in STAGES.items():
-        if name == stage:
-            return min(1.0, done + share * part)
-        done += part
-    return 0.0
-
-
-def _how_far(event: dict[str, Any]) -> str:
-    count = f"{event['done']:,} of {event['total']:,} {event['unit']}"
-    if not event["text"]:
-        return count
-    return f"{event['text']} ({count})" if event["stage"] == "score" else event["text"]
-
-
-def _steps(current: str) -> str:
-    """The stages in a row, the present one in bold."""
-    names = list(STAGES)
-    here = names.index(current) if current in names else -1
-    words = []
-    for place, (name, (text, _)) in enumerate(STAGES.items()):
-        if place < here:
-            words.append(f":green[:material/check_circle:] {text}")
-        elif name == current:
-            words.append(f":blue[:material/pending:] **{text}**")
+def _stop(run: Run) -> None:
+    if not mine(run):
+        st.caption(
+            "Only its owner can stop it."
+            if run.owner
+            else "It can be stopped where it was started."
+        )
+        return
+    if st.button("Stop", icon=":material/stop_circle:", disabled=run.stopping, key="stop"):
+        try:
+            runs.stop(run, state.visitor())
+        except EngineError as error:
+            show_error(error)
         else:
-            words.append(f":gray[:material/circle: {text}]")
-    return " &nbsp; ".join(words)
+            st.rerun()
+
+
+def _headline(run: Run) -> str:
+    if run.stopping:
+        return "Stopping"
+    if run.state == "running":
+        return "Running" if run.attempt == 1 else "Running, from the start again"
+    if run.attempt > 1 and not run.ahead:
+        return "Starting again"
+    if not run.ahead:
+        return "Starting"
+    yours = "yours" if mine(run) else "this one"
+    return (
+        f"Waiting: {'1 run is' if run.ahead == 1 else f'{run.ahead:,} runs are'} ahead of {yours}"
+    )
+
+
+def _times(run: Run, told: Told) -> str:
+    now = time.time()
+    words = [f"{duration(max(0.0, now - (run.started or now)))} so far"]
+    left = seconds_left(told.events(), now)
+    if left is not None and not run.stopping:
+        words.append(about(left))
+    words.append("you may close this page, the run goes on")
+    return " · ".join(words)
+
+
+def _latest(epochs: Sequence[dict[str, Any]]) -> str:
+    """Both accuracies after the last epoch that both networks have behind them, if there is one:
+    they take turns."""
+    pruned = [epoch for epoch in epochs if epoch["network"] == "pruned"]
+    number = pruned[-1]["epoch"] if pruned else epochs[-1]["epoch"]
+    told = [epoch for epoch in epochs if epoch["epoch"] == number]
+    networks = ", ".join(f"**{e['network']}** {accuracy(e['validation_accuracy'])}" for e in told)
+    return f"Accuracy after epoch {number:,} of {told[0]['epochs']:,}: {networks}."
+
+
+def _kept(pruned: dict[str, Any]) -> str:
+    kept, total = (sum(layer[name] for layer in pruned["layers"]) for name in ("kept", "total"))
+    removed = percent(pruned["sparsity"]["achieved"])
+    return f"**{kept:,}** of {total:,} weights are kept; {removed} are removed."

@@ -2,151 +2,150 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
 import streamlit as st
 
-from app.components.about import show_about
-from app.components.findings import show_checks, show_findings
+from app import links
+from app.components.about import show_about, show_again, show_manage, show_share
+from app.components.downloads import show_downloads
+from app.components.findings import plain, show_error, show_findings, show_proof
 from app.components.plots import show_accuracy, show_layers
-from app.services import Job, RunConfig
+from app.services import ConfigError, EngineError, Run, runs
 from app.text import answer as words
 from app.text import code
+from app.text.glossary import TERMS
+from app.text.summary import data_label, title
+from app.text.when import exactly
 
-GONE = (
-    "The files of this run are not on the server any more. The same settings give the same files: "
-    "start the run again."
-)
-FILES = {
-    # file: (label, type, what it is)
-    "masks.safetensors": ("masks", "application/octet-stream", "Which weights were kept"),
-    "result.json": ("result", "application/json", "All numbers of this page, and more"),
-    "config.json": ("settings", "application/json", "The settings, for the command line"),
-}
+VERSIONS = ("prospr_engine", "python", "torch", "torchvision", "onnx", "onnxruntime", "numpy")
 
 
-def show_result(job: Job, form: RunConfig | None) -> None:
-    """The whole result of ``job``, beside a form that shows ``form``."""
-    result = job.events()[-1]["result"]
-    st.header(words.answer(result))
-    show_about(job, form)
-    st.caption(words.chance(result))
+def show_result(run: Run) -> None:
+    """The whole result of ``run``."""
+    try:
+        result = runs.result(run)
+    except EngineError as error:
+        st.title(plain(title(run)))
+        show_about(run)
+        show_error(error)
+        show_again(run, "Start it again")
+        show_manage(run)
+        return
+    st.title(words.answer(result))
+    show_about(run)
+    st.markdown(words.compared(result))
     _metrics(result)
-    _downloads(job, result)
-    st.markdown("### What was kept of every layer")
-    show_findings(result)
+    with st.container(horizontal=True, vertical_alignment="center"):
+        show_downloads(run, result)
+        st.page_link(
+            links.TRY_IT,
+            label="Try it",
+            icon=":material/draw:",
+            query_params=links.to_run(run.id),
+            help="Draw or upload an image and see both networks answer.",
+        )
+        st.page_link(
+            links.SIDE_BY_SIDE,
+            label="Compare with another run",
+            icon=":material/compare:",
+            query_params={links.FIRST: run.id},
+        )
+        show_share(run)
+    st.markdown("### What was kept of every layer", help=TERMS["mask"])
     show_layers(result["layers"], key="layers")
     if result["history"]:
-        st.markdown("### Accuracy while training")
-        show_accuracy(result["history"], job.config.epochs, key="accuracy")
+        st.markdown("### Accuracy while training", help=TERMS["validation images"])
+        show_accuracy(result["history"], result["config"]["epochs"], key="accuracy")
+    st.markdown("### What to know about it", help=f"{TERMS['health']} {TERMS['trust']}")
+    show_findings(result)
     _proof(result["onnx"])
-    _same_again(job)
+    _same_again(run, result)
+    _provenance(run, result)
+    with st.container(horizontal=True):
+        show_again(run)
+        show_manage(run)
 
 
-def _metrics(result: dict[str, Any]) -> None:
+def _metrics(result: Mapping[str, Any]) -> None:
     accuracy, layers = result["accuracy"], result["layers"]
     kept, total = (sum(layer[name] for layer in layers) for name in ("kept", "total"))
     change = words.points(result)
-    grid = st.grid(min_column_width=150)
-    with grid.cell():
-        st.metric(
-            "Weights kept",
-            f"{kept:,}",
-            f"of {total:,}",
-            delta_color="off",
-            delta_arrow="off",
-            help="Weights of convolutions and linear layers. Biases and normalisation are not "
-            "pruned and not counted.",
-        )
-    with grid.cell():
-        st.metric(
+    figures: tuple[tuple[str, str, str, Any, str], ...] = (
+        # label, value, what stands below it, the arrow before that, the tooltip
+        ("Weights kept", f"{kept:,}", f"of {total:,}", "off", TERMS["weights"]),
+        (
             "Accuracy, pruned",
             words.accuracy(accuracy["pruned"]),
             f"{words.signed(change)} points" if change else "no change",
-            delta_color="off",
             # By hand: Streamlit takes only a hyphen for a minus.
-            delta_arrow="off" if not change else "up" if change > 0 else "down",
-            help="Test accuracy: the share of test images that it names rightly.",
-        )
-    with grid.cell():
-        st.metric(
+            "off" if not change else "up" if change > 0 else "down",
+            f"{TERMS['accuracy']} {TERMS['pruned']}",
+        ),
+        (
             "Accuracy, dense",
             words.accuracy(accuracy["dense"]),
             f"{result['data']['split']['test']:,} test images",
-            delta_color="off",
-            delta_arrow="off",
-            help="Test accuracy of the same network with all its weights, trained the same way.",
-        )
-    with grid.cell():
-        st.metric(
+            "off",
+            f"{TERMS['accuracy']} {TERMS['dense']}",
+        ),
+        (
             "Time",
             words.duration(result["seconds"]),
             "both networks",
-            delta_color="off",
-            delta_arrow="off",
-            help="From reading the images to the proven file, both networks together.",
-        )
+            "off",
+            "From reading the images to the proven file, both networks together.",
+        ),
+    )
+    grid = st.grid(min_column_width=150)
+    for label, value, below, arrow, about in figures:
+        with grid.cell():
+            st.metric(label, value, below, delta_color="off", delta_arrow=arrow, help=about)
 
 
-def _downloads(job: Job, result: dict[str, Any]) -> None:
-    gone = not (job.out / "model.onnx").is_file()
-    if gone:
-        st.warning(GONE, icon=":material/folder_off:")
-    with st.container(horizontal=True):
-        st.download_button(
-            f"Download model.onnx ({words.size(result['onnx']['bytes'])})",
-            reader(job.out / "model.onnx"),
-            file_name="model.onnx",
-            mime="application/octet-stream",
-            type="primary",
-            icon=":material/download:",
-            on_click="ignore",
-            key="primary-onnx",
-            disabled=gone,
-            help="The trained, pruned network. Removed weights are stored as zeros, so the file "
-            "is as large as the dense network's; compressed it shrinks.",
-        )
-        for name, (label, mime, about) in FILES.items():
-            st.download_button(
-                f"Download {label}",
-                reader(job.out / name),
-                file_name=name,
-                mime=mime,
-                on_click="ignore",
-                key=f"download-{name}",
-                disabled=not (job.out / name).is_file(),
-                help=f"{about} ({name}).",
-            )
-
-
-def reader(path: Path) -> Callable[[], bytes]:
-    """Reads the file only when somebody asks for it."""
-
-    def read() -> bytes:
-        try:
-            return path.read_bytes()
-        except OSError:
-            # It went since the page was drawn, and the button can no longer say so.
-            return GONE.encode()
-
-    return read
-
-
-def _proof(onnx: dict[str, Any]) -> None:
+def _proof(onnx: Mapping[str, Any]) -> None:
     verdict = "The file is what its label says" if onnx["ok"] else "The file failed its proof"
-    st.markdown(f"### {verdict}")
-    show_checks(onnx["checks"])
+    st.markdown(f"### {verdict}", help=TERMS["proof"])
+    show_proof(onnx["checks"])
 
 
-def _same_again(job: Job) -> None:
+def _same_again(run: Run, result: Mapping[str, Any]) -> None:
     with st.expander("The same from Python or the command line", icon=":material/terminal:"):
-        threads = job.events()[-1]["result"]["environment"]["threads"]
+        try:
+            config = run.config
+        except ConfigError as error:
+            st.caption(plain(str(error)))
+            return
+        threads = result["environment"]["threads"]
         st.caption(
             "Run them in the project's folder, with the Python of its .venv. The same settings, "
             f"with {threads} {'thread' if threads == 1 else 'threads'} as here, give the same "
             "numbers on the same kind of machine."
         )
-        st.code(code.command(job.config, threads), language="bash", wrap_lines=True)
-        st.code(code.program(job.config, threads), language="python", wrap_lines=True)
+        for name in code.uploads(config):
+            st.caption(f"{plain(name)} is the file that was uploaded; put it beside them.")
+        st.code(code.command(config, threads), language="bash", wrap_lines=True)
+        st.code(code.program(config, threads), language="python", wrap_lines=True)
+
+
+def _provenance(run: Run, result: Mapping[str, Any]) -> None:
+    """What the numbers depend on, besides the settings."""
+    data, machine = result["data"], result["environment"]
+    split = data["split"]
+    versions = [f"{name} {machine[name]}" for name in VERSIONS if name in machine]
+    rows = {
+        "Computed": exactly(run.ended or run.created),
+        "Device": f"{machine['device_name']} ({machine['device']}, "
+        f"{machine['threads']} {'thread' if machine['threads'] == 1 else 'threads'})",
+        "Versions": ", ".join(versions),
+        "Seed": str(result["config"]["seed"]),
+        "Data": f"{data_label(result['config']['data'])}: {split['train']:,} images to learn "
+        f"from, {split['validation']:,} held back, {split['test']:,} for the test",
+        "Digest of the data": data["digest"],
+        "Fingerprint of the settings": result["fingerprint"],
+        "Notes": " ".join(data["notes"]),
+    }
+    with st.expander("Where these numbers come from", icon=":material/fact_check:"):
+        lines = [f"- **{name}**: {plain(text)}" for name, text in rows.items() if text]
+        st.markdown("\n".join(lines))

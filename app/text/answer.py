@@ -51,7 +51,7 @@ def compared(result: Mapping[str, Any]) -> str:
     dense, pruned = (accuracy(result["accuracy"][name]) for name in ("dense", "pruned"))
     images = f"{result['data']['split']['test']:,} test images"
     if not result["config"]["epochs"]:
-        return f"As they began, they name {pruned} (pruned) and {dense} (dense) of {images} rightly."
+        return f"Untrained, they name {pruned} (pruned) and {dense} (dense) of {images} rightly."
     if not result["sparsity"]["achieved"] and not points(result):
         return f"Both are the same network: it names {pruned} of {images} rightly."
     if guessing(result, "pruned"):

@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Iterator
 from typing import Any
 
-from app.services import GROUPS, Option, RunConfig, settings_of
+from app.services import GROUPS, Option, RunConfig, display_name, is_token, settings_of
 
 EVERYDAY = ("model", "data", "method", "sparsity", "epochs", "seed")
 """Told whether or not they differ from their defaults: a reader looks for them."""
@@ -35,11 +35,19 @@ result = pe.run(config, tell, out={out!r})
 print(result.accuracy, result.proof.ok)"""
 
 
+def uploads(config: RunConfig) -> list[str]:
+    """The uploaded files that the run used, as their owner called them. The code below names
+    them as files beside it."""
+    return [display_name(value) for value in (config.data, config.weights) if is_token(value)]
+
+
 def changed(config: RunConfig) -> Iterator[tuple[str, Option, Any]]:
     """The group ("" for the run itself), option and value of every setting that is everyday or
     not at its default."""
     for option in settings_of(RunConfig):
         value = getattr(config, option.name)
+        if is_token(value):
+            value = display_name(value)
         if option.name in EVERYDAY or value != option.default:
             yield "", option, value
     for group, cls in GROUPS.items():

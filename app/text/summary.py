@@ -2,24 +2,37 @@
 
 from __future__ import annotations
 
-from pathlib import PurePath
-
-from app.services import DATASETS, METHODS, MODELS, RunConfig
+from app.services import DATASETS, METHODS, MODELS, ConfigError, Run, RunConfig, display_name
 from app.text.answer import percent
 from app.text.code import EVERYDAY, changed
+
+OTHER_VERSION = "Settings of another version of this software"
+
+
+def title(run: Run) -> str:
+    """What to call a run: by the name that it was given, or ``Small CNN on Digits``."""
+    settings = run.settings
+    return run.name or (
+        f"{model_label(str(settings.get('model')))} on {data_label(str(settings.get('data')))}"
+    )
+
+
+def of(run: Run) -> str:
+    """The settings of ``run`` in one line, or that they cannot be read any more."""
+    try:
+        return summary(run.config)
+    except ConfigError:
+        return OTHER_VERSION
 
 
 def summary(config: RunConfig) -> str:
     """``Small CNN · Digits · ProsPr · 90 % removed · 3 epochs · seed 0``."""
-    known = list(MODELS)  # looking up others would import torchvision
-    model = MODELS[config.model].label if config.model in known else config.model
-    data = DATASETS.get(config.data)
     method = METHODS.get(config.method)
     more = sum(option.name not in EVERYDAY for _, option, _ in changed(config))
     more += len(config.scoring.options)
     parts = [
-        model,
-        data.label if data else PurePath(config.data).name,
+        model_label(config.model),
+        data_label(config.data),
         method.label if method else config.method,
         f"{percent(config.sparsity)} removed",
         _counted(config.epochs, "epoch"),
@@ -28,6 +41,18 @@ def summary(config: RunConfig) -> str:
     if more:
         parts.append(f"{_counted(more, 'other setting')} changed")
     return " · ".join(parts)
+
+
+def model_label(name: str) -> str:
+    """``resnet20`` is called "ResNet-20"."""
+    # Looking up others would import torchvision.
+    return MODELS[name].label if name in list(MODELS) else name
+
+
+def data_label(name: str) -> str:
+    """``digits`` is called "Digits"; an upload or a path by its file's name."""
+    row = DATASETS.get(name)
+    return row.label if row else display_name(name)
 
 
 def _counted(number: int, noun: str) -> str:

@@ -1,0 +1,96 @@
+"""The files of a run, to take home. Nothing is read before somebody asks for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+from app.services import Artifact, Run, runs
+from app.text.answer import size
+from app.text.files import file_name, layers_csv, training_csv
+from app.text.glossary import TERMS
+
+MODEL = "model.onnx"
+FILES = {
+    # file: (label, type, what it is)
+    "masks.safetensors": (
+        "Masks",
+        "application/octet-stream",
+        "Which weights were kept, layer by layer.",
+    ),
+    "config.json": ("Settings", "application/json", "For the command line and for Python."),
+    "result.json": ("Result", "application/json", "All numbers of this page, and more."),
+}
+TABLES: dict[str, tuple[str, Callable[[Mapping[str, Any]], bytes], str]] = {
+    "layers.csv": ("Layers", layers_csv, "Weights kept in each layer."),
+    "training.csv": ("Training", training_csv, "Loss and accuracy of both networks by epoch."),
+}
+
+
+def show_downloads(run: Run, result: Mapping[str, Any]) -> None:
+    """The ONNX file first; the others behind one button."""
+    files = runs.files(run)
+    if MODEL not in files:
+        st.warning(runs.GONE, icon=":material/folder_off:")
+    _button(
+        run,
+        MODEL,
+        f"Download model.onnx ({size(result['onnx']['bytes'])})",
+        files.get(MODEL),
+        type="primary",
+        icon=":material/download:",
+        key="primary-onnx",
+        help=f"{TERMS['ONNX']} Removed weights are stored as zeros, so the file is as large as "
+        "the dense network's; compressed it shrinks.",
+    )
+    with st.popover("More files", icon=":material/folder_zip:"):
+        for name, (label, mime, about) in FILES.items():
+            words = f"{label} ({Path(name).suffix[1:]})"
+            _button(run, name, words, files.get(name), mime, help=about, key=f"download-{name}")
+        for name, (label, make, about) in TABLES.items():
+            st.download_button(
+                f"{label} (csv)",
+                partial(make, result),
+                file_name=file_name(run, name),
+                mime="text/csv",
+                on_click="ignore",
+                key=f"download-{name}",
+                help=about,
+                width="stretch",
+            )
+
+
+def _button(
+    run: Run,
+    name: str,
+    label: str,
+    artifact: Artifact | None,
+    mime: str = "application/octet-stream",
+    **more: Any,
+) -> None:
+    st.download_button(
+        label,
+        reader(artifact.path) if artifact else b"",
+        file_name=file_name(run, name),
+        mime=mime,
+        on_click="ignore",
+        disabled=artifact is None,
+        **more,
+    )
+
+
+def reader(path: Path) -> Callable[[], bytes]:
+    """Reads the file only when somebody asks for it."""
+
+    def read() -> bytes:
+        try:
+            return path.read_bytes()
+        except OSError:
+            # It went since the page was drawn, and the button can no longer say so.
+            return runs.GONE.encode()
+
+    return read

@@ -1,0 +1,56 @@
+"""The files of a run: what they are called outside, and the tables among them."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from app.services import Run, display_name
+
+LAYERS = ("name", "total", "kept", "effective", "channels", "dead_channels")
+EPOCHS = (
+    "network",
+    "epoch",
+    "train_loss",
+    "train_accuracy",
+    "validation_loss",
+    "validation_accuracy",
+    "seconds",
+)
+
+
+def file_name(run: Run, name: str) -> str:
+    """``model.onnx`` of a run becomes ``small_cnn-digits-90-3f0a2c-model.onnx``: what it is of,
+    and the beginning of the run's id, so that two downloads never collide."""
+    settings = run.settings
+    data = display_name(str(settings.get("data", ""))).removesuffix(".zip")
+    percent = f"{100 * float(settings.get('sparsity', 0)):.6g}"
+    parts = (settings.get("model", ""), data, percent, run.id[:6], name)
+    return "-".join(_safe(str(part)) for part in parts)
+
+
+def layers_csv(result: Mapping[str, Any]) -> bytes:
+    """One line per layer; counts of weights, and of output channels that are cut off."""
+    return table(result["layers"], LAYERS)
+
+
+def training_csv(result: Mapping[str, Any]) -> bytes:
+    """One line per network and epoch; losses in nats, accuracies between 0 and 1."""
+    return table(result["history"], EPOCHS)
+
+
+def table(rows: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> bytes:
+    """``rows`` as CSV with a head line; what a row does not have stays empty."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, extrasaction="ignore")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue().encode()
+
+
+def _safe(part: str) -> str:
+    """Letters, digits and a few marks: what every file system takes."""
+    return re.sub(r"[^\w.+]+", "_", part).strip("_.") or "file"
