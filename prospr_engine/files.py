@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 import os
 import shutil
@@ -81,6 +82,12 @@ def check_unused(folder: Path, fingerprint: str) -> None:
             f"{folder} already holds the result of another run; choose another folder, or "
             "overwrite it (--overwrite, or overwrite=True)."
         )
+
+
+def digest_of(path: Path) -> str:
+    """SHA-256 of a file's content, in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def disk_error(path: Path, error: OSError) -> ResourceError:

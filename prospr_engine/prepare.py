@@ -12,6 +12,7 @@ from prospr_engine.data.images import ImageData, normalise
 from prospr_engine.data.load import load
 from prospr_engine.device import best_precision, explained_memory, pick_device
 from prospr_engine.events import OnEvent, StageStarted, ignore
+from prospr_engine.files import digest_of
 from prospr_engine.functional import Batch
 from prospr_engine.models import MODELS
 from prospr_engine.models.build import WEIGHTS, build
@@ -19,7 +20,7 @@ from prospr_engine.models.uploads.header import read_header
 from prospr_engine.registry import check_options
 from prospr_engine.saliency import METHODS
 from prospr_engine.training.loop import Recipe
-from prospr_engine.uploads import digest_of, display_name, locate
+from prospr_engine.uploads import display_name, locate
 
 
 @dataclass(frozen=True)

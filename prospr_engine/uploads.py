@@ -7,7 +7,6 @@ names; whoever reads a token learns what the file held and what its owner called
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 import unicodedata
@@ -72,12 +71,6 @@ def digest_in(text: str) -> str:
     """The SHA-256 that a token holds; "" if it is none."""
     match = TOKEN.fullmatch(text)
     return match[1] if match else ""
-
-
-def digest_of(path: Path) -> str:
-    """SHA-256 of a file's content, in hex."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def clean_name(name: str) -> str:

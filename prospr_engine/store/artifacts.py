@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import shutil
 import time
@@ -53,12 +52,6 @@ class Artifacts:
             for path in self.folder.glob("??/*")
             if path.name not in known and path.stat().st_mtime < old
         ]
-
-
-def digest_of(path: Path) -> str:
-    """SHA-256 of a file's content, in hex."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _link(source: Path, target: Path) -> None:

@@ -19,8 +19,9 @@ import prospr_engine
 from prospr_engine.config import RunConfig
 from prospr_engine.data import DATASETS
 from prospr_engine.errors import ResourceError, StoreError
+from prospr_engine.files import digest_of
 from prospr_engine.store import retention
-from prospr_engine.store.artifacts import Artifacts, digest_of
+from prospr_engine.store.artifacts import Artifacts
 from prospr_engine.store.limits import Limits
 from prospr_engine.store.run import Artifact, Run, State
 from prospr_engine.store.schema import connect, migrate, transaction
