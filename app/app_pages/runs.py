@@ -1,3 +1,59 @@
+"""The visitor's runs and those of the command line: find, open, compare, rename, delete."""
+
+from __future__ import annotations
+
 import streamlit as st
 
-st.title("runs")
+from app import links, state
+from app.components.findings import show_error
+from app.components.library import (
+    found,
+    kept,
+    picked,
+    repair_address,
+    show_all,
+    show_filters,
+    show_runs,
+    watch,
+)
+from app.components.library_actions import asking, show_actions, show_question
+from app.services import EngineError, Run
+from app.services import runs as service
+
+
+def show_library(runs: list[Run], visitor: str) -> None:
+    """All of the page below its title."""
+    show_filters()
+    matching = found(runs)
+    if matching:
+        count = f"{len(runs):,} runs" if len(runs) != 1 else "1 run"
+        told = count if len(matching) == len(runs) else f"{len(matching):,} of {count}"
+        st.caption(f"{told}. Tick one to rename or delete it, two to see them side by side.")
+        show_runs(matching)
+    else:
+        st.info("No run here is like that.", icon=":material/search_off:")
+        st.button("Show all runs", icon=":material/filter_list_off:", on_click=show_all)
+    show_actions(picked(matching), visitor)
+    show_question(runs, visitor)
+    if not asking():  # a page drawn anew would close the question
+        watch(runs)
+
+
+repair_address()
+st.title("Runs")
+try:
+    visitor = state.visitor()
+    runs = service.mine(visitor)
+    limits = service.store().limits
+except EngineError as error:
+    show_error(error)
+else:
+    if runs:
+        show_library(runs, visitor)
+    else:
+        st.markdown(
+            "No runs yet. Start one, close the tab if you like, and find it here when you come "
+            "back: waiting, running or done."
+        )
+        st.page_link(links.NEW, label="Start a run", icon=":material/add_circle:")
+    st.caption(kept(limits))

@@ -1,0 +1,209 @@
+"""The list of runs: what to look for, the runs that match, page by page."""
+
+from __future__ import annotations
+
+import html
+import math
+import time
+from collections.abc import Sequence
+
+import streamlit as st
+
+from app import links
+from app.components import run_link
+from app.components.findings import plain
+from app.services import EngineError, Limits, Run
+from app.services import runs as service
+from app.text import figures, when
+from app.text.answer import accuracy, percent, signed, size
+from app.text.answer import duration as lasting
+from app.text.search import NEWEST, ORDERS, order, search
+from app.text.states import ICONS, WORDS, state
+from app.text.summary import of, title
+
+PAGE = 20  # runs; with all at once, 500 of them would take seconds to draw
+POLL = 2.0  # seconds between two looks at live runs
+ALL = "All"
+# The names of these widgets stand in the address.
+FIND, STATE, SORT = "find", "state", "sort"
+
+STYLE = """
+<style>
+.figures {
+  display: grid; grid-template-columns: repeat(auto-fit, minmax(5rem, 1fr));
+  gap: 0.25rem 0.75rem; margin: 0; font-size: 0.875rem;
+}
+.figures div, .figures dd { margin: 0; padding: 0; }
+.figures dt { font-weight: 400; opacity: 0.8; }
+.figures dd { font-weight: 600; font-variant-numeric: tabular-nums; }
+</style>
+"""
+
+
+def repair_address() -> None:
+    """On the way back from a run, what was looked for comes back too."""
+    # Streamlit writes the parameters of a link into the address of the page it stands on before
+    # it goes; on the way back they stand there in the place of this page's own.
+    strangers = [p for p in (links.ID, links.FIRST, links.SECOND) if p in st.query_params]
+    if strangers:
+        for parameter in strangers:
+            del st.query_params[parameter]
+        st.rerun()
+
+
+def show_filters() -> None:
+    """What to look for, kept in the address."""
+    left, right = st.columns([0.6, 0.4])
+    with left:
+        st.text_input(
+            "Search",
+            key=FIND,
+            type="search",
+            live="300ms",
+            placeholder="Name, model, data, criterion or a setting",
+            icon=":material/search:",
+            bind="query-params",
+        )
+    with right.container(horizontal=True):
+        st.selectbox(
+            "State",
+            [ALL, *WORDS.values()],
+            key=STATE,
+            bind="query-params",
+        )
+        st.selectbox(
+            "Sort by",
+            [NEWEST, *ORDERS],
+            key=SORT,
+            bind="query-params",
+        )
+
+
+def found(runs: Sequence[Run]) -> list[Run]:
+    """Those of ``runs`` that are looked for, in the order asked for."""
+    wanted = st.session_state[STATE]
+    right = [run for run in runs if wanted in (ALL, WORDS[run.state])]
+    return order(search(right, st.session_state[FIND] or ""), st.session_state[SORT])
+
+
+def show_all() -> None:
+    """Look for nothing in particular any more."""
+    st.session_state[FIND] = ""
+    st.session_state[STATE] = ALL
+
+
+def show_runs(runs: Sequence[Run]) -> None:
+    """One page of ``runs``, and the way to the others."""
+    pages = math.ceil(len(runs) / PAGE)
+    slot = st.container()
+    number = 1
+    if pages > 1:
+        # A key of its own for all that is looked for: other runs begin on the first page, and
+        # whoever comes back finds the page that they left.
+        looked_for = "-".join(str(st.session_state[name]) for name in (FIND, STATE, SORT))
+        with st.container(horizontal_alignment="center"):
+            number = st.pagination(pages, key=f"page-{looked_for}", persist_state="session")
+    with slot:
+        st.html(STYLE)
+        run_link.style()
+        now = time.time()
+        for run in runs[PAGE * (number - 1) : PAGE * number]:
+            _row(run, now)
+
+
+def picked(runs: Sequence[Run]) -> list[Run]:
+    """Those of ``runs`` that are ticked, on whichever page."""
+    return [run for run in runs if st.session_state.get(pick(run))]
+
+
+def pick(run: Run) -> str:
+    """The key of the box to tick."""
+    return f"pick-{run.id}"
+
+
+def watch(runs: Sequence[Run]) -> None:
+    """Draw the page anew as soon as one of the live ``runs`` has changed."""
+    live = [run for run in runs if run.live]
+    if live:
+        st.fragment(_look, run_every=POLL)([run.id for run in live], [_pace(run) for run in live])
+
+
+def kept(limits: Limits) -> str:
+    """How long runs are kept."""
+    days = "1 day" if limits.keep_days == 1 else f"{limits.keep_days:g} days"
+    return (
+        f"A run is kept for {days} after it ended; if the files of all need more than "
+        f"{limits.keep_gigabytes:g} GB, the oldest go first. Who has the link of a run can look "
+        "at it; only you can change yours."
+    )
+
+
+def _row(run: Run, now: float) -> None:
+    with st.container(border=True):
+        left, right = st.columns([0.55, 0.45], vertical_alignment="center")
+        with left.container(horizontal=True, gap="small", wrap=False):
+            st.checkbox(
+                f"Choose {plain(title(run))}",
+                key=pick(run),
+                label_visibility="collapsed",
+                persist_state="page",
+            )
+            with st.container(gap=None):
+                run_link.show_link(run)
+                st.caption(
+                    f"{ICONS[run.state]} {state(run)} · {when.ago(run.created, now)}"
+                    + ("" if run.owner else " · :material/terminal: command line"),
+                    help=_times(run),
+                )
+                st.caption(plain(of(run)))
+                if run.error:
+                    st.caption(plain(run.error))
+        if run.summary:
+            right.html(_figures(run))
+
+
+def _figures(run: Run) -> str:
+    """What is known of the run as a list of names and values, one next to the other."""
+    removed, pruned, dense = figures.sparsity(run), figures.pruned(run), figures.dense(run)
+    change, bytes = figures.change(run), figures.model_bytes(run)
+    told = {"Removed": removed is not None and percent(removed)}
+    if pruned is not None and dense is not None and change is not None:
+        told |= {
+            "Accuracy": accuracy(pruned),
+            "Dense": accuracy(dense),
+            "Change": f"{signed(change)} {'point' if abs(change) == 1 else 'points'}"
+            if change
+            else "none",
+        }
+    told["Model file"] = bytes is not None and size(bytes)
+    cells = "".join(
+        f"<div><dt>{name}</dt><dd>{html.escape(value)}</dd></div>"
+        for name, value in told.items()
+        if value
+    )
+    return f'<dl class="figures">{cells}</dl>'
+
+
+def _times(run: Run) -> str:
+    """The exact times, for the tooltip."""
+    told = [f"Asked for on {when.exactly(run.created)}"]
+    if run.started is not None:
+        told.append(f"began on {when.exactly(run.started)}")
+    if run.ended is not None:
+        lasted = f", after {lasting(run.ended - run.started)}" if run.started is not None else ""
+        told.append(f"ended on {when.exactly(run.ended)}{lasted}")
+    return plain("; ".join(told) + ".")
+
+
+def _look(ids: Sequence[str], paces: Sequence[tuple[object, ...]]) -> None:
+    try:
+        runs = [service.find(id) for id in ids]
+    except EngineError:
+        return  # the record is busy; the next look will tell
+    if [_pace(run) for run in runs] != list(paces):
+        st.rerun()
+
+
+def _pace(run: Run | None) -> tuple[object, ...]:
+    """What of a live run is seen in the list."""
+    return (run and state(run), run and run.state, run and when.ago(run.created, time.time()))
