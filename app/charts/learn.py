@@ -1,0 +1,215 @@
+"""The charts of the page "Learn"."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from statistics import mean
+from typing import Any
+
+import altair as alt
+import pandas as pd
+
+from app.charts.colours import Colours
+from app.charts.spec import Spec, spec
+
+Facts = Mapping[str, Any]
+PERCENT = "format(100 * datum.value, '.4~g') + '\N{NO-BREAK SPACE}%'"
+DASHES = [[1, 0], [6, 3], [2, 2], [8, 3, 2, 3]]  # not by colour alone
+DENSE = "Dense"
+WAYS = {"joins": "kept because of the look ahead", "leaves": "removed because of it"}
+
+
+def layers_table(facts: Facts, labels: Mapping[str, str]) -> pd.DataFrame:
+    """One row per criterion and layer."""
+    total = facts["setting"]["layers"]
+    rows = [
+        {
+            "criterion": label,
+            "layer": f"Layer {i}",
+            "share": kept / of,
+            "percent": _percent(kept / of),
+            "counts": f"{kept:,} of {of:,}",
+        }
+        for method, label in labels.items()
+        for i, (kept, of) in enumerate(zip(facts["layers"][method], total, strict=True), 1)
+    ]
+    return pd.DataFrame(rows)
+
+
+def layers_chart(labels: Sequence[str], layers: int) -> Spec:
+    """Share of the weights kept in each of the layers, a group of bars per criterion."""
+    # Domains by name: until its data are there, Vega would make one up.
+    names = [f"Layer {i}" for i in range(1, layers + 1)]
+    base = alt.Chart().encode(
+        y=alt.Y(
+            "criterion:N",
+            title=None,
+            scale=alt.Scale(domain=list(labels)),
+            axis=alt.Axis(ticks=False),
+        ),
+        yOffset=alt.YOffset("layer:N", scale=alt.Scale(domain=names)),
+        x=alt.X("share:Q", title="Weights kept", axis=alt.Axis(labelExpr=PERCENT, tickCount=4)),
+    )
+    bars = base.mark_bar().encode(
+        color=alt.Color(
+            "layer:N",
+            scale=alt.Scale(domain=names),
+            legend=alt.Legend(title=None, orient="top", symbolType="square"),
+        ),
+        tooltip=[
+            alt.Tooltip("criterion:N", title="Criterion"),
+            alt.Tooltip("layer:N", title="Layer"),
+            alt.Tooltip("counts:N", title="Weights kept"),
+            alt.Tooltip("percent:N", title="Share kept"),
+        ],
+    )
+    words = base.mark_text(align="left", dx=4, fontSize=11).encode(text="percent:N")
+    return spec(alt.LayerChart(layer=[bars, words]).properties(height=380))
+
+
+def layers_description(rows: pd.DataFrame) -> str:
+    """The chart in words."""
+    told = [
+        f"{name}: {', '.join(f'{r.layer} {r.percent}' for r in group.itertuples())}"
+        for name, group in rows.groupby("criterion", sort=False)
+    ]
+    return f"Share of the weights kept in each layer. {'. '.join(told)}."
+
+
+def ahead_table(facts: Facts) -> pd.DataFrame:
+    """One row per weight and number of steps looked ahead."""
+    rows = [
+        {"weight": number, "way": WAYS[line["way"]], "steps": steps, "place": place,
+         "percent": _percent(place)}
+        for number, line in enumerate(facts["look_ahead"]["lines"])
+        for steps, place in enumerate(line["places"])
+    ]  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def ahead_chart(steps: int, threshold: float, colours: Colours) -> Spec:
+    """Where weights stand among all, by steps looked ahead; kept is what is above the line."""
+    domain, shades = list(WAYS.values()), [colours.kept, colours.danger]
+    legend = alt.Legend(title=None, orient="top", symbolType="stroke", columns=1, labelLimit=260)
+    base = alt.Chart().encode(
+        x=alt.X(
+            "steps:O",
+            title="Steps looked ahead",
+            scale=alt.Scale(domain=list(range(steps + 1))),
+            axis=alt.Axis(labelAngle=0, ticks=False),
+        ),
+        y=alt.Y(
+            "place:Q",
+            title="Weights that score lower",
+            # The upper part is where weights are kept or not; a power spreads it out.
+            scale=alt.Scale(type="pow", exponent=4, domain=[0, 1], nice=False),
+            axis=alt.Axis(labelExpr=PERCENT, values=[0.5, 0.8, 0.9, 0.95, 1]),
+        ),
+        color=alt.Color("way:N", scale=alt.Scale(domain=domain, range=shades), legend=legend),
+        detail="weight:N",
+    )
+    dash = alt.Scale(domain=domain, range=DASHES[:2])
+    lines = base.mark_line(strokeWidth=2).encode(
+        strokeDash=alt.StrokeDash("way:N", scale=dash, legend=legend)
+    )
+    points = base.mark_circle(size=45, opacity=1).encode(
+        tooltip=[
+            alt.Tooltip("way:N", title="This weight is"),
+            alt.Tooltip("steps:O", title="Steps looked ahead"),
+            alt.Tooltip("percent:N", title="Weights that score lower"),
+        ]
+    )
+    rule = alt.Chart().mark_rule(color=colours.ink, strokeDash=[5, 3]).encode(
+        y=alt.YDatum(threshold)
+    )  # fmt: skip
+    return spec(alt.LayerChart(layer=[rule, lines, points]).properties(height=360))
+
+
+def ahead_description(facts: Facts) -> str:
+    """The chart in words."""
+    ahead, lines = facts["look_ahead"], facts["look_ahead"]["lines"]
+    counts = {way: sum(line["way"] == way for line in lines) for way in WAYS}
+    return (
+        f"Where {len(lines)} weights stand in the ranking by the number of steps looked ahead. "
+        f"{counts['joins']}, drawn by chance from {ahead['joins']:,}, rise above the line and are "
+        f"kept; {counts['leaves']} of {ahead['leaves']:,} fall below it and are removed."
+    )
+
+
+def accuracy_table(facts: Facts, labels: Mapping[str, str]) -> pd.DataFrame:
+    """One row per criterion and sparsity: mean, lowest and highest of the seeds."""
+    pruned, dense = facts["accuracy"]["pruned"], facts["accuracy"]["dense"]
+    rows = [
+        _row(label, float(at), found)
+        for method, label in labels.items()
+        for at, found in pruned[method].items()
+    ]
+    return pd.DataFrame([*rows, *(_row(DENSE, float(at), dense) for at in pruned["prospr"])])
+
+
+def accuracy_chart(labels: Sequence[str], sparsities: Sequence[float]) -> Spec:
+    """Test accuracy by the share of weights removed."""
+    names = [*labels, DENSE]
+    legend = alt.Legend(
+        title=None, orient="top", symbolType="stroke", columns=3, symbolSize=250, symbolOpacity=1
+    )
+    base = alt.Chart().encode(
+        x=alt.X(
+            "removed:O",
+            title="Weights removed",
+            scale=alt.Scale(domain=[_removed(at) for at in sparsities]),
+            axis=alt.Axis(labelAngle=0, ticks=False),
+        ),
+        color=alt.Color("criterion:N", scale=alt.Scale(domain=names), legend=legend),
+    )
+    accuracy = alt.Y(
+        "mean:Q",
+        title="Test accuracy",
+        scale=alt.Scale(domain=[0, 1]),
+        axis=alt.Axis(labelExpr=PERCENT, tickCount=5),
+    )
+    dash = alt.Scale(domain=names, range=[*DASHES, [1, 3]])
+    lines = base.mark_line(strokeWidth=2.5).encode(
+        y=accuracy, strokeDash=alt.StrokeDash("criterion:N", scale=dash, legend=legend)
+    )
+    ranges = base.mark_rule(opacity=0.5).encode(y=alt.Y("lowest:Q"), y2="highest:Q")
+    points = base.mark_circle(size=60, opacity=1).encode(
+        y=accuracy,
+        tooltip=[
+            alt.Tooltip("criterion:N", title="Criterion"),
+            alt.Tooltip("removed:O", title="Weights removed"),
+            alt.Tooltip("percent:N", title="Mean test accuracy"),
+            alt.Tooltip("span:N", title="Lowest to highest seed"),
+        ],
+    )
+    return spec(alt.LayerChart(layer=[ranges, lines, points]).properties(height=340))
+
+
+def accuracy_description(rows: pd.DataFrame) -> str:
+    """The chart in words."""
+    told = [
+        f"{name}: {', '.join(f'{r.percent} with {r.removed} removed' for r in group.itertuples())}"
+        for name, group in rows[rows["criterion"] != DENSE].groupby("criterion", sort=False)
+    ]
+    dense = rows.loc[rows["criterion"] == DENSE, "percent"].iloc[0]
+    return f"Mean test accuracy. {'. '.join(told)}. Dense: {dense}."
+
+
+def _row(label: str, sparsity: float, found: Sequence[float]) -> dict[str, Any]:
+    return {
+        "criterion": label,
+        "removed": _removed(sparsity),
+        "mean": mean(found),
+        "lowest": min(found),
+        "highest": max(found),
+        "percent": _percent(mean(found)),
+        "span": f"{_percent(min(found))} to {_percent(max(found))}",
+    }
+
+
+def _removed(sparsity: float) -> str:
+    return f"{100 * sparsity:g}\N{NO-BREAK SPACE}%"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f}\N{NO-BREAK SPACE}%"
