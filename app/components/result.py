@@ -10,8 +10,9 @@ import streamlit as st
 from app import links
 from app.components.about import show_about, show_again, show_manage, show_share
 from app.components.downloads import show_downloads
-from app.components.findings import plain, show_error, show_findings, show_proof
-from app.components.plots import show_accuracy, show_layers
+from app.components.explore import show_explore
+from app.components.findings import plain, show_error, show_proof
+from app.components.plots import show_training
 from app.services import ConfigError, EngineError, Run, runs
 from app.text import answer as words
 from app.text import code
@@ -53,13 +54,10 @@ def show_result(run: Run) -> None:
             query_params={links.FIRST: run.id},
         )
         show_share(run)
-    st.markdown("### What was kept of every layer", help=TERMS["mask"])
-    show_layers(result["layers"], key="layers")
+    show_explore(run, result)
     if result["history"]:
-        st.markdown("### Accuracy while training", help=TERMS["validation images"])
-        show_accuracy(result["history"], result["config"]["epochs"], key="accuracy")
-    st.markdown("### What to know about it", help=f"{TERMS['health']} {TERMS['trust']}")
-    show_findings(result)
+        st.markdown("### How both networks learned", help=TERMS["validation images"])
+        show_training(result["history"], result["config"]["epochs"], key="training")
     _proof(result["onnx"])
     _same_again(run, result)
     _provenance(run, result)

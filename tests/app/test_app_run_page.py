@@ -10,7 +10,7 @@ import pytest
 from app_fakes import LAYERS, RESULT, finished, found, new, running, words
 from streamlit.testing.v1 import AppTest
 
-from app import charts, links, state
+from app import links, state
 from app.components.downloads import reader
 from app.components.live import Drawn
 from app.services import runs
@@ -150,22 +150,6 @@ def test_every_look_reads_only_what_is_new(store: Store, monkeypatch: pytest.Mon
     assert read[0] == 0
     assert read[-1] == 2
     assert 0 not in read[1:]
-
-
-def test_charts_are_built_anew_only_when_there_is_something_new(
-    store: Store, monkeypatch: pytest.MonkeyPatch
-):
-    built: list[int] = []
-    monkeypatch.setattr(
-        charts.training, "description", lambda rows, _: built.append(len(rows)) or "words"
-    )
-    run = running(store)
-    for epoch in RESULT["history"][:2]:
-        store.record(run.id, {"event": "EpochEnded", **epoch})
-    at = opened(run.id).run().run()
-    store.record(run.id, {"event": "EpochEnded", **RESULT["history"][2]})
-    at.run().run()
-    assert built == [2, 3]
 
 
 def test_the_page_is_drawn_again_when_there_is_news_and_not_too_often():
