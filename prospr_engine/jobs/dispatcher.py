@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import os
 import shutil
 import time
 from collections import deque
@@ -162,7 +163,9 @@ class Dispatcher:
         elif end.state == "stopped" and running.wish == "late":
             self._store.finish(running.id, "failed", _late(self._store.limits.run_minutes))
         else:
-            self._store.finish(running.id, end.state, end.error)
+            # Visitors read it: what the server's folders are called is not their business.
+            error = end.error and end.error.replace(f"{running.folder}{os.sep}", "")
+            self._store.finish(running.id, end.state, error)
 
     def _keep(self, id: str, folder: Path) -> None:
         state: State = "done"

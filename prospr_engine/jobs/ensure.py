@@ -91,7 +91,7 @@ def _spawn(folder: Path) -> subprocess.Popen[bytes]:
         if log.stat().st_size > LOG_SIZE:
             log.replace(log.with_suffix(".old.log"))
     with log.open("ab") as output:
-        return subprocess.Popen(
+        process = subprocess.Popen(
             [*COMMAND, str(folder)],
             stdin=subprocess.DEVNULL,
             stdout=output,
@@ -100,6 +100,9 @@ def _spawn(folder: Path) -> subprocess.Popen[bytes]:
             env=environment(),
             **_detached(),
         )
+    # So that it does not stay on the list of processes when it is gone.
+    threading.Thread(target=process.wait, name="worker", daemon=True).start()
+    return process
 
 
 def environment() -> dict[str, str]:

@@ -98,7 +98,8 @@ def _persist(action: Callable[[], object], leave: Leave) -> object:
         except (EngineError, OSError) as error:
             if str(error) != said:
                 said = str(error)
-                log.warning("%s Trying again every %g s.", said, RETRY)
+                cause = f" ({error.__cause__!r})" if error.__cause__ else ""
+                log.warning("%s%s Trying again every %g s.", said, cause, RETRY)
         if leave():
             return None
         time.sleep(RETRY)

@@ -147,6 +147,11 @@ def _sentence(error: sqlite3.Error) -> str:
         return (
             "The server's disk is full: nothing can be recorded. Free some space, then try again."
         )
+    if name.startswith("SQLITE_IOERR"):  # on a full disk even reading needs a little space (WAL)
+        return (
+            "The record of runs cannot be read or written: the server's disk is full or failing. "
+            "Free some space, then try again."
+        )
     if name.startswith(("SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_PERM")):
         return (
             "The record of runs cannot be written: its folder is read-only or not there. Give the "

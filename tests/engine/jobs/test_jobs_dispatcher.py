@@ -72,6 +72,17 @@ def test_what_did_not_finish_leaves_no_files(
     assert not dispatcher.busy
 
 
+def test_why_a_run_failed_tells_nothing_of_the_server_s_folders(
+    store: Store, executor: PuppetExecutor, dispatcher: Dispatcher
+):
+    run = store.submit(seeded(1))
+    dispatcher.step(0)
+    path = store.work(run.id) / "model.onnx"
+    executor.end(run.id, "failed", f"The disk is full: {path} could not be written.")
+    dispatcher.step(0)
+    assert look(store, run.id).error == "The disk is full: model.onnx could not be written."
+
+
 def test_progress_that_moves_fast_is_written_down_slowly_and_never_late(
     store: Store,
     executor: PuppetExecutor,

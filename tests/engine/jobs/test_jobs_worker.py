@@ -322,6 +322,7 @@ def test_a_locked_or_full_record_does_not_end_the_worker(
     assert look(store, run.id).state == "done"
     (warning,) = [r.getMessage() for r in caplog.records if "Trying again" in r.getMessage()]
     assert "busy" in warning
+    assert "database is locked" in warning
 
 
 def test_a_store_of_a_newer_version_is_a_line_in_the_log_and_exit_code_2(
