@@ -3,6 +3,7 @@ asks, so a restart loses nothing."""
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import streamlit as st
 
 from app import services
+from app.services import DATASETS
 from prospr_engine.config import RunConfig
 from prospr_engine.errors import DataError
 from prospr_engine.store import default_folder
@@ -17,6 +19,7 @@ from prospr_engine.store.limits import Limits
 from prospr_engine.store.run import Artifact, Run
 from prospr_engine.store.store import Store
 from prospr_engine.store.summary import RESULT
+from prospr_engine.uploads import is_token
 
 GONE = (
     "The files of this run are not on the server any more. The same settings give the same files: "
@@ -47,6 +50,10 @@ def start(config: RunConfig, owner: str, name: str = "") -> Run:
 
     check_tokens(config, owner)
     services.check_model(config.model)
+    if config.data not in DATASETS and not is_token(config.data):
+        # The worker stands in another folder than this process.
+        path = Path(config.data).expanduser().absolute()
+        config = dataclasses.replace(config, data=str(path))
     run = store().submit(config, owner, name)
     if run.live:
         ensure_worker(store().folder)

@@ -29,7 +29,7 @@ from prospr_engine.store.limits import Limits
 from prospr_engine.store.store import Store
 
 log = logging.getLogger(__name__)
-IDLE = 600.0  # seconds without work after which the worker goes
+IDLE = 60.0  # seconds without work after which the worker goes; another starts in a third of one
 CONTEST = 0.5  # seconds to try for the lock: one who only looks holds it for a moment
 RETRY = 1.0  # seconds between two attempts when the record or the disk refuses
 Leave = Callable[[], bool]

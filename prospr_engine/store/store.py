@@ -11,6 +11,7 @@ import json
 import sqlite3
 import time
 import uuid
+import weakref
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -78,6 +79,11 @@ class Store:
         self.artifacts = Artifacts(self.folder / "artifacts")
         self.uploads = Uploads(self.database, self.folder / "uploads", self.limits)
         migrate(self.database)
+        # Never used, but while one is open SQLite keeps its side files: opening and closing the
+        # last one writes them anew each time, which a full disk would not allow even to read.
+        keeper = sqlite3.connect(self.database, check_same_thread=False)
+        keeper.execute("SELECT COUNT(*) FROM runs").fetchall()
+        weakref.finalize(self, keeper.close)
 
     def work(self, id: str) -> Path:
         """The folder in which a run is computed."""

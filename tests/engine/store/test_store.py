@@ -513,6 +513,12 @@ def test_a_record_that_may_only_be_read(store: Store, monkeypatch: pytest.Monkey
     assert store.get(run.id) == run
 
 
+def test_reading_needs_no_room_on_the_disk(store: Store):
+    # SQLite removes its side files with the last connection, and to read it needs them again.
+    store.submit(seeded(1))
+    assert store.database.with_name("runs.sqlite3-shm").exists()
+
+
 def test_waiting_for_another_writer_ends_with_a_sentence(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ):
