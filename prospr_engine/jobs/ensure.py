@@ -23,6 +23,7 @@ from prospr_engine.errors import StoreError
 
 COMMAND = (sys.executable, "-m", "prospr_engine.jobs.worker")
 LOG = "worker.log"
+DATA = "PROSPR_DATA"
 LOG_SIZE = 1_000_000  # bytes; a longer log is put aside when the next worker starts
 STARTING = 10.0  # seconds that a worker may take to get as far as its lock
 PAUSE = 2.0  # seconds between two attempts, should workers not live
@@ -109,7 +110,10 @@ def environment() -> dict[str, str]:
     """Ours, with this package importable wherever the process is started."""
     here = str(Path(prospr_engine.__file__).parents[1])
     path = os.environ.get("PYTHONPATH")
-    return {**os.environ, "PYTHONPATH": here + (os.pathsep + path if path else "")}
+    variables = {**os.environ, "PYTHONPATH": here + (os.pathsep + path if path else "")}
+    if variables.get(DATA):  # from another folder it would be another one
+        variables[DATA] = str(Path(variables[DATA]).expanduser().absolute())
+    return variables
 
 
 def _detached() -> dict[str, Any]:

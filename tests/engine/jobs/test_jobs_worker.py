@@ -353,3 +353,10 @@ def test_the_worker_needs_no_torch():
         [sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, timeout=60
     )
     assert done.stdout == "[]\n"
+
+
+def test_a_folder_of_data_is_the_same_from_everywhere(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("PROSPR_DATA", "sets")
+    assert ensure.environment()["PROSPR_DATA"] == str(Path.cwd() / "sets")
+    monkeypatch.delenv("PROSPR_DATA")
+    assert "PROSPR_DATA" not in ensure.environment()
