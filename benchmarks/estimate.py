@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from prospr_engine.config import LoadingConfig, RunConfig, ScoringConfig, TrainingConfig
-from prospr_engine.estimate import estimate, images_of
+from prospr_engine.estimate import catalogue, estimate
 from prospr_engine.models.measures import measure
 
 CASES = [
@@ -72,8 +72,7 @@ def main() -> None:
     worst = 1.0
     for case in CASES:
         config = config_of(case)
-        images = images_of(config)
-        assert images
+        images = catalogue(config.data, config.loading.image_size)
         size = measure(config.model, images.channels, images.size, images.classes)
         told = estimate(config, images, size, threads=threads)
         result, packed = done(config)

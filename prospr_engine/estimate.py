@@ -105,13 +105,10 @@ def estimate(
     )
 
 
-def images_of(config: RunConfig) -> Images | None:
-    """The images that ``config`` names, if they are in the catalogue."""
-    if config.data not in DATASETS:
-        return None
-    row = DATASETS[config.data]
-    size = config.loading.image_size or row.image_size
-    return Images(row.channels, size, row.classes, row.train, row.test)
+def catalogue(data: str, image_size: int | None = None) -> Images:
+    """The images of a data set of ``DATASETS``, brought to ``image_size`` if that is given."""
+    row = DATASETS[data]
+    return Images(row.channels, image_size or row.image_size, row.classes, row.train, row.test)
 
 
 def seconds(

@@ -1,19 +1,20 @@
-"""What the page says before the first run."""
+"""What the first page says."""
+
+HOW = (
+    "How small can a network get before it breaks? Choose one, remove most of its weights before "
+    "training, and see what it still learns."
+)
 
 INTRO = """\
-## What happens when you press the button
+### What happens when you press the button
 
-1. **Score.** ProsPr looks a few training steps ahead and asks of every weight: does it matter for
-   what the network will have learned by then?
+1. **Score.** How much does every weight matter? ProsPr looks a few training steps ahead: does it
+   matter for what the network will have learned by then?
 2. **Prune.** The weights that matter least are set to zero, before any training.
 3. **Train.** The pruned network learns beside the full one, on the same images in the same order.
 4. **Test and prove.** Both answer images they have never seen; the pruned one becomes an ONNX file
    that is checked against its own label.
 """
 
-PRESET = "The settings on this page take about a minute on an ordinary computer."
-
-HOW = (
-    "How small can a network get before it breaks? Choose one, remove most of its weights before "
-    "training, and see what it still learns."
-)
+SHARE = "The address of this page holds these settings: copy it to send the set-up to somebody."
+SHARE_OWN = "Files of your own do not travel with it."

@@ -1,5 +1,19 @@
 """What settings are called on screen, where their own name is not a word."""
 
+AUTOMATIC = "automatic"
+OWN_IMAGES = "Your own images"
+PATH = "A folder or zip on this machine"
+OWN_WEIGHTS = "Your own weights"
+
+# What a network can start from.
+WEIGHTS = {"fresh": "New weights", "pretrained": "Trained on ImageNet"}
+
+# What everyday settings do, in more or plainer words than the engine's.
+EXPLAINED = {
+    "method": "How to judge which weights matter, before any training",
+    "epochs": "How long both networks train: one epoch is one pass through all training images",
+}
+
 LABELS = {
     "batches": "Calibration batches",
     "device": "Compute on",
@@ -16,7 +30,7 @@ LABELS = {
     "test_limit": "At most this many test images",
     "train_limit": "At most this many training images",
     "validation_fraction": "Share for validation",
-    "weights": "Initial weights",
+    "weights": "Weights to start from",
     "method": "Criterion",
     "seed": "Seed",
 }

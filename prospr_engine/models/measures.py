@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from prospr_engine.errors import ModelError
-from prospr_engine.models import MODELS, TORCHVISION
+from prospr_engine.models import MODELS
 
 TABLE = Path(__file__).with_name("measures.json")
 
@@ -47,18 +47,11 @@ def measure(model: str, channels: int, size: int, classes: int) -> Measure:
     Raises ``ConfigError`` for an unknown name, ``ModelError`` if it does not fit the images.
     """
     from prospr_engine.models.checks import MISFITS, check
-    from prospr_engine.models.meta import on_meta
+    from prospr_engine.models.outline import outline
     from prospr_engine.models.summary import summarise, totals
 
     shape = (channels, size, size)
-    spec = MODELS.find(model)
-    with on_meta():
-        if model.startswith(TORCHVISION):
-            from prospr_engine.models import torchvision_zoo
-
-            network = torchvision_zoo.build(model.removeprefix(TORCHVISION), shape, classes)
-        else:
-            network = spec.load()(shape, classes)
+    network = outline(model, shape, classes)
     try:
         total = totals(summarise(network, shape))
     except MISFITS:

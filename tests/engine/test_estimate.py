@@ -16,7 +16,7 @@ import prospr_engine as pe
 from prospr_engine.config import LoadingConfig, RunConfig, ScoringConfig, TrainingConfig
 from prospr_engine.data import DATASETS
 from prospr_engine.data.splits import plan
-from prospr_engine.estimate import Images, estimate, gradients, images_of, seconds, split
+from prospr_engine.estimate import Images, catalogue, estimate, gradients, seconds, split
 from prospr_engine.models.measures import Measure, known
 
 RESNET20 = Measure(20, 269_722, 268_336, 40_551_040)
@@ -30,9 +30,9 @@ def told(**changes: Any) -> float:
 def test_an_estimate_needs_no_torch():
     code = (
         "import sys; from prospr_engine.config import RunConfig\n"
-        "from prospr_engine.estimate import estimate, images_of\n"
+        "from prospr_engine.estimate import catalogue, estimate\n"
         "from prospr_engine.models.measures import known\n"
-        "estimate(RunConfig(), images_of(RunConfig()), known('small_cnn', 1, 8, 10))\n"
+        "estimate(RunConfig(), catalogue('digits'), known('small_cnn', 1, 8, 10))\n"
         "assert not {'torch', 'sklearn', 'onnx', 'numpy'} & {*sys.modules}"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
@@ -61,7 +61,7 @@ def test_sizes_are_those_of_a_real_file(model: str, tmp_path: Path):
         pe.export_onnx(network, path, sample(), masks=masks)
         with zipfile.ZipFile(tmp_path / "model.zip", "w", zipfile.ZIP_DEFLATED) as archive:
             archive.write(path)
-        found = estimate(RunConfig(sparsity=sparsity), images_of(RunConfig()), size)
+        found = estimate(RunConfig(sparsity=sparsity), catalogue("digits"), size)
         assert found.bytes == pytest.approx(path.stat().st_size, rel=0.05)
         packed = (tmp_path / "model.zip").stat().st_size
         assert found.zipped == pytest.approx(packed, rel=0.15), f"{model} at {sparsity}"
@@ -132,9 +132,6 @@ def test_images_are_counted_as_they_are_split(bring: tuple[str, ...], limits: di
 
 def test_the_catalogue_gives_its_images():
     for name, row in DATASETS.items():
-        images = images_of(RunConfig(data=name))
+        images = catalogue(name)
         assert images == Images(row.channels, row.image_size, row.classes, row.train, row.test)
-    scaled = images_of(RunConfig(loading=LoadingConfig(image_size=16)))
-    assert scaled is not None
-    assert scaled.size == 16
-    assert images_of(RunConfig(data="/my/images.zip")) is None
+    assert catalogue("digits", 16).size == 16

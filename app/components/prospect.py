@@ -1,0 +1,120 @@
+"""What the settings in the form will take, beside the form."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+import streamlit as st
+
+from app import links
+from app.components.findings import plain
+from app.services import Run, RunConfig
+from app.services.estimates import Forecast
+from app.text import forecast as words
+from app.text.answer import percent, size
+from app.text.glossary import TERMS
+from app.text.states import ICONS, state
+from app.text.summary import title
+from app.text.when import ago
+
+PLACE = "forecast"
+# "11,164,352" has to fit into half of a telephone's screen. Beside a long form, what the settings
+# will take stays in view while they change.
+STYLE = f"""
+<style>
+.st-key-{PLACE} [data-testid="stMetricValue"] {{ font-size: 1.5rem; }}
+@media (min-width: 641px) {{
+  [data-testid="stColumn"]:has(.st-key-{PLACE}) > div {{ position: sticky; top: 4rem; }}
+}}
+</style>
+"""
+UNKNOWN = (
+    "The images have several sizes; how long a run takes shows when they are read. Choose an "
+    "image size (Advanced, Data) to see an estimate now."
+)
+
+
+def show_forecast(forecast: Forecast | None) -> None:
+    """Time, weights, operations and file size; they move with the slider."""
+    if forecast is None:
+        st.caption(UNKNOWN)
+        return
+    told = forecast.told
+    st.html(STYLE)
+    grid = st.grid(2, min_column_width=140, key=PLACE)
+    with grid.cell():
+        _metric(
+            "Time",
+            words.about(told.seconds),
+            "both networks",
+            f"{words.rests_on(forecast)} Downloading images is not counted.",
+        )
+    with grid.cell():
+        _metric(
+            "Weights kept",
+            f"{told.kept:,}",
+            f"of {told.weights:,}",
+            f"{TERMS['weights']} With those, the network has {told.parameters:,} parameters.",
+        )
+    with grid.cell():
+        _metric(
+            "Operations left",
+            f"≈ {words.roughly(told.macs_left)}",
+            f"of {words.roughly(told.macs)} per image",
+            f"{TERMS['operations']} The estimate takes all layers to keep the same share.",
+        )
+    with grid.cell():
+        _metric(
+            "File",
+            size(told.bytes),
+            f"≈ {size(told.zipped)} zipped",
+            "The ONNX file to take home. Removed weights are stored as zeros, so it shrinks only "
+            "when it is zipped.",
+        )
+    if told.seconds > words.DAY / 2:
+        st.caption(words.TOO_LONG)
+    if forecast.ahead:
+        st.caption(words.queue(forecast.ahead))
+
+
+def _metric(label: str, value: str, below: str, help: str) -> None:
+    st.metric(label, value, below, delta_color="off", delta_arrow="off", help=help)
+
+
+def show_twin(runs: Sequence[Run], config: RunConfig, owner: str) -> None:
+    """Whether the same was run before, so that the button will not start anything."""
+    same = [run for run in runs if run.settings == config.to_dict()]
+    own = next((run for run in same if run.owner == owner and (run.live or _done(run))), None)
+    if own and own.live:
+        st.caption("These settings are running already: the button opens that run.")
+    elif own:
+        when = ago(own.ended or own.created, time.time())
+        st.caption(f"You ran this {when}: the button opens the result.")
+    elif any(_done(run) for run in same):
+        st.caption("These settings have been run here before: the result will be there at once.")
+
+
+def show_latest(runs: Sequence[Run], owner: str) -> bool:
+    """The visitor's runs under way, else their latest; False if there is none."""
+    own = [run for run in runs if run.owner == owner]
+    live = [run for run in own if run.live]
+    for run in live or own[:1]:
+        word = "Your latest run" if not run.live else "Your run in progress"
+        with st.container(border=True):
+            st.caption(f"{ICONS[run.state]} {word}: {state(run).lower()}")
+            st.page_link(
+                links.RUN,
+                label=f"{plain(title(run))}, {_removed(run)} removed",
+                icon=":material/arrow_forward:",
+                query_params=links.to_run(run.id),
+            )
+    return bool(own)
+
+
+def _done(run: Run) -> bool:
+    return run.state == "done"
+
+
+def _removed(run: Run) -> str:
+    return percent(float(run.settings["sparsity"]))

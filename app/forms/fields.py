@@ -1,0 +1,82 @@
+"""One setting as the widget that suits it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import streamlit as st
+
+from app.components.findings import show_error
+from app.forms.held import called, key, shown
+from app.services import METHODS, ConfigError, EngineError, Option
+from app.text.labels import AUTOMATIC, EXPLAINED, UNSET, label
+
+DEVICES = ("auto", "cpu", "cuda")
+
+
+def field(option: Option, faults: list[EngineError], group: str = "") -> Any:
+    """The value of a setting, from a widget of its own. If it misfits, the engine's sentence
+    stands beneath and joins ``faults``."""
+    name = key(option.name, group)
+    words: dict[str, Any] = {"key": name, "help": _help(option, group), "bind": "query-params"}
+    text = option.label or label(option.name, group)
+    value: Any
+    if option.name == "method":
+        value = st.selectbox(
+            text, list(METHODS), format_func=lambda m: called("method", m), **words
+        )
+    elif option.name == "device":
+        # Which there are, only torch knows; a run may have come with another one, as cuda:1.
+        there = [*DEVICES, *({st.session_state.get(name, "auto")} - {*DEVICES})]
+        value = st.selectbox(text, there, format_func=lambda d: called("device", d), **words)
+    elif option.choices:
+        choices = [AUTOMATIC, *option.choices] if option.optional else list(option.choices)
+        index = choices.index(shown(option, option.default))
+        value = st.selectbox(text, choices, index=index, **words)
+        value = None if value == AUTOMATIC and option.optional else value
+    elif option.kind is bool:
+        value = st.toggle(text, value=option.default, **words)
+    elif option.kind in (int, float):
+        try:
+            value = _number(text, option, words)
+        except OverflowError:
+            # From an address, Streamlit would make a whole number of 1e999.
+            value = math.inf
+    else:
+        value = st.text_input(text, value=option.default, **words)
+    try:
+        return option.check(value)
+    except EngineError as error:
+        # By the name that stands above the field.
+        told = ConfigError(text + str(error).removeprefix(option.name))
+        show_error(told)
+        faults.append(told)
+        return option.default
+
+
+def _number(text: str, option: Option, words: Mapping[str, Any]) -> float | None:
+    whole = option.kind is int
+    step: Any = 1 if whole else _step(option.default)
+    # No bounds: the browser would keep what lies outside them to itself, without a word, and an
+    # earlier value would be used.
+    value: Any = st.number_input(
+        text,
+        value=option.default,
+        step=step,
+        format="%d" if whole else "%g",
+        placeholder=UNSET.get(option.name, AUTOMATIC) if option.default is None else None,
+        **words,
+    )
+    return option.default if value is None else value
+
+
+def _step(default: float | None) -> float:
+    """One unit of the leading digit: 0.0001 for 0.0005."""
+    return 10.0 ** math.floor(math.log10(default)) if default else 0.01
+
+
+def _help(option: Option, group: str) -> str:
+    text = EXPLAINED.get(option.name if not group else "") or option.help
+    return text[:1].upper() + text[1:].removesuffix(".") + "."

@@ -1,0 +1,95 @@
+"""What the widgets of the form hold, under which name, and how the address spells it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import streamlit as st
+
+from app import services
+from app.services import GROUPS, Option, RunConfig
+from app.text.code import PREFIXES
+from app.text.labels import AUTOMATIC, OWN_IMAGES, OWN_WEIGHTS, PATH, WEIGHTS
+
+IMAGES, WEIGHTS_FILE, FOLDER = "images", "weights-file", "folder"
+"""Names of the widgets that choose a visitor's own zip, weights, or a folder of the machine."""
+
+
+def key(name: str, group: str = "") -> str:
+    """The name of a setting's widget, in the session and in the address; that of the command
+    line (``train-lr``), so that an address can be read. A criterion's options begin with it."""
+    prefix = PREFIXES.get(group, f"{group}-")
+    return (prefix + name).replace("_", "-")
+
+
+def fill(config: RunConfig) -> None:
+    """Let the form show ``config``, whatever it showed. Before its widgets are drawn."""
+    for name, value in held(config).items():
+        st.session_state[name] = value
+
+
+def address(config: RunConfig) -> dict[str, str]:
+    """The parameters of the address under which the form shows ``config``."""
+    usual = held(RunConfig(method=config.method)) | {key("method"): RunConfig().method}
+    return {
+        name: _spelled(name, value)
+        for name, value in held(config).items()
+        if value != usual.get(name) and value is not None
+    }
+
+
+def held(config: RunConfig) -> dict[str, Any]:
+    """What the widgets hold when the form shows ``config``."""
+    values = {
+        key(o.name): shown(o, getattr(config, o.name)) for o in services.settings_of(RunConfig)
+    }
+    for group, cls in GROUPS.items():
+        settings = getattr(config, group)
+        for option in services.settings_of(cls):
+            values[key(option.name, group)] = shown(option, getattr(settings, option.name))
+    for option in options_of(config.method):
+        given = config.scoring.options.get(option.name, option.default)
+        values[key(option.name, config.method)] = shown(option, given)
+    values["sparsity"] = round(100 * config.sparsity, 6)
+    if services.is_token(config.weights):
+        values |= {"weights": OWN_WEIGHTS, WEIGHTS_FILE: config.weights}
+    if services.is_token(config.data):
+        values |= {"data": OWN_IMAGES, IMAGES: config.data}
+    elif config.data not in services.DATASETS:
+        values |= {"data": PATH, FOLDER: config.data}
+    return values
+
+
+def shown(option: Option, value: Any) -> Any:
+    """What the widget of ``option`` holds for ``value``: a selection cannot be None."""
+    return AUTOMATIC if value is None and option.choices else value
+
+
+def options_of(method: str) -> tuple[Option, ...]:
+    """The criterion's own options that the form asks for: the seed of the run serves as theirs."""
+    if method not in services.METHODS:
+        return ()
+    return tuple(o for o in services.METHODS[method].options if o.name != "seed")
+
+
+def called(name: str, value: Any) -> str:
+    """What the selection ``name`` calls one of its values; in the address too."""
+    if name == "model" and value in list(services.MODELS):
+        return services.MODELS[value].label
+    if name == "data" and value in services.DATASETS:
+        return services.DATASETS[value].label
+    if name == "method" and value in services.METHODS:
+        return services.METHODS[value].label
+    if name == "device" and value == "auto":
+        return AUTOMATIC
+    if name == "weights":
+        return WEIGHTS.get(value, value)
+    if name in (IMAGES, WEIGHTS_FILE):
+        return services.display_name(value)
+    return str(value)
+
+
+def _spelled(name: str, value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"{value:g}" if isinstance(value, float) else called(name, value)
