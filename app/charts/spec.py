@@ -15,6 +15,6 @@ DATA = alt.NamedData("source")
 def spec(chart: alt.Chart | alt.LayerChart) -> Spec:
     """The Vega-Lite spec of a chart of ``DATA``."""
     built: Spec = chart.to_dict()
-    # Vega takes every mark of a chart for a picture to be read out; each chart has its alt text.
-    built.setdefault("config", {})["aria"] = False
+    # Vega has every mark read out as a picture without a name; the chart's alt text says it all.
+    built.setdefault("config", {})["mark"] = {"aria": False}
     return built

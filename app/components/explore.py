@@ -42,13 +42,17 @@ def show_explore(run: Run, result: Mapping[str, Any]) -> None:
 def _explore(run: Run, result: Mapping[str, Any]) -> None:
     st.markdown("### What was kept of every layer", help=TERMS["mask"])
     try:
-        ranking = scores.ranking(run)
-        own, sparsity = _slider(run)
-        cut = ranking.cut(sparsity, run.config.layer_floor)
+        ranking, config = scores.ranking(run), run.config
     except EngineError as error:
         st.caption(plain(str(error)))
         show_layers(result["layers"], key="layers")
         show_findings(result)
+        return
+    own, sparsity = _slider(config.sparsity)
+    try:
+        cut = ranking.cut(sparsity, config.layer_floor)
+    except EngineError as error:
+        show_error(error)
         return
     if not own:
         _offer(run, sparsity)
@@ -71,9 +75,8 @@ def _explore(run: Run, result: Mapping[str, Any]) -> None:
             show_layers(examined["layers"], key="layers")
 
 
-def _slider(run: Run) -> tuple[bool, float]:
+def _slider(trained: float) -> tuple[bool, float]:
     """Is it where the run was trained, and the sparsity it stands at."""
-    trained = run.config.sparsity
     there = round(100 * trained, 4)
     at = st.slider(
         "Weights removed",

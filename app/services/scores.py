@@ -22,6 +22,11 @@ MOST_BYTES = 400_000_000
 """Of scores that are ranked for a visitor: 100 million weights, which take twice as much memory
 while they are on show."""
 
+UNREADABLE = (
+    "The scores of this run cannot be read any more, so only the sparsity that it was trained at "
+    "can be shown. The same settings give the same scores: start the run again."
+)
+
 # Memory, and the patience of the others: one network at a time.
 _one_at_a_time = threading.Lock()
 
@@ -88,7 +93,11 @@ def _file(run: Run) -> Artifact:
 # The name of a stored file is the digest of its content: what it holds never changes.
 @st.cache_resource(max_entries=4, show_spinner="Sorting the scores")
 def _ranking(path: str) -> Ranking:
-    return Ranking.load(path)
+    try:
+        return Ranking.load(path)
+    except DataError:
+        # Its sentence names a file of the server, which is nothing to a visitor.
+        raise DataError(UNREADABLE) from None
 
 
 @st.cache_data(max_entries=200, show_spinner=False)
