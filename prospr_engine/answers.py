@@ -45,7 +45,7 @@ class Pair:
         }
 
 
-def load_pair(files: Mapping[str, Path]) -> Pair:
+def load_pair(files: Mapping[str, str | Path]) -> Pair:
     """From the files by network ("dense", "pruned") that a run wrote. Raises ``DataError``."""
     networks = {}
     for name in NETWORKS:
