@@ -9,7 +9,7 @@ from typing import Any
 
 import streamlit as st
 
-from app.services import Artifact, Run, runs
+from app.services import Artifact, Run, StoreError, runs
 from app.text.answer import size
 from app.text.files import file_name, layers_csv, training_csv
 from app.text.glossary import TERMS
@@ -50,7 +50,8 @@ def show_downloads(run: Run, result: Mapping[str, Any]) -> None:
     with st.popover("More files", icon=":material/folder_zip:"):
         for name, (label, mime, about) in FILES.items():
             words = f"{label} ({Path(name).suffix[1:]})"
-            _button(run, name, words, files.get(name), mime, help=about, key=f"download-{name}")
+            more = {"help": about, "key": f"download-{name}", "width": "stretch"}
+            _button(run, name, words, files.get(name), mime, **more)
         for name, (label, make, about) in TABLES.items():
             st.download_button(
                 f"{label} (csv)",
@@ -84,13 +85,13 @@ def _button(
 
 
 def reader(path: Path) -> Callable[[], bytes]:
-    """Reads the file only when somebody asks for it."""
+    """Reads the file only when somebody asks for it. Raises ``StoreError`` if it went since the
+    page was drawn; the browser then says that there is no file, and gets none."""
 
     def read() -> bytes:
         try:
             return path.read_bytes()
         except OSError:
-            # It went since the page was drawn, and the button can no longer say so.
-            return runs.GONE.encode()
+            raise StoreError(runs.GONE) from None
 
     return read
