@@ -18,6 +18,7 @@ from app.components.about import mine, show_about
 from app.components.findings import plain, show_error, show_findings
 from app.components.plots import show_accuracy, show_layers
 from app.services import EngineError, Run, runs
+from app.services.estimates import forecast
 from app.text import stages, summary
 from app.text.answer import accuracy, duration, percent
 from app.text.glossary import TERMS
@@ -177,10 +178,23 @@ def _times(run: Run, told: Told) -> str:
     now = time.time()
     words = [f"{duration(max(0.0, now - (run.started or now)))} so far"]
     left = seconds_left(told.events(), now)
+    if left is None:
+        left = seconds_left(told.events(), now, _expected(run.id, run))
     if left is not None and not run.stopping:
         words.append(about(left))
     words.append("you may close this page, the run goes on")
     return " · ".join(words)
+
+
+@st.cache_data(max_entries=100, show_spinner=False)
+def _expected(id: str, _run: Run) -> float | None:
+    """Seconds that the run was expected to take, if that can be told: once, for all who watch."""
+    try:
+        known = forecast(_run.config)
+    except EngineError:
+        return None
+    # What a processor would take says nothing about a GPU.
+    return None if known is None or known.by_processor else known.told.seconds
 
 
 def _latest(epochs: Sequence[dict[str, Any]]) -> str:

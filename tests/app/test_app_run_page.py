@@ -138,6 +138,19 @@ def test_a_running_run_tells_steps_epochs_and_what_was_kept(store: Store):
     assert latest in words(at)
 
 
+def test_time_left_is_told_by_earlier_runs_and_then_by_the_training(store: Store):
+    finished(store, config=RunConfig(seed=5), seconds=50_000.0)  # a slow machine
+    run = running(store)
+    store.record(run.id, {"event": "StageStarted", "stage": "data", "text": "Reading digits"})
+    at = opened(run.id)
+    assert "about 14 h left" in words(at)
+    store.record(run.id, {"event": "StageStarted", "stage": "train", "text": "Training"})
+    store.record(run.id, {"event": "Progress", "stage": "train", "done": 119, "total": 120,
+                          "unit": "batches", "text": ""})  # fmt: skip
+    at.run()
+    assert "a few seconds left" in words(at)
+
+
 def test_every_look_reads_only_what_is_new(store: Store, monkeypatch: pytest.MonkeyPatch):
     run = running(store)
     read = []
