@@ -1,0 +1,49 @@
+"""The page of a run, opened by its address."""
+
+from __future__ import annotations
+
+import json
+
+from app_fakes import LAYERS, RESULT, new
+from streamlit.testing.v1 import AppTest
+
+from app import links
+from prospr_engine.store.run import Run
+from prospr_engine.store.store import Store
+
+SPACE = "\N{NO-BREAK SPACE}"
+PRUNED = {"event": "Pruned", "sparsity": RESULT["sparsity"], "layers": LAYERS,
+          "findings": RESULT["findings"], "trust": RESULT["trust"]}  # fmt: skip
+
+
+def opened(run: Run | str | None, visitor: str = "alice") -> AppTest:
+    """The page of a run, as its address opens it."""
+    at = new(visitor)
+    at.switch_page(links.RUN)
+    if run is not None:
+        at.query_params[links.ID] = run if isinstance(run, str) else run.id
+    at.run()
+    assert not at.exception
+    return at
+
+
+def keys(at: AppTest) -> set[str]:
+    return {button.key for button in at.button}
+
+
+def linked(at: AppTest) -> dict[str, str]:
+    """The parameters that the links on the page carry, by their words."""
+    return {link.proto.label: link.proto.query_string for link in at.get("page_link")}
+
+
+def progress(at: AppTest) -> str:
+    return "\n".join(bar.proto.text for bar in at.get("progress")).replace("\\", "")
+
+
+def finished_folder(store: Store, run: Run) -> None:
+    """The run is done, in the way of ``finished``."""
+    folder = store.work(run.id)
+    folder.mkdir(parents=True)
+    (folder / "model.onnx").write_bytes(b"x")
+    (folder / "result.json").write_text(json.dumps(RESULT))
+    store.finish(run.id, "done", folder=folder)
