@@ -36,7 +36,7 @@ def remember_visitor() -> None:
     secret = st.session_state.get("fresh-cookie")
     if secret:
         # Another tab that was opened at the same moment may have been first.
-        st.html(
+        st.container(key=VISITOR).html(
             f"""<script>
 if (!document.cookie.includes("{COOKIE}=")) {{
   const secure = location.protocol === "https:" ? "; Secure" : "";

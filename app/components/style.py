@@ -9,10 +9,13 @@ import streamlit as st
 # read on a light one. Primary buttons have keys that begin with "primary-".
 #
 # Charts write in a grey that is too pale to read on either ground.
+#
+# What leaves the visitor's cookie is not to be seen, and would push the page down.
 RULES = """
 <style>
 [class*="st-key-primary-"] button:enabled { color: light-dark(#FFFFFF, #0C161D); }
 [data-testid="stVegaLiteChart"] svg text { fill: currentColor; }
+.st-key-visitor { display: none; }
 </style>
 """
 
