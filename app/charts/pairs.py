@@ -48,7 +48,7 @@ def layers_chart(count: int) -> Spec:
     step, size = (40, 13) if count <= MOST_ROOMY else (22, 11)
     chart = (
         alt.Chart(DATA)
-        .mark_bar(cornerRadiusEnd=2, aria=False)
+        .mark_bar(cornerRadiusEnd=2)
         .encode(
             x=alt.X(
                 "share:Q",
@@ -130,12 +130,12 @@ def curves_chart(epochs: int) -> Spec:
         ],
     )
     dashes = alt.Scale(domain=NETWORKS, range=[[1, 0], [6, 3]])
-    lines = base.mark_line(strokeWidth=2.5, aria=False).encode(
+    lines = base.mark_line(strokeWidth=2.5).encode(
         strokeDash=alt.StrokeDash("network:N", scale=dashes, legend=_legend("stroke"))
     )
     # A is a circle and B a square, dense is full and pruned hollow: not by colour alone, and to be
     # told apart where one epoch leaves no line.
-    points = base.mark_point(size=60 if epochs <= 20 else 15, opacity=1, aria=False).encode(
+    points = base.mark_point(size=60 if epochs <= 20 else 15, opacity=1).encode(
         shape=alt.Shape(
             "run:N", scale=alt.Scale(domain=RUNS, range=["circle", "square"]), legend=None
         ),
@@ -182,7 +182,7 @@ def overlap_chart(count: int) -> Spec:
     step, size = (26, 13) if count <= MOST_ROOMY else (14, 11)
     chart = (
         alt.Chart(DATA)
-        .mark_bar(height={"band": 0.72}, aria=False)
+        .mark_bar(height={"band": 0.72})
         .encode(
             x=alt.X(
                 "part:Q",

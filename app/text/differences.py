@@ -8,7 +8,7 @@ from typing import Any
 
 from app.services import METHODS, RunConfig, display_name
 from app.text.answer import percent
-from app.text.labels import UNSET, label
+from app.text.labels import AUTOMATIC, UNSET, WEIGHTS, label
 from app.text.summary import data_label, model_label
 
 MISSING = object()
@@ -68,7 +68,7 @@ def _shown(name: str, value: Any) -> str:
     if value is MISSING:
         return "not set"
     if value is None:
-        return UNSET.get(name, "automatic")
+        return UNSET.get(name, AUTOMATIC)
     if isinstance(value, bool):
         return "yes" if value else "no"
     if name == "sparsity" and isinstance(value, int | float):
@@ -77,5 +77,7 @@ def _shown(name: str, value: Any) -> str:
         return f"{value:g}"
     if name == "method" and value in METHODS:
         return METHODS[value].label
+    if name == "weights" and value in WEIGHTS:
+        return WEIGHTS[value]
     shown = {"model": model_label, "data": data_label, "weights": display_name}.get(name, str)
     return shown(str(value))

@@ -239,16 +239,33 @@ def test_nothing_that_matches_is_said_and_can_be_cleared(store: Store):
     assert at.selectbox(key="state").value == "All"
 
 
-def test_many_runs_come_in_pages_and_with_one_question_to_the_store(
-    store: Store, monkeypatch: pytest.MonkeyPatch
-):
+def many(store: Store, count: int) -> None:
     settings = json.dumps(RunConfig().to_dict())
     with sqlite3.connect(store.database) as c:
         c.executemany(
             "INSERT INTO runs (id, owner, name, settings, state, created) "
             "VALUES (?, 'alice', ?, ?, 'stopped', ?)",
-            [(f"{i:032x}", f"run {i}", settings, float(i)) for i in range(500)],
+            [(f"{i:032x}", f"run {i}", settings, float(i)) for i in range(count)],
         )
+
+
+def test_what_is_ticked_stays_so_on_other_pages(store: Store):
+    many(store, 30)
+    at = library()
+    tick(at, 0)
+    at.session_state["page--All-Newest"] = 2
+    at.run()
+    assert rows(at) == [f"run {i}" for i in range(9, -1, -1)]
+    tick(at, 9)
+    assert "**2 runs chosen**" in words(at)
+    at.button(key="delete").click().run()
+    assert "- run 29\n- run 0" in words(at)
+
+
+def test_many_runs_come_in_pages_and_with_one_question_to_the_store(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+):
+    many(store, 500)
     asked = []
     monkeypatch.setattr(Store, "get", lambda *_: pytest.fail("one question is enough"))
     runs = Store.runs

@@ -259,6 +259,7 @@ def test_differences_are_those_of_the_form_in_its_words():
         seed=3,
         loading=LoadingConfig(test_limit=100, skip_broken=True),
         training=TrainingConfig(lr=0.25),
+        weights="pretrained",
     )
     found = differences(first.to_dict(), second.to_dict())
     assert Difference("Model", "Small CNN", "ResNet-20") in found
@@ -270,7 +271,9 @@ def test_differences_are_those_of_the_form_in_its_words():
     (steps,) = [d for d in found if d.name == "Steps looked ahead"]
     assert steps.first == "5"  # and the criterion's default in the other one
     assert steps.second.isdigit()
-    assert len(found) == 7
+    (weights,) = [d for d in found if d.second == "Trained on ImageNet"]
+    assert weights.first == "New weights"
+    assert len(found) == 8
 
 
 def test_options_of_different_criteria_are_not_compared():
@@ -313,6 +316,11 @@ def test_other_images_are_warned_of(data: dict, config: dict, told: str):
     warned = other_images(result(), result(data=data, config=config))
     assert warned is not None
     assert told in warned
+
+
+def test_results_that_do_not_know_their_images_are_not_taken_for_the_same():
+    blind = [result(data={"digest": None}, config={"seed": seed}) for seed in (0, 1)]
+    assert other_images(*blind) is not None
 
 
 def test_more_training_images_do_not_change_the_test():
@@ -464,8 +472,7 @@ def test_many_layers_stay_readable_and_not_too_tall(make: Any):
 
 
 @pytest.mark.parametrize("make", [pairs.layers_chart, pairs.overlap_chart, pairs.curves_chart])
-def test_marks_are_hidden_from_screen_readers_which_get_the_words(make: Any):
+def test_a_spec_has_no_data_of_its_own_which_would_add_a_row(make: Any):
     spec = make(3)
-    for unit in spec.get("layer", [spec]):
-        assert unit["mark"]["aria"] is False
-    assert "empty" not in json.dumps(spec)  # no data of its own, which would add a row
+    assert spec["data"] == {"name": "source"}
+    assert "datasets" not in spec
