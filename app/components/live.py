@@ -29,6 +29,7 @@ CALM, SHARE = 2.0, 1 / 30
 """Charts of the training are drawn again after so many seconds at the earliest, and after this
 share of the time since the run began: the longer a curve is, the less a point changes it."""
 TOLD = "told"  # where the tab keeps what the run has told it
+PROBLEM = "stop-problem"  # and why it could not be stopped
 
 
 @dataclass
@@ -150,13 +151,25 @@ def _stop(run: Run) -> None:
             else "It can be stopped where it was started."
         )
         return
-    if st.button("Stop", icon=":material/stop_circle:", disabled=run.stopping, key="stop"):
-        try:
-            runs.stop(run, state.visitor())
-        except EngineError as error:
-            show_error(error)
-        else:
-            st.rerun()
+    st.button(
+        "Stop",
+        icon=":material/stop_circle:",
+        disabled=run.stopping,
+        key="stop",
+        on_click=_ask_to_stop,
+        args=(run,),
+    )
+    if PROBLEM in st.session_state:
+        show_error(st.session_state.pop(PROBLEM))
+
+
+def _ask_to_stop(run: Run) -> None:
+    # A callback, for it comes before everything else: a look that finds something new has the
+    # page drawn again before it gets to the button, and would lose the click.
+    try:
+        runs.stop(run, state.visitor())
+    except EngineError as error:
+        st.session_state[PROBLEM] = str(error)
 
 
 def _headline(run: Run) -> str:
@@ -177,10 +190,12 @@ def _headline(run: Run) -> str:
 def _times(run: Run, told: Told) -> str:
     now = time.time()
     words = [f"{duration(max(0.0, now - (run.started or now)))} so far"]
+    if run.stopping:
+        return words[0]
     left = seconds_left(told.events(), now)
     if left is None:
         left = seconds_left(told.events(), now, _expected(run.id, run))
-    if left is not None and not run.stopping:
+    if left is not None:
         words.append(about(left))
     words.append("you may close this page, the run goes on")
     return " · ".join(words)

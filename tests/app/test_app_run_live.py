@@ -153,6 +153,7 @@ def test_stop_is_seen_at_once(store: Store):
     at.button(key="stop").click().run()
     assert found(store, run.id).stopping
     assert at.header[0].value == "Stopping"
+    assert "the run goes on" not in words(at)
     assert at.button(key="stop").disabled
 
 
