@@ -6,7 +6,7 @@ import streamlit as st
 
 from app import forms, links, state
 from app.components.findings import plain, show_error
-from app.components.prospect import show_forecast, show_latest, show_twin
+from app.components.prospect import show_forecast, show_latest, show_standing
 from app.presets import PRESETS
 from app.services import EngineError, RunConfig, estimates, is_token, runs
 from app.text.intro import HOW, INTRO, SHARE, SHARE_OWN
@@ -106,6 +106,6 @@ with right:
         misfit = prospect(config)
         button(config, obstacle or misfit)
         if config:
-            show_twin(records, config, state.visitor())
+            show_standing(records, config, state.visitor())
     show_latest(records, state.visitor())
     st.markdown(INTRO)

@@ -13,6 +13,7 @@ from app.services import Run, RunConfig
 from app.services.estimates import Forecast
 from app.text import forecast as words
 from app.text.answer import percent, size
+from app.text.figures import sparsity
 from app.text.glossary import TERMS
 from app.text.states import ICONS, state
 from app.text.summary import title
@@ -74,18 +75,18 @@ def show_forecast(forecast: Forecast | None) -> None:
         )
     if told.seconds > words.DAY / 2:
         st.caption(words.TOO_LONG)
-    if forecast.ahead:
-        st.caption(words.queue(forecast.ahead))
 
 
 def _metric(label: str, value: str, below: str, help: str) -> None:
     st.metric(label, value, below, delta_color="off", delta_arrow="off", help=help)
 
 
-def show_twin(runs: Sequence[Run], config: RunConfig, owner: str) -> None:
-    """Whether the same was run before, so that the button will not start anything."""
+def show_standing(runs: Sequence[Run], config: RunConfig, owner: str) -> None:
+    """What the button would do among the ``runs`` there are: whether it starts anything, or the
+    same was run before; and who comes first."""
     same = [run for run in runs if run.settings == config.to_dict()]
     own = next((run for run in same if run.owner == owner and (run.live or _done(run))), None)
+    ahead = sum(run.live for run in runs)
     if own and own.live:
         st.caption("These settings are running already: the button opens that run.")
     elif own:
@@ -93,28 +94,26 @@ def show_twin(runs: Sequence[Run], config: RunConfig, owner: str) -> None:
         st.caption(f"You ran this {when}: the button opens the result.")
     elif any(_done(run) for run in same):
         st.caption("These settings have been run here before: the result will be there at once.")
+    elif ahead:
+        st.caption(words.queue(ahead))
 
 
-def show_latest(runs: Sequence[Run], owner: str) -> bool:
-    """The visitor's runs under way, else their latest; False if there is none."""
+def show_latest(runs: Sequence[Run], owner: str) -> None:
+    """The visitor's runs under way, else their latest, if there is any."""
     own = [run for run in runs if run.owner == owner]
     live = [run for run in own if run.live]
     for run in live or own[:1]:
-        word = "Your latest run" if not run.live else "Your run in progress"
+        word = "Your run in progress" if run.live else "Your latest run"
+        share = sparsity(run)
         with st.container(border=True):
             st.caption(f"{ICONS[run.state]} {word}: {state(run).lower()}")
             st.page_link(
                 links.RUN,
-                label=f"{plain(title(run))}, {_removed(run)} removed",
+                label=plain(title(run)) + (f", {percent(share)} removed" if share else ""),
                 icon=":material/arrow_forward:",
                 query_params=links.to_run(run.id),
             )
-    return bool(own)
 
 
 def _done(run: Run) -> bool:
     return run.state == "done"
-
-
-def _removed(run: Run) -> str:
-    return percent(float(run.settings["sparsity"]))

@@ -52,14 +52,13 @@ Paces = tuple[list[float], list[float]]
 @dataclass(frozen=True)
 class Forecast:
     """``told`` rests on ``earlier`` runs, ``alike`` if they were of the same network and images.
-    ``ahead`` runs come first. ``by_processor``: no run has been timed, and though a GPU seems to
-    be there, the time is a processor's."""
+    ``by_processor``: no run has been timed, and though a GPU seems to be there, the time is a
+    processor's."""
 
     told: Estimate
     images: Images
     earlier: int
     alike: bool
-    ahead: int
     by_processor: bool
 
 
@@ -71,8 +70,7 @@ def forecast(config: RunConfig) -> Forecast | None:
         return None
     size = _measure(config.model, images)
     told = estimate(config, images, size, threads=threads())
-    records = runs.store().runs()
-    done = [run for run in records if run.state == "done"][:MOST_READ]
+    done = [run for run in runs.store().runs() if run.state == "done"][:MOST_READ]
     same, other = _paces(_timed(tuple(run.id for run in done), done), config, images, size)
     paces = (same or other)[:MOST]
     if paces:
@@ -82,7 +80,6 @@ def forecast(config: RunConfig) -> Forecast | None:
         images,
         earlier=len(paces),
         alike=bool(same),
-        ahead=sum(run.live for run in records),
         by_processor=not paces and config.device != "cpu" and has_graphics(),
     )
 

@@ -1,91 +1,252 @@
-"""The form is made from the engine's tables: nothing is missing, nothing is invented."""
+"""The form is made from the engine's tables, and its address brings it back."""
 
 from __future__ import annotations
 
+from typing import Any
+from urllib.parse import parse_qs, urlencode
+
 import pytest
-from app_fakes import FakeLine, new
+from app_fakes import new
 from streamlit.testing.v1 import AppTest
 
-from app import forms
-from app.forms import TABS
-from app.text.labels import label
+from app import forms, links, state
+from app.forms.form import TABS
+from app.forms.held import key, options_of
+from app.presets import PRESETS
+from app.text.labels import OWN_IMAGES, PATH, label
 from prospr_engine.config import GROUPS, RunConfig, settings_of
 from prospr_engine.data import DATASETS
 from prospr_engine.models import MODELS
 from prospr_engine.saliency import METHODS
+from prospr_engine.store.store import Store
+
+START = "primary-start"
+OWN_TOKEN = "upload:" + "0" * 64 + "/cats.zip"
 
 
-def keys(at: AppTest) -> set[str]:
-    widgets = (at.selectbox, at.slider, at.number_input, at.text_input, at.toggle)
-    return {widget.key for kind in widgets for widget in kind}
+def config(**changes: Any) -> RunConfig:
+    return RunConfig.from_dict(changes)
+
+
+FEATURED = config(
+    model="resnet20",
+    data="cifar10",
+    sparsity=0.985,
+    epochs=7,
+    seed=4,
+    layer_floor=2,
+    device="cpu",
+    loading={"image_size": 16, "train_limit": 500, "skip_broken": True},
+    scoring={"batch_size": 64, "precision": "float64", "options": {"lr": 0.05, "order": "first"}},
+    training={"lr": 0.05, "schedule": "step", "momentum": 0.0, "weight_decay": 1e-05},
+)
+OTHERS = [
+    RunConfig(),
+    FEATURED,
+    config(method="random", sparsity=0.0, epochs=0),
+    config(method="magnitude", model="vgg16_bn", data="mnist"),
+    *(preset.config for preset in PRESETS),
+]
+
+
+def widgets(at: AppTest) -> list[Any]:
+    kinds = (at.selectbox, at.slider, at.number_input, at.text_input, at.toggle)
+    return [widget for kind in kinds for widget in kind]
+
+
+def opened(parameters: dict[str, str], visitor: str = "alice") -> AppTest:
+    at = new(visitor)
+    for name, value in parameters.items():
+        at.query_params[name] = value
+    return at.run()
+
+
+def prefilled(at: AppTest, wanted: RunConfig) -> AppTest:
+    """The form, after somebody has said "Use these settings" on another page."""
+    at.switch_page(links.RUNS).run()
+    at.session_state[state.PREFILL] = wanted
+    return at.switch_page(links.NEW).run()
+
+
+def started(at: AppTest, store: Store) -> RunConfig:
+    """What the button starts."""
+    assert not at.exception
+    assert not at.button(key=START).disabled, [e.value for e in at.error]
+    at.button(key=START).click().run()
+    assert not at.exception
+    return store.runs()[0].config
 
 
 def test_every_setting_of_a_run_has_a_widget(at: AppTest):
-    wanted = {option.name for option in settings_of(RunConfig)}
+    wanted = {key(option.name) for option in settings_of(RunConfig)}
     for group, cls in GROUPS.items():
-        wanted |= {f"{group}.{option.name}" for option in settings_of(cls)}
-    wanted |= {f"option.prospr.{option.name}" for option in METHODS["prospr"].options}
-    assert keys(at) == {f"form.{name}" for name in wanted}
+        wanted |= {key(option.name, group) for option in settings_of(cls)}
+    wanted |= {key(option.name, "prospr") for option in METHODS["prospr"].options}
+    assert {widget.key for widget in widgets(at)} == wanted
     assert {group for group, _ in TABS.values()} == set(GROUPS)
 
 
+def test_no_two_settings_share_a_name(at: AppTest):
+    labels = [widget.label for widget in widgets(at)]
+    assert len(labels) == len(set(labels))
+    for method in METHODS:
+        names = [key(o.name, method) for o in options_of(method)]
+        names += [key(o.name) for o in settings_of(RunConfig)]
+        names += [key(o.name, group) for group, cls in GROUPS.items() for o in settings_of(cls)]
+        assert len(names) == len(set(names))
+
+
+def test_every_setting_says_what_it_does(at: AppTest):
+    assert [widget.key for widget in widgets(at) if not widget.help] == []
+
+
 def test_every_row_of_the_tables_can_be_chosen(at: AppTest):
-    assert len(at.selectbox(key="form.model").options) == len(MODELS)
-    assert len(at.selectbox(key="form.method").options) == len(METHODS)
-    labels = at.selectbox(key="form.data").options
-    assert len(labels) == len(DATASETS)
-    assert labels[0] == "Digits"
-    assert all("download" in text for text in labels[1:])
+    assert at.selectbox(key="model").options == [row.label for row in MODELS.values()]
+    assert at.selectbox(key="method").options == [row.label for row in METHODS.values()]
+    assert at.selectbox(key="data").options == [
+        *(row.label for row in DATASETS.values()),
+        OWN_IMAGES,
+    ]
 
 
-def test_an_untouched_form_is_the_default_run(at: AppTest, line: FakeLine):
-    at.button(key="primary-start").click().run()
-    assert line.jobs[0].config == RunConfig()
-    assert line.jobs[0].config.fingerprint == RunConfig().fingerprint
+def test_an_untouched_form_is_the_default_run(at: AppTest, store: Store):
+    assert started(at, store) == RunConfig()
 
 
 @pytest.mark.parametrize("method", list(METHODS))
-def test_the_options_follow_the_criterion(at: AppTest, line: FakeLine, method: str):
-    at.selectbox(key="form.method").select(method).run()
-    shown = {key.rsplit(".", 1)[1] for key in keys(at) if key.startswith("form.option.")}
+def test_the_options_follow_the_criterion(at: AppTest, store: Store, method: str):
+    at.selectbox(key="method").select(method).run()
+    shown = {widget.key for widget in widgets(at) if widget.key.startswith(f"{method}-")}
     # The seed of a random criterion is the seed of the run.
-    assert shown == {option.name for option in METHODS[method].options} - {"seed"}
-    at.button(key="primary-start").click().run()
-    assert line.jobs[0].config == RunConfig(method=method)
+    assert shown == {
+        key(option.name, method) for option in METHODS[method].options if option.name != "seed"
+    }
+    assert started(at, store) == RunConfig(method=method)
 
 
-def test_an_emptied_number_means_the_default(at: AppTest, line: FakeLine):
-    at.number_input(key="form.training.momentum").set_value(None).run()
+@pytest.mark.parametrize("wanted", OTHERS)
+def test_an_address_opens_the_same_settings(store: Store, wanted: RunConfig):
+    assert started(opened(forms.address(wanted)), store) == wanted
+
+
+@pytest.mark.parametrize("wanted", OTHERS)
+def test_settings_from_another_page_replace_what_was_there(
+    at: AppTest, store: Store, wanted: RunConfig
+):
+    at.number_input(key="epochs").set_value(9).run()
+    at.number_input(key="prospr-lr").set_value(0.7).run()
+    assert started(prefilled(at, wanted), store) == wanted
+
+
+def test_the_address_is_short_and_can_be_read():
+    assert forms.address(RunConfig()) == {}
+    query = urlencode(forms.address(FEATURED))
+    assert parse_qs(query) == {
+        "model": ["ResNet-20"],
+        "data": ["CIFAR-10"],
+        "sparsity": ["98.5"],
+        "epochs": ["7"],
+        "seed": ["4"],
+        "layer-floor": ["2"],
+        "device": ["cpu"],
+        "image-size": ["16"],
+        "train-limit": ["500"],
+        "skip-broken": ["true"],
+        "score-batch-size": ["64"],
+        "score-precision": ["float64"],
+        "prospr-lr": ["0.05"],
+        "prospr-order": ["first"],
+        "train-lr": ["0.05"],
+        "train-schedule": ["step"],
+        "train-momentum": ["0"],
+        "train-weight-decay": ["1e-05"],
+    }
+
+
+def test_a_preset_stands_in_the_address(at: AppTest):
+    at.button(key="preset-1").click().run()
+    assert dict(at.query_params) == {"sparsity": "98", "epochs": "10"}
+    at.button(key="preset-0").click().run()
+    assert dict(at.query_params) == {}
+
+
+def test_a_network_of_torchvision_by_its_address(store: Store):
+    wanted = config(model="torchvision/resnet18", data="cifar10", weights="pretrained")
+    at = opened(forms.address(wanted))
     assert not at.exception
-    at.button(key="primary-start").click().run()
-    assert line.jobs[0].config == RunConfig()
+    assert not at.error
+    assert not at.button(key=START).disabled
+    held = [at.session_state[name] for name in ("model", "data", "weights")]
+    assert held == ["torchvision/resnet18", "cifar10", "pretrained"]
+
+
+@pytest.mark.parametrize(
+    "nonsense",
+    [
+        {"sparsity": "abc", "epochs": "many", "data": "xyz", "device": "cuda:1"},
+        {"sparsity": "nan", "epochs": "99999999999999999999999", "method": ""},
+        {"sparsity": "150", "model": "", "train-schedule": "never"},
+        {"unheard": "of", "epochs": ""},
+    ],
+)
+def test_nonsense_in_the_address_is_the_default(store: Store, nonsense: dict[str, str]):
+    assert started(opened(nonsense), store) == RunConfig()
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"epochs": "-5"}, "Epochs is -5; give a number of at least 0."),
+        ({"seed": "1e999"}, "Seed is inf; give a whole number."),
+        ({"model": "<script>"}, "There is no model called '<script>'."),
+        ({"model": "vgg"}, "'vgg' fits several networks: VGG-16 (batch norm), VGG-19"),
+        ({"image-size": "4096"}, "Image size (pixels) is 4096; give a number of at most 1024"),
+        ({"data": OWN_IMAGES, "images": "cats.zip"}, "cats.zip cannot be used here: it is some"),
+        ({"model": "torchvision/alexnet", "data": "CIFAR-10"}, "The network needs larger images"),
+    ],
+)
+def test_what_the_address_asks_in_vain_is_told(store: Store, given: dict[str, str], told: str):
+    at = opened(given)
+    assert not at.exception
+    assert at.error[0].value.replace("\\", "").startswith(told)
+    assert at.button(key=START).disabled
+
+
+def test_names_of_models_are_understood_in_an_address(store: Store):
+    assert started(opened({"model": "resnet20"}), store) == RunConfig(model="resnet20")
+
+
+def test_somebody_elses_upload_is_refused_kindly(at: AppTest, store: Store):
+    prefilled(at, config(data=OWN_TOKEN))
+    assert not at.exception
+    assert "cats.zip cannot be used here" in at.error[0].value
+    assert at.button(key=START).disabled
 
 
 @pytest.mark.parametrize(
     ("name", "value", "told"),
     [
-        ("training.lr", -1.0, "Learning rate of the training is -1; give a number of at least"),
-        ("loading.image_size", 4096, "Image size (pixels) is 4096; give a number of at most 1024"),
+        ("train-lr", -1.0, "Learning rate of the training is -1; give a number of at least"),
+        ("image-size", 4096, "Image size (pixels) is 4096; give a number of at most 1024"),
         ("seed", -3, "Seed is -3; give a number of at least 0"),
     ],
 )
 def test_a_number_that_misfits_is_told_and_nothing_starts(
     at: AppTest, name: str, value: float, told: str
 ):
-    at.number_input(key=f"form.{name}").set_value(value).run()
+    at.number_input(key=name).set_value(value).run()
     assert not at.exception
     assert at.error[0].value.startswith(told)
-    assert at.button(key="primary-start").disabled
+    assert at.button(key=START).disabled
     assert any(caption.value.startswith(told) for caption in at.caption)  # beside the button
-    at.number_input(key=f"form.{name}").set_value(None).run()
+    at.number_input(key=name).set_value(None).run()
     assert not at.error
-    assert not at.button(key="primary-start").disabled
+    assert not at.button(key=START).disabled
 
 
-def test_no_two_settings_are_called_the_same(at: AppTest):
-    kinds = (at.selectbox, at.slider, at.number_input, at.text_input, at.toggle)
-    labels = [widget.label for kind in kinds for widget in kind]
-    assert len(labels) == len(set(labels))
+def test_an_emptied_number_means_the_default(at: AppTest, store: Store):
+    at.number_input(key="train-momentum").set_value(None).run()
+    assert started(at, store) == RunConfig()
 
 
 @pytest.mark.parametrize(
@@ -94,43 +255,36 @@ def test_no_two_settings_are_called_the_same(at: AppTest):
 def test_part_of_a_name_is_enough_if_it_fits_one(
     typed: str, model: str, monkeypatch: pytest.MonkeyPatch
 ):
-    held = {"form.model": typed}
-    monkeypatch.setattr(forms.st, "session_state", held)
-    forms._complete()
-    assert held == {"form.model": model}
+    held = {"model": typed}
+    monkeypatch.setattr(forms.everyday.st, "session_state", held)
+    forms.everyday._complete()
+    assert held == {"model": model}
 
 
-def test_part_of_several_names_asks_which(line: FakeLine):
-    line.start(RunConfig(model="vgg")).end("stopped")
-    at = new()
-    at.query_params["run"] = line.jobs[0].id
-    at.run()
-    assert at.error[0].value.replace("\\", "") == (
-        "'vgg' fits several networks: VGG-16 (batch norm), VGG-19 (batch norm). Choose one of them."
-    )
-    assert at.button(key="primary-start").disabled
+def test_a_device_of_a_run_stays_in_the_choice(at: AppTest):
+    assert at.selectbox(key="device").options == ["automatic", "cpu", "cuda"]
+    prefilled(at, config(device="cuda:1"))
+    assert at.selectbox(key="device").value == "cuda:1"
 
 
-def test_a_device_of_a_run_stays_in_the_choice(line: FakeLine, at: AppTest):
-    assert at.selectbox(key="form.device").options == ["automatic", "cpu", "cuda"]
-    line.start(RunConfig(device="cuda:1")).end("stopped")
-    again = new()
-    again.query_params["run"] = line.jobs[0].id
-    again.run()
-    assert again.selectbox(key="form.device").value == "cuda:1"
+@pytest.mark.parametrize(
+    ("model", "kinds"),
+    [
+        ("ResNet-20", ["New weights", "Your own weights"]),
+        ("torchvision/resnet18", ["New weights", "Trained on ImageNet"]),
+    ],
+)
+def test_weights_to_start_from_depend_on_the_model(store: Store, model: str, kinds: list[str]):
+    at = opened({"model": model, "image-size": "32"})
+    assert at.selectbox(key="weights").options == kinds
 
 
-def test_changed_settings_arrive_in_the_run(at: AppTest, line: FakeLine):
-    at.number_input(key="form.loading.image_size").set_value(32).run()
-    at.toggle(key="form.loading.skip_broken").set_value(True).run()
-    at.selectbox(key="form.training.schedule").select("step").run()
-    at.number_input(key="form.option.prospr.lr").set_value(0.05).run()
-    at.button(key="primary-start").click().run()
-    config = line.jobs[0].config
-    assert config.loading.image_size == 32
-    assert config.loading.skip_broken
-    assert config.training.schedule == "step"
-    assert config.scoring.options == {"lr": 0.05}
+def test_a_folder_only_where_that_is_allowed(store: Store, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("PROSPR_ALLOW_PATHS", "1")
+    at = opened({"data": PATH, "folder": "/nowhere"})
+    assert at.error[0].value.startswith("There is no file or folder")
+    monkeypatch.delenv("PROSPR_ALLOW_PATHS")
+    assert started(opened({"data": PATH, "folder": "/nowhere"}), store) == RunConfig()
 
 
 def test_names_become_words():
