@@ -10,6 +10,7 @@ import numpy as np
 import streamlit as st
 from PIL import Image
 
+from app import state
 from app.components.findings import show_error
 from app.services import EngineError, Run, answers, runs
 from app.services.answers import NETWORKS
@@ -38,6 +39,9 @@ def show_changed(run: Run) -> None:
     try:
         gallery = answers.gallery(run)
         st.markdown(words.counts(gallery))
+        if not answers.shows_images(run, state.visitor()):
+            st.info(words.PRIVATE, icon=":material/lock:")
+            return
         totals = {name: words.members(gallery, name)[1] for name in words.GROUPS}
         names = [name for name, total in totals.items() if total]
         if not names:

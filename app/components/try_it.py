@@ -9,6 +9,7 @@ import numpy as np
 import streamlit as st
 from PIL import Image
 
+from app import state
 from app.charts import confidence
 from app.charts.spec import Spec
 from app.components.draw import draw
@@ -87,6 +88,9 @@ def _uploaded(run: Run) -> Given | None:
 
 
 def _tested(run: Run) -> Given | None:
+    if not answers.shows_images(run, state.visitor()):
+        st.caption(words.PRIVATE)
+        return None
     gallery = answers.gallery(run)
     changed, _ = words.members(gallery, "changed")
     only = st.toggle(

@@ -23,6 +23,7 @@ from prospr_engine.pictures import (
     swapped,
 )
 from prospr_engine.store.run import Artifact, Run
+from prospr_engine.uploads import is_token
 
 if TYPE_CHECKING:
     from prospr_engine.answers import Pair
@@ -37,6 +38,7 @@ __all__ = [
     "frame",
     "gallery",
     "looks_swapped",
+    "shows_images",
     "swapped",
     "uploaded",
 ]
@@ -46,6 +48,11 @@ UNREADABLE = (
     "The networks of this run cannot be read. The same settings give the same networks: start the "
     "run again."
 )
+
+
+def shows_images(run: Run, visitor: str) -> bool:
+    """May ``visitor`` see the test images of ``run``? Uploaded ones are their owner's alone."""
+    return run.owner == visitor or not is_token(run.settings.get("data"))
 
 
 def gallery(run: Run) -> Gallery:

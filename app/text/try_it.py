@@ -19,7 +19,6 @@ GROUPS: dict[str, tuple[str, tuple[str, ...]]] = {
     "wrong": ("Wrong both times", ("wrong", "changed")),
 }
 
-
 SOURCES = {
     "draw": "Draw",
     "upload": "Upload",
@@ -40,9 +39,14 @@ SWAP_HELP = (
     "the other one."
 )
 KINDS = "A JPEG, PNG or other image of at most 20 MB. It is not kept."
+PRIVATE = (
+    "The images of this run were uploaded by its owner, and only they see them. Draw or upload one "
+    "of your own."
+)
 HINTS = {
     "draw": "Draw something, and both networks answer as soon as you lift the pen.",
     "upload": "Choose an image, and both networks answer.",
+    "test": "There is no test image to choose.",
 }
 
 

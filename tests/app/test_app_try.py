@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import io
 import json
 import shutil
@@ -228,6 +229,17 @@ def test_changed_answers_are_counted_and_shown(run, board):
     group.set_value("lost").run()
     assert html(at).count("<li>") == min(24, len(lost))
     assert html(at).count('Dense: <span class="right"') == min(24, len(lost))
+
+
+def test_uploaded_images_are_shown_to_their_owner_alone(store, folder, board):
+    uploaded = dataclasses.replace(CONFIG, data=f"upload:{'a' * 64}/family.zip")
+    run = done(store, folder, "alice", uploaded)
+    mine, theirs = (page(run, visitor=name, image="test") for name in ("alice", "bob"))
+    assert "<li>" in html(mine)
+    assert "<li>" not in html(theirs)
+    assert not any("only they see them" in text for text in (words(mine), html(mine)))
+    assert words(theirs).count("only they see them") == 2
+    assert "What they see" not in words(theirs)
 
 
 def test_class_names_of_strangers_are_text(store, folder, tmp_path, board):
