@@ -1,0 +1,147 @@
+"""A dashboard of our own: a real server, its store and its worker, all of which may be ended and
+started again; and runs that the real engine has finished for it."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+
+from prospr_engine.config import RunConfig
+from prospr_engine.jobs.ensure import LOG, at_work
+from prospr_engine.store.run import Run
+from prospr_engine.store.store import Store
+
+ROOT = Path(__file__).parents[2]
+STREAMLIT = (sys.executable, "-m", "streamlit", "run", "app/streamlit_app.py")
+COOKIE = "prospr-visitor"
+ALICE, BOB = "a" * 32, "b" * 32
+"""Two visitors: the secrets in their cookies."""
+
+READY = RunConfig(epochs=1)
+SPARSER = RunConfig(epochs=1, sparsity=0.98)
+"""The runs that `compute_ready` finishes; nobody's, so that each visitor may have them."""
+
+
+class Dashboard:
+    """Start it, visit ``url``, and ``close`` it: nothing is left running then."""
+
+    def __init__(self, folder: Path, ready: Path | None = None):
+        self.folder = folder / "runs"
+        if ready is not None:
+            shutil.copytree(ready, self.folder)
+        self.store = Store(self.folder)
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}/"
+        self.log = folder / "server.log"
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> Dashboard:
+        """Start the server, the first time or again: same port, same store."""
+        ours = {k: v for k, v in os.environ.items() if not k.startswith(("PROSPR_", "STREAMLIT_"))}
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [*STREAMLIT, "--server.port", str(self.port)],
+                cwd=ROOT,
+                env={**ours, "PROSPR_RUNS": str(self.folder)},
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+        for _ in range(300):
+            if self.process.poll() is not None:
+                break
+            try:
+                with urllib.request.urlopen(f"{self.url}_stcore/health", timeout=1) as answer:
+                    if answer.read() == b"ok":
+                        return self
+            except OSError:
+                time.sleep(0.1)
+        raise RuntimeError(f"the server did not start:\n{self.log.read_text()}")
+
+    def stop(self, number: int = signal.SIGTERM) -> None:
+        """End the server and nothing else."""
+        process, self.process = self.process, None
+        if process is None:
+            return
+        process.send_signal(number)
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+    def kill(self) -> None:
+        """End the server without giving it a chance to do anything about it."""
+        self.stop(signal.SIGKILL)
+
+    def worker(self) -> int | None:
+        """The process that computes runs, if there is one."""
+        if not at_work(self.folder):
+            return None
+        begun: list[str] = re.findall(r"worker (\d+) begins", (self.folder / LOG).read_text())
+        return int(begun[-1]) if begun else None
+
+    def kill_worker(self) -> None:
+        """End the worker without giving it a chance to do anything about it."""
+        worker = self.worker()
+        assert worker, "no worker is at work"
+        os.kill(worker, signal.SIGKILL)
+        until(lambda: self.worker() != worker)
+
+    def close(self) -> None:
+        """End the server and the worker, and wait until both are gone."""
+        self.stop()
+        while worker := self.worker():
+            os.kill(worker, signal.SIGTERM)
+            until(lambda worker=worker: self.worker() != worker)  # type: ignore[misc]
+
+    def tracebacks(self) -> str:
+        """What the server wrote if a page broke, which none may; else nothing."""
+        written = self.log.read_text()
+        return written if "Traceback" in written or "Uncaught" in written else ""
+
+    def finished(self, config: RunConfig, secret: str) -> Run:
+        """A finished run of a visitor: their own copy of one of those that were computed."""
+        run = self.store.submit(config, owner(secret))
+        assert run.state == "done", "only ready-made runs are done at once"
+        return run
+
+
+def compute_ready(folder: Path) -> Path:
+    """A store in ``folder`` with finished runs, computed by the real engine in this process."""
+    from prospr_engine import pipeline
+
+    store = Store(folder)
+    for config in (READY, SPARSER):
+        submitted = store.submit(config, owner="nobody")
+        assert store.claim("test")
+        work = store.work(submitted.id)
+        pipeline.run(
+            config, lambda event, id=submitted.id: store.record(id, event.to_dict()), out=work
+        )
+        store.finish(submitted.id, "done", folder=work)
+    return folder
+
+
+def owner(secret: str) -> str:
+    """The visitor whose cookie holds ``secret``, as the record of runs calls them."""
+    return hashlib.sha256(secret.encode()).hexdigest()[:32]
+
+
+def until(true: Callable[[], object], seconds: float = 20.0) -> None:
+    """Wait until ``true`` says so; fail if it does not."""
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.05)

@@ -1,0 +1,189 @@
+"""Pictures of every page in every state, wide and narrow, light and dark: ``make screenshots``.
+
+They go to ``out/screenshots``, to be looked at. Names of states may be given to take only those.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from e2e_browser import CHROMIUM, PATIENCE, QUIET, Visitor, settled
+from e2e_dashboard import ALICE, BOB, READY, ROOT, SPARSER, Dashboard, compute_ready, owner
+from e2e_data import class_folders
+from playwright.sync_api import Page, expect, sync_playwright
+
+from prospr_engine.config import RunConfig
+from prospr_engine.store.run import Run
+from prospr_engine.store.store import LOST
+
+FOLDER = ROOT / "out" / "screenshots"
+NOBODY = "c" * 32
+TALLEST = 8000  # pixels
+ENDLESS = RunConfig(epochs=5000)
+
+
+def main() -> None:
+    """Take all pictures, or those of the states that the arguments name."""
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
+        dashboard = Dashboard(Path(folder), compute_ready(Path(folder) / "ready"))
+        try:
+            runs = prepare(dashboard)
+            dashboard.start()
+            browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
+            states = all_states(runs)
+            for name in sys.argv[1:] or states:
+                secret, path, act = states[name]
+                for theme in ("light", "dark"):
+                    for wide in (1280, 400):
+                        visitor = Visitor(
+                            browser,
+                            dashboard.url,
+                            secret,
+                            viewport={"width": wide, "height": 900},
+                            color_scheme=theme,
+                        )
+                        picture = FOLDER / f"{name}-{wide}-{theme}.png"
+                        take(visitor, path, act, picture)
+                        print(picture.relative_to(ROOT), *visitor.faults)
+                        visitor.context.close()
+        finally:
+            dashboard.close()
+            print(dashboard.tracebacks(), end="")
+
+
+Act = Callable[[Page], None]
+State = tuple[str, str, Act]
+"""Who looks at which address, and does what there before the picture is taken."""
+
+
+def prepare(dashboard: Dashboard) -> dict[str, Run]:
+    """Runs of Alice in every state; one of them is running by now."""
+    store = dashboard.store
+    runs = {}
+    for state, error in (("stopped", None), ("failed", LOST)):
+        run = store.submit(RunConfig(model="resnet20", seed=len(state)), owner(ALICE))
+        assert store.claim("test")
+        store.finish(run.id, state, error)  # type: ignore[arg-type]
+        runs[state] = run
+    runs["sparser"] = dashboard.finished(SPARSER, ALICE)
+    runs["done"] = dashboard.finished(READY, ALICE)
+    store.rename(runs["done"].id, owner(ALICE), "First try")
+    runs["running"] = store.submit(ENDLESS, owner(ALICE))
+    runs["queued"] = store.submit(RunConfig(sparsity=0.95), owner(BOB))
+    return runs
+
+
+def all_states(runs: dict[str, Run]) -> dict[str, State]:
+    """The pages and their states by the name of their picture."""
+    done, other = runs["done"].id, runs["sparser"].id
+    return {
+        "new": (NOBODY, "", nothing),
+        "new-advanced": (NOBODY, "", advanced),
+        "new-own-images": (NOBODY, "", own_images),
+        "new-unknown-model": (NOBODY, "", unknown_model),
+        "new-again": (ALICE, "", nothing),
+        "run-running": (ALICE, f"run?id={runs['running'].id}", trains),
+        "run-queued": (BOB, f"run?id={runs['queued'].id}", nothing),
+        "run-of-another": (NOBODY, f"run?id={runs['running'].id}", trains),
+        "run-done": (ALICE, f"run?id={done}", drawn),
+        "run-done-moved": (ALICE, f"run?id={done}&at=98", drawn),
+        "run-done-of-another": (NOBODY, f"run?id={done}", drawn),
+        "run-stopped": (ALICE, f"run?id={runs['stopped'].id}", nothing),
+        "run-failed": (ALICE, f"run?id={runs['failed'].id}", nothing),
+        "run-unknown": (ALICE, "run?id=0123456789abcdef", nothing),
+        "run-none": (ALICE, "run", nothing),
+        "runs": (ALICE, "runs", nothing),
+        "runs-chosen": (ALICE, "runs", choose_two),
+        "runs-not-found": (ALICE, "runs?find=nothing+like+it", nothing),
+        "runs-empty": (NOBODY, "runs", nothing),
+        "side-by-side": (ALICE, f"side-by-side?a={done}&b={other}", drawn),
+        "side-by-side-one": (ALICE, f"side-by-side?a={done}", nothing),
+        "side-by-side-empty": (NOBODY, "side-by-side", nothing),
+        "try": (ALICE, f"try?id={done}", nothing),
+        "try-drawn": (ALICE, f"try?id={done}", draw),
+        "try-test": (ALICE, f"try?id={done}&try-source=test", drawn),
+        "try-empty": (NOBODY, "try", nothing),
+        "learn": (NOBODY, "learn", drawn),
+    }
+
+
+def take(visitor: Visitor, path: str, act: Act, picture: Path) -> None:
+    """Open the page, do what there is to do, and take a picture of all of it."""
+    page = visitor.open(path)
+    act(page)
+    size = page.viewport_size
+    assert size
+    tall = page.evaluate("document.querySelector('[data-testid=stMain]').scrollHeight")
+    page.set_viewport_size({**size, "height": max(size["height"], min(tall + 80, TALLEST))})
+    page.wait_for_timeout(700)  # charts find out how wide they are
+    page.screenshot(path=picture)
+
+
+def nothing(page: Page) -> None:
+    """The page as it is."""
+
+
+def drawn(page: Page) -> None:
+    """Wait for every chart."""
+    for chart in page.get_by_test_id("stVegaLiteChart").all():
+        chart.locator("canvas, svg").first.wait_for()
+    settled(page)
+
+
+def trains(page: Page) -> None:
+    heading = page.get_by_role("heading", name="Accuracy while training")
+    expect(heading).to_be_visible(timeout=PATIENCE)
+
+
+def advanced(page: Page) -> None:
+    page.get_by_text("Advanced", exact=True).click()
+    settled(page)
+
+
+def unknown_model(page: Page) -> None:
+    model = page.get_by_role("combobox", name="Model")
+    model.fill("resnet21")
+    model.press("Enter")
+    page.get_by_text("There is no model called").first.wait_for()
+    settled(page)
+
+
+def own_images(page: Page) -> None:
+    page.get_by_role("combobox", name="Data").click()
+    page.get_by_role("option", name="Your own images").click()
+    settled(page)
+    file = {"name": "shapes.zip", "mimeType": "application/zip", "buffer": class_folders()}
+    page.get_by_test_id("stFileUploaderDropzoneInput").set_input_files(file)
+    page.get_by_text("shapes.zip").first.wait_for()
+    settled(page)
+
+
+def choose_two(page: Page) -> None:
+    boxes = page.get_by_test_id("stCheckbox").locator("label")
+    for name in ("First try", "98"):
+        page.get_by_test_id("stVerticalBlock").filter(has_text=name)
+    boxes.nth(0).click()
+    settled(page)
+    boxes.nth(1).click()
+    settled(page)
+
+
+def draw(page: Page) -> None:
+    board = page.locator("canvas[role=img]")
+    box = board.bounding_box()
+    assert box
+    x, y, side = box["x"], box["y"], box["width"]
+    page.mouse.move(x + side / 2, y + side / 5)
+    page.mouse.down()
+    page.mouse.move(x + side / 2, y + side * 4 / 5, steps=8)
+    page.mouse.up()
+    page.get_by_text("What they see").wait_for()
+    drawn(page)
+
+
+if __name__ == "__main__":
+    main()

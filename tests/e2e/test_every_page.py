@@ -1,0 +1,95 @@
+"""Every page: nobody is kept out, nothing is cut off on a telephone, and addresses may be wrong."""
+
+from __future__ import annotations
+
+import pytest
+from conftest import Come
+from e2e_browser import serious, settled, width
+from e2e_dashboard import ALICE, BOB, READY, SPARSER, Dashboard, owner
+from playwright.sync_api import expect
+
+from prospr_engine.config import RunConfig
+
+pytestmark = pytest.mark.browser
+GARBAGE = "0123456789abcdef0123456789abcdef"
+
+PAGES = {
+    "new run": "",
+    "result": "run?id={first}",
+    "another sparsity": "run?id={first}&at=99",
+    "failed run": "run?id={failed}",
+    "unknown run": f"run?id={GARBAGE}",
+    "runs": "runs",
+    "no such runs": "runs?find=nothing+like+this",
+    "side by side": "side-by-side?a={first}&b={second}",
+    "try it": "try?id={first}",
+    "test image": "try?id={first}&try-source=test",
+    "learn": "learn",
+}
+
+
+@pytest.fixture(scope="module")
+def ids(dashboard: Dashboard) -> dict[str, str]:
+    """Runs that the pages are about."""
+    failed = dashboard.store.submit(RunConfig(seed=1), owner(ALICE))
+    assert dashboard.store.claim("test")
+    dashboard.store.finish(failed.id, "failed", "The images could not be read.")
+    first, second = (dashboard.finished(config, ALICE).id for config in (READY, SPARSER))
+    return {"first": first, "second": second, "failed": failed.id}
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_nobody_is_kept_out(come: Come, ids: dict[str, str], page: str):
+    visitor = come(ALICE)
+    tab = visitor.open(PAGES[page].format(**ids))
+    for chart in tab.get_by_test_id("stVegaLiteChart").all():
+        expect(chart.locator("canvas, svg").first).to_be_visible()
+    assert not serious(tab), "wide and light"
+    tab.set_viewport_size({"width": 400, "height": 800})
+    tab.emulate_media(color_scheme="dark", reduced_motion="reduce")
+    tab.reload()
+    settled(tab)
+    for chart in tab.get_by_test_id("stVegaLiteChart").all():
+        expect(chart.locator("canvas, svg").first).to_be_visible()
+    assert width(tab) <= 400
+    assert not serious(tab), "narrow and dark"
+
+
+@pytest.mark.parametrize("path", ["runs", "try", "side-by-side", "run"])
+def test_a_page_with_nothing_to_show_says_what_to_do(come: Come, path: str):
+    page = come(BOB).open(path)
+    main = page.get_by_test_id("stMain")
+    expect(main.get_by_role("link", name="Start a")).to_be_visible()
+    assert not serious(page)
+    main.get_by_role("link", name="Start a").click()
+    expect(page.get_by_role("heading", name="Prune before training")).to_be_visible()
+
+
+@pytest.mark.parametrize(
+    ("path", "told"),
+    [
+        (f"run?id={GARBAGE}", "There is no such run"),
+        ("run?id=%00%27%3B%20DROP%20TABLE%20runs", "There is no such run"),
+        (f"run?id={'x' * 3000}", "There is no such run"),
+        (f"try?id={GARBAGE}", "The run in this address is not here"),
+        (f"side-by-side?a={GARBAGE}&b=%3Cscript%3E", "is not here"),
+        ("?model=%3Cscript%3E&sparsity=abc&epochs=1e999&method=none", "Prune before training"),
+        ("?data=/etc/passwd&train-lr=nan", "Prune before training"),
+        ("run?id={first}&at=1e999", "of the weights gone"),
+        ("run?id={first}&at=-5", "of the weights gone"),
+        ("no-such-page", "Page not found"),
+    ],
+)
+def test_an_address_may_be_wrong(come: Come, ids: dict[str, str], path: str, told: str):
+    page = come(ALICE).open(path.format(**ids))
+    expect(page.get_by_text(told).first).to_be_visible()
+    settled(page)
+
+
+def test_a_deleted_run_and_one_that_is_deleted_while_it_is_on_show(
+    come: Come, dashboard: Dashboard
+):
+    run = dashboard.store.submit(RunConfig(epochs=4321), owner(BOB))
+    page = come(BOB).open(f"run?id={run.id}")
+    dashboard.store.delete(run.id, owner(BOB))
+    expect(page.get_by_role("heading", name="There is no such run")).to_be_visible()

@@ -1,0 +1,76 @@
+"""A first visit: from the button to the file at home, with a refresh in mid-run."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from pathlib import Path
+
+import pytest
+from conftest import Come
+from e2e_browser import PATIENCE, download, press, settled
+from e2e_dashboard import ALICE
+from playwright.sync_api import expect
+
+from prospr_engine.config import RunConfig
+from prospr_engine.export.verify import verify
+
+pytestmark = pytest.mark.browser
+ADDRESS = re.compile(r"/run\?id=[0-9a-f]{32}$")
+
+
+def test_first_visit_to_download(come: Come, tmp_path: Path):
+    page = come().open()
+    press(page, "Prune and train")
+    expect(page).to_have_url(ADDRESS)
+    expect(page.get_by_role("heading", name="What pruning kept")).to_be_visible(timeout=PATIENCE)
+    address = page.url
+    page.reload()  # in mid-run
+    expect(page.get_by_role("heading", name=re.compile("^Running$|weights gone"))).to_be_visible()
+    assert page.url == address
+
+    answer = page.get_by_role("heading", name=re.compile("^90.% of the weights gone"))
+    expect(answer).to_be_visible(timeout=PATIENCE)
+    settled(page)
+    expect(page.get_by_text("Your run")).to_be_visible()
+    expect(page.get_by_role("heading", name="The file is what its label says")).to_be_visible()
+    for chart in page.get_by_test_id("stVegaLiteChart").all():
+        expect(chart.locator("canvas, svg").first).to_be_visible()
+
+    onnx = download(page, tmp_path, re.compile(r"^.*Download model\.onnx"))
+    page.get_by_role("button", name="More files").click()
+    # Beside it, what the proof compares with.
+    masks = download(page, tmp_path, "Masks (safetensors)")
+    assert masks.suffix == ".safetensors"
+    proof = verify(onnx)
+    assert proof.ok, proof.failures
+    assert proof.zeros == 54_619
+    result = json.loads(download(page, tmp_path, "Result (json)").read_text())
+    assert result["config"] == RunConfig().to_dict()
+    assert RunConfig.read(download(page, tmp_path, "Settings (json)")) == RunConfig()
+    layers = download(page, tmp_path, "Layers (csv)").read_text()
+    rows = list(csv.DictReader(layers.splitlines()))
+    assert len(rows) == len(result["layers"])
+
+    # Tomorrow, in another tab of the same browser, the run is in the library.
+    again = page.context.new_page()
+    again.goto(address.partition("run?")[0] + "runs")
+    again.get_by_role("link", name="Small CNN on Digits").click()
+    expect(again).to_have_url(address)
+    expect(again.get_by_role("heading", name=re.compile("of the weights gone"))).to_be_visible()
+
+
+def test_a_run_is_started_with_the_keyboard_alone(come: Come):
+    page = come(ALICE).open("?epochs=1")
+    page.locator("body").press("Tab")
+    button = page.get_by_role("button", name="Prune and train", exact=True)
+    for _ in range(60):
+        if button.evaluate("button => button === document.activeElement"):
+            break
+        page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    # Somebody ran these settings before: the result is there at once.
+    expect(page).to_have_url(ADDRESS)
+    expect(page.get_by_role("heading", name=re.compile("weights gone"))).to_be_visible()
+    settled(page)

@@ -1,0 +1,72 @@
+"""What goes wrong while a run is computed, and that nothing is lost by it."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from conftest import Come
+from e2e_browser import PATIENCE, settled
+from e2e_dashboard import ALICE, READY, Dashboard, owner, until
+from playwright.sync_api import expect
+
+from prospr_engine.config import RunConfig
+from prospr_engine.store.run import Run
+
+pytestmark = pytest.mark.browser
+
+A_WHILE = RunConfig(epochs=40)
+"""Long enough to be disturbed."""
+FOREVER = RunConfig(epochs=9000)
+
+
+def submit(dashboard: Dashboard, config: RunConfig) -> Run:
+    """A run of Alice's that is to be computed; whoever looks at it starts the worker."""
+    return dashboard.store.submit(config, owner(ALICE))
+
+
+def test_the_server_goes_and_comes_back_and_the_worker_is_killed(come: Come, dashboard: Dashboard):
+    run = submit(dashboard, A_WHILE)
+    page = come(ALICE).open(f"run?id={run.id}")
+    training = page.get_by_role("heading", name="Accuracy while training")
+    expect(training).to_be_visible(timeout=PATIENCE)
+
+    worker = dashboard.worker()
+    dashboard.stop()
+    assert dashboard.worker() == worker, "the run goes on without the server"
+    dashboard.start()
+    # The tab comes back by itself, and to its owner.
+    page.locator("[data-test-connection-state=CONNECTED]").wait_for(state="attached")
+    expect(page.get_by_role("heading", name="Running", exact=True)).to_be_visible()
+    expect(page.get_by_role("button", name="Stop", exact=True)).to_be_visible()
+
+    dashboard.kill_worker()
+    expect(page.get_by_role("heading", name="Running, from the start again")).to_be_visible()
+
+    dashboard.kill()
+    dashboard.start()
+    answer = page.get_by_role("heading", name=re.compile("^90.% of the weights gone"))
+    expect(answer).to_be_visible(timeout=PATIENCE)
+    settled(page)
+    expect(page.get_by_role("button", name="Delete", exact=True)).to_be_visible()
+    # The run that the second worker finished, and the one that was there before it all.
+    ended = dashboard.store.get(run.id)
+    assert ended
+    assert (ended.state, ended.attempt) == ("done", 2)
+    assert dashboard.finished(READY, ALICE).bytes > 0
+
+
+def test_a_run_that_loses_its_worker_twice_says_so(come: Come, dashboard: Dashboard):
+    run = submit(dashboard, FOREVER)
+    page = come(ALICE).open(f"run?id={run.id}")
+    for attempt in (1, 2):
+
+        def begun(attempt: int = attempt) -> bool:
+            now = dashboard.store.get(run.id)
+            assert now
+            return now.state == "running" and now.attempt == attempt
+
+        until(begun)
+        dashboard.kill_worker()
+    expect(page.get_by_text("The process that computed this run was lost twice.")).to_be_visible()
+    settled(page)

@@ -1,0 +1,63 @@
+"""Images and weights that visitors bring."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from conftest import Come
+from e2e_browser import PATIENCE, press, settled
+from e2e_dashboard import ALICE, BOB
+from e2e_data import class_folders, pickled
+from playwright.sync_api import Page, expect
+
+pytestmark = pytest.mark.browser
+
+
+def choose(page: Page, box: str, option: str) -> None:
+    page.get_by_role("combobox", name=box).click()
+    page.get_by_role("option", name=option).click()
+    settled(page)
+
+
+def drop(page: Page, name: str, content: bytes) -> None:
+    page.get_by_test_id("stFileUploaderDropzoneInput").set_input_files(
+        {"name": name, "mimeType": "application/octet-stream", "buffer": content}
+    )
+
+
+def test_a_zip_of_class_folders_is_shown_and_learned_from(come: Come):
+    page = come(ALICE).open("?epochs=1")
+    choose(page, "Data", "Your own images")
+    drop(page, "shapes.zip", class_folders())
+    expect(page.get_by_text("2 classes; 80 grey images of 16 × 16 pixels")).to_be_visible()
+    expect(page.get_by_text("Left out: 1 file of other kinds (.txt).")).to_be_visible()
+    expect(page.locator(".samples img")).to_have_count(6)
+    address = page.url
+    page.reload()
+    expect(page.locator(".samples img")).to_have_count(6)
+    settled(page)
+
+    press(page, "Prune and train")
+    answer = page.get_by_role("heading", name=re.compile("^90.% of the weights gone"))
+    expect(answer).to_be_visible(timeout=PATIENCE)
+    expect(page.get_by_text("shapes.zip").first).to_be_visible()
+    settled(page)
+
+    # The address is of no use to anybody else: the images are Alice's.
+    stranger = come(BOB).open(address.removeprefix(come(BOB).url))
+    expect(stranger.get_by_text("shapes.zip cannot be used here")).to_be_visible()
+    expect(stranger.get_by_role("button", name="Prune and train", exact=True)).to_be_disabled()
+
+
+def test_pickles_and_other_things_are_refused_with_a_reason(come: Come):
+    page = come(ALICE).open()
+    choose(page, "Weights to start from", "Your own weights")
+    drop(page, "weights.pt", pickled())
+    expect(page.get_by_role("alert").filter(has_text=re.compile("pickle", re.I))).to_be_visible()
+    expect(page.get_by_role("button", name="Prune and train", exact=True)).to_be_disabled()
+    choose(page, "Weights to start from", "New weights")
+    choose(page, "Data", "Your own images")
+    drop(page, "images.zip", b"PK\x03\x04 but no archive")
+    expect(page.get_by_role("alert").filter(has_text="images.zip")).to_be_visible()
+    settled(page)
