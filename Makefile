@@ -8,7 +8,7 @@ PY := $(VENV)/bin/python
 APP_READY := $(VENV)/.app-ready
 DEV_READY := $(VENV)/.dev-ready
 
-.PHONY: app test test-slow test-gpu check format bench clean
+.PHONY: app test test-slow test-gpu check format screenshots bench clean
 
 app: $(APP_READY)
 	@echo "The dashboard starts on http://127.0.0.1:$(PORT)"
@@ -31,6 +31,10 @@ check: $(DEV_READY)
 format: $(DEV_READY)
 	$(VENV)/bin/ruff check --fix .
 	$(VENV)/bin/ruff format .
+
+# Pictures of every page in every state, wide and narrow, light and dark.
+screenshots: $(DEV_READY)
+	PYTHONPATH=. $(PY) tests/e2e/screenshots.py
 
 bench: $(APP_READY)
 	$(PY) -m benchmarks.metagradient
