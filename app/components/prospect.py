@@ -26,7 +26,9 @@ STYLE = f"""
 <style>
 .st-key-{PLACE} [data-testid="stMetricValue"] {{ font-size: 1.5rem; }}
 @media (min-width: 641px) {{
-  [data-testid="stColumn"]:has(.st-key-{PLACE}) > div {{ position: sticky; top: 4rem; }}
+  [data-testid="stColumn"]:has(.st-key-{PLACE}) {{
+    position: sticky; top: 4.5rem; align-self: flex-start;
+  }}
 }}
 </style>
 """

@@ -11,6 +11,7 @@ import streamlit as st
 from app.components.findings import show_error
 from app.forms.held import called, key, shown
 from app.services import METHODS, ConfigError, EngineError, Option
+from app.text.code import PREFIXES
 from app.text.labels import AUTOMATIC, EXPLAINED, UNSET, label
 
 DEVICES = ("auto", "cpu", "cuda")
@@ -21,7 +22,7 @@ def field(option: Option, faults: list[EngineError], group: str = "") -> Any:
     stands beneath and joins ``faults``."""
     name = key(option.name, group)
     words: dict[str, Any] = {"key": name, "help": _help(option, group), "bind": "query-params"}
-    text = option.label or label(option.name, group)
+    text = option.label or label(option.name, group if group in PREFIXES else "option")
     value: Any
     if option.name == "method":
         value = st.selectbox(
@@ -34,7 +35,9 @@ def field(option: Option, faults: list[EngineError], group: str = "") -> Any:
     elif option.choices:
         choices = [AUTOMATIC, *option.choices] if option.optional else list(option.choices)
         index = choices.index(shown(option, option.default))
-        value = st.selectbox(text, choices, index=index, **words)
+        value = st.selectbox(
+            text, choices, index=index, format_func=lambda c: called(name, c), **words
+        )
         value = None if value == AUTOMATIC and option.optional else value
     elif option.kind is bool:
         value = st.toggle(text, value=option.default, **words)

@@ -80,7 +80,7 @@ def called(name: str, value: Any) -> str:
         return services.DATASETS[value].label
     if name == "method" and value in services.METHODS:
         return services.METHODS[value].label
-    if name == "device" and value == "auto":
+    if value == "auto":
         return AUTOMATIC
     if name == "weights":
         return WEIGHTS.get(value, value)

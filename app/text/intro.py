@@ -6,7 +6,7 @@ HOW = (
 )
 
 INTRO = """\
-### What happens when you press the button
+## What happens when you press the button
 
 1. **Score.** How much does every weight matter? ProsPr looks a few training steps ahead: does it
    matter for what the network will have learned by then?

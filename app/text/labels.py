@@ -23,6 +23,7 @@ LABELS = {
     "lr": "Learning rate",
     "momentum_graph": "Momentum in the gradient",
     "order": "Derivatives",
+    "rehearse": "Check whether the ranking can be trusted",
     "schedule": "Learning rate schedule",
     "skip_broken": "Skip broken images",
     "steps": "Steps looked ahead",

@@ -89,6 +89,7 @@ def test_every_setting_of_a_run_has_a_widget(at: AppTest):
 def test_no_two_settings_share_a_name(at: AppTest):
     labels = [widget.label for widget in widgets(at)]
     assert len(labels) == len(set(labels))
+    assert {"Learning rate of the look ahead", "Learning rate of the training"} <= set(labels)
     for method in METHODS:
         names = [key(o.name, method) for o in options_of(method)]
         names += [key(o.name) for o in settings_of(RunConfig)]
