@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 import shlex
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-from app_fakes import ROOT, FakeLine
+from app_fakes import ROOT, finished
 
-from app import services
+from app.services import runs
 from app.text import code
 from app.text.summary import summary
 from prospr_engine import cli
 from prospr_engine.config import LoadingConfig, RunConfig, ScoringConfig, TrainingConfig
-from prospr_engine.errors import ConfigError
+from prospr_engine.errors import ConfigError, DataError
 from prospr_engine.events import EpochEnded, Progress, StageStarted
+from prospr_engine.store.store import Store
 
 CONFIGS = {
     "defaults": RunConfig(),
@@ -82,43 +81,50 @@ def test_the_command_shown_runs(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert "of the weights removed" in capsys.readouterr().out
 
 
-def test_what_the_browser_sends_is_checked_again(line: FakeLine, monkeypatch: pytest.MonkeyPatch):
+def test_what_the_browser_sends_is_checked_again(store: Store, monkeypatch: pytest.MonkeyPatch):
     with pytest.raises(ConfigError, match="no data set called '/etc'"):
-        services.start(RunConfig(data="/etc"))
+        runs.start(RunConfig(data="/etc"), "alice")
     with pytest.raises(ConfigError, match="no model called 'resnet21'"):
-        services.start(RunConfig(model="resnet21"))
-    assert not line.jobs
-    services.start(RunConfig(model="torchvision/resnet18"))
+        runs.start(RunConfig(model="resnet21"), "alice")
+    with pytest.raises(ConfigError):
+        runs.start(RunConfig(data=f"upload:{'a' * 64}/photos.zip"), "alice")
+    assert not store.runs()
+    runs.start(RunConfig(model="torchvision/resnet18"), "alice")
     monkeypatch.setenv("PROSPR_ALLOW_PATHS", "1")
-    services.start(RunConfig(data="/etc"))
-    assert len(line.jobs) == 2
+    run = runs.start(RunConfig(data="photos"), "alice")
+    assert run.config.data == str(Path.cwd() / "photos")  # the worker stands elsewhere
+    assert len(store.runs()) == 2
 
 
-def test_nothing_is_found_without_an_id(line: FakeLine):
-    assert services.find(None) is None
-    assert services.find("") is None
-    assert services.find("nonsense") is None
+def test_a_run_is_looked_after_while_it_lives(store: Store, monkeypatch: pytest.MonkeyPatch):
+    asked: list[Path] = []
+    monkeypatch.setattr(runs, "ensure_worker", asked.append)
+    run = runs.start(RunConfig(), "alice")
+    assert runs.find(run.id) == run
+    assert asked == [store.folder] * 2
+    runs.stop(run, "alice")
+    assert runs.find(run.id).state == "stopped"  # type: ignore[union-attr]
+    assert len(asked) == 2
 
 
-def test_the_first_page_needs_no_torch():
-    code = (
-        "import sys\n"
-        "from streamlit.testing.v1 import AppTest\n"
-        "at = AppTest.from_file('app/streamlit_app.py', default_timeout=60).run()\n"
-        "assert not at.exception, at.exception\n"
-        "assert at.button(key='primary-start')\n"
-        "heavy = {'torch', 'torchvision', 'onnx', 'onnxruntime', 'sklearn'} & set(sys.modules)\n"
-        "assert not heavy, heavy\n"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=120
-    )
-    assert done.returncode == 0, done.stderr
+def test_nothing_is_found_without_an_id(store: Store):
+    assert runs.find(None) is None
+    assert runs.find("") is None
+    assert runs.find("nonsense") is None
+
+
+def test_a_result_is_read_once_and_told_when_it_is_gone(store: Store):
+    run = finished(store)
+    result = runs.result(run)
+    assert runs.result(run) is result
+    runs.files(run)["result.json"].path.unlink()
+    with pytest.raises(DataError, match="not on the server any more"):
+        runs.result(run)
 
 
 def test_only_the_services_speak_to_the_engine():
     for file in (ROOT / "app").rglob("*.py"):
-        if file.name != "services.py":
+        if "services" not in file.parts:
             assert "prospr_engine" not in imports(file), file
     for file in (ROOT / "app" / "charts").glob("*.py"):
         assert "streamlit" not in imports(file), file
