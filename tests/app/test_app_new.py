@@ -148,8 +148,10 @@ def test_the_latest_run_is_offered(at: AppTest, store: Store):
 def test_the_way_back_from_a_run_brings_the_settings_back(at: AppTest, store: Store):
     at.number_input(key="epochs").set_value(7).run()
     at.button(key=START).click().run()
-    # As Streamlit leaves the address of this page behind in the browser's history.
+    # As Streamlit leaves the address of this page behind in the browser's history, and what it
+    # makes of an address without the form's own parameters.
     at.switch_page(links.NEW)
+    at.session_state["epochs"] = RunConfig().epochs
     at.query_params[links.ID] = store.runs()[0].id
     at.run()
     assert not at.exception
