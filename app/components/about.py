@@ -39,7 +39,7 @@ def show_again(run: Run, label: str = "Use these settings") -> None:
         return
     if st.button(label, icon=":material/tune:", key="again"):
         state.prefill(config)
-        st.switch_page(links.NEW)
+        st.switch_page(links.NEW, query_params={})
 
 
 def show_share(run: Run) -> None:
@@ -72,7 +72,7 @@ def show_manage(run: Run) -> None:
     with st.popover("Delete", icon=":material/delete:"):
         st.markdown("Delete this run and its files? They cannot be brought back.")
         if st.button("Delete for good", key="delete") and _done(runs.delete, run):
-            st.switch_page(links.RUNS)
+            st.switch_page(links.RUNS, query_params={})
 
 
 def _done(change: object, run: Run, *more: str) -> bool:
