@@ -10,11 +10,14 @@ import streamlit as st
 #
 # Charts write in a grey that is too pale to read on either ground.
 #
+# While a page is drawn Streamlit offers a Stop of its own, which stops the drawing and not the run.
+#
 # What leaves the visitor's cookie is not to be seen, and would push the page down.
 RULES = """
 <style>
 [class*="st-key-primary-"] button:enabled { color: light-dark(#FFFFFF, #0C161D); }
 [data-testid="stVegaLiteChart"] svg text { fill: currentColor; }
+[data-testid="stStatusWidget"] button { display: none; }
 .st-key-visitor { display: none; }
 </style>
 """

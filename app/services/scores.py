@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
-import threading
+import time
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from typing import Any
 
@@ -27,8 +28,13 @@ UNREADABLE = (
     "can be shown. The same settings give the same scores: start the run again."
 )
 
-# Memory, and the patience of the others: one network at a time.
-_one_at_a_time = threading.Lock()
+PAUSE, LOOK = 0.2, 0.05
+"""Seconds before an examination, for a slider that is still on its way, and between two looks
+whether it is over."""
+
+# One network at a time, for the memory, and not in the thread that draws the page: nothing could
+# be drawn meanwhile, though the slider may have moved.
+_examiner = ThreadPoolExecutor(1, "examiner")
 
 
 def ranking(run: Run) -> Ranking:
@@ -71,16 +77,27 @@ def examine(run: Run, result: Mapping[str, Any], sparsity: float) -> dict[str, A
     """What masks at another sparsity would do to the network of ``run``: sparsity, layers and
     findings as ``result.json`` holds them.
 
-    Takes a second, and more the first time, for the engine is loaded. Raises ``EngineError``.
+    Takes a second, and more the first time, for the engine is loaded; a visitor who moves on
+    meanwhile does not wait for it. Raises ``EngineError``.
     """
-    ranking(run)
-    if "torch" not in sys.modules:
-        with st.spinner("Loading the engine"):
-            import torch  # noqa: F401
-    data = result["data"]
-    path, floor = str(_file(run).path), run.config.layer_floor
-    return _examine(path, run.config.model, tuple(data["shape"]), len(data["classes"]), sparsity,
-                    floor)  # fmt: skip
+    order, data = ranking(run), result["data"]
+    settings = (tuple(data["shape"]), len(data["classes"]), sparsity, run.config.layer_floor)
+    path = str(_file(run).path)
+    with st.spinner("Examining the network" if "torch" in sys.modules else "Loading the engine"):
+        _give_way(PAUSE)
+        examination = _examiner.submit(_examine, order, path, run.config.model, *settings)
+        try:
+            while not examination.done():
+                _give_way(LOOK)
+        finally:
+            examination.cancel()  # unless it has begun
+    return examination.result()
+
+
+def _give_way(seconds: float) -> None:
+    """Wait; and let Streamlit end this run of the page here if the visitor has moved on."""
+    time.sleep(seconds)
+    st.session_state.get("anything")  # Streamlit looks first whether anybody waits for it
 
 
 def _file(run: Run) -> Artifact:
@@ -105,22 +122,26 @@ def _histogram(path: str, layer: str | None) -> Histogram:
     return _ranking(path).histogram(layer)
 
 
-@st.cache_data(max_entries=200, show_spinner="Examining the network")
+@st.cache_data(max_entries=200, show_spinner=False)
 def _examine(
-    path: str, model: str, shape: tuple[int, ...], classes: int, sparsity: float, floor: int
+    _order: Ranking,
+    path: str,
+    model: str,
+    shape: tuple[int, int, int],
+    classes: int,
+    sparsity: float,
+    floor: int,
 ) -> dict[str, Any]:
+    """In the examiner's thread. ``path`` tells one ``_order`` from another."""
     import torch
 
     from prospr_engine.health import examine
     from prospr_engine.models.build import build
 
-    order = _ranking(path)
-    cut = order.cut(sparsity, floor)
-    masks = {name: torch.from_numpy(mask) for name, mask in order.masks(cut).items()}
-    with _one_at_a_time:
-        # Only the connections count, so new weights do.
-        network = build(model, (shape[0], shape[1], shape[2]), classes)
-        health = examine(network, masks, torch.zeros(1, *shape))
+    cut = _order.cut(sparsity, floor)
+    masks = {name: torch.from_numpy(mask) for name, mask in _order.masks(cut).items()}
+    # Only the connections count, so new weights do.
+    health = examine(build(model, shape, classes), masks, torch.zeros(1, *shape))
     return {
         "sparsity": {
             "requested": sparsity,

@@ -69,7 +69,7 @@ ahead, and this is SNIP.
 
 TURN = """\
 This was one small network on small images; yours may come out otherwise. Every criterion but SNIP
-is in the list under *Advanced*, and SNIP is ProsPr with 0 steps looked ahead. Prune your own, and
+is in the list under *Criterion*, and SNIP is ProsPr with 0 steps looked ahead. Prune your own, and
 compare it with chance.
 """
 
