@@ -98,7 +98,7 @@ with above:
     presets(config)
 with right:
     try:
-        records = runs.store().runs()
+        records = runs.recent()
     except EngineError as error:
         show_error(error)
         st.stop()

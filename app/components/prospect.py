@@ -86,7 +86,8 @@ def _metric(label: str, value: str, below: str, help: str) -> None:
 def show_standing(runs: Sequence[Run], config: RunConfig, owner: str) -> None:
     """What the button would do among the ``runs`` there are: whether it starts anything, or the
     same was run before; and who comes first."""
-    same = [run for run in runs if run.settings == config.to_dict()]
+    settings = config.to_dict()
+    same = [run for run in runs if run.settings == settings]
     own = next((run for run in same if run.owner == owner and (run.live or _done(run))), None)
     ahead = sum(run.live for run in runs)
     if own and own.live:

@@ -70,7 +70,7 @@ def forecast(config: RunConfig) -> Forecast | None:
         return None
     size = _measure(config.model, images)
     told = estimate(config, images, size, threads=threads())
-    done = [run for run in runs.store().runs() if run.state == "done"][:MOST_READ]
+    done = [run for run in runs.recent() if run.state == "done"][:MOST_READ]
     same, other = _paces(_timed(tuple(run.id for run in done), done), config, images, size)
     paces = (same or other)[:MOST]
     if paces:

@@ -21,6 +21,8 @@ from prospr_engine.store.store import Store
 from prospr_engine.store.summary import RESULT
 from prospr_engine.uploads import is_token
 
+RECENT = 200
+"""More than can wait; the form asks for them whenever it moves."""
 GONE = (
     "The files of this run are not on the server any more. The same settings give the same files: "
     "start the run again."
@@ -71,6 +73,11 @@ def find(id: str | None) -> Run | None:
 def mine(owner: str) -> list[Run]:
     """What a visitor may see listed, the newest first: theirs and the command line's."""
     return store().runs(owner)
+
+
+def recent() -> list[Run]:
+    """The latest runs of everybody, the newest first: what goes on here. Not to be listed."""
+    return store().runs(most=RECENT)
 
 
 def events(run: Run, after: int = 0) -> list[dict[str, Any]]:

@@ -44,14 +44,14 @@ class Artifacts:
         with contextlib.suppress(OSError):
             self.path(digest).unlink()
 
-    def strays(self, known: set[str]) -> list[str]:
+    def strays(self, known: set[str]) -> set[str]:
         """Contents that lie here for long and that nobody names: what a crash left behind."""
         old = time.time() - SETTLED
-        return [
+        return {
             path.name
             for path in self.folder.glob("??/*")
             if path.name not in known and path.stat().st_mtime < old
-        ]
+        }
 
 
 def _link(source: Path, target: Path) -> None:

@@ -24,7 +24,9 @@ class Limits:
     most_queued_per_visitor: int = 3
     """Runs that wait or work, of one visitor (the command line has no such limit)."""
     keep_days: float = 30.0
-    """Days for which a run that is over, or an upload that is not used, is kept."""
+    """Days for which a run that is over, or an upload since its last use, is kept."""
+    keep_runs: int = 5000
+    """Runs that are over, of all visitors; the oldest go first."""
     keep_gigabytes: float = 20.0
     """Disk space of all files; the oldest runs go first."""
     run_minutes: float = 0.0

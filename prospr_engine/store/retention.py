@@ -17,6 +17,11 @@ def sweep(c: sqlite3.Connection, limits: Limits) -> set[str]:
     old = time.time() - limits.keep_days * DAY
     rows = c.execute(f"SELECT id FROM runs WHERE {OVER} AND ended < ?", (old,)).fetchall()
     unused = forget(c, [row["id"] for row in rows])
+    rows = c.execute(
+        f"SELECT id FROM runs WHERE {OVER} ORDER BY ended DESC LIMIT -1 OFFSET ?",
+        (limits.keep_runs,),
+    ).fetchall()
+    unused |= forget(c, [row["id"] for row in rows])
     while _bytes(c) > limits.keep_gigabytes * 1e9:
         row = c.execute(
             f"SELECT id FROM runs WHERE {OVER} AND EXISTS "
@@ -36,8 +41,13 @@ def forget(c: sqlite3.Connection, ids: Iterable[str]) -> set[str]:
         rows = c.execute("SELECT digest FROM files WHERE run = ?", (id,)).fetchall()
         digests |= {row["digest"] for row in rows}
         c.execute("DELETE FROM runs WHERE id = ?", (id,))
-    named = "SELECT 1 FROM files WHERE digest = ?"
-    return {digest for digest in digests if not c.execute(named, (digest,)).fetchone()}
+    return digests - named(c, digests)
+
+
+def named(c: sqlite3.Connection, digests: Iterable[str]) -> set[str]:
+    """Those of ``digests`` that some run still names."""
+    wanted = "SELECT 1 FROM files WHERE digest = ?"
+    return {digest for digest in digests if c.execute(wanted, (digest,)).fetchone()}
 
 
 def _bytes(c: sqlite3.Connection) -> int:

@@ -12,6 +12,7 @@ from prospr_engine.config import RunConfig
 
 State = Literal["queued", "running", "done", "failed", "stopped"]
 STATES: tuple[State, ...] = ("queued", "running", "done", "failed", "stopped")
+NAME_LENGTH = 80
 ENDS: tuple[State, ...] = ("done", "failed", "stopped")
 
 
@@ -73,3 +74,8 @@ class Upload:
     bytes: int
     created: float
     path: Path
+
+
+def clean_name(name: str) -> str:
+    """What somebody wants to call a run, as one line of printable text that is not too long."""
+    return "".join(c if c.isprintable() else " " for c in name).strip()[:NAME_LENGTH]

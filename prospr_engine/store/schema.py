@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -104,6 +104,21 @@ def transaction(path: Path) -> Iterator[sqlite3.Connection]:
         connection.execute("COMMIT")
 
 
+def keep_open(path: Path) -> Callable[[], None]:
+    """Open a connection that is never used, and return what closes it.
+
+    While one is open SQLite keeps its side files. Opening the first and closing the last one
+    writes them anew each time, which a full disk would not allow even to read. Raises
+    ``StoreError`` if the tables are not what they should be.
+    """
+    with connect(path) as connection:
+        for table in ("runs", "events", "files", "uploads"):
+            connection.execute(f"SELECT * FROM {table} LIMIT 1").fetchall()
+        keeper = sqlite3.connect(path, check_same_thread=False)
+        keeper.execute("PRAGMA user_version").fetchall()
+    return keeper.close
+
+
 def migrate(path: Path) -> None:
     """Make the tables, or bring those of an earlier version up to date.
 
@@ -163,5 +178,10 @@ def _sentence(error: sqlite3.Error) -> str:
         return (
             "The record of runs is damaged. Put runs.sqlite3 aside, or bring back a copy of it; "
             "files of finished runs are still in the folder beside it."
+        )
+    if "no such table" in str(error) or "no such column" in str(error):
+        return (
+            "The record of runs is not complete: it was made by something else. Put runs.sqlite3 "
+            "aside, or give the server another folder (PROSPR_RUNS)."
         )
     return "The record of runs cannot be used at the moment. The server's log tells more."

@@ -16,16 +16,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-import prospr_engine
 from prospr_engine.config import RunConfig
-from prospr_engine.data import DATASETS
 from prospr_engine.errors import ResourceError, StoreError
 from prospr_engine.files import digest_of
-from prospr_engine.store import retention
+from prospr_engine.store import queries, retention
 from prospr_engine.store.artifacts import Artifacts
 from prospr_engine.store.limits import Limits
-from prospr_engine.store.run import Artifact, Run, State
-from prospr_engine.store.schema import connect, migrate, transaction
+from prospr_engine.store.run import Artifact, Run, State, clean_name
+from prospr_engine.store.sameness import sameness
+from prospr_engine.store.schema import connect, keep_open, migrate, transaction
 from prospr_engine.store.summary import make_portable, summary
 from prospr_engine.store.uploads import Uploads
 from prospr_engine.uploads import is_token
@@ -35,28 +34,6 @@ LOST = (
     "The process that computed this run was lost twice. The machine may have run out of memory, "
     "or was switched off: choose a smaller model, or try again."
 )
-NAME_LENGTH = 80
-
-RUNS = """
-    SELECT runs.*,
-        (SELECT COALESCE(SUM(bytes), 0) FROM files WHERE run = runs.id) AS bytes,
-        CASE state WHEN 'queued' THEN
-            (SELECT COUNT(*) FROM runs AS other
-             WHERE other.state IN ('queued', 'running') AND other.number < runs.number)
-        ELSE 0 END AS ahead
-    FROM runs
-"""
-
-# Of the progress of one stage only the latest counts; the rest is told in full.
-EVENTS = """
-    SELECT seq, time, body FROM events
-        WHERE run = :run AND attempt = :attempt AND seq > :after AND kind <> 'Progress'
-    UNION ALL
-    SELECT MAX(seq), time, body FROM events
-        WHERE run = :run AND attempt = :attempt AND seq > :after AND kind = 'Progress'
-        GROUP BY stage
-    ORDER BY seq
-"""
 
 
 class Store:
@@ -79,11 +56,7 @@ class Store:
         self.artifacts = Artifacts(self.folder / "artifacts")
         self.uploads = Uploads(self.database, self.folder / "uploads", self.limits)
         migrate(self.database)
-        # Never used, but while one is open SQLite keeps its side files: opening and closing the
-        # last one writes them anew each time, which a full disk would not allow even to read.
-        keeper = sqlite3.connect(self.database, check_same_thread=False)
-        keeper.execute("SELECT COUNT(*) FROM runs").fetchall()
-        weakref.finalize(self, keeper.close)
+        weakref.finalize(self, keep_open(self.database))
 
     def work(self, id: str) -> Path:
         """The folder in which a run is computed."""
@@ -105,46 +78,42 @@ class Store:
                 (same, owner),
             ).fetchone()
             if mine and self._whole(c, mine["id"]):
-                return self._find(c, mine["id"])
+                return queries.find(c, mine["id"])
             twin = self._twin(c, same)
             if twin is None:
-                self._check_caps(c, owner)
+                _check_caps(c, owner, self.limits)
             id = uuid.uuid4().hex
             c.execute(
                 "INSERT INTO runs (id, owner, name, settings, sameness, created) "
                 "VALUES (?, ?, ?, ?, ?, ?)",
-                (id, owner, _clean(name), json.dumps(config.to_dict()), same, time.time()),
+                (id, owner, clean_name(name), json.dumps(config.to_dict()), same, time.time()),
             )
             if twin is not None:
-                _adopt(c, id, twin)
-            return self._find(c, id)
+                queries.adopt(c, id, twin)
+            for text in (config.data, config.weights):
+                if is_token(text):
+                    self.uploads.renew(c, text)
+            return queries.find(c, id)
 
     def get(self, id: str) -> Run | None:
         """The run of that id, if there is one."""
         with connect(self.database) as c:
-            row = c.execute(f"{RUNS} WHERE id = ?", (id,)).fetchone()
-            return _run(row) if row else None
+            rows = queries.select(c, "WHERE id = ?", id)
+            return rows[0] if rows else None
 
-    def runs(self, owner: str | None = None) -> list[Run]:
-        """All runs, the newest first; with an ``owner``, theirs and the command line's."""
-        where, given = ("", ()) if owner is None else ("WHERE owner IN (?, '')", (owner,))
+    def runs(self, owner: str | None = None, most: int = -1) -> list[Run]:
+        """All runs, or the ``most`` recent; the newest first. With an ``owner``, theirs and the
+        command line's."""
+        theirs, given = ("", ()) if owner is None else ("WHERE owner IN (?, '')", (owner,))
         with connect(self.database) as c:
-            return [_run(row) for row in c.execute(f"{RUNS} {where} ORDER BY number DESC", given)]
+            return queries.select(c, f"{theirs} ORDER BY number DESC LIMIT ?", *given, most)
 
     def events(self, id: str, after: int = 0) -> list[dict[str, Any]]:
         """What the run told since the event ``after``, as ``Event.to_dict`` gives it, with its
         number (``seq``) and time. Of the progress of a stage only the latest is given, and of a
         run that had to begin again only what it told since."""
         with connect(self.database) as c:
-            row = c.execute("SELECT attempt FROM runs WHERE id = ?", (id,)).fetchone()
-            if row is None:
-                return []
-            given = {"run": id, "attempt": row["attempt"], "after": after}
-            return [
-                {**json.loads(row["body"]), "seq": row["seq"], "time": row["time"]}
-                for row in c.execute(EVENTS, given)
-                if row["seq"] is not None
-            ]
+            return queries.events(c, id, after)
 
     def files(self, id: str) -> dict[str, Artifact]:
         """The files of a finished run by name, as far as they are on the disk."""
@@ -159,14 +128,14 @@ class Store:
     def rename(self, id: str, owner: str, name: str) -> None:
         """Call a run something; raises ``StoreError`` if it is not the owner's."""
         with transaction(self.database) as c:
-            _check_owner(c, id, owner)
-            c.execute("UPDATE runs SET name = ? WHERE id = ?", (_clean(name), id))
+            queries.check_owner(c, id, owner)
+            c.execute("UPDATE runs SET name = ? WHERE id = ?", (clean_name(name), id))
 
     def stop(self, id: str, owner: str) -> None:
         """Ask a run to stop; one that waits is over at once. Nothing happens to one that is over.
         Raises ``StoreError`` if it is not the owner's."""
         with transaction(self.database) as c:
-            _check_owner(c, id, owner)
+            queries.check_owner(c, id, owner)
             c.execute("UPDATE runs SET stopping = 1 WHERE id = ? AND state = 'running'", (id,))
             c.execute(
                 "UPDATE runs SET state = 'stopped', ended = ? WHERE id = ? AND state = 'queued'",
@@ -177,10 +146,9 @@ class Store:
         """Forget a run and its files; one that runs is ended. Raises ``StoreError`` if it is not
         the owner's."""
         with transaction(self.database) as c:
-            _check_owner(c, id, owner)
-            # Inside: a run that is just finishing may bring the same content anew.
-            for digest in retention.forget(c, [id]):
-                self.artifacts.remove(digest)
+            queries.check_owner(c, id, owner)
+            digests = retention.forget(c, [id])
+        self._drop(digests)
 
     # For whoever computes them
 
@@ -203,8 +171,8 @@ class Store:
                     return None
                 twin = self._twin(c, row["sameness"])
                 if twin is None:
-                    return self._find(c, row["id"])
-                _adopt(c, row["id"], twin)
+                    return queries.find(c, row["id"])
+                queries.adopt(c, row["id"], twin)
 
     def beat(self, id: str, worker: str) -> Literal["go", "stop", "gone"]:
         """Is the run still wanted? "gone": it was deleted, or is not in ``worker``'s hands."""
@@ -289,15 +257,17 @@ class Store:
     def sweep(self) -> None:
         """Forget what is older, or larger in sum, than the limits allow: the oldest first."""
         with transaction(self.database) as c:
-            for digest in retention.sweep(c, self.limits):
-                self.artifacts.remove(digest)
-            known = {row["digest"] for row in c.execute("SELECT DISTINCT digest FROM files")}
-            for digest in self.artifacts.strays(known):
-                self.artifacts.remove(digest)
+            digests = retention.sweep(c, self.limits)
+            named = {row["digest"] for row in c.execute("SELECT DISTINCT digest FROM files")}
+        self._drop(digests | self.artifacts.strays(named))
         self.uploads.sweep()
 
-    def _find(self, c: sqlite3.Connection, id: str) -> Run:
-        return _run(c.execute(f"{RUNS} WHERE id = ?", (id,)).fetchone())
+    def _drop(self, digests: set[str]) -> None:
+        """Remove contents that nobody names: now that it is certain, and unless a run that has
+        just finished brought one of them anew."""
+        with transaction(self.database) as c:
+            for digest in digests - retention.named(c, digests):
+                self.artifacts.remove(digest)
 
     def _twin(self, c: sqlite3.Connection, same: str | None) -> str | None:
         """A run that is done and has to have the same result."""
@@ -312,88 +282,21 @@ class Store:
         rows = c.execute("SELECT digest FROM files WHERE run = ?", (id,)).fetchall()
         return all(self.artifacts.path(row["digest"]).is_file() for row in rows)
 
-    def _check_caps(self, c: sqlite3.Connection, owner: str) -> None:
-        live = "SELECT COUNT(*) FROM runs WHERE state IN ('queued', 'running')"
-        mine = c.execute(f"{live} AND owner = ?", (owner,)).fetchone()[0]
-        if owner and mine >= self.limits.most_queued_per_visitor:
-            raise ResourceError(
-                f"{_counted(mine, 'run of yours waits or works', 'runs of yours wait or work')} "
-                "already. Let one end, or stop one; your settings stay as they are."
-            )
-        waiting = c.execute("SELECT COUNT(*) FROM runs WHERE state = 'queued'").fetchone()[0]
-        if waiting >= self.limits.most_queued:
-            raise ResourceError(
-                f"{_counted(waiting, 'run is', 'runs are')} waiting already. Try again in a few "
-                "minutes; your settings stay as they are."
-            )
 
-
-def sameness(config: RunConfig) -> str | None:
-    """Equal for settings that must give equal results on one machine; ``None`` where that cannot
-    be known, because the settings name files that may change."""
-    known = config.data in list(DATASETS) or is_token(config.data)
-    weights = config.weights in ("fresh", "pretrained") or is_token(config.weights)
-    if not (known and weights):
-        return None
-    return f"{config.fingerprint} {prospr_engine.__version__}"
-
-
-def _run(row: sqlite3.Row) -> Run:
-    return Run(
-        id=row["id"],
-        name=row["name"],
-        owner=row["owner"],
-        settings=json.loads(row["settings"]),
-        state=row["state"],
-        stopping=bool(row["stopping"]),
-        attempt=row["attempt"],
-        ahead=row["ahead"],
-        created=row["created"],
-        started=row["started"],
-        ended=row["ended"],
-        error=row["error"],
-        summary=json.loads(row["summary"]) if row["summary"] else None,
-        bytes=row["bytes"],
-    )
-
-
-def _adopt(c: sqlite3.Connection, id: str, twin: str) -> None:
-    """Let the run be done, with the files and events of its twin."""
-    c.execute(
-        "INSERT INTO files (run, name, digest, bytes) "
-        "SELECT ?, name, digest, bytes FROM files WHERE run = ?",
-        (id, twin),
-    )
-    c.execute(
-        "INSERT INTO events (run, seq, attempt, time, kind, stage, body) "
-        "SELECT ?, seq, 1, time, kind, stage, body FROM events WHERE run = ? "
-        "AND attempt = (SELECT attempt FROM runs WHERE id = ?)",
-        (id, twin, twin),
-    )
-    now = time.time()
-    c.execute(
-        "UPDATE runs SET state = 'done', attempt = 1, started = ?, ended = ?, worker = NULL, "
-        "summary = (SELECT summary FROM runs WHERE id = ?) WHERE id = ?",
-        (now, now, twin, id),
-    )
-
-
-def _check_owner(c: sqlite3.Connection, id: str, owner: str) -> None:
-    row = c.execute("SELECT owner FROM runs WHERE id = ?", (id,)).fetchone()
-    if row is None:
-        raise StoreError("There is no such run any more.")
-    if row["owner"] != owner:
-        raise StoreError(
-            "This run belongs to somebody else: only they can change it."
-            if row["owner"]
-            else "This run was started on the command line and is changed there: "
-            f"python -m prospr_engine runs --stop {id[:8]}, or --delete {id[:8]}."
+def _check_caps(c: sqlite3.Connection, owner: str, limits: Limits) -> None:
+    live = "SELECT COUNT(*) FROM runs WHERE state IN ('queued', 'running')"
+    mine = c.execute(f"{live} AND owner = ?", (owner,)).fetchone()[0]
+    if owner and mine >= limits.most_queued_per_visitor:
+        raise ResourceError(
+            f"{_counted(mine, 'run of yours waits or works', 'runs of yours wait or work')} "
+            "already. Let one end, or stop one; your settings stay as they are."
         )
-
-
-def _clean(name: str) -> str:
-    """One line of printable text, not too long."""
-    return "".join(c if c.isprintable() else " " for c in name).strip()[:NAME_LENGTH]
+    waiting = c.execute("SELECT COUNT(*) FROM runs WHERE state = 'queued'").fetchone()[0]
+    if waiting >= limits.most_queued:
+        raise ResourceError(
+            f"{_counted(waiting, 'run is', 'runs are')} waiting already. Try again in a few "
+            "minutes; your settings stay as they are."
+        )
 
 
 def _counted(number: int, one: str, many: str) -> str:

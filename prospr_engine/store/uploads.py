@@ -5,11 +5,14 @@ Nothing here looks inside a file: whoever takes it from a visitor has checked it
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
-import os
-import tempfile
+import sqlite3
 import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from sqlite3 import Row
 
@@ -21,6 +24,7 @@ from prospr_engine.store.run import Upload
 from prospr_engine.store.schema import connect, transaction
 from prospr_engine.uploads import token
 
+PASSING = ".part-"
 LEFTOVER = 3600.0  # seconds after which a file that no row names is nobody's
 
 
@@ -36,8 +40,8 @@ class Uploads:
         Raises ``ResourceError`` if the owner keeps too many already or the disk is full.
         """
         digest = hashlib.sha256(content).hexdigest()
-        named = token(digest, name)
-        with transaction(self._database) as c:
+        named, path = token(digest, name), self._path(digest, suffix)
+        with self._written(content) as part, transaction(self._database) as c:
             others = c.execute(
                 "SELECT COUNT(*) FROM uploads WHERE owner = ? AND token <> ?", (owner, named)
             ).fetchone()[0]
@@ -45,7 +49,7 @@ class Uploads:
                 raise ResourceError(
                     f"You keep {others} files here already, which is the most; remove one first."
                 )
-            self._write(self._path(digest, suffix), content)
+            part.replace(path)
             c.execute(
                 "INSERT OR REPLACE INTO uploads VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
                 (owner, named, kind, name, digest, suffix, len(content), time.time()),
@@ -83,6 +87,10 @@ class Uploads:
             c.execute("DELETE FROM uploads WHERE owner = ? AND token = ?", (owner, named))
         self._drop_unnamed(0.0)
 
+    def renew(self, c: sqlite3.Connection, named: str) -> None:
+        """An upload is used: its time begins anew."""
+        c.execute("UPDATE uploads SET created = ? WHERE token = ?", (time.time(), named))
+
     def sweep(self) -> None:
         """Forget what is older than the limits allow and that no run waits for."""
         old = time.time() - self._limits.keep_days * DAY
@@ -100,24 +108,27 @@ class Uploads:
         with transaction(self._database) as c:
             rows = c.execute("SELECT digest, suffix FROM uploads").fetchall()
             known = {self._path(row["digest"], row["suffix"]) for row in rows}
-            for path in self.folder.glob("*"):
-                if path not in known and path.stat().st_mtime <= time.time() - age:
-                    path.unlink(missing_ok=True)
+            for path in set(self.folder.glob("*")) - known:
+                least = LEFTOVER if path.name.startswith(PASSING) else age
+                with contextlib.suppress(FileNotFoundError):
+                    if path.stat().st_mtime <= time.time() - least:
+                        path.unlink()
 
     def _path(self, digest: str, suffix: str) -> Path:
         return self.folder / f"{digest}{suffix}"
 
-    def _write(self, path: Path, content: bytes) -> None:
+    @contextmanager
+    def _written(self, content: bytes) -> Iterator[Path]:
+        """A file of that content under a passing name: written before others have to wait."""
+        part = self.folder / f"{PASSING}{uuid.uuid4().hex}"
         try:
             self.folder.mkdir(exist_ok=True)
-            if path.exists():
-                os.utime(path)
-                return
-            with tempfile.NamedTemporaryFile(dir=self.folder, delete=False) as file:
-                file.write(content)
-            Path(file.name).replace(path)
+            part.write_bytes(content)
+            yield part
         except OSError as error:
             raise disk_error(Path("the uploaded file"), error) from None
+        finally:
+            part.unlink(missing_ok=True)
 
     def _upload(self, row: Row) -> Upload:
         return Upload(

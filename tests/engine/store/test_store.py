@@ -17,7 +17,8 @@ from prospr_engine.errors import ConfigError, ResourceError, StoreError
 from prospr_engine.store import default_folder, schema
 from prospr_engine.store.limits import Limits
 from prospr_engine.store.run import Run
-from prospr_engine.store.store import Store, sameness
+from prospr_engine.store.sameness import sameness
+from prospr_engine.store.store import Store
 
 RESULT: dict[str, Any] = {
     "accuracy": {"dense": 0.9, "pruned": 0.8},
@@ -142,6 +143,21 @@ def test_two_who_wait_for_the_same_are_served_by_one_computation(store: Store):
     finish(store, first.id)
     assert store.claim("w").id == other.id  # type: ignore[union-attr]
     assert look(store, second.id).state == "done"
+
+
+def test_a_run_that_was_given_back_can_still_be_served_by_another(store: Store):
+    first, second = store.submit(seeded(1), "alice"), store.submit(seeded(1), "bob")
+    store.claim("w")
+    store.claim("w")  # an executor with room for two
+    store.record(second.id, {"event": "Pruned"})
+    store.release(second.id)
+    store.record(first.id, {"event": "Progress", "stage": "score"})
+    store.record(first.id, {"event": "StageStarted", "stage": "train"})
+    finish(store, first.id)
+    assert store.claim("w") is None
+    assert look(store, second.id).state == "done"
+    # Its twin's story, without the thousands of times it told how far it was.
+    assert [e["event"] for e in store.events(second.id)] == ["StageStarted"]
 
 
 def test_a_result_whose_files_are_gone_is_computed_again(store: Store):
@@ -401,6 +417,36 @@ def test_the_oldest_go_when_there_is_too_much(tmp_path: Path):
     assert [run.id for run in store.runs()] == [ids[2], ids[1]]
 
 
+def test_the_oldest_go_when_there_are_too_many(tmp_path: Path):
+    store = Store(tmp_path, Limits(keep_runs=1))
+    old, new, waiting = (store.submit(seeded(i)).id for i in range(3))
+    for days, id in ((2, old), (1, new)):
+        store.claim("w")
+        finish(store, id)
+        age(store, id, days)
+    store.sweep()
+    assert [run.id for run in store.runs()] == [waiting, new]
+
+
+def test_what_could_not_be_forgotten_keeps_its_files(store: Store, monkeypatch: pytest.MonkeyPatch):
+    run = store.submit(seeded(1))
+    store.claim("w")
+    finish(store, run.id)
+    connect = sqlite3.connect
+
+    class Full(sqlite3.Connection):
+        def execute(self, sql: str, *given: Any) -> sqlite3.Cursor:
+            if sql == "COMMIT":
+                raise sqlite3.OperationalError("database or disk is full")
+            return super().execute(sql, *given)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(sqlite3, "connect", lambda *a, **k: connect(*a, **k, factory=Full))
+        with pytest.raises(StoreError):
+            store.delete(run.id, "")
+    assert set(store.files(run.id)) == {"model.onnx", "result.json"}
+
+
 def test_what_a_crash_left_behind_is_cleared_away(store: Store):
     stray = store.artifacts.path("ab" * 32)
     stray.parent.mkdir(parents=True)
@@ -470,6 +516,31 @@ def test_a_damaged_record(tmp_path: Path):
     (tmp_path / "runs.sqlite3").write_bytes(b"this is no database" * 100)
     with pytest.raises(StoreError, match="damaged"):
         Store(tmp_path)
+
+
+def test_a_record_that_something_else_made(tmp_path: Path):
+    with sqlite3.connect(tmp_path / "runs.sqlite3") as c:
+        c.execute(f"PRAGMA user_version = {schema.VERSION}")
+    c.close()
+    with pytest.raises(StoreError, match="not complete"):
+        Store(tmp_path)
+
+
+def test_a_page_of_the_record_that_is_damaged(store: Store):
+    for seed in range(30):
+        store.submit(seeded(seed))
+    with sqlite3.connect(store.database) as c:
+        c.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        (root,) = c.execute("SELECT rootpage FROM sqlite_master WHERE name = 'runs'").fetchone()
+        (size,) = c.execute("PRAGMA page_size").fetchone()
+    c.close()
+    copy = store.folder.with_name("copy")
+    copy.mkdir()
+    content = bytearray(store.database.read_bytes())
+    content[(root - 1) * size : root * size] = b"\xff" * size
+    (copy / "runs.sqlite3").write_bytes(content)
+    with pytest.raises(StoreError, match="damaged"):
+        Store(copy)
 
 
 def test_a_folder_that_cannot_be(tmp_path: Path):

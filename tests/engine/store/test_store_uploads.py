@@ -75,6 +75,7 @@ def test_what_a_run_waits_for_stays(store: Store):
     store.sweep()
     assert store.uploads.find("alice", mine.token) is not None
     store.stop(run.id, "alice")
+    age(store)
     store.sweep()
     assert store.uploads.find("alice", mine.token) is None
 
@@ -85,3 +86,20 @@ def test_a_file_that_is_gone_is_not_offered(store: Store):
     assert store.uploads.find("alice", mine.token) is None
     assert store.uploads.of("alice", "images") == []
     assert bring(store).path.read_bytes() == b"zip"
+
+
+def test_a_file_that_is_used_stays(store: Store):
+    mine = bring(store)
+    age(store)
+    run = store.submit(RunConfig(data=mine.token), "alice")
+    store.stop(run.id, "alice")
+    store.sweep()
+    assert store.uploads.find("alice", mine.token) is not None
+
+
+def test_a_refused_file_leaves_nothing_behind(store: Store):
+    for content in (b"1", b"2"):
+        bring(store, content=content)
+    with pytest.raises(ResourceError):
+        bring(store, content=b"3")
+    assert kept(store) == 2

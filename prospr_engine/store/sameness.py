@@ -1,0 +1,20 @@
+"""When two runs must have the same result, so that one of them is enough."""
+
+from __future__ import annotations
+
+import prospr_engine
+from prospr_engine.config import RunConfig, settings_of
+from prospr_engine.data import DATASETS
+from prospr_engine.uploads import is_token
+
+(WEIGHTS,) = (option for option in settings_of(RunConfig) if option.name == "weights")
+
+
+def sameness(config: RunConfig) -> str | None:
+    """Equal for settings that must give equal results on one machine; ``None`` where that cannot
+    be known, because the settings name files that may change."""
+    known = config.data in list(DATASETS) or is_token(config.data)
+    weights = config.weights in WEIGHTS.choices or is_token(config.weights)
+    if not (known and weights):
+        return None
+    return f"{config.fingerprint} {prospr_engine.__version__}"
