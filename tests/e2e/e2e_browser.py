@@ -54,12 +54,27 @@ class Visitor:
             self.faults.append(f"called {url}")
 
 
+QUIET_PAGE = """
+() => {
+  const app = document.querySelector("[data-testid=stApp]")?.dataset
+  const main = document.querySelector("[data-testid=stMain]")
+  const drawn = app?.testScriptState === "notRunning" && app.testConnectionState === "CONNECTED"
+    && main && !main.querySelector("[data-testid=stSkeleton], [data-stale=true]")
+    && [...main.querySelectorAll("[data-testid=stVegaLiteChart]")].every(
+      chart => chart.querySelector("canvas, svg.marks"))
+  const height = drawn ? main.scrollHeight : null
+  const same = height !== null && height === window.lastHeight
+  window.lastHeight = height
+  window.sameHeight = same ? (window.sameHeight ?? 0) + 1 : 0
+  return window.sameHeight >= 3
+}
+"""
+
+
 def settled(page: Page) -> None:
-    """Wait until the page is drawn; not while a run is followed, which draws again and again."""
-    page.locator(
-        "[data-testid=stApp][data-test-script-state=notRunning]"
-        "[data-test-connection-state=CONNECTED]"
-    ).wait_for(state="attached")
+    """Wait until the page is drawn, charts and all, and stays as it is for a moment; not while a
+    run is followed, which draws again and again."""
+    page.wait_for_function(QUIET_PAGE, polling=100, timeout=20_000)
     assert not page.get_by_test_id("stException").count(), "the page broke: see the server's log"
 
 

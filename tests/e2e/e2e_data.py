@@ -11,8 +11,8 @@ from PIL import Image
 
 
 def class_folders(images: int = 40) -> bytes:
-    """A zip of two classes that a network can tell apart, with so many images of each, and a
-    file in it that is no image."""
+    """A zip, always the same: two classes that a network can tell apart, so many images of each,
+    and a file that is no image."""
     random = np.random.default_rng(0)
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w") as archive:
@@ -22,11 +22,15 @@ def class_folders(images: int = 40) -> bytes:
                 pixels[:, column : column + 4] = 230
                 picture = io.BytesIO()
                 Image.fromarray(pixels).save(picture, "png")
-                archive.writestr(f"shapes/{name}/{number}.png", picture.getvalue())
-        archive.writestr("shapes/left/notes.txt", "not an image")
+                archive.writestr(_entry(f"{name}/{number}.png"), picture.getvalue())
+        archive.writestr(_entry("left/notes.txt"), "not an image")
     return file.getvalue()
 
 
 def pickled() -> bytes:
     """What an older torch.save leaves: a file that runs code when it is opened."""
     return pickle.dumps({"weights": [0.0] * 10})
+
+
+def _entry(name: str) -> zipfile.ZipInfo:
+    return zipfile.ZipInfo(f"shapes/{name}")  # without the time of day

@@ -29,6 +29,8 @@ def test_runs_are_found_named_compared_and_deleted(come: Come, dashboard: Dashbo
     press(page, "Save")
     expect(page.get_by_role("link", name="Ninety")).to_be_visible()
     settled(page)
+    press(page, "Choose none")
+    expect(page.get_by_role("button", name="Rename")).to_have_count(0)
 
     search = page.get_by_role("searchbox", name="Search")
     search.fill("ninety")
