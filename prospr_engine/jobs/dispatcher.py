@@ -109,6 +109,14 @@ class Dispatcher:
         self._hear(0.0)
         self._write()
 
+    def abandon(self) -> None:
+        """Stop what runs and write nothing down: there is no store any more."""
+        self._executor.close()
+        for running in self._running.values():
+            # Its child may have made it again after it was deleted.
+            shutil.rmtree(running.folder, ignore_errors=True)
+        self._running.clear()
+
     def _hear(self, timeout: float) -> None:
         for message in self._executor.poll(timeout):
             if running := self._running.get(message.id):

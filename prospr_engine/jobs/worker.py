@@ -1,8 +1,9 @@
 """The process that works off a store's queue: ``python -m prospr_engine.jobs.worker FOLDER``.
 
 There is one per store, whoever and how many start it: it holds the lock ``worker.lock``. It
-belongs to no server and outlives them; when nothing was to do for a while it goes, and the next
-submission starts another (``ensure.py``). It imports neither torch nor anything that needs it.
+belongs to no server and outlives them, but not its store: without that it goes. When nothing was
+to do for a while it goes too, and the next submission starts another (``ensure.py``). It imports
+neither torch nor anything that needs it.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ log = logging.getLogger(__name__)
 IDLE = 60.0  # seconds without work after which the worker goes; another starts in a third of one
 CONTEST = 0.5  # seconds to try for the lock: one who only looks holds it for a moment
 RETRY = 1.0  # seconds between two attempts when the record or the disk refuses
-Leave = Callable[[], bool]
+Ask = Callable[[], bool]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -52,9 +53,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
 
 
-def work(folder: Path, leave: Leave = lambda: False, idle: float = IDLE) -> int:
-    """Be the worker of the store in ``folder`` until ``leave`` says so or nothing came for
-    ``idle`` seconds; return at once if it has one."""
+def work(folder: Path, leave: Ask = lambda: False, idle: float = IDLE) -> int:
+    """Be the worker of the store in ``folder`` until ``leave`` says so, the store is gone or
+    nothing came for ``idle`` seconds; return at once if it has one."""
     lock = worker_lock(folder)
     while True:
         try:
@@ -63,34 +64,69 @@ def work(folder: Path, leave: Leave = lambda: False, idle: float = IDLE) -> int:
             return 0
         try:
             store = Store(folder, Limits.from_environment())
+            gone = _watch(store.database, Path(lock.lock_file))
             log.info("worker %d begins", os.getpid())
-            _serve(store, leave, idle)
+            _serve(store, leave, gone, idle)
         finally:
             lock.release()
         log.info("worker %d ends", os.getpid())
         # Whoever submitted while we held the lock relied on us: look again without it.
-        if leave() or not _persist(store.waiting, leave):
+        if leave() or gone() or not _left_behind(store, leave, gone, idle):
             return 0
 
 
-def _serve(store: Store, leave: Leave, idle: float) -> None:
+def _serve(store: Store, leave: Ask, gone: Ask, idle: float) -> None:
     executor = LocalExecutor({uploads.FOLDER: str(store.uploads.folder)})
     name = f"{platform.node()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
     dispatcher = Dispatcher(store, executor, name)
-    _persist(dispatcher.recover, leave)
+    worked = time.monotonic()
+
+    def over() -> bool:
+        nonlocal worked
+        if dispatcher.busy:  # also with a result that waits until the disk takes it
+            worked = time.monotonic()
+        return leave() or gone() or time.monotonic() - worked >= idle
+
     try:
-        worked = time.monotonic()
-        while not leave() and time.monotonic() - worked < idle:
-            _persist(dispatcher.step, leave)
-            if dispatcher.busy:
-                worked = time.monotonic()
+        _persist(dispatcher.recover, over)
+        while not over():
+            _persist(dispatcher.step, over)
     finally:
-        dispatcher.close()
+        if gone():
+            log.warning("the store in %s is gone", store.folder)
+            dispatcher.abandon()
+        else:
+            dispatcher.close()
 
 
-def _persist(action: Callable[[], object], leave: Leave) -> object:
-    """Do it, again and again while the record of runs or the disk refuses. That may pass, and
-    until then nothing is lost; what it is stands in the log once."""
+def _left_behind(store: Store, leave: Ask, gone: Ask, idle: float) -> bool:
+    """Did anything come at the last moment?"""
+    since = time.monotonic()
+    return bool(
+        _persist(store.waiting, lambda: leave() or gone() or time.monotonic() - since >= idle)
+    )
+
+
+def _watch(*paths: Path) -> Ask:
+    """Tells whether one of the files is gone, or another stands in its place. A folder that was
+    deleted may be made anew by the next who asks for it, and has a worker of its own then."""
+    # Open as they are, no new file gets their numbers.
+    before = [(status.st_dev, status.st_ino) for status in map(os.stat, paths)]
+
+    def gone() -> bool:
+        try:
+            return before != [(status.st_dev, status.st_ino) for status in map(os.stat, paths)]
+        except (FileNotFoundError, NotADirectoryError):
+            return True
+        except OSError:  # a disk that does not answer may do so again
+            return False
+
+    return gone
+
+
+def _persist(action: Callable[[], object], over: Ask) -> object:
+    """Do it, again and again while the record of runs or the disk refuses, until it is ``over``.
+    That may pass, and until then nothing is lost; what it is stands in the log once."""
     said = ""
     while True:
         try:
@@ -100,7 +136,7 @@ def _persist(action: Callable[[], object], leave: Leave) -> object:
                 said = str(error)
                 cause = f" ({error.__cause__!r})" if error.__cause__ else ""
                 log.warning("%s%s Trying again every %g s.", said, cause, RETRY)
-        if leave():
+        if over():
             return None
         time.sleep(RETRY)
 

@@ -147,7 +147,7 @@ def test_a_message_that_is_none_ends_the_run_and_its_process(
     monkeypatch.setattr(local, "LAST_WORD", 0.2)
     pretend(monkeypatch, "import time; print('{\"x\": 1}', flush=True); time.sleep(600)")
     begin(executor, tmp_path)
-    assert listen(executor, 5.0)[1] == Ended("a", "failed", UNEXPECTED)
+    assert listen(executor, 30.0)[1] == Ended("a", "failed", UNEXPECTED)
 
 
 def test_a_program_that_cannot_be_started_is_a_failed_run(
@@ -177,7 +177,7 @@ def test_stop_is_heard_between_two_steps(tmp_path: Path, monkeypatch: pytest.Mon
     executor.cancel("a")
     executor.cancel("a")
     executor.cancel("nobody")
-    told, end = listen(executor, 10.0)
+    told, end = listen(executor, 30.0)
     assert [event["stage"] for event in told] == ["heard"]
     assert end == Ended("a", "stopped")
 
@@ -190,7 +190,7 @@ def test_a_child_that_does_not_listen_is_ended(
     first_word(executor)
     executor.cancel("a")
     assert executor.poll(0.1) == []  # it is given time
-    assert listen(executor, 10.0)[1] == Ended("a", "stopped")
+    assert listen(executor, 30.0)[1] == Ended("a", "stopped")
 
 
 def test_a_child_that_lingers_after_its_last_word_is_ended(
@@ -199,7 +199,7 @@ def test_a_child_that_lingers_after_its_last_word_is_ended(
     monkeypatch.setattr(local, "LAST_WORD", 0.2)
     pretend(monkeypatch, 'import time; print(\'{"end": "done"}\', flush=True); time.sleep(600)')
     begin(executor, tmp_path)
-    assert listen(executor, 5.0)[1] == Ended("a", "done")
+    assert listen(executor, 30.0)[1] == Ended("a", "done")
 
 
 def test_a_child_that_still_imports_stops_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -217,7 +217,7 @@ def test_a_child_that_still_imports_stops_at_once(tmp_path: Path, monkeypatch: p
     begin(executor, tmp_path)
     first_word(executor)
     executor.cancel("a")
-    assert listen(executor, 5.0)[1] == Ended("a", "stopped")
+    assert listen(executor, 30.0)[1] == Ended("a", "stopped")
 
 
 def test_a_run_that_told_its_result_is_done_whatever_happens_then(
@@ -276,6 +276,6 @@ def test_a_child_leaves_with_the_process_that_asked_and_not_for_signals_to_all()
         assert child.poll() is None
         child.stdin.close()
         try:
-            assert child.wait(5) == 1
+            assert child.wait(30) == 1
         finally:
             child.kill()
