@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from prospr_engine.config import RunConfig
+from prospr_engine.config import RunConfig, settings_of
 from prospr_engine.data import DATASETS
 from prospr_engine.errors import DataError, EngineError, Stopped, StoreError
 from prospr_engine.events import OnEvent, StageStarted
@@ -24,6 +24,8 @@ from prospr_engine.store.run import Run
 from prospr_engine.store.store import Store
 from prospr_engine.store.summary import RESULT
 
+# Not from models/build.py, which brings torch: these commands need none.
+(WEIGHTS,) = (option for option in settings_of(RunConfig) if option.name == "weights")
 STOPPING = 10.0  # seconds to wait for a run that was asked to stop
 
 
@@ -119,7 +121,7 @@ def _findable(config: RunConfig) -> RunConfig:
 
     if config.data not in DATASETS:
         config = dataclasses.replace(config, data=whole(config.data))
-    if config.weights not in ("fresh", "pretrained"):
+    if config.weights not in WEIGHTS.choices:
         config = dataclasses.replace(config, weights=whole(config.weights))
     return config
 
@@ -158,7 +160,7 @@ def _copy(source: Path, target: Path) -> Path:
 
 def _to_dict(store: Store, run: Run) -> dict[str, Any]:
     values = dataclasses.asdict(run)
-    # The id of a visitor is what proves who they are: not for output that is passed around.
+    # Of a visitor it is a digest, which proves nothing and tells a reader nothing either.
     values["started_by"] = "a visitor" if values.pop("owner") else "the command line"
     values["files"] = {name: str(file.path) for name, file in store.files(run.id).items()}
     return values

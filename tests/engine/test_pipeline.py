@@ -196,8 +196,10 @@ def test_an_overwriting_run_that_fails_leaves_nothing_of_the_earlier_one(tmp_pat
     assert not (tmp_path / "pruned.safetensors").exists()
 
 
-def test_without_a_folder_the_results_lie_in_a_temporary_one():
+def test_without_a_folder_the_results_lie_in_a_temporary_one(tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     result = pe.run(config(epochs=0))
+    assert result.out.parent == tmp_path
     assert (result.out / "model.onnx").is_file()
 
 
