@@ -1,7 +1,7 @@
 """What the networks of a finished run say to images: those of the test, and new ones.
 
 The test images come with their answers and need no torch. The first new image imports it and
-loads both networks; a few pairs are kept.
+loads both networks; two pairs are kept.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ import numpy as np
 import streamlit as st
 
 from app.services import runs
+from app.services.turns import HEAVY
+from prospr_engine.data import DATASETS
 from prospr_engine.errors import DataError, EngineError, ResourceError
 from prospr_engine.gallery import FILE, NETWORKS, OUTCOMES, Gallery
 from prospr_engine.pictures import (
@@ -23,7 +25,6 @@ from prospr_engine.pictures import (
     swapped,
 )
 from prospr_engine.store.run import Artifact, Run
-from prospr_engine.uploads import is_token
 
 if TYPE_CHECKING:
     from prospr_engine.answers import Pair
@@ -43,7 +44,7 @@ __all__ = [
     "uploaded",
 ]
 
-LARGEST = 500_000_000  # bytes of both networks; a few pairs must fit into the web server
+LARGEST = 500_000_000  # bytes of both networks; two pairs must fit into the web server
 UNREADABLE = (
     "The networks of this run cannot be read. The same settings give the same networks: start the "
     "run again."
@@ -51,8 +52,9 @@ UNREADABLE = (
 
 
 def shows_images(run: Run, visitor: str) -> bool:
-    """May ``visitor`` see the test images of ``run``? Uploaded ones are their owner's alone."""
-    return run.owner == visitor or not is_token(run.settings.get("data"))
+    """May ``visitor`` see the test images of ``run``? Those that are not of the catalogue, from an
+    upload or a folder of this machine, are their owner's alone."""
+    return run.owner == visitor or run.settings.get("data") in list(DATASETS)
 
 
 def gallery(run: Run) -> Gallery:
@@ -110,7 +112,7 @@ def _gallery(path: str) -> tuple[Gallery, Frame]:
     return read, frame_of(read.images)
 
 
-@st.cache_resource(max_entries=4, show_spinner="Loading the two networks")
+@st.cache_resource(max_entries=2, show_spinner="Loading the two networks")
 def _pair(dense: str, pruned: str) -> Pair:
     import torch
 
@@ -119,6 +121,7 @@ def _pair(dense: str, pruned: str) -> Pair:
     # One image is no work for many threads, which the run beside us needs.
     torch.set_num_threads(1)
     try:
-        return load_pair({"dense": dense, "pruned": pruned})
+        with HEAVY:
+            return load_pair({"dense": dense, "pruned": pruned})
     except EngineError:
         raise DataError(UNREADABLE) from None

@@ -12,6 +12,7 @@ from typing import Any
 import streamlit as st
 
 from app.services import runs
+from app.services.turns import HEAVY
 from prospr_engine.errors import DataError, ResourceError
 from prospr_engine.ranking import Cut, Histogram, Ranking
 from prospr_engine.store.run import Artifact, Run
@@ -19,9 +20,9 @@ from prospr_engine.store.run import Artifact, Run
 __all__ = ["Cut", "Histogram", "Ranking", "examine", "histogram", "layers", "ranking"]
 
 SCORES = "scores.safetensors"
-MOST_BYTES = 400_000_000
-"""Of scores that are ranked for a visitor: 100 million weights, which take twice as much memory
-while they are on show."""
+MOST_BYTES = 120_000_000
+"""Of scores that are ranked for a visitor: 30 million weights. They take twice as much memory
+while they are on show, and several times as much while they are sorted."""
 
 UNREADABLE = (
     "The scores of this run cannot be read any more, so only the sparsity that it was trained at "
@@ -54,8 +55,8 @@ def ranking(run: Run) -> Ranking:
 
 def histogram(run: Run, layer: str | None) -> Histogram:
     """How the scores of ``layer``, or of all layers, are spread; raises as ``ranking`` does."""
-    ranking(run)
-    return _histogram(str(_file(run).path), layer)
+    order = ranking(run)
+    return _histogram(order, str(_file(run).path), layer)
 
 
 def layers(ranking: Ranking, cut: Cut) -> list[dict[str, Any]]:
@@ -108,18 +109,21 @@ def _file(run: Run) -> Artifact:
 
 
 # The name of a stored file is the digest of its content: what it holds never changes.
-@st.cache_resource(max_entries=4, show_spinner="Sorting the scores")
+@st.cache_resource(max_entries=2, show_spinner="Sorting the scores")
 def _ranking(path: str) -> Ranking:
     try:
-        return Ranking.load(path)
+        with HEAVY:
+            return Ranking.load(path)
     except DataError:
         # Its sentence names a file of the server, which is nothing to a visitor.
         raise DataError(UNREADABLE) from None
 
 
 @st.cache_data(max_entries=200, show_spinner=False)
-def _histogram(path: str, layer: str | None) -> Histogram:
-    return _ranking(path).histogram(layer)
+def _histogram(_order: Ranking, path: str, layer: str | None) -> Histogram:
+    """``path`` tells one ``_order`` from another."""
+    with HEAVY:
+        return _order.histogram(layer)
 
 
 @st.cache_data(max_entries=200, show_spinner=False)
@@ -138,10 +142,11 @@ def _examine(
     from prospr_engine.health import examine
     from prospr_engine.models.build import build
 
-    cut = _order.cut(sparsity, floor)
-    masks = {name: torch.from_numpy(mask) for name, mask in _order.masks(cut).items()}
-    # Only the connections count, so new weights do.
-    health = examine(build(model, shape, classes), masks, torch.zeros(1, *shape))
+    with HEAVY:
+        cut = _order.cut(sparsity, floor)
+        masks = {name: torch.from_numpy(mask) for name, mask in _order.masks(cut).items()}
+        # Only the connections count, so new weights do.
+        health = examine(build(model, shape, classes), masks, torch.zeros(1, *shape))
     return {
         "sparsity": {
             "requested": sparsity,

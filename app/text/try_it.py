@@ -40,8 +40,8 @@ SWAP_HELP = (
 )
 KINDS = "A JPEG, PNG or other image of at most 20 MB. It is not kept."
 PRIVATE = (
-    "The images of this run were uploaded by its owner, and only they see them. Draw or upload one "
-    "of your own."
+    "The images of this run are its owner's own, and only they see them. Draw or upload one of "
+    "yours."
 )
 HINTS = {
     "draw": "Draw something, and both networks answer as soon as you lift the pen.",

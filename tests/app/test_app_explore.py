@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,7 @@ from streamlit.testing.v1 import AppTest
 import prospr_engine as pe
 from app import links
 from app.components import explore, mask_view
-from app.services import RunConfig, scores
+from app.services import RunConfig, answers, scores
 from prospr_engine.errors import DataError, ResourceError
 from prospr_engine.health import examine
 from prospr_engine.models.build import build
@@ -222,6 +224,29 @@ def test_a_network_too_large_for_the_server_is_not_sorted(store: Store, scored, 
     with pytest.raises(ResourceError, match="too large to explore"):
         scores.ranking(run)
     assert "too large to explore" in words(opened(run))
+
+
+def test_heavy_work_is_done_once_at_a_time(monkeypatch: pytest.MonkeyPatch):
+    busy, most, order = [], [], scores.Ranking({"a": np.arange(4.0)})
+
+    def work(*_: Any) -> Any:
+        busy.append(1)
+        most.append(len(busy))
+        time.sleep(0.05)
+        busy.pop()
+        return order
+
+    monkeypatch.setattr(scores.Ranking, "load", work)
+    monkeypatch.setattr(scores.Ranking, "histogram", work)
+    monkeypatch.setattr("prospr_engine.answers.load_pair", work)
+    with ThreadPoolExecutor(6) as threads:
+        jobs = [threads.submit(scores._ranking, f"/{i}") for i in range(2)]
+        jobs += [threads.submit(scores._histogram, order, f"/{i}", None) for i in range(2)]
+        jobs += [threads.submit(answers._pair, f"/{i}", "/") for i in range(2)]
+        assert [job.result() for job in jobs] == [order] * 6
+    assert most == [1] * 6
+    for cached in (scores._ranking, scores._histogram, answers._pair):
+        cached.clear()
 
 
 # The mask of a layer

@@ -231,9 +231,10 @@ def test_changed_answers_are_counted_and_shown(run, board):
     assert html(at).count('Dense: <span class="right"') == min(24, len(lost))
 
 
-def test_uploaded_images_are_shown_to_their_owner_alone(store, folder, board):
-    uploaded = dataclasses.replace(CONFIG, data=f"upload:{'a' * 64}/family.zip")
-    run = done(store, folder, "alice", uploaded)
+@pytest.mark.parametrize("data", [f"upload:{'a' * 64}/family.zip", "/home/alice/family"])
+def test_images_of_their_own_are_shown_to_their_owner_alone(store, folder, board, data):
+    own = dataclasses.replace(CONFIG, data=data)
+    run = done(store, folder, "alice", own)
     mine, theirs = (page(run, visitor=name, image="test") for name in ("alice", "bob"))
     assert "<li>" in html(mine)
     assert "<li>" not in html(theirs)
