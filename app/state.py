@@ -35,12 +35,18 @@ def remember_visitor() -> None:
     visitor()
     secret = st.session_state.get("fresh-cookie")
     if secret:
-        # Another tab that was opened at the same moment may have been first.
+        # Another tab that was opened at the same moment may have been first; then this one
+        # begins anew as the same visitor. Once: where the cookie does not reach the server, a
+        # new page would be a stranger again.
         st.container(key=VISITOR).html(
             f"""<script>
-if (!document.cookie.includes("{COOKIE}=")) {{
+const found = document.cookie.match(/(?:^|; ){COOKIE}=([0-9a-f]{{32}})(?:;|$)/);
+if (!found) {{
   const secure = location.protocol === "https:" ? "; Secure" : "";
   document.cookie = "{COOKIE}={secret}; Path=/; SameSite=Lax; Max-Age={YEAR}" + secure;
+}} else if (found[1] !== "{secret}" && !sessionStorage.getItem("{COOKIE}")) {{
+  sessionStorage.setItem("{COOKIE}", "known");
+  location.reload();
 }}
 </script>""",
             unsafe_allow_javascript=True,
