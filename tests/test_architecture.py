@@ -63,9 +63,10 @@ LAYERS = [
 ]
 APP_LAYERS = [
     ["services"],
-    ["charts", "text", "links", "state"],
+    ["charts", "text", "links", "state", "presets"],
     ["components", "forms"],
     ["app_pages"],
+    ["streamlit_app"],
 ]
 
 
@@ -122,12 +123,22 @@ def test_the_app_has_one_door_to_the_engine(path):
     part = path.relative_to(ROOT / "app").parts[0].removesuffix(".py")
     if imports(path, "prospr_engine"):
         assert part == "services", f"{path} goes past app/services.py"
-    own = next((i for i, names in enumerate(APP_LAYERS) if part in names), None)
-    if own is None:
+    if path == ROOT / "app" / "__init__.py":
         return
+    own = app_rank(part)
     for other in imports(path, "app"):
-        there = next((i for i, names in enumerate(APP_LAYERS) if other in names), None)
-        assert there is None or there <= own, f"{path} imports {other}, which lies above it"
+        assert app_rank(other) <= own, f"{path} imports {other}, which lies above it"
+
+
+def app_rank(part: str) -> int:
+    found = [i for i, names in enumerate(APP_LAYERS) if part in names]
+    assert found, f"{part} has no layer in the app yet: give it one in APP_LAYERS"
+    return found[0]
+
+
+def test_a_part_of_the_app_without_a_layer_is_told():
+    with pytest.raises(AssertionError, match="no layer in the app yet"):
+        app_rank("newcomer")
 
 
 def modules_after(statement: str) -> set[str]:
