@@ -63,7 +63,7 @@ LAYERS = [
 ]
 APP_LAYERS = [
     ["services"],
-    ["charts", "text", "links", "state", "presets"],
+    ["charts", "text", "links", "state", "presets", "bounds"],
     ["components", "forms"],
     ["app_pages"],
     ["streamlit_app"],

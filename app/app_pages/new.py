@@ -61,8 +61,8 @@ def prospect(config: RunConfig | None) -> str | None:
     return None
 
 
-def button(config: RunConfig | None, obstacle: str | None) -> None:
-    """The one button."""
+def button(config: RunConfig | None, obstacle: str | None) -> bool:
+    """The one button. False if it was pressed in vain."""
     if st.button(
         "Prune and train",
         type="primary",
@@ -76,24 +76,31 @@ def button(config: RunConfig | None, obstacle: str | None) -> None:
             run = runs.start(config, state.visitor())
         except EngineError as error:
             show_error(error)
+            return False
         else:
             st.session_state[STARTED] = config
             st.switch_page(links.RUN, query_params=links.to_run(run.id))
     if obstacle:
         st.caption(plain(obstacle))
+    return True
 
 
 repair_address()
 prefilled = state.take_prefill()
 if prefilled:
     forms.fill(prefilled)
+    forms.expect(prefilled)
     st.query_params.from_dict(forms.address(prefilled))
 st.title("Prune before training")
 st.markdown(HOW)
 above = st.container(horizontal=True)
 left, right = st.columns([0.5, 0.5], gap="large")
+forms.read_address()
 with left.container(border=True):
+    unmet = st.container()
     config, obstacle = the_form()
+    with unmet:
+        forms.show_unmet()
 with above:
     presets(config)
 with right:
@@ -104,8 +111,8 @@ with right:
         st.stop()
     with st.container(border=True):
         misfit = prospect(config)
-        button(config, obstacle or misfit)
-        if config:
+        taken = button(config, obstacle or misfit)
+        if taken and config:
             show_standing(records, config, state.visitor())
     show_latest(records, state.visitor())
     st.markdown(INTRO)

@@ -9,6 +9,7 @@ from typing import Any
 import streamlit as st
 
 from app import links, state
+from app.bounds import MOST_SPARSE
 from app.charts.histogram import number
 from app.charts.layers import label
 from app.components.findings import plain, show_error, show_findings
@@ -22,7 +23,6 @@ from app.text.glossary import TERMS
 AT = "at"
 """The slider's name, in the address too."""
 OF = "at-of"
-MOST = 99.9
 ALL = "All layers"
 
 
@@ -81,7 +81,7 @@ def _slider(trained: float) -> tuple[bool, float]:
     at = st.slider(
         "Weights removed",
         0.0,
-        max(MOST, there),
+        max(MOST_SPARSE, there),
         there,
         0.1,
         format="%.4g\N{NO-BREAK SPACE}%%",
@@ -128,7 +128,8 @@ def _show_scores(run: Run, ranking: Ranking, cut: Cut) -> None:
     names = {layer.name: label(layer.name, i) for i, layer in enumerate(ranking.layers, 1)}
     chosen = st.selectbox(
         "Scores of",
-        [None, *names],
+        # Not None: the box would offer to empty itself.
+        ["", *names],
         format_func=lambda name: names.get(name, ALL),
         key="scores-of",
         help=TERMS["score"],

@@ -7,7 +7,8 @@ the address of the page, so a set-up can be sent to somebody by copying it.
 
 from __future__ import annotations
 
+from app.forms.asked import expect, read_address, show_unmet
 from app.forms.form import show
 from app.forms.held import address, fill
 
-__all__ = ["address", "fill", "show"]
+__all__ = ["address", "expect", "fill", "read_address", "show", "show_unmet"]

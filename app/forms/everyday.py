@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+from difflib import get_close_matches
+
 import streamlit as st
 
 from app import services
+from app.bounds import MOST_SPARSE
 from app.components import uploads
 from app.components.findings import plain, show_error
 from app.forms.held import FOLDER, IMAGES, WEIGHTS_FILE, called, key
@@ -12,7 +16,8 @@ from app.services import TORCHVISION, ConfigError, EngineError, estimates
 from app.text.glossary import TERMS
 from app.text.labels import OWN_IMAGES, OWN_WEIGHTS, PATH
 
-MOST_SPARSE = 99.5  # %; the engine takes any fraction below 1, a slider needs an end
+MOST = "most-sparse"
+"""How far the slider of this session reaches."""
 
 
 def model(faults: list[EngineError]) -> str:
@@ -32,7 +37,7 @@ def model(faults: list[EngineError]) -> str:
     try:
         services.check_model(name)
     except EngineError as error:
-        show_error(error)
+        show_error(error if services.models_like(name) else _no_model(name))
         faults.append(ConfigError("There is no such model: see the form."))
         return name
     if name in list(models):
@@ -40,6 +45,17 @@ def model(faults: list[EngineError]) -> str:
     else:
         st.caption("Torchvision's network, made to fit the data.")
     return name
+
+
+def _no_model(name: str) -> str:
+    """That there is none like it, in the words of the box."""
+    labels = {row.label.casefold(): row.label for row in services.MODELS.values()}
+    near = get_close_matches(name.casefold(), list(labels), n=1)
+    hint = f" (did you mean {labels[near[0]]}?)" if near else ""
+    return (
+        f"There is no model called {name[:80]!r}{hint}. Choose one of the list, or type "
+        "torchvision/ and a name, such as torchvision/resnet18."
+    )
 
 
 def _complete() -> None:
@@ -66,7 +82,7 @@ def weights(model: str, data: str, faults: list[EngineError]) -> str:
     named = _named(WEIGHTS_FILE)
     token = uploads.choose_weights(model, *_wanted(data))
     if token is None:
-        _explain(named, "weights", faults)
+        _explain(named, WEIGHTS_FILE, "weights", faults)
     return token or "fresh"
 
 
@@ -95,7 +111,7 @@ def data(faults: list[EngineError]) -> str:
         named = _named(IMAGES)
         token = uploads.choose_images()
         if token is None:
-            _explain(named, "images", faults)
+            _explain(named, IMAGES, "images", faults)
         return token or next(iter(datasets))
     if name == PATH:
         return _path(faults)
@@ -115,13 +131,13 @@ def _named(box: str) -> str | None:
     return st.session_state.get(box) or st.query_params.get(box)
 
 
-def _explain(named: str | None, what: str, faults: list[EngineError]) -> None:
-    """Why no upload is chosen: nobody chose one, or the address is of somebody else's."""
-    if named:
+def _explain(named: str | None, box: str, what: str, faults: list[EngineError]) -> None:
+    """Why no upload is used: nobody chose one, or the address is of somebody else's. What is
+    wrong with a file of the visitor's own stands beneath it already."""
+    if named and not st.session_state.get(box):
         show_error(
-            f"{services.display_name(named)} cannot be used here: it is somebody else's upload, "
-            f"or it was removed, or something is wrong with it. Upload {what} of your own, or "
-            "choose something else."
+            f"{services.display_name(named)} cannot be used here: it is somebody else's, or it was "
+            f"removed. Upload {what} of your own, or choose something else."
         )
     faults.append(ConfigError(f"The {what} are not chosen yet: see the form."))
 
@@ -160,13 +176,26 @@ def sparsity() -> float:
     percent: float = st.slider(
         "Weights removed",
         0.0,
-        MOST_SPARSE,
+        _reach(),
         value=90.0,
-        step=0.5,
-        format="%g\N{NO-BREAK SPACE}%%",
+        step=0.1,
+        format="%.8g\N{NO-BREAK SPACE}%%",
         key=key("sparsity"),
         help=f"The sparsity. {TERMS['sparsity']} The weights of all layers compete with each "
         "other.",
         bind="query-params",
     )
-    return round(percent / 100, 6)
+    return round(percent / 100, 12)
+
+
+def _reach() -> float:
+    """The end of the slider, beyond the usual one if a run or the address went further. It stays
+    there: with another end it would be another slider, and lose its place."""
+    asked = 0.0
+    with contextlib.suppress(ValueError):
+        asked = float(st.session_state.get("sparsity", st.query_params.get("sparsity", 0)))
+    reach: float = st.session_state.get(MOST, MOST_SPARSE)
+    if reach < asked < 100:
+        reach = asked
+    st.session_state[MOST] = reach
+    return reach

@@ -54,6 +54,8 @@ def field(option: Option, faults: list[EngineError], group: str = "") -> Any:
     except EngineError as error:
         # By the name that stands above the field.
         told = ConfigError(text + str(error).removeprefix(option.name))
+        if isinstance(value, float) and not math.isfinite(value):
+            told = ConfigError(f"{text}: the number is too large. Give a smaller one.")
         show_error(told)
         faults.append(told)
         return option.default

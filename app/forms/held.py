@@ -32,7 +32,7 @@ def address(config: RunConfig) -> dict[str, str]:
     """The parameters of the address under which the form shows ``config``."""
     usual = held(RunConfig(method=config.method)) | {key("method"): RunConfig().method}
     return {
-        name: _spelled(name, value)
+        name: spelled(name, value)
         for name, value in held(config).items()
         if value != usual.get(name) and value is not None
     }
@@ -50,14 +50,22 @@ def held(config: RunConfig) -> dict[str, Any]:
     for option in options_of(config.method):
         given = config.scoring.options.get(option.name, option.default)
         values[key(option.name, config.method)] = shown(option, given)
-    values["sparsity"] = round(100 * config.sparsity, 6)
-    if services.is_token(config.weights):
-        values |= {"weights": OWN_WEIGHTS, WEIGHTS_FILE: config.weights}
-    if services.is_token(config.data):
-        values |= {"data": OWN_IMAGES, IMAGES: config.data}
-    elif config.data not in services.DATASETS:
-        values |= {"data": PATH, FOLDER: config.data}
+    values["sparsity"] = round(100 * config.sparsity, 10)
+    # A file of this machine can be named only where that is allowed, and weights nowhere; the box
+    # for one's own files tells why it cannot have this one.
+    if config.weights not in WEIGHTS:
+        values |= {"weights": OWN_WEIGHTS, WEIGHTS_FILE: _own(config.weights)}
+    if config.data not in services.DATASETS:
+        if services.paths_allowed() and not services.is_token(config.data):
+            values |= {"data": PATH, FOLDER: config.data}
+        else:
+            values |= {"data": OWN_IMAGES, IMAGES: _own(config.data)}
     return values
+
+
+def _own(named: str) -> str:
+    """What the box for one's own files holds: a token as it is, of a path only the name."""
+    return named if services.is_token(named) else services.display_name(named)
 
 
 def shown(option: Option, value: Any) -> Any:
@@ -89,7 +97,8 @@ def called(name: str, value: Any) -> str:
     return str(value)
 
 
-def _spelled(name: str, value: Any) -> str:
+def spelled(name: str, value: Any) -> str:
+    """How the address says that the widget ``name`` holds ``value``."""
     if isinstance(value, bool):
         return str(value).lower()
-    return f"{value:g}" if isinstance(value, float) else called(name, value)
+    return f"{value:.12g}" if isinstance(value, float) else called(name, value)

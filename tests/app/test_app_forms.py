@@ -198,11 +198,12 @@ def test_nonsense_in_the_address_is_the_default(store: Store, nonsense: dict[str
     ("given", "told"),
     [
         ({"epochs": "-5"}, "Epochs is -5; give a number of at least 0."),
-        ({"seed": "1e999"}, "Seed is inf; give a whole number."),
-        ({"model": "<script>"}, "There is no model called '<script>'."),
+        ({"seed": "1e999"}, "Seed: the number is too large. Give a smaller one."),
+        ({"model": "<script>"}, "There is no model called '<script>'. Choose one of"),
         ({"model": "vgg"}, "'vgg' fits several networks: VGG-16 (batch norm), VGG-19"),
         ({"image-size": "4096"}, "Image size (pixels) is 4096; give a number of at most 1024"),
         ({"data": OWN_IMAGES, "images": "cats.zip"}, "cats.zip cannot be used here: it is some"),
+        ({"model": "smal_cnn"}, "There is no model called 'smal_cnn' (did you mean Small CNN?)"),
         ({"model": "torchvision/alexnet", "data": "CIFAR-10"}, "The network needs larger images"),
     ],
 )
@@ -291,3 +292,76 @@ def test_a_folder_only_where_that_is_allowed(store: Store, monkeypatch: pytest.M
 def test_names_become_words():
     assert label("weight_decay") == "Weight decay"
     assert label("lr") == "Learning rate"
+
+
+@pytest.mark.parametrize("sparsity", [0.999, 0.9995, 0.99999999])
+def test_every_sparsity_of_the_engine_fits(at: AppTest, store: Store, sparsity: float):
+    wanted = config(sparsity=sparsity)
+    prefilled(at, wanted)
+    assert not at.warning
+    at.number_input(key="epochs").set_value(4).run()
+    assert started(at, store) == config(sparsity=sparsity, epochs=4)
+    assert started(opened(forms.address(wanted)), store) == wanted
+
+
+def test_a_slider_that_reaches_further_keeps_its_place(at: AppTest):
+    prefilled(at, config(sparsity=0.9995))
+    at.slider(key="sparsity").set_value(50.0).run()
+    at.number_input(key="epochs").set_value(4).run()
+    assert at.slider(key="sparsity").value == 50.0
+
+
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        ({"sparsity": "-5"}, "sparsity -5, which cannot be used here; 90\N{NO-BREAK SPACE}% is"),
+        ({"sparsity": "nan"}, "sparsity nan, which cannot be used here; 90\N{NO-BREAK SPACE}%"),
+        ({"sparsity": "1e999"}, "sparsity 1e999, which cannot be used here; "),
+        ({"sparsity": "abc"}, "sparsity abc, which cannot be used here; 90"),
+        ({"epochs": "9" * 60}, f"epochs {'9' * 40}…, which cannot be used here; 3 is shown."),
+        ({"epochs": "2.5"}, "epochs 2.5, which cannot be used here; "),
+        ({"train-lr": "nan"}, "learning rate of the training nan, which cannot be used here; au"),
+        ({"train-schedule": "evil"}, "learning rate schedule evil, which cannot be used here; co"),
+        ({"device": "cuda:7"}, "compute on cuda:7, which cannot be used here; automatic is"),
+        ({"data": "[A](x)"}, "data [A](x), which cannot be used here; Digits is shown."),
+        ({"data": PATH}, "which cannot be used here; Digits is shown."),
+        ({"method": "foo"}, "criterion foo, which cannot be used here; ProsPr is shown."),
+        ({"skip-broken": "maybe"}, "skip broken images maybe, which cannot be used here; off is"),
+    ],
+)
+def test_what_an_address_asks_and_the_form_does_not_show_is_told(
+    store: Store, asked: dict[str, str], told: str
+):
+    at = opened(asked)
+    assert not at.exception
+    (warning,) = at.warning
+    assert "[A](x)" not in warning.value
+    assert told in warning.value.replace("\\", "")
+    assert warning.value.startswith("The address asks for ")
+    at.run()
+    assert at.warning  # until that setting is changed
+    at.number_input(key="epochs").set_value(5).run()
+    assert bool(at.warning) == ("epochs" not in asked)
+
+
+@pytest.mark.parametrize("wanted", OTHERS)
+def test_an_address_that_is_met_is_no_news(at: AppTest, store: Store, wanted: RunConfig):
+    assert not opened(forms.address(wanted)).warning
+    assert not prefilled(at, wanted).warning
+
+
+def test_settings_that_do_not_fit_the_form_are_told(at: AppTest):
+    prefilled(at, config(weights="pretrained"))
+    (warning,) = at.warning
+    assert "These settings ask for weights to start from Trained on ImageNet" in warning.value
+    assert "New weights is shown" in warning.value
+
+
+@pytest.mark.parametrize("typed", ["cifar10", "CIFAR10", "cifar-10"])
+def test_names_of_the_tables_are_understood_in_an_address(store: Store, typed: str):
+    at = opened({"data": typed, "method": "random"})
+    assert not at.warning
+    assert (at.selectbox(key="data").value, at.selectbox(key="method").value) == (
+        "cifar10",
+        "random",
+    )

@@ -165,10 +165,13 @@ def test_a_full_queue_is_told_and_the_settings_stay(
     def full(*arguments: object) -> None:
         raise ResourceError("You have 3 runs waiting. Wait for one, or stop one.")
 
-    monkeypatch.setattr(store, "submit", full)
+    running(store, "bob")
     at.number_input(key="epochs").set_value(7).run()
+    assert "1 run is ahead of yours" in words(at)
+    monkeypatch.setattr(store, "submit", full)
     at.button(key=START).click().run()
     assert at.error[0].value == "You have 3 runs waiting. Wait for one, or stop one."
+    assert "ahead of yours" not in words(at)
     assert at.number_input(key="epochs").value == 7
 
 
