@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import html
-from collections import Counter
 
 import streamlit as st
 
@@ -119,7 +118,7 @@ def _take(kind: Kind, text: str, help: str) -> None:
     )
     if file is None:
         if problem in st.session_state:
-            show_error(st.session_state[problem])
+            show_error(f"{st.session_state[problem]}{_still(kind)}")
         return
     try:
         with st.spinner(f"Looking into {plain(file.name)}"):
@@ -134,9 +133,23 @@ def _take(kind: Kind, text: str, help: str) -> None:
     st.rerun()
 
 
+def _still(kind: Kind) -> str:
+    """That a refused file leaves the one before it chosen."""
+    token = st.session_state.get(KEYS[kind])
+    mine = uploads.mine(state.visitor(), kind)
+    return next((f" Still chosen: {upload.name}." for upload in mine if upload.token == token), "")
+
+
 def _choose(kind: Kind, text: str) -> Upload | None:
     mine = {upload.token: upload for upload in uploads.mine(state.visitor(), kind)}
-    names = _names(list(mine.values()))
+    names = {token: _called(upload) for token, upload in mine.items()}
+    if KEYS[kind] not in st.session_state:
+        # An address may say the name alone: then it is the oldest file of that name. Streamlit
+        # looks for the full one, finds none, and leaves this in place.
+        asked = st.query_params.get(KEYS[kind])
+        for upload in mine.values():
+            if upload.name == asked:
+                st.session_state[KEYS[kind]] = upload.token
     with st.container(horizontal=True, vertical_alignment="bottom"):
         token = st.selectbox(
             text,
@@ -148,6 +161,8 @@ def _choose(kind: Kind, text: str) -> Upload | None:
             # before would not get into the address.
             key=KEYS[kind],
             bind="query-params",
+            on_change=_settle,
+            args=(kind,),
         )
         if token in mine:
             st.button(
@@ -164,6 +179,11 @@ def _choose(kind: Kind, text: str) -> Upload | None:
     return mine.get(token) if token else None
 
 
+def _settle(kind: Kind) -> None:
+    """Another file is chosen: why one before it was refused is of no interest any more."""
+    st.session_state.pop(f"upload-{kind}-problem", None)
+
+
 def _remove(kind: Kind, token: str) -> None:
     try:
         uploads.remove(state.visitor(), token)
@@ -173,16 +193,10 @@ def _remove(kind: Kind, token: str) -> None:
         st.session_state[KEYS[kind]] = None
 
 
-def _names(mine: list[Upload]) -> dict[str, str]:
-    """What the uploads are called in the box and in the address, where each must have a name of
-    its own."""
-    count = Counter(upload.name for upload in mine)
-    return {
-        upload.token: upload.name
-        if count[upload.name] == 1
-        else f"{upload.name} ({upload.digest[:4]})"
-        for upload in mine
-    }
+def _called(upload: Upload) -> str:
+    """What an upload is called in the box and in the address: the same whatever else of its name
+    is brought or removed, so that an address stays that of this file."""
+    return f"{upload.name} ({upload.digest[:4]})"
 
 
 def _images_in_words(found: Preview) -> str:
@@ -190,10 +204,7 @@ def _images_in_words(found: Preview) -> str:
     size = f" of {facts.image_size} × {facts.image_size} pixels" if facts.image_size else ""
     colour = {1: "grey ", 3: "colour "}.get(facts.channels or 0, "")
     rest = [f", {sum(n):,} for the {part}" for part, n in found.counts.items() if part != "train"]
-    return (
-        f"{facts.class_count} classes; {facts.train:,} {colour}images{size} to learn from"
-        f"{''.join(rest)}."
-    )
+    return f"{facts.train:,} {colour}images{size} in {facts.class_count} classes{''.join(rest)}."
 
 
 def _broken_in_words(found: Preview) -> str:

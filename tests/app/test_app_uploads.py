@@ -38,8 +38,9 @@ def zipped(names=("cat", "dog"), count=10, seed=0, extra=()) -> bytes:
     return stream.getvalue()
 
 
-def weights(classes=10, model="small_cnn") -> bytes:
-    return save(build(model, (1, 8, 8), classes).state_dict())
+def weights(classes=10, model="small_cnn", bias=0.0) -> bytes:
+    state = build(model, (1, 8, 8), classes).state_dict()
+    return save(state | {"6.bias": torch.full_like(state["6.bias"], bias)})
 
 
 class Trap:
@@ -123,6 +124,7 @@ def test_paths_only_where_whoever_runs_the_server_allows_them(store: Store, monk
         ("weights", pickle.dumps(Trap()), ModelError, "x.dat is a pickle.*not opened here"),
         ("weights", zipped(), ModelError, "is a zip archive; weights are read from a safet"),
         ("weights", weights()[:-5], ModelError, "x.dat is damaged"),
+        ("weights", weights(bias=float("nan")), ModelError, "no numbers.*in 6.bias"),
     ],
 )
 def test_what_is_no_good_is_not_kept(store: Store, kind, content, error, words) -> None:
@@ -228,7 +230,7 @@ def test_what_is_dropped_is_chosen_and_shown(at: AppTest) -> None:
     drop(at, 0, "Pets *1*.zip", zipped(extra=["cat/notes.txt"]))
     assert told(at)[0].endswith("/Pets _1_.zip")
     written = words(at)
-    assert "2 classes; 20 grey images of 8 × 8 pixels to learn from." in written
+    assert "20 grey images of 8 × 8 pixels in 2 classes." in written
     assert "1 file of other kinds (.txt)" in written
     (gallery,) = [h.proto.body for h in at.get("html") if "samples" in h.proto.body]
     assert gallery.count("<img ") == gallery.count('alt="cat, sample ') * 2 == 6
@@ -279,12 +281,27 @@ def test_the_choice_comes_back_with_the_address_but_only_to_its_owner(at: AppTes
         assert (told(again)[0] == "images: None") != chosen
 
 
-def test_files_of_one_name_are_told_apart(at: AppTest) -> None:
-    for seed in (1, 2):
-        drop(at, 0, "Pets.zip", zipped(seed=seed))
-    names = at.selectbox(key="images").options
-    assert len(set(names)) == 2
-    assert all(name.startswith("Pets.zip (") for name in names)
+def test_the_link_to_a_file_stays_its_link(at: AppTest) -> None:
+    drop(at, 0, "Pets.zip", zipped(seed=1))
+    first, link = at.selectbox(key="images").value, at.query_params["images"]
+    drop(at, 0, "Pets.zip", zipped(seed=2))
+    second = at.selectbox(key="images").value
+    assert first != second
+    assert len(set(at.selectbox(key="images").options)) == 2
+    assert told(tab("alice", images=link))[0] == f"images: {first}"
+    assert told(tab("alice", images="Pets.zip"))[0] == f"images: {first}"
+    at.button(key="remove-images").click().run()
+    assert told(tab("alice", images=link))[0] == f"images: {first}"
+
+
+def test_a_refused_file_leaves_the_one_before_it(at: AppTest) -> None:
+    drop(at, 1, "mine.safetensors", weights())
+    drop(at, 1, "model.pt", pickle.dumps({"a": torch.ones(1)}))
+    (error,) = at.error
+    assert error.value.replace("\\", "").endswith(" Still chosen: mine.safetensors.")
+    assert told(at)[1].endswith("/mine.safetensors")
+    at.selectbox(key="weights-file").select(None).run()
+    assert not at.error
 
 
 def test_removing(at: AppTest, store: Store) -> None:
