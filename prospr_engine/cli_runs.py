@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from prospr_engine.config import RunConfig, settings_of
+from prospr_engine.config import WEIGHTS, RunConfig
 from prospr_engine.data import DATASETS
 from prospr_engine.errors import DataError, EngineError, Stopped, StoreError
 from prospr_engine.events import OnEvent, StageStarted
@@ -25,7 +25,6 @@ from prospr_engine.store.store import Store
 from prospr_engine.store.summary import RESULT
 
 # Not from models/build.py, which brings torch: these commands need none.
-(WEIGHTS,) = (option for option in settings_of(RunConfig) if option.name == "weights")
 STOPPING = 10.0  # seconds to wait for a run that was asked to stop
 
 

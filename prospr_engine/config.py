@@ -216,6 +216,8 @@ GROUPS: dict[str, type] = {
     "training": TrainingConfig,
 }
 
+(WEIGHTS,) = (option for option in settings_of(RunConfig) if option.name == "weights")
+
 
 def check_sparsity(sparsity: float) -> float:
     """``sparsity`` itself if it lies in [0, 1); else ``ConfigError``."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from prospr_engine.config import RunConfig
+from prospr_engine.config import WEIGHTS, RunConfig
 from prospr_engine.data.images import ImageData, normalise
 from prospr_engine.data.load import load
 from prospr_engine.device import best_precision, explained_memory, pick_device
@@ -15,7 +15,7 @@ from prospr_engine.events import OnEvent, StageStarted, ignore
 from prospr_engine.files import digest_of
 from prospr_engine.functional import Batch
 from prospr_engine.models import MODELS
-from prospr_engine.models.build import WEIGHTS, build
+from prospr_engine.models.build import build
 from prospr_engine.models.uploads.header import read_header
 from prospr_engine.registry import check_options
 from prospr_engine.saliency import METHODS

@@ -5,15 +5,13 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from prospr_engine.config import RunConfig, settings_of
+from prospr_engine.config import WEIGHTS
 from prospr_engine.errors import ModelError
 from prospr_engine.models import MODELS, TORCHVISION
 from prospr_engine.models.checks import check
 from prospr_engine.models.init import he_init
 from prospr_engine.models.uploads.weights import Wanted, load_weights
 from prospr_engine.noise import seeded
-
-(WEIGHTS,) = (option for option in settings_of(RunConfig) if option.name == "weights")
 
 
 def build(

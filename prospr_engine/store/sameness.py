@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import prospr_engine
-from prospr_engine.config import RunConfig, settings_of
+from prospr_engine.config import WEIGHTS, RunConfig
 from prospr_engine.data import DATASETS
 from prospr_engine.uploads import is_token
-
-(WEIGHTS,) = (option for option in settings_of(RunConfig) if option.name == "weights")
 
 
 def sameness(config: RunConfig) -> str | None:
