@@ -9,7 +9,7 @@ from app.components.about import show_about, show_again, show_manage
 from app.components.findings import plain, show_error
 from app.components.live import follow, show_facts, show_live
 from app.components.result import show_result
-from app.services import EngineError, Run, runs
+from app.services import EngineError, Run, disclosure, runs
 from app.text.summary import title
 
 
@@ -58,6 +58,6 @@ try:
     if run is None:
         _show_nothing(state.run_id())
     else:
-        show(run)
+        show(disclosure.as_seen(run, state.visitor()))
 except EngineError as error:
     show_error(error)

@@ -17,7 +17,7 @@ from app.components.library import (
     watch,
 )
 from app.components.library_actions import asking, show_actions, show_question
-from app.services import EngineError, Run
+from app.services import EngineError, Run, disclosure
 from app.services import runs as service
 
 
@@ -43,7 +43,7 @@ repair_address()
 st.title("Runs")
 try:
     visitor = state.visitor()
-    runs = service.mine(visitor)
+    runs = [disclosure.as_seen(run, visitor) for run in service.mine(visitor)]
     limits = service.store().limits
 except EngineError as error:
     show_error(error)

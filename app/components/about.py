@@ -6,10 +6,8 @@ import streamlit as st
 
 from app import links, state
 from app.components.findings import plain, show_error
-from app.services import ConfigError, EngineError, Run, runs
+from app.services import NAME_LENGTH, ConfigError, EngineError, Run, runs
 from app.text import summary
-
-NAME_LENGTH = 80
 
 
 def mine(run: Run) -> bool:

@@ -9,12 +9,14 @@ from typing import Any
 
 import streamlit as st
 
-from app.services import Artifact, Run, StoreError, runs
+from app import state
+from app.services import Artifact, Run, StoreError, disclosure, runs
 from app.text.answer import size
 from app.text.files import file_name, layers_csv, training_csv
 from app.text.glossary import TERMS
 
 MODEL = "model.onnx"
+JSON = "application/json"
 FILES = {
     # file: (label, type, what it is)
     "masks.safetensors": (
@@ -22,8 +24,8 @@ FILES = {
         "application/octet-stream",
         "Which weights were kept, layer by layer.",
     ),
-    "config.json": ("Settings", "application/json", "For the command line and for Python."),
-    "result.json": ("Result", "application/json", "All numbers of this page, and more."),
+    "config.json": ("Settings", JSON, "For the command line and for Python."),
+    "result.json": ("Result", JSON, "All numbers of this page, and more."),
 }
 TABLES: dict[str, tuple[str, Callable[[Mapping[str, Any]], bytes], str]] = {
     "layers.csv": ("Layers", layers_csv, "Weights kept in each layer."),
@@ -33,7 +35,7 @@ TABLES: dict[str, tuple[str, Callable[[Mapping[str, Any]], bytes], str]] = {
 
 def show_downloads(run: Run, result: Mapping[str, Any]) -> None:
     """The ONNX file first; the others behind one button."""
-    files = runs.files(run)
+    files, visitor = runs.files(run), state.visitor()
     if MODEL not in files:
         st.warning(runs.GONE, icon=":material/folder_off:")
     _button(
@@ -51,7 +53,9 @@ def show_downloads(run: Run, result: Mapping[str, Any]) -> None:
         for name, (label, mime, about) in FILES.items():
             words = f"{label} ({Path(name).suffix[1:]})"
             more = {"help": about, "key": f"download-{name}", "width": "stretch"}
-            _button(run, name, words, files.get(name), mime, **more)
+            # Settings and result name files; a visitor's may lie anywhere on this machine.
+            seen = partial(disclosure.as_told, run=run, visitor=visitor) if mime == JSON else None
+            _button(run, name, words, files.get(name), mime, seen, **more)
         for name, (label, make, about) in TABLES.items():
             st.download_button(
                 f"{label} (csv)",
@@ -71,11 +75,12 @@ def _button(
     label: str,
     artifact: Artifact | None,
     mime: str = "application/octet-stream",
+    seen: Callable[[bytes], bytes] | None = None,
     **more: Any,
 ) -> None:
     st.download_button(
         label,
-        reader(artifact.path) if artifact else b"",
+        reader(artifact.path, seen) if artifact else b"",
         file_name=file_name(run, name),
         mime=mime,
         on_click="ignore",
@@ -84,14 +89,16 @@ def _button(
     )
 
 
-def reader(path: Path) -> Callable[[], bytes]:
-    """Reads the file only when somebody asks for it. Raises ``StoreError`` if it went since the
-    page was drawn; the browser then says that there is no file, and gets none."""
+def reader(path: Path, seen: Callable[[bytes], bytes] | None = None) -> Callable[[], bytes]:
+    """Reads the file only when somebody asks for it, and makes of it what they may see. Raises
+    ``StoreError`` if it went since the page was drawn; the browser then says that there is no
+    file, and gets none."""
 
     def read() -> bytes:
         try:
-            return path.read_bytes()
+            content = path.read_bytes()
         except OSError:
             raise StoreError(runs.GONE) from None
+        return seen(content) if seen else content
 
     return read

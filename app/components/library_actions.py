@@ -9,12 +9,11 @@ import streamlit as st
 from app import links
 from app.components.findings import plain, show_error
 from app.components.library import pick
-from app.services import EngineError, Run
+from app.services import NAME_LENGTH, EngineError, Run
 from app.services import runs as service
 from app.text.answer import size
 from app.text.summary import title
 
-LONGEST_NAME = 80  # characters; the store cuts what is longer
 MOST_LISTED = 6  # runs by name in a question
 ASKED, TOLD = "library-asked", "library-told"
 
@@ -101,7 +100,7 @@ def _rename(run: Run, visitor: str) -> None:
         name = st.text_input(
             "Name",
             value=run.name,
-            max_chars=LONGEST_NAME,
+            max_chars=NAME_LENGTH,
             placeholder=title(run),
             help="Without a name, a run is called by what it is of.",
             key=f"name-{run.id}",

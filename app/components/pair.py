@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import streamlit as st
 
 from app import links, state
-from app.services import Run
+from app.services import Run, disclosure
 from app.services import runs as service
 from app.text.summary import of
 
@@ -26,7 +26,8 @@ def repair_address() -> None:
 def chosen() -> list[Run | None]:
     """The runs that the address names, as far as there are such. Raises ``StoreError``."""
     st.session_state[KEPT] = {p: id for p in PLACES if (id := state.run_id(p))}
-    return [service.find(state.run_id(place)) for place in PLACES]
+    runs = [service.find(state.run_id(place)) for place in PLACES]
+    return [run and disclosure.as_seen(run, state.visitor()) for run in runs]
 
 
 def show_choice(runs: Sequence[Run | None], mine: Sequence[Run]) -> None:

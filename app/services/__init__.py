@@ -15,7 +15,7 @@ from prospr_engine.models import MODELS, TORCHVISION, ModelSpec
 from prospr_engine.registry import Option
 from prospr_engine.saliency import METHODS, MethodSpec
 from prospr_engine.store.limits import Limits
-from prospr_engine.store.run import Artifact, Run, Upload
+from prospr_engine.store.run import NAME_LENGTH, Artifact, Run, Upload
 from prospr_engine.uploads import display_name, is_token
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "GROUPS",
     "METHODS",
     "MODELS",
+    "NAME_LENGTH",
     "TORCHVISION",
     "Artifact",
     "ConfigError",
