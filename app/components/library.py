@@ -23,6 +23,7 @@ from app.text.summary import of, title
 
 PAGE = 20  # runs; with all at once, 500 of them would take seconds to draw
 POLL = 2.0  # seconds between two looks at live runs
+REST = 5.0  # and where none is live: one may be started in another tab, or on the command line
 ALL = "All"
 # The names of these widgets stand in the address.
 FIND, STATE, SORT = "find", "state", "sort"
@@ -128,6 +129,19 @@ def watch(runs: Sequence[Run]) -> None:
         st.fragment(_look, run_every=POLL)([run.id for run in live], [_pace(run) for run in live])
 
 
+def watch_all(runs: Sequence[Run], visitor: str) -> None:
+    """Draw the page anew as soon as the ``runs`` of the ``visitor`` are other ones, or one of
+    them has changed."""
+    paces, drawn = [_pace(run) for run in runs], time.monotonic()
+
+    def look() -> None:
+        # Not as a part of the page, which has just asked the same.
+        if time.monotonic() - drawn > POLL / 2:
+            _look_at_all(visitor, paces)
+
+    st.fragment(look, run_every=POLL if any(run.live for run in runs) else REST)()
+
+
 def kept(limits: Limits) -> str:
     """How long runs are kept."""
     days = "1 day" if limits.keep_days == 1 else f"{limits.keep_days:g} days"
@@ -204,6 +218,23 @@ def _look(ids: Sequence[str], paces: Sequence[tuple[object, ...]]) -> None:
         st.rerun()
 
 
+def _look_at_all(visitor: str, paces: Sequence[tuple[object, ...]]) -> None:
+    try:
+        runs = service.mine(visitor)
+    except EngineError:
+        return
+    for run in runs:
+        if run.live:
+            service.find(run.id)  # sees that somebody works on it
+            break
+    if [_pace(run) for run in runs] != list(paces):
+        st.rerun()
+
+
 def _pace(run: Run | None) -> tuple[object, ...]:
-    """What of a live run is seen in the list."""
-    return (run and state(run), run and run.state, run and when.ago(run.created, time.time()))
+    """What of a run changes in the list. How long ago it was asked for is brought up to date
+    while it is live; a page that rests is not drawn anew for that."""
+    if run is None:
+        return ()
+    age = when.ago(run.created, time.time()) if run.live else ""
+    return (run.id, run.name, run.state, state(run), age)

@@ -148,9 +148,9 @@ def _loss(runs: Sequence[Run]) -> str:
     told = []
     live = sum(run.live for run in runs)
     if live:
-        told.append(
-            "It is not over; it ends." if one else f"{_counted(live)} not over yet will end."
-        )
+        subject = "It is" if one else f"{_counted(live)} {'is' if live == 1 else 'are'}"
+        waiting = all(run.state == "queued" for run in runs if run.live)
+        told.append(f"{subject} still {'waiting' if waiting else 'running'} and will be stopped.")
     if bytes:
         told.append(f"Results, curves, masks and model files ({size(bytes)}) go for good.")
     told.append("Links to it stop working." if one else "Links to them stop working.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from app_fakes import RESULT, finished, found, new, running, words
 from streamlit.testing.v1 import AppTest
 
 from app import links
+from app.components import library as library_component
 from app.services import runs as service
 from app.text import figures, when
 from app.text.search import ORDERS, order, search
@@ -301,6 +303,75 @@ def test_settings_of_another_version_are_listed_and_can_be_deleted(store: Store)
     assert store.runs("alice") == []
 
 
+# What happens elsewhere
+
+
+class DrawnAnewError(Exception):
+    """In the place of Streamlit's own, which only Streamlit can catch."""
+
+
+def test_what_happens_elsewhere_draws_the_list_anew(store: Store, monkeypatch: pytest.MonkeyPatch):
+    def anew() -> None:
+        raise DrawnAnewError
+
+    monkeypatch.setattr(library_component.st, "rerun", anew)
+
+    def changes() -> bool:
+        """Has anything on the page changed since the last question?"""
+        nonlocal paces
+        try:
+            library_component._look_at_all("alice", paces)
+        except DrawnAnewError:
+            paces = [library_component._pace(run) for run in store.runs("alice")]
+            return True
+        return False
+
+    paces: list[tuple[object, ...]] = []
+    assert not changes()
+    store.submit(RunConfig(), "bob")
+    assert not changes()
+    run = store.submit(RunConfig(seed=1), "alice")  # in another tab
+    assert changes()
+    store.submit(RunConfig(seed=2))  # on the command line
+    assert changes()
+    first = store.claim("test")
+    assert first is not None
+    store.finish(first.id, "stopped")
+    assert changes()  # one fewer is waited for
+    store.rename(run.id, "alice", "named")
+    assert changes()
+    store.delete(run.id, "alice")
+    assert changes()
+    assert not changes()
+
+
+def test_the_list_is_looked_after_even_if_nothing_is_in_it(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+):
+    watched = []
+    monkeypatch.setattr(
+        library_component, "_look_at_all", lambda *_: pytest.fail("it has just been drawn")
+    )
+    fragment = library_component.st.fragment
+
+    def noted(function: Callable[[], None], run_every: float) -> Callable[[], None]:
+        watched.append(run_every)
+        return fragment(function, run_every=run_every)
+
+    monkeypatch.setattr(library_component.st, "fragment", noted)
+    library()
+    assert watched == [library_component.REST]
+    named(store, "a")
+    at = library()
+    tick(at, 0)
+    watched.clear()
+    at.button(key="delete").click().run()
+    assert watched == []  # a question is open
+    store.submit(RunConfig(seed=50), "alice")
+    library()
+    assert watched == [library_component.POLL]
+
+
 # What is done with them
 
 
@@ -391,9 +462,23 @@ def test_deleting_a_live_run_says_that_it_ends(store: Store):
     at = library()
     tick(at, 0)
     at.button(key="delete").click().run()
-    assert "It is not over; it ends." in words(at)
+    assert "It is still running and will be stopped." in words(at)
     at.button(key="sure").click().run()
     assert "No runs yet" in words(at)
+
+
+def test_deleting_several_counts_those_that_are_stopped(store: Store):
+    named(store, "a")
+    running(store, config=RunConfig(seed=50))
+    store.submit(RunConfig(seed=51), "alice")
+    at = library()
+    tick(at, 0)
+    at.button(key="delete").click().run()
+    assert "It is still waiting and will be stopped." in words(at)
+    at.button(key="keep").click().run()
+    tick(at, 1, 2)
+    at.button(key="delete").click().run()
+    assert "2 runs are still running and will be stopped." in words(at)
 
 
 def test_many_names_are_counted(store: Store):
