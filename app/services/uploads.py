@@ -22,6 +22,7 @@ from prospr_engine.data.preview import Preview, preview
 from prospr_engine.errors import ConfigError, ModelError, ResourceError
 from prospr_engine.files import disk_error
 from prospr_engine.models.uploads.header import read_header
+from prospr_engine.models.uploads.numbers import check_numbers
 from prospr_engine.store.run import Upload
 from prospr_engine.uploads import clean_name, digest_in, display_name, is_token, locate, token
 
@@ -173,6 +174,7 @@ def _preview(digest: str, name: str, _path: Path) -> Preview:
 @st.cache_data(max_entries=128, show_spinner=False)
 def _contents(digest: str, name: str, _path: Path) -> Contents:
     header = read_header(_path, name)
+    check_numbers(_path, header, name)
     numbers = sum(info.numbers for info in header.tensors.values())
     return Contents(len(header.tensors), numbers, str(header.label.get("model", "")))
 

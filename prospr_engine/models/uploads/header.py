@@ -10,7 +10,7 @@ import json
 import math
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -27,18 +27,18 @@ BYTES = {
     **dict.fromkeys(("U32", "I32", "F32"), 4),
     **dict.fromkeys(("U64", "I64", "F64", "C64"), 8),
 }
-CONVERT = (
-    "Where you trust it, load it, call safetensors.torch.save_file(model.state_dict(), "
-    '"weights.safetensors"), and give the file that this writes.'
-)
+SAVE = 'safetensors.torch.save_file(model.state_dict(), "weights.safetensors")'
+NETWORKS = frozenset({"hdf5", "numpy", "gguf", "onnx"})  # kinds that may hold weights
 
 
 @dataclass(frozen=True)
 class TensorInfo:
-    """Kind of numbers (safetensors' name, as ``F32``) and shape of a tensor in the file."""
+    """Kind of numbers (safetensors' name, as ``F32``), shape of a tensor, and its first byte in
+    the file."""
 
     dtype: str
     shape: tuple[int, ...]
+    place: int = field(default=0, compare=False)
 
     @property
     def numbers(self) -> int:
@@ -81,7 +81,10 @@ def read_header(path: Path, name: str) -> Header:
     if len(content) > MAX_TENSORS:
         raise _damaged(name, f"it claims {len(content):,} tensors")
     _check_places(name, content, size - 8 - length)
-    tensors = {own: TensorInfo(row["dtype"], tuple(row["shape"])) for own, row in content.items()}
+    tensors = {
+        own: TensorInfo(row["dtype"], tuple(row["shape"]), 8 + length + row["data_offsets"][0])
+        for own, row in content.items()
+    }
     if not tensors:
         raise ModelError(f"{name} holds no tensor at all. Write the file again.")
     return Header(tensors, _label(metadata))
@@ -91,11 +94,25 @@ def _check_kind(kind: str, name: str) -> None:
     if kind in {"pickle", "torch"}:
         raise ModelError(
             f"{name} is {WORDS[kind]}. Opening one runs whatever program it carries, so it is "
-            f"not opened here. {CONVERT}"
+            f"not opened here. Where you trust it, load it, call {SAVE}, and give the file that "
+            "this writes."
+        )
+    if kind == "empty":
+        raise ModelError(f"{name} is empty. Write or upload the file again.")
+    if kind == "html":
+        raise ModelError(
+            f"{name} is a web page; weights are read from a safetensors file. The download may "
+            "have been refused: open it in a text editor to see what it says, and download again."
+        )
+    if kind in NETWORKS:
+        raise ModelError(
+            f"{name} is {WORDS[kind]}; weights are read from a safetensors file. Where the network "
+            f"is one of PyTorch's, {SAVE} writes one."
         )
     if kind != "safetensors":
         raise ModelError(
-            f"{name} is {WORDS[kind]}; weights are read from a safetensors file. {CONVERT}"
+            f"{name} is {WORDS[kind]}; weights are read from a safetensors file. Choose the file "
+            f"that {SAVE} wrote."
         )
 
 

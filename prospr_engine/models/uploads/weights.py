@@ -6,13 +6,13 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from prospr_engine.errors import ModelError
 from prospr_engine.models import MODELS
 from prospr_engine.models.outline import outline
 from prospr_engine.models.uploads.header import Header, TensorInfo, read_header
+from prospr_engine.models.uploads.numbers import check_numbers
 from prospr_engine.uploads import display_name, locate
 
 # What torch.compile, DataParallel and training frameworks put before every name.
@@ -45,6 +45,7 @@ def load_weights(wanted: Wanted, file: str) -> None:
     path, called = locate(file), display_name(file)
     header = read_header(path, called)
     sources = fit(wanted, header, called)
+    check_numbers(path, header, called)
     state = wanted.model.state_dict()
     given: dict[str, Tensor] = {}
     try:
@@ -53,11 +54,6 @@ def load_weights(wanted: Wanted, file: str) -> None:
                 given[name] = tensors.get_tensor(source).to(state[name].dtype)
     except (SafetensorError, OSError) as error:
         raise ModelError(f"{called} cannot be read ({error}). Write the file again.") from None
-    if wild := [name for name, tensor in given.items() if not torch.isfinite(tensor).all()]:
-        raise ModelError(
-            f"{called} holds values that are no numbers, or too large for float32, in "
-            f"{_listed(wild)}. The training they come from went astray; give earlier weights."
-        )
     wanted.model.load_state_dict(state | given)
     if hasattr(wanted.model, "transform_input"):
         # Inception and GoogLeNet keep this half of their input scaling outside the weights.

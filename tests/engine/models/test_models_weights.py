@@ -20,7 +20,7 @@ from prospr_engine.config import RunConfig
 from prospr_engine.errors import ConfigError, EngineError, ModelError
 from prospr_engine.masks import save_tensors
 from prospr_engine.models.build import build
-from prospr_engine.models.uploads import header
+from prospr_engine.models.uploads import header, numbers
 from prospr_engine.models.uploads.header import TensorInfo, read_header
 from prospr_engine.prepare import check, prepare
 from prospr_engine.uploads import token
@@ -157,6 +157,27 @@ def test_values_that_are_no_numbers(write, trained, value) -> None:
     refused(write(trained), "no numbers, or too large for float32, in 1.0.weight")
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_every_number_is_looked_at_in_parts(write, monkeypatch, dtype, value) -> None:
+    monkeypatch.setattr(numbers, "AT_ONCE", 7)
+    fine = {
+        "a": torch.full((5, 5), -torch.finfo(dtype).max if dtype != torch.float64 else 3e38).to(
+            dtype
+        ),
+        "none": torch.zeros(0, 3, dtype=dtype),
+        "count": torch.tensor(-1),
+    }
+    path = Path(write(fine))
+    numbers.check_numbers(path, read_header(path, "mine"), "mine")
+    for place in (0, 6, 7, 24):
+        last = torch.zeros(25, dtype=dtype)
+        last[place] = value
+        path = Path(write(fine | {"b": last}))
+        with pytest.raises(ModelError, match=r"mine holds values that are no numbers.*in b"):
+            numbers.check_numbers(path, read_header(path, "mine"), "mine")
+
+
 def test_values_too_large_for_float32(write, trained) -> None:
     trained["6.bias"] = trained["6.bias"].double() * 1e300
     refused(write(trained), "too large for float32, in 6.bias")
@@ -214,6 +235,17 @@ def zip_of_one() -> bytes:
     return stream.getvalue()
 
 
+def test_what_holds_no_network_is_not_to_be_loaded(tmp_path) -> None:
+    for content in (b"", b"\0" * 100):
+        (tmp_path / "x.safetensors").write_bytes(content)
+        with pytest.raises(ModelError) as told:
+            read_header(tmp_path / "x.safetensors", "mine")
+        assert "load it" not in str(told.value)
+    (tmp_path / "x.safetensors").write_bytes(b"")
+    with pytest.raises(ModelError, match=r"^mine is empty\. Write or upload the file again\.$"):
+        read_header(tmp_path / "x.safetensors", "mine")
+
+
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
@@ -222,7 +254,7 @@ def zip_of_one() -> bytes:
         (zip_of_one(), "is a zip archive"),
         (b"\x89HDF\r\n\x1a\n" + b"\0" * 50, "as Keras writes it"),
         (b"\x08\x07\x12\x07pytorch", "is an ONNX model"),
-        (b"\0" * 100, "of a kind that is not known"),
+        (b"\0" * 100, "of a kind that is not known here; weights are read from a safetensors"),
         (raw({"a": row()}, b"\0" * 4, length=1 << 30), "claims 1,074 MB"),
         (raw({"a": row()}, b"\0" * 4, length=5000), "ends within its header"),
         (raw(b"{]}"), "no JSON"),
