@@ -117,6 +117,10 @@ def _opened(stream: BinaryIO) -> Iterator[Image.Image]:
             yield image
     except Image.UnidentifiedImageError:
         raise UnreadableError("it is not an image of a kind that is read here") from None
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        raise UnreadableError(
+            f"it has more than the {MAX_PIXELS / 1e6:.0f} million pixels that are read"
+        ) from None
     except BROKEN as error:
         raise UnreadableError(str(error) or type(error).__name__) from None
 

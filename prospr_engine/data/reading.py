@@ -117,7 +117,8 @@ class Work:
         if not self.skip_broken:
             raise DataError(
                 f"The image {self.files[index]} of {self.tree.name} cannot be read: {reason}. "
-                "Repair or remove it, or set skip_broken to leave out such images."
+                "Repair or remove it, or skip broken images (--skip-broken; in the form under "
+                "Advanced, Data)."
             )
 
 

@@ -90,7 +90,7 @@ def test_a_broken_image_is_named(picture, monkeypatch, threads, content) -> None
     whole = picture(1)
     files = {"a/1.png": whole, "a/2.png": content or whole[: len(whole) // 2]}
     with pytest.raises(
-        DataError, match=r"The image a/2\.png of data cannot be read: .*skip_broken"
+        DataError, match=r"The image a/2\.png of data cannot be read: .*--skip-broken; in the form"
     ):
         read(files)
 
