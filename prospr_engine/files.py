@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
+import math
 import os
 import shutil
 import tempfile
@@ -90,16 +91,29 @@ def digest_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def check_room(folder: Path, needed: int) -> None:
+    """Raise ``ResourceError`` if there is no room for ``needed`` bytes in ``folder``."""
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise ResourceError(
+            f"The disk has {free / 1e6:,.0f} MB free, and the files of this run need about "
+            f"{math.ceil(needed / 1e6):,} MB. Choose a smaller model, or ask whoever looks after "
+            "this machine to free some space or choose another folder."
+        )
+
+
 def disk_error(path: Path, error: OSError) -> ResourceError:
-    """The sentence for a failure to write ``path``."""
+    """The sentence for a failure to write ``path``: for a visitor of the dashboard, too, who has
+    no say in where things are written."""
     if error.errno in {errno.ENOSPC, errno.EDQUOT}:
         free = _free_megabytes(path)
         return ResourceError(
-            f"The disk is full: {path} could not be written ({free}). Free some space or "
-            "choose another folder, then run again."
+            f"The disk is full: {path} could not be written ({free}). Whoever looks after this "
+            "machine has to free some space or choose another folder; then run again."
         )
     return ResourceError(
-        f"{path} could not be written: {error.strerror or error}. Choose a folder you may write to."
+        f"{path} could not be written: {error.strerror or error}. Whoever looks after this machine "
+        "has to choose a folder that can be written to."
     )
 
 

@@ -29,7 +29,7 @@ from prospr_engine.events import (
     ignore,
 )
 from prospr_engine.export.graph import export_onnx
-from prospr_engine.files import check_unused, write_atomically
+from prospr_engine.files import check_room, check_unused, write_atomically
 from prospr_engine.gallery import FILE as GALLERY
 from prospr_engine.health import examine
 from prospr_engine.masks import Masks, save_tensors
@@ -51,6 +51,8 @@ ARTIFACTS = (
     "pruned.safetensors",
     GALLERY,
 )
+COPIES = 5  # of the network's numbers among the files of a run
+SMALL_FILES = 5_000_000  # bytes of the rest
 
 
 def run(
@@ -78,6 +80,7 @@ def run(
     tell = _stoppable(on_event, should_stop)
 
     prepared = prepare(config, tell)
+    check_room(folder, _bytes_to_write(prepared.model))
     pruning = prune(prepared, tell)
     pruning.scores.save(folder / "scores.safetensors")
     pruning.masks.save(folder / "masks.safetensors")
@@ -247,6 +250,13 @@ def _claim_folder(config: RunConfig, out: str | Path | None, overwrite: bool) ->
     for name in ARTIFACTS:  # A run that fails half-way must not stand beside files of another.
         (folder / name).unlink(missing_ok=True)
     return folder
+
+
+def _bytes_to_write(network: nn.Module) -> int:
+    """Of all files of a run, roughly: scores, two networks, the ONNX file and room for one of
+    them to lie there twice while it is written; masks, figures and pictures are small."""
+    tensors = network.state_dict().values()
+    return COPIES * sum(tensor.nbytes for tensor in tensors) + SMALL_FILES
 
 
 def _stoppable(on_event: OnEvent, should_stop: ShouldStop) -> OnEvent:
