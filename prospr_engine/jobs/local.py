@@ -122,6 +122,7 @@ class _Child:
             return Ended(self._id, "done")  # all files were written before it told so
         if self._stopping:
             return Ended(self._id, "stopped")
+        log.warning("run %s: its process ended by %s", self._id, _cause(process.returncode))
         return Ended(self._id, "failed", _death(process.returncode))
 
     def _listen(self, process: subprocess.Popen[bytes]) -> tuple[dict[str, Any] | None, bool]:
@@ -147,12 +148,16 @@ def _write(process: subprocess.Popen[bytes], line: str) -> None:
         os.write(process.stdin.fileno(), line.encode() + b"\n")
 
 
+def _cause(code: int) -> str:
+    return f"signal {-code}" if code < 0 else f"exit code {code}"
+
+
 def _death(code: int) -> str:
-    how = f"signal {-code}" if code < 0 else f"exit code {code}"
+    """What the page says; nobody there knows what a signal is."""
     hint = (
-        " The machine may have run out of memory: choose a smaller model, smaller batches or "
+        "The machine may have run out of memory: choose a smaller model, smaller batches or "
         "smaller images."
         if code == -9
-        else " Try it again; if it happens again, the server's log tells more."
+        else "Try it again; if it happens again, the server's log tells more."
     )
-    return f"The process that computed this run ended unexpectedly ({how}).{hint}"
+    return f"The run broke off unexpectedly. {hint}"

@@ -287,7 +287,7 @@ def test_a_run_in_the_store_that_does_not_end_well_is_exit_code_2(store):
     failed = stored(DIES, "run", "--store", store.folder)
     _, error = failed.communicate(timeout=60)
     assert failed.returncode == 2
-    assert "error: The process that computed this run ended unexpectedly (signal 9)" in error
+    assert "error: The run broke off unexpectedly. The machine may have run out of memory" in error
     end_workers(store)
     stopped = stored(OBEYS, "run", "--store", store.folder)
     assert stopped.stderr.readline() == "Training\n"

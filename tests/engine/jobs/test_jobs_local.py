@@ -124,18 +124,23 @@ def test_what_libraries_print_does_not_mix_with_the_events(
 
 
 def test_a_child_that_dies_fails_its_run_only(
-    executor: LocalExecutor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    executor: LocalExecutor,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ):
     pretend(monkeypatch, "import os; os.kill(os.getpid(), 9)")
     begin(executor, tmp_path)
     _, end = listen(executor)
     assert end.state == "failed"
     assert end.error
-    assert "signal 9" in end.error
+    assert "signal" not in end.error
+    assert "its process ended by signal 9" in caplog.text
     assert "memory" in end.error
     pretend(monkeypatch, "import os; print('{\"event', end='', flush=True); os._exit(3)")
     begin(executor, tmp_path)
-    assert "exit code 3" in (listen(executor)[1].error or "")
+    assert "Try it again" in (listen(executor)[1].error or "")
+    assert "its process ended by exit code 3" in caplog.text
     pretend(monkeypatch, 'print(\'{"end": "done"}\', flush=True)')
     begin(executor, tmp_path, "b")
     assert listen(executor)[1] == Ended("b", "done")
