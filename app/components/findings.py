@@ -37,13 +37,14 @@ def show_findings(pruned: Mapping[str, Any]) -> None:
 
 
 def show_proof(checks: Sequence[Mapping[str, Any]]) -> None:
-    """The proof in plain words, with what was measured in small letters."""
-    lines = []
-    for ok, text, behind in explained(checks):
-        lines.append(f"{ICONS['fine' if ok else 'danger']} {plain(text)}")
-        if behind:
-            lines[-1] += f"  \n:small[:gray[{plain(behind)}]]"
-    st.markdown("\n\n".join(lines))
+    """The proof in plain words, with what was measured folded away."""
+    told = explained(checks)
+    st.markdown(
+        "\n\n".join(f"{ICONS['fine' if ok else 'danger']} {plain(text)}" for ok, text, _ in told)
+    )
+    if behind := [plain(text) for _, _, text in told if text]:
+        with st.expander("The checks in detail"):
+            st.caption("\n\n".join(behind))
 
 
 def show_error(sentence: object) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from streamlit.testing.v1 import AppTest
 
 from app.components.findings import plain
 
@@ -21,3 +22,21 @@ def test_nothing_becomes_a_link(text: str):
     assert shown.replace("\N{WORD JOINER}", "") == text
     for mark in ("www.", "https://", "me@"):
         assert mark not in shown.lower()
+
+
+def test_what_was_measured_is_folded_away():
+    def page() -> None:
+        from app.components.findings import show_proof
+
+        checks = {"zeros": "12 *of* 12 are zero.", "odd": "Odd checks pass."}
+        show_proof([{"name": name, "ok": True, "text": text} for name, text in checks.items()])
+
+    at = AppTest.from_function(page).run()
+    (box,) = at.expander
+    assert box.label == "The checks in detail"
+    assert not box.proto.expanded
+    assert [text.value for text in box.caption] == ["12 \\*of\\* 12 are zero."]
+    shown = "".join(text.value for text in at.markdown)
+    assert "The weights that were removed are zero in it." in shown
+    assert "Odd checks pass." in shown
+    assert "12" not in shown
