@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,11 @@ import streamlit as st
 from app import services
 from app.services import DATASETS
 from prospr_engine.config import RunConfig
-from prospr_engine.errors import DataError
+from prospr_engine.errors import DataError, StoreError
 from prospr_engine.store import default_folder
 from prospr_engine.store.limits import Limits
 from prospr_engine.store.run import Artifact, Run
+from prospr_engine.store.schema import READ_ONLY
 from prospr_engine.store.store import Store
 from prospr_engine.store.summary import RESULT
 from prospr_engine.uploads import is_token
@@ -32,7 +34,12 @@ GONE = (
 @st.cache_resource(show_spinner=False)
 def store() -> Store:
     """The store of this server. Raises ``StoreError`` or ``ConfigError`` if it cannot be used."""
-    return Store(default_folder(), Limits.from_environment())
+    opened = Store(default_folder(), Limits.from_environment())
+    # SQLite reads what it cannot write; whoever fills in the form should know before. Nothing is
+    # written for it: with a full disk results can still be looked at.
+    if not all(os.access(path, os.W_OK) for path in (opened.folder, opened.database)):
+        raise StoreError(READ_ONLY)
+    return opened
 
 
 def ensure_worker(folder: Path) -> None:

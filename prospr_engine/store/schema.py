@@ -10,6 +10,10 @@ from pathlib import Path
 from prospr_engine.errors import StoreError
 
 PATIENCE = 10.0  # seconds to wait for another writer
+READ_ONLY = (
+    "This server cannot record runs at the moment (its folder is read-only). Whoever runs it can "
+    "give it another one with PROSPR_RUNS."
+)
 
 # One script per version, never changed once released: a database remembers how many it has seen.
 MIGRATIONS = (
@@ -168,10 +172,7 @@ def _sentence(error: sqlite3.Error) -> str:
             "Free some space, then try again."
         )
     if name.startswith(("SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_PERM")):
-        return (
-            "The record of runs cannot be written: its folder is read-only or not there. Give the "
-            "server a folder it may write to (PROSPR_RUNS)."
-        )
+        return READ_ONLY
     if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
         return "The record of runs is busy. Try again in a moment."
     if name.startswith(("SQLITE_NOTADB", "SQLITE_CORRUPT")):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import shlex
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from app.text import code
 from app.text.summary import summary
 from prospr_engine import cli
 from prospr_engine.config import LoadingConfig, RunConfig, ScoringConfig, TrainingConfig
-from prospr_engine.errors import ConfigError, DataError
+from prospr_engine.errors import ConfigError, DataError, StoreError
 from prospr_engine.events import EpochEnded, Progress, StageStarted
 from prospr_engine.store.store import Store
 
@@ -105,6 +106,22 @@ def test_a_run_is_looked_after_while_it_lives(store: Store, monkeypatch: pytest.
     runs.stop(run, "alice")
     assert runs.find(run.id).state == "stopped"  # type: ignore[union-attr]
     assert len(asked) == 2
+
+
+def test_a_store_that_cannot_record_says_so_when_it_is_opened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("PROSPR_RUNS", str(tmp_path))
+    runs.store.clear()
+    assert runs.store().runs() == []
+    runs.store.clear()
+    access = os.access
+    with monkeypatch.context() as patch:  # tests of the superuser may write everywhere
+        patch.setattr(os, "access", lambda path, mode: mode != os.W_OK and access(path, mode))
+        with pytest.raises(StoreError, match=r"cannot record runs .*Whoever runs it .*PROSPR_RUNS"):
+            runs.store()
+    assert runs.store().runs() == []  # as soon as it can be written to, without a restart
+    runs.store.clear()
 
 
 def test_nothing_is_found_without_an_id(store: Store):

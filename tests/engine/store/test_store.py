@@ -548,7 +548,7 @@ def test_a_folder_that_cannot_be(tmp_path: Path):
     with pytest.raises(StoreError, match="PROSPR_RUNS"):
         Store(tmp_path / "file" / "store")
     (tmp_path / "store" / "runs.sqlite3").mkdir(parents=True)
-    with pytest.raises(StoreError, match="read-only or not there"):
+    with pytest.raises(StoreError, match="cannot record runs at the moment"):
         Store(tmp_path / "store")
 
 
