@@ -14,7 +14,7 @@ from app.components.library import (
     show_all,
     show_filters,
     show_runs,
-    watch,
+    watch_all,
 )
 from app.components.library_actions import asking, show_actions, show_question
 from app.services import EngineError, Run, disclosure
@@ -35,8 +35,6 @@ def show_library(runs: list[Run], visitor: str) -> None:
         st.button("Show all runs", icon=":material/filter_list_off:", on_click=show_all)
     show_actions(picked(matching), visitor)
     show_question(runs, visitor)
-    if not asking():  # a page drawn anew would close the question
-        watch(runs)
 
 
 repair_address()
@@ -57,3 +55,5 @@ else:
         )
         st.page_link(links.NEW, label="Start a run", icon=":material/add_circle:")
     st.caption(kept(limits))
+    if not asking():  # a page drawn anew would close the question
+        watch_all(runs, visitor)
