@@ -60,12 +60,16 @@ def show_manage(run: Run) -> None:
             name = st.text_input(
                 "Name of this run",
                 value=run.name,
-                max_chars=NAME_LENGTH,
                 placeholder=summary.title(run),
                 key=f"name-{run.id}",
             )
             saved = st.form_submit_button("Save", key="save-name")
-        if saved and _done(runs.rename, run, name):
+        # The browser would keep a longer one to itself, without a word.
+        if saved and len(name) > NAME_LENGTH:
+            show_error(
+                f"That name has {len(name):,} characters; give one of at most {NAME_LENGTH}."
+            )
+        elif saved and _done(runs.rename, run, name):
             st.rerun()
     with st.popover("Delete", icon=":material/delete:"):
         st.markdown("Delete this run and its files? They cannot be brought back.")

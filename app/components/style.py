@@ -12,12 +12,15 @@ import streamlit as st
 #
 # While a page is drawn Streamlit offers a Stop of its own, which stops the drawing and not the run.
 #
+# "Press Enter to submit" would be written over what stands in the box.
+#
 # What leaves the visitor's cookie is not to be seen, and would push the page down.
 RULES = """
 <style>
 [class*="st-key-primary-"] button:enabled { color: light-dark(#FFFFFF, #0C161D); }
 [data-testid="stVegaLiteChart"] svg text { fill: currentColor; }
 [data-testid="stStatusWidget"] button { display: none; }
+[data-testid="stForm"] [data-testid="InputInstructions"] { display: none; }
 .st-key-visitor { display: none; }
 </style>
 """

@@ -80,6 +80,16 @@ def test_the_owner_names_the_run(store: Store):
     assert r"**My \*first\***" in words(at)
 
 
+def test_a_name_that_is_too_long_is_told(store: Store):
+    run = finished(store)
+    at = opened(run)
+    assert not at.text_input(key=f"name-{run.id}").max_chars  # the browser would drop it unsaid
+    at.text_input(key=f"name-{run.id}").set_value("x" * 312)
+    at.button(key="save-name").click().run()
+    assert at.error[0].value == "That name has 312 characters; give one of at most 80."
+    assert found(store, run.id).name == ""
+
+
 def test_the_owner_deletes_the_run(store: Store):
     run = finished(store)
     at = opened(run)

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from app_fakes import words
+from app_fakes import new, words
 from PIL import Image
 from safetensors.torch import save
 from streamlit.testing.v1 import AppTest
@@ -302,6 +302,16 @@ def test_a_refused_file_leaves_the_one_before_it(at: AppTest) -> None:
     assert told(at)[1].endswith("/mine.safetensors")
     at.selectbox(key="weights-file").select(None).run()
     assert not at.error
+
+
+def test_weights_that_do_not_fit_are_told_once_on_the_form(store: Store) -> None:
+    uploads.add("alice", "weights", "mine.safetensors", weights(100))
+    page = new()
+    page.query_params["weights"] = "Your own weights"
+    page.query_params["weights-file"] = "mine.safetensors"
+    page.run()
+    (error,) = page.error
+    assert "tells 100 classes apart" in error.value
 
 
 def test_removing(at: AppTest, store: Store) -> None:
