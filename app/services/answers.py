@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import streamlit as st
 
-from app.services import runs
+from app.services import is_token, paths_allowed, runs
 from app.services.turns import HEAVY
 from prospr_engine.data import DATASETS
 from prospr_engine.errors import DataError, EngineError, ResourceError
@@ -52,9 +52,11 @@ UNREADABLE = (
 
 
 def shows_images(run: Run, visitor: str) -> bool:
-    """May ``visitor`` see the test images of ``run``? Those that are not of the catalogue, from an
-    upload or a folder of this machine, are their owner's alone."""
-    return run.owner == visitor or run.settings.get("data") in list(DATASETS)
+    """May ``visitor`` see the test images of ``run``? Those that are not of the catalogue are their
+    owner's alone; folders of this machine are everybody's where everybody may name them."""
+    data = run.settings.get("data")
+    open_to_all = data in list(DATASETS) or (paths_allowed() and not is_token(data))
+    return run.owner == visitor or open_to_all
 
 
 def gallery(run: Run) -> Gallery:

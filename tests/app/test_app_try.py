@@ -243,6 +243,14 @@ def test_images_of_their_own_are_shown_to_their_owner_alone(store, folder, board
     assert "What they see" not in words(theirs)
 
 
+def test_images_of_a_folder_are_shown_where_everybody_may_name_it(
+    store, folder, board, monkeypatch
+):
+    monkeypatch.setenv("PROSPR_ALLOW_PATHS", "1")
+    printed = done(store, folder, "", dataclasses.replace(CONFIG, data="/home/alice/family"))
+    assert "<li>" in html(page(printed, visitor="bob"))
+
+
 def test_class_names_of_strangers_are_text(store, folder, tmp_path, board):
     copy = tmp_path / "copy"
     shutil.copytree(folder, copy)
