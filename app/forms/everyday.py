@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from difflib import get_close_matches
 
 import streamlit as st
@@ -135,9 +136,11 @@ def _explain(named: str | None, box: str, what: str, faults: list[EngineError]) 
     """Why no upload is used: nobody chose one, or the address is of somebody else's. What is
     wrong with a file of the visitor's own stands beneath it already."""
     if named and not st.session_state.get(box):
+        # Without the digits that tell it from others of its name.
+        name = re.sub(r" \([0-9a-f]{4}\)$", "", services.display_name(named))
         show_error(
-            f"{services.display_name(named)} cannot be used here: it is somebody else's, or it was "
-            f"removed. Upload {what} of your own, or choose something else."
+            f"{name} cannot be used here: it is somebody else's, or it was removed. Upload {what} "
+            "of your own, or choose something else."
         )
     faults.append(ConfigError(f"The {what} are not chosen yet: see the form."))
 
