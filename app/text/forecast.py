@@ -60,4 +60,3 @@ def queue(ahead: int) -> str:
     if ahead == 1:
         return "1 run is ahead of yours: one is computed at a time."
     return f"{ahead:,} runs are ahead of yours: one is computed at a time."
-
