@@ -9,7 +9,7 @@ from app.components.changed import show_changed
 from app.components.findings import plain, show_error
 from app.components.try_it import show_try
 from app.services import EngineError, Run, runs
-from app.text.summary import of, title
+from app.text.summary import short, title
 
 CHOICE = "try-run"
 
@@ -26,16 +26,11 @@ def choose(known: list[Run], current: Run | None) -> Run | None:
     id = st.selectbox(
         "Run",
         list(by_id),
-        format_func=lambda id: _label(by_id[id]),
+        format_func=lambda id: short(by_id[id]),
         key=CHOICE,
         on_change=lambda: st.query_params.update({links.ID: st.session_state[CHOICE]}),
     )
     return by_id[id]
-
-
-def _label(run: Run) -> str:
-    """Its name, if it has one, and its settings."""
-    return f"{run.name}: {of(run)}" if run.name else of(run)
 
 
 def show(run: Run) -> None:

@@ -9,7 +9,7 @@ import streamlit as st
 from app import links, state
 from app.services import Run, disclosure
 from app.services import runs as service
-from app.text.summary import of
+from app.text.summary import short
 
 PLACES = (links.FIRST, links.SECOND)
 KEPT = "pair"
@@ -54,7 +54,7 @@ def _names(runs: Sequence[Run]) -> dict[str, str]:
     """What the runs are called in the boxes, no two the same."""
     names: dict[str, str] = {}
     for run in runs:
-        name = f"{run.name}: {of(run)}" if run.name else of(run)
+        name = short(run)
         names[run.id] = f"{name} ({run.id[:6]})" if name in names.values() else name
     return names
 
