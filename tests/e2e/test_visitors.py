@@ -89,7 +89,7 @@ def test_a_set_up_is_sent_as_a_link(come: Come):
 
     friend = come(BOB).open(page.url.removeprefix(come(BOB).url))
     expect(friend.get_by_role("combobox", name="Model")).to_have_value("ResNet-20")
-    expect(friend.get_by_role("slider", name="Weights removed")).to_have_value("93")
+    expect(friend.get_by_role("slider", name="Weights removed")).to_have_value("90.6")
     expect(friend.get_by_role("spinbutton", name="Epochs")).to_have_value("7")
     # What the forecast says moves with it.
     assert friend.get_by_test_id("stMetric").all_inner_texts() == (
