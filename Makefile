@@ -36,10 +36,12 @@ format: $(DEV_READY)
 screenshots: $(DEV_READY)
 	PYTHONPATH=. $(PY) tests/e2e/screenshots.py
 
-bench: $(APP_READY)
+bench: $(DEV_READY)
 	$(PY) -m benchmarks.metagradient
 	$(PY) -m benchmarks.trust
 	$(PY) -m benchmarks.preset
+	$(PY) -m benchmarks.estimate
+	$(PY) -m benchmarks.dashboard
 
 $(PY):
 	@for python in "$$PYTHON" python3 python3.13 python3.12 python3.11 python3.14 python; do \
