@@ -122,7 +122,7 @@ def take(visitor: Visitor, path: str, act: Act, picture: Path) -> None:
         now := page.evaluate("document.querySelector('[data-testid=stMain]').scrollHeight")
     ):
         tall = now
-        page.set_viewport_size({**size, "height": max(size["height"], min(tall + 80, TALLEST))})
+        page.set_viewport_size({**size, "height": max(size["height"], min(tall, TALLEST))})
         page.wait_for_timeout(700)  # what opens or finds out how wide it is has done so
     page.screenshot(path=picture)
 
