@@ -54,12 +54,15 @@ LAYERS = [
             "pictures",
             "answers",
             "doctor",
+            "controls",
+            "reuse",
+            "summary",
             "sweep",
         ],
     ),
     ("together", ["store"]),
     ("together", ["jobs"]),
-    ("together", ["cli", "cli_runs", "terminal", "__main__"]),
+    ("together", ["cli", "cli_runs", "cli_sweep", "terminal", "terminal_sweep", "__main__"]),
 ]
 APP_LAYERS = [
     ["services"],
