@@ -1,0 +1,7 @@
+"""Many runs at once."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+st.title("Sweep")
