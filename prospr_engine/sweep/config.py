@@ -1,0 +1,227 @@
+"""The settings of a sweep: what its runs share, and what they are compared by."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import itertools
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from prospr_engine.config import GROUPS, RunConfig, check_sparsity, settings_of
+from prospr_engine.errors import ConfigError
+from prospr_engine.registry import Option, did_you_mean
+from prospr_engine.saliency import METHODS, MethodSpec
+
+OPTIONS = {option.name: option for option in settings_of(RunConfig)}
+
+LISTS = {
+    "methods": "method",
+    "sparsities": "sparsity",
+    "seeds": "seed",
+    "steps": "steps",
+    "controls": "control",
+}
+"""The lists of a sweep, and what one entry of each is called."""
+
+OWN = ("method", "sparsity", "seed", "control")
+"""Settings of a run that a sweep has lists of."""
+
+
+@dataclass(frozen=True)
+class SweepConfig:
+    """Every one of ``methods`` at every one of ``sparsities``, from every one of ``seeds``, as
+    chosen and with every one of ``controls`` ("none" is the choice itself).
+
+    ``run`` holds what all of them share; its options of the scoring go to the methods that have
+    them. ``steps`` are the steps looked ahead (M) of the methods that do, where they are to be
+    compared, too; none: as each method has it. A list may be given as anything that can be gone
+    through, or as its only entry.
+
+    Raises ``ConfigError`` when a list is empty or repeats an entry, when a value is unknown or out
+    of range, or when the settings contradict each other.
+    """
+
+    run: RunConfig = field(default_factory=RunConfig)
+    methods: tuple[str, ...] = ("prospr",)
+    sparsities: tuple[float, ...] = (0.9,)
+    seeds: tuple[int, ...] = (0,)
+    steps: tuple[int, ...] = ()
+    controls: tuple[str, ...] = ("none",)
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.run, RunConfig):
+            raise ConfigError("run is not a RunConfig.")
+        for name in OWN:
+            if getattr(self.run, name) != OPTIONS[name].default:
+                raise ConfigError(_taken(name, getattr(self.run, name)))
+        for name in LISTS:
+            object.__setattr__(self, name, _listed(name, getattr(self, name)))
+        self._check_options()
+        self._check_steps()
+
+    @classmethod
+    def of(cls, **settings: Any) -> SweepConfig:
+        """The config with these lists, and these settings of ``RunConfig`` for all runs: the
+        keywords of ``pe.sweep``."""
+        lists = {name: settings.pop(name) for name in LISTS if name in settings}
+        for name in OWN:
+            if name in settings:
+                raise ConfigError(_taken(name, settings[name]))
+        run = settings.pop("run", None)
+        if run is not None and settings:
+            raise ConfigError(f"Give either run or {next(iter(settings))}, which run has as well.")
+        known = [f.name for f in dataclasses.fields(RunConfig) if f.name not in OWN]
+        for name in settings:
+            if name not in known:
+                hint = did_you_mean(name, [*LISTS, *known])
+                raise ConfigError(f"A sweep has no setting {name!r}{hint}.")
+        groups = tuple(GROUPS.values())
+        plain = {
+            name: dataclasses.asdict(value) if isinstance(value, groups) else value
+            for name, value in settings.items()
+        }
+        return cls(run=RunConfig.from_dict(plain) if run is None else run, **lists)
+
+    def cells(self) -> tuple[RunConfig, ...]:
+        """The runs, in the order in which they are done: by seed, method, steps, control and
+        sparsity. Options at their defaults are left out of them, so that it does not matter to a
+        run's fingerprint whether they were given."""
+        return tuple(
+            dataclasses.replace(
+                self.run,
+                method=method,
+                sparsity=sparsity,
+                seed=seed,
+                control=control,
+                scoring=dataclasses.replace(self.run.scoring, options=options),
+            )
+            for seed in self.seeds
+            for method in self.methods
+            for options in self._options(METHODS[method])
+            for control, sparsity in itertools.product(self.controls, self.sparsities)
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Every setting, as JSON-ready values; of ``run`` those that all runs share."""
+        run = {name: value for name, value in self.run.to_dict().items() if name not in OWN}
+        return {"run": run, **{name: list(getattr(self, name)) for name in LISTS}}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> SweepConfig:
+        """The config that ``to_dict`` gave; ``ConfigError`` if a setting is unknown or misfits."""
+        if not isinstance(values, Mapping):
+            raise ConfigError("the settings of a sweep must be an object of names and values.")
+        known = ["run", *LISTS]
+        for name in values:
+            if name not in known:
+                raise ConfigError(
+                    f"A sweep has no setting {name!r}{did_you_mean(str(name), known)}. "
+                    f"Known: {', '.join(known)}."
+                )
+        lists = {name: value for name, value in values.items() if name != "run"}
+        return cls(run=RunConfig.from_dict(values.get("run", {})), **lists)
+
+    @classmethod
+    def read(cls, path: str | Path) -> SweepConfig:
+        """Read a ``sweep.json``; raises ``ConfigError`` if it is missing or not one."""
+        try:
+            values = json.loads(Path(path).read_text("utf-8"))
+        except OSError as error:
+            raise ConfigError(f"{path} cannot be read: {error.strerror}.") from None
+        except ValueError:
+            raise ConfigError(f"{path} is not JSON; give the sweep.json of a sweep.") from None
+        return cls.from_dict(values)
+
+    @property
+    def fingerprint(self) -> str:
+        """Names the settings, as that of a run does: 16 hex digits over all that differ from
+        their defaults."""
+        default = type(self)()
+        changed = {
+            name: getattr(self, name)
+            for name in LISTS
+            if getattr(self, name) != getattr(default, name)
+        }
+        text = json.dumps([self.run.fingerprint, changed], sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    def _options(self, spec: MethodSpec) -> Iterator[dict[str, Any]]:
+        """The options of the method, once for each number of steps."""
+        given = self.run.scoring.options
+        chosen = {o.name: o.check(given[o.name]) for o in spec.options if o.name in given}
+        for steps in self.steps if self.steps and _steps(spec) else (None,):
+            options = chosen if steps is None else {**chosen, "steps": steps}
+            yield {
+                o.name: options[o.name]
+                for o in spec.options
+                if o.name in options and options[o.name] != o.default
+            }
+
+    def _check_options(self) -> None:
+        known = {option.name for name in self.methods for option in METHODS[name].options}
+        for name in self.run.scoring.options:
+            if name not in known:
+                raise ConfigError(
+                    f"None of the methods {', '.join(self.methods)} has an option {name!r}"
+                    f"{did_you_mean(str(name), sorted(known))}. "
+                    f"Known: {', '.join(sorted(known)) or 'none'}."
+                )
+        for method in self.methods:
+            try:
+                list(self._options(METHODS[method]))
+            except ConfigError as error:
+                raise ConfigError(f"In the method {method!r}: {error}") from None
+
+    def _check_steps(self) -> None:
+        if not self.steps:
+            return
+        if "steps" in self.run.scoring.options:
+            raise ConfigError(
+                "steps is given both as a list to compare and as an option of the method; leave "
+                "one of them out."
+            )
+        if not any(_steps(METHODS[name]) for name in self.methods):
+            able = ", ".join(name for name, spec in METHODS.items() if _steps(spec))
+            raise ConfigError(
+                f"None of the methods {', '.join(self.methods)} looks ahead, so there are no steps "
+                f"to compare; leave steps out, or add one of {able}."
+            )
+
+
+def _listed(name: str, given: Any) -> tuple[Any, ...]:
+    """The entries of a list, each checked, none twice."""
+    noun = LISTS[name]
+    alone = isinstance(given, str | bytes | Mapping) or not isinstance(given, Iterable)
+    entries = tuple(_entry(noun, value) for value in ((given,) if alone else given))
+    if not entries and name != "steps":
+        raise ConfigError(f"{name} is empty; give at least one {noun}.")
+    for entry in entries:
+        if entries.count(entry) > 1:
+            raise ConfigError(
+                f"{name} holds {entry} more than once, which would be the same run again; name "
+                "each once."
+            )
+    return entries
+
+
+def _entry(noun: str, value: Any) -> Any:
+    if noun == "method":
+        return METHODS.find(value).name
+    if noun == "steps":
+        return next(filter(None, map(_steps, METHODS.values()))).check(value)
+    value = OPTIONS[noun].check(value)
+    return check_sparsity(value) if noun == "sparsity" else value
+
+
+def _steps(spec: MethodSpec) -> Option | None:
+    """The option "steps" of a method that looks ahead."""
+    return next((option for option in spec.options if option.name == "steps"), None)
+
+
+def _taken(name: str, value: Any) -> str:
+    several = next(lists for lists, noun in LISTS.items() if noun == name)
+    return f"A sweep compares several, so {name} ({value}) has no place in it; give {several}."

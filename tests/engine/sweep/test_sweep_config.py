@@ -1,0 +1,206 @@
+"""A sweep is its lists multiplied, nothing twice, and what contradicts itself is told."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from prospr_engine.config import LoadingConfig, RunConfig, ScoringConfig
+from prospr_engine.errors import ConfigError
+from prospr_engine.saliency import METHODS
+from prospr_engine.sweep.config import SweepConfig
+
+AHEAD = [name for name, spec in METHODS.items() if any(o.name == "steps" for o in spec.options)]
+
+
+def some(values: Any, least: int = 1, most: int = 3) -> Any:
+    return st.lists(values, min_size=least, max_size=most, unique=True).map(tuple)
+
+
+sweeps = st.builds(
+    SweepConfig,
+    methods=some(st.sampled_from(sorted(METHODS)), most=6).map(lambda m: ("prospr", *m))
+    .map(lambda m: tuple(dict.fromkeys(m))),
+    sparsities=some(st.floats(0, 0.999)),
+    seeds=some(st.integers(0, 2**32 - 1)),
+    steps=some(st.integers(0, 20), least=0),
+    controls=some(st.sampled_from(["none", "shuffle", "reinit", "random"]), most=4),
+)  # fmt: skip
+
+
+@settings(deadline=None, max_examples=60)
+@given(sweeps)
+def test_cells_are_the_lists_multiplied(sweep):
+    cells = sweep.cells()
+    per_method = [
+        len(sweep.steps) if name in AHEAD and sweep.steps else 1 for name in sweep.methods
+    ]
+    kinds = len(sweep.controls) * len(sweep.sparsities) * len(sweep.seeds)
+    assert len(cells) == sum(per_method) * kinds
+    assert len({cell.fingerprint for cell in cells}) == len(cells)
+    assert [cell.seed for cell in cells] == [
+        seed for seed in sweep.seeds for _ in range(len(cells) // len(sweep.seeds))
+    ]
+    first = [cell for cell in cells if cell.seed == sweep.seeds[0]]
+    assert list(dict.fromkeys(cell.method for cell in first)) == list(sweep.methods)
+    assert [cell.sparsity for cell in first[: len(sweep.sparsities)]] == list(sweep.sparsities)
+
+
+@settings(deadline=None, max_examples=60)
+@given(sweeps)
+def test_a_config_survives_json(sweep):
+    again = SweepConfig.from_dict(json.loads(json.dumps(sweep.to_dict())))
+    assert again == sweep
+    assert again.fingerprint == sweep.fingerprint
+
+
+def test_a_larger_grid_holds_the_cells_of_a_smaller_one():
+    small = SweepConfig(methods=("prospr",), sparsities=(0.9,))
+    large = SweepConfig(
+        methods=("magnitude", "prospr"), sparsities=(0.5, 0.9), seeds=(1, 0), steps=(1, 3)
+    )
+    assert {c.fingerprint for c in small.cells()} < {c.fingerprint for c in large.cells()}
+
+
+def test_what_is_shared_reaches_every_cell_and_options_those_that_have_them():
+    run = RunConfig(
+        model="resnet20", epochs=7, scoring=ScoringConfig(batch_size=32, options={"lr": "0.5"})
+    )
+    cells = SweepConfig(run=run, methods=("prospr", "magnitude"), steps=(1, 2)).cells()
+    assert [dict(cell.scoring.options) for cell in cells] == [
+        {"steps": 1, "lr": 0.5},
+        {"steps": 2, "lr": 0.5},
+        {},
+    ]
+    assert {(cell.model, cell.epochs, cell.scoring.batch_size) for cell in cells} == {
+        ("resnet20", 7, 32)
+    }
+
+
+def test_options_at_their_defaults_make_no_difference():
+    given = SweepConfig.of(scoring={"options": {"steps": 3, "lr": 0.1}})
+    assert given.cells() == SweepConfig().cells()
+    assert SweepConfig(steps=(3,)).cells() == SweepConfig().cells()
+
+
+def test_one_entry_and_anything_that_can_be_gone_through_will_do():
+    import numpy as np
+
+    assert SweepConfig(methods="snip" if "snip" in METHODS else "random").sparsities == (0.9,)
+    config = SweepConfig(sparsities=np.linspace(0, 0.5, 3), seeds=range(2), steps="3")
+    assert (config.sparsities, config.seeds, config.steps) == ((0.0, 0.25, 0.5), (0, 1), (3,))
+    assert json.dumps(config.to_dict())
+
+
+def test_keywords_are_those_of_both_configs():
+    config = SweepConfig.of(
+        model="mlp", epochs=1, loading=LoadingConfig(train_limit=100), methods=["random"]
+    )
+    assert config.run == RunConfig(model="mlp", epochs=1, loading=LoadingConfig(train_limit=100))
+    assert config.methods == ("random",)
+    assert SweepConfig.of(run=RunConfig(model="mlp")).run.model == "mlp"
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"methods": ()}, "methods is empty; give at least one method"),
+        ({"sparsities": []}, "sparsities is empty"),
+        ({"seeds": []}, "seeds is empty"),
+        ({"controls": []}, "controls is empty"),
+        ({"seeds": (0, 1, 0)}, "seeds holds 0 more than once"),
+        ({"seeds": (1, "1")}, "seeds holds 1 more than once"),
+        ({"sparsities": (0.9, 0.90)}, "sparsities holds 0.9 more than once"),
+        ({"methods": ("random", "random")}, "methods holds random more than once"),
+        ({"controls": ("none", "none")}, "controls holds none more than once"),
+        ({"steps": (1, 1)}, "steps holds 1 more than once"),
+        ({"methods": ("prosper",)}, "did you mean 'prospr'"),
+        ({"methods": (None,)}, "no method called None"),
+        ({"controls": ("shufle",)}, "did you mean 'shuffle'"),
+        ({"sparsities": (1.0,)}, "below 1"),
+        ({"sparsities": (95,)}, "give 0.95"),
+        ({"sparsities": (float("nan"),)}, "finite"),
+        ({"sparsities": ("many",)}, "give a number"),
+        ({"sparsities": (None,)}, "give a number"),
+        ({"seeds": (-1,)}, "at least 0"),
+        ({"seeds": (0.5,)}, "whole number"),
+        ({"seeds": (True,)}, "give a number"),
+        ({"steps": (-1,)}, "at least 0"),
+        ({"steps": (2,), "methods": ("random",)}, "looks ahead"),
+        ({"steps": (2,), "scoring": {"options": {"steps": 1}}}, "leave one of them out"),
+        ({"scoring": {"options": {"temperatur": 1}}}, "has an option 'temperatur'"),
+        ({"scoring": {"options": {"lr": "fast"}}}, "In the method 'prospr': lr is 'fast'"),
+        ({"method": "random"}, "give methods"),
+        ({"sparsity": 0.5}, "give sparsities"),
+        ({"seed": 0}, "give seeds"),
+        ({"control": "shuffle"}, "give controls"),
+        ({"run": RunConfig(seed=1)}, "give seeds"),
+        ({"run": RunConfig(), "epochs": 2}, "either run or epochs"),
+        ({"run": {}}, "not a RunConfig"),
+        ({"epoch": 2}, "did you mean 'epochs'"),
+        ({"sparsitys": (0.5,)}, "did you mean 'sparsities'"),
+        ({"epochs": -1}, "at least 0"),
+        ({"loading": {"train_limits": 3}}, "did you mean 'train_limit'"),
+    ],
+    ids=str,
+)
+def test_bad_grids_are_told(settings: dict[str, Any], words: str):
+    with pytest.raises(ConfigError) as told:
+        SweepConfig.of(**settings)
+    assert words in str(told.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (None, "cannot be read"),
+        ("{", "is not JSON"),
+        ("[]", "must be an object"),
+        ('{"method": "prospr"}', "did you mean 'methods'"),
+        ('{"model": "mlp"}', "A sweep has no setting 'model'"),
+        ('{"run": 3}', "must be an object"),
+    ],
+)
+def test_a_file_that_is_no_sweep_is_told(tmp_path, content: str | None, words: str):
+    path = tmp_path / "sweep.json"
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(ConfigError) as told:
+        SweepConfig.read(path)
+    assert words in str(told.value)
+
+
+def test_a_written_config_is_read_again(tmp_path):
+    config = SweepConfig(run=RunConfig(model="mlp"), seeds=(3, 1))
+    (tmp_path / "sweep.json").write_text(json.dumps(config.to_dict()))
+    assert SweepConfig.read(tmp_path / "sweep.json") == config
+
+
+def test_fingerprints_tell_sweeps_apart():
+    configs = [
+        SweepConfig(),
+        SweepConfig(seeds=(1,)),
+        SweepConfig(seeds=(0, 1)),
+        SweepConfig(steps=(1,)),
+        SweepConfig(run=RunConfig(epochs=4)),
+    ]
+    assert len({config.fingerprint for config in configs}) == len(configs)
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        configs[0].seeds = (2,)  # type: ignore[misc]
+
+
+def test_the_settings_of_a_sweep_need_no_torch():
+    code = (
+        "import sys; from prospr_engine.sweep.config import SweepConfig\n"
+        "from prospr_engine.sweep.row import row\n"
+        "row(SweepConfig().cells()[0], None)\n"
+        "assert not {'torch', 'pandas', 'onnx', 'numpy'} & {*sys.modules}"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -1,0 +1,86 @@
+"""A row says what its cell is and what was found, under the same names whatever is known."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from prospr_engine.config import RunConfig, ScoringConfig
+from prospr_engine.sweep.row import COLUMNS, row
+
+SUMMARY = {
+    "accuracy": {"dense": 0.96, "pruned": 0.94},
+    "loss": {"dense": 0.1, "pruned": 0.2},
+    "sparsity": {"requested": 0.9, "achieved": 0.9001, "effective": 0.92},
+    "kept": 100,
+    "total": 1001,
+    "bytes": 9000,
+    "zipped": 3000,
+    "seconds": 4.5,
+    "test_images": 360,
+    "trusted": True,
+    "digest": "d1",
+}
+
+
+def test_a_row_has_every_column_in_order():
+    for summary in (SUMMARY, None):
+        assert tuple(row(RunConfig(), summary)) == COLUMNS
+
+
+def test_what_was_found_stands_in_its_column():
+    config = RunConfig(model="mlp", sparsity=0.9, seed=4, epochs=2, control="shuffle")
+    told = row(config, SUMMARY)
+    assert told["change"] == pytest.approx(-0.02)
+    assert {name: value for name, value in told.items() if name != "change"} == {
+        "model": "mlp",
+        "data": "digits",
+        "method": "prospr",
+        "steps": 3,
+        "control": "shuffle",
+        "options": "",
+        "seed": 4,
+        "epochs": 2,
+        "sparsity": 0.9,
+        "state": "done",
+        "error": "",
+        "achieved_sparsity": 0.9001,
+        "effective_sparsity": 0.92,
+        "total_weights": 1001,
+        "kept_weights": 100,
+        "accuracy": 0.94,
+        "dense_accuracy": 0.96,
+        "loss": 0.2,
+        "dense_loss": 0.1,
+        "file_bytes": 9000,
+        "zipped_bytes": 3000,
+        "seconds": 4.5,
+        "trusted": True,
+        "test_images": 360,
+        "digest": "d1",
+        "fingerprint": config.fingerprint,
+        "out": "",
+    }
+
+
+def test_steps_have_a_column_of_their_own_and_other_options_are_json():
+    config = RunConfig(scoring=ScoringConfig(options={"steps": 1, "lr": 0.5, "momentum": 0.9}))
+    told = row(config, None)
+    assert told["steps"] == 1
+    assert json.loads(told["options"]) == {"lr": 0.5, "momentum": 0.9}
+    assert row(RunConfig(method="random"), None)["steps"] is None
+
+
+def test_what_is_not_known_is_left_open():
+    told = row(RunConfig(), None, "failed", "The scores are not finite.")
+    assert (told["state"], told["error"]) == ("failed", "The scores are not finite.")
+    assert told["accuracy"] is told["change"] is told["kept_weights"] is told["trusted"] is None
+    assert told["digest"] == ""
+
+
+def test_summaries_of_earlier_versions_and_methods_that_are_gone_still_make_a_row():
+    old = {name: SUMMARY[name] for name in SUMMARY if name not in {"loss", "zipped", "digest"}}
+    told = row(RunConfig(method="of another version"), old)
+    assert (told["accuracy"], told["loss"], told["zipped_bytes"]) == (0.94, None, None)
+    assert (told["digest"], told["steps"]) == ("", None)
