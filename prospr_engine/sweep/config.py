@@ -11,10 +11,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from prospr_engine.config import GROUPS, RunConfig, check_sparsity, settings_of
+from prospr_engine.config import (
+    LoadingConfig,
+    RunConfig,
+    ScoringConfig,
+    TrainingConfig,
+    check_sparsity,
+    settings_of,
+)
 from prospr_engine.errors import ConfigError
 from prospr_engine.registry import Option, did_you_mean
 from prospr_engine.saliency import METHODS, MethodSpec
+
+Group = LoadingConfig | ScoringConfig | TrainingConfig
 
 OPTIONS = {option.name: option for option in settings_of(RunConfig)}
 
@@ -79,9 +88,8 @@ class SweepConfig:
             if name not in known:
                 hint = did_you_mean(name, [*LISTS, *known])
                 raise ConfigError(f"A sweep has no setting {name!r}{hint}.")
-        groups = tuple(GROUPS.values())
         plain = {
-            name: dataclasses.asdict(value) if isinstance(value, groups) else value
+            name: dataclasses.asdict(value) if isinstance(value, Group) else value
             for name, value in settings.items()
         }
         return cls(run=RunConfig.from_dict(plain) if run is None else run, **lists)
