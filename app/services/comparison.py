@@ -1,0 +1,224 @@
+"""What is compared: a study or any runs, as one table with a row per run.
+
+The table is made of what the store's record says of every run. Results are not opened here, and
+torch is not needed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from app.services import DATASETS, METHODS, MODELS, disclosure, display_name, runs
+from prospr_engine.controls import CONTROLS
+from prospr_engine.errors import ConfigError
+from prospr_engine.store.run import Run
+from prospr_engine.sweep.row import COLUMNS, row
+from prospr_engine.sweep.statistics import Interval, interval, noise, summarise
+
+__all__ = [
+    "COLUMNS",
+    "MOST",
+    "NONE",
+    "Comparison",
+    "Interval",
+    "chosen",
+    "frame",
+    "interval",
+    "keep",
+    "noise",
+    "of_runs",
+    "settings_key",
+    "summarise",
+]
+
+MOST = 100
+"""Runs that an address may name; a study may have more."""
+NONE = "none"
+"""The control of a run that has none."""
+STATES = {"queued": "waiting"}
+"""What the table calls the states of runs, where the store has another word."""
+ALWAYS, NEVER = ("", "method"), (("", "seed"), ("", "sparsity"))
+"""Settings that name a line in any case, and those by which the runs of one line differ."""
+OPTIONS = "options"
+
+Key = tuple[str, str]  # the group of a setting ("" for the run itself) and its name
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """``runs`` as the visitor may see them, in order; ``missing`` runs are not there (any more),
+    and of ``strange`` ones another version wrote the settings. ``study`` is its id, if the runs
+    are those of one."""
+
+    runs: tuple[Run, ...]
+    missing: int = 0
+    strange: int = 0
+    study: str | None = None
+
+    @property
+    def live(self) -> bool:
+        """Is any of the runs waiting or at work?"""
+        return any(run.live for run in self.runs)
+
+    def by_id(self) -> dict[str, Run]:
+        """The runs by their ids."""
+        return {run.id: run for run in self.runs}
+
+
+def chosen(text: str) -> list[str]:
+    """The ids in an address: ``"a,b"`` names two runs; nobody is named twice."""
+    return list(dict.fromkeys(filter(None, (id.strip() for id in text.split(",")))))
+
+
+def of_runs(ids: Sequence[str], visitor: str) -> Comparison:
+    """The runs of these ids, the first ``MOST`` of them. Raises ``StoreError``."""
+    found = [runs.find(id) for id in ids[:MOST]]
+    return _comparison([run for run in found if run], visitor, missing=found.count(None))
+
+
+def frame(comparison: Comparison) -> pd.DataFrame:
+    """One row per run, in the columns of a sweep's table (``sweep.row.COLUMNS``) and three more:
+    ``run`` is its id, ``series`` the name of the line it belongs to, no two the same, and
+    ``order`` that line's place. Not to be changed: everybody gets the same one."""
+    return _frame(tuple(map(settings_key, comparison.runs)), comparison.runs)
+
+
+def keep(rows: pd.DataFrame, **wanted: Sequence[Any]) -> pd.DataFrame:
+    """The rows whose columns hold one of what is ``wanted`` there; nothing wanted is anything.
+    Methods without steps stay whatever steps are wanted."""
+    for column, values in wanted.items():
+        if values:
+            rows = rows[rows[column].isin(values) | rows[column].isna()]
+    return rows
+
+
+def settings_key(run: Run) -> tuple[object, ...]:
+    """Changes when the row of ``run`` does."""
+    return (run.id, run.state, run.error, run.settings.get("data"), run.settings.get("weights"))
+
+
+def _comparison(
+    found: Iterable[Run], visitor: str, missing: int = 0, study: str | None = None
+) -> Comparison:
+    seen = [disclosure.as_seen(run, visitor) for run in found]
+    known = tuple(run for run in seen if _readable(run))
+    return Comparison(known, missing, len(seen) - len(known), study)
+
+
+def _readable(run: Run) -> bool:
+    try:
+        return bool(run.config)
+    except ConfigError:
+        return False
+
+
+# A resource, not data: a copy of it at every look would cost more than the rest of the page.
+@st.cache_resource(max_entries=30, show_spinner=False)
+def _frame(key: tuple[object, ...], _runs: Sequence[Run]) -> pd.DataFrame:
+    rows = [
+        {**row(r.config, r.summary, STATES.get(r.state, r.state), r.error or ""), "run": r.id}
+        for r in _runs
+    ]
+    lines = [_line(run, told["steps"]) for run, told in zip(_runs, rows, strict=True)]
+    names = _names(lines)
+    order = {name: place for place, name in enumerate(names.values())}
+    for line, told in zip(lines, rows, strict=True):
+        told["series"] = names[_frozen(line)]
+        told["order"] = order[told["series"]]
+    return pd.DataFrame(rows, columns=[*COLUMNS, "run", "series", "order"])
+
+
+def _line(run: Run, steps: int | None) -> dict[Key, Any]:
+    """All settings that the runs of one line have in common; the options of the criterion as they
+    were given, and the steps that it looks ahead in any case."""
+    settings = dict(_flat(run.config.to_dict()))
+    if steps is not None:
+        settings[OPTIONS, "steps"] = steps
+    return {key: value for key, value in settings.items() if key not in NEVER}
+
+
+def _flat(values: Mapping[str, Any], group: str = "") -> Iterator[tuple[Key, Any]]:
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, name)
+        else:
+            yield (group, name), value
+
+
+def _names(lines: Sequence[Mapping[Key, Any]]) -> dict[tuple[Any, ...], str]:
+    """What each line is called, in the order in which lines are shown: by the criterion, and by
+    whatever else is not the same for all of them."""
+    apart = {_frozen(line): line for line in lines}
+    ordered = sorted(apart.values(), key=_rank)
+    telling = [key for key in _keys(ordered) if key != ALWAYS and _differs(key, ordered)]
+    names: dict[tuple[Any, ...], str] = {}
+    for line in ordered:
+        parts = [_called(ALWAYS, line[ALWAYS])]
+        parts += [_called(key, line[key]) for key in telling if key in line]
+        name = " · ".join(filter(None, parts))
+        alike = sum(other == name or other.startswith(f"{name} (") for other in names.values())
+        names[_frozen(line)] = f"{name} ({alike + 1})" if alike else name
+    return names
+
+
+def _keys(lines: Iterable[Mapping[Key, Any]]) -> list[Key]:
+    """The settings of any of the lines: those of the criterion first."""
+    keys = dict.fromkeys(key for line in lines for key in line)
+    return sorted(keys, key=lambda key: (key[0] != OPTIONS, key[1] != "steps"))
+
+
+def _differs(key: Key, lines: Sequence[Mapping[Key, Any]]) -> bool:
+    """Does the setting tell lines apart? Options only lines of one criterion."""
+    values: dict[Any, set[Any]] = {}
+    for line in lines:
+        if key[0] != OPTIONS:
+            values.setdefault("", set()).add(line.get(key))
+        elif key in line or key[1] != "steps":
+            values.setdefault(line[ALWAYS], set()).add(line.get(key))
+    return any(len(several) > 1 for several in values.values())
+
+
+def _rank(line: Mapping[Key, Any]) -> tuple[Any, ...]:
+    """Criteria in the order of their table, fewer steps first, controls after what they control."""
+    method, control = line[ALWAYS], line["", "control"]
+    steps = line.get((OPTIONS, "steps"))
+    return (
+        _place(method, METHODS),
+        -1 if steps is None else steps,
+        _place(control, (NONE, *CONTROLS)),
+        str(_frozen(line)),
+    )
+
+
+def _place(name: str, table: Iterable[str]) -> int:
+    names = list(table)
+    return names.index(name) if name in names else len(names)
+
+
+def _called(key: Key, value: Any) -> str:
+    """A setting in the name of a line; empty where there is nothing to say."""
+    group, name = key
+    if key == ALWAYS:
+        return METHODS[value].label if value in METHODS else str(value)
+    if key == ("", "control"):
+        return CONTROLS[value].label if value in CONTROLS else ""
+    if key == ("", "model"):
+        return MODELS[value].label if value in MODELS else str(value)
+    if key == ("", "data"):
+        return DATASETS[value].label if value in DATASETS else display_name(str(value))
+    if key == (OPTIONS, "steps"):
+        return f"M\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}{value}"
+    if key == ("", "epochs"):
+        return "1 epoch" if value == 1 else f"{value:,} epochs"
+    where = "" if group in ("", OPTIONS) else f"{group} "
+    shown = display_name(value) if key == ("", "weights") else value
+    return f"{where}{name.replace('_', ' ')} {'automatic' if shown is None else shown}"
+
+
+def _frozen(line: Mapping[Key, Any]) -> tuple[Any, ...]:
+    return tuple(sorted((key, repr(value)) for key, value in line.items()))
