@@ -1,0 +1,180 @@
+"""What a search is for, and whether the runs at one sparsity meet it."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from prospr_engine.config import RunConfig, setting, settings_of
+from prospr_engine.errors import ConfigError
+from prospr_engine.registry import did_you_mean
+
+(SEED,) = (option for option in settings_of(RunConfig) if option.name == "seed")
+EQUAL = 1e-9  # 0.95 − 0.94 is not more than 0.01, whatever the rounding makes of it
+
+
+@dataclass(frozen=True)
+class SearchConfig:
+    """A goal that a pruned network has to meet, and where to look for it: at most ``most_lost``
+    of the accuracy (a fraction, 0.01 is one point; mean over ``seeds``, against the dense network
+    of the same seed) or at most ``most_bytes`` for the zipped ONNX file (of each seed). One of
+    the two is given. The ONNX file itself stores the zeros too and has one size at every
+    sparsity; only zipped is it small.
+
+    ``run`` holds everything else; its own sparsity and seed do not count.
+    Raises ``ConfigError`` when a value is out of range or the settings contradict each other.
+    """
+
+    run: RunConfig = field(default_factory=RunConfig)
+    most_lost: float | None = setting(
+        None,
+        "test accuracy that may be lost, as a fraction (0.01 is one point)",
+        optional=True,
+        value_type=float,
+        minimum=0.0,
+        maximum=1.0,
+    )
+    most_bytes: int | None = setting(
+        None,
+        "bytes that the zipped ONNX file may take",
+        optional=True,
+        value_type=int,
+        minimum=1,
+    )
+    seeds: tuple[int, ...] = (0,)
+    lowest: float = setting(0.0, "lowest sparsity to try", minimum=0.0, maximum=0.9999)
+    highest: float = setting(0.999, "highest sparsity to try", minimum=0.0, maximum=0.9999)
+    most_probes: int = setting(8, "sparsities to try at most", minimum=1, maximum=50)
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.run, RunConfig):
+            raise ConfigError("run is not a RunConfig.")
+        plain = RunConfig()
+        run = dataclasses.replace(self.run, sparsity=plain.sparsity, seed=plain.seed)
+        object.__setattr__(self, "run", run)
+        for option in settings_of(SearchConfig):
+            object.__setattr__(self, option.name, option.check(getattr(self, option.name)))
+        object.__setattr__(self, "seeds", _seeds(self.seeds))
+        if (self.most_lost is None) == (self.most_bytes is None):
+            raise ConfigError(
+                "A search has one goal: give either the accuracy that may be lost (most_lost) or "
+                "the bytes that the zipped file may take (most_bytes)."
+            )
+        if self.lowest >= self.highest:
+            raise ConfigError(
+                f"The lowest sparsity is {self.lowest:g} and the highest {self.highest:g}, so "
+                "there is nothing between them; set the lowest below the highest."
+            )
+
+    @property
+    def about_accuracy(self) -> bool:
+        """Is the goal an accuracy (else: a size)?"""
+        return self.most_lost is not None
+
+    @property
+    def limit(self) -> float:
+        """The goal in the unit of ``Probe.value``."""
+        limit = self.most_lost if self.most_lost is not None else self.most_bytes
+        assert limit is not None
+        return limit
+
+    def cells(self, sparsity: float) -> tuple[RunConfig, ...]:
+        """The runs that try one sparsity: one for every seed."""
+        return tuple(
+            dataclasses.replace(self.run, sparsity=sparsity, seed=seed) for seed in self.seeds
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Every setting, as JSON-ready values."""
+        return {**dataclasses.asdict(self), "seeds": list(self.seeds)}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> SearchConfig:
+        """The config that ``to_dict`` gave; ``ConfigError`` if a setting is unknown or misfits."""
+        if not isinstance(values, Mapping):
+            raise ConfigError("The settings of a search must be an object of names and values.")
+        known = [f.name for f in dataclasses.fields(cls)]
+        for name in values:
+            if name not in known:
+                hint = did_you_mean(str(name), known)
+                raise ConfigError(f"A search has no setting {name!r}{hint}.")
+        return cls(**{**values, "run": RunConfig.from_dict(values.get("run", {}))})
+
+    @classmethod
+    def read(cls, path: str | Path) -> SearchConfig:
+        """Read a ``search.json``; raises ``ConfigError`` if it is missing or not one."""
+        try:
+            values = json.loads(Path(path).read_text("utf-8"))
+        except OSError as error:
+            raise ConfigError(f"{path} cannot be read: {error.strerror}.") from None
+        except ValueError:
+            raise ConfigError(f"{path} is not JSON; give the search.json of a search.") from None
+        return cls.from_dict(values)
+
+    @property
+    def fingerprint(self) -> str:
+        """Names the settings, as that of a run does."""
+        values = {**self.to_dict(), "run": self.run.fingerprint}
+        text = json.dumps(values, sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class Probe:
+    """One sparsity that was tried, and whether it met the goal. ``value`` is what was compared
+    with the goal: the accuracy lost (a fraction, negative if some was gained; mean over the
+    seeds) or the bytes of the largest zipped file; None if a run failed, and ``error`` says why.
+    ``runs`` names the runs, as whoever did them does."""
+
+    sparsity: float
+    met: bool
+    value: float | None
+    runs: tuple[str, ...] = ()
+    error: str = ""
+
+
+def judge(
+    config: SearchConfig,
+    sparsity: float,
+    summaries: Sequence[Mapping[str, Any] | None],
+    runs: Sequence[str] = (),
+    error: str = "",
+) -> Probe:
+    """What the runs at ``sparsity`` say, one for each seed; ``summaries`` are those of
+    ``summary.summary``, None for a run that failed.
+
+    A failed run, and a figure that is no number, means that the goal is not met: nothing shows
+    that it would be.
+    """
+    if error or not summaries or None in summaries:
+        error = error or "The run failed."
+        return Probe(sparsity, False, None, tuple(runs), error)
+    figures = [_figure(config, summary) for summary in summaries if summary is not None]
+    value = sum(figures) / len(figures) if config.about_accuracy else max(figures)
+    if not all(map(math.isfinite, figures)):
+        return Probe(sparsity, False, None, tuple(runs), "The result holds no such figure.")
+    return Probe(sparsity, value <= config.limit + EQUAL, value, tuple(runs))
+
+
+def _figure(config: SearchConfig, summary: Mapping[str, Any]) -> float:
+    if config.about_accuracy:
+        return float(summary["accuracy"]["dense"] - summary["accuracy"]["pruned"])
+    zipped = summary.get("zipped")
+    return math.nan if zipped is None else float(zipped)
+
+
+def _seeds(given: Any) -> tuple[int, ...]:
+    alone = isinstance(given, str) or not isinstance(given, Iterable)
+    seeds = tuple(SEED.check(seed) for seed in ((given,) if alone else given))
+    if not seeds:
+        raise ConfigError("seeds is empty; give at least one seed.")
+    for seed in seeds:
+        if seeds.count(seed) > 1:
+            raise ConfigError(f"seeds holds {seed} more than once; name each once.")
+    return seeds
