@@ -17,6 +17,8 @@ from app.services import DATASETS, METHODS, MODELS, disclosure, display_name, ru
 from prospr_engine.controls import CONTROLS
 from prospr_engine.errors import ConfigError
 from prospr_engine.store.run import Run
+from prospr_engine.store.study import Study
+from prospr_engine.sweep.config import SweepConfig
 from prospr_engine.sweep.row import COLUMNS, row
 from prospr_engine.sweep.statistics import Interval, interval, noise, summarise
 
@@ -32,6 +34,7 @@ __all__ = [
     "keep",
     "noise",
     "of_runs",
+    "of_study",
     "settings_key",
     "summarise",
 ]
@@ -52,13 +55,12 @@ Key = tuple[str, str]  # the group of a setting ("" for the run itself) and its 
 @dataclass(frozen=True)
 class Comparison:
     """``runs`` as the visitor may see them, in order; ``missing`` runs are not there (any more),
-    and of ``strange`` ones another version wrote the settings. ``study`` is its id, if the runs
-    are those of one."""
+    and of ``strange`` ones another version wrote the settings. ``study``, if they are of one."""
 
     runs: tuple[Run, ...]
     missing: int = 0
     strange: int = 0
-    study: str | None = None
+    study: Study | None = None
 
     @property
     def live(self) -> bool:
@@ -79,6 +81,18 @@ def of_runs(ids: Sequence[str], visitor: str) -> Comparison:
     """The runs of these ids, the first ``MOST`` of them. Raises ``StoreError``."""
     found = [runs.find(id) for id in ids[:MOST]]
     return _comparison([run for run in found if run], visitor, missing=found.count(None))
+
+
+def of_study(id: str, visitor: str) -> Comparison | None:
+    """The runs of a study, if there is one of that id; sees that somebody works on them. Raises
+    ``StoreError``."""
+    study = runs.store().study(id)
+    if study is None:
+        return None
+    found = runs.store().study_runs(id)
+    if study.live:
+        runs.ensure_worker(runs.store().folder)
+    return _comparison(found, visitor, max(0, _cells(study) - len(found)), study)
 
 
 def frame(comparison: Comparison) -> pd.DataFrame:
@@ -102,8 +116,17 @@ def settings_key(run: Run) -> tuple[object, ...]:
     return (run.id, run.state, run.error, run.settings.get("data"), run.settings.get("weights"))
 
 
+def _cells(study: Study) -> int:
+    """How many runs a sweep has to have; a search, and one of another version, as it has."""
+    try:
+        config = study.config
+    except ConfigError:
+        return 0
+    return len(config.cells()) if isinstance(config, SweepConfig) else 0
+
+
 def _comparison(
-    found: Iterable[Run], visitor: str, missing: int = 0, study: str | None = None
+    found: Iterable[Run], visitor: str, missing: int = 0, study: Study | None = None
 ) -> Comparison:
     seen = [disclosure.as_seen(run, visitor) for run in found]
     known = tuple(run for run in seen if _readable(run))

@@ -1,9 +1,12 @@
-"""What two masks of one network have in common, weight by weight."""
+"""What masks of one network have in common, weight by weight."""
 
 from __future__ import annotations
 
+import itertools
 import json
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 from typing import Any
 
 import numpy as np
@@ -27,12 +30,47 @@ class LayerOverlap:
     both: int
 
 
+@dataclass(frozen=True)
+class Likeness:
+    """How alike the masks of the lines ``first`` and ``second`` are, in one ``layer`` or ("") in
+    the whole network: the weights that both keep, as a share of those that either keeps (Jaccard,
+    1901), in the mean over ``seeds`` pairs of runs. ``chance`` is what masks with as many weights
+    in each layer would share if they were drawn by chance. Both are None where neither keeps any.
+    """
+
+    first: str
+    second: str
+    layer: str
+    jaccard: float | None
+    chance: float | None
+    seeds: int
+
+
+Masks = tuple[tuple[str, tuple[tuple[int, str], ...]], ...]
+"""By name of a line, its runs: their seeds, and the files of their masks."""
+
+
 def overlap(first: Run, second: Run) -> tuple[LayerOverlap, ...] | None:
     """Layer by layer, in the network's order; ``None`` if the masks are not of one network.
 
     Raises ``DataError`` if a file is gone or cannot be read.
     """
     return _overlap(_path(first), _path(second))
+
+
+def likeness(lines: Mapping[str, Sequence[Run]]) -> tuple[Likeness, ...]:
+    """Of each two of ``lines``, whole and layer by layer in the network's order: runs are paired
+    by their seed, for it decides the initial weights, without which a place in the network says
+    nothing. Lines of different networks, or without a seed in common, are not paired.
+
+    Raises ``DataError`` if a file is gone or cannot be read.
+    """
+    return _likeness(
+        tuple(
+            (name, tuple((run.config.seed, _path(run)) for run in several))
+            for name, several in lines.items()
+        )
+    )
 
 
 def _path(run: Run) -> str:
@@ -53,6 +91,89 @@ def _overlap(first: str, second: str) -> tuple[LayerOverlap, ...] | None:
         ):
             return None
         return tuple(_layer(name, one.get_tensor(name), other.get_tensor(name)) for name in names)
+
+
+@st.cache_data(max_entries=30, show_spinner="Comparing the masks")
+def _likeness(lines: Masks) -> tuple[Likeness, ...]:
+    found: dict[tuple[str, str], dict[str, list[Shared]]] = {}
+    for seed in dict.fromkeys(seed for _, files in lines for seed, _ in files):
+        # One seed at a time, and a bit for each weight: 50 large masks need not lie in memory.
+        packed = {
+            name: _packed(path) for name, files in lines for its, path in files if its == seed
+        }
+        for one, other in itertools.combinations(packed, 2):
+            for layer, shared in _shared(packed[one], packed[other]):
+                found.setdefault((one, other), {}).setdefault(layer, []).append(shared)
+    names = [name for name, _ in lines]
+    return tuple(
+        _mean(one, other, layer, several)
+        for one, other in itertools.combinations(names, 2)
+        for layer, several in found.get((one, other), {}).items()
+    )
+
+
+@dataclass(frozen=True)
+class Packed:
+    """A layer's mask, a bit for each weight."""
+
+    shape: tuple[int, ...]
+    bits: np.ndarray
+    kept: int
+
+    @property
+    def total(self) -> int:
+        return int(np.prod(self.shape))
+
+
+@dataclass(frozen=True)
+class Shared:
+    """How many weights ``both`` keep, how many ``either``, and how many both would by chance."""
+
+    both: int
+    either: int
+    chance: float
+
+
+def _packed(path: str) -> dict[str, Packed]:
+    with _opened(path) as file:
+        masks = ((name, file.get_tensor(name)) for name in _names(file))
+        return {
+            name: Packed(mask.shape, np.packbits(mask), int(np.count_nonzero(mask)))
+            for name, mask in masks
+        }
+
+
+def _shared(one: Mapping[str, Packed], other: Mapping[str, Packed]) -> Iterator[tuple[str, Shared]]:
+    """The whole ("") and its layers; nothing if the masks are of different networks."""
+    shapes = [{name: layer.shape for name, layer in mask.items()} for mask in (one, other)]
+    if shapes[0] != shapes[1]:
+        return
+    layers = {}
+    for name, first in one.items():
+        second = other[name]
+        both = int(np.bitwise_count(first.bits & second.bits).sum())
+        by_chance = first.kept * second.kept / first.total
+        layers[name] = Shared(both, first.kept + second.kept - both, by_chance)
+    whole = (
+        sum(getattr(layer, n) for layer in layers.values()) for n in ("both", "either", "chance")
+    )
+    yield "", Shared(*whole)
+    yield from layers.items()
+
+
+def _mean(first: str, second: str, layer: str, seeds: Sequence[Shared]) -> Likeness:
+    known = [shared for shared in seeds if shared.either]
+    shares = [shared.both / shared.either for shared in known]
+    # Of as many weights on both sides, those that chance puts in the same place.
+    luck = [s.chance / (s.both + s.either - s.chance) for s in known]
+    return Likeness(
+        first,
+        second,
+        layer,
+        fmean(shares) if shares else None,
+        fmean(luck) if luck else None,
+        len(known),
+    )
 
 
 def _layer(name: str, first: np.ndarray, second: np.ndarray) -> LayerOverlap:
