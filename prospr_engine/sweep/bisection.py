@@ -83,12 +83,18 @@ def guess_of(config: SearchConfig, measure: Measure) -> float | None:
     goal is an accuracy, which nothing foretells."""
     if config.most_bytes is None:
         return None
+    most = config.most_bytes
+
+    def fits(sparsity: float) -> bool:
+        return zipped_size(measure, 1 - sparsity) <= most
+
     low, high = config.lowest, config.highest
+    if fits(low):
+        return low
     while high - low > 10**-DIGITS / 2:
         middle = (low + high) / 2
-        fits = zipped_size(measure, 1 - middle) <= config.most_bytes
-        low, high = (low, middle) if fits else (middle, high)
-    return _clipped(config, low if low == config.lowest else high)
+        low, high = (low, middle) if fits(middle) else (middle, high)
+    return _clipped(config, high)
 
 
 def _known(config: SearchConfig, trail: Sequence[Probe], sparsity: float) -> bool:
