@@ -90,14 +90,15 @@ def runs(parsed: argparse.Namespace) -> int:
 
 def score(parsed: argparse.Namespace) -> int:
     """Scores and masks, without training."""
-    from prospr_engine import pipeline
+    from prospr_engine.prepare import prepare
+    from prospr_engine.pruning import prune
 
     config = _config(parsed)
     out = _folder(parsed, config)
     if (out / "result.json").exists():
         raise ConfigError(f"{out} holds a finished run; choose another folder for the scores.")
     with _listener(parsed) as on_event:
-        pruning = pipeline.prune(pipeline.prepare(config, on_event), on_event)
+        pruning = prune(prepare(config, on_event), on_event)
     pruning.scores.save(out / "scores.safetensors")
     pruning.masks.save(out / "masks.safetensors")
     _show(parsed, pruning.to_dict() | {"out": str(out)}, terminal.print_pruning)

@@ -22,7 +22,7 @@ from prospr_engine.store import default_folder
 from prospr_engine.store.limits import Limits
 from prospr_engine.store.run import Run
 from prospr_engine.store.store import Store
-from prospr_engine.store.summary import RESULT
+from prospr_engine.summary import RESULT
 
 # Not from models/build.py, which brings torch: these commands need none.
 STOPPING = 10.0  # seconds to wait for a run that was asked to stop

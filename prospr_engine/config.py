@@ -170,6 +170,13 @@ class RunConfig(_Checked):
     layer_floor: int = setting(
         0, "fewest weights that every layer keeps", minimum=0, maximum=1_000_000
     )
+    control: str = setting(
+        "none",
+        "what to change once the masks are made, to see whether it matters: the places of the kept "
+        "weights in each layer (shuffle), their initial values (reinit), or the choice as a whole, "
+        "but for how many each layer keeps (random)",
+        choices=("none", "shuffle", "reinit", "random"),
+    )
     device: str = setting("auto", "where to compute: auto, cpu, cuda, cuda:1, mps")
     loading: LoadingConfig = field(default_factory=LoadingConfig)
     scoring: ScoringConfig = field(default_factory=ScoringConfig)
@@ -201,6 +208,12 @@ class RunConfig(_Checked):
         except ValueError:
             raise ConfigError(f"{path} is not JSON; give the config.json of a run.") from None
         return cls.from_dict(values)
+
+    @property
+    def dense(self) -> RunConfig:
+        """What of these settings decides the dense network: the rest at its defaults."""
+        alike = ("model", "data", "epochs", "seed", "weights", "device", "loading", "training")
+        return RunConfig(**{name: getattr(self, name) for name in alike})
 
     @property
     def fingerprint(self) -> str:

@@ -9,6 +9,7 @@ import math
 import os
 import shutil
 import tempfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +90,16 @@ def digest_of(path: Path) -> str:
     """SHA-256 of a file's content, in hex."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def zipped_size(path: Path) -> int:
+    """Bytes of a zip (deflate) that holds the file and nothing else."""
+    deflate = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+    size = 98 + 2 * len(path.name.encode())  # what a zip says of a file, and of itself
+    with path.open("rb") as file:
+        while chunk := file.read(1 << 20):
+            size += len(deflate.compress(chunk))
+    return size + len(deflate.flush())
 
 
 def check_room(folder: Path, needed: int) -> None:

@@ -18,6 +18,7 @@ from prospr_engine.models import MODELS
 from prospr_engine.models.build import build
 from prospr_engine.models.uploads.header import read_header
 from prospr_engine.registry import check_options
+from prospr_engine.reuse import Shared
 from prospr_engine.saliency import METHODS
 from prospr_engine.training.loop import Recipe
 from prospr_engine.uploads import display_name, locate
@@ -50,13 +51,20 @@ def check(config: RunConfig) -> None:
     pick_device(config.device)
 
 
-def prepare(config: RunConfig, on_event: OnEvent = ignore) -> Prepared:
-    """Load the data, build the network, and draw the calibration batches."""
+def prepare(
+    config: RunConfig, on_event: OnEvent = ignore, shared: Shared | None = None
+) -> Prepared:
+    """Load the data (or take those that ``shared`` keeps), build the network, and draw the
+    calibration batches."""
     check(config)
     device = pick_device(config.device)
     on_event(StageStarted("data", f"Reading {display_name(config.data)}"))
-    with explained_memory("the images", "set a smaller image size or a train limit"):
-        data = load(config.data, config.loading, config.seed, on_event)
+    data = shared.images(config) if shared else None
+    if data is None:
+        with explained_memory("the images", "set a smaller image size or a train limit"):
+            data = load(config.data, config.loading, config.seed, on_event)
+        if shared:
+            shared.keep_images(config, data)
     on_event(StageStarted("model", f"Building {config.model}"))
     with explained_memory("this network", "choose a smaller model or smaller images"):
         model = build(config.model, data.shape, len(data.classes), config.seed, config.weights)

@@ -55,14 +55,17 @@ LAYERS = [
             "answers",
             "doctor",
             "controls",
+            "labels",
+            "pruning",
             "reuse",
+            "trained",
             "summary",
             "sweep",
         ],
     ),
     ("together", ["store"]),
     ("together", ["jobs"]),
-    ("together", ["cli", "cli_runs", "cli_sweep", "terminal", "terminal_sweep", "__main__"]),
+    ("together", ["cli", "cli_runs", "cli_search", "cli_sweep", "terminal", "terminal_sweep", "__main__"]),
 ]
 APP_LAYERS = [
     ["services"],

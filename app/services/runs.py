@@ -20,7 +20,7 @@ from prospr_engine.store.limits import Limits
 from prospr_engine.store.run import Artifact, Run
 from prospr_engine.store.schema import READ_ONLY
 from prospr_engine.store.store import Store
-from prospr_engine.store.summary import RESULT
+from prospr_engine.summary import RESULT
 from prospr_engine.uploads import is_token
 
 RECENT = 200

@@ -14,6 +14,14 @@ class MethodSpec(Spec):
     paper: str
     options: tuple[Option, ...] = ()
     needs_data: bool = True
+    needs_shape: bool = False
+    """Without data it still has to know the shape of an input: any batch tells it."""
+    iterative: bool = False
+    """Prunes step by step towards one sparsity, for which alone its scores hold."""
+    second_order: bool = False
+    """Needs second derivatives of the network."""
+    looks_ahead: bool = False
+    """Has an option ``steps``: how many steps of training (M) it looks ahead."""
 
 
 _HERE = "prospr_engine.saliency"
@@ -27,6 +35,8 @@ METHODS = Registry(
             description="How much the loss after a few steps of training depends on each weight: "
             "the exact meta-gradient through those steps.",
             target=f"{_HERE}.prospr:prospr",
+            second_order=True,
+            looks_ahead=True,
             paper="Alizadeh et al., Prospect Pruning, ICLR 2022, https://arxiv.org/abs/2202.08132",
             options=(
                 Option("steps", 3, "training steps looked ahead (M)", minimum=0, maximum=1000),

@@ -23,7 +23,7 @@ class Run:
     ``id`` cannot be guessed; who knows it may look at the run, but only its ``owner`` may
     change it. The command line's runs have the owner ``""``. ``ahead`` counts the runs that
     come before a queued one. ``summary`` holds the main figures of a finished run (see
-    ``store.summary``), ``bytes`` the size of its files.
+    ``prospr_engine.summary``), ``bytes`` the size of its files.
     """
 
     id: str

@@ -25,8 +25,9 @@ from prospr_engine.store.limits import Limits
 from prospr_engine.store.run import Artifact, Run, State, clean_name
 from prospr_engine.store.sameness import sameness
 from prospr_engine.store.schema import connect, keep_open, migrate, transaction
-from prospr_engine.store.summary import make_portable, summary
+from prospr_engine.store.portable import make_portable
 from prospr_engine.store.uploads import Uploads
+from prospr_engine.summary import summary
 from prospr_engine.uploads import is_token
 
 MOST_LOSSES = 2

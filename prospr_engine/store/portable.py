@@ -1,0 +1,21 @@
+"""Results that strangers may read."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from prospr_engine.files import write_atomically
+from prospr_engine.summary import RESULT
+
+
+def make_portable(folder: Path) -> dict[str, Any]:
+    """Take the folder's own name out of its ``result.json``, which strangers may read, and
+    return the result. Raises ``OSError`` or ``ValueError`` if there is none."""
+    path = folder / RESULT
+    result: dict[str, Any] = json.loads(path.read_text("utf-8"))
+    result["out"] = "."
+    result["onnx"]["path"] = Path(result["onnx"]["path"]).name
+    write_atomically(path, json.dumps(result, indent=2) + "\n")
+    return result
