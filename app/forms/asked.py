@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import streamlit as st
@@ -15,6 +16,11 @@ from app.text.labels import AUTOMATIC, UNSET, label
 
 ASKED, READ, UNMET = "asked", "address-read", "unmet"
 LONGEST = 40  # characters of a value that are repeated
+TABLES: dict[str, Mapping[str, Any]] = {
+    "data": services.DATASETS,
+    "method": services.METHODS,
+    "control": services.CONTROLS,
+}
 OWN = (IMAGES, WEIGHTS_FILE, FOLDER)  # what is wrong with these stands beneath them
 
 
@@ -24,7 +30,7 @@ def read_address() -> None:
     if READ in st.session_state:
         return
     asked = st.query_params.to_dict()
-    for name, table in (("data", services.DATASETS), ("method", services.METHODS)):
+    for name, table in TABLES.items():
         typed = asked.get(name, "").casefold()
         for row in table.values():
             if typed in (row.name.casefold(), row.label.casefold()):

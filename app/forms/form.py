@@ -1,7 +1,8 @@
-"""The whole form."""
+"""The whole form of a run, and the parts of it that other forms have, too."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import streamlit as st
@@ -10,50 +11,75 @@ from app import services
 from app.forms import everyday
 from app.forms.fields import field
 from app.forms.held import options_of
-from app.services import GROUPS, METHODS, EngineError, RunConfig
+from app.services import GROUPS, METHODS, EngineError, Option, RunConfig
 
 TABS: dict[str, tuple[str, tuple[str, ...]]] = {
     # tab: (group of settings, settings of the run itself that stand before them)
-    "Criterion": ("scoring", ("layer_floor",)),
+    "Criterion": ("scoring", ("layer_floor", "control")),
     "Training": ("training", ("seed", "device")),
     "Data": ("loading", ()),
 }
+OWN: dict[str, Option] = {option.name: option for option in services.settings_of(RunConfig)}
 
 
 def show() -> RunConfig:
     """Draw the form and return its settings. Raises ``EngineError`` if one of them cannot be
     used: what stands beside it, in full where a closed tab may hide it."""
     faults: list[EngineError] = []
-    own = {option.name: option for option in services.settings_of(RunConfig)}
+    values = network_and_images(faults)
+    values["sparsity"] = everyday.sparsity()
+    values |= method_and_epochs(faults)
+    values |= advanced(faults, lambda: method_options(values["method"], faults))
+    if faults:
+        raise faults[0]
+    return RunConfig.from_dict(values)
+
+
+def network_and_images(faults: list[EngineError]) -> dict[str, Any]:
+    """What is pruned, and what it learns from."""
     values: dict[str, Any] = {"model": everyday.model(faults)}
     start = st.container()  # drawn after the data, which weights have to fit
     values["data"] = everyday.data(faults)
     with start:
         values["weights"] = everyday.weights(values["model"], values["data"], faults)
-    values["sparsity"] = everyday.sparsity()
+    return values
+
+
+def method_and_epochs(faults: list[EngineError]) -> dict[str, Any]:
+    """The criterion, and how long both networks train."""
     left, right = st.columns(2)
     with left:
-        values["method"] = field(own["method"], faults)
+        method = field(OWN["method"], faults)
     with right:
-        values["epochs"] = field(own["epochs"], faults)
-    st.caption(METHODS[values["method"]].description)
+        epochs = field(OWN["epochs"], faults)
+    st.caption(METHODS[method].description)
+    return {"method": method, "epochs": epochs}
+
+
+def advanced(
+    faults: list[EngineError],
+    options: Callable[[], Mapping[str, Any]],
+    without: Sequence[str] = (),
+    own: Mapping[str, Option] = OWN,
+) -> dict[str, Any]:
+    """All other settings of a run but those ``without``; ``options`` draws those of the
+    criterion."""
+    values: dict[str, Any] = {}
     with st.expander("Advanced", icon=":material/tune:"):
         for tab, (group, before) in zip(st.tabs(list(TABS)), TABS.values(), strict=True):
             with tab:
-                values |= {name: field(own[name], faults) for name in before}
-                if group == "scoring":
-                    options = _method_options(values["method"], faults)
-                values[group] = {
+                for name in before:
+                    if name not in without:
+                        values[name] = field(own[name], faults)
+                chosen = {"options": options()} if group == "scoring" else {}
+                values[group] = chosen | {
                     option.name: field(option, faults, group)
                     for option in services.settings_of(GROUPS[group])
                 }
-    if faults:
-        raise faults[0]
-    values["scoring"]["options"] = options
-    return RunConfig.from_dict(values)
+    return values
 
 
-def _method_options(method: str, faults: list[EngineError]) -> dict[str, Any]:
+def method_options(method: str, faults: list[EngineError]) -> dict[str, Any]:
     """The criterion's own options, as far as they differ from their defaults."""
     given = {option: field(option, faults, method) for option in options_of(method)}
     return {option.name: value for option, value in given.items() if value != option.default}

@@ -9,7 +9,7 @@ import streamlit as st
 from app import services
 from app.services import GROUPS, Option, RunConfig
 from app.text.code import PREFIXES
-from app.text.labels import AUTOMATIC, OWN_IMAGES, OWN_WEIGHTS, PATH, WEIGHTS
+from app.text.labels import AUTOMATIC, NO_CONTROL, OWN_IMAGES, OWN_WEIGHTS, PATH, WEIGHTS
 
 IMAGES, WEIGHTS_FILE, FOLDER = "images", "weights-file", "folder"
 """Names of the widgets that choose a visitor's own zip, weights, or a folder of the machine."""
@@ -88,6 +88,8 @@ def called(name: str, value: Any) -> str:
         return services.DATASETS[value].label
     if name == "method" and value in services.METHODS:
         return services.METHODS[value].label
+    if name == "control":
+        return services.CONTROLS[value].label if value in services.CONTROLS else NO_CONTROL
     if value == "auto":
         return AUTOMATIC
     if name == "weights":

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 
 from prospr_engine.config import GROUPS, RunConfig, settings_of
+from prospr_engine.controls import CONTROLS, ControlSpec
 from prospr_engine.data import DATASETS, DatasetSpec
 from prospr_engine.errors import ConfigError, EngineError, StoreError
 from prospr_engine.models import MODELS, TORCHVISION, ModelSpec
@@ -16,9 +17,13 @@ from prospr_engine.registry import Option
 from prospr_engine.saliency import METHODS, MethodSpec
 from prospr_engine.store.limits import Limits
 from prospr_engine.store.run import NAME_LENGTH, Artifact, Run, Upload
+from prospr_engine.store.study import Study
+from prospr_engine.sweep.budget import SearchConfig
+from prospr_engine.sweep.config import SweepConfig
 from prospr_engine.uploads import display_name, is_token
 
 __all__ = [
+    "CONTROLS",
     "DATASETS",
     "GROUPS",
     "METHODS",
@@ -27,6 +32,7 @@ __all__ = [
     "TORCHVISION",
     "Artifact",
     "ConfigError",
+    "ControlSpec",
     "DatasetSpec",
     "EngineError",
     "Limits",
@@ -35,7 +41,10 @@ __all__ = [
     "Option",
     "Run",
     "RunConfig",
+    "SearchConfig",
     "StoreError",
+    "Study",
+    "SweepConfig",
     "Upload",
     "check_model",
     "display_name",

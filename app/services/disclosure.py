@@ -1,7 +1,7 @@
 """What others may learn of a run: the names of its files, not where on this machine they lie.
 
 Runs of the command line, and those of visitors whom the server lets name folders, have paths in
-their settings. Pages show any run as ``as_seen`` gives it.
+their settings. Pages show any run as ``as_seen`` gives it, and any study as ``study_as_seen`` does.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from app.services.uploads import WEIGHTS
 from prospr_engine.data import DATASETS
 from prospr_engine.errors import DataError
 from prospr_engine.store.run import Run
+from prospr_engine.store.study import Study
 from prospr_engine.uploads import display_name, is_token
 
 KNOWN: dict[str, tuple[str, ...]] = {"data": tuple(DATASETS), "weights": tuple(WEIGHTS.choices)}
@@ -32,6 +33,14 @@ def as_seen(run: Run, visitor: str) -> Run:
         return run
     error = None if run.error is None else _told(run.error, names)
     return dataclasses.replace(run, settings=_told(run.settings, names), error=error)
+
+
+def study_as_seen(study: Study, visitor: str) -> Study:
+    """``study`` with names in place of paths, as ``as_seen`` gives a run."""
+    if study.owner == visitor or services.paths_allowed():
+        return study
+    names = _names(study.settings.get("run", {}))
+    return dataclasses.replace(study, settings=_told(study.settings, names)) if names else study
 
 
 def as_told(content: bytes, run: Run, visitor: str) -> bytes:

@@ -68,7 +68,7 @@ def forecast(config: RunConfig) -> Forecast | None:
     images = images_of(config.data, config.loading.image_size)
     if images is None:
         return None
-    size = _measure(config.model, images)
+    size = measure_of(config.model, images)
     told = estimate(config, images, size, threads=threads())
     done = [run for run in runs.recent() if run.state == "done"][:MOST_READ]
     same, other = _paces(_timed(tuple(run.id for run in done), done), config, images, size)
@@ -127,7 +127,8 @@ def images_of(data: str, image_size: int | None) -> Images | None:
     )
 
 
-def _measure(model: str, images: Images) -> Measure:
+def measure_of(model: str, images: Images) -> Measure:
+    """The size of the network for those images. Raises ``EngineError`` if it does not fit."""
     return known(model, *_shape(images)) or _measured(model, *_shape(images))
 
 

@@ -25,6 +25,8 @@ from prospr_engine.uploads import is_token
 
 RECENT = 200
 """More than can wait; the form asks for them whenever it moves."""
+ENDED = ("failed", "stopped")
+"""Without a result."""
 GONE = (
     "The files of this run are not on the server any more. The same settings give the same files: "
     "start the run again."
@@ -54,19 +56,23 @@ def start(config: RunConfig, owner: str, name: str = "") -> Run:
 
     Raises ``EngineError`` if the settings cannot be used or the store does not take more.
     """
+    run = store().submit(usable(config, owner), owner, name)
+    if run.live:
+        ensure_worker(store().folder)
+    return run
+
+
+def usable(config: RunConfig, owner: str) -> RunConfig:
+    """The settings as a worker can use them. Raises ``EngineError`` if a visitor may not."""
     # The form offers no such thing, but whatever a browser sends is checked here again.
     from app.services.uploads import check_tokens
 
     check_tokens(config, owner)
     services.check_model(config.model)
-    if config.data not in DATASETS and not is_token(config.data):
-        # The worker stands in another folder than this process.
-        path = Path(config.data).expanduser().absolute()
-        config = dataclasses.replace(config, data=str(path))
-    run = store().submit(config, owner, name)
-    if run.live:
-        ensure_worker(store().folder)
-    return run
+    if config.data in DATASETS or is_token(config.data):
+        return config
+    # The worker stands in another folder than this process.
+    return dataclasses.replace(config, data=str(Path(config.data).expanduser().absolute()))
 
 
 def find(id: str | None) -> Run | None:
@@ -77,9 +83,22 @@ def find(id: str | None) -> Run | None:
     return run
 
 
-def mine(owner: str) -> list[Run]:
-    """What a visitor may see listed, the newest first: theirs and the command line's."""
-    return store().runs(owner)
+def mine(owner: str, studies: bool = False) -> list[Run]:
+    """What a visitor may see listed, the newest first: theirs and the command line's. The runs of
+    studies only if ``studies`` says so."""
+    return store().runs(owner, studies=studies)
+
+
+def alike(config: RunConfig, owner: str) -> dict[str, Run]:
+    """The visitor's runs of these settings but for the control, by that ("none": the choice as it
+    is): of several the newest, and first those that have a result or may still get one."""
+    wanted = {**config.to_dict(), "control": None}
+    found: dict[str, Run] = {}
+    for run in sorted(mine(owner, studies=True), key=lambda run: run.state in ENDED):
+        # Settings of earlier versions knew no controls.
+        if {**run.settings, "control": None} == wanted:
+            found.setdefault(run.settings.get("control", "none"), run)
+    return found
 
 
 def recent() -> list[Run]:

@@ -9,7 +9,7 @@ from typing import Any
 from app.services import METHODS, RunConfig, display_name
 from app.text.answer import percent
 from app.text.labels import AUTOMATIC, UNSET, WEIGHTS, label
-from app.text.summary import data_label, model_label
+from app.text.summary import control_label, data_label, model_label
 
 MISSING = object()
 DEFAULTS = RunConfig().to_dict()
@@ -77,6 +77,8 @@ def _shown(name: str, value: Any) -> str:
         return f"{value:g}"
     if name == "method" and value in METHODS:
         return METHODS[value].label
+    if name == "control":
+        return control_label(value) or "none"
     if name == "weights" and value in WEIGHTS:
         return WEIGHTS[value]
     shown = {"model": model_label, "data": data_label, "weights": display_name}.get(name, str)

@@ -23,12 +23,15 @@ EPOCHS = (
 
 
 def file_name(run: Run, name: str) -> str:
-    """``model.onnx`` of a run becomes ``small_cnn-digits-90-3f0a2c-model.onnx``: what it is of,
-    and the beginning of the run's id, so that two downloads never collide."""
+    """``model.onnx`` of a run becomes ``small_cnn-digits-90-3f0a2c-model.onnx``: what it is of
+    (a control by its name, too), and the beginning of the run's id, so that two downloads never
+    collide."""
     settings = run.settings
     data = display_name(str(settings.get("data", ""))).removesuffix(".zip")
     percent = f"{100 * float(settings.get('sparsity', 0)):.6g}"
-    parts = (settings.get("model", ""), data, percent, run.id[:6], name)
+    control = settings.get("control", "none")
+    changed = () if control == "none" else (control,)
+    parts = (settings.get("model", ""), data, percent, *changed, run.id[:6], name)
     return "-".join(_safe(str(part)) for part in parts)
 
 

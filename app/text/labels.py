@@ -8,10 +8,15 @@ OWN_WEIGHTS = "Your own weights"
 # What a network can start from.
 WEIGHTS = {"fresh": "New weights", "pretrained": "Trained on ImageNet"}
 
+# Nothing is changed on purpose: the criterion's choice is trained as it is.
+NO_CONTROL = "None"
+
 # What everyday settings do, in more or plainer words than the engine's.
 EXPLAINED = {
     "method": "How to judge which weights matter, before any training",
     "epochs": "How long both networks train: one epoch is one pass through all training images",
+    "control": "What to change on purpose once the criterion has chosen, to see whether its choice "
+    "matters",
 }
 
 LABELS = {

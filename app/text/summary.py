@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from app.services import DATASETS, METHODS, MODELS, ConfigError, Run, RunConfig, display_name
+from app.services import (
+    CONTROLS,
+    DATASETS,
+    METHODS,
+    MODELS,
+    ConfigError,
+    Run,
+    RunConfig,
+    display_name,
+)
 from app.text.answer import percent
 from app.text.code import EVERYDAY, changed
 
@@ -10,11 +19,12 @@ OTHER_VERSION = "Settings of another version of this software"
 
 
 def title(run: Run) -> str:
-    """What to call a run: by the name that it was given, or ``Small CNN on Digits``."""
+    """What to call a run: by the name that it was given, or ``Small CNN on Digits``, and what was
+    changed if it is a control."""
     settings = run.settings
-    return run.name or (
-        f"{model_label(str(settings.get('model')))} on {data_label(str(settings.get('data')))}"
-    )
+    model, data = (str(settings.get(name)) for name in ("model", "data"))
+    told = [f"{model_label(model)} on {data_label(data)}", control_label(settings.get("control"))]
+    return run.name or ", ".join(filter(None, told))
 
 
 def of(run: Run) -> str:
@@ -39,14 +49,14 @@ def short(run: Run) -> str:
 
 
 def summary(config: RunConfig) -> str:
-    """``Small CNN · Digits · ProsPr · 90 % removed · 3 epochs · seed 0``."""
-    method = METHODS.get(config.method)
-    more = sum(option.name not in EVERYDAY for _, option, _ in changed(config))
+    """``Small CNN · Digits · ProsPr, mask shuffled · 90 % removed · 3 epochs · seed 0``."""
+    told = (*EVERYDAY, "control")
+    more = sum(option.name not in told for _, option, _ in changed(config))
     more += len(config.scoring.options)
     parts = [
         model_label(config.model),
         data_label(config.data),
-        method.label if method else config.method,
+        ", ".join(filter(None, (method_label(config.method), control_label(config.control)))),
         f"{percent(config.sparsity)} removed",
         _counted(config.epochs, "epoch"),
         f"seed {config.seed}",
@@ -66,6 +76,20 @@ def data_label(name: str) -> str:
     """``digits`` is called "Digits"; an upload or a path by its file's name."""
     row = DATASETS.get(name)
     return row.label if row else display_name(name)
+
+
+def method_label(name: str) -> str:
+    """``snip`` is called "SNIP"."""
+    row = METHODS.get(name)
+    return row.label if row else name
+
+
+def control_label(name: object) -> str:
+    """``shuffle`` is called "mask shuffled"; nothing if nothing was changed on purpose."""
+    if name in (None, "none"):
+        return ""
+    row = CONTROLS.get(str(name))
+    return row.label[:1].lower() + row.label[1:] if row else str(name)
 
 
 def _counted(number: int, noun: str) -> str:

@@ -1,0 +1,89 @@
+"""Studies: sweeps and searches, each of many runs. Like runs, they live in the store."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from typing import Any
+
+from app.services import estimates, runs
+from prospr_engine.errors import EngineError
+from prospr_engine.store.run import Run
+from prospr_engine.store.study import Kind, Study
+from prospr_engine.sweep.bisection import guess_of
+from prospr_engine.sweep.budget import SearchConfig
+from prospr_engine.sweep.config import SweepConfig
+
+Config = SweepConfig | SearchConfig
+
+
+def start(config: Config, owner: str, name: str = "") -> Study:
+    """A new study of these settings, or the visitor's own that is under way; see
+    ``Store.submit_study``.
+
+    Raises ``EngineError`` if the settings cannot be used or the store does not take more.
+    """
+    shared: Any = runs.usable(config.run, owner)
+    config = dataclasses.replace(config, run=shared)
+    kind: Kind
+    kind, guess = (
+        ("search", _guess(config)) if isinstance(config, SearchConfig) else ("sweep", None)
+    )
+    study = runs.store().submit_study(kind, config, owner, name, guess)
+    _look_after(study)
+    return study
+
+
+def find(id: str | None) -> Study | None:
+    """The study of that id, if there is one; looks after its worker if it needs one."""
+    study = runs.store().study(id) if id else None
+    if study is not None:
+        _look_after(study)
+    return study
+
+
+def mine(owner: str) -> list[Study]:
+    """What a visitor may see listed, the newest first: theirs and the command line's."""
+    return runs.store().studies(owner)
+
+
+def cells(study: Study) -> list[Run]:
+    """The runs of a study, in their order."""
+    return runs.store().study_runs(study.id)
+
+
+def stop(study: Study, owner: str) -> None:
+    """Ask its runs to stop. Raises ``StoreError`` if it is not the visitor's."""
+    runs.store().stop_study(study.id, owner)
+
+
+def resume(study: Study, owner: str) -> None:
+    """Begin again what failed or was stopped. Raises ``StoreError`` if it is not the visitor's or
+    still being stopped, ``ResourceError`` if another one of theirs is under way."""
+    runs.store().resume_study(study.id, owner)
+    runs.ensure_worker(runs.store().folder)
+
+
+def rename(study: Study, owner: str, name: str) -> None:
+    """Call the study something. Raises ``StoreError`` if it is not the visitor's."""
+    runs.store().rename_study(study.id, owner, name)
+
+
+def delete(study: Study, owner: str) -> None:
+    """Forget the study with its runs and their files. Raises ``StoreError`` if it is not the
+    visitor's."""
+    runs.store().delete_study(study.id, owner)
+
+
+def _look_after(study: Study) -> None:
+    if study.live:
+        runs.ensure_worker(runs.store().folder)
+
+
+def _guess(config: SearchConfig) -> float | None:
+    """Where a search for a size begins: at what the network's measures foretell."""
+    with contextlib.suppress(EngineError):  # without a guess it begins in the middle
+        images = estimates.images_of(config.run.data, config.run.loading.image_size)
+        if images is not None:
+            return guess_of(config, estimates.measure_of(config.run.model, images))
+    return None
