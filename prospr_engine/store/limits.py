@@ -20,15 +20,22 @@ class Limits:
     """
 
     most_queued: int = 50
-    """Runs that wait, of all visitors."""
+    """Runs that wait, of all visitors, without those of studies."""
     most_queued_per_visitor: int = 3
-    """Runs that wait or work, of one visitor (the command line has no such limit)."""
+    """Runs that wait or work, of one visitor (the command line has no such limit). Those of
+    studies do not count."""
+    most_cells: int = 400
+    """Runs of one study."""
+    most_studies_per_visitor: int = 1
+    """Studies that wait or work, of one visitor (the command line has no such limit)."""
     keep_days: float = 30.0
     """Days for which a run that is over, or an upload since its last use, is kept."""
     keep_runs: int = 5000
     """Runs that are over, of all visitors; the oldest go first."""
     keep_gigabytes: float = 20.0
     """Disk space of all files; the oldest runs go first."""
+    shared_gigabytes: float = 4.0
+    """Disk space of what runs leave for others; what was not used for longest goes first."""
     run_minutes: float = 0.0
     """Longest time one run may take; 0 is no limit."""
     upload_megabytes: float = 200.0

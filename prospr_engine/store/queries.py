@@ -4,20 +4,29 @@ from __future__ import annotations
 
 import json
 import sqlite3
-import time
 from typing import Any
 
 from prospr_engine.errors import StoreError
-from prospr_engine.store.run import Run
+from prospr_engine.store.artifacts import Artifacts
+from prospr_engine.store.run import Artifact, Run
 
 RUNS = """
-    SELECT runs.*,
-        (SELECT COALESCE(SUM(bytes), 0) FROM files WHERE run = runs.id) AS bytes,
-        CASE state WHEN 'queued' THEN
-            (SELECT COUNT(*) FROM runs AS other
-             WHERE other.state IN ('queued', 'running') AND other.number < runs.number)
-        ELSE 0 END AS ahead
+    SELECT runs.*, (SELECT COALESCE(SUM(bytes), 0) FROM files WHERE run = runs.id) AS bytes
     FROM runs
+"""
+
+# Single runs as they came, then those of studies: of every owner in their order, the owners in
+# turns, and first the one who has waited longest since a run of theirs was handed out.
+LINE = """
+    SELECT runs.id FROM runs
+        LEFT JOIN studies ON studies.id = runs.study
+        LEFT JOIN (SELECT owner, MAX(served) AS served FROM studies GROUP BY owner) AS turns
+            ON turns.owner = studies.owner
+    WHERE runs.state = 'queued'
+    ORDER BY runs.study IS NOT NULL,
+        CASE WHEN runs.study IS NOT NULL THEN ROW_NUMBER() OVER
+            (PARTITION BY studies.owner ORDER BY studies.number, runs.cell) END,
+        turns.served, runs.number
 """
 
 # Of the progress of one stage only the latest counts; the rest is told in full.
@@ -34,7 +43,16 @@ EVENTS = """
 
 def select(c: sqlite3.Connection, which: str, *given: object) -> list[Run]:
     """The runs that the clause ``which`` (WHERE, ORDER BY …) picks."""
-    return [_run(row) for row in c.execute(f"{RUNS} {which}", given)]
+    rows = c.execute(f"{RUNS} {which}", given).fetchall()
+    waiting = any(row["state"] == "queued" for row in rows)
+    ahead = places(c) if waiting else {}
+    return [_run(row, ahead.get(row["id"], 0)) for row in rows]
+
+
+def places(c: sqlite3.Connection) -> dict[str, int]:
+    """How many runs come before each that is queued, those included that run."""
+    running = c.execute("SELECT COUNT(*) FROM runs WHERE state = 'running'").fetchone()[0]
+    return {row["id"]: place for place, row in enumerate(c.execute(LINE), start=running)}
 
 
 def find(c: sqlite3.Connection, id: str) -> Run:
@@ -54,43 +72,34 @@ def events(c: sqlite3.Connection, id: str, after: int) -> list[dict[str, Any]]:
     ]
 
 
-def adopt(c: sqlite3.Connection, id: str, twin: str) -> None:
-    """Let the run be done, with the files and events of its twin."""
-    # What it told by itself, before it was given back to the queue, is its twin's story now.
-    c.execute("DELETE FROM events WHERE run = ?", (id,))
-    c.execute(
-        "INSERT INTO files (run, name, digest, bytes) "
-        "SELECT ?, name, digest, bytes FROM files WHERE run = ?",
-        (id, twin),
+def files(c: sqlite3.Connection, artifacts: Artifacts, id: str) -> dict[str, Artifact]:
+    """See ``Store.files``."""
+    rows = c.execute("SELECT * FROM files WHERE run = ? ORDER BY name", (id,)).fetchall()
+    found = (
+        Artifact(r["name"], r["digest"], r["bytes"], artifacts.path(r["digest"])) for r in rows
     )
-    c.execute(
-        "INSERT INTO events (run, seq, attempt, time, kind, stage, body) "
-        "SELECT ?, seq, 1, time, kind, stage, body FROM events WHERE run = ? "
-        "AND attempt = (SELECT attempt FROM runs WHERE id = ?) AND kind <> 'Progress'",
-        (id, twin, twin),
-    )
-    now = time.time()
-    c.execute(
-        "UPDATE runs SET state = 'done', attempt = 1, started = ?, ended = ?, worker = NULL, "
-        "summary = (SELECT summary FROM runs WHERE id = ?) WHERE id = ?",
-        (now, now, twin, id),
-    )
+    return {artifact.name: artifact for artifact in found if artifact.path.is_file()}
 
 
 def check_owner(c: sqlite3.Connection, id: str, owner: str) -> None:
-    row = c.execute("SELECT owner FROM runs WHERE id = ?", (id,)).fetchone()
+    """Raise ``StoreError`` unless the run or study is there and the owner's."""
+    row = c.execute(
+        "SELECT 'run' AS kind, owner FROM runs WHERE id = :id "
+        "UNION ALL SELECT kind, owner FROM studies WHERE id = :id",
+        {"id": id},
+    ).fetchone()
     if row is None:
         raise StoreError("There is no such run any more.")
     if row["owner"] != owner:
         raise StoreError(
-            "This run belongs to somebody else: only they can change it."
+            f"This {row['kind']} belongs to somebody else: only they can change it."
             if row["owner"]
-            else "This run was started on the command line and is changed there: "
+            else f"This {row['kind']} was started on the command line and is changed there: "
             f"python -m prospr_engine runs --stop {id[:8]}, or --delete {id[:8]}."
         )
 
 
-def _run(row: sqlite3.Row) -> Run:
+def _run(row: sqlite3.Row, ahead: int) -> Run:
     return Run(
         id=row["id"],
         name=row["name"],
@@ -99,11 +108,12 @@ def _run(row: sqlite3.Row) -> Run:
         state=row["state"],
         stopping=bool(row["stopping"]),
         attempt=row["attempt"],
-        ahead=row["ahead"],
+        ahead=ahead,
         created=row["created"],
         started=row["started"],
         ended=row["ended"],
         error=row["error"],
         summary=json.loads(row["summary"]) if row["summary"] else None,
         bytes=row["bytes"],
+        study=row["study"],
     )

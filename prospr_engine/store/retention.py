@@ -34,13 +34,15 @@ def sweep(c: sqlite3.Connection, limits: Limits) -> set[str]:
 
 
 def forget(c: sqlite3.Connection, ids: Iterable[str]) -> set[str]:
-    """Remove runs with all that hangs on them; the digests that no run names after that."""
+    """Remove runs with all that hangs on them, and studies that are left without any; the
+    digests that no run names after that."""
     ids = list(ids)
     digests = set()
     for id in ids:
         rows = c.execute("SELECT digest FROM files WHERE run = ?", (id,)).fetchall()
         digests |= {row["digest"] for row in rows}
         c.execute("DELETE FROM runs WHERE id = ?", (id,))
+    c.execute("DELETE FROM studies WHERE NOT EXISTS (SELECT 1 FROM runs WHERE study = studies.id)")
     return digests - named(c, digests)
 
 

@@ -23,7 +23,8 @@ class Run:
     ``id`` cannot be guessed; who knows it may look at the run, but only its ``owner`` may
     change it. The command line's runs have the owner ``""``. ``ahead`` counts the runs that
     come before a queued one. ``summary`` holds the main figures of a finished run (see
-    ``prospr_engine.summary``), ``bytes`` the size of its files.
+    ``prospr_engine.summary``), ``bytes`` the size of its files. ``study`` is the id of the study
+    of which it is a cell, if it is one.
     """
 
     id: str
@@ -40,6 +41,7 @@ class Run:
     error: str | None
     summary: Mapping[str, Any] | None
     bytes: int
+    study: str | None = None
 
     @cached_property
     def config(self) -> RunConfig:

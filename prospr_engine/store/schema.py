@@ -70,6 +70,24 @@ MIGRATIONS = (
         PRIMARY KEY (owner, token)
     ) WITHOUT ROWID;
     """,
+    """
+    CREATE TABLE studies (
+        number INTEGER PRIMARY KEY AUTOINCREMENT,   -- the order in which they came
+        id TEXT NOT NULL UNIQUE,
+        owner TEXT NOT NULL,
+        name TEXT NOT NULL DEFAULT '',
+        kind TEXT NOT NULL CHECK (kind IN ('sweep', 'search')),
+        settings TEXT NOT NULL,
+        guess REAL,                                 -- where a search begins
+        stopped INTEGER NOT NULL DEFAULT 0,         -- its owner wants no more of it
+        served REAL NOT NULL DEFAULT 0,             -- when a run of it was last handed out
+        created REAL NOT NULL
+    );
+    CREATE INDEX studies_by_owner ON studies (owner, number);
+    ALTER TABLE runs ADD COLUMN study TEXT REFERENCES studies (id);
+    ALTER TABLE runs ADD COLUMN cell INTEGER;       -- its place in the study
+    CREATE INDEX runs_by_study ON runs (study, state, started, ended);
+    """,
 )
 VERSION = len(MIGRATIONS)
 
@@ -116,7 +134,7 @@ def keep_open(path: Path) -> Callable[[], None]:
     ``StoreError`` if the tables are not what they should be.
     """
     with connect(path) as connection:
-        for table in ("runs", "events", "files", "uploads"):
+        for table in ("runs", "events", "files", "uploads", "studies"):
             connection.execute(f"SELECT * FROM {table} LIMIT 1").fetchall()
         keeper = sqlite3.connect(path, check_same_thread=False)
         keeper.execute("PRAGMA user_version").fetchall()

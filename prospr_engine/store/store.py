@@ -7,34 +7,29 @@ the record cannot be read or written.
 
 from __future__ import annotations
 
-import json
 import sqlite3
 import time
-import uuid
 import weakref
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 from prospr_engine.config import RunConfig
-from prospr_engine.errors import ResourceError, StoreError
+from prospr_engine.errors import StoreError
 from prospr_engine.files import digest_of
-from prospr_engine.store import queries, retention
+from prospr_engine.store import known, queries, queue, retention, shared, studies
 from prospr_engine.store.artifacts import Artifacts
 from prospr_engine.store.limits import Limits
+from prospr_engine.store.portable import make_portable
 from prospr_engine.store.run import Artifact, Run, State, clean_name
 from prospr_engine.store.sameness import sameness
 from prospr_engine.store.schema import connect, keep_open, migrate, transaction
-from prospr_engine.store.portable import make_portable
+from prospr_engine.store.study import Kind, Study
 from prospr_engine.store.uploads import Uploads
 from prospr_engine.summary import summary
+from prospr_engine.sweep.budget import SearchConfig
+from prospr_engine.sweep.config import SweepConfig
 from prospr_engine.uploads import is_token
-
-MOST_LOSSES = 2
-LOST = (
-    "The process that computed this run was lost twice. The machine may have run out of memory, "
-    "or was switched off: choose a smaller model, or try again."
-)
 
 
 class Store:
@@ -63,6 +58,11 @@ class Store:
         """The folder in which a run is computed."""
         return self.folder / "work" / id
 
+    @property
+    def shared(self) -> Path:
+        """The folder in which runs leave what others can use."""
+        return self.folder / "shared"
+
     # For whoever wants a run
 
     def submit(self, config: RunConfig, owner: str = "", name: str = "") -> Run:
@@ -75,25 +75,16 @@ class Store:
         with transaction(self.database) as c:
             mine = c.execute(
                 "SELECT id FROM runs WHERE sameness = ? AND owner = ? AND NOT stopping "
-                "AND state IN ('queued', 'running', 'done') ORDER BY number DESC",
+                "AND study IS NULL AND state IN ('queued', 'running', 'done') "
+                "ORDER BY number DESC",
                 (same, owner),
             ).fetchone()
-            if mine and self._whole(c, mine["id"]):
+            if mine and known.whole(c, self.artifacts, mine["id"]):
                 return queries.find(c, mine["id"])
-            twin = self._twin(c, same)
-            if twin is None:
-                _check_caps(c, owner, self.limits)
-            id = uuid.uuid4().hex
-            c.execute(
-                "INSERT INTO runs (id, owner, name, settings, sameness, created) "
-                "VALUES (?, ?, ?, ?, ?, ?)",
-                (id, owner, clean_name(name), json.dumps(config.to_dict()), same, time.time()),
-            )
-            if twin is not None:
-                queries.adopt(c, id, twin)
-            for text in (config.data, config.weights):
-                if is_token(text):
-                    self.uploads.renew(c, text)
+            if known.twin(c, self.artifacts, same) is None:
+                queue.check_caps(c, owner, self.limits)
+            id = queue.enter(c, self.artifacts, config, owner, name)
+            self._renew(c, config)
             return queries.find(c, id)
 
     def get(self, id: str) -> Run | None:
@@ -102,12 +93,14 @@ class Store:
             rows = queries.select(c, "WHERE id = ?", id)
             return rows[0] if rows else None
 
-    def runs(self, owner: str | None = None, most: int = -1) -> list[Run]:
+    def runs(self, owner: str | None = None, most: int = -1, studies: bool = False) -> list[Run]:
         """All runs, or the ``most`` recent; the newest first. With an ``owner``, theirs and the
-        command line's."""
-        theirs, given = ("", ()) if owner is None else ("WHERE owner IN (?, '')", (owner,))
+        command line's. Those of studies only if ``studies`` says so."""
+        theirs, given = ("TRUE", ()) if owner is None else ("owner IN (?, '')", (owner,))
+        alone = "TRUE" if studies else "study IS NULL"
+        which = f"WHERE {theirs} AND {alone} ORDER BY number DESC LIMIT ?"
         with connect(self.database) as c:
-            return queries.select(c, f"{theirs} ORDER BY number DESC LIMIT ?", *given, most)
+            return queries.select(c, which, *given, most)
 
     def events(self, id: str, after: int = 0) -> list[dict[str, Any]]:
         """What the run told since the event ``after``, as ``Event.to_dict`` gives it, with its
@@ -119,12 +112,7 @@ class Store:
     def files(self, id: str) -> dict[str, Artifact]:
         """The files of a finished run by name, as far as they are on the disk."""
         with connect(self.database) as c:
-            rows = c.execute("SELECT * FROM files WHERE run = ? ORDER BY name", (id,)).fetchall()
-        found = (
-            Artifact(r["name"], r["digest"], r["bytes"], self.artifacts.path(r["digest"]))
-            for r in rows
-        )
-        return {artifact.name: artifact for artifact in found if artifact.path.is_file()}
+            return queries.files(c, self.artifacts, id)
 
     def rename(self, id: str, owner: str, name: str) -> None:
         """Call a run something; raises ``StoreError`` if it is not the owner's."""
@@ -151,6 +139,73 @@ class Store:
             digests = retention.forget(c, [id])
         self._drop(digests)
 
+    # For whoever wants many
+
+    def submit_study(
+        self,
+        kind: Kind,
+        config: SweepConfig | SearchConfig,
+        owner: str = "",
+        name: str = "",
+        guess: float | None = None,
+    ) -> Study:
+        """A new study: of a sweep all runs, of a search the first ones (at the sparsity ``guess``,
+        if one is given); those whose result is known are done at once. While the owner's study of
+        the same settings is live, that one is given back.
+
+        Raises ``ResourceError`` if it has too many runs, or the owner too many live studies.
+        """
+        with transaction(self.database) as c:
+            id = studies.submit(c, self.artifacts, self.limits, kind, config, owner, name, guess)
+            self._renew(c, config.run)
+            return studies.select(c, "WHERE studies.id = ?", id)[0]
+
+    def study(self, id: str) -> Study | None:
+        """The study of that id, if there is one."""
+        with connect(self.database) as c:
+            found = studies.select(c, "WHERE studies.id = ?", id)
+            return found[0] if found else None
+
+    def studies(self, owner: str | None = None) -> list[Study]:
+        """All studies, the newest first. With an ``owner``, theirs and the command line's."""
+        with connect(self.database) as c:
+            if owner is None:
+                return studies.select(c)
+            return studies.select(c, "WHERE studies.owner IN (?, '')", owner)
+
+    def study_runs(self, id: str) -> list[Run]:
+        """The runs of a study, in the order of its cells."""
+        with connect(self.database) as c:
+            return studies.runs_of(c, id)
+
+    def rename_study(self, id: str, owner: str, name: str) -> None:
+        """Call a study something; raises ``StoreError`` if it is not the owner's."""
+        with transaction(self.database) as c:
+            queries.check_owner(c, id, owner)
+            c.execute("UPDATE studies SET name = ? WHERE id = ?", (clean_name(name), id))
+
+    def stop_study(self, id: str, owner: str) -> None:
+        """Ask the runs of a study to stop; those that wait are over at once. Raises
+        ``StoreError`` if it is not the owner's."""
+        with transaction(self.database) as c:
+            queries.check_owner(c, id, owner)
+            studies.stop(c, id)
+
+    def resume_study(self, id: str, owner: str) -> None:
+        """Queue again what failed or was stopped. Raises ``StoreError`` if it is not the owner's
+        or still being stopped, ``ResourceError`` if the owner has too many live studies."""
+        with transaction(self.database) as c:
+            queries.check_owner(c, id, owner)
+            studies.resume(c, self.artifacts, self.limits, id)
+
+    def delete_study(self, id: str, owner: str) -> None:
+        """Forget a study, its runs and their files; one that runs is ended. Raises
+        ``StoreError`` if it is not the owner's."""
+        with transaction(self.database) as c:
+            queries.check_owner(c, id, owner)
+            digests = studies.delete(c, id)
+        self._drop(digests)
+
     # For whoever computes them
 
     def waiting(self) -> bool:
@@ -162,18 +217,13 @@ class Store:
         """The run that comes next, now running in the hands of ``worker``. One whose result is
         known by now is done without being handed out."""
         with transaction(self.database) as c:
-            while True:
-                row = c.execute(
-                    "UPDATE runs SET state = 'running', worker = ?, started = ? WHERE number = "
-                    "(SELECT MIN(number) FROM runs WHERE state = 'queued') RETURNING id, sameness",
-                    (worker, time.time()),
-                ).fetchone()
-                if row is None:
-                    return None
-                twin = self._twin(c, row["sameness"])
+            while next_one := queue.claim(c, worker):
+                twin = known.twin(c, self.artifacts, next_one["sameness"])
                 if twin is None:
-                    return queries.find(c, row["id"])
-                queries.adopt(c, row["id"], twin)
+                    return queries.find(c, next_one["id"])
+                known.adopt(c, next_one["id"], twin)
+                studies.advance(c, self.artifacts, next_one["study"])
+            return None
 
     def beat(self, id: str, worker: str) -> Literal["go", "stop", "gone"]:
         """Is the run still wanted? "gone": it was deleted, or is not in ``worker``'s hands."""
@@ -188,14 +238,8 @@ class Store:
 
     def record(self, id: str, event: Mapping[str, Any]) -> None:
         """Write down what a running run told. Its result is kept as a file, not here."""
-        told = {name: value for name, value in event.items() if name != "result"}
         with transaction(self.database) as c:
-            c.execute(
-                "INSERT INTO events (run, seq, attempt, time, kind, stage, body) "
-                "SELECT id, (SELECT COALESCE(MAX(seq), 0) + 1 FROM events WHERE run = runs.id), "
-                "attempt, ?, ?, ?, ? FROM runs WHERE id = ? AND state = 'running'",
-                (time.time(), told["event"], told.get("stage"), json.dumps(told), id),
-            )
+            queue.record(c, id, event)
 
     def finish(
         self, id: str, state: State, error: str | None = None, folder: Path | None = None
@@ -214,46 +258,20 @@ class Store:
             # Before the transaction: large files take seconds, in which others want to write.
             digests = {path: digest_of(path) for path in paths}
         with transaction(self.database) as c:
-            changed = c.execute(
-                "UPDATE runs SET state = ?, error = ?, ended = ?, summary = ?, worker = NULL "
-                "WHERE id = ? AND state = 'running'",
-                (state, error, time.time(), figures and json.dumps(figures), id),
-            ).rowcount
-            if changed:
-                for path, digest in digests.items():
-                    self.artifacts.take(path, digest)
-                c.executemany(
-                    "INSERT INTO files (run, name, digest, bytes) VALUES (?, ?, ?, ?)",
-                    [(id, path.name, digests[path], path.stat().st_size) for path in digests],
-                )
+            study = queue.finish(c, self.artifacts, id, state, error, figures, digests)
+            studies.advance(c, self.artifacts, study)
 
     def release(self, id: str) -> None:
         """Put a running run back into the queue, at its old place; it begins again."""
         with transaction(self.database) as c:
-            c.execute(
-                "UPDATE runs SET state = 'queued', worker = NULL, started = NULL, "
-                "attempt = attempt + 1 WHERE id = ? AND state = 'running' AND NOT stopping",
-                (id,),
-            )
-            c.execute(
-                "UPDATE runs SET state = 'stopped', worker = NULL, ended = ? "
-                "WHERE id = ? AND state = 'running'",
-                (time.time(), id),
-            )
+            queue.release(c, id)
 
     def recover(self) -> None:
         """For the one who has just become the only worker: whatever still counts as running lost
         its worker. It begins again, once; a second time it has failed."""
         with transaction(self.database) as c:
-            c.execute("UPDATE runs SET losses = losses + 1 WHERE state = 'running'")
-            c.execute(
-                "UPDATE runs SET state = 'failed', error = ?, worker = NULL, ended = ? "
-                "WHERE state = 'running' AND NOT stopping AND losses >= ?",
-                (LOST, time.time(), MOST_LOSSES),
-            )
-            lost = c.execute("SELECT id FROM runs WHERE state = 'running'").fetchall()
-        for row in lost:
-            self.release(row["id"])
+            for study in queue.recover(c):
+                studies.advance(c, self.artifacts, study)
 
     def sweep(self) -> None:
         """Forget what is older, or larger in sum, than the limits allow: the oldest first."""
@@ -262,6 +280,7 @@ class Store:
             named = {row["digest"] for row in c.execute("SELECT DISTINCT digest FROM files")}
         self._drop(digests | self.artifacts.strays(named))
         self.uploads.sweep()
+        shared.sweep(self.shared, self.limits)
 
     def _drop(self, digests: set[str]) -> None:
         """Remove contents that nobody names: now that it is certain, and unless a run that has
@@ -270,35 +289,7 @@ class Store:
             for digest in digests - retention.named(c, digests):
                 self.artifacts.remove(digest)
 
-    def _twin(self, c: sqlite3.Connection, same: str | None) -> str | None:
-        """A run that is done and has to have the same result."""
-        rows = c.execute(
-            "SELECT id FROM runs WHERE sameness = ? AND state = 'done' ORDER BY number DESC",
-            (same,),
-        ).fetchall()
-        return next((row["id"] for row in rows if self._whole(c, row["id"])), None)
-
-    def _whole(self, c: sqlite3.Connection, id: str) -> bool:
-        """Are all files of the run where they should be?"""
-        rows = c.execute("SELECT digest FROM files WHERE run = ?", (id,)).fetchall()
-        return all(self.artifacts.path(row["digest"]).is_file() for row in rows)
-
-
-def _check_caps(c: sqlite3.Connection, owner: str, limits: Limits) -> None:
-    live = "SELECT COUNT(*) FROM runs WHERE state IN ('queued', 'running')"
-    mine = c.execute(f"{live} AND owner = ?", (owner,)).fetchone()[0]
-    if owner and mine >= limits.most_queued_per_visitor:
-        raise ResourceError(
-            f"{_counted(mine, 'run of yours waits or works', 'runs of yours wait or work')} "
-            "already. Let one end, or stop one; your settings stay as they are."
-        )
-    waiting = c.execute("SELECT COUNT(*) FROM runs WHERE state = 'queued'").fetchone()[0]
-    if waiting >= limits.most_queued:
-        raise ResourceError(
-            f"{_counted(waiting, 'run is', 'runs are')} waiting already. Try again in a few "
-            "minutes; your settings stay as they are."
-        )
-
-
-def _counted(number: int, one: str, many: str) -> str:
-    return f"1 {one}" if number == 1 else f"{number:,} {many}"
+    def _renew(self, c: sqlite3.Connection, config: RunConfig) -> None:
+        for text in (config.data, config.weights):
+            if is_token(text):
+                self.uploads.renew(c, text)

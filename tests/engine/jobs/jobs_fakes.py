@@ -20,6 +20,7 @@ from prospr_engine.store.store import Store
 
 RESULT: dict[str, Any] = {
     "accuracy": {"dense": 0.9, "pruned": 0.8},
+    "loss": {"dense": 0.1, "pruned": 0.2},
     "sparsity": {"requested": 0.9, "achieved": 0.9, "effective": 0.91},
     "layers": [],
     "findings": [],
@@ -27,6 +28,7 @@ RESULT: dict[str, Any] = {
     "data": {
         "shape": [1, 8, 8],
         "classes": ["a", "b"],
+        "digest": "d" * 64,
         "split": {"train": 7, "validation": 1, "test": 2},
     },
     "config": {"epochs": 3},

@@ -1,0 +1,148 @@
+"""The queue: who comes in, whose turn it is, and how a run leaves the hands of its worker."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import time
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from prospr_engine.config import RunConfig
+from prospr_engine.errors import ResourceError
+from prospr_engine.store import known, queries
+from prospr_engine.store.artifacts import Artifacts
+from prospr_engine.store.limits import Limits
+from prospr_engine.store.run import State, clean_name
+from prospr_engine.store.sameness import sameness
+
+MOST_LOSSES = 2
+LOST = (
+    "The process that computed this run was lost twice. The machine may have run out of memory, "
+    "or was switched off: choose a smaller model, or try again."
+)
+
+
+def enter(
+    c: sqlite3.Connection,
+    artifacts: Artifacts,
+    config: RunConfig,
+    owner: str,
+    name: str = "",
+    place: tuple[str, int] | None = None,
+) -> str:
+    """A new run, done at once if its result is known and queued if not; its id. ``place`` is the
+    study whose cell it is, and its number there."""
+    id, same = uuid.uuid4().hex, sameness(config)
+    study, cell = place or (None, None)
+    settings = json.dumps(config.to_dict())
+    c.execute(
+        "INSERT INTO runs (id, owner, name, settings, sameness, created, study, cell) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        (id, owner, clean_name(name), settings, same, time.time(), study, cell),
+    )
+    if twin := known.twin(c, artifacts, same):
+        known.adopt(c, id, twin)
+    return id
+
+
+def check_caps(c: sqlite3.Connection, owner: str, limits: Limits) -> None:
+    """Raise ``ResourceError`` if the owner, or all together, may queue no more runs."""
+    live = "SELECT COUNT(*) FROM runs WHERE study IS NULL AND state IN ('queued', 'running')"
+    mine = c.execute(f"{live} AND owner = ?", (owner,)).fetchone()[0]
+    if owner and mine >= limits.most_queued_per_visitor:
+        raise ResourceError(
+            f"{_counted(mine, 'run of yours waits or works', 'runs of yours wait or work')} "
+            "already. Let one end, or stop one; your settings stay as they are."
+        )
+    waiting = c.execute(f"{live} AND state = 'queued'").fetchone()[0]
+    if waiting >= limits.most_queued:
+        raise ResourceError(
+            f"{_counted(waiting, 'run is', 'runs are')} waiting already. Try again in a few "
+            "minutes; your settings stay as they are."
+        )
+
+
+def claim(c: sqlite3.Connection, worker: str) -> sqlite3.Row | None:
+    """Hand the run that comes next to ``worker``: its id, sameness and study."""
+    row: sqlite3.Row | None = c.execute(
+        "UPDATE runs SET state = 'running', worker = ?, started = ? "
+        f"WHERE id = (SELECT id FROM ({queries.LINE} LIMIT 1)) RETURNING id, sameness, study",
+        (worker, time.time()),
+    ).fetchone()
+    if row:
+        c.execute("UPDATE studies SET served = ? WHERE id = ?", (time.time(), row["study"]))
+    return row
+
+
+def record(c: sqlite3.Connection, id: str, event: Mapping[str, Any]) -> None:
+    """See ``Store.record``."""
+    told = {name: value for name, value in event.items() if name != "result"}
+    c.execute(
+        "INSERT INTO events (run, seq, attempt, time, kind, stage, body) "
+        "SELECT id, (SELECT COALESCE(MAX(seq), 0) + 1 FROM events WHERE run = runs.id), "
+        "attempt, ?, ?, ?, ? FROM runs WHERE id = ? AND state = 'running'",
+        (time.time(), told["event"], told.get("stage"), json.dumps(told), id),
+    )
+
+
+def finish(
+    c: sqlite3.Connection,
+    artifacts: Artifacts,
+    id: str,
+    state: State,
+    error: str | None,
+    figures: Mapping[str, Any] | None,
+    digests: Mapping[Path, str],
+) -> str | None:
+    """Let a running run be over, and take its files, whose digests are known; the study whose
+    run it was, if it was one's."""
+    row = c.execute(
+        "UPDATE runs SET state = ?, error = ?, ended = ?, summary = ?, worker = NULL "
+        "WHERE id = ? AND state = 'running' RETURNING study",
+        (state, error, time.time(), figures and json.dumps(figures), id),
+    ).fetchone()
+    if row is None:
+        return None
+    for path, digest in digests.items():
+        artifacts.take(path, digest)
+    c.executemany(
+        "INSERT INTO files (run, name, digest, bytes) VALUES (?, ?, ?, ?)",
+        [(id, path.name, digests[path], path.stat().st_size) for path in digests],
+    )
+    study: str | None = row["study"]
+    return study
+
+
+def release(c: sqlite3.Connection, id: str) -> None:
+    """Put a running run back into the queue, unless it was to be stopped anyway."""
+    c.execute(
+        "UPDATE runs SET state = 'queued', worker = NULL, started = NULL, "
+        "attempt = attempt + 1 WHERE id = ? AND state = 'running' AND NOT stopping",
+        (id,),
+    )
+    c.execute(
+        "UPDATE runs SET state = 'stopped', worker = NULL, ended = ? "
+        "WHERE id = ? AND state = 'running'",
+        (time.time(), id),
+    )
+
+
+def recover(c: sqlite3.Connection) -> list[str]:
+    """Release all that runs, but let fail what has lost its worker too often; the studies of
+    those that failed."""
+    c.execute("UPDATE runs SET losses = losses + 1 WHERE state = 'running'")
+    failed = c.execute(
+        "UPDATE runs SET state = 'failed', error = ?, worker = NULL, ended = ? "
+        "WHERE state = 'running' AND NOT stopping AND losses >= ? RETURNING study",
+        (LOST, time.time(), MOST_LOSSES),
+    ).fetchall()
+    for row in c.execute("SELECT id FROM runs WHERE state = 'running'").fetchall():
+        release(c, row["id"])
+    return [row["study"] for row in failed]
+
+
+def _counted(number: int, one: str, many: str) -> str:
+    return f"1 {one}" if number == 1 else f"{number:,} {many}"

@@ -1,0 +1,188 @@
+"""Studies within a connection that somebody else opened: sweeps, which bring all their runs at
+once, and searches, whose next runs depend on what the last ones found."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import time
+import uuid
+from collections.abc import Iterable
+
+from prospr_engine.config import RunConfig
+from prospr_engine.errors import ConfigError, ResourceError, StoreError
+from prospr_engine.store import queries, queue, retention
+from prospr_engine.store.artifacts import Artifacts
+from prospr_engine.store.limits import Limits
+from prospr_engine.store.run import STATES, Run, clean_name
+from prospr_engine.store.study import TRIED, Kind, Study, trail
+from prospr_engine.sweep.bisection import next_sparsity
+from prospr_engine.sweep.budget import SearchConfig
+from prospr_engine.sweep.config import SweepConfig
+
+COUNTED = """
+    SELECT studies.*, runs.state, COUNT(*) AS count,
+        MIN(runs.started) AS first, MAX(runs.ended) AS last
+    FROM studies JOIN runs ON runs.study = studies.id
+"""
+LIVE = "EXISTS (SELECT 1 FROM runs WHERE study = studies.id AND state IN ('queued', 'running'))"
+
+
+def select(c: sqlite3.Connection, which: str = "", *given: object) -> list[Study]:
+    """The studies that the clause ``which`` (WHERE …) picks, the newest first."""
+    rows = c.execute(
+        f"{COUNTED} {which} GROUP BY studies.number, runs.state ORDER BY studies.number DESC", given
+    )
+    groups: dict[str, list[sqlite3.Row]] = {}
+    for row in rows:
+        groups.setdefault(row["id"], []).append(row)
+    return [_study(group) for group in groups.values()]
+
+
+def runs_of(c: sqlite3.Connection, id: str) -> list[Run]:
+    """The runs of a study, in their order."""
+    return queries.select(c, "WHERE study = ? ORDER BY cell", id)
+
+
+def submit(
+    c: sqlite3.Connection,
+    artifacts: Artifacts,
+    limits: Limits,
+    kind: Kind,
+    config: SweepConfig | SearchConfig,
+    owner: str,
+    name: str,
+    guess: float | None,
+) -> str:
+    """See ``Store.submit_study``."""
+    settings = json.dumps(config.to_dict())
+    same = c.execute(
+        "SELECT id FROM studies WHERE owner = ? AND kind = ? AND settings = ? AND NOT stopped "
+        f"AND {LIVE} ORDER BY number DESC",
+        (owner, kind, settings),
+    ).fetchone()
+    if same:
+        return str(same["id"])
+    id = uuid.uuid4().hex
+    c.execute(
+        "INSERT INTO studies (id, owner, name, kind, settings, guess, created) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?)",
+        (id, owner, clean_name(name), kind, settings, guess, time.time()),
+    )
+    if isinstance(config, SweepConfig):
+        cells = config.cells()
+        _check_size(len(cells), limits)
+        _add(c, artifacts, id, cells)
+    else:
+        _check_size(len(config.seeds) * config.most_probes, limits)
+        advance(c, artifacts, id)
+    _check_caps(c, id, limits)
+    return id
+
+
+def advance(c: sqlite3.Connection, artifacts: Artifacts, id: str | None) -> None:
+    """Begin the next probe of a search whose runs are all over, if there is one to come. Does
+    nothing else, so it may be called whenever a run has ended."""
+    row = c.execute(
+        f"SELECT * FROM studies WHERE id = ? AND kind = 'search' AND NOT stopped AND NOT {LIVE}",
+        (id,),
+    ).fetchone()
+    if id is None or row is None:
+        return
+    try:
+        config = SearchConfig.from_dict(json.loads(row["settings"]))
+    except ConfigError:  # another version began it; what it found is still there to be seen
+        c.execute("UPDATE studies SET stopped = 1 WHERE id = ?", (id,))
+        return
+    while all(run.state in TRIED for run in runs_of(c, id)):
+        sparsity = next_sparsity(config, trail(config, runs_of(c, id)), row["guess"])
+        if sparsity is None:
+            return
+        _add(c, artifacts, id, config.cells(sparsity))
+
+
+def stop(c: sqlite3.Connection, id: str) -> None:
+    """See ``Store.stop_study``."""
+    c.execute(f"UPDATE studies SET stopped = 1 WHERE id = ? AND {LIVE}", (id,))
+    c.execute("UPDATE runs SET stopping = 1 WHERE study = ? AND state = 'running'", (id,))
+    c.execute(
+        "UPDATE runs SET state = 'stopped', ended = ? WHERE study = ? AND state = 'queued'",
+        (time.time(), id),
+    )
+
+
+def delete(c: sqlite3.Connection, id: str) -> set[str]:
+    """Forget a study and its runs; the digests that nobody names any more."""
+    rows = c.execute("SELECT id FROM runs WHERE study = ?", (id,)).fetchall()
+    return retention.forget(c, [row["id"] for row in rows])
+
+
+def resume(c: sqlite3.Connection, artifacts: Artifacts, limits: Limits, id: str) -> None:
+    """See ``Store.resume_study``."""
+    if c.execute(
+        "SELECT 1 FROM runs WHERE study = ? AND state = 'running' AND stopping", (id,)
+    ).fetchone():
+        raise StoreError("It is still being stopped. Try again in a moment.")
+    c.execute("UPDATE studies SET stopped = 0 WHERE id = ?", (id,))
+    c.execute(
+        "UPDATE runs SET state = 'queued', attempt = attempt + 1, losses = 0, stopping = 0, "
+        "error = NULL, started = NULL, ended = NULL "
+        "WHERE study = ? AND state IN ('failed', 'stopped')",
+        (id,),
+    )
+    advance(c, artifacts, id)
+    _check_caps(c, id, limits)
+
+
+def _add(c: sqlite3.Connection, artifacts: Artifacts, id: str, cells: Iterable[RunConfig]) -> None:
+    """New runs of a study, behind those that it has."""
+    row = c.execute(
+        "SELECT owner, (SELECT COALESCE(MAX(cell), 0) FROM runs WHERE study = studies.id) AS last "
+        "FROM studies WHERE id = ?",
+        (id,),
+    ).fetchone()
+    for cell, config in enumerate(cells, start=row["last"] + 1):
+        queue.enter(c, artifacts, config, row["owner"], place=(id, cell))
+
+
+def _check_size(cells: int, limits: Limits) -> None:
+    if cells > limits.most_cells:
+        raise ResourceError(
+            f"This would be {cells:,} runs, and at most {limits.most_cells:,} may be one study "
+            "here. Choose fewer criteria, sparsities or seeds."
+        )
+
+
+def _check_caps(c: sqlite3.Connection, id: str, limits: Limits) -> None:
+    """Raise ``ResourceError`` if the study is live beside too many others of its owner."""
+    (study,) = select(c, "WHERE studies.id = ?", id)
+    others = c.execute(
+        f"SELECT COUNT(*) FROM studies WHERE owner = ? AND id <> ? AND NOT stopped AND {LIVE}",
+        (study.owner, id),
+    ).fetchone()[0]
+    if study.owner and study.live and others >= limits.most_studies_per_visitor:
+        raise ResourceError(
+            "A sweep or search of yours waits or works already. Let it end, or stop it; your "
+            "settings stay as they are."
+        )
+
+
+def _study(rows: list[sqlite3.Row]) -> Study:
+    """From the rows of one study, one for every state of its runs."""
+    row, counts = rows[0], dict.fromkeys(STATES, 0)
+    counts |= {row["state"]: row["count"] for row in rows}
+    live = counts["queued"] or counts["running"]
+    started = [row["first"] for row in rows if row["first"]]
+    return Study(
+        id=row["id"],
+        name=row["name"],
+        owner=row["owner"],
+        kind=row["kind"],
+        settings=json.loads(row["settings"]),
+        guess=row["guess"],
+        stopped=bool(row["stopped"]),
+        created=row["created"],
+        started=min(started, default=None),
+        ended=None if live else max(row["last"] for row in rows),
+        counts=counts,
+    )
