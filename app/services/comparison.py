@@ -6,19 +6,29 @@ torch is not needed.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import pandas as pd
 import streamlit as st
 
-from app.services import DATASETS, METHODS, MODELS, disclosure, display_name, runs
-from prospr_engine.controls import CONTROLS
-from prospr_engine.errors import ConfigError
-from prospr_engine.store.run import Run
-from prospr_engine.store.study import Study
-from prospr_engine.sweep.config import SweepConfig
+from app.services import (
+    CONTROLS,
+    DATASETS,
+    METHODS,
+    MODELS,
+    ConfigError,
+    Run,
+    Study,
+    SweepConfig,
+    disclosure,
+    display_name,
+    runs,
+    studies,
+)
 from prospr_engine.sweep.row import COLUMNS, row
 from prospr_engine.sweep.statistics import Interval, interval, noise, summarise
 
@@ -35,7 +45,6 @@ __all__ = [
     "noise",
     "of_runs",
     "of_study",
-    "settings_key",
     "summarise",
 ]
 
@@ -54,12 +63,11 @@ Key = tuple[str, str]  # the group of a setting ("" for the run itself) and its 
 
 @dataclass(frozen=True)
 class Comparison:
-    """``runs`` as the visitor may see them, in order; ``missing`` runs are not there (any more),
-    and of ``strange`` ones another version wrote the settings. ``study``, if they are of one."""
+    """``runs`` as the visitor may see them, in order; ``missing`` runs are not there (any more).
+    ``study``, if they are those of one."""
 
     runs: tuple[Run, ...]
     missing: int = 0
-    strange: int = 0
     study: Study | None = None
 
     @property
@@ -67,9 +75,19 @@ class Comparison:
         """Is any of the runs waiting or at work?"""
         return any(run.live for run in self.runs)
 
+    @cached_property
     def by_id(self) -> dict[str, Run]:
         """The runs by their ids."""
         return {run.id: run for run in self.runs}
+
+    @cached_property
+    def key(self) -> str:
+        """Another one as soon as the table is another one: what is made of it can be kept by it."""
+        told = [
+            (run.id, run.state, run.error, run.settings["data"], run.settings["weights"])
+            for run in self.runs
+        ]
+        return hashlib.sha256(repr(told).encode()).hexdigest()
 
 
 def chosen(text: str) -> list[str]:
@@ -86,20 +104,20 @@ def of_runs(ids: Sequence[str], visitor: str) -> Comparison:
 def of_study(id: str, visitor: str) -> Comparison | None:
     """The runs of a study, if there is one of that id; sees that somebody works on them. Raises
     ``StoreError``."""
-    study = runs.store().study(id)
+    study = studies.find(id)
     if study is None:
         return None
-    found = runs.store().study_runs(id)
-    if study.live:
-        runs.ensure_worker(runs.store().folder)
-    return _comparison(found, visitor, max(0, _cells(study) - len(found)), study)
+    found = studies.cells(study)
+    missing = max(0, _cells(study.id, study) - len(found))
+    return _comparison(found, visitor, missing, disclosure.study_as_seen(study, visitor))
 
 
 def frame(comparison: Comparison) -> pd.DataFrame:
     """One row per run, in the columns of a sweep's table (``sweep.row.COLUMNS``) and three more:
     ``run`` is its id, ``series`` the name of the line it belongs to, no two the same, and
-    ``order`` that line's place. Not to be changed: everybody gets the same one."""
-    return _frame(tuple(map(settings_key, comparison.runs)), comparison.runs)
+    ``order`` that line's place. Runs whose settings another version wrote have none. Not to be
+    changed: everybody gets the same one."""
+    return _frame(comparison.key, comparison.runs)
 
 
 def keep(rows: pd.DataFrame, **wanted: Sequence[Any]) -> pd.DataFrame:
@@ -111,15 +129,11 @@ def keep(rows: pd.DataFrame, **wanted: Sequence[Any]) -> pd.DataFrame:
     return rows
 
 
-def settings_key(run: Run) -> tuple[object, ...]:
-    """Changes when the row of ``run`` does."""
-    return (run.id, run.state, run.error, run.settings.get("data"), run.settings.get("weights"))
-
-
-def _cells(study: Study) -> int:
+@st.cache_data(max_entries=100, show_spinner=False)
+def _cells(id: str, _study: Study) -> int:
     """How many runs a sweep has to have; a search, and one of another version, as it has."""
     try:
-        config = study.config
+        config = _study.config
     except ConfigError:
         return 0
     return len(config.cells()) if isinstance(config, SweepConfig) else 0
@@ -128,12 +142,11 @@ def _cells(study: Study) -> int:
 def _comparison(
     found: Iterable[Run], visitor: str, missing: int = 0, study: Study | None = None
 ) -> Comparison:
-    seen = [disclosure.as_seen(run, visitor) for run in found]
-    known = tuple(run for run in seen if _readable(run))
-    return Comparison(known, missing, len(seen) - len(known), study)
+    return Comparison(tuple(disclosure.as_seen(run, visitor) for run in found), missing, study)
 
 
 def _readable(run: Run) -> bool:
+    """Did this version write the settings, or one that it understands?"""
     try:
         return bool(run.config)
     except ConfigError:
@@ -142,12 +155,13 @@ def _readable(run: Run) -> bool:
 
 # A resource, not data: a copy of it at every look would cost more than the rest of the page.
 @st.cache_resource(max_entries=30, show_spinner=False)
-def _frame(key: tuple[object, ...], _runs: Sequence[Run]) -> pd.DataFrame:
+def _frame(key: str, _runs: Sequence[Run]) -> pd.DataFrame:
+    readable = [run for run in _runs if _readable(run)]
     rows = [
         {**row(r.config, r.summary, STATES.get(r.state, r.state), r.error or ""), "run": r.id}
-        for r in _runs
+        for r in readable
     ]
-    lines = [_line(run, told["steps"]) for run, told in zip(_runs, rows, strict=True)]
+    lines = [_line(run, told["steps"]) for run, told in zip(readable, rows, strict=True)]
     names = _names(lines)
     order = {name: place for place, name in enumerate(names.values())}
     for line, told in zip(lines, rows, strict=True):
@@ -183,7 +197,7 @@ def _names(lines: Sequence[Mapping[Key, Any]]) -> dict[tuple[Any, ...], str]:
     for line in ordered:
         parts = [_called(ALWAYS, line[ALWAYS])]
         parts += [_called(key, line[key]) for key in telling if key in line]
-        name = " · ".join(filter(None, parts))
+        name = ", ".join(filter(None, parts))
         alike = sum(other == name or other.startswith(f"{name} (") for other in names.values())
         names[_frozen(line)] = f"{name} ({alike + 1})" if alike else name
     return names
@@ -229,7 +243,8 @@ def _called(key: Key, value: Any) -> str:
     if key == ALWAYS:
         return METHODS[value].label if value in METHODS else str(value)
     if key == ("", "control"):
-        return CONTROLS[value].label if value in CONTROLS else ""
+        label = CONTROLS[value].label if value in CONTROLS else ""
+        return label[:1].lower() + label[1:]
     if key == ("", "model"):
         return MODELS[value].label if value in MODELS else str(value)
     if key == ("", "data"):
