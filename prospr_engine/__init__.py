@@ -4,6 +4,7 @@
     scores = pe.score(model, batches, method="prospr", steps=3, lr=0.1)
     masks = scores.masks(sparsity=0.95)
     result = pe.run(pe.RunConfig(model="resnet20", data="cifar10", sparsity=0.95))
+    table = pe.sweep(methods=["prospr", "snip"], sparsities=[0.8, 0.95], seeds=[0, 1])
 
 Names are imported on first use, so that looking at the tables needs neither torch nor onnx.
 """
@@ -34,6 +35,8 @@ _HOMES = {
     "ScoringConfig": "config",
     "TrainingConfig": "config",
     "EngineError": "errors",
+    "sweep": "sweep",
+    "SweepConfig": "sweep.config",
 }
 _NAMES_THERE = {"build_model": "build", "load_data": "load"}
 
@@ -48,6 +51,7 @@ __all__ = [
     "RunResult",
     "Scores",
     "ScoringConfig",
+    "SweepConfig",
     "TrainingConfig",
     "build_model",
     "examine",
@@ -55,6 +59,7 @@ __all__ = [
     "load_data",
     "run",
     "score",
+    "sweep",
     "verify",
 ]
 
@@ -73,13 +78,15 @@ if TYPE_CHECKING:
     from prospr_engine.saliency import METHODS
     from prospr_engine.saliency.base import Scores
     from prospr_engine.saliency.score import score
+    from prospr_engine.sweep.config import SweepConfig
+    from prospr_engine.sweep.run import sweep
 
 
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     module = importlib.import_module(f"{__name__}.{_HOMES[name]}")
-    value = getattr(module, _NAMES_THERE.get(name, name))
+    value = module if name == "sweep" else getattr(module, _NAMES_THERE.get(name, name))
     globals()[name] = value
     return value
 

@@ -74,6 +74,27 @@ class Finished(Event):
     result: dict[str, Any]
 
 
+@dataclass(frozen=True)
+class CellStarted(Event):
+    """A run of a sweep begins, the ``number``-th of ``cells``; ``config`` are its settings, as
+    ``RunConfig.to_dict`` gives them."""
+
+    number: int
+    cells: int
+    config: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class CellEnded(Event):
+    """A run of a sweep is over: ``row`` is that of the table, with the state "done" or "failed".
+    ``known``: an earlier start of the sweep has done it."""
+
+    number: int
+    cells: int
+    row: dict[str, Any]
+    known: bool = False
+
+
 OnEvent = Callable[[Event], None]
 
 
