@@ -29,6 +29,13 @@ Linearised = tuple[float, Point, Callable[[Point], Point]]
 PRECISIONS = {"float32": torch.float32, "float64": torch.float64}
 
 
+class MissingDerivative(ScoringError):  # noqa: N818  (nothing else went wrong)
+    """An operation of the network has no second derivative."""
+
+    def __init__(self, what: str):
+        super().__init__(f"An operation of this network has no second derivative ({what}).")
+
+
 class Network:
     """A scratch copy of ``model`` in train mode, seen as a function of its parameters.
 
@@ -39,12 +46,14 @@ class Network:
     so that loss, gradient and Hessian belong to one and the same function.
     """
 
-    def __init__(self, model: nn.Module, precision: str | None = None, seed: int = 0):
+    def __init__(
+        self, model: nn.Module, precision: str | None = None, seed: int = 0, training: bool = True
+    ):
         if not isinstance(model, nn.Module):
             raise ModelError(f"The model is a {type(model).__name__}; give a torch.nn.Module.")
         self.prunable: dict[str, PrunableWeight] = prunable_weights(model)
         try:
-            self._model = copy.deepcopy(model)
+            self.model = copy.deepcopy(model)
         except Exception as error:  # whatever the model's own __deepcopy__ may raise
             if is_out_of_memory(error):
                 raise
@@ -58,23 +67,33 @@ class Network:
                     f"precision is {precision!r}; give one of {', '.join(PRECISIONS)}, or None "
                     "for the model's own."
                 )
-            self._model.to(PRECISIONS[precision])
-        self._model.train()
-        use_fast_batch_norm(self._model)
-        use_fast_convolution(self._model)
-        _use_smooth_hard_sigmoid(self._model)
+            self.model.to(PRECISIONS[precision])
+        self.model.train(training)
+        use_fast_batch_norm(self.model)
+        use_fast_convolution(self.model)
+        _use_smooth_hard_sigmoid(self.model)
         parameters = {
             name: parameter
-            for name, parameter in self._model.named_parameters()
+            for name, parameter in self.model.named_parameters()
             if parameter.is_floating_point() and (parameter.requires_grad or name in self.prunable)
         }
         self.names = tuple(parameters)
         self.trainable = tuple(parameter.requires_grad for parameter in parameters.values())
         self.start: Point = [parameter.detach() for parameter in parameters.values()]
-        self._buffers = {name: buffer.clone() for name, buffer in self._model.named_buffers()}
+        self._buffers = {name: buffer.clone() for name, buffer in self.model.named_buffers()}
         first = parameters[next(iter(self.prunable))]
         self.device, self.dtype = first.device, first.dtype
         self._seed = seed
+
+    def positive(self) -> Network:
+        """Another copy, in eval mode and float64, with |·| of every parameter and buffer, of those
+        that are not in ``names`` too."""
+        network = Network(self.model, "float64", self._seed, training=False)
+        # ``start`` shares its memory with the parameters.
+        for tensor in (*network.model.parameters(), *network._buffers.values()):
+            if tensor.is_floating_point():
+                tensor.detach().abs_()
+        return network
 
     def batches(self, batches: Iterable[Batch]) -> list[Batch]:
         """Check the calibration batches and bring them to the network's device and precision."""
@@ -133,8 +152,9 @@ class Network:
             return False
         return True
 
-    def loss(self, point: Point, batch: Batch, step: int) -> Tensor:
-        """Mean cross-entropy (nats) of ``batch`` at ``point``; noise as at inner step ``step``."""
+    def loss(self, point: Point, batch: Batch, step: int, temperature: float = 1.0) -> Tensor:
+        """Mean cross-entropy (nats) of ``batch`` at ``point``, of logits divided by
+        ``temperature``; noise as at inner step ``step``."""
         x, y = batch
         logits = self._logits(point, x, step)
         if y.is_floating_point() and y.shape != logits.shape:
@@ -147,14 +167,14 @@ class Network:
                 f"The labels run from {int(y.min())} to {int(y.max())}, but the model has "
                 f"{logits.shape[1]} classes (0 to {logits.shape[1] - 1})."
             )
-        return F.cross_entropy(logits, y)
+        return F.cross_entropy(logits if temperature == 1 else logits / temperature, y)
 
     def _logits(self, point: Point, x: Tensor, step: int) -> Tensor:
         values = dict(zip(self.names, point, strict=True))
         values |= {name: buffer.clone() for name, buffer in self._buffers.items()}
         with self._noise(step):
             try:
-                logits = functional_call(self._model, values, (x,))
+                logits = functional_call(self.model, values, (x,))
             except (RuntimeError, ValueError, TypeError) as error:
                 if is_out_of_memory(error):
                     raise
@@ -168,26 +188,34 @@ class Network:
     def gradient(self, point: Point, batch: Batch, step: int) -> tuple[float, Point]:
         """Loss and its gradient at ``point``; zeros for parameters the loss does not see."""
         point = _leaves(point)
-        with torch.enable_grad(), _twice_differentiable():
+        with torch.enable_grad(), twice_differentiable():
             loss = self.loss(point, batch, step)
-            gradient = torch.autograd.grad(loss, point, allow_unused=True, materialize_grads=True)
-        return loss.item(), list(gradient)
+            gradient = _differentiate(loss, point)
+        return loss.item(), gradient
 
-    def linearised(self, point: Point, batch: Batch, step: int) -> Linearised:
+    def flow(self, point: Point, x: Tensor) -> tuple[float, Point]:
+        """The sum of the logits for the inputs ``x``, and its gradient at ``point``."""
+        point = _leaves(point)
+        with torch.enable_grad(), twice_differentiable():
+            total = self._logits(point, x, step=0).sum()
+            gradient = _differentiate(total, point)
+        return total.item(), gradient
+
+    def linearised(
+        self, point: Point, batch: Batch, step: int, temperature: float = 1.0
+    ) -> Linearised:
         """Loss and gradient at ``point``, and the Hessian there as a function of a vector.
 
-        The function holds the gradient's graph, so let go of it soon. Raises ``ScoringError``
-        where an operation of the network has no second derivative.
+        The function holds the gradient's graph, so let go of it soon. Raises
+        ``MissingDerivative`` where an operation of the network has no second derivative.
         """
         point = _leaves(point)
-        with torch.enable_grad(), _twice_differentiable():
-            loss = self.loss(point, batch, step)
-            gradient = torch.autograd.grad(
-                loss, point, create_graph=True, allow_unused=True, materialize_grads=True
-            )
+        with torch.enable_grad(), twice_differentiable():
+            loss = self.loss(point, batch, step, temperature)
+            gradient = _differentiate(loss, point, create_graph=True)
         # Entries that depend on no parameter have no second derivative: nothing to add.
         curved = [i for i, g in enumerate(gradient) if g.requires_grad]
-        _refuse_missing_derivatives([gradient[i] for i in curved])
+        refuse_missing_derivatives([gradient[i] for i in curved])
 
         def hessian_product(vector: Point) -> Point:
             if not curved:
@@ -203,7 +231,7 @@ class Network:
             except RuntimeError as error:
                 if "not implemented" not in str(error):
                     raise
-                raise ScoringError(_no_second_derivative(str(error).splitlines()[0])) from error
+                raise MissingDerivative(str(error).splitlines()[0]) from error
             return list(product)
 
         return loss.item(), [g.detach() for g in gradient], hessian_product
@@ -215,7 +243,7 @@ class Network:
 
 
 @contextmanager
-def _twice_differentiable() -> Iterator[None]:
+def twice_differentiable() -> Iterator[None]:
     """Let attention use kernels that can be differentiated twice, and a GPU those that give the
     same result every time, in full precision: TF32 keeps ten bits, too few for a ranking."""
     exact = torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False)
@@ -235,7 +263,7 @@ def _hard_sigmoid(x: Tensor) -> Tensor:
     return F.relu6(x + 3) / 6
 
 
-def _refuse_missing_derivatives(gradient: Point) -> None:
+def refuse_missing_derivatives(gradient: Point) -> None:
     """Find functions marked ``once_differentiable`` in the graph of a gradient.
 
     torch puts a node there that raises when it is reached; but the node hides what lies behind
@@ -249,14 +277,17 @@ def _refuse_missing_derivatives(gradient: Point) -> None:
             continue
         seen.add(node)
         if node.name() == "torch::autograd::Error":
-            raise ScoringError(_no_second_derivative("a function marked once_differentiable"))
+            raise MissingDerivative("a function marked once_differentiable")
         open_nodes.extend(following for following, _ in node.next_functions)
 
 
-def _no_second_derivative(what: str) -> str:
-    return (
-        f"An operation of this network has no second derivative ({what}); set the order of "
-        "the derivatives to 'first'."
+def _differentiate(value: Tensor, point: Point, create_graph: bool = False) -> Point:
+    if not value.requires_grad:  # no parameter has a say
+        return [torch.zeros_like(tensor) for tensor in point]
+    return list(
+        torch.autograd.grad(
+            value, point, create_graph=create_graph, allow_unused=True, materialize_grads=True
+        )
     )
 
 

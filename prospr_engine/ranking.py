@@ -7,6 +7,7 @@ of ``masks.top_masks`` bit for bit, which a test holds them to.
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_left
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from prospr_engine.errors import DataError, ScoringError
+from prospr_engine.errors import ConfigError, DataError, ScoringError
 from prospr_engine.files import read_tensors
 from prospr_engine.sparsity import budget
 
@@ -66,11 +67,13 @@ class Histogram:
 class Ranking:
     """Weights ranked by ``scores`` (arrays by parameter name, in the network's order).
 
-    Takes 4 bytes per weight besides the scores. Raises ``ScoringError`` if a score is not
-    finite, ``DataError`` if there are none.
+    ``target`` is the sparsity and layer floor that the scores hold for, None if for all. Takes 4
+    bytes per weight besides the scores. Raises ``ScoringError`` if a score is not finite,
+    ``DataError`` if there are none.
     """
 
-    def __init__(self, scores: Mapping[str, NDArray[Any]]):
+    def __init__(self, scores: Mapping[str, NDArray[Any]], target: tuple[float, int] | None = None):
+        self.target = target
         self._scores = dict(scores)
         self.layers = tuple(
             Layer(name, tuple(score.shape), int(score.size)) for name, score in scores.items()
@@ -96,14 +99,16 @@ class Ranking:
         scores, metadata = read_tensors(path, "np", leave_out="channels/")
         if "diagnostics" not in metadata or any(s.dtype.kind != "f" for s in scores.values()):
             raise DataError(f"{path} holds no scores; give a file that Scores.save wrote.")
-        return cls(scores)
+        return cls(scores, read_target(metadata))
 
     def cut(self, sparsity: float, layer_floor: int = 0) -> Cut:
         """Keep exactly ``ceil(N · (1 − sparsity))`` weights, those with the highest scores, and
         at least ``layer_floor`` of every layer (all, if it has fewer).
 
-        Raises ``ConfigError`` for a sparsity outside [0, 1) or floors that do not fit.
+        Raises ``ConfigError`` for a sparsity outside [0, 1), floors that do not fit, or scores
+        made for another ``target``.
         """
+        check_target(self.target, sparsity, layer_floor)
         reserved, count = budget([layer.total for layer in self.layers], sparsity, layer_floor)
         floors, taken = self._floors(reserved)
         # How far the rest reaches: as many places before it as are free there.
@@ -180,6 +185,24 @@ class Ranking:
             if found.size:
                 return float(self._scores[name].ravel()[found[0]])
         raise IndexError(f"place {place} of {self.total}")
+
+
+def check_target(target: tuple[float, int] | None, sparsity: float, layer_floor: int) -> None:
+    """Raise ``ConfigError`` if scores made for ``target`` do not hold elsewhere."""
+    if target is None or (math.isclose(target[0], sparsity) and target[1] == layer_floor):
+        return
+    made = f"{target[0]:g}" + (f" with at least {target[1]:,} per layer" if target[1] else "")
+    asked = f"{sparsity:g}" + (f" with at least {layer_floor:,} per layer" if layer_floor else "")
+    raise ConfigError(
+        f"These scores come from pruning step by step towards a sparsity of {made}, and hold for "
+        f"no other; for {asked}, score again with that sparsity and floor."
+    )
+
+
+def read_target(metadata: Mapping[str, Any]) -> tuple[float, int] | None:
+    """The target in the metadata of a file of scores."""
+    target = metadata.get("target")
+    return None if target is None else (float(target[0]), int(target[1]))
 
 
 def _counted(values: NDArray[Any], edges: NDArray[np.float64], log: bool) -> NDArray[np.int64]:

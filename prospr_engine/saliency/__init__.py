@@ -25,6 +25,40 @@ class MethodSpec(Spec):
 
 
 _HERE = "prospr_engine.saliency"
+_PROSPR = "Alizadeh et al., Prospect Pruning, ICLR 2022, https://arxiv.org/abs/2202.08132"
+_FORCE = "de Jorge et al., Progressive Skeletonization, ICLR 2021, https://arxiv.org/abs/2006.09081"
+
+_REHEARSE = Option(
+    "rehearse",
+    True,
+    "repeat the steps ahead from weights that differ by rounding, to know whether the ranking can "
+    "be trusted",
+)
+_SEED = Option("seed", 0, "seed of the draw", minimum=0, maximum=2**32 - 1)
+
+
+def _steps_ahead(lr: float, momentum: float) -> tuple[Option, ...]:
+    return (
+        Option("steps", 3, "training steps looked ahead (M)", minimum=0, maximum=1000),
+        Option("lr", lr, "learning rate of those steps (α)", minimum=0.0, maximum=100.0),
+        Option("momentum", momentum, "momentum of those steps (μ)", minimum=0.0, maximum=0.9999),
+    )
+
+
+def _rounds(number: int) -> Option:
+    return Option(
+        "rounds",
+        number,
+        "rounds of scoring and removing (T), each removing the same share of what is left",
+        minimum=1,
+        maximum=1000,
+    )
+
+
+ROUNDS = 20
+"""Of iterative SNIP and FORCE: the authors' code makes 10, their paper up to 60. With 20, a
+round removes a fifth of what is left on the way to 99 % and less than a third on the way to
+99.9 %, for about as many gradients as ProsPr takes with three steps."""
 
 METHODS = Registry(
     "method",
@@ -37,11 +71,9 @@ METHODS = Registry(
             target=f"{_HERE}.prospr:prospr",
             second_order=True,
             looks_ahead=True,
-            paper="Alizadeh et al., Prospect Pruning, ICLR 2022, https://arxiv.org/abs/2202.08132",
+            paper=_PROSPR,
             options=(
-                Option("steps", 3, "training steps looked ahead (M)", minimum=0, maximum=1000),
-                Option("lr", 0.1, "learning rate of those steps (α)", minimum=0.0, maximum=100.0),
-                Option("momentum", 0.0, "momentum of those steps (μ)", minimum=0.0, maximum=0.9999),
+                *_steps_ahead(lr=0.1, momentum=0.0),
                 Option(
                     "order",
                     "exact",
@@ -55,13 +87,90 @@ METHODS = Registry(
                     "authors' published code does",
                     choices=("exact", "reference"),
                 ),
+                _REHEARSE,
+            ),
+        ),
+        MethodSpec(
+            name="prospr_first_order",
+            label="ProsPr, first order",
+            description="The same question as ProsPr, answered without second derivatives: "
+            "faster, but cruder.",
+            target=f"{_HERE}.prospr_first_order:prospr_first_order",
+            looks_ahead=True,
+            paper=_PROSPR,
+            options=(*_steps_ahead(lr=0.1, momentum=0.0), _REHEARSE),
+        ),
+        MethodSpec(
+            name="prospr_published",
+            label="ProsPr, as published",
+            description="ProsPr as its authors' code computes it, with momentum and with the "
+            "flaw that leaves out part of the first step.",
+            target=f"{_HERE}.prospr_published:prospr_published",
+            second_order=True,
+            looks_ahead=True,
+            paper=_PROSPR,
+            options=(*_steps_ahead(lr=0.5, momentum=0.9), _REHEARSE),
+        ),
+        MethodSpec(
+            name="snip",
+            label="SNIP",
+            description="How much the loss would change at once if a weight were taken away, "
+            "judged by the slope of the loss on one batch.",
+            target=f"{_HERE}.snip:snip",
+            paper="Lee et al., SNIP: Single-shot Network Pruning based on Connection Sensitivity, "
+            "ICLR 2019, https://arxiv.org/abs/1810.02340",
+        ),
+        MethodSpec(
+            name="iterative_snip",
+            label="Iterative SNIP",
+            description="SNIP in many small rounds: after each, the weights that are left are "
+            "judged again.",
+            target=f"{_HERE}.iterative_snip:iterative_snip",
+            iterative=True,
+            paper=_FORCE,
+            options=(_rounds(ROUNDS),),
+        ),
+        MethodSpec(
+            name="force",
+            label="FORCE",
+            description="SNIP in many small rounds, in which a weight that was removed too early "
+            "may come back.",
+            target=f"{_HERE}.force:force",
+            iterative=True,
+            paper=_FORCE,
+            options=(_rounds(ROUNDS),),
+        ),
+        MethodSpec(
+            name="grasp",
+            label="GraSP",
+            description="Keeps the weights without which the network would learn more slowly, "
+            "judged by how the slope of the loss itself changes.",
+            target=f"{_HERE}.grasp:grasp",
+            second_order=True,
+            paper="Wang et al., Picking Winning Tickets Before Training by Preserving Gradient "
+            "Flow, ICLR 2020, https://arxiv.org/abs/2002.07376",
+            options=(
                 Option(
-                    "rehearse",
-                    True,
-                    "repeat the steps ahead from weights that differ by rounding, to know whether "
-                    "the ranking can be trusted",
+                    "temperature",
+                    200.0,
+                    "what the logits are divided by, so that no class is certain yet",
+                    minimum=1e-6,
+                    maximum=1e9,
                 ),
             ),
+        ),
+        MethodSpec(
+            name="synflow",
+            label="SynFlow",
+            description="How much can flow from the input to the output through each weight, "
+            "without looking at any image; in many rounds, so that no layer runs dry.",
+            target=f"{_HERE}.synflow:synflow",
+            needs_data=False,
+            needs_shape=True,
+            iterative=True,
+            paper="Tanaka et al., Pruning neural networks without any data by iteratively "
+            "conserving synaptic flow, NeurIPS 2020, https://arxiv.org/abs/2006.05467",
+            options=(_rounds(100),),
         ),
         MethodSpec(
             name="magnitude",
@@ -79,7 +188,18 @@ METHODS = Registry(
             target=f"{_HERE}.random:random",
             paper="Frankle et al., Pruning Neural Networks at Initialization, ICLR 2021, "
             "https://arxiv.org/abs/2009.08576",
-            options=(Option("seed", 0, "seed of the draw", minimum=0, maximum=2**32 - 1),),
+            options=(_SEED,),
+            needs_data=False,
+        ),
+        MethodSpec(
+            name="random_erk",
+            label="Random, ERK",
+            description="Chance within each layer, but small layers keep a larger share of their "
+            "weights: the hardest chance to beat.",
+            target=f"{_HERE}.random_erk:random_erk",
+            paper="Evci et al., Rigging the Lottery: Making All Tickets Winners, ICML 2020, "
+            "https://arxiv.org/abs/1911.11134",
+            options=(_SEED,),
             needs_data=False,
         ),
     ),

@@ -13,6 +13,7 @@ from torch import Tensor
 from prospr_engine.errors import DataError, ScoringError
 from prospr_engine.functional import Batch, Network
 from prospr_engine.masks import Masks, load_tensors, save_tensors, top_masks
+from prospr_engine.ranking import check_target, read_target
 from prospr_engine.saliency.trust import Diagnostics, plain
 
 OnStep = Callable[[int, int, str], None]
@@ -25,7 +26,9 @@ class Saliency:
 
     ``values``: the higher, the rather kept. ``signed``: where the criterion has a signed effect
     of each weight on the loss, w ⊙ ∂L/∂w, from which channel scores follow; else the values.
-    The rest, where there is any, is described in ``Diagnostics``.
+    ``whole``: of a criterion that prunes in rounds, the scores of the whole network. ``doubt``: a
+    sentence, if the criterion itself knows why it should not be trusted. The rest, where there
+    is any, is described in ``Diagnostics``.
     """
 
     values: dict[str, Tensor]
@@ -33,6 +36,12 @@ class Saliency:
     adjoint_norms: tuple[float, ...] = ()
     losses: tuple[float, ...] = ()
     sensitivity: float | None = None
+    whole: Mapping[str, Tensor] = field(default_factory=dict)
+    doubt: str = ""
+
+    def doubted(self, doubt: str) -> Saliency:
+        """The same, with one more sentence of doubt."""
+        return dataclasses.replace(self, doubt=" ".join(filter(None, (doubt, self.doubt))))
 
 
 class Criterion(Protocol):
@@ -47,6 +56,9 @@ class Criterion(Protocol):
 class Scores(Mapping[str, Tensor]):
     """Scores by parameter name, in the weights' shapes: the higher, the rather kept.
 
+    ``target`` is the sparsity, and the fewest weights per layer, that an iterative criterion
+    pruned towards; None for one that ranks once for all.
+
     ``channels`` holds, per name, the signed sum of the scores over each output channel, shape
     (out_channels,). It is signed because channels that a residual sum ties together share one
     mask entry: their sums are to be added before the absolute value is taken.
@@ -57,6 +69,7 @@ class Scores(Mapping[str, Tensor]):
     diagnostics: Diagnostics
     method: str
     options: Mapping[str, Any] = field(default_factory=dict)
+    target: tuple[float, int] | None = None
 
     def __getitem__(self, name: str) -> Tensor:
         return self.values_by_name[name]
@@ -79,9 +92,10 @@ class Scores(Mapping[str, Tensor]):
         """Keep exactly ``ceil(N · (1 − sparsity))`` weights, those with the highest scores.
 
         Ties are broken by position. Every layer keeps at least ``layer_floor`` weights (all, if
-        it has fewer). Raises ``ConfigError`` for a sparsity outside [0, 1) or floors that do
-        not fit, ``ScoringError`` if scores are not finite.
+        it has fewer). Raises ``ConfigError`` for a sparsity outside [0, 1), floors that do not
+        fit, or scores made for another ``target``; ``ScoringError`` if scores are not finite.
         """
+        check_target(self.target, sparsity, layer_floor)
         if self.diagnostics.non_finite:
             raise ScoringError(self.diagnostics.verdict)
         metadata = {
@@ -99,6 +113,7 @@ class Scores(Mapping[str, Tensor]):
             "method": self.method,
             "options": dict(self.options),
             "diagnostics": plain(dataclasses.asdict(self.diagnostics)),
+            "target": self.target,
         }
         save_tensors(path, {**self, **channels}, metadata)
 
@@ -119,4 +134,5 @@ class Scores(Mapping[str, Tensor]):
             Diagnostics.from_dict(metadata["diagnostics"]),
             metadata["method"],
             metadata["options"],
+            read_target(metadata),
         )

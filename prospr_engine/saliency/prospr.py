@@ -14,10 +14,10 @@ step, and needs only the M weight vectors that were visited:
 from __future__ import annotations
 
 import torch
-from torch import Tensor
 
 from prospr_engine.functional import Batch, Network, Point
 from prospr_engine.saliency.base import OnStep, Saliency
+from prospr_engine.saliency.points import add, effects, norm, rounded_differently
 
 
 def prospr(
@@ -51,13 +51,13 @@ def prospr(
         return batches[i % len(batches)]
 
     def moved(point: Point, velocity: Point | None, gradient: Point) -> tuple[Point, Point]:
-        velocity = gradient if velocity is None else _add(gradient, velocity, momentum)
+        velocity = gradient if velocity is None else add(gradient, velocity, momentum)
         point = [p - rate * v for p, v, rate in zip(point, velocity, rates, strict=True)]
         return point, velocity
 
     def rehearsal(point: Point, velocity: Point) -> Point:
         """∇L(θᴹ) once more, from a θ¹ that differs by rounding."""
-        point = _rounded_differently(point)
+        point = rounded_differently(point)
         for i in range(1, steps):
             tell(f"Rehearsal, step {i + 1} of {steps}")
             _, gradient = network.gradient(point, batch(i), i)
@@ -86,11 +86,11 @@ def prospr(
     losses.append(loss)
     sensitivity = None
     if rehearsed is not None:
-        sensitivity = _norm(_add(rehearsed, adjoint, -1.0)) / max(_norm(adjoint), 1e-300)
+        sensitivity = norm(add(rehearsed, adjoint, -1.0)) / max(norm(adjoint), 1e-300)
     del point, velocity, rehearsed
 
     # And back.
-    norms = [_norm(adjoint)]
+    norms = [norm(adjoint)]
     velocity_adjoint = [torch.zeros_like(tensor) for tensor in adjoint]
     for i in reversed(back):
         tell(f"Looking back through step {i + 1} of {steps}")
@@ -99,16 +99,12 @@ def prospr(
         ]
         if hessian_product is None:
             hessian_product = network.linearised(visited[i], batch(i), i)[2]
-        adjoint = _add(adjoint, hessian_product(velocity_adjoint), 1.0)
+        adjoint = add(adjoint, hessian_product(velocity_adjoint), 1.0)
         hessian_product = None  # and with it the graph
         velocity_adjoint = [momentum * nu for nu in velocity_adjoint]
-        norms.append(_norm(adjoint))
+        norms.append(norm(adjoint))
 
-    signed = {
-        name: weight * lam
-        for name, weight, lam in zip(network.names, network.start, adjoint, strict=True)
-        if name in network.prunable
-    }
+    signed = effects(network, adjoint)
     return Saliency(
         values={name: signed[name].abs() for name in network.prunable},
         signed=signed,
@@ -127,25 +123,3 @@ class _Teller:
     def __call__(self, text: str) -> None:
         self._on_step(self._done, self._total, text)
         self._done += 1
-
-
-def _rounded_differently(point: Point) -> Point:
-    """Every value changed by at most one unit of its last place, at random but always the same."""
-    generator = torch.Generator().manual_seed(0)
-    changed = []
-    for tensor in point:
-        noise = torch.rand(tensor.shape, generator=generator, dtype=torch.float64) * 2 - 1
-        factor = 1 + torch.finfo(tensor.dtype).eps * noise
-        changed.append((tensor.double() * factor.to(tensor.device)).to(tensor.dtype))
-    return changed
-
-
-def _add(a: Point, b: Point, scale: float) -> Point:
-    return [torch.add(x, y, alpha=scale) for x, y in zip(a, b, strict=True)]
-
-
-def _norm(point: Point) -> float:
-    norms: list[Tensor] = [
-        torch.linalg.vector_norm(tensor, dtype=torch.float64) for tensor in point
-    ]
-    return torch.stack(norms).norm().item()

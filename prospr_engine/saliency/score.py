@@ -8,11 +8,14 @@ from typing import Any
 import torch
 from torch import nn
 
+from prospr_engine.config import check_sparsity
+from prospr_engine.errors import ConfigError, DataError, ScoringError
 from prospr_engine.events import OnEvent, Progress, ignore
-from prospr_engine.functional import Batch, Network
+from prospr_engine.functional import Batch, MissingDerivative, Network
 from prospr_engine.registry import check_options
-from prospr_engine.saliency import METHODS
-from prospr_engine.saliency.base import Scores
+from prospr_engine.saliency import METHODS, MethodSpec
+from prospr_engine.saliency.base import Saliency, Scores
+from prospr_engine.saliency.blame import breaks, lacks_second_derivative
 from prospr_engine.saliency.trust import diagnose
 
 
@@ -23,53 +26,115 @@ def score(
     *,
     precision: str | None = None,
     on_event: OnEvent = ignore,
+    sparsity: float | None = None,
+    layer_floor: int = 0,
     **options: Any,
 ) -> Scores:
     """Score every weight of the convolutions and linear layers of ``model``.
 
     ``batches`` is a sequence of ``(x, y)``: inputs and class indices. Batch i serves step i and
     the next one the outer loss; a single batch serves all, and fewer than needed are used in
-    turn. ``options`` are those of the method's row in ``METHODS``; for ProsPr ``steps``,
-    ``lr``, ``momentum``, ``order`` and ``momentum_graph``. ``precision=None`` computes in the
-    model's own dtype, ``"float32"`` and ``"float64"`` on a converted copy. ``on_event``
-    receives a ``Progress`` per step.
+    turn; what makes no steps uses the first. ``options`` are those of the method's row in
+    ``METHODS``; for ProsPr ``steps``, ``lr``, ``momentum``, ``order`` and ``momentum_graph``.
+    Iterative criteria prune towards ``sparsity`` (the fraction removed), each layer keeping
+    at least ``layer_floor`` weights, and their scores hold for no other; the rest do not
+    take them. ``precision=None`` computes in the model's own dtype, ``"float32"`` and
+    ``"float64"`` on a converted copy; SynFlow always in float64. ``on_event`` receives a
+    ``Progress`` per step or round; if it raises, scoring stops.
 
     The model comes back untouched: parameters, gradients, buffers, mode and random state.
     Raises ``ConfigError`` for unknown names and options, ``ModelError`` for a model that cannot
     be scored, ``DataError`` for batches that do not fit it, ``ScoringError`` where a derivative
-    is missing. Scores that are not finite are returned with a verdict that says so, and refuse
-    to become masks.
+    is missing or the criterion cannot serve the model, with the layer. Scores that are not
+    finite are returned with a verdict that says so, and refuse to become masks.
     """
     spec = METHODS.find(method)
     settings = check_options(spec.options, options, f"the method {method!r}")
+    target = _target(spec, sparsity, layer_floor)
     network = Network(model, precision)
-    ready = network.batches(batches) if spec.needs_data else []
+    ready = _batches(spec, network, batches)
+    towards = {} if target is None else {"sparsity": target[0], "layer_floor": target[1]}
 
     total_steps = 1
+    unit = "rounds" if spec.iterative else "steps"
 
     def on_step(done: int, total: int, text: str) -> None:
         nonlocal total_steps
         total_steps = total
-        on_event(Progress("score", done, total, "steps", text))
+        on_event(Progress("score", done, total, unit, text))
 
     with torch.no_grad():
-        saliency = spec.load()(network, ready, on_step, **settings)
+        try:
+            saliency: Saliency = spec.load()(network, ready, on_step, **settings, **towards)
+        except MissingDerivative as error:
+            raise _without_second_derivative(spec, network, ready[0], error) from error
         channels = {
             name: weight.channel_sums(saliency.signed[name])
             for name, weight in network.prunable.items()
         }
-    on_event(Progress("score", total_steps, total_steps, "steps", "Scores are ready"))
+        diagnostics = diagnose(
+            saliency.values,
+            next(iter(saliency.values.values())).dtype,
+            saliency.adjoint_norms,
+            saliency.losses,
+            saliency.sensitivity,
+            whole=saliency.whole,
+            doubt=saliency.doubt,
+            looks_ahead=spec.looks_ahead,
+            breaks=lambda: breaks(network, ready[0]) if spec.needs_data else "",
+        )
+    on_event(Progress("score", total_steps, total_steps, unit, "Scores are ready"))
     return Scores(
         # Whatever layout was best for computing, the caller gets the usual one.
         values_by_name={name: v.contiguous() for name, v in saliency.values.items()},
         channels=channels,
-        diagnostics=diagnose(
-            saliency.values,
-            network.dtype,
-            saliency.adjoint_norms,
-            saliency.losses,
-            saliency.sensitivity,
-        ),
+        diagnostics=diagnostics,
         method=method,
         options=settings | ({"precision": precision} if precision else {}),
+        target=target,
     )
+
+
+def _target(spec: MethodSpec, sparsity: float | None, layer_floor: int) -> tuple[float, int] | None:
+    if not spec.iterative:
+        if sparsity is None and not layer_floor:
+            return None
+        given = "layer_floor" if sparsity is None else "sparsity"
+        raise ConfigError(
+            f"{spec.label} ranks the weights once for every sparsity; give {given} to masks() "
+            "instead."
+        )
+    if sparsity is None:
+        raise ConfigError(
+            f"{spec.label} prunes step by step towards one sparsity; say which, for example "
+            "sparsity=0.9."
+        )
+    return check_sparsity(sparsity), layer_floor
+
+
+def _batches(spec: MethodSpec, network: Network, batches: Iterable[Batch]) -> list[Batch]:
+    if spec.needs_data:
+        return network.batches(batches)
+    if not spec.needs_shape:
+        return []
+    given = list(batches) if isinstance(batches, Iterable) else batches
+    if isinstance(given, list) and not given:
+        raise DataError(
+            f"{spec.label} learns nothing from data, but has to know the shape of an input; give "
+            "one batch (x, y), of any numbers."
+        )
+    return network.batches(given)
+
+
+def _without_second_derivative(
+    spec: MethodSpec, network: Network, batch: Batch, error: MissingDerivative
+) -> ScoringError:
+    """The sentence that says where, and what to do about it."""
+    where = lacks_second_derivative(network, batch)
+    what = f"In this network {where} has no second derivative" if where else str(error)[:-1]
+    first = (
+        "set the order of the derivatives to 'first', or choose another criterion, such as snip"
+        if any(option.name == "order" for option in spec.options)
+        else "choose a criterion that needs none, such as snip or prospr_first_order"
+    )
+    return ScoringError(f"{what}, which {spec.label} needs; {first}.")

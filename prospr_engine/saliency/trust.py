@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -14,6 +14,9 @@ CALM, WILD = 0.02, 0.5
 """Sensitivities below which a ranking is trusted, and above which much of it is noise. In
 `benchmarks/trust.py` float32 and float64 agree on over 90 % of the weights kept while the
 sensitivity stays below the first; the growth of the adjoint alone predicts nothing."""
+
+CALMER = "look fewer steps ahead, or with a smaller learning rate"
+"""What helps where the numbers go through steps of training."""
 
 DIVERGED = 10
 """Times the first loss (or one nat, if that is more) from which the steps ahead have exploded."""
@@ -27,8 +30,9 @@ class Diagnostics:
     first. ``losses`` (nats): at each step ahead. ``sensitivity``: by how much the gradient at
     step M changes, relative to its length, when the weights after the first step change by
     rounding alone.
-    ``non_finite``: scores that are NaN or infinite. ``trusted`` and ``verdict``: the conclusion,
-    and a sentence for people. What a criterion does not have is empty or None.
+    ``non_finite``: scores that are NaN or infinite. ``silent``: layers, by the names of their
+    weights, whose scores are all zero, whatever the sparsity. ``trusted`` and ``verdict``: the
+    conclusion, and a sentence for people. What a criterion does not have is empty or None.
     """
 
     adjoint_norms: tuple[float, ...]
@@ -38,15 +42,18 @@ class Diagnostics:
     non_finite: int
     trusted: bool
     verdict: str
+    silent: tuple[str, ...] = ()
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Diagnostics:
         """From what ``dataclasses.asdict`` gave, numbers written as words included."""
-        kept = {f.name: values[f.name] for f in fields(cls)}
+        # Files of earlier versions know nothing of what has a default.
+        kept = {f.name: values[f.name] for f in fields(cls) if f.name in values}
         for name in ("adjoint_norms", "losses"):
             kept[name] = tuple(float(number) for number in kept[name])
         for name in ("growth", "sensitivity"):
             kept[name] = None if kept[name] is None else float(kept[name])
+        kept["silent"] = tuple(kept.get("silent", ()))
         return cls(**kept)
 
 
@@ -56,40 +63,66 @@ def diagnose(
     adjoint_norms: tuple[float, ...] = (),
     losses: tuple[float, ...] = (),
     sensitivity: float | None = None,
+    *,
+    whole: Mapping[str, Tensor] | None = None,
+    doubt: str = "",
+    looks_ahead: bool = True,
+    breaks: Callable[[], str] = lambda: "",
 ) -> Diagnostics:
-    """Judge the scores ``values``, computed in ``dtype``."""
-    non_finite = sum(int((~score.isfinite()).sum()) for score in values.values())
+    """Judge the scores ``values``, computed in ``dtype``.
+
+    ``whole``: those of the whole network, where ``values`` hold for what rounds of pruning left.
+    ``doubt``: what the criterion itself says against them. ``looks_ahead``: there are steps of
+    training that can be made calmer. ``breaks`` finds where the network goes wrong, in a sentence;
+    it is asked only if it does.
+    """
+    counts = {name: int((~score.isfinite()).sum()) for name, score in values.items()}
+    broken = [name for name, count in counts.items() if count]
+    silent = tuple(name for name, score in (whole or values).items() if not score.any())
     growth = None
     if adjoint_norms:
         growth = adjoint_norms[-1] / adjoint_norms[0] if adjoint_norms[0] else math.inf
-    dead = not any(bool(score.any()) for score in values.values())
-    trusted, verdict = _judge(non_finite, dead, losses, sensitivity, dtype)
-    return Diagnostics(adjoint_norms, growth, losses, sensitivity, non_finite, trusted, verdict)
+    non_finite = sum(counts.values())
+    trusted = False
+    if broken:
+        remedies = [CALMER] * looks_ahead + ["score in float64"] * (dtype != torch.float64)
+        verdict = (
+            f"{non_finite:,} scores are not finite numbers, the first of them in {broken[0]!r}, so "
+            f"there is no ranking{'; ' * bool(remedies)}{', or '.join(remedies)}. {breaks()}"
+        )
+    elif len(silent) == len(values):
+        verdict = (
+            "All scores are zero, so there is no ranking: the loss does not depend on any weight, "
+            f"or all weights are zero. {breaks() or 'Check the network and its data.'}"
+        )
+    elif doubt:
+        verdict = doubt
+    else:
+        trusted, verdict = _judge(losses, sensitivity, dtype)
+        if silent:
+            trusted, verdict = False, f"{_silence(silent)} {'' if trusted else verdict}"
+    return Diagnostics(
+        adjoint_norms, growth, losses, sensitivity, non_finite, trusted, verdict.strip(), silent
+    )
+
+
+def _silence(silent: tuple[str, ...]) -> str:
+    what = f"of {silent[0]!r}" if len(silent) == 1 else f"in {len(silent)} layers"
+    which = "" if len(silent) == 1 else f" (the first is {silent[0]!r})"
+    return (
+        f"All scores {what}{which} are zero, because nothing depends on these weights or they are "
+        "zero themselves: they go first, and which of them is chance."
+    )
 
 
 def _judge(
-    non_finite: int,
-    dead: bool,
-    losses: tuple[float, ...],
-    sensitivity: float | None,
-    dtype: torch.dtype,
+    losses: tuple[float, ...], sensitivity: float | None, dtype: torch.dtype
 ) -> tuple[bool, str]:
-    calmer = "look fewer steps ahead, or with a smaller learning rate"
-    if non_finite:
-        remedy = "" if dtype == torch.float64 else ", or score in float64"
-        return False, (
-            f"{non_finite:,} scores are not finite numbers, so there is no ranking; {calmer}"
-            f"{remedy}."
-        )
-    if dead:
-        return False, (
-            "All scores are zero, so there is no ranking: the loss does not depend on any weight. "
-            "Check the network and its data."
-        )
+    """How far numbers that went through steps of training can be trusted."""
     if len(losses) > 1 and losses[-1] > DIVERGED * max(losses[0], 1.0):
         return False, (
             f"The steps ahead make the loss grow from {losses[0]:.2g} to {losses[-1]:.2g}, so the "
-            f"ranking describes a network that has exploded; {calmer}."
+            f"ranking describes a network that has exploded; {CALMER}."
         )
     if sensitivity is None and len(losses) > 1:
         return False, "Whether rounding decides the ranking was not checked (rehearse is off)."
@@ -100,7 +133,7 @@ def _judge(
             f"The ranking can be trusted: rounding changes the gradient it starts from by "
             f"{_percent(sensitivity)}."
         )
-    remedy = calmer if dtype == torch.float64 else f"score in float64, or {calmer}"
+    remedy = CALMER if dtype == torch.float64 else f"score in float64, or {CALMER}"
     start = "Much of the ranking" if sensitivity >= WILD else "Part of the ranking"
     return False, (
         f"{start} is not to be trusted: rounding alone changes the gradient it starts from by "

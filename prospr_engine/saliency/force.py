@@ -1,0 +1,40 @@
+"""FORCE: in rounds, what each weight would do in the network that is left, were it there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from torch import Tensor
+
+from prospr_engine.functional import Batch, Network
+from prospr_engine.saliency.base import OnStep, Saliency
+from prospr_engine.saliency.points import effects
+from prospr_engine.saliency.rounds import masked, prune_in_rounds
+
+
+def force(
+    network: Network,
+    batches: list[Batch],
+    on_step: OnStep,
+    *,
+    rounds: int,
+    sparsity: float,
+    layer_floor: int,
+) -> Saliency:
+    """|w ⊙ ∂L/∂w|, the gradient of the network without the removed weights, w of the whole one:
+    a removed weight may return. Batch t serves round t, in train mode."""
+
+    def rank(i: int, masks: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        batch = batches[i % len(batches)]
+        _, gradient = network.gradient(masked(network, masks), batch, i)
+        return effects(network, gradient)
+
+    return prune_in_rounds(
+        network,
+        on_step,
+        rank,
+        rounds=rounds,
+        sparsity=sparsity,
+        layer_floor=layer_floor,
+        returning=True,
+    )

@@ -1,0 +1,35 @@
+"""Iterative SNIP: SNIP in rounds, each on what the last one left."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from torch import Tensor
+
+from prospr_engine.functional import Batch, Network
+from prospr_engine.saliency.base import OnStep, Saliency
+from prospr_engine.saliency.points import effects
+from prospr_engine.saliency.rounds import masked, prune_in_rounds
+
+
+def iterative_snip(
+    network: Network,
+    batches: list[Batch],
+    on_step: OnStep,
+    *,
+    rounds: int,
+    sparsity: float,
+    layer_floor: int,
+) -> Saliency:
+    """|w ⊙ ∂L/∂w| of the weights still there, the others at zero and never to return. Batch t
+    serves round t, in train mode."""
+
+    def rank(i: int, masks: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        batch = batches[i % len(batches)]
+        _, gradient = network.gradient(masked(network, masks), batch, i)
+        found = effects(network, gradient)
+        return {name: effect * masks[name] for name, effect in found.items()}
+
+    return prune_in_rounds(
+        network, on_step, rank, rounds=rounds, sparsity=sparsity, layer_floor=layer_floor
+    )

@@ -1,0 +1,29 @@
+"""Random, Erdős–Rényi kernel: chance within a layer, but small layers keep more of their weights.
+
+Evci et al., Rigging the Lottery, ICML 2020, https://arxiv.org/abs/1911.11134, section 3: the
+density of a layer is ε · p with p = (sum of its dimensions) / (their product), at most 1; what a
+full layer cannot take goes to the others in the same proportion, through ε.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+
+from prospr_engine.functional import Batch, Network
+from prospr_engine.saliency.base import OnStep, Saliency
+
+
+def random_erk(network: Network, batches: list[Batch], on_step: OnStep, *, seed: int) -> Saliency:
+    """p / u, one ranking for every sparsity: u is evenly spread over (0, 1) within each layer, in
+    an order drawn on the CPU, so that a layer keeps the share ε · p above the threshold 1 / ε,
+    and all if that exceeds 1."""
+    generator = torch.Generator().manual_seed(seed)
+    values = {}
+    for name, weight in network.prunable.items():
+        count = math.prod(weight.shape)
+        places = torch.randperm(count, generator=generator).to(torch.float64)
+        scores = sum(weight.shape) / count / ((places + 0.5) / count)
+        values[name] = scores.view(weight.shape).to(network.device)
+    return Saliency(values=values, signed=values)

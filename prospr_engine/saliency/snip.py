@@ -1,0 +1,18 @@
+"""SNIP: how much the loss would change, to first order, if a weight were taken away."""
+
+from __future__ import annotations
+
+from prospr_engine.functional import Batch, Network
+from prospr_engine.saliency.base import OnStep, Saliency
+from prospr_engine.saliency.points import effects
+
+
+def snip(network: Network, batches: list[Batch], on_step: OnStep) -> Saliency:
+    """|w ⊙ ∂L/∂w| on the first batch, in train mode: ProsPr that looks no step ahead.
+
+    Not divided by the sum of all, as the published code does, which leaves the ranking as it is.
+    """
+    on_step(0, 1, "Gradient of the loss")
+    _, gradient = network.gradient(network.start, batches[0], 0)
+    signed = effects(network, gradient)
+    return Saliency(values={name: effect.abs() for name, effect in signed.items()}, signed=signed)

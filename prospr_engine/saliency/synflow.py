@@ -1,0 +1,90 @@
+"""SynFlow: how much of what flows through the network passes through each weight; no data.
+
+R = Σ f(1; |θ|) is the sum of the logits for an input of ones, every parameter and buffer replaced
+by its absolute value, in eval mode (Tanaka et al., NeurIPS 2020, section 5). Where all that
+happens on the way keeps positive numbers positive and rising, ∂R/∂w ≥ 0, what flows into a unit
+flows out of it, and pruning in rounds empties no layer before it has to. Products over all layers
+overflow float32 in deep networks: all is computed in float64, whatever the network's own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from prospr_engine.errors import ScoringError
+from prospr_engine.functional import Batch, Network, Point
+from prospr_engine.saliency.base import OnStep, Saliency
+from prospr_engine.saliency.blame import first_of, turns_the_flow
+from prospr_engine.saliency.points import effects, norm, rounded_differently
+from prospr_engine.saliency.rounds import masked, prune_in_rounds
+from prospr_engine.saliency.trust import WILD
+
+BACKFLOW = 1e-3
+"""The share of the flow that may be negative, from activations that fall a little below zero."""
+
+
+def synflow(
+    network: Network,
+    batches: list[Batch],
+    on_step: OnStep,
+    *,
+    rounds: int,
+    sparsity: float,
+    layer_floor: int,
+) -> Saliency:
+    """|w ⊙ ∂R/∂w| in float64. Of the batches only the shape of an input is used.
+
+    Raises ``ScoringError``, with the layer, for a network that takes no real numbers, or whose
+    answers do not depend on what flows.
+    """
+    x, _ = batches[0]
+    if not x.is_floating_point():
+        where = first_of(network.model, nn.Embedding, nn.EmbeddingBag) or "its first layer"
+        raise ScoringError(
+            f"SynFlow sends ones through the network in the place of an input, but this network "
+            f"takes {x.dtype} numbers, which {where} only looks up; choose another criterion, "
+            "such as snip."
+        )
+    positive = network.positive()
+    ones = x.new_ones((1, *x.shape[1:]), dtype=torch.float64)
+    doubt = ""
+
+    def rank(i: int, masks: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        nonlocal doubt
+        point = masked(positive, masks)
+        _, gradient = positive.flow(point, ones)
+        flow = effects(positive, gradient)
+        if i == 0:
+            doubt = _doubt(positive, point, ones, flow)
+        return {name: through * masks[name] for name, through in flow.items()}
+
+    found = prune_in_rounds(
+        positive, on_step, rank, rounds=rounds, sparsity=sparsity, layer_floor=layer_floor
+    )
+    return found.doubted(doubt)
+
+
+def _doubt(network: Network, point: Point, ones: Tensor, flow: dict[str, Tensor]) -> str:
+    """Whether it flows as it should: a sentence if some runs backwards or does not arrive,
+    ``ScoringError`` if there is nothing but rounding."""
+    through = [part.abs().sum().item() for part in flow.values()]
+    back = sum(-part.clamp(max=0).sum().item() for part in flow.values())
+    if all(through) and not back > BACKFLOW * sum(through):
+        return ""
+    where = turns_the_flow(network, ones) or "one of its steps"
+    _, again = network.flow(rounded_differently(point), ones)
+    change = [a - b for a, b in zip(effects(network, again).values(), flow.values(), strict=True)]
+    if not norm(change) < WILD * norm(list(flow.values())):
+        raise ScoringError(
+            f"SynFlow cannot rank the weights of this network: what flows through it is lost in "
+            f"{where}, whose answers do not grow with what comes in; choose another criterion, "
+            "such as snip."
+        )
+    return (
+        f"SynFlow is made for networks in which more of anything means more of everything after "
+        f"it, but in {where} part of the flow is lost or turns negative, so that layers may be "
+        "emptied; compare with another criterion, such as snip."
+    )
