@@ -6,6 +6,7 @@ import functools
 import json
 import logging
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,12 +20,23 @@ from prospr_engine.sweep.row import row
 from prospr_engine.uploads import display_name, is_token, locate
 
 if TYPE_CHECKING:
+    from prospr_engine.data.images import ImageData
     from prospr_engine.reuse import Shared
 
 log = logging.getLogger(__name__)
 
 LITTLE = 10_000_000
 """With fewer bytes free on the disk no run can end well."""
+
+
+@dataclass(frozen=True)
+class Done:
+    """A run that is over: its row of the table, the ``summary`` of its result (None if it failed),
+    and whether it was ``known`` before."""
+
+    row: dict[str, Any]
+    summary: dict[str, Any] | None
+    known: bool = False
 
 
 class Cells:
@@ -41,8 +53,8 @@ class Cells:
         self._should_stop = should_stop
         self._listener_failed = False
 
-    def do(self, cell: RunConfig, number: int, cells: int) -> tuple[dict[str, Any], bool]:
-        """The row of the ``number``-th of ``cells``, and whether it was known already.
+    def do(self, cell: RunConfig, number: int, cells: int) -> Done:
+        """What the ``number``-th of ``cells`` found.
 
         What is known is not computed again unless the data or the file of weights have changed.
         A run that cannot be done is a row with the state "failed", and so is a fault of the engine,
@@ -52,21 +64,28 @@ class Cells:
         """
         if self._should_stop():
             raise Stopped("Stopped, as asked. Start it again to go on from here.")
-        if self._still_true(cell):
-            return self.row(cell), True
+        result = self._result(cell)
+        if result and self._still_true(cell, result):
+            return self._done(cell, result, known=True)
         self._require(cell)
         self.tell(CellStarted(number, cells, cell.to_dict()))
-        return self._compute(cell), False
+        return self._compute(cell)
 
     def row(self, cell: RunConfig) -> dict[str, Any]:
         """The row as far as it is known: "done" or "waiting"."""
-        known = self.summary(cell)
-        return self._row(cell, "done") if known else row(cell, None, "waiting")
-
-    def summary(self, cell: RunConfig) -> dict[str, Any] | None:
-        """That of the cell's result; None if there is none of just these settings."""
         result = self._result(cell)
-        return summary(result) if result else None
+        return self._done(cell, result).row if result else row(cell, None, "waiting")
+
+    def images(self, cell: RunConfig) -> ImageData:
+        """Those of the run as they are now; they are kept for the next runs."""
+        data = self._shared.images(cell)
+        if data is None:
+            from prospr_engine.data.load import load
+
+            self.tell(StageStarted("data", f"Reading {display_name(cell.data)}"))
+            data = load(cell.data, cell.loading, cell.seed, self.tell)
+            self._shared.keep_images(cell, data)
+        return data
 
     def place(self, cell: RunConfig) -> Path:
         """The folder with the files of the run, named so that people find it."""
@@ -89,13 +108,13 @@ class Cells:
             self._listener_failed = True  # not the run's fault
             raise
 
-    def _compute(self, cell: RunConfig) -> dict[str, Any]:
+    def _compute(self, cell: RunConfig) -> Done:
         from prospr_engine import pipeline
 
         place = self.place(cell)
         try:
-            pipeline.run(cell, self.tell, self._should_stop, place, True, self._shared)
-            return self._row(cell, "done")
+            result = pipeline.run(cell, self.tell, self._should_stop, place, True, self._shared)
+            return self._done(cell, result.to_dict())
         except Stopped:
             raise
         except Exception as error:
@@ -104,41 +123,31 @@ class Cells:
             if not isinstance(error, EngineError):
                 log.exception("A run broke off: %s", cell)
             check_room(self.folder, LITTLE)
-            return self._row(cell, "failed", _sentence(error))
+            failed = row(cell, None, "failed", _sentence(error))
+            return Done(failed | {"out": str(place)}, None)
 
     def _require(self, cell: RunConfig) -> None:
         """Raise what would befall every run alike, rather than let one after the other fail."""
         from prospr_engine.prepare import check
 
         check(cell)
-        self._digest(cell)
+        self.images(cell)
 
-    def _still_true(self, cell: RunConfig) -> bool:
-        """Is there a result, and are data and weights still those it was made of?"""
-        result = self._result(cell)
-        if not result or result["weights"] != _weights(cell):
+    def _still_true(self, cell: RunConfig, result: dict[str, Any]) -> bool:
+        """Are data and weights still those that the result was made of?"""
+        if result["weights"] != _weights(cell):
             return False
         fixed = cell.data in DATASETS or is_token(cell.data)
-        return fixed or bool(result["data"]["digest"] == self._digest(cell))
+        return fixed or bool(result["data"]["digest"] == self.images(cell).digest)
 
     def _result(self, cell: RunConfig) -> dict[str, Any] | None:
+        """The cell's ``result.json``; None if there is none of just these settings."""
         try:
             result: dict[str, Any] = json.loads((self.place(cell) / RESULT).read_text("utf-8"))
             summary(result)
             return result if result["fingerprint"] == cell.fingerprint else None
         except (OSError, ValueError, KeyError, TypeError):
             return None
-
-    def _digest(self, cell: RunConfig) -> str:
-        """That of the images as they are now, which are kept for the runs."""
-        data = self._shared.images(cell)
-        if data is None:
-            from prospr_engine.data.load import load
-
-            self.tell(StageStarted("data", f"Reading {display_name(cell.data)}"))
-            data = load(cell.data, cell.loading, cell.seed, self.tell)
-            self._shared.keep_images(cell, data)
-        return data.digest
 
     @functools.cached_property
     def _shared(self) -> Shared:
@@ -147,9 +156,9 @@ class Cells:
 
         return Shared(self.folder / "shared")
 
-    def _row(self, cell: RunConfig, state: str, error: str = "") -> dict[str, Any]:
-        found = self.summary(cell) if state == "done" else None
-        return row(cell, found, state, error) | {"out": str(self.place(cell))}
+    def _done(self, cell: RunConfig, result: dict[str, Any], known: bool = False) -> Done:
+        found = summary(result)
+        return Done(row(cell, found) | {"out": str(self.place(cell))}, found, known)
 
 
 def _weights(cell: RunConfig) -> str:

@@ -72,8 +72,9 @@ def _sweep(config: SweepConfig, cells: Cells) -> pd.DataFrame:
     path = cells.folder / TABLE
     table.write(table.frame(rows), path)
     for index, cell in enumerate(configs):
-        rows[index], known = cells.do(cell, index + 1, len(configs))
-        if not known:
+        done = cells.do(cell, index + 1, len(configs))
+        rows[index] = done.row
+        if not done.known:
             table.write(table.frame(rows), path)
-        cells.tell(CellEnded(index + 1, len(configs), rows[index], known))
+        cells.tell(CellEnded(index + 1, len(configs), done.row, done.known))
     return table.frame(rows)
