@@ -1,9 +1,10 @@
-"""The process that computes one run: ``python -m prospr_engine.jobs.child``.
+"""The process that computes runs, one after another: ``python -m prospr_engine.jobs.child``.
 
-Standard input brings the order as a line of JSON (``config``, ``out``), later perhaps a line
-that asks to stop. Standard output gives a line of JSON per event, and a last one that says how it
-ended: ``{"end": "done" | "stopped" | "failed", "error": sentence}``. When standard input closes,
-the process that asked is gone, and so is this one.
+Standard input brings an order as a line of JSON (``config``, ``out``, ``shared``), later perhaps a
+line that asks to stop. Standard output gives a line of JSON per event, and a last one that says
+how it ended: ``{"end": "done" | "stopped" | "failed", "error": sentence, "stays": bool}``. If it
+``stays``, the next order may come; what it has imported and loaded is still there then. When
+standard input closes, the process that asked is gone, and so is this one.
 
 A process, not a thread: seeds are process-wide, and a process can be stopped and gives its
 memory back.
@@ -12,8 +13,11 @@ memory back.
 from __future__ import annotations
 
 import contextlib
+import functools
+import gc
 import json
 import os
+import queue
 import signal
 import sys
 import threading
@@ -23,9 +27,15 @@ from typing import IO, Any
 
 from prospr_engine.jobs.executor import UNEXPECTED
 
+MOST_RUNS = 50
+MOST_BYTES = 3e9
+"""A process leaves after so many runs, or when it holds so much: what leaks cannot grow."""
+
+Order = tuple[dict[str, Any], threading.Event]
+
 
 def main() -> None:
-    """Take one order, work it off, and say how it ended."""
+    """Take one order after another, work it off, and say how it ended."""
     # What libraries print must not mix with the events.
     channel = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
@@ -33,17 +43,24 @@ def main() -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     # Unbuffered: a buffered reader that a thread waits in cannot be shut down at the end.
-    orders = open(0, "rb", buffering=0, closefd=False)  # noqa: SIM115
-    order = json.loads(orders.readline())
-    stop, ready = threading.Event(), threading.Event()
-    threading.Thread(target=_listen, args=(orders, stop, ready), daemon=True).start()
+    lines = open(0, "rb", buffering=0, closefd=False)  # noqa: SIM115
+    orders: queue.SimpleQueue[Order] = queue.SimpleQueue()
+    ready = threading.Event()
+    threading.Thread(target=_listen, args=(lines, orders, ready), daemon=True).start()
     _step_back()
 
     def tell(message: dict[str, Any]) -> None:
         channel.write(json.dumps(message) + "\n")
         channel.flush()
 
-    tell(_work(order, tell, stop, ready))
+    for count in range(1, MOST_RUNS + 1):
+        order, stop = orders.get()
+        end = _work(order, tell, stop, ready)
+        gc.collect()
+        fit = end.get("error") != UNEXPECTED and count < MOST_RUNS and _memory() < MOST_BYTES
+        tell({**end, "stays": fit})
+        if not fit:
+            break
 
 
 def _work(
@@ -62,6 +79,7 @@ def _work(
             lambda event: tell(event.to_dict()),
             stop.is_set,
             Path(order["out"]),
+            shared=_shared(shared) if (shared := order.get("shared")) else None,
         )
     except Stopped:
         return {"end": "stopped"}
@@ -73,12 +91,32 @@ def _work(
     return {"end": "done"}
 
 
-def _listen(orders: IO[bytes], stop: threading.Event, ready: threading.Event) -> None:
-    while orders.readline():
+@functools.cache
+def _shared(folder: str) -> Any:
+    """One for all runs of this process: it keeps images in memory."""
+    from prospr_engine.reuse import Shared
+
+    return Shared(folder)
+
+
+def _listen(lines: IO[bytes], orders: queue.SimpleQueue[Order], ready: threading.Event) -> None:
+    stop = threading.Event()
+    while line := lines.readline():
+        if line.startswith(b"{"):
+            stop = threading.Event()  # one who asks late does not stop the next
+            orders.put((json.loads(line), stop))
+            continue
         stop.set()
         if not ready.is_set():
             break  # importing torch takes seconds in which nobody looks; nothing is begun yet
     os._exit(1)
+
+
+def _memory() -> int:
+    """Bytes that this process holds; 0 where nobody says."""
+    with contextlib.suppress(OSError):
+        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    return 0
 
 
 def _step_back() -> None:

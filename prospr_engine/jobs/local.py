@@ -1,4 +1,4 @@
-"""Runs on this machine, each in a child process that is talked to over pipes."""
+"""Runs on this machine, in child processes that are talked to over pipes."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,38 +24,44 @@ LAST_WORD = 5.0  # seconds that a child may take to go after it said that it is 
 
 
 class LocalExecutor:
-    """At most ``slots`` runs at a time. ``variables`` are added to the children's environment;
-    ``grace`` is the time in seconds between asking a run to stop and ending its process."""
+    """At most ``slots`` runs at a time. A child that is done takes the next run, if it says that
+    it can. ``variables`` are added to the children's environment, in the folder ``shared`` runs
+    leave what others can use, and ``grace`` is the time in seconds between asking a run to stop
+    and ending its process."""
 
     def __init__(
-        self, variables: Mapping[str, str] | None = None, grace: float = 0.7, slots: int = 1
+        self,
+        variables: Mapping[str, str] | None = None,
+        grace: float = 0.7,
+        slots: int = 1,
+        shared: Path | None = None,
     ):
         self._environment = {**environment(), **(variables or {})}
         self._grace, self._slots = grace, slots
-        self._children: dict[str, _Child | None] = {}
+        self._shared = str(shared.absolute()) if shared else None
+        self._busy: dict[str, _Child | None] = {}
+        self._idle: list[_Child] = []
         self._messages: queue.SimpleQueue[Message] = queue.SimpleQueue()
 
     def free(self) -> int:
         """How many more runs may be started now."""
-        return self._slots - len(self._children)
+        return self._slots - len(self._busy)
 
     def start(self, id: str, settings: Mapping[str, Any], out: Path) -> None:
-        """Begin a run in a child process."""
-        self._children[id] = None
+        """Begin a run in a child process, one that waits for it or a new one."""
+        self._busy[id] = None
         try:
-            process = subprocess.Popen(
-                COMMAND, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=self._environment
-            )
+            child = self._child()
         except OSError as error:
             sentence = f"The run could not be started ({error.strerror}). Try again later."
             self._messages.put(Ended(id, "failed", sentence))
             return
-        _write(process, json.dumps({"config": settings, "out": str(out.absolute())}))
-        self._children[id] = _Child(id, process, self._messages.put)
+        self._busy[id] = child
+        child.begin(id, {"config": settings, "out": str(out.absolute()), "shared": self._shared})
 
     def cancel(self, id: str) -> None:
         """Ask a run to stop, and end its process after the grace period."""
-        if child := self._children.get(id):
+        if child := self._busy.get(id):
             child.stop(self._grace)
 
     def poll(self, timeout: float = 0.0) -> list[Message]:
@@ -64,81 +71,145 @@ class LocalExecutor:
             messages.append(self._messages.get(timeout=timeout))
             messages.extend(self._messages.get_nowait() for _ in range(self._messages.qsize()))
         for message in messages:
-            if isinstance(message, Ended):
-                self._children.pop(message.id, None)
+            if isinstance(message, Ended) and (child := self._busy.pop(message.id, None)):
+                self._idle.append(child)
         return messages
 
     def close(self) -> None:
         """Cancel all and wait until they are gone."""
-        children = [child for child in self._children.values() if child]
-        for child in children:
+        busy = [child for child in self._busy.values() if child]
+        for child in busy:
             child.stop(self._grace)
-        for child in children:
-            child.join()
+        for child in (*self._idle, *busy):
+            child.dismiss()
+        self._idle.clear()
+
+    def _child(self) -> _Child:
+        while self._idle:
+            child = self._idle.pop()
+            if child.waits:
+                return child
+        process = subprocess.Popen(
+            COMMAND, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=self._environment
+        )
+        return _Child(process, self._messages.put)
+
+
+@dataclass
+class _Task:
+    """A run in the hands of a child."""
+
+    id: str
+    finished: bool = False  # it told its result; all files were written before
+    killer: threading.Timer | None = None  # once it was asked to stop
 
 
 class _Child:
-    """A process that computes a run, and the thread that listens to it."""
+    """A process that computes one run after another, and the thread that listens to it."""
 
-    def __init__(self, id: str, process: subprocess.Popen[bytes], tell: Callable[[Message], None]):
-        self._id, self._process, self._tell = id, process, tell
-        self._stopping = False
-        self._listener = threading.Thread(target=self._attend, name=f"run {id}", daemon=True)
+    def __init__(self, process: subprocess.Popen[bytes], tell: Callable[[Message], None]):
+        self._process, self._tell = process, tell
+        self._task: _Task | None = None
+        self._free = threading.Event()
+        self._listener = threading.Thread(
+            target=self._attend, name=f"child {process.pid}", daemon=True
+        )
         self._listener.start()
-        self.join = self._listener.join
+
+    @property
+    def waits(self) -> bool:
+        """Would it take another run?"""
+        return self._free.is_set() and self._listener.is_alive() and self._process.poll() is None
+
+    def begin(self, id: str, order: Mapping[str, Any]) -> None:
+        """Give it a run."""
+        self._free.clear()
+        self._task = _Task(id)
+        _write(self._process, json.dumps(order))
 
     def stop(self, grace: float) -> None:
-        if self._stopping:
+        """Ask its run to stop, and end the process if it does not in time."""
+        task = self._task
+        if task is None or task.killer:
             return
-        self._stopping = True
+        task.killer = threading.Timer(grace, self._kill, [task])
+        task.killer.daemon = True
         _write(self._process, "stop")
-        killer = threading.Timer(grace, self._process.kill)
-        killer.daemon = True
-        killer.start()
+        task.killer.start()
+
+    def dismiss(self) -> None:
+        """Wait until its run is over, and let it go."""
+        self._free.wait()
+        with contextlib.suppress(OSError):
+            assert self._process.stdin
+            self._process.stdin.close()
+        self._listener.join(LAST_WORD)
+        self._process.kill()
+        self._listener.join()
+
+    def _kill(self, task: _Task) -> None:
+        if self._task is task:
+            self._process.kill()
 
     def _attend(self) -> None:
-        end = Ended(self._id, "failed", UNEXPECTED)
+        end: Ended | None = None
         try:
             end = self._follow()
         except Exception:
-            log.exception("run %s", self._id)
+            log.exception("a child that computes runs")
         finally:
             # Whatever happened: the runs behind this one must not wait for ever.
-            self._tell(end)
+            self._over(end)
 
-    def _follow(self) -> Ended:
-        """Pass on what the child tells; how it ended, once its process is gone."""
+    def _follow(self) -> Ended | None:
+        """Pass on what the child tells; how the run ended that it leaves with."""
         with self._process as process:
             try:
-                last, finished = self._listen(process)
+                last = self._listen(process)
             finally:
                 try:
                     process.wait(LAST_WORD)
                 except subprocess.TimeoutExpired:
                     process.kill()
+        task = self._task
+        if task is None:
+            return None
         if last:
-            return Ended(self._id, last["end"], last.get("error"))
-        if finished:
-            return Ended(self._id, "done")  # all files were written before it told so
-        if self._stopping:
-            return Ended(self._id, "stopped")
-        log.warning("run %s: its process ended by %s", self._id, _cause(process.returncode))
-        return Ended(self._id, "failed", _death(process.returncode))
+            return Ended(task.id, last["end"], last.get("error"))
+        if task.finished:
+            return Ended(task.id, "done")
+        if task.killer:
+            return Ended(task.id, "stopped")
+        log.warning("run %s: its process ended by %s", task.id, _cause(process.returncode))
+        return Ended(task.id, "failed", _death(process.returncode))
 
-    def _listen(self, process: subprocess.Popen[bytes]) -> tuple[dict[str, Any] | None, bool]:
-        """The child's last word, if it had one, and whether it told its result before."""
+    def _listen(self, process: subprocess.Popen[bytes]) -> dict[str, Any] | None:
+        """The last word of the child on the run with which it leaves, if it had one."""
         assert process.stdout
-        finished = False
         for line in process.stdout:
             try:
-                message = json.loads(line)
+                message: dict[str, Any] = json.loads(line)
             except ValueError:
                 break  # cut off: the child died in mid-word
-            if "end" in message:
-                return message, finished
-            finished = message["event"] == "Finished"
-            self._tell(Told(self._id, message))
-        return None, finished
+            task = self._task
+            assert task
+            if "end" not in message:
+                task.finished = message["event"] == "Finished"
+                self._tell(Told(task.id, message))
+            elif message.get("stays"):
+                self._over(Ended(task.id, message["end"], message.get("error")))
+            else:
+                return message
+        return None
+
+    def _over(self, end: Ended | None) -> None:
+        """The run in its hands has ended, if there is one."""
+        task, self._task = self._task, None
+        if task and task.killer:
+            task.killer.cancel()
+        self._free.set()
+        if task:
+            self._tell(end or Ended(task.id, "failed", UNEXPECTED))
 
 
 def _write(process: subprocess.Popen[bytes], line: str) -> None:

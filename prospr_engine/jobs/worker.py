@@ -76,7 +76,8 @@ def work(folder: Path, leave: Ask = lambda: False, idle: float = IDLE) -> int:
 
 
 def _serve(store: Store, leave: Ask, gone: Ask, idle: float) -> None:
-    executor = LocalExecutor({uploads.FOLDER: str(store.uploads.folder)})
+    variables = {uploads.FOLDER: str(store.uploads.folder)}
+    executor = LocalExecutor(variables, shared=store.shared)
     name = f"{platform.node()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
     dispatcher = Dispatcher(store, executor, name)
     worked = time.monotonic()

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from prospr_engine.config import RunConfig
-from prospr_engine.jobs import local
+from prospr_engine.config import LoadingConfig, RunConfig
+from prospr_engine.jobs import child, local
 from prospr_engine.jobs.executor import UNEXPECTED, Ended, Told
 from prospr_engine.jobs.local import LocalExecutor
 
@@ -25,7 +25,7 @@ ENGINE = (
     "from prospr_engine.errors import ModelError, Stopped\n"
     "from prospr_engine.events import StageStarted\n"
     "m = types.ModuleType('prospr_engine.pipeline')\n"
-    "def run(config, tell, stop, out):\n"
+    "def run(config, tell, stop, out, shared=None):\n"
     "    {work}\n"
     "m.run = run\n"
     "prospr_engine.pipeline = sys.modules[m.__name__] = m\n"
@@ -284,3 +284,168 @@ def test_a_child_leaves_with_the_process_that_asked_and_not_for_signals_to_all()
             assert child.wait(30) == 1
         finally:
             child.kill()
+
+
+# One child, many runs
+
+TELLS_WHO = "import os; tell(StageStarted('data', str(os.getpid())))"
+
+
+def work(executor: LocalExecutor, out: Path, id: str = "a") -> tuple[int, Ended]:
+    """Have a run done by a child that tells who it is."""
+    begin(executor, out, id)
+    told, end = listen(executor)
+    assert end.id == id
+    return int(told[0]["text"]), end
+
+
+def test_a_child_takes_one_run_after_another(
+    executor: LocalExecutor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    pretend(monkeypatch, ENGINE.format(work=TELLS_WHO))
+    assert len({work(executor, tmp_path, id)[0] for id in "aaa"}) == 1
+
+
+def test_an_error_of_the_engine_does_not_cost_the_child(
+    executor: LocalExecutor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    pretend(monkeypatch, ENGINE.format(work=f"{TELLS_WHO}; raise ModelError('Too small.')"))
+    first, second = work(executor, tmp_path), work(executor, tmp_path)
+    assert first == second
+    assert first[1] == Ended("a", "failed", "Too small.")
+
+
+def test_a_fault_of_the_software_does(
+    executor: LocalExecutor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    pretend(monkeypatch, ENGINE.format(work=f"{TELLS_WHO}; 1 / 0"))
+    assert work(executor, tmp_path)[0] != work(executor, tmp_path)[0]
+
+
+@pytest.mark.parametrize("bound", ["MOST_RUNS = 2", "MOST_BYTES = 1"])
+def test_a_child_leaves_before_leaks_can_grow(
+    executor: LocalExecutor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bound: str
+):
+    bounded = f"import prospr_engine.jobs.child as c; c.{bound}\n" + ENGINE.format(work=TELLS_WHO)
+    pretend(monkeypatch, bounded)
+    pids = [work(executor, tmp_path)[0] for _ in range(4)]
+    assert len(set(pids)) == (2 if "RUNS" in bound else 4)
+    assert (pids[0] == pids[1]) == ("RUNS" in bound)
+
+
+def test_this_process_holds_some_memory():
+    assert 10e6 < child._memory() < 100e9
+
+
+def test_a_stop_leaves_the_child_alive_and_the_next_run_alone(
+    executor: LocalExecutor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    waits = "while out.name == 'first' and not stop(): time.sleep(0.01)"
+    slowly = "for _ in range(60): time.sleep(0.01); stop() and 1 / 0"  # twice the grace period
+    pretend(
+        monkeypatch,
+        ENGINE.format(work=f"{TELLS_WHO}\n    {waits}\n    if stop(): raise Stopped\n    {slowly}"),
+    )
+    begin(executor, tmp_path / "first")
+    while not (told := executor.poll(0.05)):
+        pass
+    executor.cancel("a")
+    assert listen(executor)[1] == Ended("a", "stopped")
+    pid, end = work(executor, tmp_path / "second", "b")
+    assert end == Ended("b", "done")
+    assert isinstance(told[0], Told)
+    assert told[0].event["text"] == str(pid)
+
+
+def test_who_asks_late_does_not_stop_the_next_run():
+    code = ENGINE.format(work="tell(StageStarted('data', str(stop())))")
+    order = json.dumps({"config": SETTINGS, "out": "x"}).encode() + b"\n"
+    command = [sys.executable, "-c", code]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT, bufsize=0
+    ) as process:
+        assert process.stdin
+        assert process.stdout
+        for lines in (order, b"stop\n" + order):
+            process.stdin.write(lines)
+            assert json.loads(process.stdout.readline())["text"] == "False"
+            assert json.loads(process.stdout.readline())["end"] == "done"
+        process.stdin.close()
+
+
+def test_a_crash_of_one_run_costs_the_child_and_no_other_run(
+    executor: LocalExecutor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    dies = "if out.name == 'dies': os.kill(os.getpid(), 9)"
+    pretend(monkeypatch, ENGINE.format(work=f"{TELLS_WHO}\n    {dies}"))
+    pid, _ = work(executor, tmp_path)
+    again, end = work(executor, tmp_path / "dies", "b")
+    assert (again, end.state) == (pid, "failed")
+    other, end = work(executor, tmp_path, "c")
+    assert other != pid
+    assert end == Ended("c", "done")
+
+
+def test_a_child_that_dies_while_it_waits_is_not_missed(
+    executor: LocalExecutor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    pretend(monkeypatch, ENGINE.format(work=TELLS_WHO))
+    pid, _ = work(executor, tmp_path)
+    os.kill(pid, signal.SIGKILL)
+    time.sleep(0.2)
+    assert executor.poll() == []
+    other, end = work(executor, tmp_path, "b")
+    assert other != pid
+    assert end.state == "done"
+
+
+def test_closing_lets_go_of_who_waits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    pretend(monkeypatch, ENGINE.format(work=TELLS_WHO))
+    executor = LocalExecutor()
+    pid, _ = work(executor, tmp_path)
+    os.kill(pid, 0)
+    executor.close()
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+
+
+def test_what_runs_share_lies_in_one_folder_and_is_kept_for_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    tells = "tell(StageStarted('data', f'{shared.folder} {id(shared)}'))"
+    pretend(monkeypatch, ENGINE.format(work=tells))
+    executor = LocalExecutor(shared=tmp_path / "shared")
+    texts = set()
+    for _ in range(2):
+        begin(executor, tmp_path)
+        texts.add(listen(executor)[0][0]["text"])
+    executor.close()
+    (text,) = texts
+    assert text.startswith(f"{tmp_path / 'shared'} ")
+
+
+def test_a_run_in_a_child_that_had_others_gives_the_same_to_the_byte(tmp_path: Path):
+    loading = LoadingConfig(train_limit=100, test_limit=50)
+    config = RunConfig(model="mlp", method="prospr", epochs=1, loading=loading, seed=3)
+    others = (
+        RunConfig(model="mlp", method="random", epochs=1, loading=loading, seed=8),
+        RunConfig(model="mlp", method="prospr", epochs=1, loading=loading, seed=3, sparsity=0.5),
+    )
+    files = []
+    for name, before in (("cold", ()), ("warm", others)):
+        executor = LocalExecutor(shared=tmp_path / name / "shared")
+        for place, settings in enumerate((*before, config)):
+            out = tmp_path / name / str(place)
+            executor.start("a", settings.to_dict(), out)
+            assert listen(executor)[1] == Ended("a", "done")
+        executor.close()
+        files.append({path.name: path.read_bytes() for path in out.iterdir()})
+    cold, warm = files
+    results = [json.loads(contents.pop("result.json")) for contents in files]
+    assert cold == warm
+    assert len(cold) > 5
+    for result in results:
+        for told in (result, result["onnx"], *result["history"]):
+            for name in ("seconds", "seconds_of", "out", "path"):
+                told.pop(name, None)
+    assert results[0] == results[1]
