@@ -1,0 +1,305 @@
+"""Accuracy against how much was pruned: a line of means per series, with what luck allows.
+
+What goes in is one row per cell: the columns of a sweep (``services.comparison.COLUMNS``) with
+``run`` (its id), ``series`` (the unique name of its line) and ``order``. Only cells that are done
+are drawn. A page does, and keeps the result of each step as long as what goes in is the same::
+
+    rows = compare_accuracy.table(frame, "sparsity", cells=False)
+    plan = compare_accuracy.plan(frame, rows, "sparsity")
+    spec = compare_accuracy.chart(plan, theme())
+    st.vega_lite_chart(rows, spec, key=..., alt=compare_accuracy.description(rows, "sparsity"),
+                       on_select="rerun", selection_mode=compare_accuracy.CLICK)
+
+A click puts ``{"series", "sparsity", "run"}`` into the selection ``CLICK``; ``run`` is "" where
+the point stands for several runs. The legend is Vega's own affair and makes no rerun.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import altair as alt
+import pandas as pd
+
+from app.charts.colours import Colours
+from app.charts.compare_axes import AXES, Axis, Ends, encoding, ends, places
+from app.charts.compare_looks import (
+    Look,
+    colour_scale,
+    dash_scale,
+    fill_scale,
+    looks,
+    shape_scale,
+)
+from app.charts.spec import DATA, Spec, spec
+from app.services.comparison import interval
+from app.text.answer import accuracy, percent, size
+
+CLICK, HOVER, LEGEND = "click", "hover", "legend"
+"""The names of the selections."""
+MEAN, CELL, DENSE = "mean", "cell", "dense"
+"""Kinds of rows."""
+PERCENT = "format(100 * datum.value, '.4~g') + '\N{NO-BREAK SPACE}%'"
+HEIGHT = 400  # pixels, with axis; the legend comes on top of it
+MARGIN = 0.04  # of the accuracies on show, above and below
+WIDEST_DODGE = 20  # pixels over which the error bars of one sparsity are spread
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All that decides the chart, but for the data and the theme."""
+
+    looks: tuple[Look, ...]
+    axis: str
+    across: Ends
+    accuracy: tuple[float, float]
+
+
+def table(frame: pd.DataFrame, axis: str = "sparsity", cells: bool = False) -> pd.DataFrame:
+    """A row per series and sparsity asked for, one per dense network, and with ``cells`` one per
+    cell. Cells that have no place on ``axis`` are left out."""
+    done = frame[frame["state"] == "done"]
+    done = done.assign(x=places(done, AXES[axis])).dropna(subset=["x", "accuracy"])
+    dodges = _dodges(done)
+    rows = [*_dense(done)]
+    for (series, sparsity), group in done.groupby(["series", "sparsity"], sort=False):
+        dodge = dodges[str(series)]
+        if cells and len(group) > 1:
+            rows += [_cell(row, dodge) for row in group.to_dict("records")]
+        rows.append(_mean(str(series), float(sparsity), group, dodge))
+    rows.sort(key=lambda row: (row["order"], row["sparsity"]))
+    return pd.DataFrame(rows, columns=[*_row(MEAN, "", 0.0)])
+
+
+def plan(frame: pd.DataFrame, rows: pd.DataFrame, axis: str = "sparsity") -> Plan:
+    """How to draw ``rows``, the table of ``frame``."""
+    points = rows[rows["kind"] != DENSE]
+    span = ends(AXES[axis], points["x"], points["sparsity"] if axis == "sparsity" else ())
+    known = pd.concat([rows["accuracy"], rows["low"], rows["high"]]).dropna()
+    low, high = (known.min(), known.max()) if len(known) else (0.0, 1.0)
+    margin = MARGIN * (high - low) or 0.01
+    # Rounded, so that a new cell inside these ends makes no new chart.
+    bottom, top = max(0.0, round(low - margin, 3)), min(1.0, round(high + margin, 3))
+    drawn = frame[frame["series"].isin(points["series"])]
+    return Plan(looks(drawn), axis, span, (bottom, top))
+
+
+def chart(plan: Plan, colours: Colours) -> Spec:
+    """Lines, points and error bars over the band of the dense network."""
+    y = alt.Y(
+        "accuracy:Q",
+        title="Test accuracy",
+        scale=alt.Scale(domain=list(plan.accuracy), nice=False, zero=False),
+        axis=alt.Axis(labelExpr=PERCENT, tickCount=6),
+    )
+    base = alt.Chart(DATA).encode(y=y)
+    names = [look.series for look in plan.looks]
+    legend = alt.selection_point(
+        name=LEGEND,
+        fields=["series"],
+        bind="legend",
+        toggle="true",
+        value=[{"series": name} for name in names],
+    )
+    hover = alt.selection_point(
+        name=HOVER,
+        fields=["series"],
+        on="pointerover",
+        nearest=True,
+        clear="pointerout",
+        empty=False,
+    )
+    # Cleared by nothing, for the page opens what was clicked last; and made only by a click near
+    # a point: any other, such as one on the legend, would select nothing and clear it after all.
+    click = alt.selection_point(
+        name=CLICK,
+        fields=["series", "sparsity", "run"],
+        on="click[event.item && event.item.isVoronoi]",
+        toggle=False,
+        clear=False,
+        empty=False,
+    )
+    drawn = base.transform_filter(legend).encode(
+        x=encoding(AXES[plan.axis], plan.across),
+        color=alt.Color(
+            "series:N", scale=colour_scale(plan.looks, colours), legend=_legend(), sort=None
+        ),
+    )
+    means = drawn.transform_filter(f"datum.kind == '{MEAN}'")
+    dodge = {"xOffset": {"expr": "datum.dodge"}}
+    bars = means.mark_rule(strokeWidth=1.5, strokeOpacity=0.55, **dodge).encode(
+        y="low:Q", y2="high:Q"
+    )
+    lines = means.mark_line(**dodge).encode(
+        strokeDash=alt.StrokeDash("series:N", scale=dash_scale(plan.looks), legend=_legend()),
+        # A line has no other width that may depend on anything.
+        size=alt.condition(hover, alt.value(4), alt.value(2)),
+    )
+    points = drawn.transform_filter(f"datum.kind != '{DENSE}'").mark_point(
+        strokeWidth=1.5, cursor="pointer", **dodge
+    )
+    points = points.encode(
+        fill=alt.Fill("series:N", scale=fill_scale(plan.looks, colours), legend=_legend()),
+        shape=alt.Shape("series:N", scale=shape_scale(plan.looks), legend=_legend()),
+        size=alt.condition(f"datum.kind == '{MEAN}'", alt.value(60), alt.value(14)),
+        opacity=alt.condition(f"datum.kind == '{MEAN}'", alt.value(1), alt.value(0.4)),
+        tooltip=[
+            alt.Tooltip("series:N", title="Series"),
+            alt.Tooltip("removed:N", title="Removed"),
+            alt.Tooltip("shown:N", title="Accuracy"),
+            alt.Tooltip("interval:N", title="95\N{NO-BREAK SPACE}% interval"),
+            alt.Tooltip("seeds:N", title="Seeds"),
+            alt.Tooltip("kept:N", title="Weights kept"),
+            alt.Tooltip("size:N", title="Zipped file"),
+        ],
+    )
+    layers = [*_band(base, colours), bars, lines, points.add_params(hover, click, legend)]
+    return spec(alt.LayerChart(layer=layers).properties(height=HEIGHT + _legend_height(plan)))
+
+
+def description(rows: pd.DataFrame, axis: str = "sparsity") -> str:
+    """The chart in words: where each line begins and where it ends."""
+    told = []
+    for series, group in rows[rows["kind"] == MEAN].groupby("series", sort=False):
+        first, last = group.iloc[0], group.iloc[-1]
+        text = f"{series} {first['shown']} at {first['removed']} removed"
+        if len(group) > 1:
+            text += f", {last['shown']} at {last['removed']}"
+        told.append(text)
+    dense = [row["label"] for row in rows[rows["kind"] == DENSE].to_dict("records")]
+    against = AXES[axis].title.partition(" (")[0].lower()
+    listed = "; ".join([*told, *dense]) or "nothing yet"
+    return f"Test accuracy against {against}: {listed}."
+
+
+def _row(kind: str, series: str, value: float, **more: Any) -> dict[str, Any]:
+    """All columns of the table."""
+    return {
+        "kind": kind,
+        "series": series,
+        "order": -1,
+        "sparsity": 0.0,
+        "x": None,
+        "accuracy": value,
+        "low": None,
+        "high": None,
+        "dodge": 0.0,
+        "run": "",
+        "removed": "",
+        "shown": accuracy(value),
+        "interval": "",
+        "seeds": "",
+        "kept": "",
+        "size": "",
+        "label": "",
+    } | more
+
+
+def _mean(series: str, sparsity: float, group: pd.DataFrame, dodge: float) -> dict[str, Any]:
+    over = interval(group["accuracy"])
+    assert over.mean is not None
+    low, high = _clipped(over.low), _clipped(over.high)
+    return _row(
+        MEAN,
+        series,
+        over.mean,
+        **_told(group),
+        order=int(group["order"].iloc[0]),
+        sparsity=sparsity,
+        x=float(group["x"].mean()),
+        low=low,
+        high=high,
+        dodge=dodge,
+        run=str(group["run"].iloc[0]) if len(group) == 1 else "",
+        interval="unknown (one run)" if low is None else between(low, high),
+        seeds=", ".join(str(seed) for seed in sorted(set(group["seed"]))),
+    )
+
+
+def _cell(row: dict[str, Any], dodge: float) -> dict[str, Any]:
+    return _row(
+        CELL,
+        row["series"],
+        row["accuracy"],
+        **_told(pd.DataFrame([row])),
+        order=row["order"],
+        sparsity=row["sparsity"],
+        x=row["x"],
+        dodge=dodge,
+        run=str(row["run"]),
+        interval="a single run",
+        seeds=str(row["seed"]),
+    )
+
+
+def _told(group: pd.DataFrame) -> dict[str, str]:
+    kept, zipped = group["kept_weights"].mean(), group["zipped_bytes"].mean()
+    return {
+        "removed": percent(float(group["sparsity"].iloc[0])),
+        "kept": "unknown" if pd.isna(kept) else f"{kept:,.0f}",
+        "size": "unknown" if pd.isna(zipped) else size(int(zipped)),
+    }
+
+
+def between(low: float | None, high: float | None) -> str:
+    """``95.1 – 96.3 %``"""
+    if low is None or high is None:
+        return "unknown"
+    return f"{100 * low:.1f} \N{EN DASH} {accuracy(high)}"
+
+
+def _dense(done: pd.DataFrame) -> Iterator[dict[str, Any]]:
+    """A row for every dense network: of one model, data set and number of epochs. Cells of one
+    seed have it in common, so that each seed counts once."""
+    apart = [name for name in ("model", "data", "epochs") if done[name].nunique() > 1]
+    known = done.dropna(subset=["dense_accuracy"])
+    for key, group in known.groupby(apart or ["model"], sort=False):
+        over = interval(group.groupby("seed")["dense_accuracy"].mean())
+        assert over.mean is not None
+        names = f" ({', '.join(map(str, key))})" if apart else ""
+        low, high = _clipped(over.low), _clipped(over.high)
+        label = f"Dense{names} {accuracy(over.mean)}"
+        yield _row(DENSE, "", over.mean, low=low, high=high, label=label)
+
+
+def _clipped(share: float | None) -> float | None:
+    """No accuracy lies outside, whatever a wide interval says."""
+    return None if share is None else min(max(share, 0.0), 1.0)
+
+
+def _dodges(done: pd.DataFrame) -> dict[str, float]:
+    """How far each series is moved sideways, in pixels, so that error bars do not hide others."""
+    names = list(done.sort_values("order", kind="stable")["series"].unique())
+    step = min(4.0, WIDEST_DODGE / max(1, len(names) - 1))
+    return {name: round(step * (i - (len(names) - 1) / 2), 2) for i, name in enumerate(names)}
+
+
+def _band(base: alt.Chart, colours: Colours) -> list[alt.Chart]:
+    """The dense networks, behind everything: mean, interval and label over the whole width."""
+    dense = base.transform_filter(f"datum.kind == '{DENSE}'").encode(
+        x=alt.value(0), x2=alt.value("width")
+    )
+    return [
+        dense.mark_rect(color=colours.ink, opacity=0.1).encode(y="low:Q", y2="high:Q"),
+        dense.mark_rule(color=colours.ink, strokeDash=[1, 0], opacity=0.6),
+        base.transform_filter(f"datum.kind == '{DENSE}'")
+        .mark_text(align="right", baseline="bottom", dx=-4, dy=-3, fontSize=12, color=colours.ink)
+        .encode(x=alt.value("width"), text="label:N"),
+    ]
+
+
+def _legend() -> alt.Legend:
+    return alt.Legend(
+        title=None,
+        orient="bottom",
+        columns={"expr": "max(1, floor(width / 140))"},
+        symbolSize=90,
+        symbolStrokeWidth=1.5,
+        labelLimit=150,
+    )
+
+
+def _legend_height(plan: Plan) -> int:
+    return 16 * ((len(plan.looks) + 2) // 3)

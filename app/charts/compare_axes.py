@@ -1,0 +1,121 @@
+"""What a comparison can be drawn against: four measures of how much was pruned.
+
+All of them read the same way, the sparser the further right. Compression is compared in factors,
+so the axes are logarithmic (as in Blalock et al., What is the State of Neural Network Pruning?,
+MLSys 2020); that of the file's size only where sizes differ several times over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import altair as alt
+import pandas as pd
+
+PERCENT_REMOVED = "format(100 * (1 - datum.value), '.6~g') + '\N{NO-BREAK SPACE}%'"
+COUNT = "format(datum.value, '.3~s')"
+BYTES = (
+    "datum.value >= 1e6 ? format(datum.value / 1e6, '.3~g') + '\N{NO-BREAK SPACE}MB' "
+    ": format(datum.value / 1e3, '.3~g') + '\N{NO-BREAK SPACE}kB'"
+)
+ROUND = (0.0, 0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.998, 0.999, 0.9995, 0.9998, 0.9999)
+MOST_TICKS = 8
+MOST_LINEAR = 5.0  # times the least; beyond it small files would lie on top of each other
+
+
+@dataclass(frozen=True)
+class Axis:
+    """``share``: drawn is the share that is left, written is the percentage that is gone."""
+
+    name: str
+    title: str
+    column: str
+    labels: str
+    share: bool = False
+
+
+AXES = {
+    axis.name: axis
+    for axis in (
+        Axis("sparsity", "Weights removed, as asked for", "sparsity", PERCENT_REMOVED, True),
+        Axis(
+            "effective",
+            "Weights removed or cut off (effective sparsity)",
+            "effective_sparsity",
+            PERCENT_REMOVED,
+            True,
+        ),
+        Axis("kept", "Weights kept (fewer to the right)", "kept_weights", COUNT),
+        Axis("size", "ONNX file, zipped (smaller to the right)", "zipped_bytes", BYTES),
+    )
+}
+
+
+@dataclass(frozen=True)
+class Ends:
+    """What an axis goes from and to, in what is drawn; ``ticks`` is empty where Vega may choose."""
+
+    low: float
+    high: float
+    log: bool = True
+    ticks: tuple[float, ...] = ()
+
+
+def places(frame: pd.DataFrame, axis: Axis) -> pd.Series:
+    """Where each row of ``frame`` lies on ``axis``, NaN where that is not known."""
+    values = pd.to_numeric(frame[axis.column], errors="coerce").astype(float)
+    if not axis.share:
+        return values.where(values > 0)
+    # A network that does nothing any more has no place on a logarithmic axis: it stands where one
+    # with half a weight would.
+    least = 0.5 / pd.to_numeric(frame["total_weights"], errors="coerce").astype(float)
+    return (1 - values).clip(lower=least.fillna(1e-6))
+
+
+def ends(axis: Axis, drawn: Iterable[float], asked: Iterable[float] = ()) -> Ends:
+    """The ends of ``axis`` for what is ``drawn``; ticks stand at the sparsities ``asked`` for as
+    long as they are few."""
+    values = sorted(set(drawn))
+    low, high = (values[0], values[-1]) if values else (0.5, 1.0)
+    if axis.share:
+        levels = sorted(set(asked))
+        if not 0 < len(levels) <= MOST_TICKS:
+            levels = [level for level in ROUND if low / 1.2 <= 1 - level <= high * 1.2]
+        ticks = tuple(round(1 - level, 9) for level in levels)
+        return Ends(*_apart(min([low, *ticks]), min(1.0, max([high, *ticks]))), ticks=ticks)
+    log = axis.name == "kept" or high > MOST_LINEAR * low
+    if log:
+        return Ends(*_apart(low, high))
+    margin = 0.05 * (high - low) or 0.05 * high
+    return Ends(low - margin, high + margin, log=False)
+
+
+def encoding(axis: Axis, span: Ends) -> alt.X:
+    """The channel of a column ``x``."""
+    return alt.X(
+        "x:Q",
+        title=axis.title,
+        scale=alt.Scale(
+            type="log" if span.log else "linear",
+            domain=[span.low, span.high],
+            reverse=True,
+            nice=False,
+            zero=False,
+            padding=22,
+        ),
+        axis=alt.Axis(
+            labelExpr=axis.labels,
+            labelOverlap="greedy",
+            labelSeparation=4,
+            labelFlush=False,
+            grid=False,
+            # On a logarithmic axis a number of ticks would take labels away from given ones.
+            **({"values": list(span.ticks)} if span.ticks else {"tickCount": 5}),
+        ),
+    )
+
+
+def _apart(low: float, high: float) -> tuple[float, float]:
+    """The ends themselves, but never one and the same."""
+    return (low, high) if high > low * 1.0001 else (low / 1.2, high * 1.2)
