@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
-from app.services import RunConfig
+from app.services import METHODS, RunConfig, SweepConfig
+
+Config = TypeVar("Config")
 
 
 @dataclass(frozen=True)
-class Preset:
+class Preset(Generic[Config]):
     """``name`` stands on its button, ``about`` in the button's tooltip."""
 
     name: str
     about: str
-    config: RunConfig
+    config: Config
 
 
 PRESETS = (
@@ -43,3 +46,37 @@ PRESETS = (
         ),
     ),
 )
+
+SWEEPS = (
+    Preset(
+        "Quick look",
+        "Six criteria at three sparsities, one seed: 18 runs, a few minutes on an ordinary "
+        "computer. No error bars.",
+        SweepConfig(
+            methods=("prospr", "snip", "grasp", "synflow", "magnitude", "random_erk"),
+            sparsities=(0.8, 0.95, 0.98),
+        ),
+    ),
+    Preset(
+        "Fair comparison",
+        "All criteria at three sparsities from three seeds, each beside a shuffled mask and new "
+        "weights: error bars, and whether the choice of weights counts at all.",
+        SweepConfig(
+            methods=tuple(METHODS),
+            sparsities=(0.9, 0.95, 0.98),
+            seeds=(0, 1, 2),
+            controls=("none", "shuffle", "reinit"),
+        ),
+    ),
+    Preset(
+        "How far ahead?",
+        "ProsPr with one, three, five and ten steps looked ahead, from three seeds.",
+        SweepConfig(
+            methods=("prospr",),
+            sparsities=(0.9, 0.95, 0.98),
+            seeds=(0, 1, 2),
+            steps=(1, 3, 5, 10),
+        ),
+    ),
+)
+"""The first is what the form of a sweep shows at first."""

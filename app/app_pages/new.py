@@ -11,6 +11,7 @@ from app.presets import PRESETS
 from app.services import EngineError, RunConfig, estimates, is_token, runs
 from app.text.intro import HOW, INTRO, SHARE, SHARE_OWN
 
+FORM = "run"
 STARTED = "started"  # remembered for the way back: what the form showed when a run was started
 
 
@@ -89,18 +90,18 @@ repair_address()
 prefilled = state.take_prefill()
 if prefilled:
     forms.fill(prefilled)
-    forms.expect(prefilled)
+    forms.expect(FORM, forms.values_of(prefilled))
     st.query_params.from_dict(forms.address(prefilled))
 st.title("Prune before training")
 st.markdown(HOW)
 above = st.container(horizontal=True)
 left, right = st.columns([0.5, 0.5], gap="large")
-forms.read_address()
+forms.read_address(FORM)
 with left.container(border=True):
     unmet = st.container()
     config, obstacle = the_form()
     with unmet:
-        forms.show_unmet()
+        forms.show_unmet(FORM, forms.names(method=st.session_state["method"]))
 with above:
     presets(config)
 with right:

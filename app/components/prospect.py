@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from typing import Any
 
 import streamlit as st
 
@@ -44,31 +45,30 @@ def show_forecast(forecast: Forecast | None) -> None:
         st.caption(UNKNOWN)
         return
     told = forecast.told
-    st.html(STYLE)
-    grid = st.grid(2, min_column_width=140, key=PLACE)
+    grid = figures()
     with grid.cell():
-        _metric(
+        metric(
             "Time",
             words.about(told.seconds),
             "both networks",
             f"{words.rests_on(forecast)} Downloading images is not counted.",
         )
     with grid.cell():
-        _metric(
+        metric(
             "Weights kept",
             f"{told.kept:,}",
             f"of {told.weights:,}",
             f"{TERMS['weights']} With those, the network has {told.parameters:,} parameters.",
         )
     with grid.cell():
-        _metric(
+        metric(
             "Operations left",
             f"≈ {words.roughly(told.macs_left)}",
             f"of {words.roughly(told.macs)} per image",
             f"{TERMS['operations']} The estimate takes all layers to keep the same share.",
         )
     with grid.cell():
-        _metric(
+        metric(
             "File",
             size(told.bytes),
             f"≈ {size(told.zipped)} zipped",
@@ -79,7 +79,14 @@ def show_forecast(forecast: Forecast | None) -> None:
         st.caption(words.TOO_LONG)
 
 
-def _metric(label: str, value: str, below: str, help: str) -> None:
+def figures() -> Any:
+    """The place of the figures, which stays in view beside a long form."""
+    st.html(STYLE)
+    return st.grid(2, min_column_width=140, key=PLACE)
+
+
+def metric(label: str, value: str, below: str, help: str) -> None:
+    """A figure, and in grey what stands below it."""
     st.metric(label, value, below, delta_color="off", delta_arrow="off", help=help)
 
 

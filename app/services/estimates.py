@@ -21,13 +21,38 @@ from prospr_engine.config import RunConfig
 from prospr_engine.data import DATASETS
 from prospr_engine.data.describe import Facts
 from prospr_engine.errors import EngineError
-from prospr_engine.estimate import Estimate, Images, catalogue, estimate, seconds
+from prospr_engine.estimate import (
+    NUMBER,
+    START,
+    Estimate,
+    Images,
+    catalogue,
+    cell_seconds,
+    estimate,
+    file_size,
+    parts,
+    scores_of,
+)
 from prospr_engine.models.measures import Measure, known, measure
 from prospr_engine.store.run import Run
+from prospr_engine.sweep.budget import SearchConfig
+from prospr_engine.sweep.config import SweepConfig
 from prospr_engine.uploads import is_token
 
-__all__ = ["Estimate", "Facts", "Forecast", "Images", "describe", "forecast", "images_of"]
+__all__ = [
+    "Estimate",
+    "Facts",
+    "Forecast",
+    "Images",
+    "Plan",
+    "describe",
+    "forecast",
+    "images_of",
+    "plan",
+]
 
+RECORD = 50_000
+"""Bytes of a run's settings and result, roughly."""
 MOST, MOST_READ = 20, 200
 """Earlier runs that count (machines change), and those that are looked at to find them."""
 LONG = 60.0
@@ -39,11 +64,13 @@ GRAPHICS = ("/dev/nvidiactl", "/dev/nvidia0", "/dev/kfd", "/dev/dxg")
 
 @dataclass(frozen=True)
 class Timed:
-    """A finished run: the images it saw after limits and splits, and the seconds it took."""
+    """A finished run: the images it saw after limits and splits, the seconds it took, and how many
+    of them for which part, as far as that is known (0 for what it found ready)."""
 
     config: RunConfig
     images: Images
     seconds: float
+    spent: Mapping[str, float]
 
 
 Paces = tuple[list[float], list[float]]
@@ -62,6 +89,23 @@ class Forecast:
     by_processor: bool
 
 
+@dataclass(frozen=True)
+class Plan:
+    """What a study will take: ``runs``, for which so many ``dense`` networks are trained, and
+    ``bytes`` of files. ``each`` is the estimate of its first run. A search takes at most this
+    (``at_most``). The rest as in ``Forecast``."""
+
+    seconds: float
+    runs: int
+    dense: int
+    bytes: int
+    each: Estimate
+    at_most: bool
+    earlier: int
+    alike: bool
+    by_processor: bool
+
+
 def forecast(config: RunConfig) -> Forecast | None:
     """What a run of ``config`` will take; None if the images do not tell their size before they
     are read. Raises ``EngineError`` if the data cannot be read, or the network does not fit."""
@@ -70,18 +114,58 @@ def forecast(config: RunConfig) -> Forecast | None:
         return None
     size = measure_of(config.model, images)
     told = estimate(config, images, size, threads=threads())
-    done = [run for run in runs.recent() if run.state == "done"][:MOST_READ]
-    same, other = _paces(_timed(tuple(run.id for run in done), done), config, images, size)
-    paces = (same or other)[:MOST]
+    paces, alike = _earlier(config, images, size)
     if paces:
         told = replace(told, seconds=told.seconds * median(paces))
-    return Forecast(
-        told,
-        images,
+    return Forecast(told, images, len(paces), alike, not paces and _unknown_graphics(config))
+
+
+def plan(config: SweepConfig | SearchConfig) -> Plan | None:
+    """What a study of ``config`` will take; None and errors as in ``forecast``."""
+    run = config.run
+    images = images_of(run.data, run.loading.image_size)
+    if images is None:
+        return None
+    size = measure_of(run.model, images)
+    at_most = isinstance(config, SearchConfig)
+    cells = _most_cells(config) if isinstance(config, SearchConfig) else config.cells()
+    seconds = START + sum(cell_seconds(cells, images, size, threads=threads()))
+    paces, alike = _earlier(run, images, size)
+    seeds = {cell.seed for cell in cells}
+    ranked = {(cell.seed, cell.control, *scores_of(cell)) for cell in cells}
+    network, masks = file_size(size), size.weights  # a mask takes one byte for each weight
+    return Plan(
+        seconds=seconds * (median(paces) if paces else 1.0),
+        runs=len(cells),
+        dense=len(seeds),
+        bytes=len(cells) * (network + masks + RECORD)
+        + len(seeds) * network
+        + len(ranked) * NUMBER * size.weights,
+        each=estimate(cells[0], images, size, threads=threads()),
+        at_most=at_most,
         earlier=len(paces),
-        alike=bool(same),
-        by_processor=not paces and config.device != "cpu" and has_graphics(),
+        alike=alike,
+        by_processor=not paces and _unknown_graphics(run),
     )
+
+
+def _most_cells(config: SearchConfig) -> tuple[RunConfig, ...]:
+    """As many runs as a search may take; at which sparsities does not matter to the time."""
+    tries = [1 - 0.5 ** (number + 1) for number in range(config.most_probes)]
+    return tuple(cell for sparsity in tries for cell in config.cells(sparsity))
+
+
+def _earlier(config: RunConfig, images: Images, size: Measure) -> tuple[list[float], bool]:
+    """By which factor earlier runs took longer than predicted, and whether these were of the same
+    network and images."""
+    done = [run for run in runs.recent(studies=True) if run.state == "done"][:MOST_READ]
+    same, other = _paces(_timed(tuple(run.id for run in done), done), config, images, size)
+    return (same or other)[:MOST], bool(same)
+
+
+def _unknown_graphics(config: RunConfig) -> bool:
+    """May a GPU, of which nothing is known, compute this?"""
+    return config.device != "cpu" and has_graphics()
 
 
 def threads() -> int:
@@ -148,9 +232,19 @@ def _paces(timed: Sequence[Timed], config: RunConfig, images: Images, size: Meas
         alike = run.config.model == config.model and _shape(run.images) == _shape(images)
         measured = size if alike else known(run.config.model, *_shape(run.images))
         if measured is not None and (alike or run.seconds >= LONG):
-            predicted = seconds(run.config, run.images, measured, threads=threads())
-            (same if alike else other).append(run.seconds / predicted)
+            (same if alike else other).append(run.seconds / _predicted(run, measured))
     return same, other
+
+
+def _predicted(run: Timed, size: Measure) -> float:
+    """Seconds for all that the run had to do itself."""
+    found = parts(run.config, run.images, size, threads=threads())
+    ready = 0.0
+    if run.spent.get("training_dense") == 0:
+        ready += found.dense + found.testing / 2
+    if run.spent.get("scoring") == 0:
+        ready += found.scoring
+    return found.seconds - ready
 
 
 # Reading settings costs a third of a millisecond each, and a slider asks at every step.
@@ -161,12 +255,12 @@ def _timed(newest: tuple[str, ...], _records: Sequence[Run]) -> list[Timed]:
     for run in _records:
         with contextlib.suppress(EngineError, KeyError, TypeError, ValueError):
             # Another version may have written others than these.
-            timed.append(Timed(run.config, _seen(run.settings, run.summary or {}), _seconds(run)))
+            known_of = run.summary or {}
+            spent = known_of.get("seconds_of") or {}
+            if spent or not run.study:  # runs of studies do not do everything themselves
+                seen = _seen(run.settings, known_of)
+                timed.append(Timed(run.config, seen, float(known_of["seconds"]), spent))
     return timed
-
-
-def _seconds(run: Run) -> float:
-    return float((run.summary or {})["seconds"])
 
 
 def _seen(settings: Mapping[str, Any], summary: Mapping[str, Any]) -> Images:

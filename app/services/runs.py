@@ -101,9 +101,10 @@ def alike(config: RunConfig, owner: str) -> dict[str, Run]:
     return found
 
 
-def recent() -> list[Run]:
-    """The latest runs of everybody, the newest first: what goes on here. Not to be listed."""
-    return store().runs(most=RECENT)
+def recent(studies: bool = False) -> list[Run]:
+    """The latest runs of everybody, the newest first: what goes on here. Not to be listed. The
+    runs of studies only if ``studies`` says so."""
+    return store().runs(most=RECENT, studies=studies)
 
 
 def events(run: Run, after: int = 0) -> list[dict[str, Any]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from app.services.estimates import Forecast
+from app.services.estimates import Forecast, Plan
 
 MINUTE, HOUR, DAY = 60, 3600, 86_400  # seconds
 
@@ -38,7 +38,7 @@ def roughly(number: float) -> str:
     return f"{rounded:,.0f}"
 
 
-def rests_on(forecast: Forecast) -> str:
+def rests_on(forecast: Forecast | Plan) -> str:
     """What the time was worked out from."""
     if forecast.by_processor:
         return (

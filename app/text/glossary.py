@@ -7,6 +7,8 @@ TERMS: dict[str, str] = {
     "that it has never seen.",
     "batch": "A handful of images that a network learns from at once.",
     "bias": "A number that a layer adds whatever the input is. Biases are few, and are not pruned.",
+    "budget search": "Trying sparsities one after the other, each chosen by what the last ones "
+    "gave, until it is known how sparse a network may be and still meet a goal.",
     "calibration batch": "The training images with which the weights are scored before training. "
     "No test image is among them.",
     "channel": "One of the pictures that a layer works on: three for the colours of a photograph, "
@@ -14,6 +16,8 @@ TERMS: dict[str, str] = {
     "class": "What an image can be: one of the names that a network chooses from.",
     "confidence": "The share of its belief that a network gives to a class; those of all classes "
     "make 100\N{NO-BREAK SPACE}%. A network can be sure and wrong.",
+    "control": "The same run with one thing left to chance on purpose: the places of the kept "
+    "weights, or the values they begin with. If it does as well, that thing did not matter.",
     "convolution": "A layer that slides small kernels over an image and notes where they fit.",
     "criterion": "The rule that gives every weight its score, such as ProsPr, SNIP, magnitude or "
     "chance.",
@@ -26,11 +30,22 @@ TERMS: dict[str, str] = {
     "effective sparsity": "The share of the weights that is removed or cut off. A kept weight "
     "whose channel is connected to nothing does no work and counts as gone.",
     "epoch": "One pass through all training images.",
+    "ERK": "Erdős–Rényi kernel: how many weights each layer keeps follows from its size alone, "
+    "and small layers keep a larger share. Within a layer chance decides.",
+    "FORCE": "A criterion: SNIP in many rounds, in which a weight that was removed too early may "
+    "come back.",
     "gradient": "How the error of a network changes with each of its weights.",
+    "GraSP": "A criterion: keep the weights without which the network would learn more slowly.",
     "health": "An examination of the pruned network before training: is every layer still "
     "connected, and does a signal get from the input to the output?",
     "histogram": "How many weights have a score of about this size.",
     "image size": "Height and width in pixels of what the network sees; images are scaled to it.",
+    "interval": "Where the mean over all seeds probably lies: in 95\N{NO-BREAK SPACE}% of such "
+    "experiments the interval holds it. It needs at least two seeds, and is wide with few.",
+    "iterative SNIP": "A criterion: SNIP in many small rounds, each judging the weights that are "
+    "left.",
+    "Jaccard": "How alike two masks are: of the weights that either keeps, the share that both "
+    "keep. 100\N{NO-BREAK SPACE}% is the same mask.",
     "kernel": "A small square of weights (often 3 × 3) that joins one input channel to one output "
     "channel.",
     "layer": "One step of a network: it takes channels of numbers and makes new ones.",
@@ -58,9 +73,13 @@ TERMS: dict[str, str] = {
     "point lower.",
     "proof": "What was checked on the finished ONNX file: removed weights are zero in it, it "
     "answers as the trained network does, and its label is true.",
+    "ProsPr": "A criterion: how much the error after some steps of training depends on each "
+    "weight at the start.",
     "pruned": "With most of its weights removed before training. What is removed is zero and stays "
     "zero.",
     "pruning": "Removing weights from a network: they are set to zero and stay zero.",
+    "random": "As a criterion: chance keeps the weights. Whatever cannot beat it has learned "
+    "nothing of the network.",
     "safetensors": "A file of plain numbers for the weights of a network. Unlike a pickle, "
     "opening it cannot run a program.",
     "saliency": "How much a weight matters, as one number: its score.",
@@ -68,9 +87,13 @@ TERMS: dict[str, str] = {
     "scores are kept.",
     "seed": "The number from which all chance in a run comes. The same seed and settings give the "
     "same run.",
+    "SNIP": "A criterion: how much the error would change at once if a weight were taken away.",
     "sparsity": "The share of the weights that is removed: 90\N{NO-BREAK SPACE}% keeps one weight "
     "in ten.",
     "steps": "How many training steps ProsPr looks ahead before it judges the weights.",
+    "sweep": "Many runs that differ only in what is compared: criteria, sparsities, seeds.",
+    "SynFlow": "A criterion that looks at no image: how much can flow from the input to the "
+    "output through each weight. It prunes in many rounds, so that no layer runs dry.",
     "test images": "Images that are kept away from training and scoring, and are looked at once, "
     "at the end.",
     "threshold": "The score at the border: weights above it are kept, those below are removed.",

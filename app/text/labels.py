@@ -26,6 +26,7 @@ LABELS = {
     "image_size": "Image size (pixels)",
     "layer_floor": "Fewest weights per layer",
     "lr": "Learning rate",
+    "most_probes": "Tries at most",
     "momentum_graph": "Momentum in the gradient",
     "order": "Derivatives",
     "rehearse": "Check whether the ranking can be trusted",

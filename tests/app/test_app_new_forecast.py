@@ -85,8 +85,8 @@ def test_with_a_gpu_that_nobody_has_used_the_time_is_a_processors(
 
 
 def test_a_result_of_another_version_is_passed_over(store: Store):
-    finished(store, data={"classes": ["a"], "shape": [], "split": {"train": 1, "validation": 1,
-                                                                   "test": 1}})  # fmt: skip
+    split = {"train": 1, "validation": 1, "test": 1}
+    finished(store, data={"classes": ["a"], "shape": [], "split": split, "digest": "d"})
     assert told().earlier == 0
 
 

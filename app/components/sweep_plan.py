@@ -1,0 +1,109 @@
+"""What a study will take, and what stands in its way, beside its form."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from app import links
+from app.components.findings import plain
+from app.components.prospect import figures, metric
+from app.services import Limits, SearchConfig, Study, SweepConfig
+from app.services.estimates import Plan
+from app.text import forecast as words
+from app.text import studies as text
+from app.text.answer import size
+from app.text.glossary import TERMS
+
+UNKNOWN = (
+    "The images have several sizes; how long this takes shows when they are read. Choose an image "
+    "size (Advanced, Data) to see an estimate now."
+)
+
+
+def show_plan(config: SweepConfig | SearchConfig, plan: Plan | None, limits: Limits) -> None:
+    """Runs, time, dense networks and files."""
+    if isinstance(config, SweepConfig):
+        st.markdown(f"**{text.shape(config)}**")
+    if plan is None:
+        st.caption(UNKNOWN)
+        return
+    at_most = "at most " if plan.at_most else ""
+    seeds = len(config.seeds)
+    grid = figures()
+    with grid.cell():
+        metric(
+            "Runs",
+            f"{plan.runs:,}",
+            at_most + ("each with its own page" if not at_most else "fewer if it is found sooner"),
+            "Every run is remembered by itself. One that was done before is not done again.",
+        )
+    with grid.cell():
+        metric(
+            "Time",
+            words.about(plan.seconds),
+            "at most" if plan.at_most else "all of them",
+            f"{words.rests_on(plan)} Downloading images is not counted, nor what was done before.",
+        )
+    with grid.cell():
+        metric(
+            "Dense networks",
+            f"{plan.dense:,}",
+            "trained once per seed" if seeds > 1 else "trained once",
+            f"{TERMS['dense']} All runs of a seed share it.",
+        )
+    with grid.cell():
+        metric(
+            "Files",
+            f"≈ {size(plan.bytes)}",
+            f"kept for {limits.keep_days:g} days",
+            "Networks, masks, scores and results of all runs, on the server.",
+        )
+    if isinstance(config, SearchConfig):
+        st.caption(
+            f"Dense, the network takes ≈ {size(plan.each.bytes)}, zipped nearly as much: removed "
+            "weights are what makes the zip smaller."
+        )
+    if plan.bytes > limits.keep_gigabytes * 1e9:
+        st.caption(
+            f"That is more than the {limits.keep_gigabytes:g} GB that are kept here: the first "
+            "runs will be gone before the last ones are done."
+        )
+    if plan.seconds > words.DAY / 2:
+        st.caption(words.TOO_LONG)
+
+
+def obstacle(
+    config: SweepConfig | SearchConfig, studies: list[Study], limits: Limits
+) -> str | None:
+    """Why the store would not take this study, if it would not."""
+    if isinstance(config, SweepConfig):
+        runs = len(config.cells())
+        if runs > limits.most_cells:
+            return (
+                f"That would be {runs:,} runs, and at most {limits.most_cells:,} may be one study "
+                "here. Choose fewer criteria, sparsities or seeds."
+            )
+    live = [study for study in studies if study.live and not study.stopped]
+    same = config.to_dict()
+    if len(live) >= limits.most_studies_per_visitor and all(s.settings != same for s in live):
+        return (
+            f"{text.title(live[0])} is under way, and one at a time is taken. Let it end, or stop "
+            "it; what is chosen here stays in the address."
+        )
+    return None
+
+
+def show_latest(studies: list[Study]) -> None:
+    """The visitor's studies under way, else the latest, if there is any."""
+    live = [study for study in studies if study.live]
+    for study in live or studies[:1]:
+        word = f"Your {text.KINDS[study.kind].lower()} in progress" if study.live else "Your latest"
+        state = text.state(study)
+        with st.container(border=True):
+            st.caption(f"{text.ICONS[state]} {word}: {state.lower()}, {text.progress(study)}")
+            st.page_link(
+                links.COMPARE,
+                label=plain(text.title(study)),
+                icon=":material/arrow_forward:",
+                query_params=links.to_study(study.id),
+            )
