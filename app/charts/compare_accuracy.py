@@ -24,18 +24,21 @@ import altair as alt
 import pandas as pd
 
 from app.charts.colours import Colours
-from app.charts.compare_axes import AXES, Axis, Ends, encoding, ends, places
+from app.charts.compare_axes import AXES, Ends, encoding, ends, places
 from app.charts.compare_looks import (
     Look,
     colour_scale,
     dash_scale,
     fill_scale,
+    legend,
+    legend_height,
     looks,
     shape_scale,
 )
 from app.charts.spec import DATA, Spec, spec
 from app.services.comparison import interval
 from app.text.answer import accuracy, percent, size
+from app.text.compare_rows import done, records
 
 CLICK, HOVER, LEGEND = "click", "hover", "legend"
 """The names of the selections."""
@@ -60,15 +63,15 @@ class Plan:
 def table(frame: pd.DataFrame, axis: str = "sparsity", cells: bool = False) -> pd.DataFrame:
     """A row per series and sparsity asked for, one per dense network, and with ``cells`` one per
     cell. Cells that have no place on ``axis`` are left out."""
-    done = frame[frame["state"] == "done"]
-    done = done.assign(x=places(done, AXES[axis])).dropna(subset=["x", "accuracy"])
-    dodges = _dodges(done)
-    rows = [*_dense(done)]
-    for (series, sparsity), group in done.groupby(["series", "sparsity"], sort=False):
-        dodge = dodges[str(series)]
+    found = done(frame)
+    found = found.assign(x=places(found, AXES[axis])).dropna(subset=["x"])
+    dodges = _dodges(found)
+    rows = [*_dense(found)]
+    for _, group in found.groupby(["series", "sparsity"], sort=False):
+        dodge = dodges[group["series"].iloc[0]]
         if cells and len(group) > 1:
-            rows += [_cell(row, dodge) for row in group.to_dict("records")]
-        rows.append(_mean(str(series), float(sparsity), group, dodge))
+            rows += [_cell(row, dodge) for row in records(group)]
+        rows.append(_mean(group, dodge))
     rows.sort(key=lambda row: (row["order"], row["sparsity"]))
     return pd.DataFrame(rows, columns=[*_row(MEAN, "", 0.0)])
 
@@ -96,7 +99,7 @@ def chart(plan: Plan, colours: Colours) -> Spec:
     )
     base = alt.Chart(DATA).encode(y=y)
     names = [look.series for look in plan.looks]
-    legend = alt.selection_point(
+    chosen = alt.selection_point(
         name=LEGEND,
         fields=["series"],
         bind="legend",
@@ -121,19 +124,19 @@ def chart(plan: Plan, colours: Colours) -> Spec:
         clear=False,
         empty=False,
     )
-    drawn = base.transform_filter(legend).encode(
+    drawn = base.transform_filter(chosen).encode(
         x=encoding(AXES[plan.axis], plan.across),
         color=alt.Color(
-            "series:N", scale=colour_scale(plan.looks, colours), legend=_legend(), sort=None
+            "series:N", scale=colour_scale(plan.looks, colours), legend=legend(), sort=None
         ),
     )
     means = drawn.transform_filter(f"datum.kind == '{MEAN}'")
-    dodge = {"xOffset": {"expr": "datum.dodge"}}
+    dodge: dict[str, Any] = {"xOffset": {"expr": "datum.dodge"}}
     bars = means.mark_rule(strokeWidth=1.5, strokeOpacity=0.55, **dodge).encode(
         y="low:Q", y2="high:Q"
     )
     lines = means.mark_line(**dodge).encode(
-        strokeDash=alt.StrokeDash("series:N", scale=dash_scale(plan.looks), legend=_legend()),
+        strokeDash=alt.StrokeDash("series:N", scale=dash_scale(plan.looks), legend=legend()),
         # A line has no other width that may depend on anything.
         size=alt.condition(hover, alt.value(4), alt.value(2)),
     )
@@ -141,8 +144,8 @@ def chart(plan: Plan, colours: Colours) -> Spec:
         strokeWidth=1.5, cursor="pointer", **dodge
     )
     points = points.encode(
-        fill=alt.Fill("series:N", scale=fill_scale(plan.looks, colours), legend=_legend()),
-        shape=alt.Shape("series:N", scale=shape_scale(plan.looks), legend=_legend()),
+        fill=alt.Fill("series:N", scale=fill_scale(plan.looks, colours), legend=legend()),
+        shape=alt.Shape("series:N", scale=shape_scale(plan.looks), legend=legend()),
         size=alt.condition(f"datum.kind == '{MEAN}'", alt.value(60), alt.value(14)),
         opacity=alt.condition(f"datum.kind == '{MEAN}'", alt.value(1), alt.value(0.4)),
         tooltip=[
@@ -155,8 +158,10 @@ def chart(plan: Plan, colours: Colours) -> Spec:
             alt.Tooltip("size:N", title="Zipped file"),
         ],
     )
-    layers = [*_band(base, colours), bars, lines, points.add_params(hover, click, legend)]
-    return spec(alt.LayerChart(layer=layers).properties(height=HEIGHT + _legend_height(plan)))
+    layers = [*_band(base, colours), bars, lines, points.add_params(hover, click, chosen)]
+    return spec(
+        alt.LayerChart(layer=layers).properties(height=HEIGHT + legend_height(len(plan.looks)))
+    )
 
 
 def description(rows: pd.DataFrame, axis: str = "sparsity") -> str:
@@ -168,7 +173,7 @@ def description(rows: pd.DataFrame, axis: str = "sparsity") -> str:
         if len(group) > 1:
             text += f", {last['shown']} at {last['removed']}"
         told.append(text)
-    dense = [row["label"] for row in rows[rows["kind"] == DENSE].to_dict("records")]
+    dense = [row["label"] for row in records(rows[rows["kind"] == DENSE])]
     against = AXES[axis].title.partition(" (")[0].lower()
     listed = "; ".join([*told, *dense]) or "nothing yet"
     return f"Test accuracy against {against}: {listed}."
@@ -197,17 +202,17 @@ def _row(kind: str, series: str, value: float, **more: Any) -> dict[str, Any]:
     } | more
 
 
-def _mean(series: str, sparsity: float, group: pd.DataFrame, dodge: float) -> dict[str, Any]:
+def _mean(group: pd.DataFrame, dodge: float) -> dict[str, Any]:
     over = interval(group["accuracy"])
     assert over.mean is not None
     low, high = _clipped(over.low), _clipped(over.high)
     return _row(
         MEAN,
-        series,
+        group["series"].iloc[0],
         over.mean,
         **_told(group),
         order=int(group["order"].iloc[0]),
-        sparsity=sparsity,
+        sparsity=float(group["sparsity"].iloc[0]),
         x=float(group["x"].mean()),
         low=low,
         high=high,
@@ -250,11 +255,11 @@ def between(low: float | None, high: float | None) -> str:
     return f"{100 * low:.1f} \N{EN DASH} {accuracy(high)}"
 
 
-def _dense(done: pd.DataFrame) -> Iterator[dict[str, Any]]:
+def _dense(found: pd.DataFrame) -> Iterator[dict[str, Any]]:
     """A row for every dense network: of one model, data set and number of epochs. Cells of one
     seed have it in common, so that each seed counts once."""
-    apart = [name for name in ("model", "data", "epochs") if done[name].nunique() > 1]
-    known = done.dropna(subset=["dense_accuracy"])
+    apart = [name for name in ("model", "data", "epochs") if found[name].nunique() > 1]
+    known = found.dropna(subset=["dense_accuracy"])
     for key, group in known.groupby(apart or ["model"], sort=False):
         over = interval(group.groupby("seed")["dense_accuracy"].mean())
         assert over.mean is not None
@@ -269,9 +274,9 @@ def _clipped(share: float | None) -> float | None:
     return None if share is None else min(max(share, 0.0), 1.0)
 
 
-def _dodges(done: pd.DataFrame) -> dict[str, float]:
+def _dodges(found: pd.DataFrame) -> dict[str, float]:
     """How far each series is moved sideways, in pixels, so that error bars do not hide others."""
-    names = list(done.sort_values("order", kind="stable")["series"].unique())
+    names = list(found.sort_values("order", kind="stable")["series"].unique())
     step = min(4.0, WIDEST_DODGE / max(1, len(names) - 1))
     return {name: round(step * (i - (len(names) - 1) / 2), 2) for i, name in enumerate(names)}
 
@@ -288,18 +293,3 @@ def _band(base: alt.Chart, colours: Colours) -> list[alt.Chart]:
         .mark_text(align="right", baseline="bottom", dx=-4, dy=-3, fontSize=12, color=colours.ink)
         .encode(x=alt.value("width"), text="label:N"),
     ]
-
-
-def _legend() -> alt.Legend:
-    return alt.Legend(
-        title=None,
-        orient="bottom",
-        columns={"expr": "max(1, floor(width / 140))"},
-        symbolSize=90,
-        symbolStrokeWidth=1.5,
-        labelLimit=150,
-    )
-
-
-def _legend_height(plan: Plan) -> int:
-    return 16 * ((len(plan.looks) + 2) // 3)

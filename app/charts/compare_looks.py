@@ -7,6 +7,7 @@ hollow; what is random is grey, so that the eye finds what it has to beat.
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +16,7 @@ import altair as alt
 import pandas as pd
 
 from app.charts.colours import DARK, Colours
+from app.text.compare_rows import records
 
 HUES_LIGHT = (
     "#0072B2",  # blue
@@ -100,7 +102,7 @@ def looks(frame: pd.DataFrame) -> tuple[Look, ...]:
     """One look per series of ``frame``, in their order; no two are the same. ``frame``: the
     columns of a sweep, with ``series`` and ``order``."""
     firsts = frame.sort_values("order", kind="stable").drop_duplicates("series")
-    rows = firsts.to_dict("records")
+    rows = records(firsts)
     own = {PLACES[row["method"]] for row in rows if row["method"] in PLACES}
     free = list(_free([place for place in range(GREYS[0]) if place not in own]))
     found: dict[str, Look] = {}
@@ -140,6 +142,24 @@ def shape_scale(seen: Sequence[Look]) -> alt.Scale:
 def dash_scale(seen: Sequence[Look]) -> alt.Scale:
     """Of lines."""
     return alt.Scale(domain=_names(seen), range=[list(look.dash) for look in seen])
+
+
+def legend() -> alt.Legend:
+    """Of all channels at once, under the chart, in as many columns as there is room for."""
+    return alt.Legend(
+        title=None,
+        orient="bottom",
+        columns={"expr": "max(1, floor(width / 140))"},
+        symbolSize=90,
+        symbolStrokeWidth=1.5,
+        labelLimit=150,
+    )
+
+
+def legend_height(count: int) -> int:
+    """Pixels that a legend of ``count`` series takes of a chart's height, on the whole: more
+    where the chart is narrow, fewer where it is wide."""
+    return 16 * math.ceil(count / 3)
 
 
 def _names(seen: Sequence[Look]) -> list[str]:

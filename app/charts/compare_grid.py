@@ -1,0 +1,106 @@
+"""Numbers of several series as a heat map: a row per thing, a column per series.
+
+Eleven lines over a hundred layers would be a thicket; a grid of shades stays readable, and has
+numbers in it wherever they fit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import altair as alt
+
+from app.charts.colours import DARK, Colours
+from app.charts.spec import DATA, Spec, spec
+
+ROOMY, CLOSE = 24, 14  # pixels per row
+MOST_ROOMY = 20  # rows; with more of them they stand closer, and have no numbers
+ABOVE = 130  # pixels for the names of the series
+BELOW = 60  # pixels for the scale of the shades
+NARROWEST = 24  # pixels of a cell that still has room for a number
+
+
+@dataclass(frozen=True)
+class Grid:
+    """``rows`` and ``columns`` by name, in order. The table has one line per cell, with the
+    columns ``row``, ``column``, ``value`` (its shade; none where there is nothing to shade),
+    ``text`` (the number in it), ``sign`` (a sign in its place, or "") and ``strong`` (is the
+    shade so far from the ground that a number needs the ground's colour?)."""
+
+    rows: tuple[str, ...]
+    columns: tuple[str, ...]
+    tooltips: Mapping[str, str] = field(hash=False)
+
+
+def chart(grid: Grid, shades: alt.Color, colours: Colours) -> Spec:
+    """The heat map in ``shades`` of ``value``."""
+    base = alt.Chart(DATA).encode(
+        x=alt.X(
+            "column:N",
+            title=None,
+            scale=alt.Scale(domain=list(grid.columns), paddingInner=0.04, paddingOuter=0),
+            axis=alt.Axis(
+                orient="top",
+                labelAngle=-60 if len(grid.columns) > 2 else 0,
+                labelLimit=140,
+                labelOverlap=False,
+                ticks=False,
+                domain=False,
+                grid=False,
+            ),
+        ),
+        y=alt.Y(
+            "row:N",
+            title=None,
+            scale=alt.Scale(domain=list(grid.rows), paddingInner=0.06, paddingOuter=0),
+            axis=alt.Axis(
+                labelLimit=110,
+                labelOverlap=False,
+                labelFontSize=12 if len(grid.rows) <= MOST_ROOMY else 10,
+                ticks=False,
+                domain=False,
+                grid=False,
+            ),
+        ),
+        tooltip=[alt.Tooltip(f"{name}:N", title=title) for name, title in grid.tooltips.items()],
+    )
+    cells = base.mark_rect(cornerRadius=2).encode(color=shades)
+    strong = alt.condition("datum.strong", alt.value(ground(colours)), alt.value(colours.ink))
+    fits = f"width / {max(1, len(grid.columns))} >= {NARROWEST} ? 1 : 0"
+    numbers = base.mark_text(fontSize=11, opacity={"expr": fits}).encode(
+        text="text:N", color=strong
+    )
+    signs = base.mark_text(fontSize=12, fontWeight="bold", color=colours.danger).encode(
+        text="sign:N"
+    )
+    roomy = len(grid.rows) <= MOST_ROOMY
+    layers = [cells, numbers, signs] if roomy else [cells, signs]
+    height = (ROOMY if roomy else CLOSE) * len(grid.rows) + ABOVE + BELOW
+    return spec(alt.LayerChart(layer=layers).properties(height=height))
+
+
+def scale_of_shades(title: str, labels: str, values: Sequence[float] | None = None) -> alt.Legend:
+    """The legend of the shades, under the chart."""
+    more: dict[str, Any] = {} if values is None else {"values": list(values)}
+    return alt.Legend(
+        title=title,
+        orient="bottom",
+        direction="horizontal",
+        gradientLength={"expr": "min(260, width)"},
+        gradientThickness=10,
+        titleLimit=320,
+        labelExpr=labels,
+        **more,
+    )
+
+
+def ground(colours: Colours) -> str:
+    """The colour behind the chart."""
+    return "#12191F" if colours == DARK else "#FFFFFF"
+
+
+def nothing(colours: Colours) -> str:
+    """The palest shade: of a cell that is next to nothing, but is there."""
+    return "#1E2C37" if colours == DARK else "#EAF1F6"
