@@ -1,4 +1,5 @@
-"""The commands that use the store of runs: ``run --store`` and ``runs``."""
+"""The commands that use the store of runs: ``run``, ``sweep`` and ``search`` with ``--store``, and
+``runs``."""
 
 from __future__ import annotations
 
@@ -15,14 +16,17 @@ from prospr_engine.errors import DataError, EngineError, Stopped, StoreError
 from prospr_engine.events import OnEvent, StageStarted
 from prospr_engine.files import check_unused, disk_error
 from prospr_engine.jobs import ensure_worker
-from prospr_engine.jobs.follow import follow
+from prospr_engine.jobs.follow import follow, follow_study
 from prospr_engine.models import MODELS
 from prospr_engine.saliency import METHODS
 from prospr_engine.store import default_folder
 from prospr_engine.store.limits import Limits
 from prospr_engine.store.run import Run
 from prospr_engine.store.store import Store
+from prospr_engine.store.study import Kind, Study, row_of
 from prospr_engine.summary import RESULT
+from prospr_engine.sweep.budget import SearchConfig
+from prospr_engine.sweep.config import SweepConfig
 
 # Not from models/build.py, which brings torch: these commands need none.
 STOPPING = 10.0  # seconds to wait for a run that was asked to stop
@@ -62,28 +66,69 @@ def compute(
     return _take(store, run, out)
 
 
+def compute_study(
+    config: SweepConfig | SearchConfig,
+    folder: str,
+    name: str,
+    on_event: OnEvent,
+    guess: float | None = None,
+) -> list[dict[str, Any]]:
+    """Let the worker of the store in ``folder`` do a sweep or a search; a row per run (see
+    ``sweep.row``), with the run's id under ``run``. A search begins at the sparsity ``guess``.
+
+    Runs that are known are not done again, so a sweep that was broken off goes on. Ctrl-C stops
+    it. Raises ``EngineError`` if it cannot be begun, or is deleted meanwhile; a run that fails or
+    is stopped is a row that says so.
+    """
+    MODELS.find(config.run.model)  # a wrong name need not wait to be told so
+    METHODS.find(config.run.method)
+    config = dataclasses.replace(config, run=_findable(config.run))
+    store = Store(_folder(folder), Limits.from_environment())
+    kind: Kind = "sweep" if isinstance(config, SweepConfig) else "search"
+    study = store.submit_study(kind, config, name=name, guess=guess)
+    try:
+        return [row_of(run) for run in follow_study(store, study.id, on_event)]
+    except KeyboardInterrupt:
+        store.stop_study(study.id, study.owner)
+        follow_study(store, study.id)
+        raise
+
+
+def all_studies(folder: str) -> list[dict[str, Any]]:
+    """The sweeps and searches that the store remembers, the newest first, as JSON-ready values."""
+    store = _existing(folder)
+    return [_study_to_dict(study) for study in store.studies()] if store else []
+
+
 def all_runs(folder: str) -> list[dict[str, Any]]:
-    """What the store remembers, the newest first, as JSON-ready values."""
+    """The runs that the store remembers but for those of studies, the newest first, as JSON-ready
+    values."""
     store = _existing(folder)
     return [_to_dict(store, run) for run in store.runs()] if store else []
 
 
 def stop(folder: str, id: str) -> dict[str, Any]:
-    """Stop the one run whose id begins so, and wait until it is over."""
-    store, run = _one(folder, id)
-    store.stop(run.id, run.owner)
+    """Stop the one run or study whose id begins so, and wait until it is over."""
+    store, found = _one(folder, id)
+    if isinstance(found, Study):
+        store.stop_study(found.id, found.owner)
+    else:
+        store.stop(found.id, found.owner)
     deadline = time.monotonic() + STOPPING
-    while (now := store.get(run.id)) and now.live and time.monotonic() < deadline:
+    while (now := _look(store, found)) and now.live and time.monotonic() < deadline:
         ensure_worker(store.folder)  # one that died cannot stop anything
         time.sleep(0.1)
-    return _to_dict(store, now or run)
+    return _told(store, now or found)
 
 
 def delete(folder: str, id: str) -> dict[str, Any]:
-    """Forget the one run whose id begins so; what it was."""
-    store, run = _one(folder, id)
-    told = _to_dict(store, run)
-    store.delete(run.id, run.owner)
+    """Forget the one run or study whose id begins so; what it was."""
+    store, found = _one(folder, id)
+    told = _told(store, found)
+    if isinstance(found, Study):
+        store.delete_study(found.id, found.owner)
+    else:
+        store.delete(found.id, found.owner)
     return told
 
 
@@ -101,14 +146,19 @@ def _existing(given: str) -> Store | None:
     return None
 
 
-def _one(folder: str, id: str) -> tuple[Store, Run]:
+def _one(folder: str, id: str) -> tuple[Store, Run | Study]:
     store = _existing(folder)
-    found = [run for run in store.runs() if run.id.startswith(id)] if store and id else []
+    there: list[Run | Study] = [*store.runs(studies=True), *store.studies()] if store else []
+    found = [one for one in there if id and one.id.startswith(id)]
     if store is None or not found:
         raise StoreError(f"No run has an id that begins with {id!r}; `runs` lists them.")
     if len(found) > 1:
         raise StoreError(f"{len(found)} runs have an id that begins with {id!r}; give more of it.")
     return store, found[0]
+
+
+def _look(store: Store, found: Run | Study) -> Run | Study | None:
+    return store.study(found.id) if isinstance(found, Study) else store.get(found.id)
 
 
 def _findable(config: RunConfig) -> RunConfig:
@@ -157,9 +207,21 @@ def _copy(source: Path, target: Path) -> Path:
     return target
 
 
+def _told(store: Store, found: Run | Study) -> dict[str, Any]:
+    return _study_to_dict(found) if isinstance(found, Study) else _to_dict(store, found)
+
+
 def _to_dict(store: Store, run: Run) -> dict[str, Any]:
-    values = dataclasses.asdict(run)
+    files = {name: str(file.path) for name, file in store.files(run.id).items()}
+    return {"kind": "run", **_values(run), "files": files}
+
+
+def _study_to_dict(study: Study) -> dict[str, Any]:
+    return {**_values(study), "state": study.state}
+
+
+def _values(found: Run | Study) -> dict[str, Any]:
+    values = dataclasses.asdict(found)
     # Of a visitor it is a digest, which proves nothing and tells a reader nothing either.
     values["started_by"] = "a visitor" if values.pop("owner") else "the command line"
-    values["files"] = {name: str(file.path) for name, file in store.files(run.id).items()}
     return values

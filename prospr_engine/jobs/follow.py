@@ -1,4 +1,4 @@
-"""Following a run of the store as if it were computed here."""
+"""Following a run or a study of the store as if it were computed here."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from prospr_engine.errors import StoreError
-from prospr_engine.events import Event, OnEvent, StageStarted, ignore
+from prospr_engine.events import CellEnded, CellStarted, Event, OnEvent, StageStarted, ignore
 from prospr_engine.jobs.ensure import ensure_worker
 from prospr_engine.store.run import Run
 from prospr_engine.store.store import Store
+from prospr_engine.store.study import row_of
 
 PAUSE = 0.3  # seconds between two looks
 KINDS = {kind.__name__: kind for kind in Event.__subclasses__()}
@@ -40,6 +41,53 @@ def follow(store: Store, id: str, on_event: OnEvent = ignore) -> Run:
         ahead = run.ahead
         ensure_worker(store.folder)
         time.sleep(PAUSE)
+
+
+def follow_study(store: Store, id: str, on_event: OnEvent = ignore) -> list[Run]:
+    """Tell which runs of a study begin and end, and between that what they tell, until all are
+    over; the runs, in order. See to it that somebody computes them.
+
+    While others come before, the stage ``"queue"`` says how many. Raises ``StoreError`` if the
+    study is deleted, or the record cannot be read.
+    """
+    seen: dict[str, int] = {}
+    over: set[str] = set()
+    ahead = 0
+    while True:
+        # In this order: what was told before the end was seen is then told in full.
+        runs = store.study_runs(id)
+        if not runs:
+            raise StoreError("The study was deleted.")
+        for number, run in enumerate(runs, start=1):
+            if run.state != "queued" and run.id not in over:
+                _tell_cell(store, run, (number, len(runs)), seen, on_event)
+                over |= set() if run.live else {run.id}
+        live = [run for run in runs if run.live]
+        if not live:
+            return runs
+        before = min(run.ahead for run in live)  # one that runs has none
+        if before != ahead and before:
+            on_event(StageStarted("queue", f"Waiting: {_runs(before)} ahead"))
+        ahead = before
+        ensure_worker(store.folder)
+        time.sleep(PAUSE)
+
+
+def _tell_cell(
+    store: Store, run: Run, place: tuple[int, int], seen: dict[str, int], on_event: OnEvent
+) -> None:
+    """What a run of a study has told since the event ``seen``, between its begin and its end."""
+    known = run.state == "done" and run.started == run.ended  # adopted, without being begun
+    begun = run.started is not None and not known
+    if begun and run.id not in seen:
+        on_event(CellStarted(*place, dict(run.settings)))
+    seen.setdefault(run.id, 0)
+    for told in store.events(run.id, seen[run.id]) if begun else []:
+        seen[run.id] = told["seq"]
+        if event := _event(told):
+            on_event(event)
+    if not run.live:
+        on_event(CellEnded(*place, row_of(run), known))
 
 
 def _event(told: Mapping[str, Any]) -> Event | None:

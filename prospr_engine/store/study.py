@@ -11,6 +11,7 @@ from typing import Any, Literal
 from prospr_engine.store.run import ENDS, Run, State
 from prospr_engine.sweep.budget import Probe, SearchConfig, judge
 from prospr_engine.sweep.config import SweepConfig
+from prospr_engine.sweep.row import row
 
 Kind = Literal["sweep", "search"]
 TRIED: tuple[State, ...] = ("done", "failed")
@@ -54,6 +55,17 @@ class Study:
         """Does any of its runs wait or work?"""
         return any(count for state, count in self.counts.items() if state not in ENDS)
 
+    @property
+    def state(self) -> Literal["waiting", "running", "stopping", "stopped", "failed", "done"]:
+        """How it stands as a whole: "waiting" while nothing of it was begun, "failed" if nothing
+        of it went well, "stopped" if its owner did so or any run of it was stopped."""
+        if self.live:
+            begun = self.cells > self.counts["queued"]
+            return "stopping" if self.stopped else "running" if begun else "waiting"
+        if self.stopped or self.counts["stopped"]:
+            return "stopped"
+        return "done" if self.counts["done"] else "failed"
+
 
 def trail(config: SearchConfig, runs: Sequence[Run]) -> list[Probe]:
     """What the runs of a search, in order, have found so far: one probe per sparsity at which
@@ -67,3 +79,10 @@ def trail(config: SearchConfig, runs: Sequence[Run]) -> list[Probe]:
             ids = [run.id for run in tried]
             probes.append(judge(config, sparsity, summaries, ids, "".join(errors[:1])))
     return probes
+
+
+def row_of(run: Run) -> dict[str, Any]:
+    """The run as a row of the table of a sweep (see ``sweep.row``), with its id under ``run``.
+    Raises ``ConfigError`` if another version wrote its settings."""
+    state = "waiting" if run.state == "queued" else run.state
+    return row(run.config, run.summary, state, run.error or "") | {"run": run.id}

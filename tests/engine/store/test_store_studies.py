@@ -127,6 +127,28 @@ def test_how_far_a_study_is(store: Store):
     assert after.ended == max(run.ended or 0 for run in store.study_runs(study.id))
 
 
+def test_how_a_study_stands_as_a_whole(store: Store):
+    study = store.submit_study("sweep", sweep(0, 1, 2), "alice")
+    seen = [look(store, study).state]
+    claim(store)
+    seen.append(look(store, study).state)
+    store.stop_study(study.id, "alice")
+    seen.append(look(store, study).state)
+    store.finish(store.study_runs(study.id)[0].id, "stopped")
+    seen.append(look(store, study).state)
+    store.resume_study(study.id, "alice")
+    for _ in range(3):
+        store.finish(claim(store).id, "failed", "It broke.")
+    seen.append(look(store, study).state)
+    store.resume_study(study.id, "alice")
+    finish(store, claim(store))
+    seen.append(look(store, study).state)
+    store.finish(claim(store).id, "failed", "It broke.")
+    finish(store, claim(store))
+    seen.append(look(store, study).state)
+    assert seen == ["waiting", "running", "stopping", "stopped", "failed", "running", "done"]
+
+
 def test_a_list_of_studies_shows_one_s_own_and_the_command_line_s(store: Store):
     ids = [
         store.submit_study("sweep", sweep(seed), owner).id
