@@ -7,7 +7,9 @@ GPU, they are a first guess that earlier runs correct.
 
 from __future__ import annotations
 
+import dataclasses
 import math
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
 from prospr_engine.config import LoadingConfig, RunConfig
@@ -15,6 +17,7 @@ from prospr_engine.data import DATASETS
 from prospr_engine.models.measures import Measure
 from prospr_engine.saliency import METHODS
 from prospr_engine.sparsity import kept_count
+from prospr_engine.sweep.config import SweepConfig
 
 
 @dataclass(frozen=True)
@@ -111,10 +114,57 @@ def catalogue(data: str, image_size: int | None = None) -> Images:
     return Images(row.channels, image_size or row.image_size, row.classes, row.train, row.test)
 
 
+@dataclass(frozen=True)
+class Parts:
+    """The seconds that the parts of a run take. ``dense`` and ``pruned`` are the training of the
+    two networks, ``testing`` is that of both, ``writing`` the ONNX file and its proof."""
+
+    start: float
+    reading: float
+    scoring: float
+    dense: float
+    pruned: float
+    testing: float
+    writing: float
+
+    @property
+    def seconds(self) -> float:
+        """All of them."""
+        return sum(dataclasses.astuple(self))
+
+    @property
+    def own(self) -> float:
+        """What a run of a sweep takes that finds images, scores and dense network ready."""
+        return self.pruned + self.testing / 2 + self.writing
+
+
+def images_of(data: str, image_size: int | None = None) -> Images | None:
+    """The images of a data set, upload or path, brought to ``image_size``, told without reading
+    pixels; None if they have several sizes. Raises ``EngineError`` if they cannot be read."""
+    if data in DATASETS:
+        return catalogue(data, image_size)
+    from prospr_engine.data.describe import describe
+
+    facts = describe(data)
+    size = image_size or facts.image_size
+    if not size or not facts.channels:
+        return None
+    return Images(
+        facts.channels, size, facts.class_count, facts.train, facts.test, facts.validation, True
+    )
+
+
 def seconds(
     config: RunConfig, images: Images, measure: Measure, speed: Speed = CORE, threads: int = 1
 ) -> float:
     """How long the run takes, from reading the images to the proven file."""
+    return parts(config, images, measure, speed, threads).seconds
+
+
+def parts(
+    config: RunConfig, images: Images, measure: Measure, speed: Speed = CORE, threads: int = 1
+) -> Parts:
+    """How long each part of the run takes."""
     train, validation, test = split(images, config.loading)
     image = measure.macs * speed.mac / threads**MORE_THREADS  # forward and backward
     calls = measure.layers * speed.layer
@@ -124,16 +174,62 @@ def seconds(
     # Looking only, without learning, is a third of a gradient.
     epoch = train * image + steps * (calls + measure.weights * speed.weight)
     epoch += validation * image / 3
-    calibration = min(config.scoring.batch_size, train) * image + calls
-    if config.scoring.precision == "float64":
+    spec = METHODS.get(config.method)
+    by_shape = spec is not None and spec.needs_shape
+    calibration = (1 if by_shape else min(config.scoring.batch_size, train)) * image + calls
+    if by_shape or config.scoring.precision == "float64":
         calibration *= DOUBLE
 
-    reading = sum((train, validation, test)) * DECODING if images.files else 0.0
-    scoring = gradients(config) * calibration
-    training = 2 * config.epochs * epoch
-    testing = 2 * test * image / 3
-    writing = 0.6 + 0.045 * measure.layers + 8e-8 * measure.parameters
-    return START + reading + scoring + training + testing + writing
+    return Parts(
+        start=START,
+        reading=sum((train, validation, test)) * DECODING if images.files else 0.0,
+        scoring=gradients(config) * calibration,
+        dense=config.epochs * epoch,
+        pruned=config.epochs * epoch,
+        testing=2 * test * image / 3,
+        writing=0.6 + 0.045 * measure.layers + 8e-8 * measure.parameters,
+    )
+
+
+def sweep_seconds(
+    config: SweepConfig, images: Images, measure: Measure, speed: Speed = CORE, threads: int = 1
+) -> float:
+    """How long the sweep takes, one run after the other in one process."""
+    return START + sum(cell_seconds(config.cells(), images, measure, speed, threads))
+
+
+def cell_seconds(
+    cells: Sequence[RunConfig],
+    images: Images,
+    measure: Measure,
+    speed: Speed = CORE,
+    threads: int = 1,
+) -> list[float]:
+    """How long each of the runs takes in a sweep, in this order, but for the start of Python.
+
+    The first of a seed reads the images and trains the dense network. The first of a seed, method
+    and options scores the weights; an iterative method does so for every sparsity.
+    """
+    seen = set()
+    told = []
+    for cell in cells:
+        found = parts(cell, images, measure, speed, threads)
+        needed = found.own
+        if cell.seed not in seen:
+            needed += found.reading + found.dense + found.testing / 2
+        scores = (cell.seed, *scores_of(cell))
+        if scores not in seen:
+            needed += found.scoring
+        seen |= {cell.seed, scores}
+        told.append(needed)
+    return told
+
+
+def scores_of(config: RunConfig) -> tuple[Hashable, ...]:
+    """Equal for runs of one seed on one network and data set that share their scores."""
+    options = tuple(sorted(config.scoring.options.items()))
+    target = config.sparsity if METHODS[config.method].iterative else None
+    return config.method, options, target
 
 
 def split(images: Images, loading: LoadingConfig) -> tuple[int, int, int]:
@@ -153,21 +249,19 @@ def split(images: Images, loading: LoadingConfig) -> tuple[int, int, int]:
 
 
 def gradients(config: RunConfig) -> float:
-    """What the scoring costs, in gradients of one calibration batch."""
-    if config.method not in METHODS:
+    """What the scoring costs, in gradients of one calibration batch, or of one image for a method
+    that needs no more than its shape."""
+    spec = METHODS.get(config.method)
+    if spec is None or not (spec.needs_data or spec.needs_shape):
         return 0.0
-    spec = METHODS[config.method]
     options = {option.name: option.default for option in spec.options} | dict(
         config.scoring.options
     )
-    if not spec.needs_data:
-        return 0.0
-    if "steps" not in options:
-        return float(options.get("rounds", 1))
+    product = PRODUCT if spec.second_order and options.get("order") != "first" else 0
+    if not spec.looks_ahead:
+        return float(options.get("rounds", 1)) * (1 + product)
     steps = options["steps"]
-    rehearsal = steps if options.get("rehearse") else 0
-    back = PRODUCT * steps if options.get("order") == "exact" else 0
-    return steps + 1 + rehearsal + back
+    return float(steps + 1 + (steps if options.get("rehearse") else 0) + product * steps)
 
 
 def file_size(measure: Measure) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import io
+import csv
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -61,16 +61,21 @@ def write(table: pd.DataFrame, path: Path) -> None:
 def read(path: str | Path) -> pd.DataFrame:
     """The table that ``write`` wrote, the same to the last digit. Raises ``DataError``."""
     try:
-        text = Path(path).read_text("utf-8")
-        table = pd.read_csv(
-            io.StringIO(text),
-            dtype=TYPES,
-            keep_default_na=False,
-            na_values={name: [""] for name, kind in TYPES.items() if kind != "str"},
-            float_precision="round_trip",
-        )
-        return table[list(COLUMNS)]
+        with Path(path).open(encoding="utf-8", newline="") as file:
+            rows = list(csv.DictReader(file, strict=True))
+        return frame({name: _value(name, row[name]) for name in COLUMNS} for row in rows)
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}.") from None
-    except (ValueError, KeyError):
+    except (ValueError, KeyError, TypeError, csv.Error):
         raise DataError(f"{path} is not the table of a sweep; give its cells.csv.") from None
+
+
+def _value(name: str, text: str) -> Any:
+    kind = TYPES[name]
+    if kind == "str":
+        return text
+    if not text:
+        return None
+    if kind == "boolean":
+        return {"True": True, "False": False}[text]
+    return float(text) if kind == "float64" else int(text)

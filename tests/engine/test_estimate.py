@@ -16,8 +16,22 @@ import prospr_engine as pe
 from prospr_engine.config import LoadingConfig, RunConfig, ScoringConfig, TrainingConfig
 from prospr_engine.data import DATASETS
 from prospr_engine.data.splits import plan
-from prospr_engine.estimate import Images, catalogue, estimate, gradients, seconds, split
+from prospr_engine.estimate import (
+    START,
+    Images,
+    catalogue,
+    cell_seconds,
+    estimate,
+    gradients,
+    images_of,
+    parts,
+    seconds,
+    split,
+    sweep_seconds,
+)
 from prospr_engine.models.measures import Measure, known
+from prospr_engine.saliency import METHODS
+from prospr_engine.sweep.config import SweepConfig
 
 RESNET20 = Measure(20, 269_722, 268_336, 40_551_040)
 CIFAR = Images(3, 32, 10, 50_000, 10_000)
@@ -135,3 +149,97 @@ def test_the_catalogue_gives_its_images():
         images = catalogue(name)
         assert images == Images(row.channels, row.image_size, row.classes, row.train, row.test)
     assert catalogue("digits", 16).size == 16
+
+
+def test_a_run_takes_what_its_parts_take():
+    config = RunConfig(model="resnet20", data="cifar10", epochs=2)
+    found = parts(config, CIFAR, RESNET20)
+    assert found.seconds == pytest.approx(sum(dataclasses.astuple(found)))
+    assert found.seconds == told(epochs=2)
+    assert found.dense == found.pruned > 0
+    assert min(dataclasses.astuple(found)[2:]) > 0
+    assert parts(dataclasses.replace(config, epochs=0), CIFAR, RESNET20).dense == 0
+
+
+def swept(**changes: Any) -> float:
+    run = RunConfig(model="resnet20", data="cifar10", epochs=1)
+    return sweep_seconds(SweepConfig(**{"run": run} | changes), CIFAR, RESNET20)
+
+
+def test_a_sweep_of_one_cell_takes_what_its_run_takes():
+    assert swept() == pytest.approx(told(epochs=1))
+
+
+def test_what_is_shared_is_paid_for_once():
+    found = parts(RunConfig(model="resnet20", data="cifar10", epochs=1), CIFAR, RESNET20)
+    more = {"sparsities": (0.5, 0.8, 0.9)}
+    assert swept(**more) == pytest.approx(swept() + 2 * found.own)
+    assert swept(controls=("none", "shuffle")) == pytest.approx(swept() + found.own)
+    assert swept(steps=(3, 0)) - swept() == pytest.approx(found.own + swept(steps=(0,)) - START
+        - (found.dense + found.reading + found.testing / 2) - found.own)  # fmt: skip
+    assert swept(seeds=(0, 1)) == pytest.approx(2 * swept() - START)
+    both = swept(methods=("prospr", "magnitude"))
+    assert both == pytest.approx(swept() + found.own)
+
+
+def test_cells_are_timed_in_their_order():
+    config = SweepConfig(sparsities=(0.5, 0.9), seeds=(0, 1))
+    told = cell_seconds(config.cells(), CIFAR, RESNET20)
+    assert len(told) == 4
+    assert told[0] == told[2] > told[1] == told[3]
+
+
+def test_iterative_criteria_pay_for_every_sparsity():
+    names = [name for name, spec in METHODS.items() if spec.iterative]
+    assert names
+    for name in names:
+        one = swept(methods=(name,))
+        config = RunConfig(model="resnet20", data="cifar10", method=name, epochs=1)
+        found = parts(config, CIFAR, RESNET20)
+        assert swept(methods=(name,), sparsities=(0.5, 0.9)) == pytest.approx(
+            one + found.own + found.scoring
+        )
+
+
+def test_images_are_those_of_the_catalogue_or_of_a_folder(tmp_path: Path):
+    from PIL import Image
+
+    assert images_of("digits", 16) == catalogue("digits", 16)
+    for name in ("train/cat/1", "train/cat/2", "train/dog/1", "test/cat/3", "test/dog/4"):
+        path = tmp_path / f"{name}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("L", (12, 12)).save(path)
+    assert images_of(str(tmp_path), None) == Images(1, 12, 2, 3, 2, files=True)
+    Image.new("L", (9, 9)).save(tmp_path / "train/dog/2.png")
+    assert images_of(str(tmp_path), None) is None
+    assert images_of(str(tmp_path), 16) == Images(1, 16, 2, 4, 2, files=True)
+    with pytest.raises(pe.EngineError, match="no-such"):
+        images_of("no-such", None)
+
+
+@pytest.mark.parametrize(
+    ("method", "options", "expected"),
+    [
+        ("snip", {}, 1),
+        ("grasp", {}, 1 + 3),
+        ("iterative_snip", {"rounds": 30}, 30),
+        ("force", {"rounds": 7}, 7),
+        ("synflow", {}, 100),
+        ("prospr_first_order", {}, 4 + 3),
+        ("prospr_published", {"rehearse": False}, 4 + 9),
+        ("random_erk", {}, 0),
+    ],
+)
+def test_gradients_of_every_kind_of_criterion(method: str, options: dict, expected: float):
+    config = RunConfig(method=method, scoring=ScoringConfig(options=options))
+    assert gradients(config) == expected
+
+
+def test_a_criterion_that_needs_only_a_shape_looks_at_one_image():
+    many = [
+        parts(
+            RunConfig(method="synflow", scoring=ScoringConfig(batch_size=size)), CIFAR, RESNET20
+        ).scoring
+        for size in (32, 512)
+    ]
+    assert many[0] == many[1] > 0
