@@ -37,6 +37,8 @@ _HOMES = {
     "EngineError": "errors",
     "sweep": "sweep",
     "SweepConfig": "sweep.config",
+    "search": "sweep.search",
+    "SearchConfig": "sweep.budget",
 }
 _NAMES_THERE = {"build_model": "build", "load_data": "load"}
 
@@ -51,6 +53,7 @@ __all__ = [
     "RunResult",
     "Scores",
     "ScoringConfig",
+    "SearchConfig",
     "SweepConfig",
     "TrainingConfig",
     "build_model",
@@ -59,6 +62,7 @@ __all__ = [
     "load_data",
     "run",
     "score",
+    "search",
     "sweep",
     "verify",
 ]
@@ -78,8 +82,10 @@ if TYPE_CHECKING:
     from prospr_engine.saliency import METHODS
     from prospr_engine.saliency.base import Scores
     from prospr_engine.saliency.score import score
+    from prospr_engine.sweep.budget import SearchConfig
     from prospr_engine.sweep.config import SweepConfig
     from prospr_engine.sweep.run import sweep
+    from prospr_engine.sweep.search import search
 
 
 def __getattr__(name: str) -> Any:

@@ -14,8 +14,11 @@ from typing import Any
 from prospr_engine.config import RunConfig, setting, settings_of
 from prospr_engine.errors import ConfigError
 from prospr_engine.registry import did_you_mean
+from prospr_engine.sweep.config import Group
 
 (SEED,) = (option for option in settings_of(RunConfig) if option.name == "seed")
+SEARCHED = ("sparsity", "seed")
+"""Settings of a run that are the search's to choose."""
 EQUAL = 1e-9  # 0.95 − 0.94 is not more than 0.01, whatever the rounding makes of it
 
 
@@ -55,8 +58,8 @@ class SearchConfig:
     def __post_init__(self) -> None:
         if not isinstance(self.run, RunConfig):
             raise ConfigError("run is not a RunConfig.")
-        plain = RunConfig()
-        run = dataclasses.replace(self.run, sparsity=plain.sparsity, seed=plain.seed)
+        plain = {name: getattr(RunConfig(), name) for name in SEARCHED}
+        run = dataclasses.replace(self.run, **plain)
         object.__setattr__(self, "run", run)
         for option in settings_of(SearchConfig):
             object.__setattr__(self, option.name, option.check(getattr(self, option.name)))
@@ -71,6 +74,25 @@ class SearchConfig:
                 f"The lowest sparsity is {self.lowest:g} and the highest {self.highest:g}, so "
                 "there is nothing between them; set the lowest below the highest."
             )
+
+    @classmethod
+    def of(cls, **settings: Any) -> SearchConfig:
+        """The config with these settings, and these of ``RunConfig`` for all runs: the keywords
+        of ``pe.search``."""
+        own = [f.name for f in dataclasses.fields(cls)]
+        others = [f.name for f in dataclasses.fields(RunConfig) if f.name not in SEARCHED]
+        for name in settings:
+            if name not in own + others:
+                hint = did_you_mean(name, own + others)
+                raise ConfigError(f"A search has no setting {name!r}{hint}.")
+        given = {name: settings.pop(name) for name in own if name in settings}
+        if "run" in given and settings:
+            raise ConfigError(f"Give either run or {next(iter(settings))}, which run has as well.")
+        plain = {
+            name: dataclasses.asdict(value) if isinstance(value, Group) else value
+            for name, value in settings.items()
+        }
+        return cls(**{"run": RunConfig.from_dict(plain), **given})
 
     @property
     def about_accuracy(self) -> bool:

@@ -1,0 +1,156 @@
+"""A search from start to end: runs at one sparsity after the other, until the budget is met as
+closely as is worth telling."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from prospr_engine.errors import ConfigError
+from prospr_engine.estimate import images_of
+from prospr_engine.events import CellEnded, Event, OnEvent, ignore
+from prospr_engine.files import write_atomically
+from prospr_engine.models.measures import known, measure
+from prospr_engine.sweep.bisection import guess_of, next_sparsity
+from prospr_engine.sweep.budget import Probe, SearchConfig, judge
+from prospr_engine.sweep.cells import Cells
+from prospr_engine.sweep.claim import claimed
+from prospr_engine.sweep.outcome import Outcome, outcome, tell_probe
+
+TRAIL = "trail.csv"
+
+
+@dataclass(frozen=True)
+class Probed(Event):
+    """One sparsity was tried, the ``number``-th of ``most`` at most; ``probe`` holds what
+    ``Probe`` does, ``text`` says it in a line."""
+
+    number: int
+    most: int
+    probe: dict[str, Any]
+    text: str
+
+
+@dataclass(frozen=True)
+class SearchResult:
+    """What was tried, in this order, and what came of it. ``runs`` of a probe are folders;
+    ``seconds`` is wall time."""
+
+    config: SearchConfig
+    trail: tuple[Probe, ...]
+    outcome: Outcome
+    out: Path
+    seconds: float
+
+    @property
+    def found(self) -> float | None:
+        """The sparsity that was looked for; None if no network that was tried met the goal."""
+        return self.outcome.found
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready values: what ``--json`` prints."""
+        return {
+            "out": str(self.out),
+            **self.outcome.to_dict(),
+            "trail": [dataclasses.asdict(probe) for probe in self.trail],
+            "config": self.config.to_dict(),
+            "seconds": self.seconds,
+        }
+
+
+def search(
+    config: SearchConfig | None = None,
+    *,
+    out: str | Path | None = None,
+    on_event: OnEvent = ignore,
+    should_stop: Callable[[], bool] = lambda: False,
+    **settings: Any,
+) -> SearchResult:
+    """Find the sparsest network that loses no more accuracy than allowed, or the least sparse one
+    whose zipped ONNX file is no bigger than allowed.
+
+        pe.search(model="resnet20", data="cifar10", most_lost=0.01, seeds=range(3), epochs=20)
+
+    The settings are a ``SearchConfig``, or its settings and those of ``RunConfig`` as keywords.
+    Every try is a whole run for every seed, and its accuracy that on the test images, against
+    the dense network of the same seed, which is trained once.
+
+    The folder ``out`` (a new temporary one by default) receives ``search.json``, ``trail.csv``
+    (what was tried, written anew after each try), a folder in ``cells`` with the files of each
+    run, and ``shared``, what the runs share. A search that was broken off goes on there; so does
+    one with another goal. A run that fails counts as a try that did not meet the goal.
+
+    ``on_event`` hears ``Probed`` after each try, the events of ``sweep`` and those of the runs.
+    ``should_stop`` is asked between steps and ends the search with ``Stopped``. Raises
+    ``EngineError``; ``ConfigError`` if ``out`` holds something else or another process works
+    there.
+    """
+    started = time.perf_counter()
+    if config is not None and settings:
+        raise ConfigError("Give either a SearchConfig or its settings as keywords, not both.")
+    if config is None:
+        config = SearchConfig.of(**settings)
+    folder = Path(tempfile.mkdtemp(prefix="prospr-search-") if out is None else out)
+    with claimed(folder, config):
+        trail = _probe_all(config, folder, on_event, should_stop)
+    seconds = time.perf_counter() - started
+    return SearchResult(config, tuple(trail), outcome(config, trail), folder, seconds)
+
+
+def _probe_all(
+    config: SearchConfig, folder: Path, on_event: OnEvent, should_stop: Callable[[], bool]
+) -> list[Probe]:
+    cells = Cells(folder, on_event, should_stop)
+    guess = _guess(config)
+    trail: list[Probe] = []
+    _write(config, trail, folder)
+    while (sparsity := next_sparsity(config, trail, guess)) is not None:
+        probe = _probe(config, sparsity, cells, len(trail) * len(config.seeds))
+        trail.append(probe)
+        _write(config, trail, folder)
+        values, text = dataclasses.asdict(probe), tell_probe(config, probe)
+        cells.tell(Probed(len(trail), config.most_probes, values, text))
+    return trail
+
+
+def _probe(config: SearchConfig, sparsity: float, cells: Cells, before: int) -> Probe:
+    """The runs at one sparsity; the first that fails decides."""
+    most = len(config.seeds) * config.most_probes
+    summaries, folders = [], []
+    for number, cell in enumerate(config.cells(sparsity), start=before + 1):
+        done = cells.do(cell, number, most)
+        cells.tell(CellEnded(number, most, done.row, done.known))
+        summaries.append(done.summary)
+        folders.append(done.row["out"])
+        if done.summary is None:
+            return judge(config, sparsity, summaries, folders, done.row["error"])
+    return judge(config, sparsity, summaries, folders)
+
+
+def _guess(config: SearchConfig) -> float | None:
+    """Where the search for a size begins; None if that cannot be foretold."""
+    run = config.run
+    images = None if config.about_accuracy else images_of(run.data, run.loading.image_size)
+    if images is None:
+        return None
+    shape = (images.channels, images.size, images.classes)
+    return guess_of(config, known(run.model, *shape) or measure(run.model, *shape))
+
+
+def _write(config: SearchConfig, trail: Sequence[Probe], folder: Path) -> None:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    value = "accuracy_lost" if config.about_accuracy else "zipped_bytes"
+    writer.writerow(["sparsity", "met", value, "error", "runs"])
+    for probe in trail:
+        found = "" if probe.value is None else probe.value
+        runs = ";".join(Path(run).name for run in probe.runs)
+        writer.writerow([probe.sparsity, probe.met, found, probe.error, runs])
+    write_atomically(folder / TRAIL, text.getvalue())
