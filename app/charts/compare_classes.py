@@ -28,7 +28,6 @@ COLUMNS = (
     "value",
     "text",
     "sign",
-    "strong",
     "mean",
     "images",
     "points",
@@ -44,7 +43,7 @@ TOOLTIPS = {
     "pruned": "Pruned",
     "told": "Test images",
 }
-POINTS = "format(datum.value, '+.3~g')"
+POINTS = "datum.value ? format(datum.value, '+.3~g') : '0'"
 MOST = 20
 """Classes on show: of more, half of them those that lose most and half those that gain most."""
 
@@ -69,10 +68,8 @@ def table(lines: Lines) -> pd.DataFrame:
     means = {name: _mean(cell["value"] for cell in by.values()) for name, by in changes.items()}
     ordered = sorted(means, key=lambda name: means[name])
     shown = ordered if len(ordered) <= MOST else ordered[: MOST // 2] + ordered[-MOST // 2 :]
-    widest = max((abs(c["value"]) for name in shown for c in changes[name].values()), default=0)
     rows = [
-        {"row": name, "column": series, "mean": means[name], **cell}
-        | {"strong": abs(cell["value"]) > 0.6 * widest, "sign": ""}
+        {"row": name, "column": series, "mean": means[name], **cell} | {"sign": ""}
         for name in shown
         for series, cell in changes[name].items()
     ]
@@ -105,7 +102,11 @@ def chart(plan: Plan, colours: Colours) -> Spec:
             "Points of accuracy, pruned less dense", POINTS, [-plan.most, 0, plan.most]
         ),
     )
-    return compare_grid.chart(Grid(plan.rows, plan.columns, TOOLTIPS), shades, colours)
+    lost, gained = (
+        plan.most * compare_grid.turn(end, colours) for end in (colours.danger, colours.kept)
+    )
+    strong = f"datum.value < {-lost:.3f} || datum.value > {gained:.3f}"
+    return compare_grid.chart(Grid(plan.rows, plan.columns, TOOLTIPS), shades, strong, colours)
 
 
 def description(rows: pd.DataFrame) -> str:

@@ -26,16 +26,17 @@ NARROWEST = 24  # pixels of a cell that still has room for a number
 class Grid:
     """``rows`` and ``columns`` by name, in order. The table has one line per cell, with the
     columns ``row``, ``column``, ``value`` (its shade; none where there is nothing to shade),
-    ``text`` (the number in it), ``sign`` (a sign in its place, or "") and ``strong`` (is the
-    shade so far from the ground that a number needs the ground's colour?)."""
+    ``text`` (the number in it) and ``sign`` (a sign in its place, or "")."""
 
     rows: tuple[str, ...]
     columns: tuple[str, ...]
     tooltips: Mapping[str, str] = field(hash=False)
 
 
-def chart(grid: Grid, shades: alt.Color, colours: Colours) -> Spec:
-    """The heat map in ``shades`` of ``value``."""
+def chart(grid: Grid, shades: alt.Color, strong: str, colours: Colours) -> Spec:
+    """The heat map in ``shades`` of ``value``. ``strong`` is the expression that says whether the
+    shade of ``datum.value`` is so far from the ground that a number on it needs the ground's
+    colour, see ``turn``."""
     base = alt.Chart(DATA).encode(
         x=alt.X(
             "column:N",
@@ -67,11 +68,9 @@ def chart(grid: Grid, shades: alt.Color, colours: Colours) -> Spec:
         tooltip=[alt.Tooltip(f"{name}:N", title=title) for name, title in grid.tooltips.items()],
     )
     cells = base.mark_rect(cornerRadius=2).encode(color=shades)
-    strong = alt.condition("datum.strong", alt.value(ground(colours)), alt.value(colours.ink))
+    ink = alt.condition(strong, alt.value(ground(colours)), alt.value(colours.ink))
     fits = f"width / {max(1, len(grid.columns))} >= {NARROWEST} ? 1 : 0"
-    numbers = base.mark_text(fontSize=11, opacity={"expr": fits}).encode(
-        text="text:N", color=strong
-    )
+    numbers = base.mark_text(fontSize=11, opacity={"expr": fits}).encode(text="text:N", color=ink)
     signs = base.mark_text(fontSize=12, fontWeight="bold", color=colours.danger).encode(
         text="sign:N"
     )
@@ -94,6 +93,40 @@ def scale_of_shades(title: str, labels: str, values: Sequence[float] | None = No
         labelExpr=labels,
         **more,
     )
+
+
+def turn(end: str, colours: Colours) -> float:
+    """The share of the way from the palest shade to ``end`` from which on the ground's colour is
+    easier to read on it than ink."""
+    steps = [step / 100 for step in range(101)]
+    return next((step for step in steps if _ground_is_clearer(end, step, colours)), 1.0)
+
+
+def contrast(one: str, other: str) -> float:
+    """Of two colours, from 1 to 21 (WCAG 2.2, https://www.w3.org/TR/WCAG22/#dfn-contrast-ratio)."""
+    light, dark = sorted((_luminance(_parts(one)), _luminance(_parts(other))), reverse=True)
+    return (light + 0.05) / (dark + 0.05)
+
+
+def mixed(one: str, other: str, share: float) -> str:
+    """``share`` of the way from one colour to the other, as Vega's "rgb" goes."""
+    pairs = zip(_parts(one), _parts(other), strict=True)
+    return "#" + "".join(f"{round(a + share * (b - a)):02X}" for a, b in pairs)
+
+
+def _ground_is_clearer(end: str, share: float, colours: Colours) -> bool:
+    shade = mixed(nothing(colours), end, share)
+    return contrast(shade, ground(colours)) > contrast(shade, colours.ink)
+
+
+def _parts(colour: str) -> tuple[int, ...]:
+    return tuple(int(colour[i : i + 2], 16) for i in (1, 3, 5))
+
+
+def _luminance(parts: Sequence[int]) -> float:
+    linear = [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in
+              (part / 255 for part in parts)]  # fmt: skip
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
 
 def ground(colours: Colours) -> str:

@@ -34,7 +34,6 @@ COLUMNS = (
     "empty",
     "text",
     "sign",
-    "strong",
     "percent",
     "counts",
     "told",
@@ -70,11 +69,9 @@ def table(lines: Lines) -> pd.DataFrame:
             for layer in result["layers"]:
                 numbers.setdefault(layer["name"], len(numbers) + 1)
                 found.setdefault((layer["name"], series), []).append(layer)
-    least = min((layer["kept"] / layer["total"] for several in found.values() for layer in several
-                 if layer["kept"]), default=1.0)  # fmt: skip
     names = _apart(numbers)
     rows = [
-        {"row": names[name], "column": series, "name": name, **_cell(found[name, series], least)}
+        {"row": names[name], "column": series, "name": name, **_cell(found[name, series])}
         for name in numbers
         for series in lines
         if (name, series) in found
@@ -105,7 +102,9 @@ def chart(plan: Plan, colours: Colours) -> Spec:
             "Share of the layer's weights kept", PERCENT, _ticks(plan.least)
         ),
     )
-    return compare_grid.chart(Grid(plan.rows, plan.columns, TOOLTIPS), shades, colours)
+    strong = plan.least ** (1 - compare_grid.turn(colours.most, colours))
+    grid = Grid(plan.rows, plan.columns, TOOLTIPS)
+    return compare_grid.chart(grid, shades, f"datum.value > {strong:.6f}", colours)
 
 
 def description(rows: pd.DataFrame) -> str:
@@ -118,7 +117,7 @@ def description(rows: pd.DataFrame) -> str:
     return f"Share of weights kept in each of {count} layers: {'; '.join(told) or 'nothing'}."
 
 
-def _cell(layers: Sequence[Mapping[str, Any]], least: float) -> dict[str, Any]:
+def _cell(layers: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     total = layers[0]["total"]
     kept = sum(layer["kept"] for layer in layers) / len(layers)
     share = kept / total
@@ -126,7 +125,6 @@ def _cell(layers: Sequence[Mapping[str, Any]], least: float) -> dict[str, Any]:
     told = "1" if len(layers) == 1 else f"mean of {len(layers)}"
     if empty:
         told += f"; no weight left in {empty}" if len(layers) > 1 else "; no weight left"
-    middle = math.sqrt(_floor(least))
     return {
         "value": share or None,
         "share": share,
@@ -136,7 +134,6 @@ def _cell(layers: Sequence[Mapping[str, Any]], least: float) -> dict[str, Any]:
         "empty": empty,
         "text": "" if empty else _short(share),
         "sign": COLLAPSED if empty else "",
-        "strong": share > middle,
         "percent": percent(share),
         "counts": f"{kept:,.0f} of {total:,}",
         "told": told,

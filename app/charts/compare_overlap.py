@@ -28,7 +28,6 @@ COLUMNS = (
     "value",
     "text",
     "sign",
-    "strong",
     "pair",
     "measured",
     "chance",
@@ -78,7 +77,8 @@ def chart(names: tuple[str, ...], colours: Colours) -> Spec:
             "Of the weights that either keeps, both keep", PERCENT, [0, 0.25, 0.5, 0.75, 1]
         ),
     )
-    return compare_grid.chart(Grid(names, names, TOOLTIPS), shades, colours)
+    strong = f"datum.value > {compare_grid.turn(colours.most, colours)}"
+    return compare_grid.chart(Grid(names, names, TOOLTIPS), shades, strong, colours)
 
 
 def description(rows: pd.DataFrame) -> str:
@@ -176,7 +176,6 @@ def _cell(row: str, column: str, one: Likeness, measured: bool) -> dict[str, Any
         "value": value,
         "text": f"{100 * value:.0f}",
         "sign": "",
-        "strong": value > 0.5,
         "pair": f"{one.first} and {one.second}",
         "measured": _percent(one.jaccard),
         "chance": _percent(one.chance),
@@ -194,7 +193,6 @@ def _empty(row: str, column: str) -> dict[str, Any]:
         "value": None,
         "text": "",
         "sign": "",
-        "strong": False,
         "pair": row if same else f"{row} and {column}",
         "measured": "the same series" if same else "not compared",
         "chance": "",
