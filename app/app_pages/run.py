@@ -5,7 +5,8 @@ from __future__ import annotations
 import streamlit as st
 
 from app import links, state
-from app.components.about import show_about, show_again, show_manage
+from app.components.about import show_about, show_again, show_manage, show_study
+from app.components.controls import show_original
 from app.components.findings import plain, show_error
 from app.components.live import follow, show_facts, show_live
 from app.components.result import show_result
@@ -27,12 +28,14 @@ def _show_ended(run: Run) -> None:
     """A run without a result."""
     st.title(plain(title(run)))
     show_about(run)
+    show_original(run)
     if run.state == "stopped":
         st.info("The run was stopped before it was done.", icon=":material/stop_circle:")
     else:
         show_error(run.error or "The run failed, and nothing is known of the reason.")
     with st.container(horizontal=True):
         show_again(run)
+        show_study(run)
         show_manage(run)
     show_facts(follow(run))
 

@@ -1,4 +1,5 @@
-"""The visitor's runs and those of the command line: find, open, compare, rename, delete."""
+"""The visitor's studies and runs, and those of the command line: find, open, compare, rename,
+delete."""
 
 from __future__ import annotations
 
@@ -9,16 +10,24 @@ from app.components.findings import show_error
 from app.components.library import (
     found,
     kept,
+    looked_for,
     picked,
     repair_address,
     show_all,
+    show_cells,
     show_filters,
     show_runs,
     watch_all,
 )
 from app.components.library_actions import asking, show_actions, show_question
+from app.components.studies import asking as asking_about_study
+from app.components.studies import show_question as ask_about_study
+from app.components.studies import show_studies
 from app.services import EngineError, Run, disclosure
 from app.services import runs as service
+from app.services import studies as of_studies
+
+TICK = "Tick one to rename or delete it, two to see them side by side, several to compare them."
 
 
 def show_library(runs: list[Run], visitor: str) -> None:
@@ -28,7 +37,7 @@ def show_library(runs: list[Run], visitor: str) -> None:
     if matching:
         count = f"{len(runs):,} runs" if len(runs) != 1 else "1 run"
         told = count if len(matching) == len(runs) else f"{len(matching):,} of {count}"
-        st.caption(f"{told}. Tick one to rename or delete it, two to see them side by side.")
+        st.caption(f"{told}. {TICK}")
         show_runs(matching)
     else:
         st.info("No run here is like that.", icon=":material/search_off:")
@@ -41,19 +50,25 @@ repair_address()
 st.title("Runs")
 try:
     visitor = state.visitor()
-    runs = [disclosure.as_seen(run, visitor) for run in service.mine(visitor)]
+    studies = [disclosure.study_as_seen(s, visitor) for s in of_studies.mine(visitor)]
+    show_studies(studies, visitor, looked_for())
+    cells = bool(studies) and show_cells()
+    runs = [disclosure.as_seen(run, visitor) for run in service.mine(visitor, studies=cells)]
     limits = service.store().limits
 except EngineError as error:
     show_error(error)
 else:
     if runs:
         show_library(runs, visitor)
+    elif studies:
+        st.caption("There are no single runs.")
     else:
         st.markdown(
             "No runs yet. Start one, close the tab if you like, and find it here when you come "
             "back: waiting, running or done."
         )
         st.page_link(links.NEW, label="Start a run", icon=":material/add_circle:")
+    ask_about_study(studies, visitor)
     st.caption(kept(limits))
-    if not asking():  # a page drawn anew would close the question
-        watch_all(runs, visitor)
+    if not asking() and not asking_about_study():  # a page drawn anew would close the question
+        watch_all(runs, studies, visitor, cells)

@@ -40,6 +40,17 @@ def show_again(run: Run, label: str = "Use these settings") -> None:
         st.switch_page(links.NEW, query_params={})
 
 
+def show_study(run: Run) -> None:
+    """The way to the study that the run belongs to, if it does."""
+    if run.study:
+        st.page_link(
+            links.COMPARE,
+            label="Compare with its sweep or search",
+            icon=":material/stacked_line_chart:",
+            query_params=links.to_study(run.study),
+        )
+
+
 def show_share(run: Run) -> None:
     """The link to the run."""
     with st.popover("Share", icon=":material/link:"):

@@ -37,7 +37,7 @@ def show_controls(run: Run) -> None:
     try:
         known = service.alike(run.config, state.visitor())
     except EngineError as error:
-        show_error(error)
+        st.caption(plain(str(error)))
         return
     st.markdown(words.ABOUT)
     if run.config.method in words.CHANCE:

@@ -12,9 +12,11 @@ import streamlit as st
 from app import links
 from app.components import run_link
 from app.components.findings import plain
-from app.services import EngineError, Limits, Run
+from app.services import EngineError, Limits, Run, Study
 from app.services import runs as service
+from app.services import studies as of_studies
 from app.text import figures, when
+from app.text import studies as words
 from app.text.answer import accuracy, percent, signed, size
 from app.text.answer import duration as lasting
 from app.text.search import NEWEST, ORDERS, order, search
@@ -26,7 +28,7 @@ POLL = 2.0  # seconds between two looks at live runs
 REST = 5.0  # and where none is live: one may be started in another tab, or on the command line
 ALL = "All"
 # The names of these widgets stand in the address.
-FIND, STATE, SORT = "find", "state", "sort"
+FIND, STATE, SORT, CELLS = "find", "state", "sort", "cells"
 
 STYLE = """
 <style>
@@ -45,7 +47,11 @@ def repair_address() -> None:
     """On the way back from a run, what was looked for comes back too."""
     # Streamlit writes the parameters of a link into the address of the page it stands on before
     # it goes; on the way back they stand there in the place of this page's own.
-    strangers = [p for p in (links.ID, links.FIRST, links.SECOND) if p in st.query_params]
+    strangers = [
+        p
+        for p in (links.ID, links.FIRST, links.SECOND, links.STUDY, links.RUNS_OF)
+        if p in st.query_params
+    ]
     if strangers:
         for parameter in strangers:
             del st.query_params[parameter]
@@ -78,6 +84,22 @@ def show_filters() -> None:
             key=SORT,
             bind="query-params",
         )
+
+
+def looked_for() -> str:
+    """What stands in the box, or is about to by the address, before it is drawn."""
+    return str(st.session_state.get(FIND, st.query_params.get(FIND)) or "")
+
+
+def show_cells() -> bool:
+    """Shall the runs of studies stand among the others? Kept in the address."""
+    return st.toggle(
+        "Show the runs of sweeps and searches",
+        key=CELLS,
+        help="Each is a run of its own, with a page of its own. Their results are compared on the "
+        "page of the sweep.",
+        bind="query-params",
+    )
 
 
 def found(runs: Sequence[Run]) -> list[Run]:
@@ -129,17 +151,20 @@ def watch(runs: Sequence[Run]) -> None:
         st.fragment(_look, run_every=POLL)([run.id for run in live], [_pace(run) for run in live])
 
 
-def watch_all(runs: Sequence[Run], visitor: str) -> None:
-    """Draw the page anew as soon as the ``runs`` of the ``visitor`` are other ones, or one of
-    them has changed."""
-    paces, drawn = [_pace(run) for run in runs], time.monotonic()
+def watch_all(
+    runs: Sequence[Run], studies: Sequence[Study], visitor: str, cells: bool = False
+) -> None:
+    """Draw the page anew as soon as the ``runs`` or ``studies`` of the ``visitor`` are other ones,
+    or one of them has changed; with ``cells`` the runs are those of studies, too."""
+    paces, drawn = _paces(runs, studies), time.monotonic()
 
     def look() -> None:
         # Not as a part of the page, which has just asked the same.
         if time.monotonic() - drawn > POLL / 2:
-            _look_at_all(visitor, paces)
+            _look_at_all(visitor, paces, cells)
 
-    st.fragment(look, run_every=POLL if any(run.live for run in runs) else REST)()
+    live = any(run.live for run in runs) or any(study.live for study in studies)
+    st.fragment(look, run_every=POLL if live else REST)()
 
 
 def kept(limits: Limits) -> str:
@@ -166,7 +191,8 @@ def _row(run: Run, now: float) -> None:
                 run_link.show_link(run)
                 st.caption(
                     f"{ICONS[run.state]} {state(run)} · {when.ago(run.created, now)}"
-                    + ("" if run.owner else " · :material/terminal: command line"),
+                    + ("" if run.owner else " · :material/terminal: command line")
+                    + (" · :material/grid_view: of a sweep or search" if run.study else ""),
                     help=_times(run),
                 )
                 st.caption(plain(of(run)))
@@ -218,17 +244,29 @@ def _look(ids: Sequence[str], paces: Sequence[tuple[object, ...]]) -> None:
         st.rerun()
 
 
-def _look_at_all(visitor: str, paces: Sequence[tuple[object, ...]]) -> None:
+def _look_at_all(visitor: str, paces: Sequence[object], cells: bool = False) -> None:
     try:
-        runs = service.mine(visitor)
+        runs, studies = service.mine(visitor, studies=cells), of_studies.mine(visitor)
     except EngineError:
         return
     for run in runs:
         if run.live:
             service.find(run.id)  # sees that somebody works on it
             break
-    if [_pace(run) for run in runs] != list(paces):
+    for study in studies:
+        if study.live:
+            of_studies.find(study.id)
+            break
+    if _paces(runs, studies) != list(paces):
         st.rerun()
+
+
+def _paces(runs: Sequence[Run], studies: Sequence[Study]) -> list[object]:
+    """What of them changes in the lists."""
+    return [
+        *((s.id, s.name, words.state(s), words.progress(s)) for s in studies),
+        *(_pace(run) for run in runs),
+    ]
 
 
 def _pace(run: Run | None) -> tuple[object, ...]:

@@ -1,4 +1,4 @@
-"""What can be done with the runs that are ticked: open side by side, rename, delete."""
+"""What can be done with the runs that are ticked: open side by side, compare, rename, delete."""
 
 from __future__ import annotations
 
@@ -38,6 +38,14 @@ def show_actions(runs: Sequence[Run], visitor: str) -> None:
             st.switch_page(
                 links.SIDE_BY_SIDE, query_params={links.FIRST: ids[0], links.SECOND: ids[1]}
             )
+        if st.button(
+            "Compare",
+            icon=":material/stacked_line_chart:",
+            key="compare",
+            disabled=len(runs) < 2,
+            help=None if len(runs) > 1 else "Choose two runs or more.",
+        ):
+            st.switch_page(links.COMPARE, query_params=links.to_comparison(ids))
         st.button(
             "Rename",
             icon=":material/edit:",

@@ -14,7 +14,7 @@ from typing import Any
 import streamlit as st
 
 from app import links, state
-from app.components.about import mine, show_about
+from app.components.about import mine, show_about, show_study
 from app.components.findings import plain, show_error, show_findings
 from app.components.plots import show_accuracy, show_layers
 from app.services import EngineError, Run, runs
@@ -93,6 +93,7 @@ def show_live(run: Run) -> None:
     show_about(run)
     told = follow(run)
     st.fragment(_look, run_every=STOPPING if run.stopping else POLL)(run.id, Drawn.of(run, told))
+    show_study(run)
     if run.state == "queued":
         with st.container(horizontal=True):
             st.page_link(

@@ -8,7 +8,8 @@ from typing import Any
 import streamlit as st
 
 from app import links
-from app.components.about import show_about, show_again, show_manage, show_share
+from app.components.about import show_about, show_again, show_manage, show_share, show_study
+from app.components.controls import show_controls, show_original
 from app.components.downloads import show_downloads
 from app.components.explore import show_explore
 from app.components.findings import plain, show_error, show_proof
@@ -36,6 +37,7 @@ def show_result(run: Run) -> None:
         return
     st.title(words.answer(result))
     show_about(run)
+    show_original(run)
     st.markdown(words.compared(result))
     _metrics(result)
     with st.container(horizontal=True, vertical_alignment="center"):
@@ -53,8 +55,10 @@ def show_result(run: Run) -> None:
             icon=":material/compare:",
             query_params={links.FIRST: run.id},
         )
+        show_study(run)
         show_share(run)
     show_explore(run, result)
+    show_controls(run)
     if result["history"]:
         st.markdown("### How both networks learned", help=TERMS["validation images"])
         show_training(result["history"], result["config"]["epochs"], key="training")

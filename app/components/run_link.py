@@ -1,4 +1,4 @@
-"""A run's name as the link to its page."""
+"""The name of a run or study as the link to its page."""
 
 from __future__ import annotations
 
@@ -37,3 +37,9 @@ def show_link(run: Run, letter: str = "") -> None:
             label=f"{letter}: {name}" if letter else name,
             query_params=links.to_run(run.id),
         )
+
+
+def to_study(id: str, title: str) -> None:
+    """The name of a study."""
+    with st.container(key=f"{KEY}{id}"):
+        st.page_link(links.COMPARE, label=plain(title), query_params=links.to_study(id))

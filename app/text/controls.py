@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from app.services import CONTROLS, Run
@@ -87,7 +87,11 @@ def chance(one: Measured, other: Measured) -> float:
 
 def verdict(original: Measured, found: Mapping[str, Measured]) -> str:
     """What the controls that are done say together, and how much of it can be luck."""
-    same = {name: m for name, m in found.items() if m.digest == original.digest}
+    same = {
+        name: found[name]
+        for name in CONTROLS
+        if name in found and found[name].digest == original.digest
+    }
     told = []
     if len(same) < len(found):
         told.append("A control that was tested on other images is left out of this.")
@@ -131,7 +135,7 @@ def _compared(original: Measured, found: Mapping[str, Measured]) -> list[str]:
                 f"points): {each}."
             )
     if lower:
-        told.append(f"So here {_mattered(lower)} mattered.")
+        told.append(f"So here it mattered {_listed(_asked(lower))}.")
     if higher:
         told.append("There the criterion's choice did worse than chance's.")
     if within:
@@ -139,8 +143,8 @@ def _compared(original: Measured, found: Mapping[str, Measured]) -> list[str]:
         verb = "lies" if len(within) == 1 else "lie"
         told.append(
             f"{_capital(_listed([_called(n) for n in within]))} {verb} within what chance explains "
-            f"on {original.images:,} test images, about {limit:.1f} points: here the test cannot "
-            f"tell that {_mattered(within)} mattered."
+            f"on {original.images:,} test images (about {limit:.1f} points): no sign that it "
+            f"mattered {' or '.join(_asked(within))}."
         )
     return told
 
@@ -154,14 +158,14 @@ def _two_draws(shuffled: Measured, redrawn: Measured) -> str:
     )
 
 
-def _mattered(names: list[str]) -> str:
+def _asked(names: Sequence[str]) -> list[str]:
     """What those controls leave to chance."""
     asked = []
     if {"shuffle", "random"} & set(names):
         asked.append("which weights each layer keeps")
     if "reinit" in names:
-        asked.append("the values that the kept weights began with")
-    return " and ".join(asked)
+        asked.append("which values the kept weights began with")
+    return asked
 
 
 def _called(name: str) -> str:
@@ -174,7 +178,7 @@ def _capital(text: str) -> str:
     return text[:1] + text[1:2].upper() + text[2:]
 
 
-def _listed(words: list[str]) -> str:
+def _listed(words: Sequence[str]) -> str:
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
 
 

@@ -25,6 +25,11 @@ def search(runs: Sequence[Run], query: str) -> list[Run]:
     return [run for run in runs if _has(_words(run), wanted)] if wanted else list(runs)
 
 
+def has_all(text: str, query: str) -> bool:
+    """Does every word of ``query`` occur in ``text``, in the way of ``search``?"""
+    return _has(text.lower(), query.lower().split())
+
+
 def _has(text: str, wanted: Sequence[str]) -> bool:
     whole = set(text.split())
     return all(word in whole if NUMBER.fullmatch(word) else word in text for word in wanted)

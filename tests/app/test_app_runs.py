@@ -271,7 +271,7 @@ def test_many_runs_come_in_pages_and_with_one_question_to_the_store(
     asked = []
     monkeypatch.setattr(Store, "get", lambda *_: pytest.fail("one question is enough"))
     runs = Store.runs
-    monkeypatch.setattr(Store, "runs", lambda *given: asked.append(1) or runs(*given))
+    monkeypatch.setattr(Store, "runs", lambda *a, **b: asked.append(1) or runs(*a, **b))
     at = library()
     assert rows(at) == [f"run {i}" for i in range(499, 479, -1)]
     assert len(asked) == 1
