@@ -1,0 +1,194 @@
+"""Sweeps without training: results that nobody computed, but that look and lie as real ones do."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors.numpy import save
+
+from prospr_engine.config import RunConfig
+from prospr_engine.saliency import METHODS
+from prospr_engine.store.run import Run
+from prospr_engine.store.store import Store
+from prospr_engine.store.study import Study
+from prospr_engine.sweep.config import SweepConfig
+
+SPARSITIES = (0.5, 0.8, 0.9, 0.95, 0.98, 0.99)
+SEEDS = (0, 1, 2, 3, 4)
+FULL = SweepConfig(methods=tuple(METHODS), sparsities=SPARSITIES, seeds=SEEDS)
+"""All criteria: 11 x 6 x 5 runs."""
+
+SHAPES = {
+    "0.0.weight": (16, 1, 3, 3),
+    "1.0.weight": (32, 16, 3, 3),
+    "2.0.weight": (64, 32, 3, 3),
+    "3.0.weight": (64, 64, 3, 3),
+    "6.weight": (10, 64),
+}
+"""The layers of the small CNN, for which the results are."""
+TEST = 359  # images
+CLASSES = 10
+FAILED = "The loss became NaN in epoch 2; lower the learning rate."
+
+
+def swept(
+    store: Store,
+    owner: str,
+    config: SweepConfig = FULL,
+    name: str = "",
+    fate: Callable[[RunConfig], str] = lambda config: "done",
+) -> Study:
+    """A sweep of ``owner``, whose runs end as ``fate`` says: "done", "failed", or "" for those
+    that are not even begun."""
+    study = store.submit_study("sweep", config, owner, name)
+    for run in store.study_runs(study.id):
+        if run.state == "queued" and not fate(run.config):
+            break  # runs are claimed in their order
+        claimed = store.claim("test")
+        if claimed is None:
+            break  # the rest was known
+        end(store, claimed, fate(claimed.config))
+    found = store.study(study.id)
+    assert found
+    return found
+
+
+def end(store: Store, run: Run, state: str = "done") -> None:
+    """Let a running run be over."""
+    if state == "failed":
+        store.finish(run.id, "failed", FAILED)
+        return
+    folder = store.work(run.id)
+    folder.mkdir(parents=True)
+    write(run.config, folder)
+    store.finish(run.id, "done", folder=folder)
+
+
+def write(config: RunConfig, folder: Path) -> None:
+    """The files of a run of ``config`` that the comparison looks at."""
+    masks = made_up_masks(config)
+    header = {"prospr": json.dumps({"names": list(masks), "metadata": {}})}
+    (folder / "masks.safetensors").write_bytes(save(masks, header))
+    (folder / "config.json").write_text(json.dumps(config.to_dict()))
+    (folder / "result.json").write_text(json.dumps(result(config, masks)))
+
+
+def result(config: RunConfig, masks: dict[str, np.ndarray]) -> dict[str, Any]:
+    """What ``result.json`` of a run of ``config`` could hold."""
+    layers = [
+        {"name": name, "total": mask.size, "kept": int(mask.sum()), "effective": int(mask.sum()),
+         "channels": mask.shape[0], "dead_channels": 0}
+        for name, mask in masks.items()
+    ]  # fmt: skip
+    kept, total = (sum(layer[part] for layer in layers) for part in ("kept", "total"))
+    right = {"dense": _right(config, 0.0), "pruned": _right(config, config.sparsity)}
+    accuracy = {network: sum(several) / TEST for network, several in right.items()}
+    text = "Started once more from weights that differ by rounding, the ranking is the same."
+    return {
+        "method": config.method,
+        "accuracy": accuracy,
+        "loss": {network: 2.4 * (1 - share) for network, share in accuracy.items()},
+        "sparsity": {
+            "requested": config.sparsity,
+            "achieved": 1 - kept / total,
+            "effective": min(1.0, 1 - kept / total + 0.3 * (1 - config.sparsity) * (kept < 2000)),
+        },
+        "layers": layers,
+        "findings": [{"level": "fine", "text": text, "layer": None}],
+        "trust": {"trusted": True, "verdict": text},
+        "config": config.to_dict(),
+        "fingerprint": config.fingerprint,
+        "history": _history(config, accuracy),
+        "data": {
+            "name": config.data,
+            "classes": [str(number) for number in range(CLASSES)],
+            "shape": [1, 8, 8],
+            "split": {"seed": config.seed, "train": 1294, "validation": 144, "test": TEST},
+            "digest": f"{config.seed:064x}",
+            "mean": [0.3],
+            "std": [0.4],
+            "notes": [],
+        },
+        "onnx": {
+            "path": "model.onnx",
+            "bytes": 254_422,
+            "zipped": int(3000 + 1.1 * 4 * kept * 0.93),
+            "ok": True,
+            "checks": [],
+        },
+        "environment": {
+            "prospr_engine": "0.3.0",
+            "device": "cpu",
+            "device_name": "x86_64",
+            "threads": 1,
+        },
+        "predictions": {"dense": [0] * TEST, "pruned": [0] * TEST},
+        "per_class": {"images": _images(), **right},
+        "path": True,
+        "training": {"epochs": config.epochs, "batch_size": 32, "lr": 0.05},
+        "weights": "fresh",
+        "out": "out",
+        "seconds": 2.0,
+        "seconds_of": {"scoring": 0.0, "training_dense": 0.0, "training_pruned": 1.5},
+    }
+
+
+def made_up_masks(config: RunConfig) -> dict[str, np.ndarray]:
+    """Bool arrays by layer: criteria agree with one another in part, and each has layers that it
+    spares."""
+    common = np.random.default_rng([config.seed, 1])
+    own = np.random.default_rng([config.seed, 2, *config.method.encode(), *config.control.encode()])
+    places = {name: place for place, name in enumerate(METHODS)}
+    taste = np.random.default_rng(places.get(config.method, 99))
+    scores = {}
+    for name, shape in SHAPES.items():
+        shared, noise = common.random(shape), own.random(shape)
+        weight = 0.0 if config.method.startswith("random") else 0.6
+        scores[name] = weight * shared + (1 - weight) * noise + 0.6 * taste.random()
+    flat = np.concatenate([score.ravel() for score in scores.values()])
+    kept = math.ceil(flat.size * (1 - config.sparsity))
+    least = np.partition(flat, flat.size - kept)[flat.size - kept]
+    return {name: score >= least for name, score in scores.items()}
+
+
+def _images() -> list[int]:
+    return [TEST // CLASSES + (label < TEST % CLASSES) for label in range(CLASSES)]
+
+
+def _right(config: RunConfig, sparsity: float) -> list[int]:
+    """Images of each class that are named rightly: fewer the sparser the network, fewest of the
+    last classes."""
+    place = list(METHODS).index(config.method) if sparsity else 0
+    lost = 0.55 * (1 + 0.15 * place) * max(0.0, sparsity - 0.6) ** 3 / 0.4**3
+    if sparsity and config.control != "none":
+        lost *= 1.3
+    luck = np.random.default_rng(
+        [config.seed, round(1e4 * sparsity), *(config.method.encode() if sparsity else b"")]
+    )
+    share = 0.972 - min(0.85, lost) + luck.normal(0, 0.006)
+    return [
+        int(np.clip(round(images * (share - (0.1 * lost if label > 6 else 0))), 0, images))
+        for label, images in enumerate(_images())
+    ]
+
+
+def _history(config: RunConfig, accuracy: dict[str, float]) -> list[dict[str, Any]]:
+    return [
+        {
+            "network": network,
+            "epoch": epoch,
+            "epochs": config.epochs,
+            "train_loss": 2.3 * math.exp(-epoch),
+            "train_accuracy": share * (1 - math.exp(-1.2 * epoch)),
+            "validation_loss": 2.4 * math.exp(-0.9 * epoch) + 0.1,
+            "validation_accuracy": share * (1 - math.exp(-1.1 * epoch)),
+            "seconds": 0.4,
+        }
+        for network, share in accuracy.items()
+        for epoch in range(1, config.epochs + 1)
+    ]
