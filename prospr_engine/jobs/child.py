@@ -28,8 +28,9 @@ from typing import IO, Any
 from prospr_engine.jobs.executor import UNEXPECTED
 
 MOST_RUNS = 50
-MOST_BYTES = 3e9
-"""A process leaves after so many runs, or when it holds so much: what leaks cannot grow."""
+MOST_GROWTH = 2e9
+"""A process leaves after so many runs, or when it holds so many bytes more than after the first:
+what leaks cannot grow."""
 
 Order = tuple[dict[str, Any], threading.Event]
 
@@ -53,13 +54,18 @@ def main() -> None:
         channel.write(json.dumps(message) + "\n")
         channel.flush()
 
+    held = 0
     for count in range(1, MOST_RUNS + 1):
         order, stop = orders.get()
         end = _work(order, tell, stop, ready)
         gc.collect()
-        fit = end.get("error") != UNEXPECTED and count < MOST_RUNS and _memory() < MOST_BYTES
-        tell({**end, "stays": fit})
-        if not fit:
+        if count == 1:
+            gc.freeze()  # what the imports left need not be looked through after every run
+            held = _memory()
+        sound = end.get("error") != UNEXPECTED and _memory() - held <= MOST_GROWTH
+        stays = sound and count < MOST_RUNS
+        tell({**end, "stays": stays})
+        if not stays:
             break
 
 

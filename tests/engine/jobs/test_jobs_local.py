@@ -322,15 +322,18 @@ def test_a_fault_of_the_software_does(
     assert work(executor, tmp_path)[0] != work(executor, tmp_path)[0]
 
 
-@pytest.mark.parametrize("bound", ["MOST_RUNS = 2", "MOST_BYTES = 1"])
+@pytest.mark.parametrize(
+    ("bound", "runs"),
+    [("c.MOST_RUNS = 2", 2), ("c._memory = iter(range(1, 99)).__next__; c.MOST_GROWTH = 2", 3)],
+)
 def test_a_child_leaves_before_leaks_can_grow(
-    executor: LocalExecutor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bound: str
+    executor: LocalExecutor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bound: str, runs: int
 ):
-    bounded = f"import prospr_engine.jobs.child as c; c.{bound}\n" + ENGINE.format(work=TELLS_WHO)
+    bounded = f"import prospr_engine.jobs.child as c; {bound}\n" + ENGINE.format(work=TELLS_WHO)
     pretend(monkeypatch, bounded)
-    pids = [work(executor, tmp_path)[0] for _ in range(4)]
-    assert len(set(pids)) == (2 if "RUNS" in bound else 4)
-    assert (pids[0] == pids[1]) == ("RUNS" in bound)
+    pids = [work(executor, tmp_path)[0] for _ in range(2 * runs)]
+    assert pids == [pids[0]] * runs + [pids[-1]] * runs
+    assert pids[0] != pids[-1]
 
 
 def test_this_process_holds_some_memory():
