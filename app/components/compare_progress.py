@@ -217,12 +217,12 @@ def _reasons(failed: pd.DataFrame) -> list[str]:
     lines = []
     groups = list(failed.groupby("error", sort=False))
     for error, rows in groups[:MOST]:
+        by_cell: dict[tuple[str, float], list[str]] = {}
+        for row in records(rows):
+            by_cell.setdefault((row["series"], row["sparsity"]), []).append(str(row["seed"]))
         cells = [
-            f"{series} at {percent(sparsity)} (seed{'s' if len(seeds) > 1 else ''} "
-            f"{', '.join(map(str, seeds))})"
-            for (series, sparsity), seeds in rows.groupby(["series", "sparsity"], sort=False)[
-                "seed"
-            ]
+            f"{series} at {percent(sparsity)} (seed{'s' if seeds[1:] else ''} {', '.join(seeds)})"
+            for (series, sparsity), seeds in by_cell.items()
         ]
         reason = plain(str(error) or "Nothing is known of the reason.")
         more = f" and {len(cells) - MOST:,} more" if len(cells) > MOST else ""
