@@ -83,6 +83,9 @@ DASHES = {"shuffle": (6, 3), "reinit": (2, 2), "random": (7, 2, 2, 2)}
 GREY_DASHES = {GREYS[0]: (4, 3), GREYS[1]: (10, 3)}
 OTHER_DASH = (9, 4)
 
+LEGEND_COLUMN = 140  # pixels
+LEGEND_COLUMNS = {"expr": f"max(1, floor(width / {LEGEND_COLUMN}))"}
+
 KEYS = ("model", "data", "method", "steps", "options", "epochs")
 """What a series and its controls have in common."""
 
@@ -149,7 +152,7 @@ def legend() -> alt.Legend:
     return alt.Legend(
         title=None,
         orient="bottom",
-        columns={"expr": "max(1, floor(width / 140))"},
+        columns=LEGEND_COLUMNS,
         symbolSize=90,
         symbolStrokeWidth=1.5,
         labelLimit=150,

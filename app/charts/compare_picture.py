@@ -1,0 +1,104 @@
+"""A chart as a file: SVG or PNG with its data, and what it is of written over it.
+
+Made without a browser by vl-convert (https://github.com/vega/vl-convert), which brings the
+libraries that draw the page's charts. Give it a spec in the light theme: the file is for paper.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import textwrap
+from typing import Any, Literal
+
+import pandas as pd
+
+from app.charts.colours import LIGHT
+from app.charts.compare_looks import LEGEND_COLUMN, LEGEND_COLUMNS
+from app.charts.spec import DATA, Spec
+
+Kind = Literal["svg", "png"]
+MIMES: dict[Kind, str] = {"svg": "image/svg+xml", "png": "image/png"}
+WIDTH = 900  # pixels
+SCALE = 2  # pixels of the PNG to one of the chart
+FONT = "DejaVu Sans, Liberation Sans, Arial, Helvetica, sans-serif"
+VERSION = "6.4"  # of Vega-Lite, as Streamlit has it
+GREY = "#E4E9ED"
+TITLE_HEIGHT, LINE_HEIGHT = 60, 16  # pixels, with what is around them
+
+CONFIG: dict[str, Any] = {
+    "background": "#FFFFFF",
+    "font": FONT,
+    "view": {"stroke": None},
+    "axis": {
+        "labelColor": LIGHT.ink,
+        "titleColor": LIGHT.ink,
+        "labelFontSize": 12,
+        "titleFontSize": 13,
+        "titleFontWeight": "normal",
+        "titlePadding": 10,
+        "gridColor": GREY,
+        "domain": False,
+        "tickColor": GREY,
+    },
+    "legend": {
+        "labelColor": LIGHT.ink,
+        "titleColor": LIGHT.ink,
+        "labelFontSize": 12,
+        "titleFontSize": 12,
+        "titleFontWeight": "normal",
+    },
+    "title": {
+        "anchor": "start",
+        "color": LIGHT.ink,
+        "fontSize": 17,
+        "fontWeight": 600,
+        "subtitleColor": "#52616B",
+        "subtitleFontSize": 12,
+        "offset": 14,
+    },
+}
+
+
+def picture(spec: Spec, data: pd.DataFrame, kind: Kind, title: str, source: str) -> bytes:
+    """``spec`` drawn with ``data``: under ``title`` stands ``source``, what it is of and how it
+    was made (settings, no date: the same comparison gives the same file)."""
+    import vl_convert
+
+    whole = copy.deepcopy(spec)
+    whole["datasets"] = {DATA.name: json.loads(data.to_json(orient="records"))}
+    whole["title"] = {"text": title, "subtitle": _wrapped(source)}
+    whole["width"] = WIDTH
+    whole["autosize"] = {"type": "fit", "contains": "padding"}
+    # As on screen the height holds everything, and the title comes on top of it.
+    lines = len(whole["title"]["subtitle"])
+    whole["height"] = spec["height"] + TITLE_HEIGHT + LINE_HEIGHT * lines
+    whole["padding"] = 16
+    whole["config"] = {**CONFIG, **spec.get("config", {})}
+    # Columns that depend on the width would be known only after the room for them was measured.
+    columns = str(WIDTH // LEGEND_COLUMN)
+    text = json.dumps(whole).replace(json.dumps(LEGEND_COLUMNS), columns)
+    if kind == "svg":
+        return vl_convert.vegalite_to_svg(text, vl_version=VERSION).encode()
+    return vl_convert.vegalite_to_png(text, vl_version=VERSION, scale=SCALE)
+
+
+def csv(frame: pd.DataFrame) -> bytes:
+    """The table of a comparison, a row per cell; folders of this machine are nothing to anybody.
+
+    A text that a spreadsheet would take for a formula gets an apostrophe in front of it (CWE-1236):
+    names of uploads are anybody's choice.
+    """
+    told = frame.drop(columns=["out"], errors="ignore")
+    for name in told.columns[[not pd.api.types.is_numeric_dtype(told[c]) for c in told]]:
+        told[name] = [_harmless(value) for value in told[name]]
+    return told.to_csv(index=False).encode()
+
+
+def _harmless(value: Any) -> Any:
+    return f"'{value}" if isinstance(value, str) and value[:1] in {"=", "+", "-", "@"} else value
+
+
+def _wrapped(text: str, width: int = 125) -> list[str]:
+    """In lines of about that many letters."""
+    return textwrap.wrap(text, width)
