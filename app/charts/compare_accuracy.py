@@ -174,7 +174,8 @@ def description(rows: pd.DataFrame, axis: str = "sparsity") -> str:
             text += f", {last['shown']} at {last['removed']}"
         told.append(text)
     dense = [row["label"] for row in records(rows[rows["kind"] == DENSE])]
-    against = AXES[axis].title.partition(" (")[0].lower()
+    title = AXES[axis].title.partition(" (")[0]
+    against = title if title.startswith("ONNX") else title[:1].lower() + title[1:]
     listed = "; ".join([*told, *dense]) or "nothing yet"
     return f"Test accuracy against {against}: {listed}."
 
@@ -206,11 +207,12 @@ def _mean(group: pd.DataFrame, dodge: float) -> dict[str, Any]:
     over = interval(group["accuracy"])
     assert over.mean is not None
     low, high = _clipped(over.low), _clipped(over.high)
+    zipped = group["zipped_bytes"].mean()
     return _row(
         MEAN,
         group["series"].iloc[0],
         over.mean,
-        **_told(group),
+        **_told(group["sparsity"].iloc[0], group["kept_weights"].mean(), zipped),
         order=int(group["order"].iloc[0]),
         sparsity=float(group["sparsity"].iloc[0]),
         x=float(group["x"].mean()),
@@ -228,7 +230,7 @@ def _cell(row: dict[str, Any], dodge: float) -> dict[str, Any]:
         CELL,
         row["series"],
         row["accuracy"],
-        **_told(pd.DataFrame([row])),
+        **_told(row["sparsity"], row["kept_weights"], row["zipped_bytes"]),
         order=row["order"],
         sparsity=row["sparsity"],
         x=row["x"],
@@ -239,12 +241,11 @@ def _cell(row: dict[str, Any], dodge: float) -> dict[str, Any]:
     )
 
 
-def _told(group: pd.DataFrame) -> dict[str, str]:
-    kept, zipped = group["kept_weights"].mean(), group["zipped_bytes"].mean()
+def _told(sparsity: float, kept: float | None, zipped: float | None) -> dict[str, str]:
     return {
-        "removed": percent(float(group["sparsity"].iloc[0])),
-        "kept": "unknown" if pd.isna(kept) else f"{kept:,.0f}",
-        "size": "unknown" if pd.isna(zipped) else size(int(zipped)),
+        "removed": percent(sparsity),
+        "kept": "unknown" if kept is None or pd.isna(kept) else f"{kept:,.0f}",
+        "size": "unknown" if zipped is None or pd.isna(zipped) else size(int(zipped)),
     }
 
 

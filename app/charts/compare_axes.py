@@ -7,6 +7,7 @@ MLSys 2020); that of the file's size only where sizes differ several times over.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -20,7 +21,7 @@ BYTES = (
     ": format(datum.value / 1e3, '.3~g') + '\N{NO-BREAK SPACE}kB'"
 )
 ROUND = (0.0, 0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.998, 0.999, 0.9995, 0.9998, 0.9999)
-MOST_TICKS = 8
+MOST_TICKS, LEAST_TICKS = 8, 3
 MOST_LINEAR = 5.0  # times the least; beyond it small files would lie on top of each other
 
 
@@ -63,13 +64,14 @@ class Ends:
 
 
 def places(frame: pd.DataFrame, axis: Axis) -> pd.Series:
-    """Where each row of ``frame`` lies on ``axis``, NaN where that is not known."""
-    values = pd.to_numeric(frame[axis.column], errors="coerce").astype(float)
+    """Where each row of ``frame`` (of cells that are done) lies on ``axis``, NaN where that is
+    not known."""
+    values = frame[axis.column].astype(float)
     if not axis.share:
         return values.where(values > 0)
     # A network that does nothing any more has no place on a logarithmic axis: it stands where one
     # with half a weight would.
-    least = 0.5 / pd.to_numeric(frame["total_weights"], errors="coerce").astype(float)
+    least = 0.5 / frame["total_weights"].astype(float)
     return (1 - values).clip(lower=least.fillna(1e-6))
 
 
@@ -86,7 +88,8 @@ def ends(axis: Axis, drawn: Iterable[float], asked: Iterable[float] = ()) -> End
         return Ends(*_apart(min([low, *ticks]), min(1.0, max([high, *ticks]))), ticks=ticks)
     log = axis.name == "kept" or high > MOST_LINEAR * low
     if log:
-        return Ends(*_apart(low, high))
+        low, high = _apart(low, high)
+        return Ends(low, high, ticks=_round(low, high))
     margin = 0.05 * (high - low) or 0.05 * high
     return Ends(low - margin, high + margin, log=False)
 
@@ -114,6 +117,18 @@ def encoding(axis: Axis, span: Ends) -> alt.X:
             **({"values": list(span.ticks)} if span.ticks else {"tickCount": 5}),
         ),
     )
+
+
+def _round(low: float, high: float) -> tuple[float, ...]:
+    """The numbers 1, 2 and 5, ten times as much and so on between the ends; every number with
+    one digit where that would be too few, none where even these are."""
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    for digits in ((1,), (1, 2, 5), range(1, 10)):
+        found = [digit * 10.0**power for power in powers for digit in digits]
+        ticks = tuple(tick for tick in found if low <= tick <= high)
+        if len(ticks) >= LEAST_TICKS:
+            return ticks
+    return ()
 
 
 def _apart(low: float, high: float) -> tuple[float, float]:

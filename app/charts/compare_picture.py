@@ -74,7 +74,8 @@ def picture(spec: Spec, data: pd.DataFrame, kind: Kind, title: str, source: str)
     lines = len(whole["title"]["subtitle"])
     whole["height"] = spec["height"] + TITLE_HEIGHT + LINE_HEIGHT * lines
     whole["padding"] = 16
-    whole["config"] = {**CONFIG, **spec.get("config", {})}
+    # What the chart says of its marks goes before; the rest of it is Altair's own.
+    whole["config"] = {**CONFIG, "mark": spec.get("config", {}).get("mark", {})}
     # Columns that depend on the width would be known only after the room for them was measured.
     columns = str(WIDTH // LEGEND_COLUMN)
     text = json.dumps(whole).replace(json.dumps(LEGEND_COLUMNS), columns)

@@ -92,7 +92,7 @@ def luck(cells: pd.DataFrame) -> tuple[float, bool]:
     (an upper estimate, for all saw the same images). Never less than one test image.
     """
     found = done(cells)
-    images = pd.to_numeric(found["test_images"], errors="coerce").dropna()
+    images = found["test_images"].dropna()
     image = 1 / images.min() if len(images) else 0.0
     seeds = noise(found, LINE) if len(found) else None
     if seeds is not None:

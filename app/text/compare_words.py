@@ -82,7 +82,7 @@ def standing(frame: pd.DataFrame) -> str:
         return ""
     words = {"failed": "failed", "waiting": "waiting", "running": "running", "stopped": "stopped"}
     rest = ", ".join(f"{counts[state]:,} {word}" for state, word in words.items() if counts[state])
-    told = f"Of {_plural(len(frame), 'run')}, {counts['done']:,} are done, {rest}."
+    told = f"{counts['done']:,} of {_plural(len(frame), 'run')} done, {rest}."
     failed = frame[frame["state"] == "failed"]
     for error, group in failed.groupby("error", sort=False):
         row = records(group)[0]
