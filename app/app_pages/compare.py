@@ -5,6 +5,8 @@ Its address is the link to exactly what is on show.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import streamlit as st
 
 from app.components.compare import (
@@ -15,34 +17,48 @@ from app.components.compare import (
     show_nothing,
     show_start,
 )
+from app.components.compare_answer import show_answer, show_limits
+from app.components.compare_details import show_details
 from app.components.compare_filters import axis, show_filters, show_none_left, single_runs
 from app.components.compare_plots import show_accuracy
 from app.components.compare_points import show_point
 from app.components.compare_progress import show_progress, show_unfinished
+from app.components.compare_search import show_search
 from app.components.compare_table import show_table
+from app.components.compare_take import show_take
 from app.components.findings import show_error
 from app.services import EngineError
 from app.services.comparison import Comparison, frame
+from app.text.compare_rows import done
 
 
-def show(compared: Comparison, whose: str) -> None:
-    """All of a comparison."""
+def show(compared: Comparison, given: Mapping[str, str]) -> None:
+    """All of a comparison, which is the one that is ``given`` in the address."""
     table = frame(compared)
     show_head(compared, table)
     show_progress(compared)
-    if (table["state"] == "done").any():
-        shown = show_filters(table, compared.key)
-        if shown.rows.empty:
-            show_none_left()
-        else:
-            with st.container(horizontal=True, vertical_alignment="bottom"):
-                against = axis()
-                cells = single_runs(shown.rows)
-            show_accuracy(shown, against, cells, whose)
-            show_point(whose, shown.rows, compared.by_id)
-            st.markdown("### In figures")
-            show_table(shown, whose)
     show_unfinished(compared, table)
+    show_search(compared)
+    if done(table).empty:
+        return
+    answer = st.container()
+    shown = show_filters(table, compared.key)
+    if done(shown.rows).empty:
+        show_none_left()
+        return
+    with answer:
+        show_answer(shown, compared.classes)
+    whose = next(iter(given.values()))
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        against = axis()
+        cells = single_runs(shown.rows)
+    start = show_accuracy(shown, against, cells, whose)
+    show_point(whose, shown.rows, compared.by_id)
+    show_limits(shown, start)
+    show_take(compared, shown, against, cells, given)
+    st.markdown("### In figures")
+    show_table(shown, whose)
+    show_details(shown, compared.by_id)
 
 
 repair_address()
@@ -50,7 +66,7 @@ given = asked()
 try:
     compared = chosen(given) if given else None
     if compared:
-        show(compared, next(iter(given.values())))
+        show(compared, given)
     elif given:
         show_nothing()
     else:

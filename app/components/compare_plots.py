@@ -20,8 +20,9 @@ from app.components.plots import theme
 ACCURACY = "compare-accuracy"
 
 
-def show_accuracy(shown: Shown, axis: str, cells: bool, whose: str) -> None:
-    """Accuracy against ``axis``; a click on a point opens its runs."""
+def show_accuracy(shown: Shown, axis: str, cells: bool, whose: str) -> float:
+    """Accuracy against ``axis``, from which on is given back; a click on a point opens its
+    runs."""
     rows, plan, words = accuracy_data(shown.key, axis, cells, shown.rows)
     st.vega_lite_chart(
         rows,
@@ -31,6 +32,7 @@ def show_accuracy(shown: Shown, axis: str, cells: bool, whose: str) -> None:
         on_select=lambda: _clicked(whose),
         selection_mode=CLICK,
     )
+    return plan.accuracy[0]
 
 
 def _clicked(whose: str) -> None:

@@ -75,6 +75,12 @@ class Comparison:
         """Is any of the runs waiting or at work?"""
         return any(run.live for run in self.runs)
 
+    @property
+    def classes(self) -> int | None:
+        """How many classes the data have, if that is known and the same for all."""
+        known = {run.summary.get("classes") for run in self.runs if run.summary}
+        return known.pop() if len(known) == 1 else None
+
     @cached_property
     def by_id(self) -> dict[str, Run]:
         """The runs by their ids."""

@@ -164,17 +164,20 @@ def _right(config: RunConfig, sparsity: float) -> list[int]:
     """Images of each class that are named rightly: fewer the sparser the network, fewest of the
     last classes."""
     place = list(METHODS).index(config.method) if sparsity else 0
-    lost = 0.55 * (1 + 0.15 * place) * max(0.0, sparsity - 0.6) ** 3 / 0.4**3
-    if sparsity and config.control != "none":
-        lost *= 1.3
-    luck = np.random.default_rng(
-        [config.seed, round(1e4 * sparsity), *(config.method.encode() if sparsity else b"")]
-    )
-    share = 0.972 - min(0.85, lost) + luck.normal(0, 0.006)
-    return [
-        int(np.clip(round(images * (share - (0.1 * lost if label > 6 else 0))), 0, images))
-        for label, images in enumerate(_images())
-    ]
+    control = config.control if sparsity else "none"
+    lost = (0.25 + 0.06 * place) * max(0.0, sparsity - 0.5) ** 6 / 0.5**6
+    lost += 0.04 * (control != "none") * sparsity**4
+    own = [*config.method.encode(), *control.encode()] if sparsity else []
+    luck = np.random.default_rng([config.seed, round(1e4 * sparsity), *own])
+    share = np.clip(0.972 - lost + luck.normal(0, 0.004 + 0.05 * lost), 0.1, 1.0)
+    wrong = round(TEST * (1 - share))
+    images = _images()
+    weights = np.array([3.0 if label > 6 else 1.0 for label in range(CLASSES)])
+    missed = luck.multinomial(wrong, weights / weights.sum())
+    missed = np.minimum(missed, images)
+    for _ in range(wrong - int(missed.sum())):  # what a full class cannot take
+        missed[int(np.argmax(np.array(images) - missed))] += 1
+    return [int(number) for number in np.array(images) - missed]
 
 
 def _history(config: RunConfig, accuracy: dict[str, float]) -> list[dict[str, Any]]:

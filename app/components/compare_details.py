@@ -1,0 +1,199 @@
+"""What lies behind the comparison at one sparsity: nothing of it is read before it is opened."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import pandas as pd
+import streamlit as st
+
+from app.charts import (
+    compare_classes,
+    compare_curves,
+    compare_layers,
+    compare_looks,
+    compare_overlap,
+)
+from app.charts.colours import Colours
+from app.charts.spec import Spec
+from app.components.compare_answer import show_sentences
+from app.components.compare_filters import Shown, level
+from app.components.findings import show_error
+from app.components.plots import theme
+from app.services import EngineError, Run
+from app.services.compared_results import Results, results
+from app.services.overlap import Likeness, likeness
+from app.text import compare_detail as words
+from app.text.answer import percent
+from app.text.compare_rows import done
+from app.text.glossary import TERMS
+
+Lines = dict[str, list[Run]]
+
+
+def show_details(shown: Shown, runs: dict[str, Run]) -> None:
+    """The sections, closed, and the sparsity that they are about."""
+    st.markdown("### Up close, at one sparsity")
+    at = level(shown.rows)
+    rows = done(shown.rows)
+    there = rows[rows["sparsity"] == at].sort_values(["order", "seed"], kind="stable")
+    lines: Lines = {}
+    for series, run in zip(there["series"], there["run"], strict=True):
+        lines.setdefault(series, []).append(runs[run])
+    if not lines:
+        st.caption("Nothing is done at this sparsity.")
+        return
+    key = f"{shown.key} at {at}"
+    parts: tuple[tuple[str, str, str, Callable[[], None]], ...] = (
+        ("How they learned", "curves", "show_chart", lambda: _curves(key, lines, there)),
+        ("What they keep of every layer", "layers", "stacks", lambda: _layers(key, lines)),
+        (
+            "Which weights they have in common",
+            "overlap",
+            "join_inner",
+            lambda: _overlap(key, lines),
+        ),
+        ("Which classes pay", "classes", "category", lambda: _classes(key, lines)),
+    )
+    for title, name, icon, show in parts:
+        box = st.expander(
+            f"{title}, at {percent(at)}",
+            icon=f":material/{icon}:",
+            key=f"open-{name}",
+            bind="query-params",
+        )
+        if box.open:
+            with box:
+                try:
+                    show()
+                except EngineError as error:
+                    show_error(error)
+
+
+def _curves(key: str, lines: Lines, there: pd.DataFrame) -> None:
+    count, found = _sized(lines)
+    data, plan, alt = _curves_data(key, count, found, there)
+    if not data.empty:
+        st.vega_lite_chart(data, _curves_spec(plan, theme()), key="detail-curves", alt=alt)
+    show_sentences(words.curves(data))
+
+
+def _layers(key: str, lines: Lines) -> None:
+    data, plan, alt = _layers_data(key, *_sized(lines))
+    st.vega_lite_chart(data, _layers_spec(plan, theme()), key="detail-layers", alt=alt)
+    show_sentences(words.layers(data))
+
+
+def _classes(key: str, lines: Lines) -> None:
+    data, plan, alt, left_out = _classes_data(key, *_sized(lines))
+    if not data.empty:
+        st.vega_lite_chart(data, _classes_spec(plan, theme()), key="detail-classes", alt=alt)
+    show_sentences(words.classes(data, left_out))
+
+
+def _overlap(key: str, lines: Lines) -> None:
+    if len(lines) < 2:
+        st.caption("It takes two lines to have something in common.")
+        return
+    found, names = likeness(lines), tuple(lines)
+    data, alt = _overlap_data(key, names, found)
+    if data["jaccard"].notna().any():
+        st.vega_lite_chart(data, _overlap_spec(names, theme()), key="detail-overlap", alt=alt)
+    show_sentences(words.overlap(data))
+    pairs = [(one.first, one.second) for one in found if not one.layer]
+    if pairs:
+        _overlap_layers(found, pairs)
+
+
+def _overlap_layers(found: Sequence[Likeness], pairs: Sequence[tuple[str, str]]) -> None:
+    """The same for two lines, layer by layer."""
+    st.markdown("**Layer by layer**", help=TERMS["layer"])
+    first, second = pairs[0]
+    if len(pairs) > 1:
+        names = list(dict.fromkeys(name for pair in pairs for name in pair))
+        left, right = st.columns(2)
+        first = left.selectbox("Masks of", names, key="pair-first")
+        known = [a if b == first else b for a, b in pairs if first in (a, b)]
+        second = right.selectbox("and of", known, key=f"pair-second-{first}")
+    data = compare_overlap.layers_table(found, first, second)
+    layers = tuple(data["layer"])
+    spec = _overlap_layers_spec(layers, theme())
+    alt = compare_overlap.layers_description(data)
+    st.vega_lite_chart(data, spec, key="detail-overlap-layers", alt=alt)
+    show_sentences(words.overlap_layers(data, first, second))
+
+
+def _read(lines: Lines) -> Results:
+    """The results as far as they are there; says how many are not."""
+    with st.spinner("Reading the results"):
+        found, gone = results(lines)
+    if gone:
+        several = "result is" if gone == 1 else "results are"
+        st.caption(f"{gone:,} {several} not on the server any more.")
+    return found
+
+
+def _sized(lines: Lines) -> tuple[int, Results]:
+    """The results, and how many there are: of those of a key, some may go."""
+    found = _read(lines)
+    return sum(map(len, found.values())), found
+
+
+# Kept by what is on show and how many results of it were there.
+@st.cache_data(max_entries=60, show_spinner=False)
+def _curves_data(
+    key: str, count: int, _found: Results, _there: pd.DataFrame
+) -> tuple[pd.DataFrame, compare_curves.Plan, str]:
+    data = compare_curves.table(_found)
+    plan = compare_curves.plan(data, compare_looks.looks(_there))
+    return data, plan, compare_curves.description(data)
+
+
+@st.cache_data(max_entries=60, show_spinner=False)
+def _layers_data(
+    key: str, count: int, _found: Results
+) -> tuple[pd.DataFrame, compare_layers.Plan, str]:
+    data = compare_layers.table(_found)
+    return data, compare_layers.plan(data), compare_layers.description(data)
+
+
+@st.cache_data(max_entries=60, show_spinner=False)
+def _classes_data(
+    key: str, count: int, _found: Results
+) -> tuple[pd.DataFrame, compare_classes.Plan, str, int]:
+    data = compare_classes.table(_found)
+    left_out = compare_classes.left_out(_found, data)
+    return data, compare_classes.plan(data), compare_classes.description(data), left_out
+
+
+@st.cache_data(max_entries=60, show_spinner=False)
+def _overlap_data(
+    key: str, names: tuple[str, ...], _found: Sequence[Likeness]
+) -> tuple[pd.DataFrame, str]:
+    data = compare_overlap.table(_found, names)
+    return data, compare_overlap.description(data)
+
+
+@st.cache_data(max_entries=60, show_spinner=False)
+def _curves_spec(plan: compare_curves.Plan, colours: Colours) -> Spec:
+    return compare_curves.chart(plan, colours)
+
+
+@st.cache_data(max_entries=60, show_spinner=False)
+def _layers_spec(plan: compare_layers.Plan, colours: Colours) -> Spec:
+    return compare_layers.chart(plan, colours)
+
+
+@st.cache_data(max_entries=60, show_spinner=False)
+def _classes_spec(plan: compare_classes.Plan, colours: Colours) -> Spec:
+    return compare_classes.chart(plan, colours)
+
+
+@st.cache_data(max_entries=60, show_spinner=False)
+def _overlap_spec(names: tuple[str, ...], colours: Colours) -> Spec:
+    return compare_overlap.chart(names, colours)
+
+
+@st.cache_data(max_entries=60, show_spinner=False)
+def _overlap_layers_spec(layers: tuple[str, ...], colours: Colours) -> Spec:
+    return compare_overlap.layers_chart(layers, colours)

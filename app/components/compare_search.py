@@ -1,0 +1,62 @@
+"""A budget search: what it found, and every sparsity that it tried on the way."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from app import links
+from app.charts import compare_search
+from app.charts.colours import Colours
+from app.charts.spec import Spec
+from app.components.compare_answer import show_sentences
+from app.components.findings import plain
+from app.components.plots import theme
+from app.services.comparison import Comparison
+from app.services.searches import Searched, searched
+from app.text import compare_detail as words
+
+
+def show_search(compared: Comparison) -> None:
+    """The answer first, then the trail."""
+    found = searched(compared)
+    if found is None:
+        return
+    _answer(found)
+    if found.trail:
+        data = compare_search.table(found.trail, found.limit, found.about_accuracy)
+        spec = _spec(compare_search.plan(data, found.about_accuracy), theme())
+        st.vega_lite_chart(data, spec, key="trail", alt=compare_search.description(data))
+        show_sentences(words.search(data))
+        with st.container(border=True, gap=None):
+            for number, (probe, told) in enumerate(zip(found.trail, found.told, strict=True), 1):
+                icon = ":green[:material/check:]" if probe.met else ":gray[:material/close:]"
+                with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+                    st.markdown(f"{number}. {icon} {plain(told)}", width="content")
+                    _ways(probe.runs)
+
+
+def _answer(found: Searched) -> None:
+    told = found.sentences
+    if not told:
+        return
+    st.markdown(f"### {plain(told[0])}")
+    if told[1:]:
+        st.markdown(plain(" ".join(told[1:])))
+    if found.runs:
+        st.page_link(
+            links.RUN,
+            label="Open the network that was found",
+            icon=":material/target:",
+            query_params=links.to_run(found.runs[0]),
+        )
+
+
+def _ways(runs: tuple[str, ...]) -> None:
+    for number, id in enumerate(runs, 1):
+        label = "Open" if len(runs) == 1 else f"Run {number}"
+        st.page_link(links.RUN, label=label, query_params=links.to_run(id))
+
+
+@st.cache_data(max_entries=30, show_spinner=False)
+def _spec(plan: compare_search.Plan, colours: Colours) -> Spec:
+    return compare_search.chart(plan, colours)
