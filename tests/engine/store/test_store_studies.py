@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import json
@@ -560,6 +561,64 @@ def test_two_workers_do_not_begin_the_same_probe_twice(store: Store):
             worker.join()
     tried = [(run.config.sparsity, run.config.seed) for run in store.study_runs(study.id)]
     assert len(set(tried)) == len(tried) == 18
+
+
+# Whatever happens in whatever order
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_study_never_loses_a_cell_and_never_does_one_twice(store: Store, seed: int):
+    chance = random.Random(seed)
+    goal = search(seeds=(0, 1), most_probes=4)
+    ids = {
+        "alice": store.submit_study("sweep", GRID, "alice").id,
+        "bob": store.submit_study("search", goal, "bob").id,
+    }
+    for _ in range(80):
+        owner = chance.choice(list(ids))
+        running = [run for run in store.runs(studies=True) if run.state == "running"]
+        done = chance.choice(
+            ["claim", "claim", "done", "failed", "release", "recover", "stop", "on"]
+        )
+        if done == "claim":
+            store.claim("w")
+        elif done == "done" and running:
+            finish(store, chance.choice(running))
+        elif done == "failed" and running:
+            store.finish(chance.choice(running).id, "failed", "It broke.")
+        elif done == "release" and running:
+            store.release(chance.choice(running).id)
+        elif done == "recover":
+            store.recover()
+        elif done == "stop" and chance.random() < 0.3:
+            store.stop_study(ids[owner], owner)
+        elif done == "on":
+            with contextlib.suppress(StoreError):
+                store.resume_study(ids[owner], owner)
+        _sound(store, ids, goal)
+    for owner, id in ids.items():
+        for run in store.runs(studies=True):
+            if run.state == "running":
+                store.release(run.id)
+        store.resume_study(id, owner)
+    work_off(store)
+    assert {store.study(id).state for id in ids.values()} == {"done"}  # type: ignore[union-attr]
+    assert next_sparsity(goal, trail(goal, store.study_runs(ids["bob"]))) is None
+
+
+def _sound(store: Store, ids: dict[str, str], goal: SearchConfig) -> None:
+    cells = [run.config for run in store.study_runs(ids["alice"])]
+    assert cells == list(GRID.cells())
+    tries = store.study_runs(ids["bob"])
+    sparsities = list(dict.fromkeys(run.config.sparsity for run in tries))
+    assert [run.config for run in tries] == [c for s in sparsities for c in goal.cells(s)]
+    for study in store.studies():
+        states = [run.state for run in store.study_runs(study.id)]
+        assert {state: states.count(state) for state in study.counts} == study.counts  # type: ignore[arg-type]
+    waiting = [run for run in store.runs(studies=True) if run.state == "queued"]
+    running = sum(run.state == "running" for run in store.runs(studies=True))
+    places = sorted(run.ahead for run in waiting)
+    assert places == list(range(running, running + len(waiting)))
 
 
 # Earlier records
