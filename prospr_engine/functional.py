@@ -138,10 +138,10 @@ class Network:
         return ready
 
     def _gains_from_channels_last(self, batch: Batch) -> bool:
-        """On a CPU, convolutions of float32 images take less time in that layout; but
+        """On a CPU, convolutions of images and their derivatives take less time in that layout; but
         a model that uses ``view`` may insist on the usual one."""
         x, _ = batch
-        if self.device.type != "cpu" or self.dtype != torch.float32 or x.dim() != 4:
+        if self.device.type != "cpu" or x.dim() != 4:
             return False
         layout = torch.channels_last
         point = [_laid_out(tensor, layout) for tensor in self.start]

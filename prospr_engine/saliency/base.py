@@ -36,8 +36,13 @@ class Saliency:
     adjoint_norms: tuple[float, ...] = ()
     losses: tuple[float, ...] = ()
     sensitivity: float | None = None
-    whole: Mapping[str, Tensor] = field(default_factory=dict)
+    whole: Mapping[str, Tensor] | None = None
     doubt: str = ""
+
+    @classmethod
+    def of(cls, signed: dict[str, Tensor]) -> Saliency:
+        """Scores that are the size of signed effects."""
+        return cls({name: effect.abs() for name, effect in signed.items()}, signed)
 
     def doubted(self, doubt: str) -> Saliency:
         """The same, with one more sentence of doubt."""

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
 
 from torch import Tensor
 
-from prospr_engine.functional import Batch, Network
+from prospr_engine.functional import Batch, Network, Point
 from prospr_engine.saliency.base import OnStep, Saliency
 from prospr_engine.saliency.points import effects
-from prospr_engine.saliency.rounds import masked, prune_in_rounds
+from prospr_engine.saliency.rounds import prune_in_rounds
 
 
 def force(
@@ -24,9 +24,8 @@ def force(
     """|w ⊙ ∂L/∂w|, the gradient of the network without the removed weights, w of the whole one:
     a removed weight may return. Batch t serves round t, in train mode."""
 
-    def rank(i: int, masks: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        batch = batches[i % len(batches)]
-        _, gradient = network.gradient(masked(network, masks), batch, i)
+    def rank(i: int, point: Point) -> dict[str, Tensor]:
+        _, gradient = network.gradient(point, batches[i % len(batches)], i)
         return effects(network, gradient)
 
     return prune_in_rounds(
@@ -36,5 +35,6 @@ def force(
         rounds=rounds,
         sparsity=sparsity,
         layer_floor=layer_floor,
+        count=math.floor,
         returning=True,
     )

@@ -21,21 +21,20 @@ def norm(point: Point) -> float:
     return torch.stack(norms).norm().item()
 
 
-def rounded_differently(point: Point) -> Point:
-    """Every value changed by at most one unit of its last place, at random but always the same."""
+def rounded_differently(point: Point, units: int = 1) -> Point:
+    """Every value changed by at most ``units`` of its last place, at random but always the
+    same."""
     generator = torch.Generator().manual_seed(0)
     changed = []
     for tensor in point:
         noise = torch.rand(tensor.shape, generator=generator, dtype=torch.float64) * 2 - 1
-        factor = 1 + torch.finfo(tensor.dtype).eps * noise
+        factor = 1 + units * torch.finfo(tensor.dtype).eps * noise
         changed.append((tensor.double() * factor.to(tensor.device)).to(tensor.dtype))
     return changed
 
 
 def effects(network: Network, gradient: Point) -> dict[str, Tensor]:
     """w ⊙ gradient of the prunable weights, by name: to first order, what each contributes."""
-    return {
-        name: weight * slope
-        for name, weight, slope in zip(network.names, network.start, gradient, strict=True)
-        if name in network.prunable
-    }
+    weights = dict(zip(network.names, network.start, strict=True))
+    slopes = dict(zip(network.names, gradient, strict=True))
+    return {name: weights[name] * slopes[name] for name in network.prunable}

@@ -13,6 +13,8 @@ step, and needs only the M weight vectors that were visited:
 
 from __future__ import annotations
 
+import dataclasses
+
 import torch
 
 from prospr_engine.functional import Batch, Network, Point
@@ -104,10 +106,8 @@ def prospr(
         velocity_adjoint = [momentum * nu for nu in velocity_adjoint]
         norms.append(norm(adjoint))
 
-    signed = effects(network, adjoint)
-    return Saliency(
-        values={name: signed[name].abs() for name in network.prunable},
-        signed=signed,
+    return dataclasses.replace(
+        Saliency.of(effects(network, adjoint)),
         adjoint_norms=tuple(norms),
         losses=tuple(losses),
         sensitivity=sensitivity,

@@ -8,6 +8,7 @@ falling exponentially: after round t of T it is d^(t/T).
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping
 
 import torch
@@ -16,10 +17,15 @@ from torch import Tensor
 from prospr_engine.functional import Network, Point
 from prospr_engine.masks import top_masks
 from prospr_engine.saliency.base import OnStep, Saliency
-from prospr_engine.sparsity import budget
+from prospr_engine.saliency.points import add, norm, rounded_differently
+from prospr_engine.sparsity import budget, kept_count
 
-Rank = Callable[[int, Mapping[str, Tensor]], dict[str, Tensor]]
-"""Signed scores by name, given the round (from 0) and the masks that the one before left."""
+UNITS = 64
+"""Of the last place: the error of a sum over a batch, whose order differs between machines."""
+
+Rank = Callable[[int, Point], dict[str, Tensor]]
+"""Signed scores by name, given the round (from 0) and the parameters, those of removed weights at
+zero."""
 
 
 def prune_in_rounds(
@@ -30,6 +36,7 @@ def prune_in_rounds(
     rounds: int,
     sparsity: float,
     layer_floor: int,
+    count: Callable[[float], int],
     returning: bool = False,
 ) -> Saliency:
     """The scores of the last round, the higher, the rather kept.
@@ -37,46 +44,56 @@ def prune_in_rounds(
     ``rank`` scores the network once a round; weights with the largest absolute scores stay.
     Unless weights may come back (``returning``), those that an earlier round removed score 0 and
     those that were still there at least the smallest normal number, so that cutting at
-    ``sparsity`` and ``layer_floor`` gives the masks of the last round. Raises ``ConfigError``
-    if the two do not fit.
+    ``sparsity`` and ``layer_floor`` gives the masks of the last round. ``count`` makes a whole
+    number of the weights that a round before the last keeps, as the published code does: one
+    more or less in an early round can change half of the last mask. Raises ``ConfigError`` if
+    sparsity and floor do not fit.
+
+    Where weights may come back, those of an empty channel come back on what is left of it: under
+    a batch norm, rounding errors blown up. So rounds with empty channels are repeated from
+    parameters that differ by rounding, to know how much of the scores that is.
     """
-    budget([weight.numel() for weight in _weights(network).values()], sparsity, layer_floor)
-    masks = {name: torch.ones_like(w, dtype=torch.bool) for name, w in _weights(network).items()}
-    values: dict[str, Tensor] = {}
-    signed: dict[str, Tensor] = {}
-    whole: dict[str, Tensor] = {}
-    doubt = ""
-    goals = schedule(sparsity, rounds)
+    weights = dict(zip(network.names, network.start, strict=True))
+    sizes = [weights[name].numel() for name in network.prunable]
+    budget(sizes, sparsity, layer_floor)
+    masks = {name: torch.ones_like(weights[name], dtype=torch.bool) for name in network.prunable}
+    goals = schedule(sum(sizes), sparsity, rounds, count)
+    last = whole = None
+    sensitivity: float | None = None
     for i, goal in enumerate(goals):
         on_step(i, len(goals), f"Round {i + 1} of {len(goals)}")
-        found = rank(i, masks)
-        sizes = {name: score.abs() for name, score in found.items()}
-        if not all(bool(size.isfinite().all()) for size in sizes.values()):
-            return Saliency(values=sizes, signed=found, whole=whole or sizes)
-        if not any(bool(size.any()) for size in sizes.values()):
-            if i == 0:
-                return Saliency(values=sizes, signed=found)
-            doubt = (
-                f"After {i} of {rounds} rounds no weight that was left had any effect any more, "
-                "so the scores of the last round that told weights apart decide the rest; ask for "
-                "a lower sparsity, or let every layer keep a few weights."
-            )
-            break
-        whole = whole or sizes
-        signed = found
-        values = sizes if returning else {n: _left(size, masks[n]) for n, size in sizes.items()}
-        masks = top_masks(values, goal, layer_floor)
-    return Saliency(values=values, signed=signed, whole=whole, doubt=doubt)
+        point = _masked(network, masks)
+        found = Saliency.of(rank(i, point))
+        whole = whole or found.values
+        if not _finite(found.values):
+            return dataclasses.replace(found, whole=whole)
+        if not _any(found.values):
+            # Nothing tells the weights apart any more; the round before did.
+            return dataclasses.replace(last, whole=whole, doubt=_ended(i)) if last else found
+        if not returning:
+            found = _among(found, masks)
+        elif _has_empty_channel(network, masks):
+            again = rank(i, rounded_differently(point, UNITS))
+            sensitivity = max(sensitivity or 0.0, _change(found.signed, again))
+        masks = top_masks(found.values, goal, layer_floor)
+        last = found
+    assert last is not None  # there is at least one round
+    return dataclasses.replace(last, whole=whole, sensitivity=sensitivity)
 
 
-def schedule(sparsity: float, rounds: int) -> list[float]:
-    """The sparsity after each round; the last is ``sparsity`` itself, to the digit."""
+def schedule(
+    total: int, sparsity: float, rounds: int, count: Callable[[float], int]
+) -> list[float]:
+    """The sparsity to prune ``total`` weights to in each round; the last is ``sparsity`` itself."""
     if not sparsity:  # All rounds would be the first.
         return [sparsity]
-    return [1 - (1 - sparsity) ** (i / rounds) for i in range(1, rounds)] + [sparsity]
+    last = kept_count(total, sparsity)
+    kept = [max(last, count(total * (1 - sparsity) ** (i / rounds))) for i in range(1, rounds)]
+    # Half a weight less: who rounds up arrives at the number.
+    return [1 - (number - 0.5) / total for number in kept] + [sparsity]
 
 
-def masked(network: Network, masks: Mapping[str, Tensor]) -> Point:
+def _masked(network: Network, masks: Mapping[str, Tensor]) -> Point:
     """The network's parameters with the removed weights at zero."""
     return [
         tensor * masks[name] if name in masks else tensor
@@ -84,10 +101,41 @@ def masked(network: Network, masks: Mapping[str, Tensor]) -> Point:
     ]
 
 
-def _left(size: Tensor, mask: Tensor) -> Tensor:
-    return size.clamp(min=torch.finfo(size.dtype).tiny).masked_fill(~mask, 0)
+def _among(found: Saliency, masks: Mapping[str, Tensor]) -> Saliency:
+    """Weights still there score more than nothing, the others nothing."""
+    return Saliency(
+        values={
+            name: score.clamp(min=torch.finfo(score.dtype).tiny).masked_fill(~masks[name], 0)
+            for name, score in found.values.items()
+        },
+        signed={name: score * masks[name] for name, score in found.signed.items()},
+    )
 
 
-def _weights(network: Network) -> dict[str, Tensor]:
-    point = dict(zip(network.names, network.start, strict=True))
-    return {name: point[name] for name in network.prunable}
+def _ended(rounds: int) -> str:
+    return (
+        f"After {rounds} rounds of pruning no weight that was left had any effect any more, so "
+        "the last scores that told weights apart decide the rest; ask for a lower sparsity, or let "
+        "every layer keep a few weights."
+    )
+
+
+def _finite(scores: Mapping[str, Tensor]) -> bool:
+    return all(bool(score.isfinite().all()) for score in scores.values())
+
+
+def _any(scores: Mapping[str, Tensor]) -> bool:
+    return any(bool(score.any()) for score in scores.values())
+
+
+def _has_empty_channel(network: Network, masks: Mapping[str, Tensor]) -> bool:
+    return any(
+        not bool(network.prunable[name].channel_sums(mask.to(torch.float32)).all())
+        for name, mask in masks.items()
+    )
+
+
+def _change(found: Mapping[str, Tensor], again: Mapping[str, Tensor]) -> float:
+    """How far scores are apart, relative to their length."""
+    before = list(found.values())
+    return norm(add(list(again.values()), before, -1.0)) / norm(before)

@@ -14,5 +14,4 @@ def snip(network: Network, batches: list[Batch], on_step: OnStep) -> Saliency:
     """
     on_step(0, 1, "Gradient of the loss")
     _, gradient = network.gradient(network.start, batches[0], 0)
-    signed = effects(network, gradient)
-    return Saliency(values={name: effect.abs() for name, effect in signed.items()}, signed=signed)
+    return Saliency.of(effects(network, gradient))

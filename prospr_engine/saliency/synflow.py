@@ -9,7 +9,7 @@ overflow float32 in deep networks: all is computed in float64, whatever the netw
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
 
 import torch
 from torch import Tensor, nn
@@ -19,7 +19,7 @@ from prospr_engine.functional import Batch, Network, Point
 from prospr_engine.saliency.base import OnStep, Saliency
 from prospr_engine.saliency.blame import first_of, turns_the_flow
 from prospr_engine.saliency.points import effects, norm, rounded_differently
-from prospr_engine.saliency.rounds import masked, prune_in_rounds
+from prospr_engine.saliency.rounds import prune_in_rounds
 from prospr_engine.saliency.trust import WILD
 
 BACKFLOW = 1e-3
@@ -52,17 +52,22 @@ def synflow(
     ones = x.new_ones((1, *x.shape[1:]), dtype=torch.float64)
     doubt = ""
 
-    def rank(i: int, masks: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    def rank(i: int, point: Point) -> dict[str, Tensor]:
         nonlocal doubt
-        point = masked(positive, masks)
         _, gradient = positive.flow(point, ones)
         flow = effects(positive, gradient)
         if i == 0:
             doubt = _doubt(positive, point, ones, flow)
-        return {name: through * masks[name] for name, through in flow.items()}
+        return flow
 
     found = prune_in_rounds(
-        positive, on_step, rank, rounds=rounds, sparsity=sparsity, layer_floor=layer_floor
+        positive,
+        on_step,
+        rank,
+        rounds=rounds,
+        sparsity=sparsity,
+        layer_floor=layer_floor,
+        count=math.ceil,
     )
     return found.doubted(doubt)
 

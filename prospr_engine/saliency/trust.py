@@ -18,6 +18,10 @@ sensitivity stays below the first; the growth of the adjoint alone predicts noth
 CALMER = "look fewer steps ahead, or with a smaller learning rate"
 """What helps where the numbers go through steps of training."""
 
+CLOSER = "ask for a lower sparsity, or choose another criterion"
+"""What helps where they go through rounds of pruning: empty channels under a batch norm, which
+makes numbers of what is left of their rounding."""
+
 DIVERGED = 10
 """Times the first loss (or one nat, if that is more) from which the steps ahead have exploded."""
 
@@ -29,7 +33,7 @@ class Diagnostics:
     ``adjoint_norms``: length of λ from step M back to step 0; ``growth``: the last over the
     first. ``losses`` (nats): at each step ahead. ``sensitivity``: by how much the gradient at
     step M changes, relative to its length, when the weights after the first step change by
-    rounding alone.
+    rounding alone; of FORCE, the scores of a round likewise.
     ``non_finite``: scores that are NaN or infinite. ``silent``: layers, by the names of their
     weights, whose scores are all zero, whatever the sparsity. ``trusted`` and ``verdict``: the
     conclusion, and a sentence for people. What a criterion does not have is empty or None.
@@ -98,7 +102,7 @@ def diagnose(
     elif doubt:
         verdict = doubt
     else:
-        trusted, verdict = _judge(losses, sensitivity, dtype)
+        trusted, verdict = _judge(losses, sensitivity, dtype, looks_ahead)
         if silent:
             trusted, verdict = False, f"{_silence(silent)} {'' if trusted else verdict}"
     return Diagnostics(
@@ -108,17 +112,17 @@ def diagnose(
 
 def _silence(silent: tuple[str, ...]) -> str:
     what = f"of {silent[0]!r}" if len(silent) == 1 else f"in {len(silent)} layers"
-    which = "" if len(silent) == 1 else f" (the first is {silent[0]!r})"
+    first = "" if len(silent) == 1 else f", {silent[0]!r} being the first,"
     return (
-        f"All scores {what}{which} are zero, because nothing depends on these weights or they are "
-        "zero themselves: they go first, and which of them is chance."
+        f"All scores {what}{first} are zero, because nothing depends on these weights or they are "
+        "zero themselves: which of them stay is chance."
     )
 
 
 def _judge(
-    losses: tuple[float, ...], sensitivity: float | None, dtype: torch.dtype
+    losses: tuple[float, ...], sensitivity: float | None, dtype: torch.dtype, looks_ahead: bool
 ) -> tuple[bool, str]:
-    """How far numbers that went through steps of training can be trusted."""
+    """How far numbers that went through steps of training, or rounds of pruning, can be trusted."""
     if len(losses) > 1 and losses[-1] > DIVERGED * max(losses[0], 1.0):
         return False, (
             f"The steps ahead make the loss grow from {losses[0]:.2g} to {losses[-1]:.2g}, so the "
@@ -128,15 +132,16 @@ def _judge(
         return False, "Whether rounding decides the ranking was not checked (rehearse is off)."
     if sensitivity is None:
         return True, "The ranking involves no differentiation through training: it is exact."
+    start = "the gradient it starts from" if looks_ahead else "the scores of a round"
     if sensitivity < CALM:
         return True, (
-            f"The ranking can be trusted: rounding changes the gradient it starts from by "
-            f"{_percent(sensitivity)}."
+            f"The ranking can be trusted: rounding changes {start} by {_percent(sensitivity)}."
         )
-    remedy = CALMER if dtype == torch.float64 else f"score in float64, or {CALMER}"
-    start = "Much of the ranking" if sensitivity >= WILD else "Part of the ranking"
+    calmer = CALMER if looks_ahead else CLOSER
+    remedy = calmer if dtype == torch.float64 else f"score in float64, or {calmer}"
+    share = "Much" if sensitivity >= WILD else "Part"
     return False, (
-        f"{start} is not to be trusted: rounding alone changes the gradient it starts from by "
+        f"{share} of the ranking is not to be trusted: rounding alone changes {start} by "
         f"{_percent(sensitivity)}, so another machine may keep other weights; {remedy}."
     )
 
@@ -144,7 +149,7 @@ def _judge(
 def _percent(fraction: float) -> str:
     if fraction < 0.001:
         return "less than 0.1 %"
-    return f"{100 * fraction:.2g} %" if fraction < 1 else f"{100 * fraction:.0f} %"
+    return f"{100 * fraction:.2g} %" if fraction < 0.995 else f"{100 * fraction:.0f} %"
 
 
 def plain(value: Any) -> Any:
