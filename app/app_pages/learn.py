@@ -62,7 +62,9 @@ with st.container(width=860):
 
     st.header("Your turn")
     st.markdown(words.TURN)
-    st.page_link(links.NEW, label="Start a run", icon=":material/add_circle:")
+    with st.container(horizontal=True):
+        st.page_link(links.NEW, label="Start a run", icon=":material/add_circle:")
+        st.page_link(links.SWEEP, label="Compare criteria", icon=":material/grid_view:")
     # The command stands in marks of code, which need no escape.
     text, command, rest = words.source(
         facts, model_label(setting["model"]), data_label(setting["data"])

@@ -15,11 +15,12 @@ from app.presets import SWEEPS
 from app.services import EngineError, SearchConfig, SweepConfig, estimates, is_token, studies
 from app.services import runs as service
 from app.text.intro import SHARE, SHARE_OWN
-from app.text.studies import HOW, SEARCH, SWEEP
+from app.text.studies import HOW_SEARCH, HOW_SWEEP, SEARCH, SWEEP
 
 TASK, STARTED = "task", "sweep-started"
 COMPARE, FIND = "Compare criteria", "Find the sparsity"
 FORMS: dict[str, Any] = {COMPARE: grid, FIND: budget}
+HOW = {COMPARE: HOW_SWEEP, FIND: HOW_SEARCH}
 ABOUT = {COMPARE: SWEEP, FIND: SEARCH}
 BUTTONS = {COMPARE: "Start the sweep", FIND: "Start the search"}
 Config = SweepConfig | SearchConfig
@@ -77,8 +78,8 @@ def names(task: str) -> dict[str, str]:
 
 def prospect(config: Config) -> str | None:
     """What the study will take; why it cannot be, if it cannot."""
-    limits, mine = service.store().limits, own_studies()
-    hindered = obstacle(config, mine, limits)
+    limits = service.store().limits
+    hindered = obstacle(config, state.visitor(), limits)
     try:
         show_plan(config, estimates.plan(config), limits)
     except EngineError as error:
@@ -109,15 +110,9 @@ def button(task: str, config: Config | None, hindered: str | None) -> None:
         st.caption(plain(hindered))
 
 
-def own_studies() -> list[Any]:
-    """Those of the visitor, not of the command line."""
-    visitor = state.visitor()
-    return [study for study in studies.mine(visitor) if study.owner == visitor]
-
-
 repair_address()
 st.title("Sweep")
-st.markdown(HOW)
+how = st.container()
 task = st.segmented_control(
     "What to do",
     list(FORMS),
@@ -127,6 +122,7 @@ task = st.segmented_control(
     label_visibility="collapsed",
     bind="query-params",
 )
+how.markdown(HOW[task])
 above = st.container()
 left, right = st.columns([0.5, 0.5], gap="large")
 forms.read_address(task)
@@ -143,7 +139,7 @@ with right:
         with st.container(border=True):
             misfit = prospect(config) if config else None
             button(task, config, wrong or misfit)
-        show_latest(own_studies())
+        show_latest(state.visitor())
     except EngineError as error:
         show_error(error)
     st.markdown(ABOUT[task])

@@ -22,6 +22,7 @@ from app.text.summary import control_label, method_label
 POLL = 2.0  # seconds between two looks at controls that wait or work
 PROBLEM = "controls-problem"  # why the last ones could not be started
 SEEDS = 3  # of the sweep that is offered
+QUESTION, ANCHOR = "Does the choice of weights matter?", "controls"
 WORDS = ("No", "One", "Two", "Three")
 
 
@@ -30,7 +31,7 @@ def show_controls(run: Run) -> None:
     work; a run that is a control itself has none."""
     if run.settings.get("control", "none") != "none":
         return
-    st.markdown("### Does the choice of weights matter?", help=TERMS["control"])
+    st.subheader(QUESTION, anchor=ANCHOR, help=TERMS["control"])
     if pointless := words.pointless(run):
         st.caption(pointless)
         return
@@ -44,6 +45,12 @@ def show_controls(run: Run) -> None:
         st.caption(words.BY_CHANCE)
     polling = any(control.live for control in _controls(known).values())
     st.fragment(_look, run_every=POLL if polling else None)(run, polling)
+
+
+def show_way(run: Run) -> None:
+    """The way down to that section."""
+    if run.settings.get("control", "none") == "none" and not words.pointless(run):
+        st.caption(f"[{QUESTION}](#{ANCHOR}) Chance might have chosen as well.")
 
 
 def show_original(run: Run) -> None:
@@ -106,7 +113,10 @@ def _places(run: Run, known: Mapping[str, Run]) -> None:
                 delta_color="off",
                 delta_arrow="off",
             )
-        st.caption("The run on this page.")
+        st.caption(
+            "The run on this page. Which weights stay is the criterion's choice, and they keep the "
+            "values for which it chose them."
+        )
     for name, spec in CONTROLS.items():
         with grid.cell(), st.container(border=True, height="stretch"):
             st.markdown(f"**{spec.label}**")
@@ -121,7 +131,7 @@ def _place(run: Run, name: str, control: Run | None, original: words.Measured | 
             if control.error:
                 st.caption(plain(control.error))
         st.button(
-            "Run it" if control is None else "Run it again",
+            f"Run {control_label(name)}" + (" again" if control is not None else ""),
             icon=":material/play_arrow:",
             key=f"control-{name}",
             on_click=_start,
@@ -139,7 +149,7 @@ def _place(run: Run, name: str, control: Run | None, original: words.Measured | 
         )  # fmt: skip
     st.page_link(
         links.RUN,
-        label="Open",
+        label=f"Open {control_label(name)}",
         icon=":material/arrow_forward:",
         query_params=links.to_run(control.id),
     )

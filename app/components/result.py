@@ -9,7 +9,7 @@ import streamlit as st
 
 from app import links
 from app.components.about import show_about, show_again, show_manage, show_share, show_study
-from app.components.controls import show_controls, show_original
+from app.components.controls import show_controls, show_original, show_way
 from app.components.downloads import show_downloads
 from app.components.explore import show_explore
 from app.components.findings import plain, show_error, show_proof
@@ -39,6 +39,7 @@ def show_result(run: Run) -> None:
     show_about(run)
     show_original(run)
     st.markdown(words.compared(result))
+    show_way(run)
     _metrics(result)
     with st.container(horizontal=True, vertical_alignment="center"):
         show_downloads(run, result)

@@ -7,13 +7,14 @@ import streamlit as st
 from app import links
 from app.components.findings import plain
 from app.components.prospect import figures, metric
-from app.services import Limits, SearchConfig, Study, SweepConfig
+from app.services import Limits, SearchConfig, Study, SweepConfig, studies
 from app.services.estimates import Plan
 from app.text import forecast as words
 from app.text import studies as text
 from app.text.answer import size
 from app.text.glossary import TERMS
 
+POLL = 2.0  # seconds between two looks at a study under way
 UNKNOWN = (
     "The images have several sizes; how long this takes shows when they are read. Choose an image "
     "size (Advanced, Data) to see an estimate now."
@@ -27,14 +28,13 @@ def show_plan(config: SweepConfig | SearchConfig, plan: Plan | None, limits: Lim
     if plan is None:
         st.caption(UNKNOWN)
         return
-    at_most = "at most " if plan.at_most else ""
     seeds = len(config.seeds)
     grid = figures()
     with grid.cell():
         metric(
             "Runs",
-            f"{plan.runs:,}",
-            at_most + ("each with its own page" if not at_most else "fewer if it is found sooner"),
+            f"{'up to ' if plan.at_most else ''}{plan.runs:,}",
+            "fewer if it is found sooner" if plan.at_most else "each with its own page",
             "Every run is remembered by itself. One that was done before is not done again.",
         )
     with grid.cell():
@@ -58,7 +58,7 @@ def show_plan(config: SweepConfig | SearchConfig, plan: Plan | None, limits: Lim
             f"kept for {limits.keep_days:g} days",
             "Networks, masks, scores and results of all runs, on the server.",
         )
-    if isinstance(config, SearchConfig):
+    if isinstance(config, SearchConfig) and not config.about_accuracy:
         st.caption(
             f"Dense, the network takes ≈ {size(plan.each.bytes)}, zipped nearly as much: removed "
             "weights are what makes the zip smaller."
@@ -72,9 +72,7 @@ def show_plan(config: SweepConfig | SearchConfig, plan: Plan | None, limits: Lim
         st.caption(words.TOO_LONG)
 
 
-def obstacle(
-    config: SweepConfig | SearchConfig, studies: list[Study], limits: Limits
-) -> str | None:
+def obstacle(config: SweepConfig | SearchConfig, visitor: str, limits: Limits) -> str | None:
     """Why the store would not take this study, if it would not."""
     if isinstance(config, SweepConfig):
         runs = len(config.cells())
@@ -83,7 +81,7 @@ def obstacle(
                 f"That would be {runs:,} runs, and at most {limits.most_cells:,} may be one study "
                 "here. Choose fewer criteria, sparsities or seeds."
             )
-    live = [study for study in studies if study.live and not study.stopped]
+    live = [study for study in own(visitor) if study.live and not study.stopped]
     same = config.to_dict()
     if len(live) >= limits.most_studies_per_visitor and all(s.settings != same for s in live):
         return (
@@ -93,12 +91,25 @@ def obstacle(
     return None
 
 
-def show_latest(studies: list[Study]) -> None:
-    """The visitor's studies under way, else the latest, if there is any."""
-    live = [study for study in studies if study.live]
-    for study in live or studies[:1]:
-        word = f"Your {text.KINDS[study.kind].lower()} in progress" if study.live else "Your latest"
-        state = text.state(study)
+def show_latest(visitor: str) -> None:
+    """The visitor's study under way, which is followed, else the latest, if there is any."""
+    live = any(study.live for study in own(visitor))
+    st.fragment(_latest, run_every=POLL if live else None)(visitor, live)
+
+
+def own(visitor: str) -> list[Study]:
+    """The visitor's studies and not the command line's, the newest first."""
+    return [study for study in studies.mine(visitor) if study.owner == visitor]
+
+
+def _latest(visitor: str, followed: bool) -> None:
+    mine = own(visitor)
+    live = [study for study in mine if study.live]
+    if bool(live) != followed:
+        st.rerun()
+    for study in live or mine[:1]:
+        kind, state = text.KINDS[study.kind].lower(), text.state(study)
+        word = f"Your {kind} in progress" if study.live else f"Your latest {kind}"
         with st.container(border=True):
             st.caption(f"{text.ICONS[state]} {word}: {state.lower()}, {text.progress(study)}")
             st.page_link(

@@ -17,9 +17,10 @@ from app.text.labels import AUTOMATIC, EXPLAINED, UNSET, label
 DEVICES = ("auto", "cpu", "cuda")
 
 
-def field(option: Option, faults: list[EngineError], group: str = "") -> Any:
+def field(option: Option, faults: list[EngineError], group: str = "", empty: str = "") -> Any:
     """The value of a setting, from a widget of its own. If it misfits, the engine's sentence
-    stands beneath and joins ``faults``."""
+    stands beneath and joins ``faults``. ``empty`` stands in the box of a number that has no
+    default, as long as nobody gives one."""
     name = key(option.name, group)
     words: dict[str, Any] = {"key": name, "help": _help(option, group), "bind": "query-params"}
     text = option.label or label(option.name, group if group in PREFIXES else "option")
@@ -43,7 +44,7 @@ def field(option: Option, faults: list[EngineError], group: str = "") -> Any:
         value = st.toggle(text, value=option.default, **words)
     elif option.kind in (int, float):
         try:
-            value = _number(text, option, words)
+            value = _number(text, option, words, empty)
         except OverflowError:
             # From an address, Streamlit would make a whole number of 1e999.
             value = math.inf
@@ -61,7 +62,7 @@ def field(option: Option, faults: list[EngineError], group: str = "") -> Any:
         return option.default
 
 
-def _number(text: str, option: Option, words: Mapping[str, Any]) -> float | None:
+def _number(text: str, option: Option, words: Mapping[str, Any], empty: str) -> float | None:
     whole = option.kind is int
     step: Any = 1 if whole else _step(option.default)
     # No bounds: the browser would keep what lies outside them to itself, without a word, and an
@@ -71,7 +72,7 @@ def _number(text: str, option: Option, words: Mapping[str, Any]) -> float | None
         value=option.default,
         step=step,
         format="%d" if whole else "%g",
-        placeholder=UNSET.get(option.name, AUTOMATIC) if option.default is None else None,
+        placeholder=empty or UNSET.get(option.name, AUTOMATIC) if option.default is None else None,
         **words,
     )
     return option.default if value is None else value

@@ -28,8 +28,8 @@ CRITERIA, SPARSITIES, SEEDS, STEPS, BESIDES = (
 SHARED = "option"
 """The group of options that several criteria have."""
 USUAL = (50.0, 80.0, 90.0, 95.0, 98.0, 99.0)  # % removed
-USUAL_STEPS = (1, 3, 5, 10)
 MOST_SEEDS = 10
+OWN_DEFAULTS = "each has its own"
 OWN = ("method", "sparsity", "control")
 """Settings of a run that a sweep compares; its seed is the first of the sweep's."""
 
@@ -90,7 +90,7 @@ def values(config: SweepConfig) -> dict[str, Any]:
     """What the widgets hold when the form shows ``config``."""
     told = held.of_run(config.run, without=(*OWN, "seed"))
     given = config.run.scoring.options
-    for option in shared(config.methods):
+    for option, _ in shared(config.methods):
         value = given.get(option.name, option.default)
         told[held.key(option.name, SHARED)] = held.shown(option, value)
     return told | {
@@ -112,23 +112,32 @@ def called(methods: Sequence[str]) -> dict[str, str]:
         "seed": FIRST_SEED,
         STEPS: label("steps"),
         BESIDES: "Controls",
-        **{held.key(o.name, SHARED): o.label or label(o.name, SHARED) for o in shared(methods)},
+        **{held.key(o.name, SHARED): o.label for o, _ in shared(methods)},
     }
 
 
-def shared(methods: Sequence[str]) -> Iterator[Option]:
-    """The options of the criteria, each once. One whose default differs between them has none:
-    then each keeps its own."""
-    found: dict[str, list[Option]] = {}
+def shared(methods: Sequence[str]) -> Iterator[tuple[Option, str]]:
+    """The options of the criteria, each once, called after those that have it; and what stands in
+    its box while it is empty. Empty means that each criterion has its own default: another choice
+    of criteria must not make a setting of what was a default."""
+    found: dict[str, dict[str, Option]] = {}
     for method in methods:
         for option in held.options_of(method):
             if not (option.name == "steps" and METHODS[method].looks_ahead):
-                found.setdefault(option.name, []).append(option)
-    for first, *others in found.values():
-        if all(other.default == first.default for other in others):
-            yield first
-        else:
-            yield dataclasses.replace(first, default=None, optional=True, value_type=first.kind)
+                found.setdefault(option.name, {})[method] = option
+    for name, options in found.items():
+        first = next(iter(options.values()))
+        defaults = {option.default for option in options.values()}
+        whose = " / ".join(METHODS[method].label for method in options)
+        called = dataclasses.replace(first, label=f"{first.label or label(name, SHARED)} ({whose})")
+        if first.kind is not bool:
+            called = dataclasses.replace(called, default=None, optional=True, value_type=first.kind)
+        yield (
+            called,
+            f"{first.default:g}"
+            if len(defaults) == 1 and first.kind in (int, float)
+            else OWN_DEFAULTS,
+        )
 
 
 def seeds() -> int:
@@ -184,6 +193,7 @@ def _sparsities(faults: list[EngineError]) -> list[float]:
         faults,
         check,
         help=f"{TERMS['sparsity']} Pick some, or type your own into the box.",
+        own="As a list, with your own, in\N{NO-BREAK SPACE}%",
         none="Choose at least one sparsity.",
         unit="\N{NO-BREAK SPACE}%",
     )
@@ -230,7 +240,7 @@ def _steps(faults: list[EngineError]) -> list[float]:
 
 
 def _options(methods: Sequence[str], faults: list[EngineError]) -> Mapping[str, Any]:
-    given = {option: field(option, faults, SHARED) for option in shared(methods)}
+    given = {o: field(o, faults, SHARED, empty) for o, empty in shared(methods)}
     return {option.name: value for option, value in given.items() if value != option.default}
 
 

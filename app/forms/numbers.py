@@ -27,11 +27,13 @@ def picked(
     faults: list[EngineError],
     check: Check,
     help: str,
+    own: str,
     none: str,
     unit: str = "",
 ) -> list[float]:
     """Numbers in rising order, each once. What stands in the box counts; the pills above it put
-    the usual ones in and take them out. ``none`` is the sentence if there is no number at all."""
+    the usual ones in and take them out. ``own`` stands above the box, ``none`` is the sentence if
+    there is no number at all."""
     pills = f"{key}-usual"
     text = st.session_state.get(key, st.query_params.get(key, spelled(default))) or ""
     here, _ = read(text, check)
@@ -47,10 +49,9 @@ def picked(
         help=help,
     )
     typed = st.text_input(
-        f"{label}, as a list",
+        own,
         value=spelled(default),
         key=key,
-        label_visibility="collapsed",
         placeholder=f"such as {spelled(usual[:3])}",
         bind="query-params",
     )

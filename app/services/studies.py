@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from typing import Any
 
 from app.services import estimates, runs
 from prospr_engine.errors import EngineError
@@ -23,8 +22,7 @@ def start(config: Config, owner: str, name: str = "") -> Study:
 
     Raises ``EngineError`` if the settings cannot be used or the store does not take more.
     """
-    shared: Any = runs.usable(config.run, owner)
-    config = dataclasses.replace(config, run=shared)
+    config = dataclasses.replace(config, run=runs.usable(config.run, owner))
     kind: Kind
     kind, guess = (
         ("search", _guess(config)) if isinstance(config, SearchConfig) else ("sweep", None)

@@ -68,9 +68,9 @@ ahead, and this is SNIP.
 """
 
 TURN = """\
-This was one small network on small images; yours may come out otherwise. Every criterion but SNIP
-is in the list under *Criterion*, and SNIP is ProsPr with 0 steps looked ahead. Prune your own, and
-compare it with chance.
+This was one small network on small images; yours may come out otherwise. All four criteria, and
+more, are in the list under *Criterion*. Prune your own, and compare it with chance: a *sweep* does
+that for several criteria, sparsities and seeds at once.
 """
 
 

@@ -27,9 +27,13 @@ ICONS = {
 }
 MOST_NAMED = 3  # criteria by name in a line
 
-HOW = (
+HOW_SWEEP = (
     "Which criterion, and how sparse, before it breaks? Compare them on the same footing: the same "
     "network and images, several sparsities, several seeds."
+)
+HOW_SEARCH = (
+    "How sparse may it get? Say what the pruned network has to meet, and the sparsity is looked "
+    "for."
 )
 SWEEP = """\
 ## What a sweep does
@@ -165,10 +169,10 @@ def _plural(number: int, one: str, many: str) -> str:
 
 
 def _named(labels: Sequence[str]) -> str:
-    between = "; " if any("," in label for label in labels) else ", "
-    if len(labels) <= MOST_NAMED + 1:
-        return between.join(labels)
-    return f"{between.join(labels[:MOST_NAMED])} and {len(labels) - MOST_NAMED} more"
+    more = len(labels) - MOST_NAMED if len(labels) > MOST_NAMED + 1 else 0
+    named = labels[:MOST_NAMED] if more else labels
+    between = "; " if any("," in label for label in named) else ", "
+    return between.join(named) + (f" and {more} more" if more else "")
 
 
 def _removed(sparsities: Sequence[float]) -> str:
