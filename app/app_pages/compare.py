@@ -17,13 +17,13 @@ from app.components.compare import (
     show_nothing,
     show_start,
 )
-from app.components.compare_answer import show_answer, show_limits
+from app.components.compare_answer import show_answer, show_limits, show_warnings
 from app.components.compare_details import show_details
 from app.components.compare_filters import axis, show_filters, show_none_left, single_runs
 from app.components.compare_plots import show_accuracy
 from app.components.compare_points import show_point
 from app.components.compare_progress import show_progress, show_unfinished
-from app.components.compare_search import show_search
+from app.components.compare_search import is_search, show_search
 from app.components.compare_table import show_table
 from app.components.compare_take import show_take
 from app.components.findings import show_error
@@ -42,16 +42,18 @@ def show(compared: Comparison, given: Mapping[str, str]) -> None:
     if done(table).empty:
         return
     answer = st.container()
-    shown = show_filters(table, compared.key)
+    with st.container(horizontal=True, vertical_alignment="bottom", key="compare-choices"):
+        shown = show_filters(table, compared.key)
+        against = axis()
+        cells = single_runs(shown.rows)
     if done(shown.rows).empty:
         show_none_left()
         return
-    with answer:
-        show_answer(shown, compared.classes)
+    if not is_search(compared):  # whose answer is another one, and told
+        with answer:
+            show_answer(shown, compared.classes)
+    show_warnings(shown)
     whose = next(iter(given.values()))
-    with st.container(horizontal=True, vertical_alignment="bottom"):
-        against = axis()
-        cells = single_runs(shown.rows)
     start = show_accuracy(shown, against, cells, whose)
     show_point(whose, shown.rows, compared.by_id)
     show_limits(shown, start)

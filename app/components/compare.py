@@ -108,8 +108,8 @@ def what(table: pd.DataFrame) -> str:
         return f"{listed(names)} compared" if names[1:] else names[0]
     criteria = table["method"].nunique()
     if criteria in (1, len(names)):
-        return f"{len(names)} {'lines' if criteria == 1 else 'criteria'} compared"
-    return f"{len(names)} lines of {criteria} criteria compared"
+        return f"{len(names)} {'variants' if criteria == 1 else 'criteria'} compared"
+    return f"{criteria} criteria compared, in {len(names)} variants"
 
 
 def listed(words: Sequence[str]) -> str:

@@ -15,15 +15,18 @@ from app.text.compare_rows import done
 
 
 def show_answer(shown: Shown, classes: int | None) -> None:
-    """Who leads, where it breaks, and whether chance does as well; and what must not be
-    compared."""
-    warnings, told, controls = _answer(shown.key, classes, shown.rows)
-    for sentence in warnings:
-        st.warning(plain(sentence), icon=":material/rule:")
+    """Who leads, where it breaks, and whether chance does as well."""
+    told, controls = _answer(shown.key, classes, shown.rows)
     if told:
         st.markdown(f"**{plain(told[0])}** {plain(' '.join(told[1:]))}")
     for sentence in controls:
         st.markdown(f":material/experiment: {plain(sentence)}")
+
+
+def show_warnings(shown: Shown) -> None:
+    """What on the chart must not be compared."""
+    for sentence in words.unlike(shown.rows):
+        st.warning(plain(sentence), icon=":material/rule:")
 
 
 def show_limits(shown: Shown, start: float) -> None:
@@ -38,11 +41,9 @@ def show_sentences(told: Sequence[str]) -> None:
 
 # Words take as long as the charts.
 @st.cache_data(max_entries=60, show_spinner=False)
-def _answer(
-    key: str, classes: int | None, _rows: pd.DataFrame
-) -> tuple[list[str], list[str], list[str]]:
+def _answer(key: str, classes: int | None, _rows: pd.DataFrame) -> tuple[list[str], list[str]]:
     told = [words.leader(_rows, classes) or alone(_rows), words.breaks(_rows, classes)]
-    return words.unlike(_rows), list(filter(None, told)), words.controls(_rows, classes)
+    return list(filter(None, told)), words.controls(_rows, classes)
 
 
 @st.cache_data(max_entries=60, show_spinner=False)

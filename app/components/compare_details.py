@@ -44,17 +44,14 @@ def show_details(shown: Shown, runs: dict[str, Run]) -> None:
         st.caption("Nothing is done at this sparsity.")
         return
     key = f"{shown.key} at {at}"
-    parts: tuple[tuple[str, str, str, Callable[[], None]], ...] = (
+    parts: list[tuple[str, str, str, Callable[[], None]]] = [
         ("How they learned", "curves", "show_chart", lambda: _curves(key, lines, there)),
         ("What they keep of every layer", "layers", "stacks", lambda: _layers(key, lines)),
-        (
-            "Which weights they have in common",
-            "overlap",
-            "join_inner",
-            lambda: _overlap(key, lines),
-        ),
         ("Which classes pay", "classes", "category", lambda: _classes(key, lines)),
-    )
+    ]
+    if len(lines) > 1:
+        title = "Which weights they have in common"
+        parts.insert(2, (title, "overlap", "join_inner", lambda: _overlap(key, lines)))
     for title, name, icon, show in parts:
         box = st.expander(
             f"{title}, at {percent(at)}",
@@ -92,9 +89,6 @@ def _classes(key: str, lines: Lines) -> None:
 
 
 def _overlap(key: str, lines: Lines) -> None:
-    if len(lines) < 2:
-        st.caption("It takes two lines to have something in common.")
-        return
     found, names = likeness(lines), tuple(lines)
     data, alt = _overlap_data(key, names, found)
     if data["jaccard"].notna().any():

@@ -11,7 +11,6 @@ import pandas as pd
 import streamlit as st
 
 from app.services.comparison import NONE, keep
-from app.text.answer import percent
 from app.text.labels import NO_CONTROL
 from app.text.summary import control_label, method_label
 
@@ -49,15 +48,12 @@ def show_filters(table: pd.DataFrame, key: str) -> Shown:
         ("Seeds", SEEDS, seeds, "seed"),
         ("Steps looked ahead (M)", STEPS, steps, "steps"),
     )
-    several = [box for box in boxes if len(box[2]) > 1]
     wanted: dict[str, Sequence[Any]] = {}
-    if several:
-        grid = st.grid(min_column_width=220, key="compare-filters")
-        for label, name, choices, column in several:
-            with grid.cell():
-                chosen = st.multiselect(
-                    label, list(choices), key=name, bind="query-params", placeholder="All"
-                )
+    for label, name, choices, column in boxes:
+        if len(choices) > 1:
+            chosen = st.multiselect(
+                label, list(choices), key=name, bind="query-params", placeholder="All", width=230
+            )
             wanted[column] = [choices[one] for one in chosen]
     rows = keep(table, **wanted)
     return Shown(rows, f"{key} {sorted(wanted.items())}")
@@ -92,8 +88,8 @@ def single_runs(rows: pd.DataFrame) -> bool:
 
 def level(rows: pd.DataFrame) -> float:
     """The sparsity that is looked at closely."""
-    sparsities = sorted(rows["sparsity"].unique())
-    names = {percent(one).removesuffix("\N{NO-BREAK SPACE}%"): one for one in sparsities}
+    # All digits: the tries of a search lie close together.
+    names = {f"{100 * sparsity:.6g}": sparsity for sparsity in sorted(rows["sparsity"].unique())}
     usual = min(names, key=lambda name: (abs(names[name] - USUAL), names[name]))
     if len(names) == 1:
         return float(names[usual])

@@ -35,29 +35,22 @@ def show_point(whose: str, rows: pd.DataFrame, runs: dict[str, Run]) -> None:
         st.switch_page(links.RUN, query_params=links.to_run(run or behind.iloc[0]["run"]))
     if behind.empty:
         return
-    with st.container(border=True, key="point"):
-        with st.container(horizontal=True, vertical_alignment="center"):
-            st.markdown(f"**{plain(series)}, {percent(sparsity)} removed**", width="stretch")
-            st.button(
-                "Close",
-                icon=":material/close:",
-                type="tertiary",
-                key="close-point",
-                on_click=_close,
+    box = st.container(border=True, key="point", horizontal=True, vertical_alignment="center")
+    with box:
+        st.markdown(f"**{plain(series)}, {percent(sparsity)} removed**", width="content")
+        for row in records(behind.sort_values("seed")):
+            told = (
+                accuracy(row["accuracy"])
+                if row["state"] == "done"
+                else f"{ICONS[runs[row['run']].state]} {row['state']}"
             )
-        with st.container(horizontal=True):
-            for row in records(behind.sort_values("seed")):
-                known = runs[row["run"]]
-                told = (
-                    accuracy(row["accuracy"])
-                    if row["state"] == "done"
-                    else f"{ICONS[known.state]} {row['state']}"
-                )
-                st.page_link(
-                    links.RUN,
-                    label=f"Seed {row['seed']}: {told}",
-                    query_params=links.to_run(row["run"]),
-                )
+            st.page_link(
+                links.RUN,
+                label=f"Seed {row['seed']}: {told}",
+                query_params=links.to_run(row["run"]),
+            )
+        icon = ":material/close:"
+        st.button("Close", icon=icon, type="tertiary", key="close-point", on_click=_close)
 
 
 def _close() -> None:

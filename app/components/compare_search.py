@@ -16,6 +16,11 @@ from app.services.searches import Searched, searched
 from app.text import compare_detail as words
 
 
+def is_search(compared: Comparison) -> bool:
+    """Are the runs those of a search?"""
+    return compared.study is not None and compared.study.kind == "search"
+
+
 def show_search(compared: Comparison) -> None:
     """The answer first, then the trail."""
     found = searched(compared)

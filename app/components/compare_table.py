@@ -26,7 +26,7 @@ def show_table(shown: Shown, whose: str) -> None:
         column_config=_columns(data, shown, whose),
         key=TABLE,
         placeholder="\N{EN DASH}",
-        alt="Figures of every line at every sparsity",
+        alt="Figures of every series at every sparsity",
     )
     st.caption(
         "\N{PLUS-MINUS SIGN}: half of the 95\N{NO-BREAK SPACE}% interval of the mean over seeds. "
@@ -58,7 +58,7 @@ def _table(key: str, _rows: pd.DataFrame) -> pd.DataFrame:
         },
         index=found.index,
     )
-    table.insert(0, "Line", found.index.get_level_values("series"))
+    table.insert(0, "Series", found.index.get_level_values("series"))
     ordered = table.sort_values(["order", "asked"], kind="stable")
     return ordered.drop(columns="order").reset_index(drop=True)
 
@@ -83,16 +83,16 @@ def _actions(seeds: str) -> list[str]:
 def _opened(data: pd.DataFrame, rows: pd.DataFrame, whose: str) -> None:
     click = st.session_state[BUTTON]
     line = data.iloc[click["row"]]
-    behind = rows[(rows["series"] == line["Line"]) & (rows["sparsity"] == line["asked"])]
+    behind = rows[(rows["series"] == line["Series"]) & (rows["sparsity"] == line["asked"])]
     if click["label"] != OPEN:
         behind = behind[behind["seed"].astype(str) == click["label"].removeprefix("Seed ")]
-    open_point(whose, line["Line"], line["asked"], behind.iloc[0]["run"])
+    open_point(whose, line["Series"], line["asked"], behind.iloc[0]["run"])
 
 
 def _columns(data: pd.DataFrame, shown: Shown, whose: str) -> dict[str, Any]:
     number = st.column_config.NumberColumn
     return {
-        "Line": st.column_config.TextColumn("Line", pinned=True),
+        "Series": st.column_config.TextColumn("Series", pinned=True),
         "Asked for": number(format="%.4g %%", help="Share of the weights to be removed."),
         "Removed": number(format="%.2f %%", help="Share of the weights that was removed."),
         "Accuracy": number(format="%.1f %%", help="On the test images, mean over the seeds."),

@@ -22,6 +22,7 @@ from app.text import code_sweep
 from app.text import studies as words
 from app.text.code import uploads
 from app.text.compare_rows import done
+from app.text.compare_words import unlike
 from app.text.studies import counted
 
 
@@ -106,7 +107,8 @@ def _picture(compared: Comparison, shown: Shown, axis: str, cells: bool, kind: K
     study = compared.study
     title = words.title(study) if study else what(shown.rows)
     made_of = counted(len(done(shown.rows)), "run")
-    source = f"{words.of(study)} · {made_of}" if study else made_of
+    told = [words.of(study) if study else "", made_of, *unlike(shown.rows)]
+    source = " · ".join(filter(None, told))
     return compare_picture.picture(accuracy_spec(plan, LIGHT), rows, kind, title, source)
 
 

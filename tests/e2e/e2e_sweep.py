@@ -149,7 +149,7 @@ def made_up_masks(config: RunConfig) -> dict[str, np.ndarray]:
     for name, shape in SHAPES.items():
         shared, noise = common.random(shape), own.random(shape)
         weight = 0.0 if config.method.startswith("random") else 0.6
-        scores[name] = weight * shared + (1 - weight) * noise + 0.6 * taste.random()
+        scores[name] = weight * shared + (1 - weight) * noise + 0.12 * taste.random()
     flat = np.concatenate([score.ravel() for score in scores.values()])
     kept = math.ceil(flat.size * (1 - config.sparsity))
     least = np.partition(flat, flat.size - kept)[flat.size - kept]
