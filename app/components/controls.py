@@ -221,7 +221,7 @@ def _start(config: RunConfig, names: Sequence[str]) -> None:
 
 
 def _controls(known: Mapping[str, Run]) -> dict[str, Run]:
-    return {name: run for name, run in known.items() if name in CONTROLS}
+    return {name: known[name] for name in CONTROLS if name in known}
 
 
 def _ended(run: Run) -> bool:
