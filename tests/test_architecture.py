@@ -65,7 +65,19 @@ LAYERS = [
     ),
     ("together", ["store"]),
     ("together", ["jobs"]),
-    ("together", ["cli", "cli_runs", "cli_search", "cli_sweep", "terminal", "terminal_sweep", "__main__"]),
+    (
+        "together",
+        [
+            "cli",
+            "cli_common",
+            "cli_runs",
+            "cli_search",
+            "cli_sweep",
+            "terminal",
+            "terminal_sweep",
+            "__main__",
+        ],
+    ),
 ]
 APP_LAYERS = [
     ["services"],
