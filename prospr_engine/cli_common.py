@@ -1,0 +1,101 @@
+"""What commands have in common: the settings of a run as flags, and how a result is shown."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+from collections.abc import Callable, Collection
+from typing import Any
+
+from prospr_engine.config import GROUPS, RunConfig, settings_of
+from prospr_engine.errors import ConfigError
+from prospr_engine.registry import Option
+
+STORE_HELP = "(default: $PROSPR_RUNS, or ~/.local/share/prospr/runs)"
+PREFIXES = {"loading": "", "scoring": "score-", "training": "train-"}
+
+
+def add_settings(
+    parser: argparse.ArgumentParser, source: str = "config.json of a run", but: Collection[str] = ()
+) -> None:
+    """A flag for every setting of a run ``but`` those; ``--config`` reads them from ``source``."""
+    parser.add_argument("--config", metavar="FILE", help=f"start from the {source}")
+    parser.add_argument("--quiet", action="store_true", help="no progress on standard error")
+    parser.add_argument(
+        "-o",
+        "--option",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="an option of the method, as steps=3; see `list methods`",
+    )
+    for option in settings_of(RunConfig):
+        if option.name not in but:
+            _add_flag(parser, option, "", option.name)
+    for group, cls in GROUPS.items():
+        section = parser.add_argument_group(group)
+        for option in settings_of(cls):
+            _add_flag(section, option, PREFIXES[group], f"{group}.{option.name}")
+
+
+def config_of(parsed: argparse.Namespace) -> RunConfig:
+    """The settings: those of ``--config`` or the defaults, and over them what was given."""
+    config = RunConfig.read(parsed.config) if parsed.config else RunConfig()
+    return RunConfig.from_dict(given(parsed, config.to_dict()))
+
+
+def given(parsed: argparse.Namespace, values: dict[str, Any]) -> dict[str, Any]:
+    """``values``, as ``RunConfig.to_dict`` gives them, and over them the flags that were given."""
+    flags = vars(parsed)
+    for name in (option.name for option in settings_of(RunConfig)):
+        if flags.get(name) is not None:
+            values[name] = number(flags[name]) if name == "sparsity" else flags[name]
+    for group, cls in GROUPS.items():
+        for option in settings_of(cls):
+            value = flags.get(f"{group}.{option.name}")
+            if value is not None:
+                values[group][option.name] = value
+    for pair in parsed.option:
+        name, equals, value = pair.partition("=")
+        if not equals:
+            raise ConfigError(f"--option is {pair!r}; give a name and a value, as steps=3.")
+        values["scoring"]["options"] = {**values["scoring"]["options"], name.strip(): value}
+    return values
+
+
+def number(value: Any) -> Any:
+    """``95%`` is what people type for 0.95."""
+    if isinstance(value, str) and value.strip().endswith("%"):
+        with contextlib.suppress(ValueError):
+            return round(float(value.strip()[:-1]) / 100, 12)  # 0.07, not 0.07000000000000001
+    return value
+
+
+def show(
+    parsed: argparse.Namespace, values: dict[str, Any], tell: Callable[[dict[str, Any]], None]
+) -> None:
+    """The result of a command: as JSON if that was asked for, else as ``tell`` tells it."""
+    if parsed.json:
+        print_json(values)
+    else:
+        tell(values)
+
+
+def print_json(values: dict[str, Any]) -> None:
+    """One object on standard output."""
+    print(json.dumps(values, indent=2))
+
+
+def _add_flag(parser: Any, option: Option, prefix: str, dest: str) -> None:
+    """Values stay text here: ``Option.check`` converts them, with better sentences."""
+    flag = "--" + prefix + option.name.replace("_", "-")
+    help = option.help.replace("%", "%%")
+    if option.kind is bool:
+        parser.add_argument(flag, dest=dest, action=argparse.BooleanOptionalAction, help=help)
+        return
+    if option.default is not None:
+        help += f" (default: {option.default})"
+    choices = [*option.choices, *([f"FILE{option.file}"] if option.file else [])]
+    metavar = "|".join(choices) or option.kind.__name__.upper()
+    parser.add_argument(flag, dest=dest, metavar=metavar, help=help)
