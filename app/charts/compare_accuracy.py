@@ -77,7 +77,8 @@ def table(frame: pd.DataFrame, axis: str = "sparsity", cells: bool = False) -> p
 
 
 def plan(frame: pd.DataFrame, rows: pd.DataFrame, axis: str = "sparsity") -> Plan:
-    """How to draw ``rows``, the table of ``frame``."""
+    """How to draw ``rows``. ``frame`` gives the looks: as long as it is the whole comparison, a
+    series keeps its look when others are filtered out of ``rows``."""
     points = rows[rows["kind"] != DENSE]
     span = ends(AXES[axis], points["x"], points["sparsity"] if axis == "sparsity" else ())
     known = pd.concat([rows["accuracy"], rows["low"], rows["high"]]).dropna()
@@ -85,8 +86,8 @@ def plan(frame: pd.DataFrame, rows: pd.DataFrame, axis: str = "sparsity") -> Pla
     margin = MARGIN * (high - low) or 0.01
     # Rounded, so that a new cell inside these ends makes no new chart.
     bottom, top = max(0.0, round(low - margin, 3)), min(1.0, round(high + margin, 3))
-    drawn = frame[frame["series"].isin(points["series"])]
-    return Plan(looks(drawn), axis, span, (bottom, top))
+    seen = tuple(look for look in looks(frame) if look.series in set(points["series"]))
+    return Plan(seen, axis, span, (bottom, top))
 
 
 def chart(plan: Plan, colours: Colours) -> Spec:

@@ -115,7 +115,7 @@ def description(rows: pd.DataFrame) -> str:
 
 
 def _history(result: Mapping[str, Any], network: str) -> list[Mapping[str, Any]]:
-    return [epoch for epoch in result["history"] if epoch["network"] == network]
+    return [epoch for epoch in result.get("history") or () if epoch["network"] == network]
 
 
 def _means(

@@ -35,8 +35,8 @@ class Grid:
 
 def chart(grid: Grid, shades: alt.Color, strong: str, colours: Colours) -> Spec:
     """The heat map in ``shades`` of ``value``. ``strong`` is the expression that says whether the
-    shade of ``datum.value`` is so far from the ground that a number on it needs the ground's
-    colour, see ``turn``."""
+    shade of ``datum.value`` is so strong that a number on it needs the other ink,
+    see ``turn``."""
     base = alt.Chart(DATA).encode(
         x=alt.X(
             "column:N",
@@ -68,7 +68,8 @@ def chart(grid: Grid, shades: alt.Color, strong: str, colours: Colours) -> Spec:
         tooltip=[alt.Tooltip(f"{name}:N", title=title) for name, title in grid.tooltips.items()],
     )
     cells = base.mark_rect(cornerRadius=2).encode(color=shades)
-    ink = alt.condition(strong, alt.value(ground(colours)), alt.value(colours.ink))
+    near, far = inks(colours)
+    ink = alt.condition(strong, alt.value(far), alt.value(near))
     fits = f"width / {max(1, len(grid.columns))} >= {NARROWEST} ? 1 : 0"
     numbers = base.mark_text(fontSize=11, opacity={"expr": fits}).encode(text="text:N", color=ink)
     signs = base.mark_text(fontSize=12, fontWeight="bold", color=colours.danger).encode(
@@ -96,10 +97,10 @@ def scale_of_shades(title: str, labels: str, values: Sequence[float] | None = No
 
 
 def turn(end: str, colours: Colours) -> float:
-    """The share of the way from the palest shade to ``end`` from which on the ground's colour is
-    easier to read on it than ink."""
+    """The share of the way from the palest shade to ``end`` from which on the second of ``inks``
+    is easier to read on it."""
     steps = [step / 100 for step in range(101)]
-    return next((step for step in steps if _ground_is_clearer(end, step, colours)), 1.0)
+    return next((step for step in steps if _far_is_clearer(end, step, colours)), 1.0)
 
 
 def contrast(one: str, other: str) -> float:
@@ -114,9 +115,10 @@ def mixed(one: str, other: str, share: float) -> str:
     return "#" + "".join(f"{round(a + share * (b - a)):02X}" for a, b in pairs)
 
 
-def _ground_is_clearer(end: str, share: float, colours: Colours) -> bool:
+def _far_is_clearer(end: str, share: float, colours: Colours) -> bool:
+    near, far = inks(colours)
     shade = mixed(nothing(colours), end, share)
-    return contrast(shade, ground(colours)) > contrast(shade, colours.ink)
+    return contrast(shade, far) > contrast(shade, near)
 
 
 def _parts(colour: str) -> tuple[int, ...]:
@@ -127,6 +129,12 @@ def _luminance(parts: Sequence[int]) -> float:
     linear = [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in
               (part / 255 for part in parts)]  # fmt: skip
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def inks(colours: Colours) -> tuple[str, str]:
+    """Of numbers on the palest and on the strongest shades: nothing less than black and white
+    leaves a contrast of 4.5 to each shade in between."""
+    return ("#FFFFFF", "#000000") if colours == DARK else ("#000000", "#FFFFFF")
 
 
 def ground(colours: Colours) -> str:

@@ -66,7 +66,7 @@ def table(lines: Lines) -> pd.DataFrame:
     found: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
     for series, results in lines.items():
         for result in results:
-            for layer in result["layers"]:
+            for layer in result.get("layers") or ():
                 numbers.setdefault(layer["name"], len(numbers) + 1)
                 found.setdefault((layer["name"], series), []).append(layer)
     names = _apart(numbers)

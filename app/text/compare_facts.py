@@ -168,8 +168,8 @@ def _beside(
 
 
 def _lines(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    """A row per series and sparsity, from the least sparse."""
-    groups = done(frame).groupby(LINE, sort=True)
+    """A row per series and sparsity, series in their order, the least sparse first."""
+    groups = done(frame).groupby(["order", *LINE], sort=True)
     lines = groups.agg(
         accuracy=("accuracy", "mean"),
         dense=("dense_accuracy", "mean"),
