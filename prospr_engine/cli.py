@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import prospr_engine
-from prospr_engine import cli_runs, cli_sweep, terminal
+from prospr_engine import cli_runs, cli_search, cli_sweep, terminal
 from prospr_engine.cli_common import STORE_HELP, add_settings, config_of, print_json, show
 from prospr_engine.config import RunConfig
 from prospr_engine.data import DATASETS
@@ -221,5 +221,6 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("table", choices=("methods", "models", "datasets"))
 
     cli_sweep.add(command)
+    cli_search.add(command)
     command("doctor", doctor, "check this machine: versions, devices, memory, arithmetic, export")
     return parser

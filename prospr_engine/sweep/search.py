@@ -40,13 +40,13 @@ class Probed(Event):
 
 @dataclass(frozen=True)
 class SearchResult:
-    """What was tried, in this order, and what came of it. ``runs`` of a probe are folders;
-    ``seconds`` is wall time."""
+    """What was tried, in this order, and what came of it. ``runs`` of a probe are folders, or,
+    where the store did it and ``out`` is None, ids. ``seconds`` is wall time."""
 
     config: SearchConfig
     trail: tuple[Probe, ...]
     outcome: Outcome
-    out: Path
+    out: Path | None
     seconds: float
 
     @property
@@ -57,7 +57,7 @@ class SearchResult:
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready values: what ``--json`` prints."""
         return {
-            "out": str(self.out),
+            "out": str(self.out) if self.out else None,
             **self.outcome.to_dict(),
             "trail": [dataclasses.asdict(probe) for probe in self.trail],
             "config": self.config.to_dict(),
@@ -108,7 +108,7 @@ def _probe_all(
     config: SearchConfig, folder: Path, on_event: OnEvent, should_stop: Callable[[], bool]
 ) -> list[Probe]:
     cells = Cells(folder, on_event, should_stop)
-    guess = _guess(config)
+    guess = first_guess(config)
     trail: list[Probe] = []
     _write(config, trail, folder)
     while (sparsity := next_sparsity(config, trail, guess)) is not None:
@@ -134,8 +134,9 @@ def _probe(config: SearchConfig, sparsity: float, cells: Cells, before: int) -> 
     return judge(config, sparsity, summaries, folders)
 
 
-def _guess(config: SearchConfig) -> float | None:
-    """Where the search for a size begins; None if that cannot be foretold."""
+def first_guess(config: SearchConfig) -> float | None:
+    """Where the search for a size begins; None if that cannot be foretold. Raises ``EngineError``
+    if the data cannot be read or the network does not fit them."""
     run = config.run
     images = None if config.about_accuracy else images_of(run.data, run.loading.image_size)
     if images is None:
