@@ -26,16 +26,19 @@ DENSE = "Dense"
 COLUMNS = ("series", "epoch", "accuracy", "percent", "seeds")
 PERCENT = "format(100 * datum.value, '.4~g') + '\N{NO-BREAK SPACE}%'"
 HEIGHT = 320  # pixels, with axes; the legend comes on top of it
+MARGIN = 0.04  # of the accuracies on show, above and below
 FEW = 20  # epochs; of more, points would hide the lines
 
 
 @dataclass(frozen=True)
 class Plan:
-    """Of the dense network and the series: their looks, and the number of epochs."""
+    """Of the dense network and the series: their looks, the number of epochs, and the ends of the
+    axis."""
 
     looks: tuple[Look, ...]
     dense: bool
     epochs: int
+    accuracy: tuple[float, float] = (0.0, 1.0)
 
 
 def table(lines: Lines) -> pd.DataFrame:
@@ -55,7 +58,12 @@ def plan(rows: pd.DataFrame, looks: Sequence[Look]) -> Plan:
     """How to draw ``rows``."""
     drawn = set(rows["series"])
     seen = tuple(look for look in looks if look.series in drawn)
-    return Plan(seen, DENSE in drawn, int(rows["epoch"].max()) if len(rows) else 0)
+    if rows.empty:
+        return Plan(seen, False, 0)
+    low, high = rows["accuracy"].min(), rows["accuracy"].max()
+    margin = MARGIN * (high - low) or 0.01
+    ends = max(0.0, round(low - margin, 3)), min(1.0, round(high + margin, 3))
+    return Plan(seen, DENSE in drawn, int(rows["epoch"].max()), ends)
 
 
 def chart(plan: Plan, colours: Colours) -> Spec:
@@ -81,7 +89,7 @@ def chart(plan: Plan, colours: Colours) -> Spec:
         y=alt.Y(
             "accuracy:Q",
             title="Validation accuracy",
-            scale=alt.Scale(zero=False, padding=8),
+            scale=alt.Scale(domain=list(plan.accuracy), nice=False, zero=False),
             axis=alt.Axis(labelExpr=PERCENT, tickCount=5),
         ),
         color=alt.Color("series:N", scale=alt.Scale(domain=names, range=inks), legend=legend()),

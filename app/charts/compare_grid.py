@@ -19,6 +19,9 @@ ROOMY, CLOSE = 24, 14  # pixels per row
 MOST_ROOMY = 20  # rows; with more of them they stand closer, and have no numbers
 ABOVE = 130  # pixels for the names of the series
 BELOW = 60  # pixels for the scale of the shades
+OWN_INK = "own_ink"
+"""In the names of marks whose text keeps the colour that it is given: on the page the style writes
+all other text in the colour of the text around the chart."""
 NARROWEST = 24  # pixels of a cell that still has room for a number
 
 
@@ -47,6 +50,7 @@ def chart(grid: Grid, shades: alt.Color, strong: str, colours: Colours) -> Spec:
                 labelAngle=-60 if len(grid.columns) > 2 else 0,
                 labelLimit=140,
                 labelOverlap=False,
+                labelFlush=False,
                 ticks=False,
                 domain=False,
                 grid=False,
@@ -59,6 +63,7 @@ def chart(grid: Grid, shades: alt.Color, strong: str, colours: Colours) -> Spec:
             axis=alt.Axis(
                 labelLimit=110,
                 labelOverlap=False,
+                labelFlush=False,
                 labelFontSize=12 if len(grid.rows) <= MOST_ROOMY else 10,
                 ticks=False,
                 domain=False,
@@ -72,9 +77,9 @@ def chart(grid: Grid, shades: alt.Color, strong: str, colours: Colours) -> Spec:
     ink = alt.condition(strong, alt.value(far), alt.value(near))
     fits = f"width / {max(1, len(grid.columns))} >= {NARROWEST} ? 1 : 0"
     numbers = base.mark_text(fontSize=11, opacity={"expr": fits}).encode(text="text:N", color=ink)
-    signs = base.mark_text(fontSize=12, fontWeight="bold", color=colours.danger).encode(
-        text="sign:N"
-    )
+    numbers = numbers.properties(name=f"{OWN_INK}_numbers")
+    signs = base.mark_text(fontSize=12, fontWeight="bold").encode(text="sign:N", color=ink)
+    signs = signs.properties(name=f"{OWN_INK}_signs")
     roomy = len(grid.rows) <= MOST_ROOMY
     layers = [cells, numbers, signs] if roomy else [cells, signs]
     height = (ROOMY if roomy else CLOSE) * len(grid.rows) + ABOVE + BELOW

@@ -74,7 +74,7 @@ def chart(names: tuple[str, ...], colours: Colours) -> Spec:
             interpolate="rgb",
         ),
         legend=compare_grid.scale_of_shades(
-            "Of the weights that either keeps, both keep", PERCENT, [0, 0.25, 0.5, 0.75, 1]
+            "Kept by both, of what either keeps", PERCENT, [0, 0.5, 1]
         ),
     )
     strong = f"datum.value > {compare_grid.turn(colours.most, colours)}"
@@ -126,6 +126,7 @@ def layers_chart(layers: tuple[str, ...], colours: Colours) -> Spec:
             axis=alt.Axis(
                 labelLimit=150,
                 labelOverlap=False,
+                labelFlush=False,
                 labelFontSize=size,
                 labelPadding=6,
                 ticks=False,
