@@ -9,6 +9,7 @@ import pandas as pd
 import streamlit as st
 
 from app import links, state
+from app.components import run_link
 from app.components.findings import plain
 from app.services import Study, comparison, studies
 from app.services.comparison import Comparison
@@ -53,15 +54,11 @@ def show_start() -> None:
     mine = studies.mine(state.visitor())
     if mine:
         st.markdown("Choose what to compare, or tick some of your runs.")
+        run_link.style()
         now = time.time()
         for study in mine:
             with st.container(border=True, gap=None):
-                st.page_link(
-                    links.COMPARE,
-                    label=plain(words.title(study)),
-                    icon=":material/query_stats:",
-                    query_params=links.to_study(study.id),
-                )
+                run_link.to_study(study.id, words.title(study))
                 st.caption(
                     f"{words.ICONS[words.state(study)]} {words.progress(study)} · "
                     f"{ago(study.created, now)}"

@@ -89,10 +89,7 @@ class Comparison:
     @cached_property
     def key(self) -> str:
         """Another one as soon as the table is another one: what is made of it can be kept by it."""
-        told = [
-            (run.id, run.state, run.error, run.settings["data"], run.settings["weights"])
-            for run in self.runs
-        ]
+        told = [(run.id, run.state, run.error, run.settings.get("data")) for run in self.runs]
         return hashlib.sha256(repr(told).encode()).hexdigest()
 
 
