@@ -1,0 +1,159 @@
+"""What a sweep saves, and what it costs beside the training it is there for.
+
+    python -m benchmarks.sweep
+
+Three tables. Five sparsities of a one-shot criterion beside one: how often the criterion was
+asked, and how long it took (a ResNet without training). A sweep of some length: where its time
+goes (a small network on images of 32×32 pixels; an epoch of CIFAR-10 would be thirty times as
+long as one of these 1,400 images). The same cells as a sweep and as separate runs, in turns. All
+in one process, on the processor; what Python takes to import torch and the rest is told, and
+counted nowhere.
+
+Ends with 1 if five sparsities took more than one scoring, or if the sweep's overhead was 5 % or
+more of its training: what it adds to its runs, and even all that is neither training nor scoring.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+SPARSITIES = (0.8, 0.9, 0.95, 0.98, 0.99)
+SCORED: dict[str, Any] = {"model": "resnet20", "data": "digits", "device": "cpu", "epochs": 0}
+TRAINED: dict[str, Any] = {
+    "model": "small_cnn",
+    "data": "digits",
+    "device": "cpu",
+    "loading": {"image_size": 32},
+}
+ROUNDS = 3
+LONG = 30
+SHORT = 4
+LIMIT = 0.05
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Wall seconds of a sweep; those its runs took, by their own account; and of these, those of
+    the scoring and of the training."""
+
+    wall: float
+    runs: float
+    scoring: float
+    training: float
+    scorings: int
+
+
+def swept(sparsities: Sequence[float], **settings: Any) -> Cost:
+    """Run the sweep of ProsPr at these sparsities, from one seed, and look where the time went."""
+    import prospr_engine as pe
+    from prospr_engine import pruning
+
+    with (
+        tempfile.TemporaryDirectory() as out,
+        mock.patch.object(pruning, "score", wraps=pruning.score) as asked,
+    ):
+        started = time.perf_counter()
+        table = pe.sweep(**settings, sparsities=sparsities, out=out)
+        wall = time.perf_counter() - started
+        assert (table["state"] == "done").all(), table["error"].tolist()
+        results = [json.loads(Path(run, "result.json").read_text()) for run in table["out"]]
+    parts = [result["seconds_of"] for result in results]
+    return Cost(
+        wall=wall,
+        runs=sum(result["seconds"] for result in results),
+        scoring=sum(part["scoring"] for part in parts),
+        training=sum(part["training_dense"] + part["training_pruned"] for part in parts),
+        scorings=asked.call_count,
+    )
+
+
+def separate(sparsities: Sequence[float], **settings: Any) -> float:
+    """Wall seconds of the same runs, each for itself."""
+    import prospr_engine as pe
+
+    config = pe.SweepConfig.of(**settings, sparsities=sparsities)
+    started = time.perf_counter()
+    for cell in config.cells():
+        with tempfile.TemporaryDirectory() as out:
+            pe.run(cell, out=out)
+    return time.perf_counter() - started
+
+
+def one_scoring() -> bool:
+    """Five sparsities cost one scoring."""
+    ones, fives = [], []
+    for _ in range(ROUNDS):
+        ones.append(swept(SPARSITIES[:1], **SCORED))
+        fives.append(swept(SPARSITIES, **SCORED))
+    one, five = (statistics.median(cost.scoring for cost in costs) for costs in (ones, fives))
+    count = max(cost.scorings for cost in fives)
+    print(f"\nScoring, median of {ROUNDS}{'times':>15}{'seconds':>10}{'ratio':>8}")
+    print(f"  1 sparsity{max(cost.scorings for cost in ones):>24}{one:10.2f}")
+    print(f"  5 sparsities{count:>22}{five:10.2f}{five / one:8.2f}", flush=True)
+    return count == 1
+
+
+def little_overhead() -> bool:
+    """All that is not training or scoring is little, the sweep's own part of it, too."""
+    cost = swept(SPARSITIES[:2], **TRAINED, epochs=LONG)
+    work = cost.scoring + cost.training
+    print(f"\nA sweep of 2 sparsities, {LONG} epochs{'seconds':>16}{'of the training':>18}")
+    for name, seconds in (
+        ("training (dense once, pruned twice)", cost.training),
+        ("scoring (once)", cost.scoring),
+        ("the rest of its runs: data, test, export, proof", cost.runs - work),
+        ("the sweep around them: table, reuse, events", cost.wall - cost.runs),
+        ("all that is neither training nor scoring", cost.wall - work),
+    ):
+        print(f"  {name:50}{seconds:8.1f}{seconds / cost.training:12.1%}")
+    sys.stdout.flush()
+    return cost.wall - work < LIMIT * cost.training
+
+
+def time_saved() -> None:
+    """Sweep and separate runs in turns, the second round in the other order."""
+    together, alone = [], []
+    together.append(swept(SPARSITIES, **TRAINED, epochs=SHORT).wall)
+    alone.append(separate(SPARSITIES, **TRAINED, epochs=SHORT))
+    alone.append(separate(SPARSITIES, **TRAINED, epochs=SHORT))
+    together.append(swept(SPARSITIES, **TRAINED, epochs=SHORT).wall)
+    print(f"\n5 sparsities, {SHORT} epochs{'seconds':>15}{'again':>10}")
+    print(f"  as a sweep{together[0]:23.1f}{together[1]:10.1f}")
+    print(f"  as separate runs{alone[0]:17.1f}{alone[1]:10.1f}")
+    print(f"The sweep takes 1/{sum(alone) / sum(together):.2f} of the time.")
+
+
+def main() -> int:
+    """Print the tables; 1 if a claim does not hold."""
+    started = time.perf_counter()
+    import torch
+
+    import prospr_engine.pipeline
+    import prospr_engine.sweep.run  # noqa: F401
+
+    threads = max(1, (os.cpu_count() or 2) - 1)
+    torch.set_num_threads(threads)
+    print(f"ProsPr on digits, {threads} threads; imports took", end=" ")
+    print(f"{time.perf_counter() - started:.1f} s")
+    swept(
+        SPARSITIES[:1], **SCORED
+    )  # What the first run imports besides belongs to none of the tables.
+    held = {"one scoring": one_scoring(), "little overhead": little_overhead()}
+    time_saved()
+    for claim, holds in held.items():
+        print(f"{claim}: {'holds' if holds else 'DOES NOT HOLD'}")
+    return 0 if all(held.values()) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
