@@ -17,7 +17,6 @@ from prospr_engine.controls import CONTROLS
 from prospr_engine.events import CellEnded, CellStarted, Event, OnEvent, StageStarted, ignore
 from prospr_engine.saliency import METHODS
 from prospr_engine.sweep.config import SweepConfig
-from prospr_engine.sweep.statistics import interval
 
 Row = Mapping[str, Any]
 SPACE = "\N{NO-BREAK SPACE}"
@@ -235,6 +234,8 @@ def _means(rows: Sequence[Row]) -> Table:
 
 
 def _mean(values: Sequence[float | None]) -> str:
+    from prospr_engine.sweep.statistics import interval  # brings SciPy: not for every command
+
     found = interval(values)
     if found.mean is None:
         return "failed"
