@@ -12,6 +12,7 @@ from app.forms import everyday
 from app.forms.fields import field
 from app.forms.held import options_of
 from app.services import GROUPS, METHODS, EngineError, Option, RunConfig
+from app.text.summary import control_label
 
 TABS: dict[str, tuple[str, tuple[str, ...]]] = {
     # tab: (group of settings, settings of the run itself that stand before them)
@@ -29,7 +30,11 @@ def show() -> RunConfig:
     values = network_and_images(faults)
     values["sparsity"] = everyday.sparsity()
     values |= method_and_epochs(faults)
+    changed = st.container()
     values |= advanced(faults, lambda: method_options(values["method"], faults))
+    if values["control"] != "none":  # it stands in a tab that may be closed
+        called = control_label(values["control"])
+        changed.caption(f":material/experiment: As a control: {called} (Advanced, Criterion).")
     if faults:
         raise faults[0]
     return RunConfig.from_dict(values)

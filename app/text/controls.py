@@ -12,9 +12,10 @@ from app.text.answer import accuracy, signed
 from app.text.summary import control_label
 
 ABOUT = (
-    "A criterion decides how many weights each layer keeps, and which ones. Controls train the "
-    "same network with one of these left to chance. If they do as well, the choice was not what "
-    "counted. Shuffled masks and new weights often do: the field's own warning "
+    "A criterion decides how many weights each layer keeps and which ones, for the values they "
+    "have. Controls train the same network with one of these left to chance. If they do just as "
+    "well, that was not what counted. Shuffled masks and new weights often do: the field's own "
+    "warning "
     "([Frankle et al., 2021](https://arxiv.org/abs/2009.08576))."
 )
 PLAIN = {

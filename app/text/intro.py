@@ -8,8 +8,8 @@ HOW = (
 INTRO = """\
 ## What happens when you press the button
 
-1. **Score.** How much does every weight matter? ProsPr looks a few training steps ahead: does it
-   matter for what the network will have learned by then?
+1. **Score.** How much does every weight matter? Each criterion answers in its own way; ProsPr looks
+   a few training steps ahead: does it matter for what the network will have learned by then?
 2. **Prune.** The weights that matter least are set to zero, before any training.
 3. **Train.** The pruned network learns beside the full one, on the same images in the same order.
 4. **Test and prove.** Both answer images they have never seen; the pruned one becomes an ONNX file

@@ -224,6 +224,15 @@ def test_controls_are_named_wherever_runs_are(store: Store):
     assert sentence(told) == "They differ in: control none / mask shuffled."
 
 
+def test_the_settings_of_a_control_are_used_again_for_all_to_see(store: Store):
+    at = opened(done(store, CONTROL["shuffle"], 0.95))
+    at.button(key="again").click().run()
+    assert at.selectbox(key="control").value == "shuffle"
+    assert "As a control: mask shuffled" in words(at)
+    at.selectbox(key="control").select("none").run()
+    assert "As a control" not in words(at)
+
+
 def test_settings_from_before_there_were_controls_are_found(store: Store):
     run = finished(store)
     settings = {k: v for k, v in run.settings.items() if k != "control"}

@@ -13,7 +13,7 @@ from app_fakes import ROOT, finished
 from app.services import runs
 from app.text import code
 from app.text.summary import summary
-from prospr_engine import cli
+from prospr_engine import cli, cli_common
 from prospr_engine.config import LoadingConfig, RunConfig, ScoringConfig, TrainingConfig
 from prospr_engine.errors import ConfigError, DataError, StoreError
 from prospr_engine.events import EpochEnded, Progress, StageStarted
@@ -38,7 +38,7 @@ CONFIGS = {
 def test_the_command_shown_means_the_same_settings(config: RunConfig):
     words = shlex.split(code.command(config, threads=2))
     assert words[:4] == ["OMP_NUM_THREADS=2", ".venv/bin/python", "-m", "prospr_engine"]
-    again = cli._config(cli._parser().parse_args(words[4:]))
+    again = cli_common.config_of(cli._parser().parse_args(words[4:]))
     # Options of the method stay text until the method takes them.
     options = {k: type(v)(again.scoring.options[k]) for k, v in config.scoring.options.items()}
     scoring = dataclasses.replace(again.scoring, options=options)
