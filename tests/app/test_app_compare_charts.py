@@ -240,12 +240,16 @@ def test_a_series_keeps_its_look_when_others_are_filtered_out():
 
 
 def test_new_runs_within_the_same_ends_need_no_new_chart():
-    table = grid(TWO, spread=0.01)
-    plan = compare_accuracy.plan(table, compare_accuracy.table(table))
-    moved = table.assign(accuracy=table["accuracy"].where(table["seed"] != 1, table["accuracy"]))
-    again = compare_accuracy.plan(moved, compare_accuracy.table(moved))
-    assert plan == again
-    assert hash(plan) == hash(again)
+    table = grid({"prospr": (0.95, 0.5)}, spread=0.001)
+    more = pd.concat([table, grid({"prospr": (0.95, 0.5)}, seeds=(7, 8, 9), spread=0.0001)])
+    tables = [compare_accuracy.table(part) for part in (table, more)]
+    assert not tables[0].equals(tables[1])
+    plans = [compare_accuracy.plan(more, rows) for rows in tables]
+    assert plans[0].looks == plans[1].looks
+    assert plans[0].across == plans[1].across
+    again = compare_accuracy.plan(more, compare_accuracy.table(more.assign(loss=9.0)))
+    assert plans[1] == again
+    assert hash(plans[1]) == hash(again)
 
 
 def test_a_click_and_the_legend_are_two_selections():
