@@ -89,8 +89,9 @@ class Network:
         """Another copy, in eval mode and float64, with |·| of every parameter and buffer, of those
         that are not in ``names`` too."""
         network = Network(self.model, "float64", self._seed, training=False)
+        model, buffers = network.model, network._buffers.values()
         # ``start`` shares its memory with the parameters.
-        for tensor in (*network.model.parameters(), *network._buffers.values()):
+        for tensor in (*model.parameters(), *model.buffers(), *buffers):
             if tensor.is_floating_point():
                 tensor.detach().abs_()
         return network

@@ -14,6 +14,8 @@ import torch
 from prospr_engine.functional import Batch, Network
 from prospr_engine.saliency.base import OnStep, Saliency
 
+GOLDEN_RATIO = (math.sqrt(5) - 1) / 2
+
 
 def random_erk(network: Network, batches: list[Batch], on_step: OnStep, *, seed: int) -> Saliency:
     """p / u, one ranking for every sparsity: u is evenly spread over (0, 1) within each layer, in
@@ -21,9 +23,11 @@ def random_erk(network: Network, batches: list[Batch], on_step: OnStep, *, seed:
     and all if that exceeds 1."""
     generator = torch.Generator().manual_seed(seed)
     values = {}
-    for name, weight in network.prunable.items():
+    for number, (name, weight) in enumerate(network.prunable.items()):
         count = math.prod(weight.shape)
-        places = torch.randperm(count, generator=generator).to(torch.float64)
-        scores = sum(weight.shape) / count / ((places + 0.5) / count)
+        # About ½, but not the same: layers of one shape would all round up or down together.
+        start = 0.25 + 0.5 * (number * GOLDEN_RATIO % 1)
+        u = (torch.randperm(count, generator=generator).to(torch.float64) + start) / count
+        scores = sum(weight.shape) / count / u
         values[name] = scores.view(weight.shape).to(network.device)
     return Saliency(values=values, signed=values)

@@ -63,18 +63,21 @@ def prune_in_rounds(
     for i, goal in enumerate(goals):
         on_step(i, len(goals), f"Round {i + 1} of {len(goals)}")
         point = _masked(network, masks)
-        found = Saliency.of(rank(i, point))
+        signed = rank(i, point)
+        if not returning:
+            signed = {name: effect * masks[name] for name, effect in signed.items()}
+        found = Saliency.of(signed)
         whole = whole or found.values
         if not _finite(found.values):
             return dataclasses.replace(found, whole=whole)
         if not _any(found.values):
             # Nothing tells the weights apart any more; the round before did.
-            return dataclasses.replace(last, whole=whole, doubt=_ended(i)) if last else found
+            return dataclasses.replace(last, whole=whole, doubt=_ended(i + 1)) if last else found
         if not returning:
-            found = _among(found, masks)
+            found = dataclasses.replace(found, values=_above_zero(found.values, masks))
         elif _has_empty_channel(network, masks):
             again = rank(i, rounded_differently(point, UNITS))
-            sensitivity = max(sensitivity or 0.0, _change(found.signed, again))
+            sensitivity = max(sensitivity or 0.0, _change(signed, again))
         masks = top_masks(found.values, goal, layer_floor)
         last = found
     assert last is not None  # there is at least one round
@@ -101,22 +104,19 @@ def _masked(network: Network, masks: Mapping[str, Tensor]) -> Point:
     ]
 
 
-def _among(found: Saliency, masks: Mapping[str, Tensor]) -> Saliency:
-    """Weights still there score more than nothing, the others nothing."""
-    return Saliency(
-        values={
-            name: score.clamp(min=torch.finfo(score.dtype).tiny).masked_fill(~masks[name], 0)
-            for name, score in found.values.items()
-        },
-        signed={name: score * masks[name] for name, score in found.signed.items()},
-    )
+def _above_zero(scores: Mapping[str, Tensor], masks: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """What is still there scores more than nothing: more than what is not."""
+    return {
+        name: score.clamp(min=torch.finfo(score.dtype).tiny).masked_fill(~masks[name], 0)
+        for name, score in scores.items()
+    }
 
 
-def _ended(rounds: int) -> str:
+def _ended(number: int) -> str:
     return (
-        f"After {rounds} rounds of pruning no weight that was left had any effect any more, so "
-        "the last scores that told weights apart decide the rest; ask for a lower sparsity, or let "
-        "every layer keep a few weights."
+        f"From round {number} on no weight that was left had any effect any more, so the last "
+        "scores that told weights apart decide the rest; ask for a lower sparsity, or let every "
+        "layer keep a few weights."
     )
 
 

@@ -19,7 +19,7 @@ from prospr_engine.functional import Batch, Network, Point
 from prospr_engine.saliency.base import OnStep, Saliency
 from prospr_engine.saliency.blame import first_of, turns_the_flow
 from prospr_engine.saliency.points import effects, norm, rounded_differently
-from prospr_engine.saliency.rounds import prune_in_rounds
+from prospr_engine.saliency.rounds import UNITS, prune_in_rounds
 from prospr_engine.saliency.trust import WILD
 
 BACKFLOW = 1e-3
@@ -80,7 +80,7 @@ def _doubt(network: Network, point: Point, ones: Tensor, flow: dict[str, Tensor]
     if all(through) and not back > BACKFLOW * sum(through):
         return ""
     where = turns_the_flow(network, ones) or "one of its steps"
-    _, again = network.flow(rounded_differently(point), ones)
+    _, again = network.flow(rounded_differently(point, UNITS), ones)
     change = [a - b for a, b in zip(effects(network, again).values(), flow.values(), strict=True)]
     if not norm(change) < WILD * norm(list(flow.values())):
         raise ScoringError(

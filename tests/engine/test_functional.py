@@ -72,3 +72,47 @@ def test_labels_may_be_probabilities():
     a, b = pe.score(seeded(make), [(x, y)]), pe.score(seeded(make), [(x, soft)])
     for name in a:
         torch.testing.assert_close(a[name], b[name])
+
+
+def test_a_temperature_divides_the_logits():
+    make, shape = NETWORKS["no normalisation"]
+    network = Network(seeded(make))
+    ((x, y),) = network.batches([batch(shape)])
+    expected = F.cross_entropy(seeded(make)(x) / 5, y)
+    torch.testing.assert_close(network.loss(network.start, (x, y), 0, 5.0), expected)
+    assert network.linearised(network.start, (x, y), 0, 5.0)[0] == expected.item()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_images_are_laid_out_for_the_processor(dtype):
+    make, shape = NETWORKS["batch norm"]
+    network = Network(seeded(make).to(dtype))
+    ((x, _),) = network.batches([batch(shape, dtype=dtype)])
+    assert x.is_contiguous(memory_format=torch.channels_last)
+    assert network.start[0].is_contiguous(memory_format=torch.channels_last)
+
+
+def test_the_positive_copy_leaves_the_network_as_it_was():
+    make, shape = NETWORKS["batch norm"]
+    model = seeded(make)
+    model[1].running_mean.fill_(-1.0)
+    model[1].weight.requires_grad_(False).neg_()
+    network = Network(model.float())
+    before = [tensor.clone() for tensor in network.start]
+    positive = network.positive()
+    assert positive.dtype == torch.float64
+    assert all((tensor >= 0).all() for tensor in positive.model.state_dict().values())
+    assert not positive.model.training
+    assert all(torch.equal(a, b) for a, b in zip(network.start, before, strict=True))
+    ones = torch.ones(1, *shape, dtype=torch.float64)
+    total, gradient = positive.flow(positive.start, ones)
+    # γ = |−1|, mean = |−1|, whatever has no gradient of its own included
+    made = seeded(make).eval()
+    made[1].running_mean.fill_(1.0)
+    for parameter in made.parameters():
+        parameter.data = parameter.data.float().double().abs()
+    expected = made(ones).sum()
+    torch.testing.assert_close(total, expected.item())
+    torch.testing.assert_close(
+        gradient[0], torch.autograd.grad(expected, made[0].weight)[0], rtol=1e-12, atol=0
+    )

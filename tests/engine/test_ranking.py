@@ -84,6 +84,34 @@ def test_the_file_that_scores_write_is_read_in_the_networks_order(tmp_path: Path
         np.testing.assert_array_equal(masks[name], mask.numpy())
 
 
+def test_a_ranking_made_for_one_sparsity_is_cut_nowhere_else(tmp_path: Path):
+    torch.manual_seed(0)
+    model = build("small_cnn", (1, 8, 8), 10)
+    batch = (torch.rand(8, 1, 8, 8), torch.arange(8))
+    scores = score(model, [batch], "synflow", sparsity=0.9, layer_floor=3, rounds=4)
+    scores.save(tmp_path / "scores.safetensors")
+    ranking = Ranking.load(tmp_path / "scores.safetensors")
+    assert ranking.target == (0.9, 3)
+    cut = ranking.cut(0.9, 3)
+    for name, mask in scores.masks(0.9, 3).items():
+        np.testing.assert_array_equal(ranking.masks(cut)[name], mask.numpy())
+    shown = ranking.histogram()
+    assert shown.zeros + shown.counts.sum() == ranking.total
+    assert cut.threshold > 0
+    for elsewhere in ((0.95, 3), (0.9, 0)):
+        with pytest.raises(ConfigError, match=r"towards a sparsity of 0\.9 with at least 3 per"):
+            ranking.cut(*elsewhere)
+    loaded = type(scores).load(tmp_path / "scores.safetensors")
+    with pytest.raises(ConfigError, match=r"for 0\.95 with at least 3 per layer, score again"):
+        loaded.masks(0.95, 3)
+
+
+def test_a_ranking_made_for_all_is_cut_everywhere():
+    ranking = Ranking(arrays([[1.0, 2.0, 3.0]]))
+    assert ranking.target is None
+    assert [ranking.cut(sparsity).kept for sparsity in (0, 0.5, 0.9)] == [3, 2, 1]
+
+
 def test_a_file_that_is_no_ranking_gets_a_sentence(tmp_path: Path):
     path = tmp_path / "scores.safetensors"
     with pytest.raises(DataError, match="There is no file"):

@@ -3,33 +3,16 @@
 from __future__ import annotations
 
 import random
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from helpers import NETWORKS, batch, seeded, unrolled
-from safetensors.torch import load_file
 from torch import nn
 
 import prospr_engine as pe
 from prospr_engine.errors import ConfigError, DataError, ModelError, ScoringError
 from prospr_engine.events import Progress
-
-GOLDEN = Path(__file__).parents[2] / "data" / "golden"
-
-
-@pytest.fixture(scope="module")
-def reference():
-    """The reference network and its four real batches."""
-    net = nn.Sequential(
-        nn.Conv2d(3, 8, 3, padding=1, bias=False), nn.BatchNorm2d(8), nn.ReLU(),
-        nn.Conv2d(8, 16, 3, stride=2, padding=1), nn.BatchNorm2d(16), nn.ReLU(),
-        nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(16, 10),
-    ).double()  # fmt: skip
-    net.load_state_dict(load_file(GOLDEN / "weights.safetensors"))
-    stored = load_file(GOLDEN / "batches.safetensors")
-    return net, [(stored[f"x{i}"], stored[f"y{i}"]) for i in range(4)]
 
 
 @pytest.mark.parametrize(
@@ -50,9 +33,9 @@ def reference():
         ("prospr_firstorder_m3_lr0.1", 1, {"order": "first"}),
     ],
 )
-def test_scores_are_those_of_the_authors_code(reference, file, batches, options):
+def test_scores_are_those_of_the_authors_code(reference, golden, file, batches, options):
     net, four = reference
-    expected = load_file(GOLDEN / f"{file}.safetensors")
+    expected = golden(file)
     scores = pe.score(net, four[:batches], method="prospr", **options)
     assert set(scores) == set(expected)
     for name, values in expected.items():
@@ -61,10 +44,10 @@ def test_scores_are_those_of_the_authors_code(reference, file, batches, options)
         )
 
 
-def test_channel_scores_are_those_of_the_authors_structured_mode(reference):
+def test_channel_scores_are_those_of_the_authors_structured_mode(reference, golden):
     net, four = reference
     channels = pe.score(net, four[:1]).channels
-    for name, values in load_file(GOLDEN / "prospr_structured_m3_lr0.1.safetensors").items():
+    for name, values in golden("prospr_structured_m3_lr0.1").items():
         torch.testing.assert_close(channels[name].abs(), values.flatten(), rtol=1e-9, atol=0)
 
 
