@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from app_fakes import ROOT, finished
+import streamlit as st
+from app_fakes import ROOT, finished, found
+from app_run import finished_folder
 from test_app_uploads import zipped
 
 from app.services import estimates, uploads
-from app.services.estimates import Forecast, forecast
+from app.services.estimates import Forecast, Timed, forecast
 from app.text.forecast import about, queue, rests_on, roughly
 from prospr_engine.config import LoadingConfig, RunConfig
 from prospr_engine.errors import ConfigError, EngineError, ModelError
 from prospr_engine.estimate import seconds
 from prospr_engine.models.measures import known
+from prospr_engine.store.schema import connect
 from prospr_engine.store.store import Store
+from prospr_engine.sweep.config import SweepConfig
 
 
 def told(config: RunConfig | None = None) -> Forecast:
@@ -84,6 +89,32 @@ def test_with_a_gpu_that_nobody_has_used_the_time_is_a_processors(
     assert not told().by_processor
 
 
+def test_what_a_run_found_ready_is_not_expected_of_it(store: Store):
+    size = known("small_cnn", 1, 8, 10)
+    images = told().images
+    assert size
+    whole = Timed(RunConfig(), images, 30.0, {"scoring": 1.0, "training_dense": 5.0})
+    cell = Timed(RunConfig(), images, 3.0, {"scoring": 0.0, "training_dense": 0.0})
+    alone = seconds(RunConfig(), images, size, threads=estimates.threads())
+    assert estimates._predicted(whole, size) == pytest.approx(alone)
+    assert estimates._predicted(cell, size) < alone / 3
+    # Nobody knows what it did itself: as all runs did once.
+    assert estimates._predicted(Timed(RunConfig(), images, 3.0, {}), size) == alone
+
+
+def test_runs_of_a_sweep_count_only_if_it_is_known_what_they_did(store: Store):
+    study = store.submit_study("sweep", SweepConfig(), "alice")
+    run = store.claim("test")
+    assert run
+    finished_folder(store, run)
+    assert told().earlier == 0
+    summary = {**(found(store, run.id).summary or {}), "seconds_of": {"training_dense": 5.0}}
+    with connect(store.database) as c:
+        c.execute("UPDATE runs SET summary = ? WHERE study = ?", (json.dumps(summary), study.id))
+    st.cache_resource.clear()
+    assert told().earlier == 1
+
+
 def test_a_result_of_another_version_is_passed_over(store: Store):
     split = {"train": 1, "validation": 1, "test": 1}
     finished(store, data={"classes": ["a"], "shape": [], "split": split, "digest": "d"})
@@ -117,7 +148,7 @@ def test_networks_outside_the_table_are_measured(store: Store):
         forecast(RunConfig(model="torchvision/nothing", data="cifar10"))
 
 
-def test_the_first_page_needs_no_torch(tmp_path: Path):
+def test_the_first_page_and_the_form_of_sweeps_need_no_torch(tmp_path: Path):
     code = (
         "import sys; sys.path.insert(0, 'tests/app')\n"
         "from app_fakes import new\n"
@@ -125,6 +156,8 @@ def test_the_first_page_needs_no_torch(tmp_path: Path):
         "assert not at.exception and at.metric\n"
         "at.slider(key='sparsity').set_value(50.0).run()\n"
         "assert not at.exception\n"
+        "at.switch_page('app_pages/sweep.py').run()\n"
+        "assert not at.exception and at.metric\n"
         "print({'torch', 'torchvision', 'onnx', 'onnxruntime', 'sklearn'} & {*sys.modules})"
     )
     done = subprocess.run(
