@@ -8,7 +8,8 @@ import streamlit as st
 # value, the chosen tab); Streamlit writes white on primary buttons all the same, which cannot be
 # read on a light one. Primary buttons have keys that begin with "primary-".
 #
-# Charts write in a grey that is too pale to read on either ground.
+# Charts write in a grey that is too pale to read on either ground; marks named "own_ink" write on
+# grounds of their own.
 #
 # While a page is drawn Streamlit offers a Stop of its own, which stops the drawing and not the run.
 #
@@ -18,7 +19,7 @@ import streamlit as st
 RULES = """
 <style>
 [class*="st-key-primary-"] button:enabled { color: light-dark(#FFFFFF, #0C161D); }
-[data-testid="stVegaLiteChart"] svg text { fill: currentColor; }
+[data-testid="stVegaLiteChart"] svg g:not([class*="own_ink"]) > text { fill: currentColor; }
 [data-testid="stStatusWidget"] button { display: none; }
 [data-testid="stForm"] [data-testid="InputInstructions"] { display: none; }
 .st-key-visitor { display: none; }

@@ -1,7 +1,7 @@
 """How sure a mean over seeds is, and which differences are no more than luck of the seed.
 
 Student, The Probable Error of a Mean, Biometrika 1908; Fisher, The Design of Experiments, 1935
-(least significant difference).
+(least significant difference, randomised blocks).
 """
 
 from __future__ import annotations
@@ -76,21 +76,42 @@ def noise(frame: pd.DataFrame, by: Sequence[str], level: float = LEVEL) -> float
     """Fisher's least significant difference: how far apart the mean accuracies of two groups of
     ``by`` have to be before it is more than luck of the seed, as a fraction.
 
-    The spread over seeds is pooled over all groups, which tells more than two or three seeds of
-    one group could. None where no group has two finished cells: then nothing is known of luck.
-    The difference of groups with unlike many cells is that of their harmonic mean.
+    The seed decides the images that test and the initial weights, the same for all groups: what
+    it does to all cells of one sparsity alike makes no difference between them and does not
+    count (randomised blocks; for two groups it is the paired t-test). What is left is pooled
+    over all groups, which tells more than two or three seeds of one could. Where seeds have no
+    cells to compare, their whole spread counts. None where no group has two finished cells:
+    then nothing is known of luck. For groups with unlike many cells their harmonic mean counts.
     """
-    done = frame.loc[frame["state"] == "done", [*by, "accuracy"]].dropna(subset=["accuracy"])
-    groups = done.groupby(list(by), sort=False, dropna=False)["accuracy"]
-    counts = groups.count().to_numpy()
-    deviations = groups.std(ddof=1).to_numpy(dtype=float)
-    several = counts > 1
-    if not several.any():
+    done = frame[frame["state"] == "done"].dropna(subset=["accuracy"])
+    groups = done.groupby(list(by), sort=False, dropna=False).ngroup().to_numpy()
+    counts = np.bincount(groups) if len(done) else np.zeros(0, dtype=int)
+    if not (counts > 1).any():
         return None
-    freedom = int((counts[several] - 1).sum())
-    pooled = math.sqrt((deviations[several] ** 2 @ (counts[several] - 1)) / freedom)
-    alike = several.sum() / (1 / counts[several]).sum()
-    return float(stdtrit(freedom, (1 + level) / 2) * pooled * math.sqrt(2 / alike))
+    accuracy = done["accuracy"].to_numpy(dtype=float)
+    means = _indicators(groups)
+    known = [name for name in ("sparsity", "seed") if name in done]
+    seeds = done.groupby(known, sort=False, dropna=False).ngroup() if "seed" in known else groups
+    spread, freedom = _spread(accuracy, np.hstack([means, _indicators(np.asarray(seeds))]))
+    if not freedom:
+        spread, freedom = _spread(accuracy, means)
+    alike = (counts > 1).sum() / (1 / counts[counts > 1]).sum()
+    return float(stdtrit(freedom, (1 + level) / 2) * spread * math.sqrt(2 / alike))
+
+
+def _indicators(groups: np.ndarray) -> np.ndarray:
+    """A column per group, 1 for its members."""
+    return (groups[:, None] == np.unique(groups)).astype(float)
+
+
+def _spread(values: np.ndarray, design: np.ndarray) -> tuple[float, int]:
+    """The standard deviation of what the columns of ``design`` do not explain (least squares),
+    and its degrees of freedom; zero of them leave nothing to tell it from."""
+    fitted, _, rank, _ = np.linalg.lstsq(design, values, rcond=None)
+    freedom = len(values) - int(rank)
+    left = values - design @ fitted
+    left[np.abs(left) < 1e-12] = 0.0  # rounding
+    return math.sqrt(float(left @ left) / freedom) if freedom else 0.0, freedom
 
 
 def _half(deviation: Any, count: Any, level: float) -> Any:

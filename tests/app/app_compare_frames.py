@@ -66,11 +66,12 @@ def grid(
     spread: float = 0.002,
     **more: Any,
 ) -> pd.DataFrame:
-    """Methods with a mean accuracy at each sparsity; seeds lie ``spread`` apart around it."""
+    """Methods with a mean accuracy at each sparsity; seeds lie ``spread`` apart around it, in
+    another order for each method."""
     middle = (len(seeds) - 1) / 2
     return frame(
-        cell(method, sparsity, seed, mean + spread * (place - middle), **more)
-        for method, means in accuracies.items()
+        cell(method, sparsity, seed, mean + spread * ((place + i) % len(seeds) - middle), **more)
+        for i, (method, means) in enumerate(accuracies.items())
         for sparsity, mean in zip(sparsities, means, strict=True)
         for place, seed in enumerate(seeds)
     )

@@ -95,6 +95,53 @@ def test_two_groups_are_apart_by_noise_where_the_t_test_says_so():
         assert (stats.ttest_ind(first, moved).pvalue < 0.05) == apart
 
 
+def test_what_a_seed_does_to_all_methods_alike_is_no_noise():
+    """Two methods: the paired t-test, on a spread of seeds that would hide the difference."""
+    easy = np.array([0.0, 0.05, -0.04, 0.02])
+    first = 0.9 + easy + [0.001, -0.001, 0.002, 0.0]
+    second = 0.9 + easy
+    frame = table(method=["a"] * 4 + ["b"] * 4, seed=[0, 1, 2, 3] * 2, accuracy=[*first, *second])
+    limit = noise(frame, ["method"])
+    assert limit is not None
+    assert limit < 0.005 < (noise(frame.drop(columns="seed"), ["method"]) or 0)
+    for distance, apart in ((limit * 1.001, True), (limit * 0.999, False)):
+        moved = second - second.mean() + first.mean() - distance
+        assert (stats.ttest_rel(first, moved).pvalue < 0.05) == apart
+
+
+def test_a_seed_may_do_something_else_at_every_sparsity():
+    frame = table(
+        method=["a", "a", "b", "b"] * 2,
+        seed=[0, 1] * 4,
+        sparsity=[0.5] * 4 + [0.9] * 4,
+        accuracy=[0.9, 0.8, 0.7, 0.6, 0.5, 0.6, 0.3, 0.4],
+    )
+    assert noise(frame, ["method", "sparsity"]) == 0
+
+
+def test_blocks_with_missing_cells_agree_with_plain_regression():
+    generator = np.random.default_rng(0)
+    rows = [(m, s) for m in "abc" for s in range(4)]
+    kept = [row for i, row in enumerate(rows) if i not in (1, 7)]
+    accuracy = generator.random(len(kept))
+    methods, seeds = zip(*kept, strict=True)
+    frame = table(method=list(methods), seed=list(seeds), accuracy=list(accuracy))
+    columns = [[m == x for m, _ in kept] for x in "abc"] + [
+        [s == x for _, s in kept] for x in (1, 2, 3)
+    ]
+    design = np.array(columns, dtype=float).T
+    left = accuracy - design @ np.linalg.pinv(design) @ accuracy
+    freedom = len(kept) - 6
+    alike = 3 / sum(1 / methods.count(m) for m in "abc")
+    expected = stats.t.ppf(0.975, freedom) * math.sqrt(left @ left / freedom * 2 / alike)
+    assert noise(frame, ["method"]) == pytest.approx(expected)
+
+
+def test_one_method_alone_has_the_spread_of_its_seeds():
+    frame = table(seed=[0, 1, 2], accuracy=[0.90, 0.91, 0.92])
+    assert noise(frame, ["method"]) == pytest.approx(4.302653 * 0.01 * math.sqrt(2 / 3), rel=1e-6)
+
+
 def test_equal_values_have_no_noise_and_failed_ones_do_not_count():
     assert noise(table(accuracy=[0.5, 0.5]), ["method"]) == 0
     failed = table(accuracy=[0.5, math.nan], state=["done", "failed"])
