@@ -11,6 +11,7 @@ from app.components.compare_filters import Shown
 from app.components.findings import plain
 from app.text import compare_words as words
 from app.text.answer import accuracy, percent, signed
+from app.text.compare_facts import originals
 from app.text.compare_rows import done
 
 
@@ -53,16 +54,18 @@ def _limits(key: str, start: float, _rows: pd.DataFrame) -> list[str]:
 
 
 def alone(rows: pd.DataFrame) -> str:
-    """Of a single line, what the sparsest network has lost."""
+    """Of a single line that is no control, what the sparsest network has lost."""
     cells = done(rows)
-    if cells["series"].nunique() != 1 or not rows["epochs"].max():
+    names = originals(cells) or list(cells["series"].unique())
+    if len(names) != 1 or not rows["epochs"].max():
         return ""
+    cells = cells[cells["series"] == names[0]]
     most = cells["sparsity"].max()
     last = cells[cells["sparsity"] == most]
     pruned, dense = last["accuracy"].mean(), last["dense_accuracy"].mean()
     change = round(round(100 * pruned, 1) - round(100 * dense, 1), 1)
     apart = f"{signed(change)} points against" if change else "as much as"
     return (
-        f"With {percent(float(most))} removed, {cells['series'].iloc[0]} has {accuracy(pruned)}: "
+        f"With {percent(float(most))} removed, {names[0]} has {accuracy(pruned)}: "
         f"{apart} the dense network ({accuracy(dense)})."
     )

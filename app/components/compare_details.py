@@ -17,7 +17,7 @@ from app.charts import (
 from app.charts.colours import Colours
 from app.charts.spec import Spec
 from app.components.compare_answer import show_sentences
-from app.components.compare_filters import Shown, level
+from app.components.compare_filters import SECTIONS, Shown, level
 from app.components.findings import show_error
 from app.components.plots import theme
 from app.services import EngineError, Run
@@ -56,7 +56,7 @@ def show_details(shown: Shown, runs: dict[str, Run]) -> None:
         box = st.expander(
             f"{title}, at {percent(at)}",
             icon=f":material/{icon}:",
-            key=f"open-{name}",
+            key=SECTIONS[name],
             bind="query-params",
         )
         if box.open:

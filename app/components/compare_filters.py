@@ -16,7 +16,8 @@ from app.text.summary import control_label, method_label
 
 # The names of these widgets stand in the address. No other page has such ones.
 METHODS, CONTROLS, SEEDS, STEPS = "only", "only-control", "only-seed", "only-steps"
-AXIS, CELLS, LEVEL, PART = "against", "single", "at-sparsity", "part"
+AXIS, CELLS, LEVEL = "against", "single", "at-sparsity"
+SECTIONS = {name: f"open-{name}" for name in ("curves", "layers", "overlap", "classes")}
 AXES = {
     # what the switch says: the axis of the chart
     "Sparsity": "sparsity",
@@ -116,10 +117,9 @@ def level(rows: pd.DataFrame) -> float:
 def address(given: Mapping[str, str]) -> str:
     """What follows the question mark in the link to all that is on show: ``given`` says what is
     compared, the widgets say the rest."""
-    names = (METHODS, CONTROLS, SEEDS, STEPS, AXIS, CELLS, LEVEL, PART)
-    told = {name: value for name in names if (value := st.session_state.get(name))}
-    if CELLS in told:
-        told[CELLS] = "true"
+    names = (METHODS, CONTROLS, SEEDS, STEPS, AXIS, CELLS, LEVEL, *SECTIONS.values())
+    held = {name: value for name in names if (value := st.session_state.get(name))}
+    told = {name: "true" if value is True else value for name, value in held.items()}
     return urlencode({**given, **told}, doseq=True, safe=",")
 
 
