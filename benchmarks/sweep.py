@@ -43,14 +43,26 @@ LIMIT = 0.05
 
 @dataclass(frozen=True)
 class Cost:
-    """Wall seconds of a sweep; those its runs took, by their own account; and of these, those of
-    the scoring and of the training."""
+    """Wall and processor seconds of a sweep; the wall seconds its runs took, by their own account;
+    and of these, those of the scoring and of the training."""
 
     wall: float
+    processor: float
     runs: float
     scoring: float
     training: float
     scorings: int
+
+
+class Clock:
+    """Wall and processor seconds since it was made; other work on the machine costs only the
+    former."""
+
+    def __init__(self) -> None:
+        self._wall, self._processor = time.perf_counter(), time.process_time()
+
+    def seconds(self) -> tuple[float, float]:
+        return time.perf_counter() - self._wall, time.process_time() - self._processor
 
 
 def swept(sparsities: Sequence[float], **settings: Any) -> Cost:
@@ -62,14 +74,15 @@ def swept(sparsities: Sequence[float], **settings: Any) -> Cost:
         tempfile.TemporaryDirectory() as out,
         mock.patch.object(pruning, "score", wraps=pruning.score) as asked,
     ):
-        started = time.perf_counter()
+        clock = Clock()
         table = pe.sweep(**settings, sparsities=sparsities, out=out)
-        wall = time.perf_counter() - started
+        wall, processor = clock.seconds()
         assert (table["state"] == "done").all(), table["error"].tolist()
         results = [json.loads(Path(run, "result.json").read_text()) for run in table["out"]]
     parts = [result["seconds_of"] for result in results]
     return Cost(
         wall=wall,
+        processor=processor,
         runs=sum(result["seconds"] for result in results),
         scoring=sum(part["scoring"] for part in parts),
         training=sum(part["training_dense"] + part["training_pruned"] for part in parts),
@@ -77,16 +90,16 @@ def swept(sparsities: Sequence[float], **settings: Any) -> Cost:
     )
 
 
-def separate(sparsities: Sequence[float], **settings: Any) -> float:
-    """Wall seconds of the same runs, each for itself."""
+def separate(sparsities: Sequence[float], **settings: Any) -> tuple[float, float]:
+    """Wall and processor seconds of the same runs, each for itself."""
     import prospr_engine as pe
 
     config = pe.SweepConfig.of(**settings, sparsities=sparsities)
-    started = time.perf_counter()
+    clock = Clock()
     for cell in config.cells():
         with tempfile.TemporaryDirectory() as out:
             pe.run(cell, out=out)
-    return time.perf_counter() - started
+    return clock.seconds()
 
 
 def one_scoring() -> bool:
@@ -123,14 +136,22 @@ def little_overhead() -> bool:
 def time_saved() -> None:
     """Sweep and separate runs in turns, the second round in the other order."""
     together, alone = [], []
-    together.append(swept(SPARSITIES, **TRAINED, epochs=SHORT).wall)
-    alone.append(separate(SPARSITIES, **TRAINED, epochs=SHORT))
-    alone.append(separate(SPARSITIES, **TRAINED, epochs=SHORT))
-    together.append(swept(SPARSITIES, **TRAINED, epochs=SHORT).wall)
-    print(f"\n5 sparsities, {SHORT} epochs{'seconds':>15}{'again':>10}")
-    print(f"  as a sweep{together[0]:23.1f}{together[1]:10.1f}")
-    print(f"  as separate runs{alone[0]:17.1f}{alone[1]:10.1f}")
-    print(f"The sweep takes 1/{sum(alone) / sum(together):.2f} of the time.")
+
+    def sweep() -> None:
+        cost = swept(SPARSITIES, **TRAINED, epochs=SHORT)
+        together.append((cost.wall, cost.processor))
+
+    def runs() -> None:
+        alone.append(separate(SPARSITIES, **TRAINED, epochs=SHORT))
+
+    for work in (sweep, runs, runs, sweep):
+        work()
+    print(f"\n5 sparsities, {SHORT} epochs, twice{'seconds':>12}{'of the processor':>20}")
+    for name, costs in (("as a sweep", together), ("as separate runs", alone)):
+        walls, processors = zip(*costs, strict=True)
+        print(f"  {name:20}{sum(walls):19.1f}{sum(processors):20.1f}")
+    wall, processor = (sum(a) / sum(b) for a, b in zip(zip(*alone), zip(*together), strict=True))
+    print(f"Separate runs take {wall:.2f} times as long, {processor:.2f} times the processor.")
 
 
 def main() -> int:
@@ -139,7 +160,7 @@ def main() -> int:
     import torch
 
     import prospr_engine.pipeline
-    import prospr_engine.sweep.run  # noqa: F401
+    import prospr_engine.sweeps.run  # noqa: F401
 
     threads = max(1, (os.cpu_count() or 2) - 1)
     torch.set_num_threads(threads)

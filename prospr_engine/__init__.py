@@ -35,10 +35,10 @@ _HOMES = {
     "ScoringConfig": "config",
     "TrainingConfig": "config",
     "EngineError": "errors",
-    "sweep": "sweep",
-    "SweepConfig": "sweep.config",
-    "search": "sweep.search",
-    "SearchConfig": "sweep.budget",
+    "sweep": "sweeps.run",
+    "SweepConfig": "sweeps.config",
+    "search": "sweeps.search",
+    "SearchConfig": "sweeps.budget",
 }
 _NAMES_THERE = {"build_model": "build", "load_data": "load"}
 
@@ -82,17 +82,17 @@ if TYPE_CHECKING:
     from prospr_engine.saliency import METHODS
     from prospr_engine.saliency.base import Scores
     from prospr_engine.saliency.score import score
-    from prospr_engine.sweep.budget import SearchConfig
-    from prospr_engine.sweep.config import SweepConfig
-    from prospr_engine.sweep.run import sweep
-    from prospr_engine.sweep.search import search
+    from prospr_engine.sweeps.budget import SearchConfig
+    from prospr_engine.sweeps.config import SweepConfig
+    from prospr_engine.sweeps.run import sweep
+    from prospr_engine.sweeps.search import search
 
 
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     module = importlib.import_module(f"{__name__}.{_HOMES[name]}")
-    value = module if name == "sweep" else getattr(module, _NAMES_THERE.get(name, name))
+    value = getattr(module, _NAMES_THERE.get(name, name))
     globals()[name] = value
     return value
 

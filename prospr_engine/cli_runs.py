@@ -25,8 +25,8 @@ from prospr_engine.store.run import Run
 from prospr_engine.store.store import Store
 from prospr_engine.store.study import Kind, Study, row_of
 from prospr_engine.summary import RESULT
-from prospr_engine.sweep.budget import SearchConfig
-from prospr_engine.sweep.config import SweepConfig
+from prospr_engine.sweeps.budget import SearchConfig
+from prospr_engine.sweeps.config import SweepConfig
 
 # Not from models/build.py, which brings torch: these commands need none.
 STOPPING = 10.0  # seconds to wait for a run that was asked to stop

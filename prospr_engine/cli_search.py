@@ -19,10 +19,10 @@ from prospr_engine import cli_runs
 from prospr_engine.cli_common import STORE_HELP, add_settings, given, number, show
 from prospr_engine.errors import ConfigError, Stopped
 from prospr_engine.events import CellEnded, Event, OnEvent, StageStarted, ignore
-from prospr_engine.sweep.budget import SEARCHED, Probe, SearchConfig, judge
-from prospr_engine.sweep.outcome import outcome, tell_probe
-from prospr_engine.sweep.search import Probed, SearchResult, first_guess
-from prospr_engine.sweep.search import search as do
+from prospr_engine.sweeps.budget import SEARCHED, Probe, SearchConfig, judge
+from prospr_engine.sweeps.outcome import outcome, tell_probe
+from prospr_engine.sweeps.search import Probed, SearchResult, first_guess
+from prospr_engine.sweeps.search import search as do
 
 UNITS = {"": 1, "b": 1, "kb": 1_000, "mb": 1_000_000, "gb": 1_000_000_000}
 SIZE = re.compile(r"(\d+\.?\d*|\.\d+)\s*([a-z]*)", re.IGNORECASE)

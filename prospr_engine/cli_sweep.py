@@ -19,7 +19,7 @@ from prospr_engine.estimate import START, cell_seconds, images_of, scores_of
 from prospr_engine.models import MODELS
 from prospr_engine.models.measures import known, measure
 from prospr_engine.saliency import METHODS
-from prospr_engine.sweep.config import LISTS, OWN, SweepConfig
+from prospr_engine.sweeps.config import LISTS, OWN, SweepConfig
 
 BY = ("method", "steps", "control", "sparsity")
 """What the cells of one mean have in common: they differ in their seed."""
@@ -71,8 +71,8 @@ def sweep(parsed: argparse.Namespace) -> int:
     started = time.perf_counter()
     with terminal_sweep.progress(plan.each, parsed.quiet) as on_event:
         if parsed.store is None:
-            from prospr_engine.sweep import table
-            from prospr_engine.sweep.run import sweep as do
+            from prospr_engine.sweeps import table
+            from prospr_engine.sweeps.run import sweep as do
 
             rows = table.records(do(config, out=out, on_event=on_event))
         else:
@@ -137,12 +137,12 @@ def plan_of(config: SweepConfig, out: Path | None) -> Plan:
     cannot be read or the network does not fit them."""
     cells = config.cells()
     if out is None:
-        from prospr_engine.sweep.row import row
+        from prospr_engine.sweeps.row import row
 
         rows = [row(cell, None, "waiting") for cell in cells]
     else:
-        from prospr_engine.sweep.cells import Cells
-        from prospr_engine.sweep.claim import check_folder
+        from prospr_engine.sweeps.cells import Cells
+        from prospr_engine.sweeps.claim import check_folder
 
         check_folder(out, config)
         rows = [Cells(out).row(cell) for cell in cells]
@@ -163,7 +163,7 @@ def plan_of(config: SweepConfig, out: Path | None) -> Plan:
 
 def summary_of(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """The means of the cells that differ in their seed alone, and which differences are noise."""
-    from prospr_engine.sweep import statistics, table
+    from prospr_engine.sweeps import statistics, table
 
     frame = table.frame(rows)
     return {

@@ -17,7 +17,7 @@ from prospr_engine.data import DATASETS
 from prospr_engine.models.measures import Measure
 from prospr_engine.saliency import METHODS
 from prospr_engine.sparsity import kept_count
-from prospr_engine.sweep.config import SweepConfig
+from prospr_engine.sweeps.config import SweepConfig
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from rich.table import Table
 from prospr_engine.controls import CONTROLS
 from prospr_engine.events import CellEnded, CellStarted, Event, OnEvent, StageStarted, ignore
 from prospr_engine.saliency import METHODS
-from prospr_engine.sweep.config import SweepConfig
+from prospr_engine.sweeps.config import SweepConfig
 
 Row = Mapping[str, Any]
 SPACE = "\N{NO-BREAK SPACE}"
@@ -234,7 +234,7 @@ def _means(rows: Sequence[Row]) -> Table:
 
 
 def _mean(values: Sequence[float | None]) -> str:
-    from prospr_engine.sweep.statistics import interval  # brings SciPy: not for every command
+    from prospr_engine.sweeps.statistics import interval  # brings SciPy: not for every command
 
     found = interval(values)
     if found.mean is None:

@@ -60,7 +60,7 @@ LAYERS = [
             "reuse",
             "trained",
             "summary",
-            "sweep",
+            "sweeps",
         ],
     ),
     ("together", ["store"]),

@@ -18,8 +18,8 @@ from prospr_engine.saliency import METHODS, MethodSpec
 from prospr_engine.store.limits import Limits
 from prospr_engine.store.run import NAME_LENGTH, Artifact, Run, Upload
 from prospr_engine.store.study import Study
-from prospr_engine.sweep.budget import SearchConfig
-from prospr_engine.sweep.config import SweepConfig
+from prospr_engine.sweeps.budget import SearchConfig
+from prospr_engine.sweeps.config import SweepConfig
 from prospr_engine.uploads import display_name, is_token
 
 __all__ = [

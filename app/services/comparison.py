@@ -29,8 +29,8 @@ from app.services import (
     runs,
     studies,
 )
-from prospr_engine.sweep.row import COLUMNS, row
-from prospr_engine.sweep.statistics import Interval, interval, noise, summarise
+from prospr_engine.sweeps.row import COLUMNS, row
+from prospr_engine.sweeps.statistics import Interval, interval, noise, summarise
 
 __all__ = [
     "COLUMNS",

@@ -35,8 +35,8 @@ from prospr_engine.estimate import (
 )
 from prospr_engine.models.measures import Measure, known, measure
 from prospr_engine.store.run import Run
-from prospr_engine.sweep.budget import SearchConfig
-from prospr_engine.sweep.config import SweepConfig
+from prospr_engine.sweeps.budget import SearchConfig
+from prospr_engine.sweeps.config import SweepConfig
 from prospr_engine.uploads import is_token
 
 __all__ = [

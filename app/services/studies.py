@@ -9,9 +9,9 @@ from app.services import estimates, runs
 from prospr_engine.errors import EngineError
 from prospr_engine.store.run import Run
 from prospr_engine.store.study import Kind, Study
-from prospr_engine.sweep.bisection import guess_of
-from prospr_engine.sweep.budget import SearchConfig
-from prospr_engine.sweep.config import SweepConfig
+from prospr_engine.sweeps.bisection import guess_of
+from prospr_engine.sweeps.budget import SearchConfig
+from prospr_engine.sweeps.config import SweepConfig
 
 Config = SweepConfig | SearchConfig
 

@@ -27,8 +27,8 @@ from prospr_engine.store.schema import connect, keep_open, migrate, transaction
 from prospr_engine.store.study import Kind, Study
 from prospr_engine.store.uploads import Uploads
 from prospr_engine.summary import summary
-from prospr_engine.sweep.budget import SearchConfig
-from prospr_engine.sweep.config import SweepConfig
+from prospr_engine.sweeps.budget import SearchConfig
+from prospr_engine.sweeps.config import SweepConfig
 from prospr_engine.uploads import is_token
 
 

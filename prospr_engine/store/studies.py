@@ -16,9 +16,9 @@ from prospr_engine.store.artifacts import Artifacts
 from prospr_engine.store.limits import Limits
 from prospr_engine.store.run import STATES, Run, clean_name
 from prospr_engine.store.study import TRIED, Kind, Study, trail
-from prospr_engine.sweep.bisection import next_sparsity
-from prospr_engine.sweep.budget import SearchConfig
-from prospr_engine.sweep.config import SweepConfig
+from prospr_engine.sweeps.bisection import next_sparsity
+from prospr_engine.sweeps.budget import SearchConfig
+from prospr_engine.sweeps.config import SweepConfig
 
 COUNTED = """
     SELECT studies.*, runs.state, COUNT(*) AS count,

@@ -9,9 +9,9 @@ from itertools import groupby
 from typing import Any, Literal
 
 from prospr_engine.store.run import ENDS, Run, State
-from prospr_engine.sweep.budget import Probe, SearchConfig, judge
-from prospr_engine.sweep.config import SweepConfig
-from prospr_engine.sweep.row import row
+from prospr_engine.sweeps.budget import Probe, SearchConfig, judge
+from prospr_engine.sweeps.config import SweepConfig
+from prospr_engine.sweeps.row import row
 
 Kind = Literal["sweep", "search"]
 TRIED: tuple[State, ...] = ("done", "failed")

@@ -20,7 +20,7 @@ from app.components.compare_points import OPENED
 from app.services import RunConfig, SweepConfig, compared_results
 from prospr_engine.store.store import Store
 from prospr_engine.store.study import Study
-from prospr_engine.sweep.budget import SearchConfig
+from prospr_engine.sweeps.budget import SearchConfig
 
 SPACE = "\N{NO-BREAK SPACE}"
 GRID = SweepConfig(methods=("prospr", "snip", "random"), sparsities=(0.8, 0.95), seeds=(0, 1))

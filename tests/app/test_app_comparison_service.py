@@ -23,7 +23,7 @@ from prospr_engine.config import ScoringConfig
 from prospr_engine.errors import DataError
 from prospr_engine.store.run import Run
 from prospr_engine.store.store import Store
-from prospr_engine.sweep.budget import SearchConfig
+from prospr_engine.sweeps.budget import SearchConfig
 
 TWO = SweepConfig(methods=("prospr", "snip"), sparsities=(0.8, 0.95), seeds=(0, 1))
 

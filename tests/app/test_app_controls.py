@@ -25,7 +25,7 @@ from prospr_engine.errors import ResourceError
 from prospr_engine.store.run import Run
 from prospr_engine.store.schema import connect
 from prospr_engine.store.store import Store
-from prospr_engine.sweep.config import SweepConfig
+from prospr_engine.sweeps.config import SweepConfig
 
 ALL = "controls-all"
 CONTROL = {name: RunConfig(control=name) for name in CONTROLS}

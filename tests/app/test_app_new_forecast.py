@@ -22,7 +22,7 @@ from prospr_engine.estimate import seconds
 from prospr_engine.models.measures import known
 from prospr_engine.store.schema import connect
 from prospr_engine.store.store import Store
-from prospr_engine.sweep.config import SweepConfig
+from prospr_engine.sweeps.config import SweepConfig
 
 
 def told(config: RunConfig | None = None) -> Forecast:

@@ -22,8 +22,8 @@ from prospr_engine.store.run import STATES
 from prospr_engine.store.schema import connect
 from prospr_engine.store.store import Store
 from prospr_engine.store.study import Study
-from prospr_engine.sweep.budget import SearchConfig
-from prospr_engine.sweep.config import SweepConfig
+from prospr_engine.sweeps.budget import SearchConfig
+from prospr_engine.sweeps.config import SweepConfig
 
 FOUR = SweepConfig(methods=("snip", "magnitude"), sparsities=(0.8, 0.98))
 

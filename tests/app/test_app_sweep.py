@@ -22,8 +22,8 @@ from prospr_engine.saliency import METHODS
 from prospr_engine.store.limits import Limits
 from prospr_engine.store.store import Store
 from prospr_engine.store.study import Study
-from prospr_engine.sweep.budget import SearchConfig
-from prospr_engine.sweep.config import SweepConfig
+from prospr_engine.sweeps.budget import SearchConfig
+from prospr_engine.sweeps.config import SweepConfig
 
 START = "primary-start"
 SPACE = "\N{NO-BREAK SPACE}"

@@ -16,7 +16,7 @@ from prospr_engine.saliency import METHODS
 from prospr_engine.store.run import Run
 from prospr_engine.store.store import Store
 from prospr_engine.store.study import Study
-from prospr_engine.sweep.config import SweepConfig
+from prospr_engine.sweeps.config import SweepConfig
 
 SPARSITIES = (0.5, 0.8, 0.9, 0.95, 0.98, 0.99)
 SEEDS = (0, 1, 2, 3, 4)

@@ -13,8 +13,8 @@ from playwright.sync_api import Page, expect
 
 from prospr_engine.config import RunConfig
 from prospr_engine.store.study import Study
-from prospr_engine.sweep.budget import SearchConfig
-from prospr_engine.sweep.config import SweepConfig
+from prospr_engine.sweeps.budget import SearchConfig
+from prospr_engine.sweeps.config import SweepConfig
 
 pytestmark = pytest.mark.browser
 

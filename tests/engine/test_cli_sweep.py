@@ -17,9 +17,9 @@ from prospr_engine.errors import ScoringError
 from prospr_engine.events import CellEnded, CellStarted
 from prospr_engine.saliency import METHODS
 from prospr_engine.store.store import Store
-from prospr_engine.sweep import table
-from prospr_engine.sweep.config import SweepConfig
-from prospr_engine.sweep.row import row
+from prospr_engine.sweeps import table
+from prospr_engine.sweeps.config import SweepConfig
+from prospr_engine.sweeps.row import row
 from prospr_engine.terminal_sweep import Left, duration, line, name, noise_sentence
 
 ROOT = Path(__file__).resolve().parents[2]

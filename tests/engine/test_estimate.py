@@ -31,7 +31,7 @@ from prospr_engine.estimate import (
 )
 from prospr_engine.models.measures import Measure, known
 from prospr_engine.saliency import METHODS
-from prospr_engine.sweep.config import SweepConfig
+from prospr_engine.sweeps.config import SweepConfig
 
 RESNET20 = Measure(20, 269_722, 268_336, 40_551_040)
 CIFAR = Images(3, 32, 10, 50_000, 10_000)

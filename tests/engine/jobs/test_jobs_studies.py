@@ -31,9 +31,9 @@ from prospr_engine.events import CellEnded, CellStarted, Event, StageStarted
 from prospr_engine.jobs import ensure, ensure_worker
 from prospr_engine.store.store import Store
 from prospr_engine.store.study import Study
-from prospr_engine.sweep.budget import SearchConfig
-from prospr_engine.sweep.config import SweepConfig
-from prospr_engine.sweep.row import COLUMNS
+from prospr_engine.sweeps.budget import SearchConfig
+from prospr_engine.sweeps.config import SweepConfig
+from prospr_engine.sweeps.row import COLUMNS
 
 ROOT = Path(__file__).parents[3]
 GRID = SweepConfig(seeds=(0, 1, 2))
@@ -180,7 +180,7 @@ def test_ctrl_c_stops_the_sweep(store: Store):
     code = (
         "import signal, sys; from prospr_engine import cli_runs\n"
         "from prospr_engine.jobs import ensure\n"
-        "from prospr_engine.sweep.config import SweepConfig\n"
+        "from prospr_engine.sweeps.config import SweepConfig\n"
         f"ensure.COMMAND = (sys.executable, '-c', {WORKER.format(child=OBEYS)!r})\n"
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "cli_runs.compute_study(SweepConfig(seeds=(0, 1)), sys.argv[1], '', print)"

@@ -23,9 +23,9 @@ from prospr_engine.store.limits import Limits
 from prospr_engine.store.run import Run
 from prospr_engine.store.store import Store
 from prospr_engine.store.study import Study, trail
-from prospr_engine.sweep.bisection import next_sparsity
-from prospr_engine.sweep.budget import SearchConfig
-from prospr_engine.sweep.config import SweepConfig
+from prospr_engine.sweeps.bisection import next_sparsity
+from prospr_engine.sweeps.budget import SearchConfig
+from prospr_engine.sweeps.config import SweepConfig
 
 RESULT: dict[str, Any] = {
     "accuracy": {"dense": 0.9, "pruned": 0.8},

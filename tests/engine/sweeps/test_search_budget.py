@@ -12,7 +12,7 @@ import pytest
 
 from prospr_engine.config import RunConfig
 from prospr_engine.errors import ConfigError
-from prospr_engine.sweep.budget import Probe, SearchConfig, judge
+from prospr_engine.sweeps.budget import Probe, SearchConfig, judge
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -130,7 +130,7 @@ def test_what_failed_is_not_met():
 
 def test_the_store_can_decide_without_torch_and_pandas():
     code = (
-        "import sys, prospr_engine.sweep.bisection, prospr_engine.sweep.outcome;"
+        "import sys, prospr_engine.sweeps.bisection, prospr_engine.sweeps.outcome;"
         "print(*({'torch', 'pandas', 'numpy'} & set(sys.modules)))"
     )
     done = subprocess.run(

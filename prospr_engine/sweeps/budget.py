@@ -14,7 +14,7 @@ from typing import Any
 from prospr_engine.config import RunConfig, setting, settings_of
 from prospr_engine.errors import ConfigError
 from prospr_engine.registry import did_you_mean
-from prospr_engine.sweep.config import Group
+from prospr_engine.sweeps.config import Group
 
 (SEED,) = (option for option in settings_of(RunConfig) if option.name == "seed")
 SEARCHED = ("sparsity", "seed")

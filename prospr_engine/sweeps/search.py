@@ -18,11 +18,11 @@ from prospr_engine.estimate import images_of
 from prospr_engine.events import CellEnded, Event, OnEvent, ignore
 from prospr_engine.files import write_atomically
 from prospr_engine.models.measures import known, measure
-from prospr_engine.sweep.bisection import guess_of, next_sparsity
-from prospr_engine.sweep.budget import Probe, SearchConfig, judge
-from prospr_engine.sweep.cells import Cells
-from prospr_engine.sweep.claim import claimed
-from prospr_engine.sweep.outcome import Outcome, outcome, tell_probe
+from prospr_engine.sweeps.bisection import guess_of, next_sparsity
+from prospr_engine.sweeps.budget import Probe, SearchConfig, judge
+from prospr_engine.sweeps.cells import Cells
+from prospr_engine.sweeps.claim import claimed
+from prospr_engine.sweeps.outcome import Outcome, outcome, tell_probe
 
 TRAIL = "trail.csv"
 

@@ -13,10 +13,10 @@ import pandas as pd
 
 from prospr_engine.errors import ConfigError
 from prospr_engine.events import CellEnded, OnEvent, ignore
-from prospr_engine.sweep import table
-from prospr_engine.sweep.cells import Cells
-from prospr_engine.sweep.claim import claimed
-from prospr_engine.sweep.config import SweepConfig
+from prospr_engine.sweeps import table
+from prospr_engine.sweeps.cells import Cells
+from prospr_engine.sweeps.claim import claimed
+from prospr_engine.sweeps.config import SweepConfig
 
 TABLE = "cells.csv"
 

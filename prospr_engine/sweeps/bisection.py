@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 from prospr_engine.estimate import zipped_size
 from prospr_engine.models.measures import Measure
-from prospr_engine.sweep.budget import Probe, SearchConfig
+from prospr_engine.sweeps.budget import Probe, SearchConfig
 
 CLOSE = 1.1
 """Densities that differ by less than this factor are not told apart."""

@@ -11,14 +11,14 @@ from hypothesis import strategies as st
 
 from prospr_engine.estimate import zipped_size
 from prospr_engine.models.measures import known
-from prospr_engine.sweep.bisection import (
+from prospr_engine.sweeps.bisection import (
     CLOSE,
     ended,
     guess_of,
     next_sparsity,
 )
-from prospr_engine.sweep.budget import Probe, SearchConfig
-from prospr_engine.sweep.outcome import outcome
+from prospr_engine.sweeps.budget import Probe, SearchConfig
+from prospr_engine.sweeps.outcome import outcome
 
 ROUNDING = 1e-4
 LOSS = SearchConfig(most_lost=0.01)

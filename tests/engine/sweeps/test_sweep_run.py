@@ -23,8 +23,8 @@ import prospr_engine as pe
 from prospr_engine import pipeline
 from prospr_engine.errors import ConfigError, DataError, ResourceError, ScoringError, Stopped
 from prospr_engine.events import CellEnded, CellStarted, EpochEnded, Event, StageStarted
-from prospr_engine.sweep import cells, table
-from prospr_engine.sweep.row import COLUMNS
+from prospr_engine.sweeps import cells, table
+from prospr_engine.sweeps.row import COLUMNS
 
 ROOT = Path(__file__).resolve().parents[3]
 QUICK: dict[str, Any] = {
@@ -137,7 +137,7 @@ def test_a_finished_sweep_answers_at_once_and_without_torch(swept):
         "import json, sys, prospr_engine as pe\n"
         f"frame = pe.sweep(**{GRID!r}, out={str(out)!r})\n"
         "assert 'torch' not in sys.modules\n"
-        "from prospr_engine.sweep import table; print(json.dumps(table.records(frame)))"
+        "from prospr_engine.sweeps import table; print(json.dumps(table.records(frame)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 0, done.stderr

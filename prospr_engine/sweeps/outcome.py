@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from prospr_engine.sweep.bisection import bracket, ended
-from prospr_engine.sweep.budget import Probe, SearchConfig
+from prospr_engine.sweeps.bisection import bracket, ended
+from prospr_engine.sweeps.budget import Probe, SearchConfig
 
 SPACE = "\N{NO-BREAK SPACE}"
 

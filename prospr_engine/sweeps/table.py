@@ -11,7 +11,7 @@ import pandas as pd
 
 from prospr_engine.errors import DataError
 from prospr_engine.files import write_atomically
-from prospr_engine.sweep.row import COLUMNS
+from prospr_engine.sweeps.row import COLUMNS
 
 WHOLE = ("seed", "epochs")
 COUNTS = ("steps", "total_weights", "kept_weights", "file_bytes", "zipped_bytes", "test_images")

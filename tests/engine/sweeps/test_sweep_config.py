@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from prospr_engine.config import LoadingConfig, RunConfig, ScoringConfig
 from prospr_engine.errors import ConfigError
 from prospr_engine.saliency import METHODS
-from prospr_engine.sweep.config import SweepConfig
+from prospr_engine.sweeps.config import SweepConfig
 
 AHEAD = [name for name, spec in METHODS.items() if any(o.name == "steps" for o in spec.options)]
 
@@ -198,8 +198,8 @@ def test_fingerprints_tell_sweeps_apart():
 
 def test_the_settings_of_a_sweep_need_no_torch():
     code = (
-        "import sys; from prospr_engine.sweep.config import SweepConfig\n"
-        "from prospr_engine.sweep.row import row\n"
+        "import sys; from prospr_engine.sweeps.config import SweepConfig\n"
+        "from prospr_engine.sweeps.row import row\n"
         "row(SweepConfig().cells()[0], None)\n"
         "assert not {'torch', 'pandas', 'onnx', 'numpy'} & {*sys.modules}"
     )

@@ -16,7 +16,7 @@ from prospr_engine.errors import ConfigError, EngineError, Stopped
 from prospr_engine.events import CellStarted, Event, OnEvent, StageStarted, ignore
 from prospr_engine.files import check_room, digest_of
 from prospr_engine.summary import RESULT, summary
-from prospr_engine.sweep.row import row
+from prospr_engine.sweeps.row import row
 from prospr_engine.uploads import display_name, is_token, locate
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from prospr_engine.config import RunConfig, ScoringConfig
-from prospr_engine.sweep.row import COLUMNS, row
+from prospr_engine.sweeps.row import COLUMNS, row
 
 SUMMARY = {
     "accuracy": {"dense": 0.96, "pruned": 0.94},

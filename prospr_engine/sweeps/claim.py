@@ -12,8 +12,8 @@ from filelock import FileLock, Timeout
 
 from prospr_engine.errors import ConfigError
 from prospr_engine.files import disk_error, write_atomically
-from prospr_engine.sweep.budget import SearchConfig
-from prospr_engine.sweep.config import SweepConfig
+from prospr_engine.sweeps.budget import SearchConfig
+from prospr_engine.sweeps.config import SweepConfig
 
 Config = SweepConfig | SearchConfig
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from prospr_engine.sweep.statistics import Interval, interval, noise, summarise
+from prospr_engine.sweeps.statistics import Interval, interval, noise, summarise
 
 
 def table(**columns: list) -> pd.DataFrame:

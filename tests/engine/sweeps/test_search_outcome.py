@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from prospr_engine.sweep.budget import Probe, SearchConfig
-from prospr_engine.sweep.outcome import figure, goal, outcome, tell_probe
+from prospr_engine.sweeps.budget import Probe, SearchConfig
+from prospr_engine.sweeps.outcome import figure, goal, outcome, tell_probe
 
 LOSS = SearchConfig(most_lost=0.01, seeds=(0, 1))
 SIZE = SearchConfig(most_bytes=100_000)
