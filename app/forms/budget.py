@@ -127,5 +127,6 @@ def _goal(faults: list[EngineError]) -> dict[str, Any]:
         "weights as zeros, so only zipped does it shrink",
         optional=False,
         minimum=0.001,
+        maximum=1e9,
     )
     return {"most_bytes": round(1e3 * field(option, faults))}
