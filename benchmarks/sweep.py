@@ -147,10 +147,10 @@ def time_saved() -> None:
     for work in (sweep, runs, runs, sweep):
         work()
     print(f"\n5 sparsities, {SHORT} epochs, twice{'seconds':>12}{'of the processor':>20}")
-    for name, costs in (("as a sweep", together), ("as separate runs", alone)):
-        walls, processors = zip(*costs, strict=True)
-        print(f"  {name:20}{sum(walls):19.1f}{sum(processors):20.1f}")
-    wall, processor = (sum(a) / sum(b) for a, b in zip(zip(*alone), zip(*together), strict=True))
+    sums = [[sum(column) for column in zip(*costs, strict=True)] for costs in (together, alone)]
+    for name, (wall, processor) in zip(("as a sweep", "as separate runs"), sums, strict=True):
+        print(f"  {name:20}{wall:19.1f}{processor:20.1f}")
+    wall, processor = (apart / one for one, apart in zip(*sums, strict=True))
     print(f"Separate runs take {wall:.2f} times as long, {processor:.2f} times the processor.")
 
 
