@@ -11,7 +11,8 @@ RESULT = "result.json"
 def summary(result: Mapping[str, Any]) -> dict[str, Any]:
     """From what ``result.json`` holds. Accuracies and sparsities are fractions, losses nats;
     ``bytes`` is the size of the ONNX file and ``zipped`` that of a zip with nothing else in it,
-    ``digest`` that of the data, ``seconds`` the wall time of the whole run."""
+    ``digest`` that of the data, ``seconds`` the wall time of the whole run and ``seconds_of``
+    what scoring and training took of it. What an earlier version did not tell is None."""
     layers, split = result["layers"], result["data"]["split"]
     return {
         "accuracy": result["accuracy"],
@@ -22,6 +23,7 @@ def summary(result: Mapping[str, Any]) -> dict[str, Any]:
         "bytes": result["onnx"]["bytes"],
         "zipped": result["onnx"].get("zipped"),
         "seconds": result["seconds"],
+        "seconds_of": result.get("seconds_of"),
         "digest": result["data"]["digest"],
         "shape": result["data"]["shape"],
         "classes": len(result["data"]["classes"]),
