@@ -22,7 +22,7 @@ from prospr_engine.files import read_tensors
 from prospr_engine.sparsity import budget
 
 FEW = 0.001
-"""The share of scores, the lowest ones, that a histogram by decades does not stretch out for."""
+"""The share of scores at an end that a histogram does not stretch out for."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,8 @@ class Cut:
 class Histogram:
     """``counts`` of scores between neighbouring ``edges`` (one more than counts, in units of the
     score). ``log``: edges are spaced by the logarithm; ``zeros``, which have none, are counted
-    apart, and the lowest ones, a share of ``FEW``, are all in the first bin."""
+    apart. The lowest ones, a share of ``FEW``, are all in the first bin, and where there are
+    signs, as many of the highest in the last."""
 
     edges: NDArray[np.float64]
     counts: NDArray[np.int64]
@@ -162,6 +163,11 @@ class Ranking:
                 lowest, highest = highest / 10, highest * 10
             edges = np.geomspace(lowest, highest, bins + 1)
         else:
+            few = int(FEW * values.size)
+            ordered = np.partition(values, [few, values.size - 1 - few])
+            low, high = float(ordered[few]), float(ordered[-1 - few])
+            if low < high:
+                lowest, highest = low, high
             if lowest == highest:
                 margin = abs(lowest) or 1.0
                 lowest, highest = lowest - margin, highest + margin

@@ -47,8 +47,10 @@ def table(
 def chart(log: bool, colours: Colours) -> Spec:
     """Bars of what is kept and removed, and the line between them."""
     powers = {str(p): f"10{str(p).translate(SUPERSCRIPT)}" for p in DECADES}
+    # SynFlow's scores, sums over all paths in double precision, may lie far beyond.
+    label = f"{powers}[datum.value] || '10^' + datum.value"
     axis = (
-        alt.Axis(tickMinStep=1, labelExpr=f"{powers}[datum.value]", grid=False, labelFlush=False)
+        alt.Axis(tickMinStep=1, labelExpr=label, grid=False, labelFlush=False)
         if log
         else alt.Axis(grid=False, format="~g")
     )

@@ -15,7 +15,7 @@ from app.charts.layers import label
 from app.components.findings import plain, show_error, show_findings
 from app.components.mask_view import show_mask
 from app.components.plots import show_histogram, show_layers
-from app.services import EngineError, Run, runs, scores
+from app.services import METHODS, EngineError, Run, runs, scores
 from app.services.scores import Cut, Ranking
 from app.text.answer import percent
 from app.text.glossary import TERMS
@@ -24,6 +24,7 @@ AT = "at"
 """The slider's name, in the address too."""
 OF = "at-of"
 ALL = "All layers"
+FIELD = 200  # pixels
 
 
 def show_explore(run: Run, result: Mapping[str, Any]) -> None:
@@ -48,7 +49,11 @@ def _explore(run: Run, result: Mapping[str, Any]) -> None:
         show_layers(result["layers"], key="layers")
         show_findings(result)
         return
-    own, sparsity = _slider(config.sparsity)
+    own, sparsity = True, config.sparsity
+    if ranking.target is None:
+        own, sparsity = _slider(config.sparsity)
+    else:
+        _offer_elsewhere(run)
     try:
         cut = ranking.cut(sparsity, config.layer_floor)
     except EngineError as error:
@@ -95,27 +100,58 @@ def _slider(trained: float) -> tuple[bool, float]:
 
 def _offer(run: Run, sparsity: float) -> None:
     """What is on show was not trained; this trains it."""
-    shown = percent(sparsity)
     with st.container(horizontal=True, vertical_alignment="center"):
         st.caption(
-            f"Trained at {percent(run.config.sparsity)}; shown at {shown}: masks as they would "
-            "be, nothing trained.",
+            f"Trained at {percent(run.config.sparsity)}; shown at {percent(sparsity)}: masks as "
+            "they would be, nothing trained.",
             width="content",
         )
-        if st.button(
-            f"Train at {shown}",
-            type="primary",
-            icon=":material/play_arrow:",
-            key="primary-train-here",
-            help="The same settings, but for the sparsity, as a new run.",
-        ):
-            try:
-                config = dataclasses.replace(run.config, sparsity=sparsity)
-                new = runs.start(config, state.visitor())
-            except EngineError as error:
-                show_error(error)
-                return
-            st.switch_page(links.RUN, query_params=links.to_run(new.id))
+        _train(run, sparsity, "primary-train-here")
+
+
+def _offer_elsewhere(run: Run) -> None:
+    """Scores that were made for one sparsity say nothing of another; a new run does."""
+    row = METHODS.get(run.config.method)
+    st.caption(
+        f"{row.label if row else 'This criterion'} prunes step by step towards one sparsity, here "
+        f"{percent(run.config.sparsity)}, and would have taken other steps towards another. To see "
+        "another, train at it."
+    )
+    there = round(100 * run.config.sparsity, 4)
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        at = st.number_input(
+            "Weights removed (%)",
+            0.0,
+            max(MOST_SPARSE, there),
+            there,
+            0.1,
+            format="%.4g",
+            key=AT,
+            help=TERMS["sparsity"],
+            width=FIELD,
+        )
+        _train(run, round(at / 100, 6), "primary-train-elsewhere", known=at == there)
+
+
+def _train(run: Run, sparsity: float, key: str, known: bool = False) -> None:
+    """The button that starts the same run at another sparsity. ``known``: it is this run."""
+    if st.button(
+        f"Train at {percent(sparsity)}",
+        type="primary",
+        icon=":material/play_arrow:",
+        key=key,
+        disabled=known,
+        help="This run is trained there already; choose another sparsity."
+        if known
+        else "The same settings, but for the sparsity, as a new run.",
+    ):
+        try:
+            config = dataclasses.replace(run.config, sparsity=sparsity)
+            new = runs.start(config, state.visitor())
+        except EngineError as error:
+            show_error(error)
+            return
+        st.switch_page(links.RUN, query_params=links.to_run(new.id))
 
 
 def _kept(cut: Cut, ranking: Ranking) -> str:
@@ -139,7 +175,8 @@ def _show_scores(run: Run, ranking: Ranking, cut: Cut) -> None:
     show_histogram(shown, cut.threshold, whose, key="histogram")
     told = f"The line stands at {number(cut.threshold)}, the lowest score that is kept."
     if shown.zeros:
-        told += f" {shown.zeros:,} scores are exactly zero, where this axis does not reach."
+        why = "exactly zero" if ranking.target is None else "zero, mostly from earlier rounds"
+        told += f" {shown.zeros:,} scores are {why}, where this axis does not reach."
     if cut.layer_floor:
         told += f" Every layer keeps its best {cut.layer_floor:,} weights wherever they stand."
     st.caption(told)

@@ -21,8 +21,9 @@ __all__ = ["Cut", "Histogram", "Ranking", "examine", "histogram", "layers", "ran
 
 SCORES = "scores.safetensors"
 MOST_BYTES = 120_000_000
-"""Of scores that are ranked for a visitor: 30 million weights. They take twice as much memory
-while they are on show, and several times as much while they are sorted."""
+"""Of scores that are ranked for a visitor: 30 million weights, or half as many where the scores
+are in double precision. They take twice as much memory while they are on show, and several times
+as much while they are sorted."""
 
 UNREADABLE = (
     "The scores of this run cannot be read any more, so only the sparsity that it was trained at "
@@ -46,9 +47,11 @@ def ranking(run: Run) -> Ranking:
     """
     file = _file(run)
     if file.bytes > MOST_BYTES:
+        total = (run.summary or {}).get("total")
+        weights = f"With {total:,} weights this network is" if total else "This network is"
         raise ResourceError(
-            f"With {file.bytes // 4:,} weights this network is too large to explore in the "
-            "browser. To see another sparsity, start a run with it."
+            f"{weights} too large to explore in the browser. To see another sparsity, start a run "
+            "with it."
         )
     return _ranking(str(file.path))
 

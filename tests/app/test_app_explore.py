@@ -319,3 +319,56 @@ def test_the_section_is_drawn_without_the_engine():
 def test_gone_scores_raise_a_sentence(store: Store):
     with pytest.raises(DataError, match="not on the server any more"):
         scores.ranking(finished(store))
+
+
+# A criterion that prunes towards one sparsity
+
+
+@pytest.fixture(scope="module")
+def towards(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, bytes]:
+    """SynFlow's scores of the small network at 90 %, and their file."""
+    path = tmp_path_factory.mktemp("synflow") / "scores.safetensors"
+    model, batch = build("small_cnn", (1, 8, 8), 10), (torch.rand(2, 1, 8, 8), torch.arange(2))
+    found = pe.score(model, [batch], method="synflow", sparsity=0.9, rounds=5)
+    found.save(path)
+    return found, path.read_bytes()
+
+
+def test_scores_made_for_one_sparsity_are_shown_there_alone(store: Store, towards):
+    at = opened(explored(store, towards, RunConfig(method="synflow")), at="97.5")
+    assert not at.slider
+    assert f"SynFlow prunes step by step towards one sparsity, here 90{NBSP}%" in words(at)
+    assert f"6,069 of 60,688 weights stay (10{NBSP}%)" in words(at)
+    assert "scores are zero, mostly from earlier rounds" in words(at)
+    assert at.button(key="primary-train-elsewhere").disabled
+    assert not at.error
+    assert all(alts(at))
+
+
+def test_another_sparsity_is_a_new_run(store: Store, towards, monkeypatch: pytest.MonkeyPatch):
+    went: list[Any] = []
+    monkeypatch.setattr(explore.st, "switch_page", lambda *a, **k: went.append((a, k)))
+    config = RunConfig(method="synflow", seed=3)
+    at = opened(explored(store, towards, config))
+    at.number_input(key="at").set_value(95.5).run()
+    button = at.button(key="primary-train-elsewhere")
+    assert button.label == f"Train at 95.5{NBSP}%"
+    button.click().run()
+    new = store.runs("alice")[0]
+    assert new.config == RunConfig(method="synflow", seed=3, sparsity=0.955)
+    assert went == [((links.RUN,), {"query_params": {"id": new.id}})]
+
+
+def test_the_field_stands_where_each_run_was_trained(store: Store, scored, towards):
+    one = explored(store, scored)
+    two = explored(store, towards, RunConfig(method="synflow"))
+    at = moved(opened(one), 99.0)
+    at.query_params["id"] = two.id
+    at.run()
+    assert not at.exception
+    assert at.number_input(key="at").value == 90
+    at.number_input(key="at").set_value(50.0).run()
+    at.query_params["id"] = one.id
+    at.run()
+    assert not at.exception
+    assert at.slider(key="at").value == 90

@@ -180,6 +180,15 @@ def test_signed_scores_are_spread_evenly():
     assert (shown.counts.tolist(), shown.zeros) == ([1, 3], 0)
 
 
+def test_a_thousandth_at_either_end_does_not_stretch_signed_scores():
+    rest = np.linspace(-1, 1, 1999).tolist()
+    shown = Ranking(arrays([[-1e6, *rest, 1e6]])).histogram(bins=4)
+    np.testing.assert_allclose(shown.edges[[0, -1]], [-1, 1], atol=0.01)
+    assert shown.counts.sum() == 2001
+    mostly = Ranking(arrays([[0.0] * 3000 + [-1.0, 1.0]])).histogram(bins=2)
+    assert mostly.edges.tolist() == [-1, 0, 1]
+
+
 @pytest.mark.parametrize("value", [0.0, 1.0, -2.0])
 def test_equal_scores_have_a_histogram_too(value: float):
     shown = Ranking(arrays([[value] * 4])).histogram(bins=4)
