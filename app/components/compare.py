@@ -9,7 +9,6 @@ import pandas as pd
 import streamlit as st
 
 from app import links, state
-from app.components import run_link
 from app.components.findings import plain
 from app.services import Study, comparison, studies
 from app.services.comparison import Comparison
@@ -54,11 +53,18 @@ def show_start() -> None:
     mine = studies.mine(state.visitor())
     if mine:
         st.markdown("Choose what to compare, or tick some of your runs.")
-        run_link.style()
         now = time.time()
         for study in mine:
             with st.container(border=True, gap=None):
-                run_link.to_study(study.id, words.title(study))
+                # No link: of one to the page itself the address would keep nothing.
+                st.button(
+                    plain(words.title(study)),
+                    icon=":material/query_stats:",
+                    type="tertiary",
+                    key=f"study-{study.id}",
+                    on_click=st.query_params.from_dict,
+                    args=(links.to_study(study.id),),
+                )
                 st.caption(
                     f"{words.ICONS[words.state(study)]} {words.progress(study)} · "
                     f"{ago(study.created, now)}"

@@ -116,7 +116,7 @@ def of_study(id: str, visitor: str) -> Comparison | None:
 
 
 def frame(comparison: Comparison) -> pd.DataFrame:
-    """One row per run, in the columns of a sweep's table (``sweep.row.COLUMNS``) and three more:
+    """One row per run, in the columns of a sweep's table (``sweeps.row.COLUMNS``) and three more:
     ``run`` is its id, ``series`` the name of the line it belongs to, no two the same, and
     ``order`` that line's place. Runs whose settings another version wrote have none. Not to be
     changed: everybody gets the same one."""

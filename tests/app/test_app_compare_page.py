@@ -164,9 +164,12 @@ def test_the_start_lists_what_there_is(store: Store):
     study = swept(store, "alice", GRID, name="Mine")
     swept(store, "bob", ONE, name="Theirs")
     at = opened()
-    assert pages(at)["Mine"] == f"study={study.id}"
-    assert "Theirs" not in pages(at)
+    assert [button.label for button in at.button] == ["Mine"]
     assert "12 of 12 runs done" in told(at)
+    at.button[0].click()
+    again(at)
+    assert at.query_params["study"] == study.id
+    assert at.title[0].value == "Mine"
 
 
 def test_whoever_has_the_link_can_look_and_change_nothing(store: Store):

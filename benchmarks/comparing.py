@@ -1,0 +1,128 @@
+"""A comparison of 11 criteria x 6 sparsities x 5 seeds: what its visitors wait for.
+
+    python -m benchmarks.comparing
+
+The runs are made up, their record is real. Charts are to appear within a second of the page run.
+
+- The page run: seconds in the server until all is sent, for the first visitor after a start (who
+  pays for the imports), for the first look at another comparison, and for looks after that.
+- In Chromium: seconds from the click on a comparison, on another axis, on one seen before and on
+  a criterion less, until the chart is drawn.
+
+Times are of this machine and what else it does at the moment; the limit is the issue's.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import dataclasses
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from playwright.sync_api import Page, sync_playwright
+
+from app.text.studies import title
+from benchmarks.dashboard import _server
+from benchmarks.exploring import CHROMIUM
+from benchmarks.visitors import Visit, watch
+from prospr_engine.store.store import Store
+from tests.e2e.e2e_sweep import FULL, swept
+
+TIMES = 7
+# The chart as it is drawn, and what stands at its axes.
+CHART = ".st-key-compare-accuracy svg.marks"
+DRAWN = f"document.querySelector('{CHART}')?.outerHTML"
+AXES = ("Weights kept", "File size", "Effective sparsity", "Sparsity")
+
+
+def main() -> None:
+    """Fill a store, start a server of our own, and look at comparisons as visitors do."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--skip-browser", action="store_true", help="where there is no Chromium")
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        store = Store(folder)
+        # Several, for the first look at each is a first one. Equal settings would be one study.
+        studies = [
+            swept(store, "", dataclasses.replace(FULL, seeds=tuple(range(10 * n, 10 * n + 5))))
+            for n in range(TIMES)
+        ]
+        print(f"{len(FULL.cells())} runs in each of {len(studies)} comparisons")
+        with _server(Path(folder)) as server:
+            _page_run(server.port, [study.id for study in studies[:-1]])
+            if not given.skip_browser:
+                # The list has the newest on top.
+                _in_browser(server.port, title(studies[-1]))
+
+
+def _page_run(port: int, ids: Sequence[str]) -> None:
+    first, *new = [_look(port, id) for id in ids]
+    again = [_look(port, ids[0]) for _ in range(TIMES)]
+    print(
+        f"page run: {_ms([first])} for the first visitor of the server, {_ms(new)} for another "
+        f"comparison, {_ms(again)} for one that was looked at before"
+    )
+
+
+def _look(port: int, id: str) -> float:
+    visit: Visit = asyncio.run(watch(port, "compare", f"study={id}", 0))
+    for error in set(visit.errors):
+        print(f"  a visitor saw an error: {error}")
+    return visit.first
+
+
+def _in_browser(port: int, name: str) -> None:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=CHROMIUM,
+            args=["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"],
+        )
+        page = browser.new_page(viewport={"width": 1280, "height": 900})
+        page.goto(f"http://127.0.0.1:{port}/compare")
+        link = page.get_by_role("button", name=name).first
+        link.wait_for(timeout=60_000)
+        opened = _until_drawn(page, link.click)
+        others = [_switch(page, axis) for axis in AXES[:-1]]
+        known = [_switch(page, axis) for axis in AXES[::-1] + AXES[1:]]
+        fewer = _until_drawn(page, lambda: _choose(page, "SNIP"))
+        print(
+            f"in Chromium, from the click until the chart is drawn: {_ms([opened])} to open it, "
+            f"{_ms(others)} for another axis, {_ms(known)} for one seen before, {_ms([fewer])} "
+            "for one criterion alone"
+        )
+        browser.close()
+
+
+def _switch(page: Page, axis: str) -> float:
+    radio = page.get_by_role("radio", name=axis, exact=True)
+    return _until_drawn(page, radio.click)
+
+
+def _choose(page: Page, criterion: str) -> None:
+    page.get_by_role("combobox", name="Criteria").click()
+    page.get_by_role("option", name=criterion, exact=True).click()
+
+
+def _until_drawn(page: Page, act: Callable[[], None]) -> float:
+    """Seconds from the act until the chart is another one, and drawn."""
+    page.wait_for_timeout(1500)  # whatever came before is over
+    before = page.evaluate(DRAWN)
+    started = time.perf_counter()
+    act()
+    page.wait_for_function(
+        f"before => {{ const now = {DRAWN}; return now && now !== before }}", arg=before
+    )
+    return time.perf_counter() - started
+
+
+def _ms(seconds: Sequence[float]) -> str:
+    told = f"{1e3 * statistics.median(seconds):.0f} ms"
+    return told if len(seconds) == 1 else f"{told} (at most {1e3 * max(seconds):.0f})"
+
+
+if __name__ == "__main__":
+    main()
