@@ -42,6 +42,8 @@ bench: $(DEV_READY)
 	$(PY) -m benchmarks.preset
 	$(PY) -m benchmarks.estimate
 	$(PY) -m benchmarks.dashboard
+	$(PY) -m benchmarks.sweep
+	$(PY) -m benchmarks.comparing
 
 $(PY):
 	@for python in "$$PYTHON" python3 python3.13 python3.12 python3.11 python3.14 python; do \
