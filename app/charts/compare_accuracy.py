@@ -31,7 +31,6 @@ from app.charts.compare_looks import (
     dash_scale,
     fill_scale,
     legend,
-    legend_height,
     looks,
     shape_scale,
 )
@@ -45,7 +44,7 @@ CLICK, HOVER, LEGEND = "click", "hover", "legend"
 MEAN, CELL, DENSE = "mean", "cell", "dense"
 """Kinds of rows."""
 PERCENT = "format(100 * datum.value, '.4~g') + '\N{NO-BREAK SPACE}%'"
-HEIGHT = 400  # pixels, with axis; the legend comes on top of it
+HEIGHT = 320  # pixels of the inside
 MARGIN = 0.04  # of the accuracies on show, above and below
 WIDEST_DODGE = 20  # pixels over which the error bars of one sparsity are spread
 
@@ -100,6 +99,7 @@ def chart(plan: Plan, colours: Colours) -> Spec:
     )
     base = alt.Chart(DATA).encode(y=y)
     names = [look.series for look in plan.looks]
+    under = legend(names)
     chosen = alt.selection_point(
         name=LEGEND,
         fields=["series"],
@@ -128,7 +128,7 @@ def chart(plan: Plan, colours: Colours) -> Spec:
     drawn = base.transform_filter(chosen).encode(
         x=encoding(AXES[plan.axis], plan.across),
         color=alt.Color(
-            "series:N", scale=colour_scale(plan.looks, colours), legend=legend(), sort=None
+            "series:N", scale=colour_scale(plan.looks, colours), legend=under, sort=None
         ),
     )
     means = drawn.transform_filter(f"datum.kind == '{MEAN}'")
@@ -137,7 +137,7 @@ def chart(plan: Plan, colours: Colours) -> Spec:
         y="low:Q", y2="high:Q"
     )
     lines = means.mark_line(**dodge).encode(
-        strokeDash=alt.StrokeDash("series:N", scale=dash_scale(plan.looks), legend=legend()),
+        strokeDash=alt.StrokeDash("series:N", scale=dash_scale(plan.looks), legend=under),
         # A line has no other width that may depend on anything.
         size=alt.condition(hover, alt.value(4), alt.value(2)),
     )
@@ -145,8 +145,8 @@ def chart(plan: Plan, colours: Colours) -> Spec:
         strokeWidth=1.5, cursor="pointer", **dodge
     )
     points = points.encode(
-        fill=alt.Fill("series:N", scale=fill_scale(plan.looks, colours), legend=legend()),
-        shape=alt.Shape("series:N", scale=shape_scale(plan.looks), legend=legend()),
+        fill=alt.Fill("series:N", scale=fill_scale(plan.looks, colours), legend=under),
+        shape=alt.Shape("series:N", scale=shape_scale(plan.looks), legend=under),
         size=alt.condition(f"datum.kind == '{MEAN}'", alt.value(60), alt.value(14)),
         opacity=alt.condition(f"datum.kind == '{MEAN}'", alt.value(1), alt.value(0.4)),
         tooltip=[
@@ -160,9 +160,7 @@ def chart(plan: Plan, colours: Colours) -> Spec:
         ],
     )
     layers = [*_band(base, colours), bars, lines, points.add_params(hover, click, chosen)]
-    return spec(
-        alt.LayerChart(layer=layers).properties(height=HEIGHT + legend_height(len(plan.looks)))
-    )
+    return spec(alt.LayerChart(layer=layers).properties(height=HEIGHT), grows=True)
 
 
 def description(rows: pd.DataFrame, axis: str = "sparsity") -> str:

@@ -17,7 +17,7 @@ import altair as alt
 import pandas as pd
 
 from app.charts.colours import Colours
-from app.charts.compare_looks import SHAPES, SOLID, Look, colour, legend, legend_height
+from app.charts.compare_looks import SHAPES, SOLID, Look, colour, legend
 from app.charts.spec import DATA, Spec, spec
 from app.text.answer import accuracy
 
@@ -25,7 +25,7 @@ Lines = Mapping[str, Sequence[Mapping[str, Any]]]
 DENSE = "Dense"
 COLUMNS = ("series", "epoch", "accuracy", "percent", "seeds")
 PERCENT = "format(100 * datum.value, '.4~g') + '\N{NO-BREAK SPACE}%'"
-HEIGHT = 320  # pixels, with axes; the legend comes on top of it
+HEIGHT = 240  # pixels of the inside
 MARGIN = 0.04  # of the accuracies on show, above and below
 FEW = 20  # epochs; of more, points would hide the lines
 
@@ -78,6 +78,7 @@ def chart(plan: Plan, colours: Colours) -> Spec:
     if plan.dense:
         names, dashes, shapes = [DENSE, *names], [list(SOLID), *dashes], ["stroke", *shapes]
         inks, fills = [colours.ink, *inks], ["transparent", *fills]
+    under = legend(names)
     base = alt.Chart(DATA).encode(
         x=alt.X(
             # Ordinal: a quantitative axis drops some of three whole numbers.
@@ -92,7 +93,7 @@ def chart(plan: Plan, colours: Colours) -> Spec:
             scale=alt.Scale(domain=list(plan.accuracy), nice=False, zero=False),
             axis=alt.Axis(labelExpr=PERCENT, tickCount=5),
         ),
-        color=alt.Color("series:N", scale=alt.Scale(domain=names, range=inks), legend=legend()),
+        color=alt.Color("series:N", scale=alt.Scale(domain=names, range=inks), legend=under),
         tooltip=[
             alt.Tooltip("series:N", title="Series"),
             alt.Tooltip("epoch:O", title="Epoch"),
@@ -102,17 +103,17 @@ def chart(plan: Plan, colours: Colours) -> Spec:
     )
     lines = base.mark_line(strokeWidth=1.5).encode(
         strokeDash=alt.StrokeDash(
-            "series:N", scale=alt.Scale(domain=names, range=dashes), legend=legend()
+            "series:N", scale=alt.Scale(domain=names, range=dashes), legend=under
         )
     )
     points = base.mark_point(
         size=40 if plan.epochs <= FEW else 8, strokeWidth=1.2, opacity=1
     ).encode(
-        fill=alt.Fill("series:N", scale=alt.Scale(domain=names, range=fills), legend=legend()),
-        shape=alt.Shape("series:N", scale=alt.Scale(domain=names, range=shapes), legend=legend()),
+        fill=alt.Fill("series:N", scale=alt.Scale(domain=names, range=fills), legend=under),
+        shape=alt.Shape("series:N", scale=alt.Scale(domain=names, range=shapes), legend=under),
     )
-    height = HEIGHT + legend_height(len(names))
-    return spec(alt.LayerChart(layer=[lines, points]).properties(height=height))
+    layers = alt.LayerChart(layer=[lines, points])
+    return spec(layers.properties(height=HEIGHT), grows=True)
 
 
 def description(rows: pd.DataFrame) -> str:

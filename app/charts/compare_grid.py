@@ -17,8 +17,6 @@ from app.charts.spec import DATA, Spec, spec
 
 ROOMY, CLOSE = 24, 14  # pixels per row
 MOST_ROOMY = 20  # rows; with more of them they stand closer, and have no numbers
-ABOVE = 130  # pixels for the names of the series
-BELOW = 60  # pixels for the scale of the shades
 OWN_INK = "own_ink"
 """In the names of marks whose text keeps the colour that it is given: on the page the style writes
 all other text in the colour of the text around the chart."""
@@ -48,7 +46,7 @@ def chart(grid: Grid, shades: alt.Color, strong: str, colours: Colours) -> Spec:
             axis=alt.Axis(
                 orient="top",
                 labelAngle=-60 if len(grid.columns) > 2 else 0,
-                labelLimit=140,
+                labelLimit=200,
                 labelOverlap=False,
                 labelFlush=False,
                 ticks=False,
@@ -61,7 +59,7 @@ def chart(grid: Grid, shades: alt.Color, strong: str, colours: Colours) -> Spec:
             title=None,
             scale=alt.Scale(domain=list(grid.rows), paddingInner=0.06, paddingOuter=0),
             axis=alt.Axis(
-                labelLimit=110,
+                labelLimit={"expr": "width > 500 ? 200 : 110"},
                 labelOverlap=False,
                 labelFlush=False,
                 labelFontSize=12 if len(grid.rows) <= MOST_ROOMY else 10,
@@ -82,8 +80,8 @@ def chart(grid: Grid, shades: alt.Color, strong: str, colours: Colours) -> Spec:
     signs = signs.properties(name=f"{OWN_INK}_signs")
     roomy = len(grid.rows) <= MOST_ROOMY
     layers = [cells, numbers, signs] if roomy else [cells, signs]
-    height = (ROOMY if roomy else CLOSE) * len(grid.rows) + ABOVE + BELOW
-    return spec(alt.LayerChart(layer=layers).properties(height=height))
+    height = (ROOMY if roomy else CLOSE) * len(grid.rows)
+    return spec(alt.LayerChart(layer=layers).properties(height=height), grows=True)
 
 
 def scale_of_shades(title: str, labels: str, values: Sequence[float] | None = None) -> alt.Legend:

@@ -157,5 +157,7 @@ def _ticks(least: float) -> list[float]:
 
 
 def _short(share: float) -> str:
-    """Percent in as few digits as tell something: 43, 7.1, 0.3."""
+    """Percent in as few digits as tell something: 43, 7.1, 0.3; of a little, not nothing."""
+    if 0 < share < 0.0005:
+        return "<0.1"
     return f"{100 * share:.0f}" if share >= 0.0995 else f"{100 * share:.1f}"

@@ -7,7 +7,6 @@ hollow; what is random is grey, so that the eye finds what it has to beat.
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -83,8 +82,8 @@ DASHES = {"shuffle": (6, 3), "reinit": (2, 2), "random": (7, 2, 2, 2)}
 GREY_DASHES = {GREYS[0]: (4, 3), GREYS[1]: (10, 3)}
 OTHER_DASH = (9, 4)
 
-LEGEND_COLUMN = 140  # pixels
-LEGEND_COLUMNS = {"expr": f"max(1, floor(width / {LEGEND_COLUMN}))"}
+LETTER, SYMBOL = 6.6, 36  # pixels that a letter of a legend takes, and what goes before a name
+MOST_LISTED = 12  # names, of which a narrow screen has one per line
 
 KEYS = ("model", "data", "method", "steps", "options", "epochs")
 """What a series and its controls have in common."""
@@ -147,22 +146,18 @@ def dash_scale(seen: Sequence[Look]) -> alt.Scale:
     return alt.Scale(domain=_names(seen), range=[list(look.dash) for look in seen])
 
 
-def legend() -> alt.Legend:
+def legend(names: Sequence[str]) -> alt.Legend:
     """Of all channels at once, under the chart, in as many columns as there is room for."""
+    column = round(SYMBOL + LETTER * max(map(len, names), default=0))
+    least = 1 if len(names) <= MOST_LISTED else 2
     return alt.Legend(
         title=None,
         orient="bottom",
-        columns=LEGEND_COLUMNS,
+        columns={"expr": f"max({least}, floor(width / {column}))"},
         symbolSize=90,
         symbolStrokeWidth=1.5,
-        labelLimit=150,
+        labelLimit=column if least == 1 else {"expr": f"max(130, min({column}, width / 2))"},
     )
-
-
-def legend_height(count: int) -> int:
-    """Pixels that a legend of ``count`` series takes of a chart's height, on the whole: more
-    where the chart is narrow, fewer where it is wide."""
-    return 16 * math.ceil(count / 3)
 
 
 def _names(seen: Sequence[Look]) -> list[str]:

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 import textwrap
 from typing import Any, Literal
 
 import pandas as pd
 
 from app.charts.colours import LIGHT
-from app.charts.compare_looks import LEGEND_COLUMN, LEGEND_COLUMNS
-from app.charts.spec import DATA, Spec
+from app.charts.spec import DATA, GROWS, Spec
 
 Kind = Literal["svg", "png"]
 MIMES: dict[Kind, str] = {"svg": "image/svg+xml", "png": "image/png"}
@@ -24,7 +24,8 @@ SCALE = 2  # pixels of the PNG to one of the chart
 FONT = "DejaVu Sans, Liberation Sans, Arial, Helvetica, sans-serif"
 VERSION = "6.4"  # of Vega-Lite, as Streamlit has it
 GREY = "#E4E9ED"
-TITLE_HEIGHT, LINE_HEIGHT = 60, 16  # pixels, with what is around them
+COLUMNS = re.compile(r'\{"expr": "max\(\d+, floor\(width / (\d+)\)\)"\}')
+"""Of a legend, see ``compare_looks.legend``."""
 
 CONFIG: dict[str, Any] = {
     "background": "#FFFFFF",
@@ -69,16 +70,12 @@ def picture(spec: Spec, data: pd.DataFrame, kind: Kind, title: str, source: str)
     whole["datasets"] = {DATA.name: json.loads(data.to_json(orient="records"))}
     whole["title"] = {"text": title, "subtitle": _wrapped(source)}
     whole["width"] = WIDTH
-    whole["autosize"] = {"type": "fit", "contains": "padding"}
-    # As on screen the height holds everything, and the title comes on top of it.
-    lines = len(whole["title"]["subtitle"])
-    whole["height"] = spec["height"] + TITLE_HEIGHT + LINE_HEIGHT * lines
+    whole["autosize"] = GROWS
     whole["padding"] = 16
     # What the chart says of its marks goes before; the rest of it is Altair's own.
     whole["config"] = {**CONFIG, "mark": spec.get("config", {}).get("mark", {})}
     # Columns that depend on the width would be known only after the room for them was measured.
-    columns = str(WIDTH // LEGEND_COLUMN)
-    text = json.dumps(whole).replace(json.dumps(LEGEND_COLUMNS), columns)
+    text = COLUMNS.sub(lambda found: str(max(1, WIDTH // int(found[1]))), json.dumps(whole))
     if kind == "svg":
         return vl_convert.vegalite_to_svg(text, vl_version=VERSION).encode()
     return vl_convert.vegalite_to_png(text, vl_version=VERSION, scale=SCALE)

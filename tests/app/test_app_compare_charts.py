@@ -43,7 +43,8 @@ def compiled(spec: dict[str, Any], rows: pd.DataFrame, width: int = 360) -> str:
     import vl_convert
 
     whole = {**spec, "datasets": {"source": json.loads(rows.to_json(orient="records"))}}
-    whole |= {"width": width, "autosize": {"type": "fit", "contains": "padding"}}
+    fit = spec.get("autosize", {"type": "fit", "contains": "padding"})  # as Streamlit has it
+    whole |= {"width": width, "autosize": fit}
     return vl_convert.vegalite_to_svg(json.dumps(whole), vl_version=compare_picture.VERSION)
 
 
