@@ -102,13 +102,15 @@ def _overlap(key: str, lines: Lines) -> None:
 def _overlap_layers(found: Sequence[Likeness], pairs: Sequence[tuple[str, str]]) -> None:
     """The same for two lines, layer by layer."""
     st.markdown("**Layer by layer**", help=TERMS["layer"])
-    first, second = pairs[0]
+    alike = max((one for one in found if not one.layer), key=lambda one: one.jaccard or 0)
+    first, second = alike.first, alike.second
     if len(pairs) > 1:
         names = list(dict.fromkeys(name for pair in pairs for name in pair))
         left, right = st.columns(2)
-        first = left.selectbox("Masks of", names, key="pair-first")
+        first = left.selectbox("Masks of", names, names.index(first), key="pair-first")
         known = [a if b == first else b for a, b in pairs if first in (a, b)]
-        second = right.selectbox("and of", known, key=f"pair-second-{first}")
+        start = known.index(second) if first == alike.first else 0
+        second = right.selectbox("and of", known, start, key=f"pair-second-{first}")
     data = compare_overlap.layers_table(found, first, second)
     layers = tuple(data["layer"])
     spec = _overlap_layers_spec(layers, theme())

@@ -26,7 +26,7 @@ from app.text.compare_rows import records
 from app.text.studies import counted
 from app.text.time_left import about
 
-POLL, STOPPING = 2.0, 0.6  # seconds between two looks
+POLL, STOPPING, RESTING = 2.0, 0.6, 5.0  # seconds between two looks
 CALM, SHARE = 2.0, 1 / 60
 """The page is drawn again after so many seconds at the earliest, and after this share of the time
 since the runs began: the more there are, the less one more changes."""
@@ -58,11 +58,13 @@ class Drawn:
 
 
 def show_progress(compared: Comparison) -> None:
-    """Follow what is live."""
-    if not compared.live:
-        return
+    """Follow what is live; what is not done may go on at somebody's wish in another tab."""
     study = compared.study
     counts = Counter(run.state for run in compared.runs)
+    if not compared.live:
+        if study and counts["done"] < counts.total():
+            st.fragment(_rest, run_every=RESTING)(study)
+        return
     stopping = bool(study and study.stopped)
     drawn = Drawn(counts, stopping, time.time())
     begun = min((run.started for run in compared.runs if run.started), default=time.time())
@@ -119,6 +121,16 @@ def _look(study: Study | None, ids: Sequence[str], drawn: Drawn, begun: float,
     if not searching:
         st.progress(_ended(counts) / total, text=_told(counts, total))
     st.caption(_times(counts, stopping, pace, begun, searching))
+
+
+def _rest(study: Study) -> None:
+    """One look at what rested when the page was drawn."""
+    try:
+        found = studies.find(study.id)
+    except EngineError:
+        return  # the next look may succeed, and what the page shows was true
+    if found is None or found.live or found.counts != study.counts:
+        st.rerun()
 
 
 def _count(ids: Sequence[str], before: Counts) -> Counts:

@@ -56,7 +56,11 @@ def overlap(rows: pd.DataFrame) -> list[str]:
     if len(chance) == len(known) > 1:
         told.append("No pair has clearly more in common than chance would give.")
     elif len(chance):
-        pairs = listed(chance["pair"], MOST_NAMED)
+        pairs = (
+            listed(chance["pair"])
+            if len(chance) <= MOST_NAMED
+            else f"{len(chance):,} of {len(known):,} pairs"
+        )
         told.append(f"No more in common than by chance, or hardly: {pairs}.")
     told.append(
         "Only runs of the same seed are compared, which start from the same weights. Masks can "

@@ -51,7 +51,17 @@ def test_seeds_that_scatter_more_where_it_is_sparse_are_told():
     calm = grid({"prospr": (0.95,), "snip": (0.94,)}, sparsities=(0.8,), spread=0.001)
     wild = grid({"prospr": (0.8,), "snip": (0.7,)}, sparsities=(0.99,), spread=0.05)
     told = compare_words.luck(pd.concat([calm, wild]))
-    assert f"points at 99{NBSP}%)" in told
+    calmest, wildest = (100 * compare_facts.luck(cells)[0] for cells in (calm, wild))
+    assert calmest < 1 < wildest
+    assert told.startswith(
+        f"3 seeds: differences under about {calmest:.1f} points at 80{NBSP}% and {wildest:.1f} "
+        f"points at 99{NBSP}% are noise."
+    )
+
+
+def test_bars_of_two_seeds_are_said_to_be_long():
+    assert "from three, bars are a third as long" in compare_words.luck(grid(TWO, seeds=(0, 1)))
+    assert "a third" not in compare_words.luck(grid(TWO))
 
 
 def test_one_seed_says_nothing_of_luck_but_what_the_test_leaves():
@@ -99,6 +109,8 @@ def test_a_lead_within_noise_is_none_and_the_best_of_many_is_partly_lucky():
 def test_with_one_seed_a_lead_is_measured_by_the_test():
     told = compare_words.leader(grid(TWO, seeds=(0,)))
     assert "more than what the test leaves to chance" in told
+    told = compare_words.leader(grid(THREE, seeds=(0,)))
+    assert "but SNIP is behind by no more than what the test leaves to chance (5." in told
 
 
 def test_the_level_compared_is_one_that_all_have():
@@ -175,23 +187,27 @@ def test_without_the_number_of_classes_nothing_is_said_of_guessing():
 )
 def test_a_control_that_does_as_well_is_the_fields_own_warning(name: str, sign: str):
     (told,) = compare_words.controls(controlled(0.9, 0.901, name))
-    assert "ProsPr does as well (within 0.6 points)" in told
+    assert (
+        "ProsPr does as well in the mean over 2 sparsities, as far as noise of 0.6 points lets "
+        "one tell: " in told
+    )
     assert told.endswith(f"{sign}.")
 
 
 def test_a_control_that_does_worse_shows_that_the_choice_mattered():
     (told,) = compare_words.controls(controlled(0.9, 0.85))
     assert told == (
-        "With its mask shuffled inside each layer, ProsPr does worse by 5.0 points (noise: 0.6 "
-        "points): there it mattered which weights of a layer are kept."
+        "With its mask shuffled inside each layer, ProsPr does worse by 5.0 points in the mean "
+        "over 2 sparsities (noise: 0.6 points): there it mattered which weights of a layer are "
+        "kept."
     )
 
 
 def test_a_control_that_does_better_is_told_without_a_reason():
     (told,) = compare_words.controls(controlled(0.85, 0.9, "reinit"))
     assert told == (
-        "With new initial weights under the same mask, ProsPr does better by 5.0 points (noise: "
-        "0.6 points)."
+        "With new initial weights under the same mask, ProsPr does better by 5.0 points in the "
+        "mean over 2 sparsities (noise: 0.6 points)."
     )
 
 
@@ -373,7 +389,7 @@ def test_curves_that_still_rise_are_told():
         ([], ""),
         (["A"], "A"),
         (["A", "B", "C"], "A, B and C"),
-        (["A, x", "B", "C"], "A, x; B and C"),
+        (["A, x", "B", "C"], "A, x; B; and C"),
         (list("ABCDEF"), "A, B, C and 3 more"),
     ],
 )

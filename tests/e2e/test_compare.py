@@ -231,6 +231,22 @@ def test_a_sweep_is_stopped_and_goes_on(come: Come, dashboard: Dashboard):
     expect(page.get_by_role("heading", name="There is nothing to compare")).to_be_visible()
 
 
+def test_a_tab_notices_that_another_one_lets_the_sweep_go_on(come: Come, dashboard: Dashboard):
+    config = SweepConfig(run=RunConfig(epochs=1), methods=("magnitude", "random"), seeds=(21,))
+    study = swept(
+        dashboard.store,
+        owner(ALICE),
+        config,
+        fate=lambda c: "done" if c.method == "random" else "failed",
+    )
+    page = come(ALICE).open(f"compare?study={study.id}")
+    expect(page.get_by_text("1 run failed; the others stand")).to_be_visible()
+    other = come(ALICE).open(f"compare?study={study.id}")
+    press(other, "Try the failed ones again")
+    expect(page.get_by_text("1 run failed")).to_have_count(0, timeout=PATIENCE)
+    expect(points(page)).to_have_count(2, timeout=PATIENCE)
+
+
 def test_nobody_is_kept_out(come: Come, dashboard: Dashboard, grid: Study):
     failing = swept(
         dashboard.store,
