@@ -62,6 +62,29 @@ def test_inputs_that_lie_scattered_in_memory():
     torch.testing.assert_close(results[1], results[0], rtol=1e-9, atol=1e-11)
 
 
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last], ids=str)
+def test_float32_keeps_its_digits_in_long_sums(layout):
+    # As before a classifier that takes the mean of each channel: all cotangents of one sign, and
+    # answers in which most of their sum cancels.
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(64, 8, 32, 32, generator=generator) + 1
+    v = torch.rand(64, 8, 1, 1, generator=generator).expand(64, 8, 32, 32)
+    results = []
+    for dtype in (torch.float64, torch.float32):
+        layer = nn.BatchNorm2d(8).to(dtype)
+        use_fast_batch_norm(layer)
+        layout_of = {"dtype": dtype, "memory_format": layout}
+        inputs = [x.to(**layout_of).requires_grad_(), *layer.parameters()]
+        first = torch.autograd.grad(layer(inputs[0]), inputs, v.to(**layout_of), create_graph=True)
+        # The same on the way back: one sign, and a mean that is far from zero.
+        u = [torch.ones_like(g) if g.dim() == 1 else (g.detach() * 1e3 + 1) for g in first]
+        second = torch.autograd.grad(first, inputs[:2], u)
+        results.append([*first, *second])
+    for expected, found in zip(*results, strict=True):
+        error = (found.double() - expected).norm() / expected.norm()
+        assert error < 1e-4
+
+
 def test_eval_mode_uses_running_statistics_as_ever():
     (theirs, ours), x = pair((4, 3, 5, 5))
     for layer in (theirs, ours):
