@@ -38,6 +38,7 @@ from app.charts.spec import DATA, Spec, spec
 from app.services.comparison import interval
 from app.text.answer import accuracy, percent, size
 from app.text.compare_rows import done, records
+from app.text.summary import data_label, model_label
 
 CLICK, HOVER, LEGEND = "click", "hover", "legend"
 """The names of the selections."""
@@ -263,10 +264,19 @@ def _dense(found: pd.DataFrame) -> Iterator[dict[str, Any]]:
     for key, group in known.groupby(apart or ["model"], sort=False):
         over = interval(group.groupby("seed")["dense_accuracy"].mean())
         assert over.mean is not None
-        names = f" ({', '.join(map(str, key))})" if apart else ""
+        named = (_named(what, value) for what, value in zip(apart, key, strict=False))
+        names = f" ({', '.join(named)})" if apart else ""
         low, high = _clipped(over.low), _clipped(over.high)
         label = f"Dense{names} {accuracy(over.mean)}"
         yield _row(DENSE, "", over.mean, low=low, high=high, label=label)
+
+
+def _named(what: str, value: Any) -> str:
+    if what == "model":
+        return model_label(value)
+    if what == "data":
+        return data_label(value)
+    return f"{value:,} epoch" + ("" if value == 1 else "s")
 
 
 def _clipped(share: float | None) -> float | None:

@@ -73,14 +73,16 @@ def guess(frame: pd.DataFrame, classes: int | None) -> float | None:
 
 def level(frame: pd.DataFrame, sparsity: float, series: Sequence[str]) -> Level:
     """How ``series`` stand at ``sparsity``, in those runs of a seed that all of them have (in all
-    runs, if they have none in common)."""
-    cells = done(frame)
-    cells = cells[(cells["sparsity"] == sparsity) & cells["series"].isin(series)]
+    runs, if they have none in common). Luck is that of all that is there, controls too: the more
+    runs tell of it, the better, and under the chart it is the same."""
+    there = done(frame)
+    there = there[there["sparsity"] == sparsity]
+    cells = there[there["series"].isin(series)]
     shared = cells.groupby("seed")["series"].nunique() == cells["series"].nunique()
     if shared.any():
-        cells = cells[cells["seed"].isin(shared.index[shared])]
+        cells, there = (c[c["seed"].isin(shared.index[shared])] for c in (cells, there))
     means = cells.groupby("series", sort=False)["accuracy"].mean().to_dict()
-    limit, seeded = luck(cells)
+    limit, seeded = luck(there)
     return Level(sparsity, {name: means[name] for name in series if name in means}, limit, seeded)
 
 

@@ -174,8 +174,8 @@ def test_dense_networks_that_differ_are_told_apart():
     table = frame([cell("snip", 0.9, 0, 0.9), cell("snip", 0.9, 0, 0.8, epochs=9)])
     labels = compare_accuracy.table(table)["label"]
     assert [label for label in labels if label] == [
-        f"Dense (3) 97.0{NBSP}%",
-        f"Dense (9) 97.0{NBSP}%",
+        f"Dense (3 epochs) 97.0{NBSP}%",
+        f"Dense (9 epochs) 97.0{NBSP}%",
     ]
 
 
@@ -519,9 +519,11 @@ def test_a_png_is_a_picture_with_something_on_it():
 
 def test_the_table_as_a_file_is_tidy_and_tells_no_folder():
     table = grid(TWO).assign(data='=cmd|"/c"')
+    table["steps"] = [3.0 if method == "prospr" else None for method in table["method"]]
     read = list(csv.DictReader(io.StringIO(compare_picture.csv(table).decode())))
     assert len(read) == len(table)
     assert read[0]["series"] == "ProsPr"
+    assert (read[0]["steps"], read[-1]["steps"]) == ("3", "")
     assert float(read[0]["accuracy"]) == table["accuracy"][0]
     assert read[0]["data"].startswith("'=")
     assert "out" not in read[0]

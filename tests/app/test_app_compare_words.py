@@ -106,6 +106,19 @@ def test_a_lead_within_noise_is_none_and_the_best_of_many_is_partly_lucky():
     assert told.endswith("Of 3 compared, the best is partly the luckiest.")
 
 
+def test_the_answer_and_the_caption_speak_of_the_same_noise():
+    """At one sparsity, with controls that scatter more than what they control."""
+    table = grid({"prospr": (0.9,), "snip": (0.8,)}, sparsities=(0.9,), spread=0.001)
+    wild = grid({"snip": (0.7,)}, sparsities=(0.9,), spread=0.08).assign(
+        control="shuffle", series="SNIP, mask shuffled", order=9
+    )
+    both = pd.concat([table, wild])
+    limit = f"{100 * compare_facts.luck(both)[0]:.1f} points"
+    assert f"under about {limit} are noise" in compare_words.luck(both)
+    assert f"({limit})" in compare_words.leader(both)
+    assert f"({limit})" not in compare_words.leader(table)
+
+
 def test_with_one_seed_a_lead_is_measured_by_the_test():
     told = compare_words.leader(grid(TWO, seeds=(0,)))
     assert "more than what the test leaves to chance" in told
