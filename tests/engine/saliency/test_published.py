@@ -59,24 +59,30 @@ def assert_same(kept, published):
     assert (kept & published).sum() == published.sum() >= kept.sum() - 1
 
 
-def test_force_on_the_reference_network_hangs_on_rounding_and_says_so(reference, golden):
-    """Empty channels under a batch norm hold its rounding errors, blown up: the published mask
-    comes out where they are as they were there, with two threads and channels last."""
-    net, [(x, y), *_] = reference
-    as_there = [(x.contiguous(memory_format=torch.channels_last), y)]
-    for threads in (1, 2):
-        torch.set_num_threads(threads)
-        try:
-            scores = pe.score(net, [(x, y)], "force", sparsity=0.9, rounds=10)
-            by_hand = flat(kept_by_hand(net, as_there, 0.1, 10, returning=True)).bool()
-        finally:
-            torch.set_num_threads(1)
-        assert torch.equal(flat(scores.masks(0.9)), by_hand)
-        assert "rounding alone changes the scores of a round" in scores.diagnostics.verdict
-    published = flat(golden("mask_force_t10_d0.1")).bool()
-    if (by_hand & published).sum() < 150:
-        pytest.skip("this machine rounds otherwise than the one that made the reference mask")
-    assert_same(by_hand, published)
+def test_force_on_the_reference_network_is_the_obvious_loop_until_channels_are_empty(reference):
+    net, four = reference
+    scores = pe.score(net, four[:1], "force", sparsity=0.6, rounds=4)
+    assert scores.diagnostics.trusted
+    expected = kept_by_hand(net, four[:1], 0.4, 4, returning=True)
+    assert torch.equal(flat(scores.masks(0.6)), flat(expected).bool())
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_force_says_when_rounding_decides(reference, golden, threads):
+    """Empty channels under a batch norm hold its rounding errors, blown up. They differ with the
+    number of threads, the layout of images and the place in memory; the published mask comes
+    out (with two threads, channels last) only where they are as they were there."""
+    net, four = reference
+    torch.set_num_threads(threads)
+    try:
+        scores = pe.score(net, four[:1], "force", sparsity=0.9, rounds=10)
+    finally:
+        torch.set_num_threads(1)
+    assert "rounding alone changes the scores of a round" in scores.diagnostics.verdict
+    kept, published = flat(scores.masks(0.9)), flat(golden("mask_force_t10_d0.1")).bool()
+    if (kept & published).sum() < 150:
+        pytest.skip("here batch norm rounds otherwise than where the reference mask was made")
+    assert_same(kept, published)
 
 
 def test_prospr_published_and_first_order_are_prospr_with_options(reference, golden):
