@@ -49,7 +49,8 @@ CONTROLS = Registry(
 )
 
 
-def seed_of(control: str, seed: int) -> int:
-    """The seed of a control's own draws: not the run's, from which weights and batches come."""
-    digest = hashlib.sha256(f"{control} {seed}".encode()).digest()
+def seed_of(control: str, seed: int, *of: object) -> int:
+    """The seed of a control's own draws: not the run's, from which weights and batches come, and
+    another one for everything ``of`` which it is a control."""
+    digest = hashlib.sha256(" ".join(map(str, (control, seed, *of))).encode()).digest()
     return int.from_bytes(digest[:4], "big")

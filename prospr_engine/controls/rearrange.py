@@ -19,7 +19,7 @@ from prospr_engine.saliency.base import Scores
 
 def shuffled(scores: Scores, seed: int) -> Scores:
     """The scores of each layer in an order drawn from ``seed``."""
-    generator = torch.Generator().manual_seed(seed_of("shuffle", seed))
+    generator = _generator(scores, "shuffle", seed)
 
     def shuffle(values: Tensor) -> Tensor:
         order = torch.randperm(values.numel(), generator=generator)
@@ -30,7 +30,7 @@ def shuffled(scores: Scores, seed: int) -> Scores:
 
 def redrawn(scores: Scores, seed: int) -> Scores:
     """Noise drawn from ``seed`` decides which weights of a layer get its highest scores."""
-    generator = torch.Generator().manual_seed(seed_of("random", seed))
+    generator = _generator(scores, "random", seed)
 
     def redraw(values: Tensor) -> Tensor:
         noise = torch.rand(values.numel(), generator=generator, dtype=torch.float64)
@@ -40,6 +40,13 @@ def redrawn(scores: Scores, seed: int) -> Scores:
         )
 
     return _rearranged(scores, "random", redraw)
+
+
+def _generator(scores: Scores, control: str, seed: int) -> torch.Generator:
+    """One for each criterion and its options: with one order for all, two shuffled masks would
+    have as much in common as the masks themselves."""
+    of = (scores.method, sorted(scores.options.items()))
+    return torch.Generator().manual_seed(seed_of(control, seed, *of))
 
 
 def _rearranged(scores: Scores, control: str, arrange: Callable[[Tensor], Tensor]) -> Scores:

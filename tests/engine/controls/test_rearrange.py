@@ -63,6 +63,17 @@ def test_places_are_drawn_by_chance_from_the_seed(scores, control):
         assert both == pytest.approx(share**2, abs=0.05)
 
 
+@pytest.mark.parametrize("control", REARRANGED)
+def test_controls_of_two_criteria_have_no_more_in_common_than_chance(scores, control):
+    make = CONTROLS[control].load()
+    twin = Scores(scores.values_by_name, {}, scores.diagnostics, "snip")
+    other = Scores(scores.values_by_name, {}, scores.diagnostics, "snip", {"steps": 2})
+    masks = [make(s, 0).masks(0.5)["3.weight"] for s in (scores, twin, other)]
+    share = masks[0].double().mean().item()
+    for i, j in ((0, 1), (0, 2), (1, 2)):
+        assert (masks[i] & masks[j]).double().mean().item() == pytest.approx(share**2, abs=0.05)
+
+
 def test_controls_draw_from_streams_of_their_own(scores):
     one, other = (CONTROLS[name].load()(scores, 0).masks(0.5) for name in REARRANGED)
     assert not torch.equal(one["3.weight"], other["3.weight"])
