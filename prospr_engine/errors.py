@@ -40,6 +40,10 @@ class ResourceError(EngineError):
     """The machine ran out of memory or disk space."""
 
 
+class DiskError(ResourceError):
+    """Files cannot be written: the disk is full, or the folder may not be written to."""
+
+
 class StoreError(EngineError):
     """The record of runs cannot be read or written, or does not allow what was asked."""
 

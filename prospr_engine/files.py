@@ -13,13 +13,13 @@ import zlib
 from pathlib import Path
 from typing import Any
 
-from prospr_engine.errors import ConfigError, DataError, ResourceError
+from prospr_engine.errors import ConfigError, DataError, DiskError
 
 
 def write_atomically(path: str | Path, data: bytes | str) -> None:
     """Write ``data`` to ``path``: all of it or nothing, over an earlier file of that name.
 
-    Raises ``ResourceError`` if the folder cannot be written to or the disk is full.
+    Raises ``DiskError`` if the folder cannot be written to or the disk is full.
     """
     path = Path(path)
     content = data.encode() if isinstance(data, str) else data
@@ -103,26 +103,26 @@ def zipped_size(path: Path) -> int:
 
 
 def check_room(folder: Path, needed: int) -> None:
-    """Raise ``ResourceError`` if there is no room for ``needed`` bytes in ``folder``."""
+    """Raise ``DiskError`` if there is no room for ``needed`` bytes in ``folder``."""
     free = shutil.disk_usage(folder).free
     if free < needed:
-        raise ResourceError(
+        raise DiskError(
             f"The disk has {free / 1e6:,.0f} MB free, and the files of this run need about "
             f"{math.ceil(needed / 1e6):,} MB. Choose a smaller model, or ask whoever looks after "
             "this machine to free some space or choose another folder."
         )
 
 
-def disk_error(path: Path, error: OSError) -> ResourceError:
+def disk_error(path: Path, error: OSError) -> DiskError:
     """The sentence for a failure to write ``path``: for a visitor of the dashboard, too, who has
     no say in where things are written."""
     if error.errno in {errno.ENOSPC, errno.EDQUOT}:
         free = _free_megabytes(path)
-        return ResourceError(
+        return DiskError(
             f"The disk is full: {path} could not be written ({free}). Whoever looks after this "
             "machine has to free some space or choose another folder; then run again."
         )
-    return ResourceError(
+    return DiskError(
         f"{path} could not be written: {error.strerror or error}. Whoever looks after this machine "
         "has to choose a folder that can be written to."
     )

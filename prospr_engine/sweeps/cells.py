@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from prospr_engine.config import WEIGHTS, RunConfig
 from prospr_engine.data import DATASETS
-from prospr_engine.errors import ConfigError, EngineError, Stopped
+from prospr_engine.errors import ConfigError, DiskError, EngineError, Stopped
 from prospr_engine.events import CellStarted, Event, OnEvent, StageStarted, ignore
-from prospr_engine.files import check_room, digest_of
+from prospr_engine.files import digest_of
 from prospr_engine.summary import RESULT, summary
 from prospr_engine.sweeps.row import row
 from prospr_engine.uploads import display_name, is_token, locate
@@ -24,9 +24,6 @@ if TYPE_CHECKING:
     from prospr_engine.reuse import Shared
 
 log = logging.getLogger(__name__)
-
-LITTLE = 10_000_000
-"""With fewer bytes free on the disk no run can end well."""
 
 
 @dataclass(frozen=True)
@@ -115,14 +112,13 @@ class Cells:
         try:
             result = pipeline.run(cell, self.tell, self._should_stop, place, True, self._shared)
             return self._done(cell, result.to_dict())
-        except Stopped:
+        except (Stopped, DiskError):
             raise
         except Exception as error:
             if self._listener_failed:
                 raise
             if not isinstance(error, EngineError):
                 log.exception("A run broke off: %s", cell)
-            check_room(self.folder, LITTLE)
             failed = row(cell, None, "failed", _sentence(error))
             return Done(failed | {"out": str(place)}, None)
 

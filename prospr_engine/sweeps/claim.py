@@ -26,7 +26,7 @@ def claimed(folder: Path, config: Config) -> Iterator[None]:
     ``sweep.json`` or ``search.json``.
 
     Raises ``ConfigError`` if another process works there, or as ``check_folder`` does;
-    ``ResourceError`` if nothing can be written there.
+    ``DiskError`` if nothing can be written there.
     """
     kind = KINDS[type(config)]
     check_folder(folder, config)

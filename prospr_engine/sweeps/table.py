@@ -54,7 +54,7 @@ def records(table: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def write(table: pd.DataFrame, path: Path) -> None:
-    """Write the table as CSV, all of it or nothing. Raises ``ResourceError``."""
+    """Write the table as CSV, all of it or nothing. Raises ``DiskError``."""
     write_atomically(path, table.to_csv(index=False))
 
 

@@ -21,9 +21,16 @@ from filelock import FileLock
 
 import prospr_engine as pe
 from prospr_engine import pipeline
-from prospr_engine.errors import ConfigError, DataError, ResourceError, ScoringError, Stopped
+from prospr_engine.errors import (
+    ConfigError,
+    DataError,
+    DiskError,
+    ResourceError,
+    ScoringError,
+    Stopped,
+)
 from prospr_engine.events import CellEnded, CellStarted, EpochEnded, Event, StageStarted
-from prospr_engine.sweeps import cells, table
+from prospr_engine.sweeps import table
 from prospr_engine.sweeps.row import COLUMNS
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -311,9 +318,8 @@ def test_ctrl_c_and_a_listener_that_fails_end_the_sweep(tmp_path, error):
 
 
 def test_a_full_disk_ends_the_sweep_with_the_table_so_far(broken_off, monkeypatch):
-    monkeypatch.setattr(pipeline, "run", failing(0.9, ResourceError("The disk is full.")))
-    monkeypatch.setattr(cells, "LITTLE", 10**18)
-    with pytest.raises(ResourceError, match="MB free"):
+    monkeypatch.setattr(pipeline, "run", failing(0.9, DiskError("The disk is full.")))
+    with pytest.raises(DiskError, match="full"):
         pe.sweep(**GRID, out=broken_off)
     assert table.read(broken_off / "cells.csv")["state"].tolist() == ["done"] * 7 + ["waiting"]
 
