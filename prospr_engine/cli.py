@@ -21,7 +21,7 @@ from prospr_engine import cli_runs, cli_search, cli_sweep, terminal
 from prospr_engine.cli_common import STORE_HELP, add_settings, config_of, print_json, show
 from prospr_engine.config import RunConfig
 from prospr_engine.data import DATASETS
-from prospr_engine.errors import ConfigError, EngineError
+from prospr_engine.errors import ConfigError, EngineError, Stopped
 from prospr_engine.events import OnEvent
 from prospr_engine.models import MODELS
 from prospr_engine.saliency import METHODS
@@ -38,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except EngineError as error:
         return _fail(parsed, error, 2)
     except KeyboardInterrupt:
-        return _fail(parsed, "Stopped.", 130)
+        return _fail(parsed, Stopped("Stopped."), 130)
     except OSError as error:
         if not isinstance(error, BrokenPipeError):
             return _fail(parsed, f"Reading or writing failed: {error}.", 2)

@@ -235,12 +235,12 @@ GROUPS: dict[str, type] = {
 def check_sparsity(sparsity: float) -> float:
     """``sparsity`` itself if it lies in [0, 1); else ``ConfigError``."""
     if not isinstance(sparsity, Real) or not 0.0 <= sparsity < 1.0:
-        hint = ""
+        hint, told = "", sparsity if isinstance(sparsity, Real) else repr(sparsity)
         if isinstance(sparsity, Real) and 1 < sparsity < 100:
             hint = f" For {sparsity:g} %, give {sparsity / 100:g}."
         raise ConfigError(
-            f"The sparsity is {sparsity}; it is the fraction of weights removed and must be "
-            f"at least 0 and below 1.{hint}"
+            f"The sparsity is {told}; it is the fraction of weights removed and must be a "
+            f"number of at least 0 and below 1.{hint}"
         )
     return float(sparsity)
 

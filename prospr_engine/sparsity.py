@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from fractions import Fraction
+from numbers import Real
 
 from prospr_engine.config import check_sparsity
 from prospr_engine.errors import ConfigError
@@ -22,8 +23,9 @@ def budget(sizes: Sequence[int], sparsity: float, layer_floor: int = 0) -> tuple
     ``layer_floor`` weights of every layer (all, in a smaller one) are set aside. Raises
     ``ConfigError`` if they alone exceed what the sparsity leaves.
     """
-    if layer_floor < 0 or layer_floor != int(layer_floor):
-        raise ConfigError(f"The floor per layer is {layer_floor}; give a whole number from 0 up.")
+    whole = isinstance(layer_floor, Real) and math.isfinite(layer_floor)
+    if not whole or layer_floor < 0 or layer_floor != int(layer_floor):
+        raise ConfigError(f"The floor per layer is {layer_floor!r}; give a whole number from 0 up.")
     count = kept_count(sum(sizes), sparsity)
     reserved = [min(int(layer_floor), size) for size in sizes]
     if sum(reserved) > count:

@@ -102,7 +102,7 @@ def diagnose(
     elif doubt:
         verdict = doubt
     else:
-        trusted, verdict = _judge(losses, sensitivity, dtype, looks_ahead)
+        trusted, verdict = _judge(losses, sensitivity, dtype, looks_ahead, whole is not None)
         if silent:
             trusted, verdict = False, f"{_silence(silent)} {'' if trusted else verdict}"
     return Diagnostics(
@@ -120,7 +120,11 @@ def _silence(silent: tuple[str, ...]) -> str:
 
 
 def _judge(
-    losses: tuple[float, ...], sensitivity: float | None, dtype: torch.dtype, looks_ahead: bool
+    losses: tuple[float, ...],
+    sensitivity: float | None,
+    dtype: torch.dtype,
+    looks_ahead: bool,
+    in_rounds: bool,
 ) -> tuple[bool, str]:
     """How far numbers that went through steps of training, or rounds of pruning, can be trusted."""
     if len(losses) > 1 and losses[-1] > DIVERGED * max(losses[0], 1.0):
@@ -130,6 +134,12 @@ def _judge(
         )
     if sensitivity is None and len(losses) > 1:
         return False, "Whether rounding decides the ranking was not checked (rehearse is off)."
+    if sensitivity is None and in_rounds and dtype != torch.float64:
+        return True, (
+            "Every round ranks without differentiation through training; but where scores of an "
+            "early round nearly tie, rounding decides, and another machine may end with other "
+            "weights."
+        )
     if sensitivity is None:
         return True, "The ranking involves no differentiation through training: it is exact."
     start = "the gradient it starts from" if looks_ahead else "the scores of a round"

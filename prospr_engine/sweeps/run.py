@@ -59,6 +59,8 @@ def sweep(
         raise ConfigError("Give either a SweepConfig or its settings as keywords, not both.")
     if config is None:
         config = SweepConfig.of(**settings)
+    elif not isinstance(config, SweepConfig):
+        raise ConfigError(f"config is a {type(config).__name__}; give a SweepConfig, or keywords.")
     folder = Path(tempfile.mkdtemp(prefix="prospr-sweep-") if out is None else out)
     with claimed(folder, config):
         done = _sweep(config, Cells(folder, on_event, should_stop))

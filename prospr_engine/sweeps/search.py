@@ -97,6 +97,8 @@ def search(
         raise ConfigError("Give either a SearchConfig or its settings as keywords, not both.")
     if config is None:
         config = SearchConfig.of(**settings)
+    elif not isinstance(config, SearchConfig):
+        raise ConfigError(f"config is a {type(config).__name__}; give a SearchConfig, or keywords.")
     folder = Path(tempfile.mkdtemp(prefix="prospr-search-") if out is None else out)
     with claimed(folder, config):
         trail = _probe_all(config, folder, on_event, should_stop)

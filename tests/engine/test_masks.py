@@ -85,7 +85,7 @@ def test_sparsity_outside_its_range_is_refused(sparsity):
 
 
 def test_floors_that_are_no_counts_are_refused():
-    for floor in (-1, 2.5):
+    for floor in (-1, 2.5, "three", math.nan, None):
         with pytest.raises(ConfigError, match="whole number from 0 up"):
             top_masks({"a": torch.ones(3)}, 0.5, floor)
 
