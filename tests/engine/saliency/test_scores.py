@@ -114,6 +114,9 @@ def test_dead_and_exploded_networks_are_not_trusted():
     dead = diagnose({"a": torch.zeros(3)}, torch.float32, sensitivity=0.0)
     assert not dead.trusted
     assert "All scores are zero" in dead.verdict
+    in_rounds = diagnose(fine, torch.float32, whole=fine)
+    assert in_rounds.trusted and "early round" in in_rounds.verdict
+    assert "it is exact" in diagnose(fine, torch.float64, whole=fine).verdict
     exploded = diagnose(
         {"a": torch.ones(3)}, torch.float32, losses=(2.3, 9.0, 400.0), sensitivity=1e-6
     )

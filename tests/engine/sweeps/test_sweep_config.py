@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import prospr_engine as pe
 from prospr_engine.config import LoadingConfig, RunConfig, ScoringConfig
 from prospr_engine.errors import ConfigError
 from prospr_engine.saliency import METHODS
@@ -204,3 +205,9 @@ def test_the_settings_of_a_sweep_need_no_torch():
         "assert not {'torch', 'pandas', 'onnx', 'numpy'} & {*sys.modules}"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize("start", [pe.sweep, pe.search])
+def test_settings_in_a_dict_are_answered_with_a_sentence(start, tmp_path):
+    with pytest.raises(ConfigError, match="config is a dict; give a S"):
+        start({"methods": ["snip"]}, out=tmp_path)
