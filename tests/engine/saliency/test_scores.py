@@ -104,6 +104,10 @@ def test_verdicts():
     assert much.verdict.startswith("Much of the ranking is not to be trusted")
     assert "float64" in diagnose(fine, torch.float32, sensitivity=1).verdict
     assert "float64" not in diagnose(fine, torch.float64, sensitivity=1).verdict
+    in_rounds = diagnose(fine, torch.float32, whole=fine)
+    assert in_rounds.trusted
+    assert "early round" in in_rounds.verdict
+    assert "it is exact" in diagnose(fine, torch.float64, whole=fine).verdict
     broken = diagnose({"a": torch.tensor([1.0, math.nan, math.inf])}, torch.float32)
     assert (broken.non_finite, broken.trusted) == (2, False)
     assert diagnose(fine, torch.float32, adjoint_norms=(0.0, 1.0)).growth == math.inf
@@ -114,9 +118,6 @@ def test_dead_and_exploded_networks_are_not_trusted():
     dead = diagnose({"a": torch.zeros(3)}, torch.float32, sensitivity=0.0)
     assert not dead.trusted
     assert "All scores are zero" in dead.verdict
-    in_rounds = diagnose(fine, torch.float32, whole=fine)
-    assert in_rounds.trusted and "early round" in in_rounds.verdict
-    assert "it is exact" in diagnose(fine, torch.float64, whole=fine).verdict
     exploded = diagnose(
         {"a": torch.ones(3)}, torch.float32, losses=(2.3, 9.0, 400.0), sensitivity=1e-6
     )
