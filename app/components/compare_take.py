@@ -16,9 +16,9 @@ from app.components.compare import what
 from app.components.compare_filters import Shown, address
 from app.components.compare_plots import accuracy_data, accuracy_spec
 from app.components.findings import plain
-from app.services import RunConfig
+from app.services import RunConfig, SearchConfig
 from app.services.comparison import Comparison
-from app.text import code_sweep
+from app.text import code_search, code_sweep
 from app.text import studies as words
 from app.text.code import uploads
 from app.text.compare_rows import done
@@ -73,15 +73,20 @@ def _show_code(compared: Comparison, shown: Shown) -> None:
     if not box.open:
         return
     configs = [compared.by_id[run].config for run in shown.rows["run"]]
+    searched = compared.study.config if compared.study else None
     with box:
         threads = _threads(compared)
-        st.caption(
-            f"Does the {counted(len(configs), 'run')} on show again. Run it in the project's "
-            "folder, with the Python of its .venv."
-        )
+        again = f"Does the {counted(len(configs), 'run')} on show again"
+        if isinstance(searched, SearchConfig):
+            again = "Searches again"
+        st.caption(f"{again}. Run it in the project's folder, with the Python of its .venv.")
         for name in sorted({name for config in configs for name in uploads(config)}):
             st.caption(f"{plain(name)} is the file that was uploaded; put it beside them.")
-        command, program = _code(configs, threads)
+        if isinstance(searched, SearchConfig):
+            command = code_search.search_command(searched, threads)
+            program = code_search.search_program(searched, threads)
+        else:
+            command, program = _code(configs, threads)
         st.markdown("**Copy as command**")
         st.code(command, language="bash", wrap_lines=True)
         st.markdown("**Copy as Python**")

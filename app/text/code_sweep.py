@@ -61,14 +61,14 @@ def sweep_command(config: SweepConfig, threads: int, out: str = "out") -> str:
     words = [".venv/bin/python", "-m", "prospr_engine", "sweep"]
     default = SweepConfig()
     for name in ("model", "data"):
-        words += _flag("", name, _values(config.run)["", name])
+        words += flag("", name, values(config.run)["", name])
     for name in LISTS:
         entries = getattr(config, name)
         if name in ("methods", "sparsities", "seeds") or entries != getattr(default, name):
             words += [f"--{name}", ",".join(map(str, entries))]
-    for (group, name), value in _values(config.run).items():
+    for (group, name), value in values(config.run).items():
         if (group, name) not in (("", "model"), ("", "data")):
-            words += _flag(group, name, value)
+            words += flag(group, name, value)
     for name, value in config.run.scoring.options.items():
         words += ["--option", f"{name}={value}"]
     return f"OMP_NUM_THREADS={threads} {shlex.join([*words, '--out', out])}"
@@ -83,7 +83,7 @@ def sweep_program(config: SweepConfig, threads: int, out: str = "out") -> str:
         if name in ("methods", "sparsities", "seeds")
         or getattr(config, name) != getattr(default, name)
     ]
-    settings = "".join(f"    {line},\n" for line in [*_arguments(config.run, OWN, lists)])
+    settings = "".join(f"    {line},\n" for line in [*arguments(config.run, OWN, lists)])
     return SWEEP.format(settings=settings, threads=threads, out=out)
 
 
@@ -96,7 +96,7 @@ def runs_command(configs: Sequence[RunConfig], threads: int, out: str = "out") -
 
 def runs_program(configs: Sequence[RunConfig], threads: int, out: str = "out") -> str:
     """The Python program that does each of these runs."""
-    lines = "".join(f"    pe.RunConfig({', '.join(_arguments(c))}),\n" for c in configs)
+    lines = "".join(f"    pe.RunConfig({', '.join(arguments(c))}),\n" for c in configs)
     return RUNS.format(configs=lines, threads=threads, out=out)
 
 
@@ -133,12 +133,12 @@ def as_sweep(configs: Sequence[RunConfig]) -> SweepConfig | None:
     return found if same else None
 
 
-def _arguments(
+def arguments(
     config: RunConfig, without: Sequence[str] = (), lists: Sequence[str] = ()
 ) -> list[str]:
     """What ``RunConfig`` is called with, as code; ``lists`` come after the model and the data."""
     given: dict[str, list[str]] = {group: [] for group in ("", *GROUPS)}
-    for (group, name), value in _values(config, without).items():
+    for (group, name), value in values(config, without).items():
         given[group].append(f"{name}={value!r}")
     if config.scoring.options:
         given["scoring"].append(f"options={dict(config.scoring.options)!r}")
@@ -148,7 +148,7 @@ def _arguments(
     return [*given[""][:2], *lists, *given[""][2:]]
 
 
-def _values(config: RunConfig, without: Sequence[str] = OWN) -> dict[tuple[str, str], Any]:
+def values(config: RunConfig, without: Sequence[str] = OWN) -> dict[tuple[str, str], Any]:
     """By group and name what differs from its default, and what a reader looks for."""
     return {
         (group, option.name): value
@@ -157,7 +157,7 @@ def _values(config: RunConfig, without: Sequence[str] = OWN) -> dict[tuple[str, 
     }
 
 
-def _flag(group: str, name: str, value: Any) -> list[str]:
+def flag(group: str, name: str, value: Any) -> list[str]:
     flag = PREFIXES[group] + name.replace("_", "-")
     if isinstance(value, bool):
         return [f"--{flag}" if value else f"--no-{flag}"]
