@@ -45,6 +45,11 @@ def best_precision(name: str, device: torch.device) -> str:
     return "bfloat16" if fast else "float32"
 
 
+def float64_device(device: torch.device) -> torch.device:
+    """Where to compute in float64 what lies on ``device``: Apple's GPUs cannot do it."""
+    return torch.device("cpu") if device.type == "mps" else device
+
+
 def is_out_of_memory(error: BaseException) -> bool:
     """Did an allocation fail? torch and others report that in several ways."""
     signs = ("out of memory", "allocate memory", "not enough memory", "bad_alloc")

@@ -14,7 +14,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from prospr_engine.batchnorm import use_fast_batch_norm
 from prospr_engine.convolution import use_fast_convolution
-from prospr_engine.device import is_out_of_memory
+from prospr_engine.device import float64_device, is_out_of_memory
 from prospr_engine.errors import ConfigError, DataError, ModelError, ScoringError
 from prospr_engine.noise import seeded
 from prospr_engine.prunable import PrunableWeight, prunable_weights
@@ -58,15 +58,15 @@ class Network:
             if is_out_of_memory(error):
                 raise
             raise ModelError(
-                f"This model cannot be copied ({error}); scoring works on a copy, so give a "
-                "model that copy.deepcopy accepts, freshly built."
+                f"This model cannot be copied ({error}); scoring works on a copy, so give a model "
+                "that copy.deepcopy accepts, freshly built."
             ) from error
         if precision is not None:
             if precision not in PRECISIONS:
-                raise ConfigError(
-                    f"precision is {precision!r}; give one of {', '.join(PRECISIONS)}, or None "
-                    "for the model's own."
-                )
+                known = ", ".join(PRECISIONS)
+                raise ConfigError(f"precision is {precision!r}; give one of {known}, or None.")
+            if precision == "float64":
+                self.model.to(float64_device(next(self.model.parameters()).device))
             self.model.to(PRECISIONS[precision])
         self.model.train(training)
         use_fast_batch_norm(self.model)
@@ -86,8 +86,7 @@ class Network:
         self._seed = seed
 
     def positive(self) -> Network:
-        """Another copy, in eval mode and float64, with |·| of every parameter and buffer, of those
-        that are not in ``names`` too."""
+        """Another copy, in eval mode and float64, with |·| of every parameter and buffer."""
         network = Network(self.model, "float64", self._seed, training=False)
         model, buffers = network.model, network._buffers.values()
         # ``start`` shares its memory with the parameters.

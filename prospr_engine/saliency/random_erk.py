@@ -11,6 +11,7 @@ import math
 
 import torch
 
+from prospr_engine.device import float64_device
 from prospr_engine.functional import Batch, Network
 from prospr_engine.saliency.base import OnStep, Saliency
 
@@ -29,5 +30,5 @@ def random_erk(network: Network, batches: list[Batch], on_step: OnStep, *, seed:
         start = 0.25 + 0.5 * (number * GOLDEN_RATIO % 1)
         u = (torch.randperm(count, generator=generator).to(torch.float64) + start) / count
         scores = sum(weight.shape) / count / u
-        values[name] = scores.view(weight.shape).to(network.device)
+        values[name] = scores.view(weight.shape).to(float64_device(network.device))
     return Saliency(values=values, signed=values)

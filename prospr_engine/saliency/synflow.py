@@ -49,7 +49,7 @@ def synflow(
             "such as snip."
         )
     positive = network.positive()
-    ones = x.new_ones((1, *x.shape[1:]), dtype=torch.float64)
+    ones = torch.ones((1, *x.shape[1:]), dtype=torch.float64, device=positive.device)
     doubt = ""
 
     def rank(i: int, point: Point) -> dict[str, Tensor]:

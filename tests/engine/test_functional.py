@@ -9,6 +9,7 @@ from helpers import NETWORKS, batch, seeded
 from torch import nn
 
 import prospr_engine as pe
+from prospr_engine.device import float64_device
 from prospr_engine.functional import Network
 
 
@@ -116,3 +117,8 @@ def test_the_positive_copy_leaves_the_network_as_it_was():
     torch.testing.assert_close(
         gradient[0], torch.autograd.grad(expected, made[0].weight)[0], rtol=1e-12, atol=0
     )
+
+
+def test_what_needs_float64_is_computed_where_there_is_some():
+    assert float64_device(torch.device("mps")) == torch.device("cpu")
+    assert float64_device(torch.device("cuda", 1)) == torch.device("cuda", 1)
