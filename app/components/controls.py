@@ -50,7 +50,7 @@ def show_controls(run: Run) -> None:
 def show_way(run: Run) -> None:
     """The way down to that section."""
     if run.settings.get("control", "none") == "none" and not words.pointless(run):
-        st.caption(f"[{QUESTION}](#{ANCHOR}) Perhaps chance would have chosen just as well.")
+        st.markdown(f"[{QUESTION}](#{ANCHOR}) Perhaps chance would have chosen just as well.")
 
 
 def show_original(run: Run) -> None:
