@@ -3,6 +3,7 @@
 # Both set up .venv by themselves; the second time they are quick.
 
 PORT ?= 8501
+TESTERS ?= 2
 VENV := .venv
 PY := $(VENV)/bin/python
 APP_READY := $(VENV)/.app-ready
@@ -14,8 +15,9 @@ app: $(APP_READY)
 	@echo "The dashboard starts on http://127.0.0.1:$(PORT)"
 	@$(PY) -m streamlit run app/streamlit_app.py --server.port $(PORT)
 
+# Files side by side: a test computes on one core, and a browser mostly waits.
 test: check
-	$(PY) -m pytest -m "not slow and not gpu"
+	$(PY) -m pytest -m "not slow and not gpu" -n $(TESTERS) --dist loadfile
 
 test-slow: $(DEV_READY)
 	$(PY) -m pytest -m slow

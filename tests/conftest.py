@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / "shared"
 """Larger reference material beside the repository, where there is any."""
 
-_with_shared: list[str] = []
+WITH_SHARED = ("with", "../shared")
 
 
 def pytest_configure() -> None:
@@ -25,9 +25,12 @@ def shared_cifar10(request: pytest.FixtureRequest) -> Path:
     path = SHARED / "data" / "cifar10-jpeg.zip"
     if not path.is_file():
         pytest.skip("there is no ../shared/data/cifar10-jpeg.zip beside the repository")
-    _with_shared.append(request.node.nodeid)
+    request.node.user_properties.append(WITH_SHARED)
     return path
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    terminalreporter.write_line(f"{len(_with_shared)} tests ran with ../shared")
+    # The tests may have run in other processes: only their reports come here.
+    passed = terminalreporter.stats.get("passed", [])
+    count = sum(WITH_SHARED in report.user_properties for report in passed)
+    terminalreporter.write_line(f"{count} tests ran with ../shared")
