@@ -274,8 +274,9 @@ def _noise(cells: pd.DataFrame, limit: float) -> str:
 
 
 def _points(share: float) -> str:
-    shown = round(100 * share, 1)
-    return f"{shown:.1f} {'point' if shown == 1 else 'points'}"
+    # Two seeds may scatter so much that luck alone could explain more than there is.
+    shown = min(round(100 * share, 1), 100.0)
+    return f"{shown:.{0 if shown == 100 else 1}f} {'point' if shown == 1 else 'points'}"
 
 
 def _verb(of: Sequence[object], one: str, many: str) -> str:

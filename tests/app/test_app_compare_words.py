@@ -408,3 +408,8 @@ def test_curves_that_still_rise_are_told():
 )
 def test_lists_in_words(words: list[str], told: str):
     assert compare_words.listed(words, 4) == told
+
+
+def test_no_difference_is_larger_than_all_there_is():
+    wild = grid({"prospr": (0.9,), "snip": (0.1,)}, sparsities=(0.99,), seeds=(0, 1), spread=0.4)
+    assert "differences under about 100 points are noise" in compare_words.luck(wild)
