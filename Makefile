@@ -15,9 +15,10 @@ app: $(APP_READY)
 	@echo "The dashboard starts on http://127.0.0.1:$(PORT)"
 	@$(PY) -m streamlit run app/streamlit_app.py --server.port $(PORT)
 
-# Files side by side: a test computes on one core, and a browser mostly waits.
+# Files side by side, in their order: those with browsers have few tests that take long, and must
+# not come last.
 test: check
-	$(PY) -m pytest -m "not slow and not gpu" -n $(TESTERS) --dist loadfile
+	$(PY) -m pytest -m "not slow and not gpu" -n $(TESTERS) --dist loadfile --no-loadscope-reorder
 
 test-slow: $(DEV_READY)
 	$(PY) -m pytest -m slow
