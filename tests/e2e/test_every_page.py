@@ -75,7 +75,7 @@ def test_a_page_with_nothing_to_show_says_what_to_do(come: Come, path: str):
         (f"side-by-side?a={GARBAGE}&b=%3Cscript%3E", "is not here"),
         (f"compare?study={GARBAGE}", "There is nothing to compare"),
         (f"compare?runs={GARBAGE},%3Cscript%3E", "There is nothing to compare"),
-        ("compare?runs={first},{second}&against=%3Cscript%3E&at-sparsity=1e999", "compared"),
+        ("compare?runs={first},{second}&against=%3Cscript%3E&at-sparsity=1e999", "In figures"),
         ("sweep?methods=%3Cscript%3E&sparsities=x&seeds=-1&epochs=1e999", "Sweep"),
         ("?model=%3Cscript%3E&sparsity=abc&epochs=1e999&method=none", "Prune before training"),
         ("?data=/etc/passwd&train-lr=nan", "Prune before training"),
