@@ -10,8 +10,8 @@ ROOT = str(Path(__file__).resolve().parents[1])
 if ROOT not in sys.path:
     sys.path.insert(0, ROOT)
 
-from app import links, state  # noqa: E402  (need the path above)
-from app.components import style  # noqa: E402
+from app import pages, session  # noqa: E402  (need the path above)
+from app.ui import style  # noqa: E402
 
 st.set_page_config(
     page_title="Prune before training",
@@ -20,7 +20,7 @@ st.set_page_config(
     layout="wide",
     menu_items={"About": "Prunes neural networks before training with ProsPr meta-gradients."},
 )
-page = st.navigation(links.pages(), position="top")
+page = st.navigation(pages.pages(), position="top")
 style.apply()
-state.remember_visitor()
+session.remember_visitor()
 page.run()

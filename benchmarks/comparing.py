@@ -25,7 +25,7 @@ from pathlib import Path
 
 from playwright.sync_api import Page, sync_playwright
 
-from app.text.studies import title
+from app.ui.studies import title
 from benchmarks.dashboard import _server
 from benchmarks.exploring import CHROMIUM
 from benchmarks.visitors import Visit, watch

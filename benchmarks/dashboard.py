@@ -31,8 +31,8 @@ from pathlib import Path
 from benchmarks import exploring
 from benchmarks.visitors import Visit, crowd
 from prospr_engine.config import LoadingConfig, RunConfig, ScoringConfig
-from prospr_engine.jobs.ensure import COMMAND
-from prospr_engine.store.run import Run
+from prospr_engine.jobs.spawn import COMMAND
+from prospr_engine.store.records import Run
 from prospr_engine.store.store import Store
 
 ROOT = Path(__file__).parents[1]

@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from prospr_engine.config import LoadingConfig, RunConfig, ScoringConfig, TrainingConfig
-from prospr_engine.estimate import catalogue, estimate
 from prospr_engine.models.measures import measure
+from prospr_engine.pipeline.estimate import catalogue, estimate
 
 CASES = [
     # model, side in pixels, training images, epochs, calibration batch, sparsity

@@ -1,6 +1,6 @@
 """The run from which the page "Learn" is drawn.
 
-    python -m benchmarks.learn [--out app/text/learn.json]
+    python -m benchmarks.learn [--out app/learn/learn.json]
 
 LeNet-300-100 on digits. Seed 0 gives the pictures: which weights each criterion keeps, what every
 pixel keeps of its weights, and how the ranking changes with the number of steps looked ahead. All
@@ -21,13 +21,13 @@ from torch import Tensor
 
 import prospr_engine as pe
 from prospr_engine.data.images import normalise
-from prospr_engine.prepare import Prepared, make_recipe, prepare
-from prospr_engine.result import environment
+from prospr_engine.pipeline.result import environment
+from prospr_engine.pipeline.setup import Prepared, make_recipe, prepare
 from prospr_engine.training.evaluate import evaluate
 from prospr_engine.training.loop import train
 
 COMMAND = "python -m benchmarks.learn"
-OUT = Path("app/text/learn.json")
+OUT = Path("app/learn/learn.json")
 METHODS = ("random", "magnitude", "snip", "prospr")
 SPARSITIES = (0.5, 0.8, 0.9, 0.95, 0.98, 0.99)
 SHOWN = 0.95  # the sparsity of the pictures

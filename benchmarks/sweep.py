@@ -68,11 +68,11 @@ class Clock:
 def swept(sparsities: Sequence[float], **settings: Any) -> Cost:
     """Run the sweep of ProsPr at these sparsities, from one seed, and look where the time went."""
     import prospr_engine as pe
-    from prospr_engine import pruning
+    from prospr_engine.pipeline import prune
 
     with (
         tempfile.TemporaryDirectory() as out,
-        mock.patch.object(pruning, "score", wraps=pruning.score) as asked,
+        mock.patch.object(prune, "score", wraps=prune.score) as asked,
     ):
         clock = Clock()
         table = pe.sweep(**settings, sparsities=sparsities, out=out)
@@ -159,7 +159,7 @@ def main() -> int:
     started = time.perf_counter()
     import torch
 
-    import prospr_engine.pipeline
+    import prospr_engine.pipeline.run
     import prospr_engine.sweeps.run  # noqa: F401
 
     threads = max(1, (os.cpu_count() or 2) - 1)

@@ -20,16 +20,16 @@ _HOMES = {
     "METHODS": "saliency",
     "score": "saliency.score",
     "Scores": "saliency.base",
-    "Masks": "masks",
+    "Masks": "pruning.masks",
     "MODELS": "models",
     "build_model": "models.build",
     "DATASETS": "data",
     "load_data": "data.load",
-    "examine": "health",
-    "export_onnx": "export.graph",
+    "examine": "pruning.health",
+    "export_onnx": "export.export",
     "verify": "export.verify",
-    "run": "pipeline",
-    "RunResult": "pipeline",
+    "run": "pipeline.run",
+    "RunResult": "pipeline.result",
     "RunConfig": "config",
     "LoadingConfig": "config",
     "ScoringConfig": "config",
@@ -38,7 +38,7 @@ _HOMES = {
     "sweep": "sweeps.run",
     "SweepConfig": "sweeps.config",
     "search": "sweeps.search",
-    "SearchConfig": "sweeps.budget",
+    "SearchConfig": "sweeps.search_config",
 }
 _NAMES_THERE = {"build_model": "build", "load_data": "load"}
 
@@ -72,20 +72,20 @@ if TYPE_CHECKING:
     from prospr_engine.data import DATASETS
     from prospr_engine.data.load import load as load_data
     from prospr_engine.errors import EngineError
-    from prospr_engine.export.graph import export_onnx
+    from prospr_engine.export.export import export_onnx
     from prospr_engine.export.verify import verify
-    from prospr_engine.health import examine
-    from prospr_engine.masks import Masks
     from prospr_engine.models import MODELS
     from prospr_engine.models.build import build as build_model
-    from prospr_engine.pipeline import RunResult, run
+    from prospr_engine.pipeline.run import RunResult, run
+    from prospr_engine.pruning.health import examine
+    from prospr_engine.pruning.masks import Masks
     from prospr_engine.saliency import METHODS
     from prospr_engine.saliency.base import Scores
     from prospr_engine.saliency.score import score
-    from prospr_engine.sweeps.budget import SearchConfig
     from prospr_engine.sweeps.config import SweepConfig
     from prospr_engine.sweeps.run import sweep
     from prospr_engine.sweeps.search import search
+    from prospr_engine.sweeps.search_config import SearchConfig
 
 
 def __getattr__(name: str) -> Any:

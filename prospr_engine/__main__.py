@@ -2,7 +2,7 @@
 
 import sys
 
-from prospr_engine.cli import main
+from prospr_engine.cli.main import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -1,7 +1,7 @@
 """The settings of a run: frozen, checked when made, and named by a fingerprint.
 
 Names (of models, data sets, methods) are checked against their tables where the tables are
-known, in ``pipeline.check``; ranges are checked here.
+known, in ``pipeline.setup.check``; ranges are checked here.
 """
 
 from __future__ import annotations

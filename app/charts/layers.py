@@ -10,7 +10,7 @@ import pandas as pd
 
 from app.charts.colours import Colours
 from app.charts.spec import DATA, Spec, spec
-from app.text.answer import percent
+from app.ui.format import percent
 
 BELOW = 55  # pixels for the axis, which Streamlit takes from the chart's height
 PERCENT = "round(100 * datum.value) + '\N{NO-BREAK SPACE}%'"

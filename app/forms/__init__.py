@@ -7,11 +7,11 @@ the address of the page, so a set-up can be sent to somebody by copying it.
 
 from __future__ import annotations
 
-from app.forms.asked import expect, read_address, show_unmet
-from app.forms.budget import address as budget_address
-from app.forms.form import show
-from app.forms.grid import address as grid_address
-from app.forms.held import address, fill, names, values_of
+from app.forms.prefill import expect, read_address, show_unmet
+from app.forms.run_form import show
+from app.forms.search_form import address as budget_address
+from app.forms.sweep_form import address as grid_address
+from app.forms.url_state import address, fill, names, values_of
 
 __all__ = [
     "address",

@@ -8,11 +8,11 @@ from typing import Any
 
 import streamlit as st
 
-from app.components.findings import show_error
-from app.forms.held import called, key, shown
+from app.forms.url_state import called, key, shown
 from app.services import METHODS, ConfigError, EngineError, Option
-from app.text.code import PREFIXES
-from app.text.labels import AUTOMATIC, EXPLAINED, UNSET, label
+from app.ui.code import PREFIXES
+from app.ui.findings import show_error
+from app.ui.labels import AUTOMATIC, EXPLAINED, UNSET, label
 
 DEVICES = ("auto", "cpu", "cuda")
 

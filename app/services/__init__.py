@@ -9,18 +9,19 @@ from __future__ import annotations
 import os
 
 from prospr_engine.config import GROUPS, RunConfig, settings_of
-from prospr_engine.controls import CONTROLS, ControlSpec
 from prospr_engine.data import DATASETS, DatasetSpec
 from prospr_engine.errors import ConfigError, EngineError, StoreError
-from prospr_engine.models import MODELS, TORCHVISION, ModelSpec
+from prospr_engine.io.tokens import display_name, is_token
+from prospr_engine.models import MODELS
+from prospr_engine.models.spec import TORCHVISION, ModelSpec
 from prospr_engine.registry import Option
 from prospr_engine.saliency import METHODS, MethodSpec
+from prospr_engine.saliency.controls import CONTROLS, ControlSpec
 from prospr_engine.store.limits import Limits
-from prospr_engine.store.run import NAME_LENGTH, Artifact, Run, Upload
+from prospr_engine.store.records import NAME_LENGTH, Artifact, Run, Upload
 from prospr_engine.store.study import Study
-from prospr_engine.sweeps.budget import SearchConfig
 from prospr_engine.sweeps.config import SweepConfig
-from prospr_engine.uploads import display_name, is_token
+from prospr_engine.sweeps.search_config import SearchConfig
 
 __all__ = [
     "CONTROLS",

@@ -12,7 +12,7 @@ import streamlit as st
 
 from app.services import Run, runs
 from prospr_engine.errors import DataError
-from prospr_engine.summary import RESULT
+from prospr_engine.pipeline.record import RESULT
 
 Results = dict[str, list[dict[str, Any]]]
 PARTS = ("config", "history", "layers", "per_class")

@@ -15,6 +15,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
+from app import access
 from app.services import (
     CONTROLS,
     DATASETS,
@@ -24,7 +25,6 @@ from app.services import (
     Run,
     Study,
     SweepConfig,
-    disclosure,
     display_name,
     runs,
     studies,
@@ -112,7 +112,7 @@ def of_study(id: str, visitor: str) -> Comparison | None:
         return None
     found = studies.cells(study)
     missing = max(0, _cells(study.id, study) - len(found))
-    return _comparison(found, visitor, missing, disclosure.study_as_seen(study, visitor))
+    return _comparison(found, visitor, missing, access.study_as_seen(study, visitor))
 
 
 def frame(comparison: Comparison) -> pd.DataFrame:
@@ -145,7 +145,7 @@ def _cells(id: str, _study: Study) -> int:
 def _comparison(
     found: Iterable[Run], visitor: str, missing: int = 0, study: Study | None = None
 ) -> Comparison:
-    return Comparison(tuple(disclosure.as_seen(run, visitor) for run in found), missing, study)
+    return Comparison(tuple(access.as_seen(run, visitor) for run in found), missing, study)
 
 
 def _readable(run: Run) -> bool:

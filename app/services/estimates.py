@@ -19,9 +19,11 @@ import streamlit as st
 from app.services import runs, uploads
 from prospr_engine.config import RunConfig
 from prospr_engine.data import DATASETS
-from prospr_engine.data.describe import Facts
+from prospr_engine.data.inspect import Facts
 from prospr_engine.errors import EngineError
-from prospr_engine.estimate import (
+from prospr_engine.io.tokens import is_token
+from prospr_engine.models.measures import Measure, known, measure
+from prospr_engine.pipeline.estimate import (
     NUMBER,
     START,
     Estimate,
@@ -33,11 +35,9 @@ from prospr_engine.estimate import (
     parts,
     scores_of,
 )
-from prospr_engine.models.measures import Measure, known, measure
-from prospr_engine.store.run import Run
-from prospr_engine.sweeps.budget import SearchConfig
+from prospr_engine.store.records import Run
 from prospr_engine.sweeps.config import SweepConfig
-from prospr_engine.uploads import is_token
+from prospr_engine.sweeps.search_config import SearchConfig
 
 __all__ = [
     "Estimate",
@@ -186,7 +186,7 @@ def describe(data: str) -> Facts:
 
 @st.cache_data(max_entries=50, ttl=60, show_spinner="Looking into the data")
 def _describe(path: str) -> Facts:
-    from prospr_engine.data.describe import describe
+    from prospr_engine.data.inspect import describe
 
     return describe(path)
 

@@ -14,7 +14,7 @@ import streamlit as st
 
 from app.services import runs
 from prospr_engine.errors import DataError
-from prospr_engine.store.run import Run
+from prospr_engine.store.records import Run
 
 MASKS = "masks.safetensors"
 

@@ -5,23 +5,19 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 from pathlib import Path
 from typing import Any
 
 import streamlit as st
 
 from app import services
-from app.services import DATASETS
+from app.services import DATASETS, store
+from app.services.uploads import check_tokens
 from prospr_engine.config import RunConfig
-from prospr_engine.errors import DataError, StoreError
-from prospr_engine.store import default_folder
-from prospr_engine.store.limits import Limits
-from prospr_engine.store.run import Artifact, Run
-from prospr_engine.store.schema import READ_ONLY
-from prospr_engine.store.store import Store
-from prospr_engine.summary import RESULT
-from prospr_engine.uploads import is_token
+from prospr_engine.errors import DataError
+from prospr_engine.io.tokens import is_token
+from prospr_engine.pipeline.record import RESULT
+from prospr_engine.store.records import Artifact, Run
 
 RECENT = 200
 """More than can wait; the form asks for them whenever it moves."""
@@ -33,40 +29,20 @@ GONE = (
 )
 
 
-@st.cache_resource(show_spinner=False)
-def store() -> Store:
-    """The store of this server. Raises ``StoreError`` or ``ConfigError`` if it cannot be used."""
-    opened = Store(default_folder(), Limits.from_environment())
-    # SQLite reads what it cannot write; whoever fills in the form should know before. Nothing is
-    # written for it: with a full disk results can still be looked at.
-    if not all(os.access(path, os.W_OK) for path in (opened.folder, opened.database)):
-        raise StoreError(READ_ONLY)
-    return opened
-
-
-def ensure_worker(folder: Path) -> None:
-    """See that somebody works on the store's runs."""
-    from prospr_engine.jobs import ensure_worker
-
-    ensure_worker(folder)
-
-
 def start(config: RunConfig, owner: str, name: str = "") -> Run:
     """The run of these settings, a new one or one that there is already; see ``Store.submit``.
 
     Raises ``EngineError`` if the settings cannot be used or the store does not take more.
     """
-    run = store().submit(usable(config, owner), owner, name)
+    run = store.current().submit(usable(config, owner), owner, name)
     if run.live:
-        ensure_worker(store().folder)
+        store.ensure_worker(store.current().folder)
     return run
 
 
 def usable(config: RunConfig, owner: str) -> RunConfig:
     """The settings as a worker can use them. Raises ``EngineError`` if a visitor may not."""
     # The form offers no such thing, but whatever a browser sends is checked here again.
-    from app.services.uploads import check_tokens
-
     check_tokens(config, owner)
     services.check_model(config.model)
     if config.data in DATASETS or is_token(config.data):
@@ -77,16 +53,16 @@ def usable(config: RunConfig, owner: str) -> RunConfig:
 
 def find(id: str | None) -> Run | None:
     """The run of that id, if there is one; looks after its worker if it needs one."""
-    run = store().get(id) if id else None
+    run = store.current().get(id) if id else None
     if run is not None and run.live:
-        ensure_worker(store().folder)
+        store.ensure_worker(store.current().folder)
     return run
 
 
 def mine(owner: str, studies: bool = False) -> list[Run]:
     """What a visitor may see listed, the newest first: theirs and the command line's. The runs of
     studies only if ``studies`` says so."""
-    return store().runs(owner, studies=studies)
+    return store.current().runs(owner, studies=studies)
 
 
 def alike(config: RunConfig, owner: str) -> dict[str, Run]:
@@ -104,17 +80,17 @@ def alike(config: RunConfig, owner: str) -> dict[str, Run]:
 def recent(studies: bool = False) -> list[Run]:
     """The latest runs of everybody, the newest first: what goes on here. Not to be listed. The
     runs of studies only if ``studies`` says so."""
-    return store().runs(most=RECENT, studies=studies)
+    return store.current().runs(most=RECENT, studies=studies)
 
 
 def events(run: Run, after: int = 0) -> list[dict[str, Any]]:
     """What the run told; see ``Store.events``."""
-    return store().events(run.id, after)
+    return store.current().events(run.id, after)
 
 
 def files(run: Run) -> dict[str, Artifact]:
     """The files of a finished run by name, as far as they are still there."""
-    return store().files(run.id)
+    return store.current().files(run.id)
 
 
 def result(run: Run) -> dict[str, Any]:
@@ -127,17 +103,17 @@ def result(run: Run) -> dict[str, Any]:
 
 def stop(run: Run, owner: str) -> None:
     """Ask the run to stop. Raises ``StoreError`` if it is not the visitor's."""
-    store().stop(run.id, owner)
+    store.current().stop(run.id, owner)
 
 
 def rename(run: Run, owner: str, name: str) -> None:
     """Call the run something. Raises ``StoreError`` if it is not the visitor's."""
-    store().rename(run.id, owner, name)
+    store.current().rename(run.id, owner, name)
 
 
 def delete(run: Run, owner: str) -> None:
     """Forget the run and its files. Raises ``StoreError`` if it is not the visitor's."""
-    store().delete(run.id, owner)
+    store.current().delete(run.id, owner)
 
 
 # The name of the file is the digest of its content: it never changes. A resource, not data:

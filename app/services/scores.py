@@ -14,8 +14,8 @@ import streamlit as st
 from app.services import runs
 from app.services.turns import HEAVY
 from prospr_engine.errors import DataError, ResourceError
-from prospr_engine.ranking import Cut, Histogram, Ranking
-from prospr_engine.store.run import Artifact, Run
+from prospr_engine.pruning.ranking import Cut, Histogram, Ranking
+from prospr_engine.store.records import Artifact, Run
 
 __all__ = ["Cut", "Histogram", "Ranking", "examine", "histogram", "layers", "ranking"]
 
@@ -142,8 +142,8 @@ def _examine(
     """In the examiner's thread. ``path`` tells one ``_order`` from another."""
     import torch
 
-    from prospr_engine.health import examine
     from prospr_engine.models.build import build
+    from prospr_engine.pruning.health import examine
 
     with HEAVY:
         cut = _order.cut(sparsity, floor)

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from app.services import ConfigError, SearchConfig
 from app.services.comparison import Comparison
 from prospr_engine.store.study import trail
-from prospr_engine.sweeps.budget import Probe
-from prospr_engine.sweeps.outcome import outcome, tell_probe
+from prospr_engine.sweeps.report import outcome, tell_probe
+from prospr_engine.sweeps.search_config import Probe
 
 __all__ = ["Searched", "searched"]
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 
-from app.services import estimates, runs
+from app.services import estimates, runs, store
 from prospr_engine.errors import EngineError
-from prospr_engine.store.run import Run
+from prospr_engine.store.records import Run
 from prospr_engine.store.study import Kind, Study
 from prospr_engine.sweeps.bisection import guess_of
-from prospr_engine.sweeps.budget import SearchConfig
 from prospr_engine.sweeps.config import SweepConfig
+from prospr_engine.sweeps.search_config import SearchConfig
 
 Config = SweepConfig | SearchConfig
 
@@ -27,14 +27,14 @@ def start(config: Config, owner: str, name: str = "") -> Study:
     kind, guess = (
         ("search", _guess(config)) if isinstance(config, SearchConfig) else ("sweep", None)
     )
-    study = runs.store().submit_study(kind, config, owner, name, guess)
+    study = store.current().submit_study(kind, config, owner, name, guess)
     _look_after(study)
     return study
 
 
 def find(id: str | None) -> Study | None:
     """The study of that id, if there is one; looks after its worker if it needs one."""
-    study = runs.store().study(id) if id else None
+    study = store.current().study(id) if id else None
     if study is not None:
         _look_after(study)
     return study
@@ -42,40 +42,40 @@ def find(id: str | None) -> Study | None:
 
 def mine(owner: str) -> list[Study]:
     """What a visitor may see listed, the newest first: theirs and the command line's."""
-    return runs.store().studies(owner)
+    return store.current().studies(owner)
 
 
 def cells(study: Study) -> list[Run]:
     """The runs of a study, in their order."""
-    return runs.store().study_runs(study.id)
+    return store.current().study_runs(study.id)
 
 
 def stop(study: Study, owner: str) -> None:
     """Ask its runs to stop. Raises ``StoreError`` if it is not the visitor's."""
-    runs.store().stop_study(study.id, owner)
+    store.current().stop_study(study.id, owner)
 
 
 def resume(study: Study, owner: str) -> None:
     """Begin again what failed or was stopped. Raises ``StoreError`` if it is not the visitor's or
     still being stopped, ``ResourceError`` if another one of theirs is under way."""
-    runs.store().resume_study(study.id, owner)
-    runs.ensure_worker(runs.store().folder)
+    store.current().resume_study(study.id, owner)
+    store.ensure_worker(store.current().folder)
 
 
 def rename(study: Study, owner: str, name: str) -> None:
     """Call the study something. Raises ``StoreError`` if it is not the visitor's."""
-    runs.store().rename_study(study.id, owner, name)
+    store.current().rename_study(study.id, owner, name)
 
 
 def delete(study: Study, owner: str) -> None:
     """Forget the study with its runs and their files. Raises ``StoreError`` if it is not the
     visitor's."""
-    runs.store().delete_study(study.id, owner)
+    store.current().delete_study(study.id, owner)
 
 
 def _look_after(study: Study) -> None:
     if study.live:
-        runs.ensure_worker(runs.store().folder)
+        store.ensure_worker(store.current().folder)
 
 
 def _guess(config: SearchConfig) -> float | None:

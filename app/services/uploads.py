@@ -14,17 +14,17 @@ from typing import Literal
 import streamlit as st
 
 from app import services
-from app.services import runs
+from app.services import store as service
 from prospr_engine.config import RunConfig, settings_of
 from prospr_engine.data import DATASETS
-from prospr_engine.data.describe import Facts
+from prospr_engine.data.inspect import Facts
 from prospr_engine.data.preview import Preview, preview
 from prospr_engine.errors import ConfigError, ModelError, ResourceError
-from prospr_engine.files import disk_error
-from prospr_engine.models.uploads.header import read_header
-from prospr_engine.models.uploads.numbers import check_numbers
-from prospr_engine.store.run import Upload
-from prospr_engine.uploads import clean_name, digest_in, display_name, is_token, locate, token
+from prospr_engine.io.files import disk_error
+from prospr_engine.io.tokens import clean_name, digest_in, display_name, is_token, locate, token
+from prospr_engine.models.imports.header import read_header
+from prospr_engine.models.imports.numbers import check_numbers
+from prospr_engine.store.records import Upload
 
 Kind = Literal["images", "weights"]
 
@@ -63,22 +63,22 @@ def add(owner: str, kind: Kind, name: str, content: bytes) -> Upload:
         (_preview if kind == "images" else _contents)(digest, called, Path(file.name))
     suffix = SUFFIXES[kind]
     ending = "" if called.lower().endswith(suffix) else suffix
-    return runs.store().uploads.add(owner, kind, clean_name(called + ending), content, suffix)
+    return service.current().uploads.add(owner, kind, clean_name(called + ending), content, suffix)
 
 
 def most_megabytes() -> int:
     """The largest file that is taken, in megabytes."""
-    return int(runs.store().limits.upload_megabytes)
+    return int(service.current().limits.upload_megabytes)
 
 
 def mine(owner: str, kind: Kind) -> list[Upload]:
     """What a visitor has brought of a kind, the newest first."""
-    return runs.store().uploads.of(owner, kind)
+    return service.current().uploads.of(owner, kind)
 
 
 def find(owner: str, named: str, kind: Kind) -> Upload:
     """The visitor's upload of that token; raises ``ConfigError`` if it is not theirs."""
-    upload = runs.store().uploads.find(owner, named)
+    upload = service.current().uploads.find(owner, named)
     if upload is None or upload.kind != kind:
         raise ConfigError(
             f"{display_name(named)} is not among your uploads: it was removed, or somebody else "
@@ -89,7 +89,7 @@ def find(owner: str, named: str, kind: Kind) -> Upload:
 
 def remove(owner: str, token: str) -> None:
     """Forget an upload. Raises ``StoreError`` if a run that is not over needs it."""
-    runs.store().uploads.remove(owner, token)
+    service.current().uploads.remove(owner, token)
 
 
 def look(upload: Upload) -> Preview:
@@ -100,7 +100,7 @@ def look(upload: Upload) -> Preview:
 def facts(named: str) -> Facts:
     """What the images of a token hold, for settings whose tokens were checked (by ``find`` or
     ``check_tokens``). Quick after ``look``. Raises ``EngineError`` if they are not there."""
-    path = locate(named, runs.store().uploads.folder)
+    path = locate(named, service.current().uploads.folder)
     return _preview(digest_in(named), display_name(named), path).facts
 
 
@@ -134,7 +134,7 @@ def _may_use(named: str, owner: str, kind: Kind) -> bool:
 
 
 def _check_room(owner: str, named: str, size: int) -> None:
-    store, name = runs.store(), display_name(named)
+    store, name = service.current(), display_name(named)
     limits = store.limits
     if size > limits.upload_megabytes * MEGA:
         raise ResourceError(
@@ -183,8 +183,8 @@ def _contents(digest: str, name: str, _path: Path) -> Contents:
 def _misfit(
     digest: str, name: str, _path: Path, model: str, shape: tuple[int, int, int], classes: int
 ) -> str | None:
+    from prospr_engine.models.imports.weights import Wanted, fit
     from prospr_engine.models.outline import outline
-    from prospr_engine.models.uploads.weights import Wanted, fit
 
     try:
         wanted = Wanted(model, outline(model, shape, classes), shape, classes)

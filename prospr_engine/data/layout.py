@@ -14,7 +14,7 @@ from pathlib import PurePosixPath
 
 import numpy as np
 
-from prospr_engine.data.tree import Tree
+from prospr_engine.data.readers.tree import Tree
 from prospr_engine.data.wording import counted
 from prospr_engine.errors import DataError
 

@@ -14,11 +14,11 @@ from PIL import Image
 
 from prospr_engine.config import LoadingConfig
 from prospr_engine.data.decode import UnreadableError, is_image, read_header, read_pixels
-from prospr_engine.data.describe import Facts, facts_of
+from prospr_engine.data.inspect import Facts, facts_of
 from prospr_engine.data.layout import Layout, arrange
-from prospr_engine.data.opening import open_zip
+from prospr_engine.data.readers.opening import open_zip
+from prospr_engine.data.readers.tree import Tree
 from prospr_engine.data.splits import plan
-from prospr_engine.data.tree import Tree
 from prospr_engine.errors import ResourceError
 
 CLASSES = 12  # that are shown with samples

@@ -15,9 +15,9 @@ from prospr_engine.data.decode import Header, UnreadableError, is_image, read_he
 from prospr_engine.data.layout import arrange
 from prospr_engine.data.memory import check_memory
 from prospr_engine.data.progress import Ticker
+from prospr_engine.data.readers.tree import Tree
 from prospr_engine.data.sizes import choose_size
 from prospr_engine.data.source import Pixels, Source
-from prospr_engine.data.tree import Tree
 from prospr_engine.data.wording import counted
 from prospr_engine.errors import DataError
 from prospr_engine.events import OnEvent

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from prospr_engine.errors import ExportError
-from prospr_engine.export.reading import INPUT, OUTPUT
+from prospr_engine.export.onnx_file import INPUT, OUTPUT
 
 OPSET = 20
 

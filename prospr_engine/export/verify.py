@@ -14,7 +14,8 @@ import numpy as np
 import onnx
 
 from prospr_engine.errors import DataError, ExportError
-from prospr_engine.export import ENCODINGS, provenance, reading, runtime
+from prospr_engine.export import onnx_file, provenance, runtime
+from prospr_engine.export.encodings import ENCODINGS
 from prospr_engine.export.proof import Check, LayerProof, Proof
 from prospr_engine.export.provenance import LayerRecord, Provenance
 
@@ -31,8 +32,8 @@ def verify(path: str | Path, masks: Mapping[str, Any] | None = None) -> Proof:
     ``ConfigError`` if its encoding is unknown.
     """
     path = Path(path)
-    data = reading.read_bytes(path)
-    model = reading.parse(data, path)
+    data = onnx_file.read_bytes(path)
+    model = onnx_file.parse(data, path)
     record, sealed = provenance.read(model)
     decode = ENCODINGS.find(record.encoding).load_reader()
 
@@ -79,8 +80,8 @@ def verify(path: str | Path, masks: Mapping[str, Any] | None = None) -> Proof:
 
 
 def _check_structure(model: onnx.ModelProto, record: Provenance, size: int) -> Check:
-    problem = reading.structure_problem(model)
-    if not problem and reading.input_shape(model) != record.input_shape:
+    problem = onnx_file.structure_problem(model)
+    if not problem and onnx_file.input_shape(model) != record.input_shape:
         problem = (
             "The input of the file is not the one it was exported with, batches of "
             f"{'×'.join(map(str, record.input_shape))}."

@@ -1,5 +1,5 @@
 """Running many: a queue in the store, one worker process that takes from it, a child per run."""
 
-from prospr_engine.jobs.ensure import ensure_worker
+from prospr_engine.jobs.spawn import ensure_worker
 
 __all__ = ["ensure_worker"]

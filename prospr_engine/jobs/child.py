@@ -77,10 +77,10 @@ def _work(
 
     try:
         # Imported here: it brings torch, and failing to do so has to be told too.
-        from prospr_engine import pipeline
+        from prospr_engine.pipeline.run import run
 
         ready.set()
-        pipeline.run(
+        run(
             RunConfig.from_dict(order["config"]),
             lambda event: tell(event.to_dict()),
             stop.is_set,
@@ -100,7 +100,7 @@ def _work(
 @functools.cache
 def _shared(folder: str) -> Any:
     """One for all runs of this process: it keeps images in memory."""
-    from prospr_engine.reuse import Shared
+    from prospr_engine.pipeline.cache import Shared
 
     return Shared(folder)
 

@@ -15,9 +15,9 @@ from typing import Any, Literal
 
 from prospr_engine.errors import ResourceError
 from prospr_engine.jobs.executor import UNEXPECTED, Ended, Executor, Message
-from prospr_engine.store.run import Run, State
+from prospr_engine.pipeline.record import RESULT
+from prospr_engine.store.records import Run, State
 from prospr_engine.store.store import Store
-from prospr_engine.summary import RESULT
 
 log = logging.getLogger(__name__)
 BEAT = 0.3  # seconds between two looks whether a run is still wanted

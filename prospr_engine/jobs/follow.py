@@ -9,8 +9,8 @@ from typing import Any
 
 from prospr_engine.errors import StoreError
 from prospr_engine.events import CellEnded, CellStarted, Event, OnEvent, StageStarted, ignore
-from prospr_engine.jobs.ensure import ensure_worker
-from prospr_engine.store.run import Run
+from prospr_engine.jobs.spawn import ensure_worker
+from prospr_engine.store.records import Run
 from prospr_engine.store.store import Store
 from prospr_engine.store.study import row_of
 

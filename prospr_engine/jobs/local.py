@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from prospr_engine.jobs.ensure import environment
 from prospr_engine.jobs.executor import UNEXPECTED, Ended, Message, Told
+from prospr_engine.jobs.spawn import environment
 
 log = logging.getLogger(__name__)
 COMMAND = (sys.executable, "-m", "prospr_engine.jobs.child")

@@ -21,11 +21,11 @@ from pathlib import Path
 
 from filelock import Timeout
 
-from prospr_engine import uploads
 from prospr_engine.errors import EngineError
+from prospr_engine.io import tokens
 from prospr_engine.jobs.dispatcher import Dispatcher
-from prospr_engine.jobs.ensure import worker_lock
 from prospr_engine.jobs.local import LocalExecutor
+from prospr_engine.jobs.spawn import worker_lock
 from prospr_engine.store.limits import Limits
 from prospr_engine.store.store import Store
 
@@ -76,7 +76,7 @@ def work(folder: Path, leave: Ask = lambda: False, idle: float = IDLE) -> int:
 
 
 def _serve(store: Store, leave: Ask, gone: Ask, idle: float) -> None:
-    variables = {uploads.FOLDER: str(store.uploads.folder)}
+    variables = {tokens.FOLDER: str(store.uploads.folder)}
     executor = LocalExecutor(variables, shared=store.shared)
     name = f"{platform.node()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
     dispatcher = Dispatcher(store, executor, name)

@@ -6,29 +6,9 @@ classification network of torchvision too, and only then is torchvision imported
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from prospr_engine.errors import ConfigError
-from prospr_engine.registry import Registry, Spec, did_you_mean
-
-TORCHVISION = "torchvision/"
-
-
-@dataclass(frozen=True)
-class ModelSpec(Spec):
-    """One network. In the own zoo, ``load()`` gives a function ``(shape, classes) -> Module``.
-
-    ``parameters`` counts all trainable values for 3×32×32 images and ten classes (for
-    ``torchvision/`` rows: as published, for 1,000 classes). ``lr`` is the recommended learning
-    rate of SGD with momentum 0.9, ``min_image_size`` the smallest side in pixels.
-    """
-
-    paper: str = ""
-    min_image_size: int = 1
-    lr: float = 0.1
-    parameters: int = 0
-    pretrained: bool = False
-    """Weights trained on ImageNet can be downloaded."""
+from prospr_engine.models.spec import TORCHVISION, ModelSpec
+from prospr_engine.registry import Registry, did_you_mean
 
 
 class ModelRegistry(Registry[ModelSpec]):
@@ -76,7 +56,7 @@ MODELS = ModelRegistry(
             "small_cnn",
             "Small CNN",
             "Four convolutions with batch norm; learns digits in seconds without a GPU.",
-            "prospr_engine.models.small:small_cnn",
+            "prospr_engine.models.zoo.small:small_cnn",
             lr=0.1,
             parameters=61_338,
         ),
@@ -84,7 +64,7 @@ MODELS = ModelRegistry(
             "mlp",
             "LeNet-300-100",
             "Three linear layers (300, 100, classes), the classic of the pruning papers.",
-            "prospr_engine.models.small:mlp",
+            "prospr_engine.models.zoo.small:mlp",
             paper=LENET_PAPER,
             lr=0.02,
             parameters=953_010,
@@ -93,7 +73,7 @@ MODELS = ModelRegistry(
             "lenet5",
             "LeNet-5",
             "Two convolutions and three linear layers, with ReLU and max pooling.",
-            "prospr_engine.models.small:lenet5",
+            "prospr_engine.models.zoo.small:lenet5",
             paper=LENET_PAPER,
             lr=0.02,
             parameters=62_006,
@@ -102,7 +82,7 @@ MODELS = ModelRegistry(
             "resnet20",
             "ResNet-20",
             "The thin residual network for CIFAR; its shortcuts hold no weights.",
-            "prospr_engine.models.resnet:resnet20",
+            "prospr_engine.models.zoo.resnet:resnet20",
             paper=RESNET_PAPER,
             parameters=269_722,
         ),
@@ -110,7 +90,7 @@ MODELS = ModelRegistry(
             "resnet32",
             "ResNet-32",
             "ResNet-20 with five instead of three blocks per stage.",
-            "prospr_engine.models.resnet:resnet32",
+            "prospr_engine.models.zoo.resnet:resnet32",
             paper=RESNET_PAPER,
             parameters=464_154,
         ),
@@ -118,7 +98,7 @@ MODELS = ModelRegistry(
             "resnet18",
             "ResNet-18 (small images)",
             "ResNet-18 that starts with a 3×3 convolution and no pooling, for small images.",
-            "prospr_engine.models.resnet:resnet18",
+            "prospr_engine.models.zoo.resnet:resnet18",
             paper=RESNET_PAPER,
             parameters=11_173_962,
         ),
@@ -126,7 +106,7 @@ MODELS = ModelRegistry(
             "resnet50",
             "ResNet-50 (small images)",
             "ResNet-50 that starts with a 3×3 convolution and no pooling; slow without a GPU.",
-            "prospr_engine.models.resnet:resnet50",
+            "prospr_engine.models.zoo.resnet:resnet50",
             paper=RESNET_PAPER,
             parameters=23_520_842,
         ),
@@ -134,7 +114,7 @@ MODELS = ModelRegistry(
             "vgg16_bn",
             "VGG-16 (batch norm)",
             "Thirteen convolutions with batch norm and one linear classifier.",
-            "prospr_engine.models.vgg:vgg16_bn",
+            "prospr_engine.models.zoo.vgg:vgg16_bn",
             paper=VGG_PAPER,
             parameters=14_728_266,
         ),
@@ -142,7 +122,7 @@ MODELS = ModelRegistry(
             "vgg19_bn",
             "VGG-19 (batch norm)",
             "Sixteen convolutions with batch norm and one linear classifier.",
-            "prospr_engine.models.vgg:vgg19_bn",
+            "prospr_engine.models.zoo.vgg:vgg19_bn",
             paper=VGG_PAPER,
             parameters=20_040_522,
         ),
@@ -150,7 +130,7 @@ MODELS = ModelRegistry(
             "wrn28_2",
             "Wide ResNet-28-2",
             "A residual network of 28 layers, twice as wide as the thin ones.",
-            "prospr_engine.models.wideresnet:wrn28_2",
+            "prospr_engine.models.zoo.wideresnet:wrn28_2",
             paper="https://arxiv.org/abs/1605.07146",
             parameters=1_467_610,
         ),

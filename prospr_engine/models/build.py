@@ -7,11 +7,12 @@ from torch import nn
 
 from prospr_engine.config import WEIGHTS
 from prospr_engine.errors import ModelError
-from prospr_engine.models import MODELS, TORCHVISION
-from prospr_engine.models.checks import check
-from prospr_engine.models.init import he_init
-from prospr_engine.models.uploads.weights import Wanted, load_weights
-from prospr_engine.noise import seeded
+from prospr_engine.models import MODELS
+from prospr_engine.models.imports.weights import Wanted, load_weights
+from prospr_engine.models.spec import TORCHVISION
+from prospr_engine.models.validate import check
+from prospr_engine.models.zoo.init import he_init
+from prospr_engine.network.seeding import seeded
 
 
 def build(

@@ -46,9 +46,9 @@ def measure(model: str, channels: int, size: int, classes: int) -> Measure:
 
     Raises ``ConfigError`` for an unknown name, ``ModelError`` if it does not fit the images.
     """
-    from prospr_engine.models.checks import MISFITS, check
+    from prospr_engine.models.flops import summarise, totals
     from prospr_engine.models.outline import outline
-    from prospr_engine.models.summary import summarise, totals
+    from prospr_engine.models.validate import MISFITS, check
 
     shape = (channels, size, size)
     network = outline(model, shape, classes)

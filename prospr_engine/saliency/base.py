@@ -11,10 +11,11 @@ from typing import Any, Protocol
 from torch import Tensor
 
 from prospr_engine.errors import DataError, ScoringError
-from prospr_engine.functional import Batch, Network
-from prospr_engine.masks import Masks, load_tensors, save_tensors, top_masks
-from prospr_engine.ranking import check_target, read_target
-from prospr_engine.saliency.trust import Diagnostics, plain
+from prospr_engine.io.tensors import load_tensors, save_tensors
+from prospr_engine.network.functional import Batch, Network
+from prospr_engine.pruning.masks import Masks, top_masks
+from prospr_engine.pruning.ranking import check_target, read_target
+from prospr_engine.saliency.diagnostics import Diagnostics, plain
 
 OnStep = Callable[[int, int, str], None]
 """Called with steps done, steps in all, and words for the step that begins."""

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import torch
 
-from prospr_engine.functional import Batch, Network
+from prospr_engine.network.functional import Batch, Network
 from prospr_engine.saliency.base import OnStep, Saliency
-from prospr_engine.saliency.points import effects
+from prospr_engine.saliency.vector import effects
 
 
 def grasp(

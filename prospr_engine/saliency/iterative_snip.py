@@ -6,10 +6,10 @@ import math
 
 from torch import Tensor
 
-from prospr_engine.functional import Batch, Network, Point
+from prospr_engine.network.functional import Batch, Network, Point
 from prospr_engine.saliency.base import OnStep, Saliency
-from prospr_engine.saliency.points import effects
 from prospr_engine.saliency.rounds import prune_in_rounds
+from prospr_engine.saliency.vector import effects
 
 
 def iterative_snip(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from prospr_engine.functional import Batch, Network
+from prospr_engine.network.functional import Batch, Network
 from prospr_engine.saliency.base import OnStep, Saliency
 
 

@@ -17,9 +17,9 @@ import dataclasses
 
 import torch
 
-from prospr_engine.functional import Batch, Network, Point
+from prospr_engine.network.functional import Batch, Network, Point
 from prospr_engine.saliency.base import OnStep, Saliency
-from prospr_engine.saliency.points import add, effects, norm, rounded_differently
+from prospr_engine.saliency.vector import add, effects, norm, rounded_differently
 
 
 def prospr(

@@ -14,11 +14,11 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor
 
-from prospr_engine.functional import Network, Point
-from prospr_engine.masks import top_masks
+from prospr_engine.network.functional import Network, Point
+from prospr_engine.pruning.budget import budget, kept_count
+from prospr_engine.pruning.masks import top_masks
 from prospr_engine.saliency.base import OnStep, Saliency
-from prospr_engine.saliency.points import add, norm, rounded_differently
-from prospr_engine.sparsity import budget, kept_count
+from prospr_engine.saliency.vector import add, norm, rounded_differently
 
 UNITS = 64
 """Of the last place: the error of a sum over a batch, whose order differs between machines."""

@@ -11,12 +11,12 @@ from torch import nn
 from prospr_engine.config import check_sparsity
 from prospr_engine.errors import ConfigError, DataError, ScoringError
 from prospr_engine.events import OnEvent, Progress, ignore
-from prospr_engine.functional import Batch, MissingDerivative, Network
+from prospr_engine.network.functional import Batch, MissingDerivative, Network
 from prospr_engine.registry import check_options
 from prospr_engine.saliency import METHODS, MethodSpec
 from prospr_engine.saliency.base import Saliency, Scores
-from prospr_engine.saliency.blame import breaks, lacks_second_derivative
-from prospr_engine.saliency.trust import diagnose
+from prospr_engine.saliency.diagnostics import diagnose
+from prospr_engine.saliency.locate import breaks, lacks_second_derivative
 
 
 def score(

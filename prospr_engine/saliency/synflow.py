@@ -15,12 +15,12 @@ import torch
 from torch import Tensor, nn
 
 from prospr_engine.errors import ScoringError
-from prospr_engine.functional import Batch, Network, Point
+from prospr_engine.network.functional import Batch, Network, Point
 from prospr_engine.saliency.base import OnStep, Saliency
-from prospr_engine.saliency.blame import first_of, turns_the_flow
-from prospr_engine.saliency.points import effects, norm, rounded_differently
+from prospr_engine.saliency.diagnostics import WILD
+from prospr_engine.saliency.locate import first_of, turns_the_flow
 from prospr_engine.saliency.rounds import UNITS, prune_in_rounds
-from prospr_engine.saliency.trust import WILD
+from prospr_engine.saliency.vector import effects, norm, rounded_differently
 
 BACKFLOW = 1e-3
 """The share of the flow that may be negative, from activations that fall a little below zero."""

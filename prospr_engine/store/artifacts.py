@@ -9,7 +9,7 @@ import time
 import uuid
 from pathlib import Path
 
-from prospr_engine.files import disk_error
+from prospr_engine.io.files import disk_error
 
 SETTLED = 3600.0  # seconds after which a file that no run names is nobody's in mid-work
 

@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from prospr_engine.files import write_atomically
-from prospr_engine.summary import RESULT
+from prospr_engine.io.files import write_atomically
+from prospr_engine.pipeline.record import RESULT
 
 
 def make_portable(folder: Path) -> dict[str, Any]:

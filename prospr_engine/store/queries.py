@@ -8,7 +8,7 @@ from typing import Any
 
 from prospr_engine.errors import StoreError
 from prospr_engine.store.artifacts import Artifacts
-from prospr_engine.store.run import Artifact, Run
+from prospr_engine.store.records import Artifact, Run
 
 RUNS = """
     SELECT runs.*, (SELECT COALESCE(SUM(bytes), 0) FROM files WHERE run = runs.id) AS bytes

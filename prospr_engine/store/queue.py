@@ -15,7 +15,7 @@ from prospr_engine.errors import ResourceError
 from prospr_engine.store import known, queries
 from prospr_engine.store.artifacts import Artifacts
 from prospr_engine.store.limits import Limits
-from prospr_engine.store.run import State, clean_name
+from prospr_engine.store.records import State, clean_name
 from prospr_engine.store.sameness import sameness
 
 MOST_LOSSES = 2

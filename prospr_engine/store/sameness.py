@@ -5,7 +5,7 @@ from __future__ import annotations
 import prospr_engine
 from prospr_engine.config import WEIGHTS, RunConfig
 from prospr_engine.data import DATASETS
-from prospr_engine.uploads import is_token
+from prospr_engine.io.tokens import is_token
 
 
 def sameness(config: RunConfig) -> str | None:

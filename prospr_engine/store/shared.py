@@ -8,8 +8,8 @@ import shutil
 import time
 from pathlib import Path
 
+from prospr_engine.store.cleanup import DAY
 from prospr_engine.store.limits import Limits
-from prospr_engine.store.retention import DAY
 
 UNUSED = DAY  # seconds since the last use (whoever uses a file sets its time)
 LEFTOVER = 3600.0  # seconds after which half-written things are nobody's

@@ -16,20 +16,20 @@ from typing import Any, Literal
 
 from prospr_engine.config import RunConfig
 from prospr_engine.errors import StoreError
-from prospr_engine.files import digest_of
-from prospr_engine.store import known, queries, queue, retention, shared, studies
+from prospr_engine.io.files import digest_of
+from prospr_engine.io.tokens import is_token
+from prospr_engine.pipeline.record import summary
+from prospr_engine.store import cleanup, known, queries, queue, shared, studies
 from prospr_engine.store.artifacts import Artifacts
 from prospr_engine.store.limits import Limits
 from prospr_engine.store.portable import make_portable
-from prospr_engine.store.run import Artifact, Run, State, clean_name
+from prospr_engine.store.records import Artifact, Run, State, clean_name
 from prospr_engine.store.sameness import sameness
 from prospr_engine.store.schema import connect, keep_open, migrate, transaction
 from prospr_engine.store.study import Kind, Study
 from prospr_engine.store.uploads import Uploads
-from prospr_engine.summary import summary
-from prospr_engine.sweeps.budget import SearchConfig
 from prospr_engine.sweeps.config import SweepConfig
-from prospr_engine.uploads import is_token
+from prospr_engine.sweeps.search_config import SearchConfig
 
 
 class Store:
@@ -136,7 +136,7 @@ class Store:
         the owner's."""
         with transaction(self.database) as c:
             queries.check_owner(c, id, owner)
-            digests = retention.forget(c, [id])
+            digests = cleanup.forget(c, [id])
         self._drop(digests)
 
     # For whoever wants many
@@ -276,7 +276,7 @@ class Store:
     def sweep(self) -> None:
         """Forget what is older, or larger in sum, than the limits allow: the oldest first."""
         with transaction(self.database) as c:
-            digests = retention.sweep(c, self.limits)
+            digests = cleanup.sweep(c, self.limits)
             named = {row["digest"] for row in c.execute("SELECT DISTINCT digest FROM files")}
         self._drop(digests | self.artifacts.strays(named))
         self.uploads.sweep()
@@ -286,7 +286,7 @@ class Store:
         """Remove contents that nobody names: now that it is certain, and unless a run that has
         just finished brought one of them anew."""
         with transaction(self.database) as c:
-            for digest in digests - retention.named(c, digests):
+            for digest in digests - cleanup.named(c, digests):
                 self.artifacts.remove(digest)
 
     def _renew(self, c: sqlite3.Connection, config: RunConfig) -> None:

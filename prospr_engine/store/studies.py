@@ -11,14 +11,14 @@ from collections.abc import Iterable
 
 from prospr_engine.config import RunConfig
 from prospr_engine.errors import ConfigError, ResourceError, StoreError
-from prospr_engine.store import queries, queue, retention
+from prospr_engine.store import cleanup, queries, queue
 from prospr_engine.store.artifacts import Artifacts
 from prospr_engine.store.limits import Limits
-from prospr_engine.store.run import STATES, Run, clean_name
+from prospr_engine.store.records import STATES, Run, clean_name
 from prospr_engine.store.study import TRIED, Kind, Study, trail
 from prospr_engine.sweeps.bisection import next_sparsity
-from prospr_engine.sweeps.budget import SearchConfig
 from prospr_engine.sweeps.config import SweepConfig
+from prospr_engine.sweeps.search_config import SearchConfig
 
 COUNTED = """
     SELECT studies.*, runs.state, COUNT(*) AS count,
@@ -114,7 +114,7 @@ def stop(c: sqlite3.Connection, id: str) -> None:
 def delete(c: sqlite3.Connection, id: str) -> set[str]:
     """Forget a study and its runs; the digests that nobody names any more."""
     rows = c.execute("SELECT id FROM runs WHERE study = ?", (id,)).fetchall()
-    return retention.forget(c, [row["id"] for row in rows])
+    return cleanup.forget(c, [row["id"] for row in rows])
 
 
 def resume(c: sqlite3.Connection, artifacts: Artifacts, limits: Limits, id: str) -> None:

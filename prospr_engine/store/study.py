@@ -8,10 +8,10 @@ from functools import cached_property
 from itertools import groupby
 from typing import Any, Literal
 
-from prospr_engine.store.run import ENDS, Run, State
-from prospr_engine.sweeps.budget import Probe, SearchConfig, judge
+from prospr_engine.store.records import ENDS, Run, State
 from prospr_engine.sweeps.config import SweepConfig
 from prospr_engine.sweeps.row import row
+from prospr_engine.sweeps.search_config import Probe, SearchConfig, judge
 
 Kind = Literal["sweep", "search"]
 TRIED: tuple[State, ...] = ("done", "failed")

@@ -17,12 +17,12 @@ from pathlib import Path
 from sqlite3 import Row
 
 from prospr_engine.errors import ResourceError, StoreError
-from prospr_engine.files import disk_error
+from prospr_engine.io.files import disk_error
+from prospr_engine.io.tokens import token
+from prospr_engine.store.cleanup import DAY
 from prospr_engine.store.limits import Limits
-from prospr_engine.store.retention import DAY
-from prospr_engine.store.run import Upload
+from prospr_engine.store.records import Upload
 from prospr_engine.store.schema import connect, transaction
-from prospr_engine.uploads import token
 
 PASSING = ".part-"
 LEFTOVER = 3600.0  # seconds after which a file that no row names is nobody's

@@ -11,9 +11,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from prospr_engine.estimate import zipped_size
 from prospr_engine.models.measures import Measure
-from prospr_engine.sweeps.budget import Probe, SearchConfig
+from prospr_engine.pipeline.estimate import zipped_size
+from prospr_engine.sweeps.search_config import Probe, SearchConfig
 
 CLOSE = 1.1
 """Densities that differ by less than this factor are not told apart."""

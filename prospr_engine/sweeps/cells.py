@@ -14,14 +14,14 @@ from prospr_engine.config import WEIGHTS, RunConfig
 from prospr_engine.data import DATASETS
 from prospr_engine.errors import ConfigError, DiskError, EngineError, Stopped
 from prospr_engine.events import CellStarted, Event, OnEvent, StageStarted, ignore
-from prospr_engine.files import digest_of
-from prospr_engine.summary import RESULT, summary
+from prospr_engine.io.files import digest_of
+from prospr_engine.io.tokens import display_name, is_token, locate
+from prospr_engine.pipeline.record import RESULT, summary
 from prospr_engine.sweeps.row import row
-from prospr_engine.uploads import display_name, is_token, locate
 
 if TYPE_CHECKING:
     from prospr_engine.data.images import ImageData
-    from prospr_engine.reuse import Shared
+    from prospr_engine.pipeline.cache import Shared
 
 log = logging.getLogger(__name__)
 
@@ -106,11 +106,11 @@ class Cells:
             raise
 
     def _compute(self, cell: RunConfig) -> Done:
-        from prospr_engine import pipeline
+        from prospr_engine.pipeline.run import run
 
         place = self.place(cell)
         try:
-            result = pipeline.run(cell, self.tell, self._should_stop, place, True, self._shared)
+            result = run(cell, self.tell, self._should_stop, place, True, self._shared)
             return self._done(cell, result.to_dict())
         except (Stopped, DiskError):
             raise
@@ -124,7 +124,7 @@ class Cells:
 
     def _require(self, cell: RunConfig) -> None:
         """Raise what would befall every run alike, rather than let one after the other fail."""
-        from prospr_engine.prepare import check
+        from prospr_engine.pipeline.setup import check
 
         check(cell)
         self.images(cell)
@@ -148,7 +148,7 @@ class Cells:
     @functools.cached_property
     def _shared(self) -> Shared:
         # Brings torch, which is not needed to tell what is known.
-        from prospr_engine.reuse import Shared
+        from prospr_engine.pipeline.cache import Shared
 
         return Shared(self.folder / "shared")
 

@@ -11,9 +11,9 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from prospr_engine.errors import ConfigError
-from prospr_engine.files import disk_error, write_atomically
-from prospr_engine.sweeps.budget import SearchConfig
+from prospr_engine.io.files import disk_error, write_atomically
 from prospr_engine.sweeps.config import SweepConfig
+from prospr_engine.sweeps.search_config import SearchConfig
 
 Config = SweepConfig | SearchConfig
 

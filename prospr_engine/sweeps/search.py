@@ -14,15 +14,15 @@ from pathlib import Path
 from typing import Any
 
 from prospr_engine.errors import ConfigError
-from prospr_engine.estimate import images_of
 from prospr_engine.events import CellEnded, Event, OnEvent, ignore
-from prospr_engine.files import write_atomically
+from prospr_engine.io.files import write_atomically
 from prospr_engine.models.measures import known, measure
+from prospr_engine.pipeline.estimate import images_of
 from prospr_engine.sweeps.bisection import guess_of, next_sparsity
-from prospr_engine.sweeps.budget import Probe, SearchConfig, judge
 from prospr_engine.sweeps.cells import Cells
 from prospr_engine.sweeps.claim import claimed
-from prospr_engine.sweeps.outcome import Outcome, outcome, tell_probe
+from prospr_engine.sweeps.report import Outcome, outcome, tell_probe
+from prospr_engine.sweeps.search_config import Probe, SearchConfig, judge
 
 TRAIL = "trail.csv"
 

@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from prospr_engine.errors import DataError
-from prospr_engine.files import write_atomically
+from prospr_engine.io.files import write_atomically
 from prospr_engine.sweeps.row import COLUMNS
 
 WHOLE = ("seed", "epochs")

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from prospr_engine.errors import TrainingError
-from prospr_engine.masks import matching_parameters
+from prospr_engine.pruning.masks import matching_parameters
 
 
 class MaskEnforcer:

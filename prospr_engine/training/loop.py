@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from prospr_engine.errors import DataError, TrainingError
 from prospr_engine.events import EpochEnded
-from prospr_engine.noise import seeded
+from prospr_engine.network.seeding import seeded
 from prospr_engine.training.augment import augment
 from prospr_engine.training.enforce import MaskEnforcer
 from prospr_engine.training.evaluate import Examples, Prepare, evaluate

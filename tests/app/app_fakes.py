@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from streamlit.testing.v1 import AppTest
+from streamlit.util import calc_hash
 
+from app import pages
 from prospr_engine.config import RunConfig
-from prospr_engine.store.run import Run
+from prospr_engine.store.records import Run
 from prospr_engine.store.store import Store
 
 ROOT = Path(__file__).parents[2]
@@ -131,8 +133,11 @@ def words(at: AppTest) -> str:
     return "\n".join(element.value for kind in (*kinds, at.info) for element in kind)
 
 
-def new(visitor: str = "alice") -> AppTest:
-    """The app in a visitor's tab, not drawn yet. Other pages: ``switch_page(links.RUN)``."""
+def new(visitor: str = "alice", page: str = pages.NEW) -> AppTest:
+    """The app in a visitor's tab, at a page, not drawn yet."""
     at = AppTest.from_file(str(ROOT / "app" / "streamlit_app.py"), default_timeout=20)
     at.session_state["visitor"] = visitor
+    if page != pages.NEW:
+        # Before the first run AppTest knows a page by its file's name alone; ours are all "page".
+        at._page_hash = calc_hash(pages.URLS[page])
     return at

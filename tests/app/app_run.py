@@ -7,8 +7,8 @@ import json
 from app_fakes import LAYERS, RESULT, new
 from streamlit.testing.v1 import AppTest
 
-from app import links
-from prospr_engine.store.run import Run
+from app import pages
+from prospr_engine.store.records import Run
 from prospr_engine.store.store import Store
 
 SPACE = "\N{NO-BREAK SPACE}"
@@ -18,10 +18,9 @@ PRUNED = {"event": "Pruned", "sparsity": RESULT["sparsity"], "layers": LAYERS,
 
 def opened(run: Run | str | None, visitor: str = "alice") -> AppTest:
     """The page of a run, as its address opens it."""
-    at = new(visitor)
-    at.switch_page(links.RUN)
+    at = new(visitor, pages.RUN)
     if run is not None:
-        at.query_params[links.ID] = run if isinstance(run, str) else run.id
+        at.query_params[pages.ID] = run if isinstance(run, str) else run.id
     at.run()
     assert not at.exception
     return at

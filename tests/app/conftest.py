@@ -12,7 +12,7 @@ import streamlit as st
 from app_fakes import RESULT, new
 from streamlit.testing.v1 import AppTest
 
-from app.services import runs
+from app.services import store as service
 from prospr_engine.store.store import Store
 
 
@@ -20,8 +20,8 @@ from prospr_engine.store.store import Store
 def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
     """The store behind the pages; nobody works on it but the test."""
     real = Store(tmp_path / "store")
-    monkeypatch.setattr(runs, "store", lambda: real)
-    monkeypatch.setattr(runs, "ensure_worker", lambda folder: None)
+    monkeypatch.setattr(service, "current", lambda: real)
+    monkeypatch.setattr(service, "ensure_worker", lambda folder: None)
     monkeypatch.delenv("PROSPR_ALLOW_PATHS", raising=False)
     yield real
     st.cache_data.clear()

@@ -17,8 +17,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from prospr_engine.config import RunConfig
-from prospr_engine.jobs.ensure import LOG, at_work
-from prospr_engine.store.run import Run
+from prospr_engine.jobs.spawn import LOG, at_work
+from prospr_engine.store.records import Run
 from prospr_engine.store.store import Store
 
 ROOT = Path(__file__).parents[2]
@@ -120,16 +120,14 @@ class Dashboard:
 
 def compute_ready(folder: Path) -> Path:
     """A store in ``folder`` with finished runs, computed by the real engine in this process."""
-    from prospr_engine import pipeline
+    from prospr_engine.pipeline.run import run
 
     store = Store(folder)
     for config in (READY, SPARSER):
         submitted = store.submit(config, owner="nobody")
         assert store.claim("test")
         work = store.work(submitted.id)
-        pipeline.run(
-            config, lambda event, id=submitted.id: store.record(id, event.to_dict()), out=work
-        )
+        run(config, lambda event, id=submitted.id: store.record(id, event.to_dict()), out=work)
         store.finish(submitted.id, "done", folder=work)
     return folder
 

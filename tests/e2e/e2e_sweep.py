@@ -13,7 +13,7 @@ from safetensors.numpy import save
 
 from prospr_engine.config import RunConfig
 from prospr_engine.saliency import METHODS
-from prospr_engine.store.run import Run
+from prospr_engine.store.records import Run
 from prospr_engine.store.store import Store
 from prospr_engine.store.study import Study
 from prospr_engine.sweeps.config import SweepConfig

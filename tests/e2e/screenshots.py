@@ -16,7 +16,7 @@ from e2e_data import class_folders
 from playwright.sync_api import Page, expect, sync_playwright
 
 from prospr_engine.config import RunConfig
-from prospr_engine.store.run import Run
+from prospr_engine.store.records import Run
 from prospr_engine.store.store import LOST
 
 FOLDER = ROOT / "out" / "screenshots"

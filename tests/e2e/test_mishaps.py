@@ -11,7 +11,7 @@ from e2e_dashboard import ALICE, READY, Dashboard, owner, until
 from playwright.sync_api import expect
 
 from prospr_engine.config import RunConfig
-from prospr_engine.store.run import Run
+from prospr_engine.store.records import Run
 
 pytestmark = pytest.mark.browser
 

@@ -14,8 +14,8 @@ from e2e_dashboard import ALICE, READY, SPARSER, Dashboard
 from PIL import Image
 from playwright.sync_api import Page, expect
 
-from app.components.changed import PAGE
-from prospr_engine.store.run import Run
+from app.try_it.changed import PAGE
+from prospr_engine.store.records import Run
 
 pytestmark = pytest.mark.browser
 

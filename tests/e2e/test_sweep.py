@@ -13,8 +13,8 @@ from playwright.sync_api import Page, expect
 
 from prospr_engine.config import RunConfig
 from prospr_engine.store.study import Study
-from prospr_engine.sweeps.budget import SearchConfig
 from prospr_engine.sweeps.config import SweepConfig
+from prospr_engine.sweeps.search_config import SearchConfig
 
 pytestmark = pytest.mark.browser
 

@@ -7,7 +7,7 @@ import pytest
 
 from prospr_engine.data.decode import is_image
 from prospr_engine.data.layout import arrange, natural
-from prospr_engine.data.tree import Tree
+from prospr_engine.data.readers.tree import Tree
 from prospr_engine.errors import DataError
 
 

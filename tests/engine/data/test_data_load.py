@@ -9,7 +9,7 @@ import torch
 
 from prospr_engine.config import LoadingConfig
 from prospr_engine.data import memory
-from prospr_engine.data.describe import describe
+from prospr_engine.data.inspect import describe
 from prospr_engine.data.load import load
 from prospr_engine.errors import ConfigError, DataError, ResourceError
 from prospr_engine.events import Progress

@@ -11,9 +11,9 @@ from PIL import Image
 from prospr_engine.config import LoadingConfig
 from prospr_engine.data import memory, reading
 from prospr_engine.data.decode import Header
+from prospr_engine.data.readers.tree import Tree
 from prospr_engine.data.reading import read_images
 from prospr_engine.data.sizes import choose_size
-from prospr_engine.data.tree import Tree
 from prospr_engine.errors import DataError, ResourceError, Stopped
 from prospr_engine.events import ignore
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from export_networks import build
 
-from prospr_engine.export.graph import export_onnx
+from prospr_engine.export.export import export_onnx
 
 
 @pytest.fixture(scope="session")

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from prospr_engine.config import RunConfig
-from prospr_engine.jobs import ensure
-from prospr_engine.jobs.ensure import at_work
+from prospr_engine.jobs import spawn
 from prospr_engine.jobs.executor import Ended, Message, Told
-from prospr_engine.store.run import Run
+from prospr_engine.jobs.spawn import at_work
+from prospr_engine.store.records import Run
 from prospr_engine.store.store import Store
 
 RESULT: dict[str, Any] = {
@@ -95,7 +95,7 @@ def write_result(folder: Path) -> None:
 
 def pids(store: Store) -> list[int]:
     """The workers that ever were, the latest last."""
-    log = store.folder / ensure.LOG
+    log = store.folder / spawn.LOG
     text = log.read_text() if log.exists() else ""
     return [int(pid) for pid in re.findall(r"worker (\d+) begins", text)]
 

@@ -24,11 +24,11 @@ ENGINE = (
     "import sys, time, types, prospr_engine\n"
     "from prospr_engine.errors import ModelError, Stopped\n"
     "from prospr_engine.events import StageStarted\n"
-    "m = types.ModuleType('prospr_engine.pipeline')\n"
+    "m = types.ModuleType('prospr_engine.pipeline.run')\n"
     "def run(config, tell, stop, out, shared=None):\n"
     "    {work}\n"
     "m.run = run\n"
-    "prospr_engine.pipeline = sys.modules[m.__name__] = m\n"
+    "sys.modules[m.__name__] = m\n"
     "from prospr_engine.jobs.child import main; main()"
 )
 """The real child with another engine in it."""
@@ -213,7 +213,7 @@ def test_a_child_that_still_imports_stops_at_once(tmp_path: Path, monkeypatch: p
         "import os, sys, time\n"
         "class Slow:\n"
         "    def find_spec(self, name, *rest):\n"
-        "        if name == 'prospr_engine.pipeline':\n"
+        "        if name == 'prospr_engine.pipeline.run':\n"
         '            os.write(report, b\'{"event": "importing"}\\n\'); time.sleep(600)\n'
         "report = os.dup(1); sys.meta_path.insert(0, Slow())\n"
         "from prospr_engine.jobs.child import main; main()",

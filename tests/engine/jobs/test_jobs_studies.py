@@ -24,16 +24,16 @@ from engine.jobs.jobs_fakes import (
     until,
 )
 
-from prospr_engine import cli_runs
+from prospr_engine.cli import runs as cli_runs
 from prospr_engine.config import LoadingConfig, RunConfig
 from prospr_engine.errors import ConfigError, StoreError
 from prospr_engine.events import CellEnded, CellStarted, Event, StageStarted
-from prospr_engine.jobs import ensure, ensure_worker
+from prospr_engine.jobs import ensure_worker, spawn
 from prospr_engine.store.store import Store
 from prospr_engine.store.study import Study
-from prospr_engine.sweeps.budget import SearchConfig
 from prospr_engine.sweeps.config import SweepConfig
 from prospr_engine.sweeps.row import COLUMNS
+from prospr_engine.sweeps.search_config import SearchConfig
 
 ROOT = Path(__file__).parents[3]
 GRID = SweepConfig(seeds=(0, 1, 2))
@@ -57,10 +57,10 @@ def store(tmp_path: Path) -> Iterator[Store]:
 @pytest.fixture
 def children(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
     """Let workers that are started from now on have children that run this code."""
-    monkeypatch.setattr(ensure, "PAUSE", 0.0)
+    monkeypatch.setattr(spawn, "PAUSE", 0.0)
 
     def choose(child: str) -> None:
-        monkeypatch.setattr(ensure, "COMMAND", (sys.executable, "-c", WORKER.format(child=child)))
+        monkeypatch.setattr(spawn, "COMMAND", (sys.executable, "-c", WORKER.format(child=child)))
 
     return choose
 
@@ -179,9 +179,9 @@ def test_a_sweep_waits_for_its_turn_and_says_so(store: Store, children: Callable
 def test_ctrl_c_stops_the_sweep(store: Store):
     code = (
         "import signal, sys; from prospr_engine import cli_runs\n"
-        "from prospr_engine.jobs import ensure\n"
+        "from prospr_engine.jobs import spawn\n"
         "from prospr_engine.sweeps.config import SweepConfig\n"
-        f"ensure.COMMAND = (sys.executable, '-c', {WORKER.format(child=OBEYS)!r})\n"
+        f"spawn.COMMAND = (sys.executable, '-c', {WORKER.format(child=OBEYS)!r})\n"
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "cli_runs.compute_study(SweepConfig(seeds=(0, 1)), sys.argv[1], '', print)"
     )

@@ -33,9 +33,9 @@ from engine.jobs.jobs_fakes import (
 
 from prospr_engine.config import LoadingConfig, RunConfig
 from prospr_engine.errors import ResourceError, StoreError
-from prospr_engine.jobs import ensure, ensure_worker, worker
+from prospr_engine.jobs import ensure_worker, spawn, worker
 from prospr_engine.jobs.dispatcher import Dispatcher
-from prospr_engine.jobs.ensure import at_work, worker_lock
+from prospr_engine.jobs.spawn import at_work, worker_lock
 from prospr_engine.store.store import Store
 
 ROOT = Path(__file__).parents[3]
@@ -61,10 +61,10 @@ def gone(pid: int) -> bool:
 @pytest.fixture
 def children(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
     """Let workers that are started from now on have children that run this code."""
-    monkeypatch.setattr(ensure, "PAUSE", 0.0)
+    monkeypatch.setattr(spawn, "PAUSE", 0.0)
 
     def choose(child: str) -> None:
-        monkeypatch.setattr(ensure, "COMMAND", (sys.executable, "-c", WORKER.format(child=child)))
+        monkeypatch.setattr(spawn, "COMMAND", (sys.executable, "-c", WORKER.format(child=child)))
 
     return choose
 
@@ -191,8 +191,8 @@ def test_the_worker_outlives_the_server_that_started_it(
             sys.executable,
             "-c",
             "import sys, time\n"
-            "from prospr_engine.jobs import ensure, ensure_worker\n"
-            f"ensure.COMMAND = (sys.executable, '-c', {WORKER.format(child=OBEYS)!r})\n"
+            "from prospr_engine.jobs import spawn, ensure_worker\n"
+            f"spawn.COMMAND = (sys.executable, '-c', {WORKER.format(child=OBEYS)!r})\n"
             "ensure_worker(sys.argv[1]); print('started', flush=True); time.sleep(600)",
             str(store.folder),
         ],
@@ -219,18 +219,18 @@ def test_the_worker_outlives_the_server_that_started_it(
 def test_many_pages_and_servers_start_one_worker(store: Store, children: Callable[[str], None]):
     children(FINISHES)
     spawned: list[subprocess.Popen[bytes]] = []
-    spawn = ensure._spawn
+    real_spawn = spawn._spawn
 
     def count(folder: Path) -> subprocess.Popen[bytes]:
-        spawned.append(spawn(folder))
+        spawned.append(real_spawn(folder))
         return spawned[-1]
 
     with pytest.MonkeyPatch.context() as patch, ThreadPoolExecutor(20) as pages:
-        patch.setattr(ensure, "_spawn", count)
+        patch.setattr(spawn, "_spawn", count)
         for _ in range(5):
             list(pages.map(lambda _: ensure_worker(store.folder), range(20)))
         assert len(spawned) == 1
-    rivals = [ensure._spawn(store.folder) for _ in range(3)]  # by other servers, unaware of ours
+    rivals = [spawn._spawn(store.folder) for _ in range(3)]  # by other servers, unaware of ours
     until(lambda: at_work(store.folder))
     run = store.submit(seeded(1))
     wait_for(store, run.id, "done")
@@ -243,21 +243,21 @@ def test_a_worker_that_cannot_live_is_not_started_without_end(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ):
     starts = []
-    spawn = ensure._spawn
-    monkeypatch.setattr(ensure, "COMMAND", (sys.executable, "-c", ""))
-    monkeypatch.setattr(ensure, "_spawn", lambda folder: starts.append(1) or spawn(folder))
+    real_spawn = spawn._spawn
+    monkeypatch.setattr(spawn, "COMMAND", (sys.executable, "-c", ""))
+    monkeypatch.setattr(spawn, "_spawn", lambda folder: starts.append(1) or real_spawn(folder))
     for _ in range(30):
         ensure_worker(store.folder)
         time.sleep(0.02)
     assert len(starts) == 1
-    monkeypatch.setattr(ensure, "PAUSE", 0.0)
+    monkeypatch.setattr(spawn, "PAUSE", 0.0)
     until(lambda: (ensure_worker(store.folder), len(starts) == 2)[1])
 
 
 def test_a_worker_that_cannot_be_started_is_a_sentence(
     store: Store, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ):
-    monkeypatch.setattr(ensure, "COMMAND", (str(tmp_path / "nothing"),))
+    monkeypatch.setattr(spawn, "COMMAND", (str(tmp_path / "nothing"),))
     with pytest.raises(StoreError, match=r"could not be started.*stay in the queue"):
         ensure_worker(store.folder)
     with pytest.raises(StoreError, match="could not be started"):
@@ -265,12 +265,12 @@ def test_a_worker_that_cannot_be_started_is_a_sentence(
 
 
 def test_a_long_log_is_put_aside(store: Store, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(ensure, "COMMAND", (sys.executable, "-c", "print('new')"))
-    log = store.folder / ensure.LOG
-    log.write_text("x" * (ensure.LOG_SIZE + 1))
-    ensure._spawn(store.folder).wait(10)
+    monkeypatch.setattr(spawn, "COMMAND", (sys.executable, "-c", "print('new')"))
+    log = store.folder / spawn.LOG
+    log.write_text("x" * (spawn.LOG_SIZE + 1))
+    spawn._spawn(store.folder).wait(10)
     assert log.read_text() == "new\n"
-    assert log.with_suffix(".old.log").stat().st_size > ensure.LOG_SIZE
+    assert log.with_suffix(".old.log").stat().st_size > spawn.LOG_SIZE
 
 
 # In this process: what takes ten minutes, or a moment too short to hit
@@ -454,6 +454,6 @@ def test_the_worker_needs_no_torch():
 
 def test_a_folder_of_data_is_the_same_from_everywhere(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("PROSPR_DATA", "sets")
-    assert ensure.environment()["PROSPR_DATA"] == str(Path.cwd() / "sets")
+    assert spawn.environment()["PROSPR_DATA"] == str(Path.cwd() / "sets")
     monkeypatch.delenv("PROSPR_DATA")
-    assert "PROSPR_DATA" not in ensure.environment()
+    assert "PROSPR_DATA" not in spawn.environment()

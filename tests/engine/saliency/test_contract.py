@@ -233,7 +233,7 @@ def test_what_rows_say_of_their_needs_is_true():
 
 
 def test_second_derivatives_are_what_rows_say(monkeypatch):
-    from prospr_engine.functional import Network
+    from prospr_engine.network.functional import Network
 
     asked = []
     original = Network.linearised

@@ -9,7 +9,7 @@ from torch import nn
 
 import prospr_engine as pe
 from prospr_engine.errors import ModelError, ScoringError
-from prospr_engine.saliency.trust import diagnose
+from prospr_engine.saliency.diagnostics import diagnose
 
 
 class Once(torch.autograd.Function):

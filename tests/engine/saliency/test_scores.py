@@ -12,7 +12,7 @@ from torch import nn
 
 import prospr_engine as pe
 from prospr_engine.errors import DataError, ScoringError
-from prospr_engine.saliency.trust import Diagnostics, diagnose
+from prospr_engine.saliency.diagnostics import Diagnostics, diagnose
 
 everywhere = pytest.mark.parametrize("method", pe.METHODS)
 

@@ -16,7 +16,7 @@ from prospr_engine.config import RunConfig
 from prospr_engine.errors import ConfigError, ResourceError, StoreError
 from prospr_engine.store import default_folder, schema
 from prospr_engine.store.limits import Limits
-from prospr_engine.store.run import Run
+from prospr_engine.store.records import Run
 from prospr_engine.store.sameness import sameness
 from prospr_engine.store.store import Store
 

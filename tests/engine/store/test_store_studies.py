@@ -20,12 +20,12 @@ from prospr_engine.config import RunConfig
 from prospr_engine.errors import ConfigError, ResourceError, StoreError
 from prospr_engine.store import schema
 from prospr_engine.store.limits import Limits
-from prospr_engine.store.run import Run
+from prospr_engine.store.records import Run
 from prospr_engine.store.store import Store
 from prospr_engine.store.study import Study, trail
 from prospr_engine.sweeps.bisection import next_sparsity
-from prospr_engine.sweeps.budget import SearchConfig
 from prospr_engine.sweeps.config import SweepConfig
+from prospr_engine.sweeps.search_config import SearchConfig
 
 RESULT: dict[str, Any] = {
     "accuracy": {"dense": 0.9, "pruned": 0.8},

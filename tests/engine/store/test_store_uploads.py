@@ -11,7 +11,7 @@ from prospr_engine.config import RunConfig
 from prospr_engine.errors import ResourceError, StoreError
 from prospr_engine.store import schema
 from prospr_engine.store.limits import Limits
-from prospr_engine.store.run import Upload
+from prospr_engine.store.records import Upload
 from prospr_engine.store.store import Store
 
 

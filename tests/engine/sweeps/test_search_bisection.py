@@ -9,16 +9,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prospr_engine.estimate import zipped_size
 from prospr_engine.models.measures import known
+from prospr_engine.pipeline.estimate import zipped_size
 from prospr_engine.sweeps.bisection import (
     CLOSE,
     ended,
     guess_of,
     next_sparsity,
 )
-from prospr_engine.sweeps.budget import Probe, SearchConfig
-from prospr_engine.sweeps.outcome import outcome
+from prospr_engine.sweeps.report import outcome
+from prospr_engine.sweeps.search_config import Probe, SearchConfig
 
 ROUNDING = 1e-4
 LOSS = SearchConfig(most_lost=0.01)

@@ -18,9 +18,9 @@ import pytest
 from filelock import FileLock
 
 import prospr_engine as pe
-from prospr_engine import pipeline
 from prospr_engine.errors import ConfigError, DataError, ScoringError, Stopped
 from prospr_engine.events import CellEnded, CellStarted, StageStarted
+from prospr_engine.pipeline import run as pipeline
 from prospr_engine.sweeps.search import Probed
 
 ROOT = Path(__file__).resolve().parents[3]

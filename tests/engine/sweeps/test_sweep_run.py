@@ -20,7 +20,6 @@ import pytest
 from filelock import FileLock
 
 import prospr_engine as pe
-from prospr_engine import pipeline
 from prospr_engine.errors import (
     ConfigError,
     DataError,
@@ -30,6 +29,7 @@ from prospr_engine.errors import (
     Stopped,
 )
 from prospr_engine.events import CellEnded, CellStarted, EpochEnded, Event, StageStarted
+from prospr_engine.pipeline import run as pipeline
 from prospr_engine.sweeps import table
 from prospr_engine.sweeps.row import COLUMNS
 

@@ -1,0 +1,305 @@
+"""Accuracy against how much was pruned: a line of means per series, with what luck allows.
+
+What goes in is one row per cell: the columns of a sweep (``services.comparison.COLUMNS``) with
+``run`` (its id), ``series`` (the unique name of its line) and ``order``. Only cells that are done
+are drawn. A page does, and keeps the result of each step as long as what goes in is the same::
+
+    rows = compare_accuracy.table(frame, "sparsity", cells=False)
+    plan = compare_accuracy.plan(frame, rows, "sparsity")
+    spec = compare_accuracy.chart(plan, theme())
+    st.vega_lite_chart(rows, spec, key=..., alt=compare_accuracy.description(rows, "sparsity"),
+                       on_select="rerun", selection_mode=compare_accuracy.CLICK)
+
+A click puts ``{"series", "sparsity", "run"}`` into the selection ``CLICK``; ``run`` is "" where
+the point stands for several runs. The legend is Vega's own affair and makes no rerun.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import altair as alt
+import pandas as pd
+
+from app.charts.colours import Colours
+from app.charts.rows import done, records
+from app.charts.series_style import (
+    Look,
+    colour_scale,
+    dash_scale,
+    fill_scale,
+    legend,
+    looks,
+    shape_scale,
+)
+from app.charts.spec import DATA, Spec, spec
+from app.compare.axes import AXES, Ends, encoding, ends, places
+from app.services.comparison import interval
+from app.ui.format import accuracy, percent, size
+from app.ui.titles import data_label, model_label
+
+CLICK, HOVER, LEGEND = "click", "hover", "legend"
+"""The names of the selections."""
+MEAN, CELL, DENSE = "mean", "cell", "dense"
+"""Kinds of rows."""
+PERCENT = "format(100 * datum.value, '.4~g') + '\N{NO-BREAK SPACE}%'"
+HEIGHT = 320  # pixels of the inside
+MARGIN = 0.04  # of the accuracies on show, above and below
+WIDEST_DODGE = 20  # pixels over which the error bars of one sparsity are spread
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All that decides the chart, but for the data and the theme."""
+
+    looks: tuple[Look, ...]
+    axis: str
+    across: Ends
+    accuracy: tuple[float, float]
+
+
+def table(frame: pd.DataFrame, axis: str = "sparsity", cells: bool = False) -> pd.DataFrame:
+    """A row per series and sparsity asked for, one per dense network, and with ``cells`` one per
+    cell. Cells that have no place on ``axis`` are left out."""
+    found = done(frame)
+    found = found.assign(x=places(found, AXES[axis])).dropna(subset=["x"])
+    dodges = _dodges(found)
+    rows = [*_dense(found)]
+    for _, group in found.groupby(["series", "sparsity"], sort=False):
+        dodge = dodges[group["series"].iloc[0]]
+        if cells and len(group) > 1:
+            rows += [_cell(row, dodge) for row in records(group)]
+        rows.append(_mean(group, dodge))
+    rows.sort(key=lambda row: (row["order"], row["sparsity"]))
+    return pd.DataFrame(rows, columns=[*_row(MEAN, "", 0.0)])
+
+
+def plan(frame: pd.DataFrame, rows: pd.DataFrame, axis: str = "sparsity") -> Plan:
+    """How to draw ``rows``. ``frame`` gives the looks: as long as it is the whole comparison, a
+    series keeps its look when others are filtered out of ``rows``."""
+    points = rows[rows["kind"] != DENSE]
+    span = ends(AXES[axis], points["x"], points["sparsity"] if axis == "sparsity" else ())
+    known = pd.concat([rows["accuracy"], rows["low"], rows["high"]]).dropna()
+    low, high = (known.min(), known.max()) if len(known) else (0.0, 1.0)
+    margin = MARGIN * (high - low) or 0.01
+    # Rounded, so that a new cell inside these ends makes no new chart.
+    bottom, top = max(0.0, round(low - margin, 3)), min(1.0, round(high + margin, 3))
+    seen = tuple(look for look in looks(frame) if look.series in set(points["series"]))
+    return Plan(seen, axis, span, (bottom, top))
+
+
+def chart(plan: Plan, colours: Colours) -> Spec:
+    """Lines, points and error bars over the band of the dense network."""
+    y = alt.Y(
+        "accuracy:Q",
+        title="Test accuracy",
+        scale=alt.Scale(domain=list(plan.accuracy), nice=False, zero=False),
+        axis=alt.Axis(labelExpr=PERCENT, tickCount=6),
+    )
+    base = alt.Chart(DATA).encode(y=y)
+    names = [look.series for look in plan.looks]
+    under = legend(names)
+    chosen = alt.selection_point(
+        name=LEGEND,
+        fields=["series"],
+        bind="legend",
+        toggle="true",
+        value=[{"series": name} for name in names],
+    )
+    hover = alt.selection_point(
+        name=HOVER,
+        fields=["series"],
+        on="pointerover",
+        nearest=True,
+        clear="pointerout",
+        empty=False,
+    )
+    # Cleared by nothing, for the page opens what was clicked last; and made only by a click near
+    # a point: any other, such as one on the legend, would select nothing and clear it after all.
+    click = alt.selection_point(
+        name=CLICK,
+        fields=["series", "sparsity", "run"],
+        on="click[event.item && event.item.isVoronoi]",
+        toggle=False,
+        clear=False,
+        empty=False,
+    )
+    drawn = base.transform_filter(chosen).encode(
+        x=encoding(AXES[plan.axis], plan.across),
+        color=alt.Color(
+            "series:N", scale=colour_scale(plan.looks, colours), legend=under, sort=None
+        ),
+    )
+    means = drawn.transform_filter(f"datum.kind == '{MEAN}'")
+    dodge: dict[str, Any] = {"xOffset": {"expr": "datum.dodge"}}
+    bars = means.mark_rule(strokeWidth=1.5, strokeOpacity=0.55, **dodge).encode(
+        y="low:Q", y2="high:Q"
+    )
+    lines = means.mark_line(**dodge).encode(
+        strokeDash=alt.StrokeDash("series:N", scale=dash_scale(plan.looks), legend=under),
+        # A line has no other width that may depend on anything.
+        size=alt.condition(hover, alt.value(4), alt.value(2)),
+    )
+    points = drawn.transform_filter(f"datum.kind != '{DENSE}'").mark_point(
+        strokeWidth=1.5, cursor="pointer", **dodge
+    )
+    points = points.encode(
+        fill=alt.Fill("series:N", scale=fill_scale(plan.looks, colours), legend=under),
+        shape=alt.Shape("series:N", scale=shape_scale(plan.looks), legend=under),
+        size=alt.condition(f"datum.kind == '{MEAN}'", alt.value(60), alt.value(14)),
+        opacity=alt.condition(f"datum.kind == '{MEAN}'", alt.value(1), alt.value(0.4)),
+        tooltip=[
+            alt.Tooltip("series:N", title="Series"),
+            alt.Tooltip("removed:N", title="Removed"),
+            alt.Tooltip("shown:N", title="Accuracy"),
+            alt.Tooltip("interval:N", title="95\N{NO-BREAK SPACE}% interval"),
+            alt.Tooltip("seeds:N", title="Seeds"),
+            alt.Tooltip("kept:N", title="Weights kept"),
+            alt.Tooltip("size:N", title="Zipped file"),
+        ],
+    )
+    layers = [*_band(base, colours), bars, lines, points.add_params(hover, click, chosen)]
+    return spec(alt.LayerChart(layer=layers).properties(height=HEIGHT), grows=True)
+
+
+def description(rows: pd.DataFrame, axis: str = "sparsity") -> str:
+    """The chart in words: where each line begins and where it ends."""
+    told = []
+    for series, group in rows[rows["kind"] == MEAN].groupby("series", sort=False):
+        first, last = group.iloc[0], group.iloc[-1]
+        text = f"{series} {first['shown']} at {first['removed']} removed"
+        if len(group) > 1:
+            text += f", {last['shown']} at {last['removed']}"
+        told.append(text)
+    dense = [row["label"] for row in records(rows[rows["kind"] == DENSE])]
+    title = AXES[axis].title.partition(" (")[0]
+    against = title if title.startswith("ONNX") else title[:1].lower() + title[1:]
+    listed = "; ".join([*told, *dense]) or "nothing yet"
+    return f"Test accuracy against {against}: {listed}."
+
+
+def _row(kind: str, series: str, value: float, **more: Any) -> dict[str, Any]:
+    """All columns of the table."""
+    return {
+        "kind": kind,
+        "series": series,
+        "order": -1,
+        "sparsity": 0.0,
+        "x": None,
+        "accuracy": value,
+        "low": None,
+        "high": None,
+        "dodge": 0.0,
+        "run": "",
+        "removed": "",
+        "shown": accuracy(value),
+        "interval": "",
+        "seeds": "",
+        "kept": "",
+        "size": "",
+        "label": "",
+    } | more
+
+
+def _mean(group: pd.DataFrame, dodge: float) -> dict[str, Any]:
+    over = interval(group["accuracy"])
+    assert over.mean is not None
+    low, high = _clipped(over.low), _clipped(over.high)
+    zipped = group["zipped_bytes"].mean()
+    return _row(
+        MEAN,
+        group["series"].iloc[0],
+        over.mean,
+        **_told(group["sparsity"].iloc[0], group["kept_weights"].mean(), zipped),
+        order=int(group["order"].iloc[0]),
+        sparsity=float(group["sparsity"].iloc[0]),
+        x=float(group["x"].mean()),
+        low=low,
+        high=high,
+        dodge=dodge,
+        run=str(group["run"].iloc[0]) if len(group) == 1 else "",
+        interval="unknown (one run)" if low is None else between(low, high),
+        seeds=", ".join(str(seed) for seed in sorted(set(group["seed"]))),
+    )
+
+
+def _cell(row: dict[str, Any], dodge: float) -> dict[str, Any]:
+    return _row(
+        CELL,
+        row["series"],
+        row["accuracy"],
+        **_told(row["sparsity"], row["kept_weights"], row["zipped_bytes"]),
+        order=row["order"],
+        sparsity=row["sparsity"],
+        x=row["x"],
+        dodge=dodge,
+        run=str(row["run"]),
+        interval="a single run",
+        seeds=str(row["seed"]),
+    )
+
+
+def _told(sparsity: float, kept: float | None, zipped: float | None) -> dict[str, str]:
+    return {
+        "removed": percent(sparsity),
+        "kept": "unknown" if kept is None or pd.isna(kept) else f"{kept:,.0f}",
+        "size": "unknown" if zipped is None or pd.isna(zipped) else size(int(zipped)),
+    }
+
+
+def between(low: float | None, high: float | None) -> str:
+    """``95.1 – 96.3 %``"""
+    if low is None or high is None:
+        return "unknown"
+    return f"{100 * low:.1f} \N{EN DASH} {accuracy(high)}"
+
+
+def _dense(found: pd.DataFrame) -> Iterator[dict[str, Any]]:
+    """A row for every dense network: of one model, data set and number of epochs. Cells of one
+    seed have it in common, so that each seed counts once."""
+    apart = [name for name in ("model", "data", "epochs") if found[name].nunique() > 1]
+    known = found.dropna(subset=["dense_accuracy"])
+    for key, group in known.groupby(apart or ["model"], sort=False):
+        over = interval(group.groupby("seed")["dense_accuracy"].mean())
+        assert over.mean is not None
+        named = (_named(what, value) for what, value in zip(apart, key, strict=False))
+        names = f" ({', '.join(named)})" if apart else ""
+        low, high = _clipped(over.low), _clipped(over.high)
+        label = f"Dense{names} {accuracy(over.mean)}"
+        yield _row(DENSE, "", over.mean, low=low, high=high, label=label)
+
+
+def _named(what: str, value: Any) -> str:
+    if what == "model":
+        return model_label(value)
+    if what == "data":
+        return data_label(value)
+    return f"{value:,} epoch" + ("" if value == 1 else "s")
+
+
+def _clipped(share: float | None) -> float | None:
+    """No accuracy lies outside, whatever a wide interval says."""
+    return None if share is None else min(max(share, 0.0), 1.0)
+
+
+def _dodges(found: pd.DataFrame) -> dict[str, float]:
+    """How far each series is moved sideways, in pixels, so that error bars do not hide others."""
+    names = list(found.sort_values("order", kind="stable")["series"].unique())
+    step = min(4.0, WIDEST_DODGE / max(1, len(names) - 1))
+    return {name: round(step * (i - (len(names) - 1) / 2), 2) for i, name in enumerate(names)}
+
+
+def _band(base: alt.Chart, colours: Colours) -> list[alt.Chart]:
+    """The dense networks, behind everything: mean, interval and label over the whole width."""
+    dense = base.transform_filter(f"datum.kind == '{DENSE}'").encode(
+        x=alt.value(0), x2=alt.value("width")
+    )
+    return [
+        dense.mark_rect(color=colours.ink, opacity=0.1).encode(y="low:Q", y2="high:Q"),
+        dense.mark_rule(color=colours.ink, strokeDash=[1, 0], opacity=0.6),
+        base.transform_filter(f"datum.kind == '{DENSE}'")
+        .mark_text(align="right", baseline="bottom", dx=-4, dy=-3, fontSize=12, color=colours.ink)
+        .encode(x=alt.value("width"), text="label:N"),
+    ]

@@ -1,0 +1,71 @@
+"""What a comparison says in words: the answer before the chart, its limits under it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+import streamlit as st
+
+from app.charts.rows import done
+from app.compare import words
+from app.compare.facts import originals
+from app.compare.filters import Shown
+from app.ui.findings import plain
+from app.ui.format import accuracy, percent, signed
+
+
+def show_answer(shown: Shown, classes: int | None) -> None:
+    """Who leads, where it breaks, and whether chance does as well."""
+    told, controls = _answer(shown.key, classes, shown.rows)
+    if told:
+        st.markdown(f"**{plain(told[0])}** {plain(' '.join(told[1:]))}")
+    for sentence in controls:
+        st.markdown(f":material/experiment: {plain(sentence)}")
+
+
+def show_warnings(shown: Shown) -> None:
+    """What on the chart must not be compared."""
+    for sentence in words.unlike(shown.rows):
+        st.warning(plain(sentence), icon=":material/rule:")
+
+
+def show_limits(shown: Shown, start: float) -> None:
+    """What the chart shows and what it does not; its axis begins at the accuracy ``start``."""
+    show_sentences(_limits(shown.key, start, shown.rows))
+
+
+def show_sentences(told: Sequence[str]) -> None:
+    """Small, under a chart."""
+    st.caption(plain(" ".join(told)))
+
+
+# Words take as long as the charts.
+@st.cache_data(max_entries=60, show_spinner=False)
+def _answer(key: str, classes: int | None, _rows: pd.DataFrame) -> tuple[list[str], list[str]]:
+    told = [words.leader(_rows, classes) or alone(_rows), words.breaks(_rows, classes)]
+    return list(filter(None, told)), words.controls(_rows, classes)
+
+
+@st.cache_data(max_entries=60, show_spinner=False)
+def _limits(key: str, start: float, _rows: pd.DataFrame) -> list[str]:
+    told = (words.luck(_rows), words.doubted(_rows), words.axis(start), words.limits(_rows))
+    return list(filter(None, told))
+
+
+def alone(rows: pd.DataFrame) -> str:
+    """Of a single line that is no control, what the sparsest network has lost."""
+    cells = done(rows)
+    names = originals(cells) or list(cells["series"].unique())
+    if len(names) != 1 or not rows["epochs"].max():
+        return ""
+    cells = cells[cells["series"] == names[0]]
+    most = cells["sparsity"].max()
+    last = cells[cells["sparsity"] == most]
+    pruned, dense = last["accuracy"].mean(), last["dense_accuracy"].mean()
+    change = round(round(100 * pruned, 1) - round(100 * dense, 1), 1)
+    apart = f"{signed(change)} points against" if change else "as much as"
+    return (
+        f"With {percent(float(most))} removed, {names[0]} has {accuracy(pruned)}: "
+        f"{apart} the dense network ({accuracy(dense)})."
+    )

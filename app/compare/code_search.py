@@ -1,0 +1,65 @@
+"""A budget search without a browser: as a command line and as a Python program."""
+
+from __future__ import annotations
+
+import dataclasses
+import shlex
+
+from app.compare.code_sweep import arguments, flag, values
+from app.services import SearchConfig
+
+PROGRAM = """\
+import torch
+
+import prospr_engine as pe
+
+torch.set_num_threads({threads})
+
+
+def tell(event):
+    told = event.to_dict()
+    if told["event"] == "Probed":
+        print(told["text"])
+
+
+result = pe.search(
+{settings}    out={out!r},
+    on_event=tell,
+)
+print(result.outcome.text)"""
+
+OWN = ("sparsity", "seed")
+"""Settings of a run that a search finds, or has a list of."""
+FLAGS = {"lowest": "lowest", "highest": "highest", "most_probes": "max-tries"}
+
+
+def search_command(config: SearchConfig, threads: int, out: str = "out") -> str:
+    """The command line that does the same search with as many threads."""
+    words = [".venv/bin/python", "-m", "prospr_engine", "search"]
+    for (group, name), value in values(config.run, OWN).items():
+        words += flag(group, name, value)
+    if config.most_lost is not None:
+        words += ["--max-loss", f"{100 * config.most_lost:.10g}"]
+    else:
+        words += ["--max-size", str(config.most_bytes)]
+    words += ["--seeds", ",".join(map(str, config.seeds))]
+    for name, value in _unusual(config).items():
+        words += [f"--{FLAGS[name]}", str(value)]
+    for name, value in config.run.scoring.options.items():
+        words += ["--option", f"{name}={value}"]
+    return f"OMP_NUM_THREADS={threads} {shlex.join([*words, '--out', out])}"
+
+
+def search_program(config: SearchConfig, threads: int, out: str = "out") -> str:
+    """The Python program that does the same search with as many threads."""
+    goal = "most_bytes" if config.most_lost is None else "most_lost"
+    own = {goal: getattr(config, goal), "seeds": list(config.seeds)} | _unusual(config)
+    lists = [f"{name}={value!r}" for name, value in own.items()]
+    settings = "".join(f"    {line},\n" for line in arguments(config.run, OWN, lists))
+    return PROGRAM.format(settings=settings, threads=threads, out=out)
+
+
+def _unusual(config: SearchConfig) -> dict[str, object]:
+    """Where it looks and how often, as far as that is not as usual."""
+    usual = {field.name: field.default for field in dataclasses.fields(SearchConfig)}
+    return {name: value for name in FLAGS if (value := getattr(config, name)) != usual[name]}

@@ -1,0 +1,183 @@
+"""A comparison without a browser: as a command line and as a Python program.
+
+For a sweep ``sweep_command(config, threads)`` and ``sweep_program(config, threads)``; for runs
+that somebody picked, ``as_sweep(configs)`` finds the sweep that does exactly these, if there is
+one, and else ``runs_command`` and ``runs_program`` do each of them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import shlex
+from collections.abc import Sequence
+from typing import Any
+
+from app.services import GROUPS, METHODS, ConfigError, RunConfig, SweepConfig
+from app.ui.code import PREFIXES, changed, command
+
+LISTS = ("methods", "sparsities", "seeds", "steps", "controls")
+OWN = ("method", "sparsity", "seed", "control")
+"""Settings of a run that a sweep has lists of."""
+
+SWEEP = """\
+import torch
+
+import prospr_engine as pe
+
+torch.set_num_threads({threads})
+
+
+def tell(event):
+    told = event.to_dict()
+    if told["event"] == "CellEnded":
+        row = told["row"]
+        done = f"{{told['number']}} of {{told['cells']}}"
+        print(done, row["method"], row["sparsity"], row["seed"], row["state"])
+
+
+table = pe.sweep(
+{settings}    out={out!r},
+    on_event=tell,
+)
+by = ["method", "steps", "control", "sparsity"]
+print(table.groupby(by, sort=False, dropna=False)["accuracy"].agg(["mean", "std", "count"]))"""
+
+RUNS = """\
+import torch
+
+import prospr_engine as pe
+
+torch.set_num_threads({threads})
+
+configs = [
+{configs}]
+for number, config in enumerate(configs, 1):
+    result = pe.run(config, out=f"{out}/{{number}}")
+    print(number, config.method, config.sparsity, config.seed, result.accuracy)"""
+
+
+def sweep_command(config: SweepConfig, threads: int, out: str = "out") -> str:
+    """The command line that does the same sweep with as many threads."""
+    words = [".venv/bin/python", "-m", "prospr_engine", "sweep"]
+    default = SweepConfig()
+    for name in ("model", "data"):
+        words += flag("", name, values(config.run)["", name])
+    for name in LISTS:
+        entries = getattr(config, name)
+        if name in ("methods", "sparsities", "seeds") or entries != getattr(default, name):
+            words += [f"--{name}", ",".join(map(str, entries))]
+    for (group, name), value in values(config.run).items():
+        if (group, name) not in (("", "model"), ("", "data")):
+            words += flag(group, name, value)
+    for name, value in config.run.scoring.options.items():
+        words += ["--option", f"{name}={value}"]
+    return f"OMP_NUM_THREADS={threads} {shlex.join([*words, '--out', out])}"
+
+
+def sweep_program(config: SweepConfig, threads: int, out: str = "out") -> str:
+    """The Python program that does the same sweep with as many threads."""
+    default = SweepConfig()
+    lists = [
+        f"{name}={list(getattr(config, name))!r}"
+        for name in LISTS
+        if name in ("methods", "sparsities", "seeds")
+        or getattr(config, name) != getattr(default, name)
+    ]
+    settings = "".join(f"    {line},\n" for line in [*arguments(config.run, OWN, lists)])
+    return SWEEP.format(settings=settings, threads=threads, out=out)
+
+
+def runs_command(configs: Sequence[RunConfig], threads: int, out: str = "out") -> str:
+    """The command lines that do each of these runs, one per line."""
+    return "\n".join(
+        command(config, threads, f"{out}/{number}") for number, config in enumerate(configs, 1)
+    )
+
+
+def runs_program(configs: Sequence[RunConfig], threads: int, out: str = "out") -> str:
+    """The Python program that does each of these runs."""
+    lines = "".join(f"    pe.RunConfig({', '.join(arguments(c))}),\n" for c in configs)
+    return RUNS.format(configs=lines, threads=threads, out=out)
+
+
+def as_sweep(configs: Sequence[RunConfig]) -> SweepConfig | None:
+    """The sweep whose runs are exactly ``configs``, in whatever order; None if there is none, or
+    if they are fewer than two."""
+    plain = [_without_defaults(config) for config in configs]
+    if len(plain) < 2:
+        return None
+    lists = {name: list(dict.fromkeys(getattr(c, name) for c in plain)) for name in OWN}
+    given = [dict(config.scoring.options) for config in plain]
+    steps = sorted({number for number in map(_steps, plain) if number is not None})
+    options = {name: value for own in given for name, value in own.items()}
+    if len(steps) > 1:
+        options.pop("steps", None)
+    try:
+        first = plain[0]
+        run = dataclasses.replace(
+            first,
+            **{name: getattr(RunConfig(), name) for name in OWN},
+            scoring=dataclasses.replace(first.scoring, options=options),
+        )
+        found = SweepConfig(
+            run=run,
+            methods=tuple(lists["method"]),
+            sparsities=tuple(lists["sparsity"]),
+            seeds=tuple(lists["seed"]),
+            steps=tuple(steps) if len(steps) > 1 else (),
+            controls=tuple(lists["control"]),
+        )
+    except ConfigError:
+        return None
+    same = sorted(c.fingerprint for c in found.cells()) == sorted(c.fingerprint for c in plain)
+    return found if same else None
+
+
+def arguments(
+    config: RunConfig, without: Sequence[str] = (), lists: Sequence[str] = ()
+) -> list[str]:
+    """What ``RunConfig`` is called with, as code; ``lists`` come after the model and the data."""
+    given: dict[str, list[str]] = {group: [] for group in ("", *GROUPS)}
+    for (group, name), value in values(config, without).items():
+        given[group].append(f"{name}={value!r}")
+    if config.scoring.options:
+        given["scoring"].append(f"options={dict(config.scoring.options)!r}")
+    for group, cls in GROUPS.items():
+        if given[group]:
+            given[""].append(f"{group}=pe.{cls.__name__}({', '.join(given[group])})")
+    return [*given[""][:2], *lists, *given[""][2:]]
+
+
+def values(config: RunConfig, without: Sequence[str] = OWN) -> dict[tuple[str, str], Any]:
+    """By group and name what differs from its default, and what a reader looks for."""
+    return {
+        (group, option.name): value
+        for group, option, value in changed(config)
+        if group or option.name not in without
+    }
+
+
+def flag(group: str, name: str, value: Any) -> list[str]:
+    flag = PREFIXES[group] + name.replace("_", "-")
+    if isinstance(value, bool):
+        return [f"--{flag}" if value else f"--no-{flag}"]
+    return [f"--{flag}", str(value)]
+
+
+def _without_defaults(config: RunConfig) -> RunConfig:
+    """With those of the method's options that differ from their defaults only."""
+    spec = METHODS.get(config.method)
+    usual = {option.name: option.default for option in spec.options} if spec else {}
+    options = {
+        name: value
+        for name, value in config.scoring.options.items()
+        if name not in usual or value != usual[name]
+    }
+    return dataclasses.replace(config, scoring=dataclasses.replace(config.scoring, options=options))
+
+
+def _steps(config: RunConfig) -> int | None:
+    """The steps that the method looks ahead, if it does."""
+    spec = METHODS.get(config.method)
+    usual = {option.name: option.default for option in spec.options} if spec else {}
+    return config.scoring.options.get("steps", usual["steps"]) if "steps" in usual else None

@@ -1,0 +1,205 @@
+"""How much the masks of several series have in common, and what chance alone would give.
+
+What goes in are the ``Likeness`` of ``services.overlap.likeness``: of each two series, for the
+whole network (``layer`` "") and for its layers. ``rows = table(found, names)`` with the names of
+all series in order, ``chart(names, theme())``, ``description(rows)``; of two of them,
+``layers_table(found, first, second)``, ``layers_chart(layers)``, ``layers_description(rows)``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import altair as alt
+import pandas as pd
+
+from app.charts import heat_map
+from app.charts.colours import Colours
+from app.charts.heat_map import Grid
+from app.charts.layers import label
+from app.charts.spec import DATA, Spec, spec
+from app.services.overlap import Likeness
+from app.ui.format import percent
+
+COLUMNS = (
+    "row",
+    "column",
+    "value",
+    "text",
+    "sign",
+    "pair",
+    "measured",
+    "chance",
+    "jaccard",
+    "luck",
+    "seeds",
+)
+TOOLTIPS = {
+    "pair": "Masks of",
+    "measured": "In common",
+    "chance": "By chance",
+    "seeds": "Pairs of runs",
+}
+PERCENT = "format(100 * datum.value, '.3~g') + '\N{NO-BREAK SPACE}%'"
+AROUND = 105  # pixels for axis and legend
+MOST_ROOMY = 16  # layers; with more of them the rows stand closer
+KINDS = ["in common", "by chance"]
+
+
+def table(found: Iterable[Likeness], names: Sequence[str]) -> pd.DataFrame:
+    """A row per cell of the square of ``names``: to the right of the diagonal what two masks have
+    in common, to the left of it what they would by chance; nothing for a pair that was not
+    compared or that keeps nothing."""
+    pairs = {(one.first, one.second): one for one in found if not one.layer}
+    pairs |= {(second, first): one for (first, second), one in pairs.items()}
+    rows = []
+    for i, row in enumerate(names):
+        for j, column in enumerate(names):
+            one = pairs.get((row, column))
+            if one is None or one.jaccard is None:
+                rows.append(_empty(row, column))
+            else:
+                rows.append(_cell(row, column, one, measured=j > i))
+    return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def chart(names: tuple[str, ...], colours: Colours) -> Spec:
+    """The square of ``names``."""
+    shades = alt.Color(
+        "value:Q",
+        scale=alt.Scale(
+            domain=[0, 1],
+            range=[heat_map.nothing(colours), colours.most],
+            interpolate="rgb",
+        ),
+        legend=heat_map.scale_of_shades("Kept by both, of what either keeps", PERCENT, [0, 0.5, 1]),
+    )
+    strong = f"datum.value > {heat_map.turn(colours.most, colours)}"
+    return heat_map.chart(Grid(names, names, TOOLTIPS), shades, strong, colours)
+
+
+def description(rows: pd.DataFrame) -> str:
+    """The square in words: the most and the least alike."""
+    known = rows.dropna(subset=["jaccard"]).drop_duplicates("pair")
+    if known.empty:
+        return "Overlap of masks: no two could be compared."
+    ranked = known.sort_values("jaccard")
+    most, least = ranked.iloc[-1], ranked.iloc[0]
+    return (
+        f"Overlap of the masks of {len(known)} pairs: most between {most['pair']} "
+        f"({most['measured']}; by chance {most['chance']}), least between {least['pair']} "
+        f"({least['measured']}; by chance {least['chance']})."
+    )
+
+
+def layers_table(found: Iterable[Likeness], first: str, second: str) -> pd.DataFrame:
+    """A row per layer of what the masks of two series have in common, in the network's order."""
+    wanted = ({first, second},)
+    layers = [one for one in found if one.layer and {one.first, one.second} in wanted]
+    rows: list[dict[str, Any]] = [
+        {
+            "order": number,
+            "layer": label(one.layer, number),
+            "name": one.layer,
+            "jaccard": one.jaccard,
+            "luck": one.chance,
+            "measured": _percent(one.jaccard),
+            "chance": _percent(one.chance),
+        }
+        for number, one in enumerate(layers, 1)
+    ]
+    columns = ["order", "layer", "name", "jaccard", "luck", "measured", "chance"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def layers_chart(layers: tuple[str, ...], colours: Colours) -> Spec:
+    """A bar per layer (by label) for what is in common, and a line across it where chance lies."""
+    step, size = (26, 13) if len(layers) <= MOST_ROOMY else (14, 11)
+    base = alt.Chart(DATA).encode(
+        y=alt.Y(
+            "layer:N",
+            title=None,
+            scale=alt.Scale(domain=list(layers)),
+            axis=alt.Axis(
+                labelLimit=150,
+                labelOverlap=False,
+                labelFlush=False,
+                labelFontSize=size,
+                labelPadding=6,
+                ticks=False,
+                domain=False,
+            ),
+        ),
+        tooltip=[
+            alt.Tooltip("name:N", title="Parameter"),
+            alt.Tooltip("measured:N", title="In common"),
+            alt.Tooltip("chance:N", title="By chance"),
+        ],
+    )
+    across: dict[str, Any] = {
+        "title": "Kept by both, of what either keeps",
+        "scale": alt.Scale(domain=[0, 1]),
+        "axis": alt.Axis(labelExpr=PERCENT, values=[0, 0.2, 0.4, 0.6, 0.8, 1]),
+    }
+    bars = base.mark_bar(height={"band": 0.7}, color=colours.kept).encode(
+        x=alt.X("jaccard:Q", **across)
+    )
+    lines = base.mark_tick(thickness=3, color=colours.danger, height={"band": 0.95}).encode(
+        x=alt.X("luck:Q", **across)
+    )
+    height = step * len(layers) + AROUND
+    return spec(alt.LayerChart(layer=[bars, lines]).properties(height=height))
+
+
+def layers_description(rows: pd.DataFrame) -> str:
+    """The bars in words."""
+    known = rows.dropna(subset=["jaccard"])
+    if known.empty:
+        return "Overlap by layer: nothing to compare."
+    ranked = known.sort_values("jaccard")
+    most, least = ranked.iloc[-1], ranked.iloc[0]
+    return (
+        f"Overlap of two masks in each of {len(rows)} layers: most in {most['layer']} "
+        f"({most['measured']}; by chance {most['chance']}), least in {least['layer']} "
+        f"({least['measured']}; by chance {least['chance']})."
+    )
+
+
+def _cell(row: str, column: str, one: Likeness, measured: bool) -> dict[str, Any]:
+    value = one.jaccard if measured else one.chance
+    assert value is not None
+    return {
+        "row": row,
+        "column": column,
+        "value": value,
+        "text": f"{100 * value:.0f}",
+        "sign": "",
+        "pair": f"{one.first} and {one.second}",
+        "measured": _percent(one.jaccard),
+        "chance": _percent(one.chance),
+        "jaccard": one.jaccard,
+        "luck": one.chance,
+        "seeds": str(one.seeds),
+    }
+
+
+def _empty(row: str, column: str) -> dict[str, Any]:
+    same = row == column
+    return {
+        "row": row,
+        "column": column,
+        "value": None,
+        "text": "",
+        "sign": "",
+        "pair": row if same else f"{row} and {column}",
+        "measured": "the same series" if same else "not compared",
+        "chance": "",
+        "jaccard": None,
+        "luck": None,
+        "seeds": "",
+    }
+
+
+def _percent(share: float | None) -> str:
+    return "none kept" if share is None else percent(round(share, 3))

@@ -1,0 +1,178 @@
+"""Two results next to each other: their figures, and what may not be compared."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from app.services.overlap import LayerOverlap
+from app.ui.answer import points
+from app.ui.format import accuracy, duration, percent, signed, size
+from app.ui.titles import data_label
+
+Result = Mapping[str, Any]
+
+NEEDED = (
+    "accuracy",
+    "config",
+    "data",
+    "findings",
+    "history",
+    "layers",
+    "onnx",
+    "seconds",
+    "sparsity",
+    "trust",
+)
+MINUS = "\N{MINUS SIGN}"
+DRAWS_TEST = ("test_fraction", "test_limit", "skip_broken")
+"""Settings that decide, with the seed, which images test."""
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A line of the table: what it is, its value in either run, and the difference."""
+
+    name: str
+    first: str
+    second: str
+    difference: str
+
+
+def complete(result: Result) -> bool:
+    """Does ``result`` hold all that is shown here? One of another version may not."""
+    return all(name in result for name in NEEDED)
+
+
+def other_images(first: Result, second: Result) -> str | None:
+    """Why accuracies of the two must not be compared, or only with care; else ``None``."""
+    one, other = first["data"], second["data"]
+    if one.get("digest") and one.get("digest") == other.get("digest"):
+        return None  # the same images, split in the same way
+    if not comparable(first, second):
+        names = [data_label(str(result["config"].get("data"))) for result in (first, second)]
+        return (
+            f"A learned from {names[0]}, B from {names[1]}: how well they do at different tasks "
+            "cannot be compared."
+        )
+    counts = [data["split"]["test"] for data in (one, other)]
+    if counts[0] != counts[1]:
+        return (
+            f"A was tested on {counts[0]:,} images, B on {counts[1]:,}: compare their accuracies "
+            "with care."
+        )
+    if _draw(first) != _draw(second):
+        return (
+            "Their seeds or settings of the data differ, so their test images may be different "
+            "ones: compare their accuracies with care."
+        )
+    return None
+
+
+def comparable(first: Result, second: Result) -> bool:
+    """Did both learn the same task?"""
+    return all(
+        first[part].get(name) == second[part].get(name)
+        for part, name in (("config", "data"), ("data", "classes"))
+    )
+
+
+def _draw(result: Result) -> tuple[Any, ...]:
+    config = result["config"]
+    loading = config.get("loading", {})
+    return (config.get("seed"), *(loading.get(name) for name in DRAWS_TEST))
+
+
+def figures(first: Result, second: Result) -> list[Figure]:
+    """The table: differences are those of the numbers shown, B less A."""
+
+    def pair(name: str, show: Any, value: Any, differ: Any) -> Figure:
+        one, other = value(first), value(second)
+        return Figure(name, show(one), show(other), differ(one, other))
+
+    def apart(one: float, other: float) -> str:
+        return _points(_shown(other) - _shown(one)) if same_task else "\N{EN DASH}"
+
+    same_task = comparable(first, second)
+    return [
+        pair("Weights removed", percent, lambda r: r["sparsity"]["achieved"], _percent_points),
+        pair("Weights kept", "{:,}".format, _kept, _count),
+        pair("Accuracy, pruned", accuracy, lambda r: r["accuracy"]["pruned"], apart),
+        pair("Accuracy, dense", accuracy, lambda r: r["accuracy"]["dense"], apart),
+        pair("Change by pruning", _points, points, lambda a, b: apart(a / 100, b / 100)),
+        pair("Model file", size, lambda r: r["onnx"]["bytes"], lambda a, b: _signed(a, b, size)),
+        pair("Time", duration, lambda r: r["seconds"], lambda a, b: _signed(a, b, duration)),
+    ]
+
+
+def luck(first: Result, second: Result) -> str:
+    """Whether chance alone explains how far apart the two pruned networks are: two standard
+    errors of the difference, as of independent samples (an upper estimate if both saw the same
+    images)."""
+    shares = [result["accuracy"]["pruned"] for result in (first, second)]
+    counts = [result["data"]["split"]["test"] for result in (first, second)]
+    variance = sum(p * (1 - p) / n for p, n in zip(shares, counts, strict=True))
+    limit = 100 * max(1.96 * math.sqrt(variance), 1 / min(counts))
+    if abs(shares[1] - shares[0]) * 100 > limit:
+        return (
+            "The two pruned networks are further apart than chance explains (about "
+            f"{limit:.1f} points)."
+        )
+    return (
+        f"A difference of up to about {limit:.1f} points can be chance: the test cannot tell the "
+        "two pruned networks apart."
+    )
+
+
+def shared(layers: Sequence[LayerOverlap]) -> str:
+    """How much two masks have in common, and what chance alone would give."""
+    first, second, both = (sum(getattr(x, n) for x in layers) for n in ("first", "second", "both"))
+    expected = round(sum(x.first * x.second / x.total for x in layers if x.total))
+    if not min(first, second):
+        return "One of the two keeps no weight, so they have none in common."
+    if both == first == second:
+        return f"Both keep the same {both:,} weights."
+    if both in (first, second):
+        small, large = ("A", "B") if both == first else ("B", "A")
+        told = f"All {both:,} weights that {small} keeps are among those of {large}."
+    elif first == second:
+        told = f"Each keeps {first:,} weights; {both:,} of them are the same."
+    else:
+        told = f"A keeps {first:,} weights and B {second:,}; {both:,} of them are the same."
+    return f"{told} Drawn by chance, with as many in each layer, about {expected:,} would be."
+
+
+def _kept(result: Result) -> int:
+    return sum(layer["kept"] for layer in result["layers"])
+
+
+def _percent_points(one: float, other: float) -> str:
+    change = round(100 * (other - one), 4)
+    text = f"{change:+.2f}".rstrip("0").rstrip(".").replace("-", MINUS)
+    return f"{text} {_unit(change)}" if change else "same"
+
+
+def _shown(share: float) -> float:
+    """In percent, rounded as it is shown."""
+    return round(100 * share, 1)
+
+
+def _points(change: float) -> str:
+    change = round(change, 1)
+    return f"{signed(change)} {_unit(change)}" if change else "same"
+
+
+def _unit(change: float) -> str:
+    return "point" if abs(change) == 1 else "points"
+
+
+def _count(one: int, other: int) -> str:
+    return f"{other - one:+,}".replace("-", MINUS) if other != one else "same"
+
+
+def _signed(one: float, other: float, show: Any) -> str:
+    if show(one) == show(other):
+        return "same"
+    return f"{'+' if other > one else MINUS}{show(abs(other - one))}"

@@ -1,0 +1,59 @@
+"""The charts of a comparison, each made once for what it shows.
+
+What decides a chart is small and looks the same as long as the runs do: the data and the spec are
+kept by it, and only other runs, another theme or another choice make new ones.
+"""
+
+from __future__ import annotations
+
+import pandas as pd
+import streamlit as st
+
+from app.charts.colours import Colours
+from app.charts.spec import Spec
+from app.compare import accuracy_chart
+from app.compare.accuracy_chart import CLICK, Plan
+from app.compare.filters import Shown
+from app.compare.points import open_point
+from app.ui.plots import theme
+
+ACCURACY = "compare-accuracy"
+
+
+def show_accuracy(shown: Shown, axis: str, cells: bool, whose: str) -> float:
+    """Accuracy against ``axis``, from which on is given back; a click on a point opens its
+    runs."""
+    rows, plan, words = accuracy_data(shown.key, axis, cells, shown.rows)
+    st.vega_lite_chart(
+        rows,
+        accuracy_spec(plan, theme()),
+        key=ACCURACY,
+        alt=words,
+        on_select=lambda: _clicked(whose),
+        selection_mode=CLICK,
+    )
+    return plan.accuracy[0]
+
+
+def _clicked(whose: str) -> None:
+    points = st.session_state[ACCURACY]["selection"].get(CLICK) or []
+    if points:
+        point = points[0]
+        open_point(whose, point["series"], point["sparsity"], point.get("run", ""))
+
+
+@st.cache_data(max_entries=60, show_spinner=False)
+def accuracy_data(
+    key: str, axis: str, cells: bool, _frame: pd.DataFrame
+) -> tuple[pd.DataFrame, Plan, str]:
+    """The data of the chart, what decides its looks, and the chart in words. ``key`` tells one
+    ``_frame`` from another."""
+    rows = accuracy_chart.table(_frame, axis, cells)
+    plan = accuracy_chart.plan(_frame, rows, axis)
+    return rows, plan, accuracy_chart.description(rows, axis)
+
+
+@st.cache_data(max_entries=60, show_spinner=False)
+def accuracy_spec(plan: Plan, colours: Colours) -> Spec:
+    """The chart of that plan."""
+    return accuracy_chart.chart(plan, colours)

@@ -1,0 +1,168 @@
+"""The trail of a budget search: every sparsity that was tried, in order, against the goal.
+
+What goes in are the probes of the search (objects with ``sparsity``, ``met``, ``value`` and
+``error``) and its goal: ``limit``, and ``about_accuracy`` (else it is a size).
+``rows = table(trail, limit, about_accuracy)``, ``chart(plan(rows, about_accuracy), theme())``,
+``description(rows)``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import altair as alt
+import pandas as pd
+
+from app.charts.colours import Colours
+from app.charts.spec import DATA, Spec, spec
+from app.compare.axes import PERCENT_REMOVED, ROUND
+from app.ui.format import percent, signed, size
+
+MET, MISSED, FAILED, GOAL = "goal met", "goal missed", "failed", "goal"
+STATES = [MET, MISSED, FAILED]
+SHAPES = ["circle", "diamond", "cross"]
+COLUMNS = ("kind", "number", "x", "value", "removed", "shown", "label", "error")
+HEIGHT = 320  # pixels, with axes and legend
+BYTES = (
+    "datum.value >= 1e6 ? format(datum.value / 1e6, '.3~g') + '\N{NO-BREAK SPACE}MB' "
+    ": format(datum.value / 1e3, '.3~g') + '\N{NO-BREAK SPACE}kB'"
+)
+POINTS = "format(datum.value, '.3~g')"
+
+
+class Probe(Protocol):
+    """A sparsity that was tried, see ``sweep.budget.Probe``: ``value`` is the accuracy lost (a
+    fraction) or the bytes of the zipped file, None if the run failed."""
+
+    @property
+    def sparsity(self) -> float: ...
+    @property
+    def met(self) -> bool: ...
+    @property
+    def value(self) -> float | None: ...
+    @property
+    def error(self) -> str: ...
+
+
+@dataclass(frozen=True)
+class Plan:
+    """``density`` and ``value`` from least to most; values are points or bytes."""
+
+    about_accuracy: bool
+    density: tuple[float, float]
+    value: tuple[float, float]
+
+
+def table(trail: Sequence[Probe], limit: float, about_accuracy: bool) -> pd.DataFrame:
+    """A row per probe, in order, and one for the goal. A failed one stands on the goal's line:
+    it has no value of its own."""
+    unit = 100 if about_accuracy else 1
+    rows = []
+    for number, probe in enumerate(trail, 1):
+        failed = probe.value is None
+        value = limit if probe.value is None else probe.value
+        rows.append(
+            {
+                "kind": FAILED if failed else MET if probe.met else MISSED,
+                "number": str(number),
+                "x": 1 - probe.sparsity,
+                "value": unit * value,
+                "removed": percent(probe.sparsity),
+                "shown": "no result" if failed else _told(value, about_accuracy),
+                "label": "",
+                "error": probe.error,
+            }
+        )
+    goal = _told(limit, about_accuracy).removeprefix("+")
+    label = f"Goal: at most {goal}" + (" lost" if about_accuracy else "")
+    rows.append(
+        {"kind": GOAL, "value": unit * limit, "label": label, "shown": goal}
+        | dict.fromkeys(("number", "removed", "error"), "")
+    )
+    return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def plan(rows: pd.DataFrame, about_accuracy: bool) -> Plan:
+    """How to draw ``rows``."""
+    densities = rows["x"].dropna()
+    low, high = (densities.min(), densities.max()) if len(densities) else (0.01, 1.0)
+    least, most = rows["value"].min(), rows["value"].max()
+    margin = 0.1 * (most - least) or 0.1 * abs(most) or 1.0
+    bottom = least - margin if about_accuracy else max(0.0, least - margin)
+    return Plan(about_accuracy, (low / 1.3, min(1.0, high * 1.3)), (bottom, most + margin))
+
+
+def chart(plan: Plan, colours: Colours) -> Spec:
+    """A numbered point per probe, the goal as a line across."""
+    ticks = [1 - s for s in ROUND if plan.density[0] <= 1 - s <= plan.density[1]]
+    y = alt.Y(
+        "value:Q",
+        title="Points of accuracy lost" if plan.about_accuracy else "ONNX file, zipped",
+        scale=alt.Scale(domain=list(plan.value), nice=False, zero=False),
+        axis=alt.Axis(labelExpr=POINTS if plan.about_accuracy else BYTES, tickCount=5),
+    )
+    base = alt.Chart(DATA).encode(y=y)
+    probes = base.transform_filter(f"datum.kind != '{GOAL}'").encode(
+        x=alt.X(
+            "x:Q",
+            title="Weights removed",
+            scale=alt.Scale(
+                type="log", domain=list(plan.density), reverse=True, nice=False, padding=10
+            ),
+            axis=alt.Axis(
+                labelExpr=PERCENT_REMOVED,
+                grid=False,
+                labelOverlap="greedy",
+                labelSeparation=4,
+                **({"values": ticks} if len(ticks) > 1 else {"tickCount": 4}),
+            ),
+        )
+    )
+    seen = alt.Legend(title=None, orient="top", symbolSize=110)
+    inks = [colours.kept, colours.danger, colours.removed]
+    points = probes.mark_point(filled=True, size=130, opacity=1).encode(
+        color=alt.Color("kind:N", scale=alt.Scale(domain=STATES, range=inks), legend=seen),
+        shape=alt.Shape("kind:N", scale=alt.Scale(domain=STATES, range=SHAPES), legend=seen),
+        tooltip=[
+            alt.Tooltip("number:N", title="Try"),
+            alt.Tooltip("removed:N", title="Removed"),
+            alt.Tooltip("shown:N", title="Lost" if plan.about_accuracy else "Size"),
+            alt.Tooltip("kind:N", title="Outcome"),
+        ],
+    )
+    numbers = probes.mark_text(dy=-14, fontSize=12, color=colours.ink).encode(text="number:N")
+    goal = base.transform_filter(f"datum.kind == '{GOAL}'")
+    rule = goal.mark_rule(color=colours.ink, strokeDash=[6, 4], opacity=0.7)
+    # On the side of the line on which the sparse end has no points.
+    under = plan.about_accuracy
+    label = goal.mark_text(
+        align="right",
+        baseline="top" if under else "bottom",
+        dx=-4,
+        dy=5 if under else -4,
+        fontSize=12,
+        color=colours.ink,
+    ).encode(x=alt.value("width"), text="label:N")
+    layers = [rule, label, points, numbers]
+    return spec(alt.LayerChart(layer=layers).properties(height=HEIGHT))
+
+
+def description(rows: pd.DataFrame) -> str:
+    """The trail in words."""
+    told = [
+        f"{row['removed']} ({row['shown']}, {row['kind']})"
+        for row in rows.to_dict("records")
+        if row["kind"] != GOAL
+    ]
+    goal = rows.loc[rows["kind"] == GOAL, "label"].iloc[0]
+    return f"{goal}. Tried in this order: {', '.join(told) or 'nothing yet'}."
+
+
+def _told(value: float, about_accuracy: bool) -> str:
+    if not about_accuracy:
+        return size(int(value))
+    shown = round(100 * value, 1)
+    unit = "point" if abs(shown) == 1 else "points"
+    return f"{shown:.1f} {unit}" if shown >= 0 else f"{signed(shown)} {unit}"

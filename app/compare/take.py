@@ -1,0 +1,125 @@
+"""What to take home from a comparison: its table, its chart, its link, and the code that does it
+again. Nothing of it is made before somebody asks for it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from functools import partial
+
+import streamlit as st
+
+from app.charts.colours import LIGHT
+from app.charts.rows import done
+from app.compare import code_search, code_sweep
+from app.compare import picture as compare_picture
+from app.compare.filters import Shown, address
+from app.compare.head import what
+from app.compare.picture import MIMES, Kind
+from app.compare.plots import accuracy_data, accuracy_spec
+from app.compare.words import unlike
+from app.services import RunConfig, SearchConfig
+from app.services.comparison import Comparison
+from app.ui import studies as words
+from app.ui.code import uploads
+from app.ui.findings import plain
+from app.ui.studies import counted
+
+
+def show_take(
+    compared: Comparison, shown: Shown, axis: str, cells: bool, given: Mapping[str, str]
+) -> None:
+    """Downloads, link and code in a row. ``given`` names in the address what is compared."""
+    with st.container(horizontal=True):
+        name = _file_name(compared, given)
+        st.download_button(
+            "CSV",
+            partial(compare_picture.csv, shown.rows),
+            file_name=f"{name}.csv",
+            mime="text/csv",
+            on_click="ignore",
+            icon=":material/download:",
+            key="take-csv",
+            help="The runs on show, one per line.",
+        )
+        for kind in MIMES:
+            st.download_button(
+                kind.upper(),
+                partial(_picture, compared, shown, axis, cells, kind),
+                file_name=f"{name}-{axis}.{kind}",
+                mime=MIMES[kind],
+                on_click="ignore",
+                icon=":material/image:",
+                key=f"take-{kind}",
+                help="The chart as it is, on white.",
+            )
+        _show_code(compared, shown)
+        _show_link(given)
+
+
+def _show_link(given: Mapping[str, str]) -> None:
+    with st.popover("Copy link", icon=":material/link:"):
+        st.markdown(
+            "This link opens exactly what is on show: the runs, what is chosen among them, and "
+            "what they are drawn against. Whoever has it can look, but change nothing."
+        )
+        if st.context.url:
+            link = f"{st.context.url.partition('?')[0]}?{address(given)}"
+            st.code(link, language=None, wrap_lines=True)
+
+
+def _show_code(compared: Comparison, shown: Shown) -> None:
+    box = st.popover("Copy code", icon=":material/terminal:", key="take-code", on_change="rerun")
+    if not box.open:
+        return
+    configs = [compared.by_id[run].config for run in shown.rows["run"]]
+    searched = compared.study.config if compared.study else None
+    with box:
+        threads = _threads(compared)
+        again = f"Does the {counted(len(configs), 'run')} on show again"
+        if isinstance(searched, SearchConfig):
+            again = "Searches again"
+        st.caption(f"{again}. Run it in the project's folder, with the Python of its .venv.")
+        for name in sorted({name for config in configs for name in uploads(config)}):
+            st.caption(f"{plain(name)} is the file that was uploaded; put it beside them.")
+        if isinstance(searched, SearchConfig):
+            command = code_search.search_command(searched, threads)
+            program = code_search.search_program(searched, threads)
+        else:
+            command, program = _code(configs, threads)
+        st.markdown("**Copy as command**")
+        st.code(command, language="bash", wrap_lines=True)
+        st.markdown("**Copy as Python**")
+        st.code(program, language="python", wrap_lines=True)
+
+
+def _code(configs: list[RunConfig], threads: int) -> tuple[str, str]:
+    config = code_sweep.as_sweep(configs)
+    if config is not None:
+        made = (code_sweep.sweep_command, code_sweep.sweep_program)
+        return made[0](config, threads), made[1](config, threads)
+    return code_sweep.runs_command(configs, threads), code_sweep.runs_program(configs, threads)
+
+
+def _threads(compared: Comparison) -> int:
+    """How many the runs computed with."""
+    known = (run.summary.get("threads") for run in compared.runs if run.summary)
+    return next((int(threads) for threads in known if threads), 1)
+
+
+def _picture(compared: Comparison, shown: Shown, axis: str, cells: bool, kind: Kind) -> bytes:
+    rows, plan, _ = accuracy_data(shown.key, axis, cells, shown.rows)
+    study = compared.study
+    title = words.title(study) if study else what(shown.rows)
+    made_of = counted(len(done(shown.rows)), "run")
+    told = [words.of(study) if study else "", made_of, *unlike(shown.rows)]
+    source = " · ".join(filter(None, told))
+    return compare_picture.picture(accuracy_spec(plan, LIGHT), rows, kind, title, source)
+
+
+def _file_name(compared: Comparison, given: Mapping[str, str]) -> str:
+    """``comparison-everything-3f0a2c``: what every file system takes, no two the same."""
+    study = compared.study
+    called = re.sub(r"[^\w.+]+", "_", words.title(study) if study else "").strip("_.").lower()
+    id = study.id if study else next(iter(given.values()))
+    return "-".join(filter(None, ("comparison", called[:40], id[:6])))

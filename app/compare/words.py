@@ -1,0 +1,293 @@
+"""What the chart of a comparison shows and what it does not, from the data.
+
+``frame`` is a row per cell of all that is compared, the failed and the waiting ones too, see
+``charts.compare_accuracy``; ``classes`` is how many the data have, where the page knows better
+than the catalogue. ``under(frame, start, classes)`` are the sentences under the chart, in order;
+``unlike(frame)`` those that warn above it; ``standing(frame)`` says what is not done.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+import pandas as pd
+
+from app.charts.rows import done, records
+from app.compare import facts
+from app.compare.facts import Controlled, Level
+from app.ui.format import accuracy, percent
+from app.ui.titles import data_label, model_label
+
+MOST_NAMED = 4
+DO = {
+    "shuffle": "with their mask shuffled inside each layer",
+    "reinit": "with new initial weights under the same mask",
+    "random": "with weights drawn at random, as many in each layer",
+}
+ALIKE = {
+    "shuffle": "no sign that it mattered which weights of a layer are kept, only how many",
+    "reinit": "no sign that the mask fits the weights it was made for better than others",
+    "random": "no sign that it mattered which weights of a layer are kept, only how many",
+}
+WORSE = {
+    "shuffle": "there it mattered which weights of a layer are kept",
+    "reinit": "there the mask fits the weights it was made for",
+    "random": "there it mattered which weights of a layer are kept",
+}
+
+
+def under(frame: pd.DataFrame, start: float = 0.0, classes: int | None = None) -> list[str]:
+    """All sentences under the chart whose axis begins at the accuracy ``start``."""
+    if done(frame).empty:
+        return []
+    told = [luck(frame), leader(frame, classes), breaks(frame, classes)]
+    told += [*controls(frame, classes), doubted(frame), axis(start), limits(frame)]
+    return [sentence for sentence in told if sentence]
+
+
+def unlike(frame: pd.DataFrame) -> list[str]:
+    """Why accuracies cannot be compared, or only with care; nothing if they can."""
+    cells = done(frame)
+    told = []
+    if cells["data"].nunique() > 1:
+        names = listed(data_label(str(name)) for name in cells["data"].unique())
+        return [f"The runs learned different data ({names}): their accuracies cannot be compared."]
+    digests = cells[cells["digest"].fillna("") != ""].groupby("seed")["digest"].nunique()
+    counts = cells["test_images"].dropna().unique()
+    if len(digests) and digests.max() > 1:
+        told.append(
+            "Runs of the same seed saw different images, or split them differently: compare their "
+            "accuracies with care."
+        )
+    elif len(counts) > 1:
+        told.append(
+            f"The runs were tested on {_from_to(counts)} images: compare accuracies with care."
+        )
+    if cells["model"].nunique() > 1:
+        names = listed(model_label(str(name)) for name in cells["model"].unique())
+        told.append(f"The networks differ ({names}): not every difference is the method's.")
+    if cells["epochs"].nunique() > 1:
+        told.append(
+            f"The runs trained for {_from_to(cells['epochs'])} epochs: not every difference is the "
+            "method's."
+        )
+    return told
+
+
+def standing(frame: pd.DataFrame) -> str:
+    """How many runs are not done, and why the failed ones failed; "" if all are done."""
+    counts = Counter(frame["state"])
+    if counts["done"] == len(frame):
+        return ""
+    words = {"failed": "failed", "waiting": "waiting", "running": "running", "stopped": "stopped"}
+    rest = ", ".join(f"{counts[state]:,} {word}" for state, word in words.items() if counts[state])
+    told = f"{counts['done']:,} of {_plural(len(frame), 'run')} done, {rest}."
+    failed = frame[frame["state"] == "failed"]
+    for error, group in failed.groupby("error", sort=False):
+        row = records(group)[0]
+        more = f" and {len(group) - 1:,} more" if len(group) > 1 else ""
+        where = f"{row['series']} at {percent(row['sparsity'])}, seed {row['seed']}{more}"
+        told += f" {where}: {str(error).rstrip('.') or 'no reason was given'}."
+    return told
+
+
+def luck(frame: pd.DataFrame) -> str:
+    """Which differences are noise."""
+    cells = done(frame)
+    limit, seeded = facts.luck(cells)
+    if not seeded:
+        told = "One seed" if cells["seed"].nunique() == 1 else "One seed per point"
+        if not limit:
+            return f"{told}: how much of this is luck is not known."
+        return (
+            f"{told}: how much another would move the points is not known. The test alone leaves "
+            f"differences of up to about {_points(limit)} to chance."
+        )
+    seeds = cells.groupby(facts.LINE)["seed"].nunique()
+    told = f"{_from_to(seeds)} seeds: differences under about {_noise(cells, limit)} are noise"
+    told += (
+        ". Bars, and the grey band of the dense network, are 95\N{NO-BREAK SPACE}% intervals "
+        "over the seeds"
+    )
+    if cells["series"].nunique() > 1:
+        # What a seed does to all alike is in the bars, but not in the differences.
+        told += ", which all methods share: their differences are surer than the bars look"
+    if seeds.min() == 2:
+        # Student's t and the root of the number: 9.0 of two, 2.5 of three standard deviations.
+        told += ". Two seeds say little of the spread: from three, bars are a third as long"
+    return f"{told}."
+
+
+def leader(frame: pd.DataFrame, classes: int | None = None) -> str:
+    """Who leads at the sparsest level that all have reached, and whether by more than noise."""
+    names = facts.originals(done(frame))
+    if len(names) < 2 or done(frame)["data"].nunique() > 1 or not frame["epochs"].max():
+        return ""
+    broken = facts.guessing(frame, classes)
+    levels = facts.common(frame, names)
+    standing = [s for s in levels if not all(s in broken.get(name, []) for name in names)]
+    if not levels:
+        return "There is no sparsity at which all have a result, so none is said to lead."
+    if not standing:
+        return f"At {percent(levels[0])} and beyond, all are near guessing: nobody leads."
+    found = facts.level(frame, standing[-1], names)
+    told = _lead(found, sparsest=standing[-1] == levels[-1])
+    if len(names) > 2:
+        told += f" Of {len(names)} compared, the best is partly the luckiest."
+    return told
+
+
+def breaks(frame: pd.DataFrame, classes: int | None = None) -> str:
+    """Where each falls to near guessing; if none does, where the worst one is."""
+    chance = facts.guess(frame, classes)
+    cells = done(frame)
+    if chance is None or not frame["epochs"].max() or cells["data"].nunique() > 1:
+        return ""
+    broken = facts.guessing(frame, classes)
+    if not broken:
+        last = float(cells["sparsity"].max())
+        return f"None is near guessing ({percent(chance)}) up to {percent(last)}."
+    last_of = cells.groupby("series")["sparsity"].max()
+    told = [
+        f"{series} {'at' if levels[0] == last_of[series] else 'from'} {percent(levels[0])}"
+        + ("" if levels[0] == last_of[series] else " on")
+        for series, levels in broken.items()
+    ]
+    return f"Near guessing ({percent(chance)}): {listed(told)}."
+
+
+def controls(frame: pd.DataFrame, classes: int | None = None) -> list[str]:
+    """Whether chance does as well as the methods' choices, a sentence per control and verdict."""
+    groups: dict[tuple[str, str], list[Controlled]] = {}
+    for one in facts.controlled(frame, classes):
+        groups.setdefault((one.control, one.verdict), []).append(one)
+    return [_controlled(control, verdict, found) for (control, verdict), found in groups.items()]
+
+
+def doubted(frame: pd.DataFrame) -> str:
+    """Whether there are rankings that cannot be trusted."""
+    cells = done(frame)
+    count = sum(trusted is False or trusted == 0 for trusted in cells["trusted"].dropna())
+    if not count:
+        return ""
+    lines = cells[cells["trusted"].isin([False])]["series"].unique()
+    return (
+        f"In {_plural(count, 'run')} ({listed(lines)}) the ranking hangs on rounding: the mask is "
+        "partly noise."
+    )
+
+
+def axis(start: float) -> str:
+    """Where the axis begins, if not at zero."""
+    return f"The accuracy axis begins at {percent(round(start, 3))}, not at zero." if start else ""
+
+
+def limits(frame: pd.DataFrame) -> str:
+    """What the comparison does not show."""
+    cells = done(frame)
+    epochs = cells["epochs"].max()
+    if not epochs:
+        return "No network was trained: these accuracies say nothing about any method."
+    short = f"{_from_to(cells['epochs'])} {'epoch' if epochs == 1 else 'epochs'}"
+    nets = "one network" if cells["model"].nunique() == 1 else "these networks"
+    return f"{short}, {nets}, these images: longer training or others may change the order."
+
+
+def listed(words: Iterable[str], most: int | None = None) -> str:
+    """``A, B and C``; of more than ``most``, the rest as a number. Names with commas are parted by
+    semicolons."""
+    names = list(words)
+    if most and len(names) > most:
+        names = [*names[: most - 1], f"{len(names) - most + 1} more"]
+    if len(names) < 2:
+        return "".join(names)
+    if len(names) > 2 and any("," in name for name in names):
+        return f"{'; '.join(names[:-1])}; and {names[-1]}"
+    return f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def _lead(found: Level, sparsest: bool) -> str:
+    ranked = sorted(found.means.items(), key=lambda pair: -pair[1])
+    best, high = ranked[0]
+    near = [name for name, mean in ranked[1:] if high - mean <= found.limit]
+    where = "the sparsest level that all have" if sparsest else "the last at which any still works"
+    told = f"At {percent(found.sparsity)}, {where}, {best} is highest with {accuracy(high)}"
+    noise = f"{'noise' if found.seeded else 'what the test leaves to chance'}"
+    if near and not found.seeded:
+        return (
+            f"{told}, but {listed(near, MOST_NAMED)} {_verb(near, 'is', 'are')} behind by no more "
+            f"than {noise} ({_points(found.limit)})."
+        )
+    if near:
+        return (
+            f"{told}, but {listed(near, MOST_NAMED)} {_verb(near, 'lies', 'lie')} within noise "
+            f"of it ({_points(found.limit)})."
+        )
+    second, low = ranked[1]
+    ahead = round(100 * high, 1) - round(100 * low, 1)
+    return (
+        f"{told}, {_points(ahead / 100)} ahead of {second}: more than {noise} "
+        f"({_points(found.limit)})."
+    )
+
+
+def _controlled(control: str, verdict: str, found: Sequence[Controlled]) -> str:
+    names = listed(one.original for one in found)
+    apart = [abs(one.apart) for one in found]
+    lowest, highest = _points(min(apart)), _points(max(apart))
+    much = lowest if lowest == highest else f"{lowest.partition(' ')[0]} to {highest}"
+    limit = _points(max(one.limit for one in found))
+    levels = {one.levels for one in found}
+    over = f" in the mean over {_from_to(levels)} sparsities" if max(levels) > 1 else ""
+    do = _verb(found, "does", "do")
+    how = DO.get(control, f'under the control "{control}"')
+    began = f"{how[:1].upper()}{how[1:]}".replace("their", _verb(found, "its", "their"))
+    if verdict == "alike":
+        end = ALIKE.get(control, "no sign of a difference")
+        noise = f"up to {limit}" if found[1:] else limit
+        return (
+            f"{began}, {names} {do} as well{over}, as far as noise of {noise} lets one tell: {end}."
+        )
+    if verdict == "worse":
+        end = WORSE.get(control, "there it made a difference")
+        return f"{began}, {names} {do} worse by {much}{over} (noise: {limit}): {end}."
+    return f"{began}, {names} {do} better by {much}{over} (noise: {limit})."
+
+
+def _noise(cells: pd.DataFrame, limit: float) -> str:
+    """``limit``, that of all; where luck of some sparsities is far from it, the least and the
+    most of them: ``0.9 points at 80 % and 12.2 points at 99 %``."""
+    of_level = {
+        float(sparsity): found
+        for sparsity in cells["sparsity"].unique()
+        for found, seeded in [facts.luck(cells[cells["sparsity"] == sparsity])]
+        if seeded
+    }
+    if len(of_level) < 2:
+        return _points(limit)
+    calm, wild = min(of_level, key=of_level.__getitem__), max(of_level, key=of_level.__getitem__)
+    if of_level[wild] < 2 * of_level[calm]:
+        return _points(limit)
+    told = [f"{_points(of_level[one])} at {percent(one)}" for one in sorted((calm, wild))]
+    return " and ".join(told)
+
+
+def _points(share: float) -> str:
+    # Two seeds may scatter so much that luck alone could explain more than there is.
+    shown = min(round(100 * share, 1), 100.0)
+    return f"{shown:.{0 if shown == 100 else 1}f} {'point' if shown == 1 else 'points'}"
+
+
+def _verb(of: Sequence[object], one: str, many: str) -> str:
+    return one if len(of) == 1 else many
+
+
+def _plural(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def _from_to(values: Iterable[float]) -> str:
+    """``3``, or ``2 to 5``."""
+    low, high = int(min(values)), int(max(values))
+    return f"{low:,}" if low == high else f"{low:,} to {high:,}"

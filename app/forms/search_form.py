@@ -1,0 +1,135 @@
+"""The form of a search: which goal a pruned network has to meet, and with what it is looked for."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import streamlit as st
+
+from app import services
+from app.forms import run_form, sweep_form, url_state
+from app.forms.fields import field
+from app.services import EngineError, SearchConfig
+from app.ui.labels import label
+from app.ui.studies import FIRST_SEED, GOALS
+
+GOAL, LOST, KILOBYTES, TRIES = "goal", "most-lost", "most-kilobytes", "tries"
+"""Names of the widgets, in the session and in the address."""
+ACCURACY, SIZE = GOALS
+OWN = ("sparsity", "control")
+"""Settings of a run that a search has no use for; its seed is the first of the search's."""
+START = SearchConfig(most_lost=0.01)
+"""What the form shows at first."""
+USUAL_KILOBYTES = 100.0
+OPTIONS = {option.name: option for option in services.settings_of(SearchConfig)}
+
+
+def show() -> SearchConfig:
+    """Draw the form and return its settings. Raises ``EngineError`` if one of them cannot be
+    used: what stands beside it, in full where a closed tab may hide it."""
+    faults: list[EngineError] = []
+    goal = _goal(faults)
+    run = run_form.network_and_images(faults)
+    run |= run_form.method_and_epochs(faults)
+    left, right = st.columns(2)
+    with left:
+        count = sweep_form.seeds()
+    with right:
+        tries = dataclasses.replace(OPTIONS["most_probes"], name=TRIES, label=label("most_probes"))
+        most_probes = field(tries, faults)
+    own = run_form.OWN | {"seed": dataclasses.replace(run_form.OWN["seed"], label=FIRST_SEED)}
+    options = lambda: run_form.method_options(run["method"], faults)  # noqa: E731
+    run |= run_form.advanced(faults, options, OWN, own)
+    first = run.pop("seed")
+    if faults:
+        raise faults[0]
+    seeds = list(range(first, first + count))
+    return SearchConfig.from_dict({"run": run, **goal, "seeds": seeds, "most_probes": most_probes})
+
+
+def fill(config: SearchConfig) -> None:
+    """Let the form show ``config``, whatever it showed. Before its widgets are drawn."""
+    for name, value in values(config).items():
+        st.session_state[name] = value
+
+
+def address(config: SearchConfig) -> dict[str, Any]:
+    """The parameters of the address under which the form shows ``config``."""
+    usual = values(
+        dataclasses.replace(START, run=dataclasses.replace(START.run, method=config.run.method))
+    )
+    usual[url_state.key("method")] = START.run.method
+    return {
+        name: url_state.spelled(name, value)
+        for name, value in values(config).items()
+        if value != usual.get(name) and value is not None
+    }
+
+
+def values(config: SearchConfig) -> dict[str, Any]:
+    """What the widgets hold when the form shows ``config``."""
+    told = url_state.values_of(config.run)
+    for name in OWN:
+        del told[url_state.key(name)]
+    told |= {
+        "seed": config.seeds[0],
+        sweep_form.SEEDS: min(sweep_form.MOST_SEEDS, len(config.seeds)),
+    }
+    told |= {TRIES: config.most_probes, GOAL: ACCURACY if config.about_accuracy else SIZE}
+    if config.most_lost is not None:
+        told[LOST] = round(100 * config.most_lost, 10)
+    if config.most_bytes is not None:
+        told[KILOBYTES] = config.most_bytes / 1e3
+    return told
+
+
+def called(method: str) -> dict[str, str]:
+    """What the settings are called on screen, by the names of their widgets."""
+    return url_state.names((*OWN, "seed"), method) | {
+        GOAL: "Goal",
+        LOST: GOALS[ACCURACY],
+        KILOBYTES: GOALS[SIZE],
+        sweep_form.SEEDS: "Seeds",
+        "seed": FIRST_SEED,
+        TRIES: label("most_probes"),
+    }
+
+
+def _goal(faults: list[EngineError]) -> dict[str, Any]:
+    """The goal as settings of a search."""
+    goal = st.segmented_control(
+        "Goal",
+        list(GOALS),
+        default=ACCURACY,
+        required=True,
+        key=GOAL,
+        help="What the pruned network has to meet. The search tries sparsities until it knows, to "
+        "about a tenth of what is kept, where the goal is met and where not any more.",
+        bind="query-params",
+    )
+    if goal == ACCURACY:
+        option = dataclasses.replace(
+            OPTIONS["most_lost"],
+            name=LOST,
+            default=100 * (START.most_lost or 0.0),
+            value_type=float,
+            label=GOALS[ACCURACY],
+            help="percentage points of test accuracy below the dense network, mean over the seeds",
+            optional=False,
+            maximum=100.0,
+        )
+        return {"most_lost": round(field(option, faults) / 100, 12)}
+    option = dataclasses.replace(
+        OPTIONS["most_bytes"],
+        name=KILOBYTES,
+        default=USUAL_KILOBYTES,
+        value_type=float,
+        label=GOALS[SIZE],
+        help="kilobytes (1,000 bytes) of the ONNX file in a zip: the file itself stores removed "
+        "weights as zeros, so only zipped does it shrink",
+        optional=False,
+        minimum=0.001,
+        maximum=1e9,
+    )
+    return {"most_bytes": round(1e3 * field(option, faults))}

@@ -1,0 +1,74 @@
+"""Five minutes: what pruning before training is, and what ProsPr does that others do not."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from app import pages
+from app.learn import pictures, words
+from app.ui.findings import plain
+from app.ui.format import percent
+from app.ui.titles import data_label, model_label
+
+facts = words.facts()
+setting = facts["setting"]
+numbers = {
+    "weights": setting["weights"],
+    "kept": setting["kept"],
+    "removed": percent(setting["sparsity"]),
+    "steps": setting["steps"],
+}
+
+# Lines of text as wide as the screen are hard to read.
+with st.container(width=860):
+    st.title("Learn")
+    st.markdown("What pruning before training is, in five minutes and five pictures.")
+
+    st.header("A network is larger than it has to be")
+    st.markdown(words.LARGE.format(**numbers))
+    pictures.show_digits(facts)
+
+    st.header("Which weights stay?")
+    st.markdown(words.CHOOSE.format(**numbers))
+    st.markdown(
+        "\n".join(f"- **{words.LABELS[m]}** {meaning}" for m, meaning in words.MEANINGS.items())
+    )
+    st.markdown("#### What they keep of every layer")
+    pictures.show_layers(facts)
+    st.markdown(words.layers(facts))
+    st.markdown("#### What they keep of every pixel")
+    pictures.show_pixels(facts)
+    st.caption("The brighter a square on dark ground, or the darker on light ground, the more.")
+    st.markdown(words.pixels(facts))
+
+    st.header("What ProsPr does that others do not")
+    st.markdown(words.AHEAD.format(**numbers))
+    pictures.show_look_ahead(facts)
+    st.caption(
+        "Each line is a weight, drawn by chance from those whose fate the look ahead changes. What "
+        f"lies above the dashed line is kept: the highest {percent(1 - setting['sparsity'])}."
+    )
+    st.markdown(words.look_ahead(facts))
+    with st.expander("The same as a formula", icon=":material/function:"):
+        st.markdown(words.FORMULA)
+        st.markdown(f"Alizadeh et al., *Prospect Pruning*, ICLR 2022: [the paper]({words.PAPER}).")
+
+    st.header("Does it help?")
+    pictures.show_accuracy(facts)
+    st.caption("Points are means over the seeds, upright lines go from the lowest to the highest.")
+    st.markdown(words.helps(facts))
+    st.markdown(words.best(facts))
+
+    st.header("Your turn")
+    st.markdown(words.TURN)
+    with st.container(horizontal=True):
+        st.page_link(pages.NEW, label="Start a run", icon=":material/add_circle:")
+        st.page_link(pages.SWEEP, label="Compare criteria", icon=":material/grid_view:")
+    # The command stands in marks of code, which need no escape.
+    text, command, rest = words.source(
+        facts, model_label(setting["model"]), data_label(setting["data"])
+    ).split("`")
+    st.caption(f"{plain(text)}`{command}`{plain(rest)}")
+
+st.header("Glossary")
+pictures.show_glossary()

@@ -1,0 +1,180 @@
+"""What the page "Learn" says. Numbers come from the run in ``learn.json``, never from here: where
+a sentence compares, the comparison is made when the page is drawn."""
+
+from __future__ import annotations
+
+import functools
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from statistics import mean, stdev
+from typing import Any
+
+from app.ui.format import percent
+
+FILE = Path(__file__).with_name("learn.json")
+Facts = Mapping[str, Any]
+
+LABELS = {"random": "Random", "magnitude": "Magnitude", "snip": "SNIP", "prospr": "ProsPr"}
+MEANINGS = {
+    "random": "asks nothing: chance decides. Whoever cannot beat it has learned nothing.",
+    "magnitude": "asks how large the weight is now.",
+    "snip": "asks how much the loss would change now, before any training, if the weight went.",
+    "prospr": "asks how much the loss would change *after some steps of training* if the weight "
+    "had never been there.",
+}
+PAPER = "https://arxiv.org/abs/2202.08132"
+
+LARGE = """\
+A network learns by adjusting its weights, and it is given far more of them than the task needs.
+The one on this page has {weights:,} of them to tell ten handwritten digits apart. **Pruning**
+removes most of them. Usually that is done to a network that was trained; here it is done
+**before**: choose which weights stay, set the others to zero, and train only what is left.
+"""
+
+CHOOSE = """\
+Everything depends on which weights stay. A **criterion** gives each of them a score, and those
+with the highest scores in the whole network are kept: here {kept:,} of {weights:,}, so
+{removed} are gone.
+"""
+
+AHEAD = """\
+Magnitude and SNIP judge the network as it is now. But nobody uses it as it is now: it will be
+trained, and training moves every weight. **ProsPr looks ahead.** It
+does four things:
+
+1. trains a copy of the network for a few steps, here {steps};
+2. looks at the loss *after* these steps;
+3. goes back through the steps and finds how that loss depends on every weight *at the start*: the
+   **meta-gradient**;
+4. forgets the copy and keeps the weights on which the loss depended most. Training begins with
+   these, at their first values.
+"""
+
+FORMULA = r"""
+Let $w$ be the weights at the start and $c$ a mask of ones over them. From $\theta^0 = c \odot w$,
+the $M$ steps of training with learning rate $\alpha$ are
+
+$$\theta^{i+1} = \theta^i - \alpha \, \nabla L(\theta^i), \qquad i = 0, \dots, M - 1,$$
+
+and the score of each weight is
+
+$$s = \left| \frac{\partial L(\theta^M)}{\partial c} \right| =
+\left| w \odot \frac{\partial L(\theta^M)}{\partial \theta^0} \right|.$$
+
+The derivative goes through all steps, second derivatives included. With $M = 0$ no step is looked
+ahead, and this is SNIP.
+"""
+
+TURN = """\
+This was one small network on small images; yours may come out otherwise. All four criteria, and
+more, are in the list under *Criterion*. Prune your own, and compare it with chance: a *sweep* does
+that for several criteria, sparsities and seeds at once.
+"""
+
+
+@functools.cache
+def facts() -> Facts:
+    """The run from which everything on the page is drawn."""
+    read: Facts = json.loads(FILE.read_text("utf-8"))
+    return read
+
+
+def source(facts: Facts, model: str, data: str) -> str:
+    """Which run this is and how to make it again."""
+    setting, made = facts["setting"], facts["environment"]
+    return (
+        f"Every number and picture here is from one command, `{facts['command']}`: {model} on "
+        f"{data}, {setting['calibration_images']} calibration images, {setting['epochs']} epochs, "
+        f"seed 0 for the pictures and {setting['seeds']} seeds for the accuracies, on "
+        f"{setting['test_images']} test images (version {made['prospr_engine']}, "
+        f"PyTorch {made['torch']}, {made['device_name']})."
+    )
+
+
+def layers(facts: Facts) -> str:
+    """What became of the layer that was hit worst."""
+    total = facts["setting"]["layers"]
+    method, layer = min(
+        ((m, i) for m in LABELS for i in range(len(total))),
+        key=lambda place: facts["layers"][place[0]][place[1]] / total[place[1]],
+    )
+    kept = facts["layers"][method][layer]
+    return (
+        f"{LABELS[method]} leaves {kept:,} of the {total[layer]:,} weights of layer {layer + 1}: "
+        "all that the network knows has to pass through these. A layer that loses everything is "
+        "the end of the network."
+    )
+
+
+def pixels(facts: Facts) -> str:
+    """Which criteria found out where the strokes are."""
+    bright = _flat(facts["pixels"]["brightness"])
+    told = []
+    for method, label in LABELS.items():
+        share = _flat(facts["pixels"]["kept"][method])
+        inked = mean(s for s, b in zip(share, bright, strict=True) if b >= 0.5)
+        empty = mean(s for s, b in zip(share, bright, strict=True) if b < 0.05)
+        told.append(f"{label} {percent(round(inked, 3))} and {percent(round(empty, 3))}")
+    return (
+        "Of the weights of pixels that are bright in most digits, and of pixels that are almost "
+        f"always dark, are kept: {'; '.join(told)}."
+    )
+
+
+def look_ahead(facts: Facts) -> str:
+    """What the steps change."""
+    ahead, setting = facts["look_ahead"], facts["setting"]
+    losses = ahead["losses"]
+    return (
+        f"In {setting['steps']} steps the loss falls from {losses[0]:.2f} to {losses[-1]:.2f}. Of "
+        f"the {setting['kept']:,} weights that are kept, {ahead['joins']:,} are others than "
+        "without looking ahead."
+    )
+
+
+def helps(facts: Facts) -> str:
+    """How the criteria compare at the sparsity of the pictures, and whether seeds allow to
+    call one of the best two better."""
+    at = f"{facts['setting']['sparsity']:g}"
+    found = {method: facts["accuracy"]["pruned"][method][at] for method in LABELS}
+    ranked = sorted(found, key=lambda method: -mean(found[method]))
+    told = ", ".join(f"{LABELS[m]} {_accuracy(found[m])}" for m in ranked)
+    first, second = ranked[:2]
+    gap = mean(found[first]) - mean(found[second])
+    noise = 2 * math.sqrt(sum(stdev(found[m]) ** 2 / len(found[m]) for m in (first, second)))
+    verdict = (
+        f"{LABELS[first]} is ahead of {LABELS[second]} by more than the seeds differ."
+        if gap > noise
+        else f"Between {LABELS[first]} and {LABELS[second]} the difference is smaller than that "
+        "between seeds: on this task they cannot be told apart."
+    )
+    dense = _accuracy(facts["accuracy"]["dense"])
+    return (
+        f"With {percent(float(at))} removed, on average over {facts['setting']['seeds']} seeds: "
+        f"{told}; dense {dense}. {verdict}"
+    )
+
+
+def best(facts: Facts) -> str:
+    """Who is ahead at every sparsity, whoever it is."""
+    pruned = facts["accuracy"]["pruned"]
+    winners: dict[str, list[str]] = {}
+    for at in pruned["prospr"]:
+        first = max(LABELS, key=lambda method: mean(pruned[method][at]))
+        winners.setdefault(first, []).append(percent(float(at)))
+    told = "; ".join(f"{LABELS[m]} at {_listed(places)}" for m, places in winners.items())
+    return f"The highest average at each share removed: {told}."
+
+
+def _accuracy(found: list[float]) -> str:
+    return f"{100 * mean(found):.1f}\N{NO-BREAK SPACE}%"
+
+
+def _flat(rows: list[list[float]]) -> list[float]:
+    return [value for row in rows for value in row]
+
+
+def _listed(words: list[str]) -> str:
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"

@@ -1,0 +1,63 @@
+"""Where the pages are, and what their addresses carry."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import streamlit as st
+
+NEW = "new_run/page.py"
+RUN = "run/page.py"
+TRY_IT = "try_it/page.py"
+RUNS = "runs/page.py"
+SIDE_BY_SIDE = "compare/side_by_side_page.py"
+LEARN = "learn/page.py"
+SWEEP = "sweep/page.py"
+COMPARE = "compare/page.py"
+
+URLS = {
+    SWEEP: "sweep",
+    RUNS: "runs",
+    TRY_IT: "try",
+    LEARN: "learn",
+    RUN: "run",
+    SIDE_BY_SIDE: "side-by-side",
+    COMPARE: "compare",
+}
+"""The path of each page but the first, as people share it: never changed."""
+
+ID, FIRST, SECOND = "id", "a", "b"
+"""Parameters of addresses: a run, and the two that stand side by side."""
+STUDY, RUNS_OF = "study", "runs"
+"""And what is compared: a study, or any runs."""
+
+
+def pages() -> list[st.Page]:
+    """All pages, in the order of the bar."""
+    return [
+        st.Page(NEW, title="New run", icon=":material/add_circle:", default=True),
+        st.Page(SWEEP, title="Sweep", icon=":material/grid_view:", url_path=URLS[SWEEP]),
+        st.Page(RUNS, title="Runs", icon=":material/list:", url_path=URLS[RUNS]),
+        st.Page(TRY_IT, title="Try it", icon=":material/draw:", url_path=URLS[TRY_IT]),
+        st.Page(LEARN, title="Learn", icon=":material/school:", url_path=URLS[LEARN]),
+        st.Page(RUN, title="Run", url_path=URLS[RUN], visibility="hidden"),
+        st.Page(
+            SIDE_BY_SIDE, title="Side by side", url_path=URLS[SIDE_BY_SIDE], visibility="hidden"
+        ),
+        st.Page(COMPARE, title="Compare", url_path=URLS[COMPARE], visibility="hidden"),
+    ]
+
+
+def to_run(id: str) -> dict[str, str]:
+    """The parameters of the page of a run."""
+    return {ID: id}
+
+
+def to_study(id: str) -> dict[str, str]:
+    """The parameters of the page that compares the runs of a study."""
+    return {STUDY: id}
+
+
+def to_comparison(ids: Iterable[str]) -> dict[str, str]:
+    """The parameters of the page that compares those runs."""
+    return {RUNS_OF: ",".join(ids)}

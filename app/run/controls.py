@@ -1,0 +1,234 @@
+"""Controls beside a run: one click each, and what they say once they are done."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+
+import streamlit as st
+
+from app import forms, pages, session
+from app.run import controls_words as words
+from app.services import CONTROLS, EngineError, Run, RunConfig, SweepConfig
+from app.services import runs as service
+from app.ui import figures
+from app.ui.findings import plain, show_error
+from app.ui.format import accuracy
+from app.ui.glossary import TERMS
+from app.ui.states import ICONS
+from app.ui.states import state as told
+from app.ui.titles import control_label, method_label
+
+POLL = 2.0  # seconds between two looks at controls that wait or work
+PROBLEM = "controls-problem"  # why the last ones could not be started
+SEEDS = 3  # of the sweep that is offered
+QUESTION, ANCHOR = "Does the choice of weights matter?", "controls"
+WORDS = ("No", "One", "Two", "Three")
+
+
+def show_controls(run: Run) -> None:
+    """The section of a finished run's page. Only this part is drawn again while controls are at
+    work; a run that is a control itself has none."""
+    if run.settings.get("control", "none") != "none":
+        return
+    st.subheader(QUESTION, anchor=ANCHOR, help=TERMS["control"])
+    if pointless := words.pointless(run):
+        st.caption(pointless)
+        return
+    try:
+        known = service.alike(run.config, session.visitor())
+    except EngineError as error:
+        st.caption(plain(str(error)))
+        return
+    st.markdown(words.ABOUT)
+    if run.config.method in words.CHANCE:
+        st.caption(words.BY_CHANCE)
+    polling = any(control.live for control in _controls(known).values())
+    st.fragment(_look, run_every=POLL if polling else None)(run, polling)
+
+
+def show_way(run: Run) -> None:
+    """The way down to that section."""
+    if run.settings.get("control", "none") == "none" and not words.pointless(run):
+        st.markdown(f"[{QUESTION}](#{ANCHOR}) Perhaps chance would have chosen just as well.")
+
+
+def show_original(run: Run) -> None:
+    """Of a run that is a control: what that is, and the way to its original."""
+    name = run.settings.get("control", "none")
+    if name not in CONTROLS:
+        return
+    with st.container(border=True):
+        st.markdown(
+            f":material/experiment: **This run is a control: {control_label(name)}.** "
+            f"{words.described(name)}"
+        )
+        try:
+            original = service.alike(run.config, session.visitor()).get("none")
+        except EngineError as error:
+            show_error(error)
+            return
+        if original is None:
+            st.caption("The run that it is a control of is not among yours.")
+        else:
+            st.page_link(
+                pages.RUN,
+                label=f"See the original{_reached(original)}",
+                icon=":material/arrow_back:",
+                query_params=pages.to_run(original.id),
+            )
+
+
+def _look(run: Run, polling: bool) -> None:
+    try:
+        known = _controls(service.alike(run.config, session.visitor()))
+        for control in known.values():
+            if control.live:
+                service.find(control.id)  # sees that somebody works on it
+                break
+    except EngineError as error:
+        show_error(error)  # the next look may succeed
+        return
+    if any(control.live for control in known.values()) != polling:
+        st.rerun()
+    missing = [name for name in CONTROLS if name not in known or _ended(known[name])]
+    _offer_all(run, missing)
+    if PROBLEM in st.session_state:
+        show_error(st.session_state.pop(PROBLEM))
+    _places(run, known)
+    _say(run, known)
+
+
+def _places(run: Run, known: Mapping[str, Run]) -> None:
+    """The original and its controls next to each other."""
+    grid = st.grid(4, min_column_width=190, key="controls")
+    original = words.measured(run)
+    with grid.cell(), st.container(border=True, height="stretch"):
+        st.markdown(f"**{plain(method_label(run.config.method))}**")
+        if original:
+            st.metric(
+                "Accuracy, pruned",
+                accuracy(original.accuracy),
+                "the original",
+                delta_color="off",
+                delta_arrow="off",
+            )
+        st.caption(
+            "The run on this page. Which weights stay is the criterion's choice, and they keep the "
+            "values for which it chose them."
+        )
+    for name, spec in CONTROLS.items():
+        with grid.cell(), st.container(border=True, height="stretch"):
+            st.markdown(f"**{spec.label}**")
+            _place(run, name, known.get(name), original)
+            st.caption(words.described(name))
+
+
+def _place(run: Run, name: str, control: Run | None, original: words.Measured | None) -> None:
+    if control is None or _ended(control):
+        if control is not None:
+            st.markdown(f"{ICONS[control.state]} {told(control)}")
+            if control.error:
+                st.caption(plain(control.error))
+        st.button(
+            f"Run {control_label(name)}" + (" again" if control is not None else ""),
+            icon=":material/play_arrow:",
+            key=f"control-{name}",
+            on_click=_start,
+            args=(run.config, [name]),
+        )
+        return
+    found = words.measured(control)
+    if found is None:
+        st.markdown(f"{ICONS[control.state]} {told(control)}")
+    else:
+        below = words.change(original, found) if original else ""
+        st.metric(
+            "Accuracy, pruned", accuracy(found.accuracy), below, delta_color="off",
+            delta_arrow="off",
+        )  # fmt: skip
+    st.page_link(
+        pages.RUN,
+        label=f"Open {control_label(name)}",
+        icon=":material/arrow_forward:",
+        query_params=pages.to_run(control.id),
+    )
+
+
+def _offer_all(run: Run, missing: Sequence[str]) -> None:
+    if len(missing) < 2:
+        return
+    all_of_them = len(missing) == len(CONTROLS)
+    st.button(
+        f"Run the {'' if all_of_them else 'other '}{WORDS[len(missing)].lower()} controls",
+        icon=":material/experiment:",
+        key="controls-all",
+        on_click=_start,
+        args=(run.config, list(missing)),
+        help="Each is a run of its own with the same settings. Scores and the dense network are "
+        "taken from this run where they are still there, so a control takes about half as long.",
+    )
+
+
+def _say(run: Run, known: Mapping[str, Run]) -> None:
+    """What the controls that are done say together, and where to see more."""
+    done = {name: control for name, control in known.items() if control.state == "done"}
+    original = words.measured(run)
+    found = {name: m for name, control in done.items() if (m := words.measured(control))}
+    if original and found:
+        st.markdown(words.verdict(original, found))
+    with st.container(horizontal=True):
+        if done:
+            st.page_link(
+                pages.COMPARE,
+                label="Compare them with the original",
+                icon=":material/compare_arrows:",
+                query_params=pages.to_comparison([run.id, *(c.id for c in done.values())]),
+            )
+        if wider := _sweep(run.config):
+            st.page_link(
+                pages.SWEEP,
+                label=f"The same over {SEEDS} seeds",
+                icon=":material/grid_view:",
+                query_params=forms.grid_address(wider),
+                help="Opens the form of a sweep with these settings; nothing starts yet.",
+            )
+
+
+def _sweep(config: RunConfig) -> SweepConfig | None:
+    """The run and its controls over several seeds, if a sweep takes such settings."""
+    usual = RunConfig()
+    shared = {name: getattr(usual, name) for name in ("method", "sparsity", "seed", "control")}
+    try:
+        return SweepConfig(
+            run=dataclasses.replace(config, **shared),
+            methods=(config.method,),
+            sparsities=(config.sparsity,),
+            seeds=tuple(range(config.seed, config.seed + SEEDS)),
+            controls=("none", *CONTROLS),
+        )
+    except EngineError:
+        return None
+
+
+def _start(config: RunConfig, names: Sequence[str]) -> None:
+    # A callback, for it comes before everything else: see ``live``.
+    try:
+        for name in names:
+            service.start(dataclasses.replace(config, control=name), session.visitor())
+    except EngineError as error:
+        st.session_state[PROBLEM] = str(error)
+
+
+def _controls(known: Mapping[str, Run]) -> dict[str, Run]:
+    return {name: known[name] for name in CONTROLS if name in known}
+
+
+def _ended(run: Run) -> bool:
+    """Over, but without a result."""
+    return run.state in ("failed", "stopped")
+
+
+def _reached(run: Run) -> str:
+    share = figures.pruned(run)
+    return f" ({accuracy(share)})" if share is not None else ""

@@ -1,0 +1,188 @@
+"""What controls say about a run: whether chance does as well as its criterion's choice."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from app.services import CONTROLS, Run
+from app.ui import figures
+from app.ui.format import accuracy, signed
+from app.ui.titles import control_label
+
+ABOUT = (
+    "A criterion decides how many weights each layer keeps and which ones, for the values they "
+    "have. Controls train the same network with one of these left to chance. If they do just as "
+    "well, that was not what counted. Shuffled masks and new weights often do: the field's own "
+    "warning "
+    "([Frankle et al., 2021](https://arxiv.org/abs/2009.08576))."
+)
+PLAIN = {
+    "shuffle": "Each layer keeps as many weights, but at shuffled places: does it matter *which* "
+    "weights of a layer stay?",
+    "reinit": "The same weights stay, but begin with new values: does the choice fit *these* "
+    "values, or only this network?",
+    "random": "Each layer keeps as many weights, drawn by chance: the same question as shuffling, "
+    "asked with another draw.",
+}
+CHANCE = ("random", "random_erk")
+"""Criteria that draw the weights themselves."""
+NOTHING_REMOVED = "No weight was removed, so there is no choice to put to the test."
+NOT_TRAINED = "Neither network was trained, so no control could tell anything."
+BY_CHANCE = (
+    "Chance chose these weights already: shuffled or drawn anew, they are only another draw of the "
+    "same kind."
+)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What is known of a run that is done: the share of its test ``images`` that the pruned
+    network names rightly, how many ``classes`` there are, and the ``digest`` of its data."""
+
+    accuracy: float
+    images: int
+    classes: int
+    digest: str
+
+
+def measured(run: Run) -> Measured | None:
+    """The figures of a run as far as its record holds them."""
+    share, known = figures.pruned(run), run.summary or {}
+    images, classes = known.get("test_images"), known.get("classes")
+    if share is None or not isinstance(images, int) or not isinstance(classes, int):
+        return None
+    return Measured(share, images, classes, str(known.get("digest") or ""))
+
+
+def pointless(run: Run) -> str | None:
+    """Why controls of ``run`` would say nothing, if they would not."""
+    if not figures.sparsity(run):
+        return NOTHING_REMOVED
+    if not run.settings.get("epochs"):
+        return NOT_TRAINED
+    return None
+
+
+def points(original: Measured, control: Measured) -> float:
+    """Percentage points between the accuracies as they are shown, the original's subtracted."""
+    return round(round(100 * control.accuracy, 1) - round(100 * original.accuracy, 1), 1)
+
+
+def change(original: Measured, control: Measured) -> str:
+    """The difference as it stands below the control's accuracy."""
+    apart = points(original, control)
+    if not apart:
+        return "as the original"
+    return f"{signed(apart)} {'point' if abs(apart) == 1 else 'points'}"
+
+
+def chance(one: Measured, other: Measured) -> float:
+    """Percentage points that the draw of the test images explains: two standard errors of the
+    difference of two accuracies, as of independent samples (an upper estimate: both networks saw
+    the same images)."""
+    variance = sum(m.accuracy * (1 - m.accuracy) / m.images for m in (one, other))
+    return 100 * max(1.96 * math.sqrt(variance), 1 / min(one.images, other.images))
+
+
+def verdict(original: Measured, found: Mapping[str, Measured]) -> str:
+    """What the controls that are done say together, and how much of it can be luck."""
+    same = {
+        name: found[name]
+        for name in CONTROLS
+        if name in found and found[name].digest == original.digest
+    }
+    told = []
+    if len(same) < len(found):
+        told.append("A control that was tested on other images is left out of this.")
+    if not same:
+        return " ".join(told)
+    told += _guesses(original) or _compared(original, same)
+    if {"shuffle", "random"} <= set(same):
+        told.append(_two_draws(same["shuffle"], same["random"]))
+    told.append(
+        "All of this is one seed; another one moves every figure here, so a sweep over several "
+        "seeds tells more."
+    )
+    return " ".join(told)
+
+
+def _guesses(original: Measured) -> list[str]:
+    """If the pruned network is no better than guessing, controls have nothing to lose."""
+    guess = 1 / original.classes
+    error = 1.96 * math.sqrt(guess * (1 - guess) / original.images)
+    if original.accuracy > guess + error:
+        return []
+    return [
+        f"The pruned network only guesses ({accuracy(original.accuracy)}), so no control can do "
+        "worse: a lower sparsity would tell more."
+    ]
+
+
+def _compared(original: Measured, found: Mapping[str, Measured]) -> list[str]:
+    limits = {name: chance(original, control) for name, control in found.items()}
+    apart = {name: points(original, control) for name, control in found.items()}
+    lower = [name for name in found if apart[name] < -limits[name]]
+    higher = [name for name in found if apart[name] > limits[name]]
+    within = [name for name in found if name not in (*lower, *higher)]
+    told = []
+    for names, where in ((lower, "Lower"), (higher, "Higher")):
+        if names:
+            limit = max(limits[name] for name in names)
+            each = _listed([f"{_called(name)} ({signed(apart[name])})" for name in names])
+            told.append(
+                f"{where} than the original, by more than chance explains (about {limit:.1f} "
+                f"points): {each}."
+            )
+    if lower:
+        told.append(f"So here it mattered {_listed(_asked(lower))}.")
+    if higher:
+        told.append("There the criterion's choice did worse than chance's.")
+    if within:
+        limit = max(limits[name] for name in within)
+        verb = "lies" if len(within) == 1 else "lie"
+        told.append(
+            f"{_capital(_listed([_called(n) for n in within]))} {verb} within what chance explains "
+            f"on {original.images:,} test images (about {limit:.1f} points): no sign that it "
+            f"mattered {' or '.join(_asked(within))}."
+        )
+    return told
+
+
+def _two_draws(shuffled: Measured, redrawn: Measured) -> str:
+    apart = abs(points(shuffled, redrawn))
+    names = _listed([_called("shuffle"), _called("random")])
+    return (
+        f"{_capital(names)} are two draws of the same kind, {apart:.1f} points apart: so much the "
+        "draw alone can do."
+    )
+
+
+def _asked(names: Sequence[str]) -> list[str]:
+    """What those controls leave to chance."""
+    asked = []
+    if {"shuffle", "random"} & set(names):
+        asked.append("which weights each layer keeps")
+    if "reinit" in names:
+        asked.append("which values the kept weights began with")
+    return asked
+
+
+def _called(name: str) -> str:
+    """Within a sentence."""
+    return f"\N{LEFT DOUBLE QUOTATION MARK}{control_label(name)}\N{RIGHT DOUBLE QUOTATION MARK}"
+
+
+def _capital(text: str) -> str:
+    """With a capital after the quotation mark."""
+    return text[:1] + text[1:2].upper() + text[2:]
+
+
+def _listed(words: Sequence[str]) -> str:
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
+
+
+def described(name: str) -> str:
+    """What a control does, for whoever opens one."""
+    return PLAIN.get(name) or (CONTROLS[name].description if name in CONTROLS else "")

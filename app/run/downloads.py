@@ -1,0 +1,104 @@
+"""The files of a run, to take home. Nothing is read before somebody asks for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+from app import access, session
+from app.run.files import file_name, layers_csv, training_csv
+from app.services import Artifact, Run, StoreError, runs
+from app.ui.format import size
+from app.ui.glossary import TERMS
+
+MODEL = "model.onnx"
+JSON = "application/json"
+FILES = {
+    # file: (label, type, what it is)
+    "masks.safetensors": (
+        "Masks",
+        "application/octet-stream",
+        "Which weights were kept, layer by layer.",
+    ),
+    "config.json": ("Settings", JSON, "For the command line and for Python."),
+    "result.json": ("Result", JSON, "All numbers of this page, and more."),
+}
+TABLES: dict[str, tuple[str, Callable[[Mapping[str, Any]], bytes], str]] = {
+    "layers.csv": ("Layers", layers_csv, "Weights kept in each layer."),
+    "training.csv": ("Training", training_csv, "Loss and accuracy of both networks by epoch."),
+}
+
+
+def show_downloads(run: Run, result: Mapping[str, Any]) -> None:
+    """The ONNX file first; the others behind one button."""
+    files, visitor = runs.files(run), session.visitor()
+    if MODEL not in files:
+        st.warning(runs.GONE, icon=":material/folder_off:")
+    _button(
+        run,
+        MODEL,
+        f"Download model.onnx ({size(result['onnx']['bytes'])})",
+        files.get(MODEL),
+        type="primary",
+        icon=":material/download:",
+        key="primary-onnx",
+        help=f"{TERMS['ONNX']} Removed weights are stored as zeros, so the file is as large as "
+        "the dense network's; compressed it shrinks.",
+    )
+    with st.popover("More files", icon=":material/folder_zip:"):
+        for name, (label, mime, about) in FILES.items():
+            words = f"{label} ({Path(name).suffix[1:]})"
+            more = {"help": about, "key": f"download-{name}", "width": "stretch"}
+            # Settings and result name files; a visitor's may lie anywhere on this machine.
+            seen = partial(access.as_told, run=run, visitor=visitor) if mime == JSON else None
+            _button(run, name, words, files.get(name), mime, seen, **more)
+        for name, (label, make, about) in TABLES.items():
+            st.download_button(
+                f"{label} (csv)",
+                partial(make, result),
+                file_name=file_name(run, name),
+                mime="text/csv",
+                on_click="ignore",
+                key=f"download-{name}",
+                help=about,
+                width="stretch",
+            )
+
+
+def _button(
+    run: Run,
+    name: str,
+    label: str,
+    artifact: Artifact | None,
+    mime: str = "application/octet-stream",
+    seen: Callable[[bytes], bytes] | None = None,
+    **more: Any,
+) -> None:
+    st.download_button(
+        label,
+        reader(artifact.path, seen) if artifact else b"",
+        file_name=file_name(run, name),
+        mime=mime,
+        on_click="ignore",
+        disabled=artifact is None,
+        **more,
+    )
+
+
+def reader(path: Path, seen: Callable[[bytes], bytes] | None = None) -> Callable[[], bytes]:
+    """Reads the file only when somebody asks for it, and makes of it what they may see. Raises
+    ``StoreError`` if it went since the page was drawn; the browser then says that there is no
+    file, and gets none."""
+
+    def read() -> bytes:
+        try:
+            content = path.read_bytes()
+        except OSError:
+            raise StoreError(runs.GONE) from None
+        return seen(content) if seen else content
+
+    return read

@@ -1,0 +1,191 @@
+"""What was kept of every layer, and what another sparsity would keep: one slider moves it all."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import streamlit as st
+
+from app import pages, session
+from app.charts.histogram import number
+from app.charts.layers import label
+from app.run.mask_view import show_mask
+from app.services import METHODS, EngineError, Run, runs, scores
+from app.services.scores import Cut, Ranking
+from app.ui.bounds import MOST_SPARSE
+from app.ui.findings import plain, show_error, show_findings
+from app.ui.format import percent
+from app.ui.glossary import TERMS
+from app.ui.plots import show_histogram, show_layers
+
+AT = "at"
+"""The slider's name, in the address too."""
+OF = "at-of"
+ALL = "All layers"
+FIELD = 200  # pixels
+
+
+def show_explore(run: Run, result: Mapping[str, Any]) -> None:
+    """The section of a finished run's page. Only this part is drawn again when the slider moves.
+
+    ``result`` is what ``result.json`` holds.
+    """
+    if st.session_state.setdefault(OF, run.id) != run.id:
+        # Another run's slider stood elsewhere.
+        st.session_state[OF] = run.id
+        st.session_state.pop(AT, None)
+    _explore(run, result)
+
+
+@st.fragment
+def _explore(run: Run, result: Mapping[str, Any]) -> None:
+    st.markdown("### What was kept of every layer", help=TERMS["mask"])
+    try:
+        ranking, config = scores.ranking(run), run.config
+    except EngineError as error:
+        st.caption(plain(str(error)))
+        show_layers(result["layers"], key="layers")
+        show_findings(result)
+        return
+    own, sparsity = True, config.sparsity
+    if ranking.target is None:
+        own, sparsity = _slider(config.sparsity)
+    else:
+        _offer_elsewhere(run)
+    try:
+        cut = ranking.cut(sparsity, config.layer_floor)
+    except EngineError as error:
+        show_error(error)
+        return
+    if not own:
+        _offer(run, sparsity)
+    st.markdown(_kept(cut, ranking))
+    bars, findings = st.empty(), st.container()
+    with bars.container():
+        show_layers(result["layers"] if own else scores.layers(ranking, cut), key="layers")
+    _show_scores(run, ranking, cut)
+    st.markdown("#### Which weights stay", help=TERMS["mask"])
+    show_mask(ranking, cut)
+    # Last, for it takes longest: all the rest is seen meanwhile.
+    with findings:
+        examined = result if own else _examined(run, result, sparsity)
+        if examined is None:
+            return
+        show_findings(examined)
+    if not own:
+        # Once more, for only now it is known what is cut off.
+        with bars.container():
+            show_layers(examined["layers"], key="layers")
+
+
+def _slider(trained: float) -> tuple[bool, float]:
+    """Is it where the run was trained, and the sparsity it stands at."""
+    there = round(100 * trained, 4)
+    at = st.slider(
+        "Weights removed",
+        0.0,
+        max(MOST_SPARSE, there),
+        there,
+        0.1,
+        format="%.4g\N{NO-BREAK SPACE}%%",
+        key=AT,
+        bind="query-params",
+        help=f"{TERMS['sparsity']} Move it to see what any other sparsity would keep.",
+    )
+    # The settings' own number, not what is left of it after a hundredfold and back.
+    return (True, trained) if at == there else (False, round(at / 100, 6))
+
+
+def _offer(run: Run, sparsity: float) -> None:
+    """What is on show was not trained; this trains it."""
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.caption(
+            f"Trained at {percent(run.config.sparsity)}; shown at {percent(sparsity)}: masks as "
+            "they would be, nothing trained.",
+            width="content",
+        )
+        _train(run, sparsity, "primary-train-here")
+
+
+def _offer_elsewhere(run: Run) -> None:
+    """Scores that were made for one sparsity say nothing of another; a new run does."""
+    row = METHODS.get(run.config.method)
+    st.caption(
+        f"{row.label if row else 'This criterion'} prunes step by step towards one sparsity, here "
+        f"{percent(run.config.sparsity)}, and would have taken other steps towards another. To see "
+        "another, train at it."
+    )
+    there = round(100 * run.config.sparsity, 4)
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        at = st.number_input(
+            "Weights removed (%)",
+            0.0,
+            max(MOST_SPARSE, there),
+            there,
+            0.1,
+            format="%.4g",
+            key=AT,
+            help=TERMS["sparsity"],
+            width=FIELD,
+        )
+        _train(run, round(at / 100, 6), "primary-train-elsewhere", known=at == there)
+
+
+def _train(run: Run, sparsity: float, key: str, known: bool = False) -> None:
+    """The button that starts the same run at another sparsity. ``known``: it is this run."""
+    if st.button(
+        f"Train at {percent(sparsity)}",
+        type="primary",
+        icon=":material/play_arrow:",
+        key=key,
+        disabled=known,
+        help="This run is trained there already; choose another sparsity."
+        if known
+        else "The same settings, but for the sparsity, as a new run.",
+    ):
+        try:
+            config = dataclasses.replace(run.config, sparsity=sparsity)
+            new = runs.start(config, session.visitor())
+        except EngineError as error:
+            show_error(error)
+            return
+        st.switch_page(pages.RUN, query_params=pages.to_run(new.id))
+
+
+def _kept(cut: Cut, ranking: Ranking) -> str:
+    share = percent(cut.kept / ranking.total)
+    return f"**{cut.kept:,} of {ranking.total:,} weights stay ({share}).**"
+
+
+def _show_scores(run: Run, ranking: Ranking, cut: Cut) -> None:
+    st.markdown("#### Where the line falls", help=f"{TERMS['histogram']} {TERMS['threshold']}")
+    names = {layer.name: label(layer.name, i) for i, layer in enumerate(ranking.layers, 1)}
+    chosen = st.selectbox(
+        "Scores of",
+        # Not None: the box would offer to empty itself.
+        ["", *names],
+        format_func=lambda name: names.get(name, ALL),
+        key="scores-of",
+        help=TERMS["score"],
+    )
+    shown = scores.histogram(run, chosen)
+    whose = f"layer {names[chosen]}" if chosen else "all layers"
+    show_histogram(shown, cut.threshold, whose, key="histogram")
+    told = f"The line stands at {number(cut.threshold)}, the lowest score that is kept."
+    if shown.zeros:
+        why = "exactly zero" if ranking.target is None else "zero, mostly from earlier rounds"
+        told += f" {shown.zeros:,} scores are {why}, where this axis does not reach."
+    if cut.layer_floor:
+        told += f" Every layer keeps its best {cut.layer_floor:,} weights wherever they stand."
+    st.caption(told)
+
+
+def _examined(run: Run, result: Mapping[str, Any], sparsity: float) -> dict[str, Any] | None:
+    try:
+        # The ranking is the same, and so is the trust in it.
+        return scores.examine(run, result, sparsity) | {"trust": result["trust"]}
+    except EngineError as error:
+        show_error(error)
+        return None

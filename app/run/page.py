@@ -1,0 +1,66 @@
+"""A run: in the queue, at work, and what came of it. Its address is the link to it."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from app import access, pages, session
+from app.run.about import show_about, show_again, show_manage, show_study
+from app.run.controls import show_original
+from app.run.live import follow, show_facts, show_live
+from app.run.result import show_result
+from app.services import EngineError, Run, runs
+from app.ui.findings import plain, show_error
+from app.ui.titles import title
+
+
+def show(run: Run) -> None:
+    """The page of ``run``, whatever state it is in."""
+    if run.live:
+        show_live(run)
+    elif run.state == "done":
+        show_result(run)
+    else:
+        _show_ended(run)
+
+
+def _show_ended(run: Run) -> None:
+    """A run without a result."""
+    st.title(plain(title(run)))
+    show_about(run)
+    show_original(run)
+    if run.state == "stopped":
+        st.info("The run was stopped before it was done.", icon=":material/stop_circle:")
+    else:
+        show_error(run.error or "The run failed, and nothing is known of the reason.")
+    with st.container(horizontal=True):
+        show_again(run)
+        show_study(run)
+        show_manage(run)
+    show_facts(follow(run))
+
+
+def _show_nothing(id: str | None) -> None:
+    """There is no run to show: why, and what to do."""
+    if id:
+        st.title("There is no such run")
+        st.markdown(
+            "It was deleted or its time was over, or its address is not complete. The same "
+            "settings give the same result again."
+        )
+    else:
+        st.title("No run is chosen")
+        st.markdown("The address of this page does not say which run to show.")
+    with st.container(horizontal=True):
+        st.page_link(pages.NEW, label="Start a new run", icon=":material/add_circle:")
+        st.page_link(pages.RUNS, label="See your runs", icon=":material/list:")
+
+
+try:
+    run = runs.find(session.run_id())
+    if run is None:
+        _show_nothing(session.run_id())
+    else:
+        show(access.as_seen(run, session.visitor()))
+except EngineError as error:
+    show_error(error)

@@ -1,0 +1,155 @@
+"""A run that is done: the answer first, then what it rests on, then what to take home."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import streamlit as st
+
+from app import pages
+from app.run.about import show_about, show_again, show_manage, show_share, show_study
+from app.run.controls import show_controls, show_original, show_way
+from app.run.downloads import show_downloads
+from app.run.explore import show_explore
+from app.services import ConfigError, EngineError, Run, runs
+from app.ui import answer as words
+from app.ui import code
+from app.ui.findings import plain, show_error, show_proof
+from app.ui.format import accuracy, duration, signed
+from app.ui.glossary import TERMS
+from app.ui.plots import show_training
+from app.ui.titles import data_label, title
+from app.ui.when import exactly
+
+VERSIONS = ("prospr_engine", "python", "torch", "torchvision", "onnx", "onnxruntime", "numpy")
+
+
+def show_result(run: Run) -> None:
+    """The whole result of ``run``."""
+    try:
+        result = runs.result(run)
+    except EngineError as error:
+        st.title(plain(title(run)))
+        show_about(run)
+        show_error(error)
+        show_again(run, "Start it again")
+        show_manage(run)
+        return
+    st.title(words.answer(result))
+    show_about(run)
+    show_original(run)
+    st.markdown(words.compared(result))
+    show_way(run)
+    _metrics(result)
+    with st.container(horizontal=True, vertical_alignment="center"):
+        show_downloads(run, result)
+        st.page_link(
+            pages.TRY_IT,
+            label="Try it",
+            icon=":material/draw:",
+            query_params=pages.to_run(run.id),
+            help="Draw or upload an image and see both networks answer.",
+        )
+        st.page_link(
+            pages.SIDE_BY_SIDE,
+            label="Compare with another run",
+            icon=":material/compare:",
+            query_params={pages.FIRST: run.id},
+        )
+        show_study(run)
+        show_share(run)
+    show_explore(run, result)
+    show_controls(run)
+    if result["history"]:
+        st.markdown("### How both networks learned", help=TERMS["validation images"])
+        show_training(result["history"], result["config"]["epochs"], key="training")
+    _proof(result["onnx"])
+    _same_again(run, result)
+    _provenance(run, result)
+    with st.container(horizontal=True):
+        show_again(run)
+        show_manage(run)
+
+
+def _metrics(result: Mapping[str, Any]) -> None:
+    tested, layers = result["accuracy"], result["layers"]
+    kept, total = (sum(layer[name] for layer in layers) for name in ("kept", "total"))
+    change = words.points(result)
+    figures: tuple[tuple[str, str, str, Any, str], ...] = (
+        # label, value, what stands below it, the arrow before that, the tooltip
+        ("Weights kept", f"{kept:,}", f"of {total:,}", "off", TERMS["weights"]),
+        (
+            "Accuracy, pruned",
+            accuracy(tested["pruned"]),
+            f"{signed(change)} points" if change else "no change",
+            # By hand: Streamlit takes only a hyphen for a minus.
+            "off" if not change else "up" if change > 0 else "down",
+            f"{TERMS['accuracy']} {TERMS['pruned']}",
+        ),
+        (
+            "Accuracy, dense",
+            accuracy(tested["dense"]),
+            f"{result['data']['split']['test']:,} test images",
+            "off",
+            f"{TERMS['accuracy']} {TERMS['dense']}",
+        ),
+        (
+            "Time",
+            duration(result["seconds"]),
+            "both networks",
+            "off",
+            "From reading the images to the proven file, both networks together.",
+        ),
+    )
+    grid = st.grid(min_column_width=150)
+    for label, value, below, arrow, about in figures:
+        with grid.cell():
+            st.metric(label, value, below, delta_color="off", delta_arrow=arrow, help=about)
+
+
+def _proof(onnx: Mapping[str, Any]) -> None:
+    verdict = "The file is what its label says" if onnx["ok"] else "The file failed its proof"
+    st.markdown(f"### {verdict}", help=TERMS["proof"])
+    show_proof(onnx["checks"])
+
+
+def _same_again(run: Run, result: Mapping[str, Any]) -> None:
+    with st.expander("The same from Python or the command line", icon=":material/terminal:"):
+        try:
+            config = run.config
+        except ConfigError as error:
+            st.caption(plain(str(error)))
+            return
+        threads = result["environment"]["threads"]
+        st.caption(
+            "Run them in the project's folder, with the Python of its .venv. The same settings, "
+            f"with {threads} {'thread' if threads == 1 else 'threads'} as here, give the same "
+            "numbers on the same kind of machine."
+        )
+        for name in code.uploads(config):
+            st.caption(f"{plain(name)} is the file that was uploaded; put it beside them.")
+        st.code(code.command(config, threads), language="bash", wrap_lines=True)
+        st.code(code.program(config, threads), language="python", wrap_lines=True)
+
+
+def _provenance(run: Run, result: Mapping[str, Any]) -> None:
+    """What the numbers depend on, besides the settings."""
+    data, machine = result["data"], result["environment"]
+    split = data["split"]
+    versions = [f"{name} {machine[name]}" for name in VERSIONS if name in machine]
+    rows = {
+        "Computed": exactly(run.ended or run.created),
+        "Device": f"{machine['device_name']} ({machine['device']}, "
+        f"{machine['threads']} {'thread' if machine['threads'] == 1 else 'threads'})",
+        "Versions": ", ".join(versions),
+        "Seed": str(result["config"]["seed"]),
+        "Data": f"{data_label(result['config']['data'])}: {split['train']:,} images to learn "
+        f"from, {split['validation']:,} held back, {split['test']:,} for the test",
+        "Digest of the data": data["digest"],
+        "Fingerprint of the settings": result["fingerprint"],
+        "Notes": " ".join(data["notes"]),
+    }
+    with st.expander("Where these numbers come from", icon=":material/fact_check:"):
+        lines = [f"- **{name}**: {plain(text)}" for name, text in rows.items() if text]
+        st.markdown("\n".join(lines))

@@ -1,0 +1,90 @@
+"""Which runs somebody is looking for, and in which order."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from app.services import METHODS, Run, RunConfig
+from app.ui import figures
+from app.ui.code import EVERYDAY
+from app.ui.labels import label
+from app.ui.states import WORDS
+from app.ui.titles import data_label, model_label, title
+
+NUMBER = re.compile(r"\d[\d.]*")
+DEFAULTS = RunConfig().to_dict()
+
+
+def search(runs: Sequence[Run], query: str) -> list[Run]:
+    """The runs in which every word of ``query`` occurs: in the name, the state, what the run is
+    of, or a setting that is not at its default. A number must stand there as it is: 1 is not
+    found in 10."""
+    wanted = query.lower().split()
+    return [run for run in runs if _has(_words(run), wanted)] if wanted else list(runs)
+
+
+def has_all(text: str, query: str) -> bool:
+    """Does every word of ``query`` occur in ``text``, in the way of ``search``?"""
+    return _has(text.lower(), query.lower().split())
+
+
+def _has(text: str, wanted: Sequence[str]) -> bool:
+    whole = set(text.split())
+    return all(word in whole if NUMBER.fullmatch(word) else word in text for word in wanted)
+
+
+def _words(run: Run) -> str:
+    """All that a run is found by; its settings may be those of another version."""
+    settings = run.settings
+    method = str(settings.get("method"))
+    told = [
+        run.name,
+        title(run),
+        WORDS[run.state],
+        model_label(str(settings.get("model"))),
+        data_label(str(settings.get("data"))),
+        METHODS[method].label if method in METHODS else "",
+        "" if run.owner else "command line",
+        *_changed(settings, DEFAULTS),
+    ]
+    sparsity = figures.sparsity(run)
+    if sparsity is not None:
+        told.append(f"{round(100 * sparsity, 2):g} % removed")
+    return " ".join(told).lower()
+
+
+def _changed(
+    settings: Mapping[str, Any], defaults: Mapping[str, Any], group: str = ""
+) -> Iterator[str]:
+    for name, value in settings.items():
+        usual = defaults.get(name)
+        if isinstance(value, Mapping):
+            yield from _changed(value, usual if isinstance(usual, Mapping) else {}, name)
+        elif (not group and name in EVERYDAY) or value != usual:
+            yield f"{name} {label(name, group)} {value}"
+
+
+def _falling(figure: Callable[[Run], float | None]) -> Callable[[Run], Any]:
+    """Sorts by a figure, the highest first, and last the runs that have none."""
+
+    def key(run: Run) -> tuple[bool, float]:
+        value = figure(run)
+        return (value is None, -(value or 0.0))
+
+    return key
+
+
+NEWEST = "Newest"
+ORDERS: dict[str, Callable[[Run], Any]] = {
+    "Highest accuracy": _falling(figures.pruned),
+    "Least accuracy lost": _falling(figures.change),
+    "Highest sparsity": _falling(figures.sparsity),
+    "Name": lambda run: title(run).casefold(),
+}
+
+
+def order(runs: Sequence[Run], by: str) -> list[Run]:
+    """``runs``, which come the newest first, by one of ``ORDERS``; else as they are."""
+    return sorted(runs, key=ORDERS[by]) if by in ORDERS else list(runs)

@@ -1,0 +1,129 @@
+"""What the networks of a finished run say to images: those of the test, and new ones.
+
+The test images come with their answers and need no torch. The first new image imports it and
+loads both networks; two pairs are kept.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import streamlit as st
+
+from app.services import is_token, paths_allowed, runs
+from app.services.turns import HEAVY
+from prospr_engine.data import DATASETS
+from prospr_engine.data.user_image import (
+    Frame,
+    frame_of,
+    from_drawing,
+    from_file,
+    looks_swapped,
+    swapped,
+)
+from prospr_engine.errors import DataError, EngineError, ResourceError
+from prospr_engine.pipeline.gallery import FILE, NETWORKS, OUTCOMES, Gallery
+from prospr_engine.store.records import Artifact, Run
+
+if TYPE_CHECKING:
+    from prospr_engine.pipeline.predict import Pair
+
+__all__ = [
+    "NETWORKS",
+    "OUTCOMES",
+    "Frame",
+    "Gallery",
+    "answer",
+    "drawn",
+    "frame",
+    "gallery",
+    "looks_swapped",
+    "shows_images",
+    "swapped",
+    "uploaded",
+]
+
+LARGEST = 500_000_000  # bytes of both networks; two pairs must fit into the web server
+UNREADABLE = (
+    "The networks of this run cannot be read. The same settings give the same networks: start the "
+    "run again."
+)
+
+
+def shows_images(run: Run, visitor: str) -> bool:
+    """May ``visitor`` see the test images of ``run``? Those that are not of the catalogue are their
+    owner's alone; folders of this machine are everybody's where everybody may name them."""
+    data = run.settings.get("data")
+    open_to_all = data in list(DATASETS) or (paths_allowed() and not is_token(data))
+    return run.owner == visitor or open_to_all
+
+
+def gallery(run: Run) -> Gallery:
+    """The test images that the run kept. Raises ``DataError`` if they are gone."""
+    return _gallery(str(_file(run, FILE).path))[0]
+
+
+def frame(run: Run) -> Frame:
+    """How strokes stand in the images of the run's data. Raises ``DataError``."""
+    return _gallery(str(_file(run, FILE).path))[1]
+
+
+def drawn(run: Run, url: str) -> np.ndarray | None:
+    """A drawing, a PNG as a data URL, as what the networks see: uint8 (C, H, W); None if it is
+    empty. Raises ``DataError`` if it is no drawing."""
+    return from_drawing(url, _shape(run), frame(run))
+
+
+def uploaded(run: Run, content: bytes) -> np.ndarray:
+    """An image file as what the networks see: uint8 (C, H, W). Raises ``DataError`` if it cannot
+    be read."""
+    return from_file(content, _shape(run))
+
+
+def answer(run: Run, pixels: np.ndarray) -> dict[str, np.ndarray]:
+    """By network ("dense", "pruned") the probabilities of the classes. Raises ``EngineError``."""
+    files = [_file(run, f"{network}.safetensors") for network in NETWORKS]
+    if sum(file.bytes for file in files) > LARGEST:
+        raise ResourceError(
+            "These networks are too large to answer on a page that many visitors share. Download "
+            "the ONNX file and try it on your own machine; the test images work here."
+        )
+    return _pair(*(str(file.path) for file in files)).answer(pixels)
+
+
+def _file(run: Run, name: str) -> Artifact:
+    artifact = runs.files(run).get(name)
+    if artifact is None:
+        raise DataError(runs.GONE)
+    return artifact
+
+
+def _shape(run: Run) -> tuple[int, int, int]:
+    channels, height, width = gallery(run).images.shape[1:]
+    return channels, height, width
+
+
+# The names of the files are digests of their contents: what lies under one never changes.
+@st.cache_resource(max_entries=8, show_spinner=False)
+def _gallery(path: str) -> tuple[Gallery, Frame]:
+    try:
+        read = Gallery.load(path)
+    except DataError:  # its sentence names a path of this server
+        raise DataError(runs.GONE) from None
+    return read, frame_of(read.images)
+
+
+@st.cache_resource(max_entries=2, show_spinner="Loading the two networks")
+def _pair(dense: str, pruned: str) -> Pair:
+    import torch
+
+    from prospr_engine.pipeline.predict import load_pair
+
+    # One image is no work for many threads, which the run beside us needs.
+    torch.set_num_threads(1)
+    try:
+        with HEAVY:
+            return load_pair({"dense": dense, "pruned": pruned})
+    except EngineError:
+        raise DataError(UNREADABLE) from None

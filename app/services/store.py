@@ -1,0 +1,32 @@
+"""The store of this server, and the worker that computes what is queued in it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import streamlit as st
+
+from prospr_engine.errors import StoreError
+from prospr_engine.store import default_folder
+from prospr_engine.store.limits import Limits
+from prospr_engine.store.schema import READ_ONLY
+from prospr_engine.store.store import Store
+
+
+@st.cache_resource(show_spinner=False)
+def current() -> Store:
+    """The store of this server. Raises ``StoreError`` or ``ConfigError`` if it cannot be used."""
+    opened = Store(default_folder(), Limits.from_environment())
+    # SQLite reads what it cannot write; whoever fills in the form should know before. Nothing is
+    # written for it: with a full disk results can still be looked at.
+    if not all(os.access(path, os.W_OK) for path in (opened.folder, opened.database)):
+        raise StoreError(READ_ONLY)
+    return opened
+
+
+def ensure_worker(folder: Path) -> None:
+    """See that somebody works on the store's runs."""
+    from prospr_engine.jobs import ensure_worker
+
+    ensure_worker(folder)

@@ -1,0 +1,69 @@
+"""What a visitor's tab remembers, and what its address says."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import uuid
+
+import streamlit as st
+
+from app import pages
+from app.services import RunConfig
+
+COOKIE = "prospr-visitor"
+VISITOR = "visitor"
+PREFILL = "prefill"
+YEAR = 365 * 24 * 3600  # seconds
+
+
+def visitor() -> str:
+    """Who is here: the same for all tabs and visits of one browser. What others can see of it
+    (in the record of runs) does not let them pass for this visitor."""
+    if VISITOR not in st.session_state:
+        secret = st.context.cookies.get(COOKIE, "")
+        if not re.fullmatch("[0-9a-f]{32}", secret):
+            secret = uuid.uuid4().hex
+            st.session_state["fresh-cookie"] = secret
+        st.session_state[VISITOR] = hashlib.sha256(secret.encode()).hexdigest()[:32]
+    known: str = st.session_state[VISITOR]
+    return known
+
+
+def remember_visitor() -> None:
+    """Leave the cookie by which the browser is known next time; once per page."""
+    visitor()
+    secret = st.session_state.get("fresh-cookie")
+    if secret:
+        # Another tab that was opened at the same moment may have been first; then this one
+        # begins anew as the same visitor. Once: where the cookie does not reach the server, a
+        # new page would be a stranger again.
+        st.container(key=VISITOR).html(
+            f"""<script>
+const found = document.cookie.match(/(?:^|; ){COOKIE}=([0-9a-f]{{32}})(?:;|$)/);
+if (!found) {{
+  const secure = location.protocol === "https:" ? "; Secure" : "";
+  document.cookie = "{COOKIE}={secret}; Path=/; SameSite=Lax; Max-Age={YEAR}" + secure;
+}} else if (found[1] !== "{secret}" && !sessionStorage.getItem("{COOKIE}")) {{
+  sessionStorage.setItem("{COOKIE}", "known");
+  location.reload();
+}}
+</script>""",
+            unsafe_allow_javascript=True,
+        )
+
+
+def run_id(name: str = pages.ID) -> str | None:
+    """The run that the address names."""
+    return st.query_params.get(name) or None
+
+
+def prefill(config: RunConfig) -> None:
+    """Let the form show these settings when it is drawn next."""
+    st.session_state[PREFILL] = config
+
+
+def take_prefill() -> RunConfig | None:
+    """The settings that the form shall show now, once."""
+    config: RunConfig | None = st.session_state.pop(PREFILL, None)
+    return config

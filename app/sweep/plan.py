@@ -1,0 +1,120 @@
+"""What a study will take, and what stands in its way, beside its form."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from app import pages
+from app.forms import forecast_words as words
+from app.forms.forecast import figures, metric
+from app.services import Limits, SearchConfig, Study, SweepConfig, studies
+from app.services.estimates import Plan
+from app.ui import studies as text
+from app.ui.findings import plain
+from app.ui.format import size
+from app.ui.glossary import TERMS
+
+POLL = 2.0  # seconds between two looks at a study under way
+UNKNOWN = (
+    "The images have several sizes; how long this takes shows when they are read. Choose an image "
+    "size (Advanced, Data) to see an estimate now."
+)
+
+
+def show_plan(config: SweepConfig | SearchConfig, plan: Plan | None, limits: Limits) -> None:
+    """Runs, time, dense networks and files."""
+    if isinstance(config, SweepConfig):
+        st.markdown(f"**{text.shape(config)}**")
+    if plan is None:
+        st.caption(UNKNOWN)
+        return
+    seeds = len(config.seeds)
+    grid = figures()
+    with grid.cell():
+        metric(
+            "Runs",
+            f"{'up to ' if plan.at_most else ''}{plan.runs:,}",
+            "fewer if it is found sooner" if plan.at_most else "each with its own page",
+            "Every run is remembered by itself. One that was done before is not done again.",
+        )
+    with grid.cell():
+        metric(
+            "Time",
+            words.about(plan.seconds),
+            "at most" if plan.at_most else "all of them",
+            f"{words.rests_on(plan)} Downloading images is not counted, nor what was done before.",
+        )
+    with grid.cell():
+        metric(
+            "Dense networks",
+            f"{plan.dense:,}",
+            "trained once per seed" if seeds > 1 else "trained once",
+            f"{TERMS['dense']} All runs of a seed share it.",
+        )
+    with grid.cell():
+        metric(
+            "Files",
+            f"≈ {size(plan.bytes)}",
+            f"kept for {limits.keep_days:g} days",
+            "Networks, masks, scores and results of all runs, on the server.",
+        )
+    if isinstance(config, SearchConfig) and not config.about_accuracy:
+        st.caption(
+            f"Dense, the network takes ≈ {size(plan.each.bytes)}, zipped nearly as much: removed "
+            "weights are what makes the zip smaller."
+        )
+    if plan.bytes > limits.keep_gigabytes * 1e9:
+        st.caption(
+            f"That is more than the {limits.keep_gigabytes:g} GB that are kept here: the first "
+            "runs will be gone before the last ones are done."
+        )
+    if plan.seconds > words.DAY / 2:
+        st.caption(words.TOO_LONG)
+
+
+def obstacle(config: SweepConfig | SearchConfig, visitor: str, limits: Limits) -> str | None:
+    """Why the store would not take this study, if it would not."""
+    if isinstance(config, SweepConfig):
+        runs = len(config.cells())
+        if runs > limits.most_cells:
+            return (
+                f"That would be {runs:,} runs, and at most {limits.most_cells:,} may be one study "
+                "here. Choose fewer criteria, sparsities or seeds."
+            )
+    live = [study for study in own(visitor) if study.live and not study.stopped]
+    same = config.to_dict()
+    if len(live) >= limits.most_studies_per_visitor and all(s.settings != same for s in live):
+        return (
+            f"{text.title(live[0])} is under way, and one at a time is taken. Let it end, or stop "
+            "it; what is chosen here stays in the address."
+        )
+    return None
+
+
+def show_latest(visitor: str) -> None:
+    """The visitor's study under way, which is followed, else the latest, if there is any."""
+    live = any(study.live for study in own(visitor))
+    st.fragment(_latest, run_every=POLL if live else None)(visitor, live)
+
+
+def own(visitor: str) -> list[Study]:
+    """The visitor's studies and not the command line's, the newest first."""
+    return [study for study in studies.mine(visitor) if study.owner == visitor]
+
+
+def _latest(visitor: str, followed: bool) -> None:
+    mine = own(visitor)
+    live = [study for study in mine if study.live]
+    if bool(live) != followed:
+        st.rerun()
+    for study in live or mine[:1]:
+        kind, state = text.KINDS[study.kind].lower(), text.state(study)
+        word = f"Your {kind} in progress" if study.live else f"Your latest {kind}"
+        with st.container(border=True):
+            st.caption(f"{text.ICONS[state]} {word}: {state.lower()}, {text.progress(study)}")
+            st.page_link(
+                pages.COMPARE,
+                label=plain(text.title(study)),
+                icon=":material/arrow_forward:",
+                query_params=pages.to_study(study.id),
+            )

@@ -1,1 +1,0 @@
-"""The longer words of the app."""

@@ -1,0 +1,161 @@
+"""One image, two networks: where it comes from, what they see, and what they say to it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import streamlit as st
+from PIL import Image
+
+from app import session
+from app.charts.spec import Spec
+from app.services import EngineError, Run, predictions, runs
+from app.services.predictions import NETWORKS
+from app.try_it import confidence_chart, words
+from app.try_it.draw import draw
+from app.ui.findings import plain, show_error
+from app.ui.glossary import TERMS
+
+SEEN = 168  # pixels of the picture of what the networks see
+BARS = 232  # pixels of the bars of a network
+KINDS = ["jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff"]
+
+
+@st.fragment
+def show_try(run: Run) -> None:
+    """Draw, upload or take an image, and see what both networks of ``run`` say to it."""
+    try:
+        source = st.segmented_control(
+            "Image",
+            list(words.SOURCES),
+            format_func=words.SOURCES.__getitem__,
+            default="draw",
+            required=True,
+            key="image",
+            bind="query-params",
+        )
+        left, right = st.columns([0.3, 0.7], gap="large")
+        with left:
+            given = {"draw": _drawn, "upload": _uploaded, "test": _tested}[source](run)
+        with right:
+            if given is None:
+                st.info(words.HINTS[source], icon=":material/image_search:")
+            else:
+                _show_answer(run, *given)
+    except EngineError as error:
+        show_error(error)
+
+
+Given = tuple[np.ndarray, str, Mapping[str, np.ndarray] | None, int | None]
+"""The pixels, what they are in words, and of a test image the answers and the class."""
+
+
+def _drawn(run: Run) -> Given | None:
+    frame = predictions.frame(run)
+    shape = predictions.gallery(run).images.shape[1:]
+    # A board per run: what is under the strokes may differ.
+    url = draw(frame.ground, shape[0] > 1, key=f"board-{run.id}")
+    st.caption("With a keyboard, choose Upload or Test image.")
+    pixels = predictions.drawn(run, url) if url else None
+    if pixels is None:
+        return None
+    told = words.DRAWN[frame.ground is not None].format(pixels=words.pixels(shape, frame))
+    return pixels, told, None, None
+
+
+def _uploaded(run: Run) -> Given | None:
+    frame = predictions.frame(run)
+    file = st.file_uploader(
+        "An image of your own", type=KINDS, max_upload_size=20, help=words.KINDS, key="try-file"
+    )
+    if file is None:
+        st.caption(words.KINDS)
+        return None
+    pixels = predictions.uploaded(run, file.getvalue())
+    if frame.ground is not None:
+        swap = st.toggle(
+            words.SWAP,
+            predictions.looks_swapped(pixels, frame),
+            # A choice per image: another one begins with what it looks like.
+            key=f"swap-{file.file_id}",
+            help=words.SWAP_HELP.format(ground=frame.ground),
+        )
+        pixels = predictions.swapped(pixels) if swap else pixels
+    return pixels, words.UPLOADED.format(pixels=words.pixels(pixels.shape, frame)), None, None
+
+
+def _tested(run: Run) -> Given | None:
+    if not predictions.shows_images(run, session.visitor()):
+        st.caption(words.PRIVATE)
+        return None
+    gallery = predictions.gallery(run)
+    changed, _ = words.members(gallery, "changed")
+    only = st.toggle(
+        "Only those whose answer changed", key="try-changed", disabled=not len(changed)
+    )
+    choice = changed if only and len(changed) else np.flatnonzero(gallery.sampled)
+    position = st.session_state.setdefault("try-position", 0) % len(choice)
+    with st.container(horizontal=True):
+        for label, icon, step in (
+            ("Previous", ":material/chevron_left:", -1),
+            ("Next", ":material/chevron_right:", 1),
+        ):
+            st.button(label, icon=icon, key=f"try-{label}", on_click=_turn, args=(step,))
+    st.caption(f"{position + 1:,} of {len(choice):,} images that this run kept for you")
+    i = int(choice[position])
+    told = words.TESTED.format(
+        number=int(gallery.numbers[i]) + 1,
+        of=gallery.tested,
+        pixels=words.pixels(gallery.images.shape[1:], predictions.frame(run)),
+    )
+    found = {name: gallery.probabilities[name][i].astype(float) for name in NETWORKS}
+    return gallery.images[i], told, found, int(gallery.labels[i])
+
+
+def _turn(step: int) -> None:
+    st.session_state["try-position"] = st.session_state.get("try-position", 0) + step
+
+
+def _show_answer(
+    run: Run,
+    pixels: np.ndarray,
+    told: str,
+    found: Mapping[str, np.ndarray] | None,
+    label: int | None,
+) -> None:
+    classes: list[str] = runs.result(run)["data"]["classes"]
+    found = predictions.answer(run, pixels) if found is None else found
+    says = {network: plain(classes[int(found[network].argmax())]) for network in NETWORKS}
+    truth = None if label is None else plain(classes[label])
+    st.markdown(f"#### {words.verdict(says, truth)}", help=TERMS["confidence"])
+    chosen = words.top(classes, found)
+    with st.container(horizontal=True, gap="medium"):
+        with st.container(width=SEEN):
+            st.markdown("What they see")
+            st.image(_enlarged(pixels), width=SEEN, alt=f"The image as the networks see it. {told}")
+        for network in NETWORKS:
+            with st.container(width=BARS):
+                sure = words.sure(float(found[network].max()))
+                st.markdown(f"{network.capitalize()}: **{says[network]}**, {sure} sure")
+                rows = confidence_chart.table(network, classes, chosen, found[network])
+                st.vega_lite_chart(
+                    rows,
+                    _bars(tuple(classes[i] for i in chosen)),
+                    key=f"try-bars-{network}",
+                    alt=confidence_chart.description(network, rows),
+                )
+    st.caption(plain(told))
+
+
+def _enlarged(pixels: np.ndarray) -> Any:
+    """Pixels (C, H, W) as a picture in which small images show their squares."""
+    times = max(1, SEEN * 2 // pixels.shape[1])
+    large = np.repeat(np.repeat(pixels, times, axis=1), times, axis=2)
+    return Image.fromarray(large[0] if len(large) == 1 else large.transpose(1, 2, 0))
+
+
+@st.cache_data(max_entries=200, show_spinner=False)
+def _bars(classes: tuple[str, ...]) -> Spec:
+    return confidence_chart.chart(classes)

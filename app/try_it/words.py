@@ -1,0 +1,133 @@
+"""What the two networks say to an image, and what pruning changed, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from app.services.predictions import NETWORKS, OUTCOMES, Frame, Gallery
+
+NAMES = {"dense": "dense network", "pruned": "pruned network"}
+CHANGED = ("lost", "gained", "changed")
+
+GROUPS: dict[str, tuple[str, tuple[str, ...]]] = {
+    # group: (what it is called, the outcomes in it)
+    "changed": ("Answer changed", CHANGED),
+    "lost": ("Right before, wrong now", ("lost",)),
+    "gained": ("Wrong before, right now", ("gained",)),
+    "wrong": ("Wrong both times", ("wrong", "changed")),
+}
+
+SOURCES = {
+    "draw": "Draw",
+    "upload": "Upload",
+    "test": "Test image",
+}
+
+DRAWN = {
+    True: "Your drawing, moved and scaled to stand as in the images that the networks learned "
+    "from: {pixels}.",
+    False: "Your drawing, scaled to {pixels}. The networks learned from pictures without a plain "
+    "ground; a drawing is far from what they know.",
+}
+UPLOADED = "The middle square of your image, scaled to {pixels}."
+TESTED = "Test image {number:,} of {of:,}: {pixels}. Neither network learned from it."
+SWAP = "Swap dark and light"
+SWAP_HELP = (
+    "The networks learned from images with {ground} ground. Swapped by itself where an image has "
+    "the other one."
+)
+KINDS = "A JPEG, PNG or other image of at most 20 MB. It is not kept."
+PRIVATE = (
+    "The images of this run are its owner's own, and only they see them. Draw or upload one of "
+    "yours."
+)
+HINTS = {
+    "draw": "Draw something, and both networks answer as soon as you lift the pen.",
+    "upload": "Choose an image, and both networks answer.",
+    "test": "There is no test image to choose.",
+}
+
+
+def verdict(says: Mapping[str, str], truth: str | None) -> str:
+    """Whether both networks say the same, and whether that is right; class names come in
+    Markdown. Bold, for it is the answer."""
+    dense, pruned = (says[network] for network in NETWORKS)
+    if dense == pruned:
+        told = f"Both networks say **{dense}**"
+        if truth is None:
+            return f"{told}."
+        return f"{told}, which is right." if dense == truth else f"{told}; right is **{truth}**."
+    told = f"They disagree: the dense network says **{dense}**, the pruned one **{pruned}**"
+    if truth is None:
+        return f"{told}."
+    if truth in (dense, pruned):
+        return f"{told}. The {NAMES['dense' if dense == truth else 'pruned']} is right."
+    return f"{told}; right is **{truth}**."
+
+
+def sure(share: float) -> str:
+    """``0.983`` is "98 %"; never all or nothing."""
+    if share > 0.995:
+        return "over\N{NO-BREAK SPACE}99\N{NO-BREAK SPACE}%"
+    if share < 0.005:
+        return "under\N{NO-BREAK SPACE}1\N{NO-BREAK SPACE}%"
+    return f"{100 * share:.0f}\N{NO-BREAK SPACE}%"
+
+
+def top(
+    classes: Sequence[str], probabilities: Mapping[str, np.ndarray], most: int = 5
+) -> list[int]:
+    """The classes that either network believes in most, those both believe in first."""
+    both = np.maximum(*(probabilities[network] for network in NETWORKS))
+    return [int(i) for i in np.argsort(-both, kind="stable")[: min(most, len(classes))]]
+
+
+def pixels(shape: tuple[int, ...], frame: Frame) -> str:
+    """``8 × 8 grey pixels, bright strokes on dark ground``."""
+    channels, height, width = shape
+    told = f"{width} × {height} {'grey' if channels == 1 else 'colour'} pixels"
+    if frame.ground == "dark":
+        return f"{told}, bright strokes on dark ground"
+    if frame.ground == "light":
+        return f"{told}, dark strokes on light ground"
+    return told
+
+
+def counts(gallery: Gallery) -> str:
+    """How many answers pruning changed, and which way."""
+    told = {name: sum(gallery.counts[outcome] for outcome in GROUPS[name][1]) for name in GROUPS}
+    images = _images(gallery.tested)
+    wrong = told["wrong"]
+    if not told["changed"]:
+        gets = "gets" if wrong == 1 else "get"
+        also = f" {wrong:,} {gets} the same wrong answer from both." if wrong else ""
+        return f"None of {images} changed its answer.{also}"
+    parts = [
+        f"{number:,} {words}"
+        for number, words in (
+            (gallery.counts["lost"], "went from right to wrong"),
+            (gallery.counts["gained"], "from wrong to right"),
+            (gallery.counts["changed"], "from one wrong answer to another"),
+        )
+        if number
+    ]
+    both = f" {wrong:,} {'is' if wrong == 1 else 'are'} wrong both times." if wrong else ""
+    return f"Of {images}, {told['changed']:,} changed the answer: {_listed(parts)}.{both}"
+
+
+def members(gallery: Gallery, group: str) -> tuple[np.ndarray, int]:
+    """The positions in the gallery of the images of ``group``, and how many the whole test set
+    has of them."""
+    wanted = [OUTCOMES.index(outcome) for outcome in GROUPS[group][1]]
+    here = np.flatnonzero(np.isin(gallery.outcomes, wanted))
+    return here, sum(gallery.counts[outcome] for outcome in GROUPS[group][1])
+
+
+def _images(count: int) -> str:
+    return f"{count:,} test images" if count != 1 else "1 test image"
+
+
+def _listed(parts: Sequence[str]) -> str:
+    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"

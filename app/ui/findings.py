@@ -1,0 +1,73 @@
+"""Verdicts as sentences with an icon for their level."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import streamlit as st
+
+from app.charts.layers import label
+from app.ui.proof import explained
+
+ICONS = {
+    "fine": ":green[:material/check_circle:]",
+    "warning": ":orange[:material/warning:]",
+    "danger": ":red[:material/dangerous:]",
+}
+ORDER = ("danger", "warning", "fine")
+MOST = 6
+LINK = re.compile(r"https?(?=\\:)|www(?=\.)|(?<=\w)(?=@)", re.IGNORECASE)
+WORD_JOINER = "\N{WORD JOINER}"  # nothing to see, and no line breaks there
+
+
+def show_findings(pruned: Mapping[str, Any]) -> None:
+    """What a ``Pruned`` event or a result found: the worst first, a long tail folded away, and
+    whether the ranking can be trusted, which is never folded away."""
+    verdict = pruned["trust"]["verdict"]
+    names = {layer["name"]: label(layer["name"], i) for i, layer in enumerate(pruned["layers"], 1)}
+    findings = [_called(f, names) for f in pruned["findings"] if f["text"] != verdict]
+    ranked = sorted(findings, key=lambda finding: ORDER.index(finding["level"]))
+    _lines(ranked[:MOST])
+    if ranked[MOST:]:
+        with st.expander(f"{len(ranked) - MOST} more"):
+            _lines(ranked[MOST:])
+    _lines([{"level": "fine" if pruned["trust"]["trusted"] else "warning", "text": verdict}])
+
+
+def show_proof(checks: Sequence[Mapping[str, Any]]) -> None:
+    """The proof in plain words, with what was measured folded away."""
+    told = explained(checks)
+    st.markdown(
+        "\n\n".join(f"{ICONS['fine' if ok else 'danger']} {plain(text)}" for ok, text, _ in told)
+    )
+    if behind := [plain(text) for _, _, text in told if text]:
+        with st.expander("The checks in detail"):
+            st.caption("\n\n".join(behind))
+
+
+def show_error(sentence: object) -> None:
+    """What is wrong and what to do, in the engine's words."""
+    st.error(plain(str(sentence)), icon=":material/error:")
+
+
+def _lines(findings: Sequence[Mapping[str, Any]]) -> None:
+    st.markdown("  \n".join(f"{ICONS[f['level']]} {plain(f['text'])}" for f in findings))
+
+
+def plain(text: str) -> str:
+    """``text`` with nothing in it that Markdown would take for a mark or a link."""
+    escaped = "".join("\\" + c if c in r"\`*_[]<>$#~|:" else c for c in text)
+    # Links are looked for after the escapes are gone: only another character breaks them.
+    return LINK.sub(lambda match: match[0] + WORD_JOINER, escaped)
+
+
+def _called(finding: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
+    """``finding`` with its layer called as in the chart, where parameters have no room."""
+    parameter, text = finding["layer"], finding["text"]
+    if parameter in names:
+        name = names[parameter]
+        full = name if name.startswith("Layer ") else f"Layer {name}"
+        text = text.replace(f"Layer {parameter}", full).replace(parameter, name)
+    return {**finding, "text": text}

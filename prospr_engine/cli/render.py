@@ -1,0 +1,242 @@
+"""What a person sees in a terminal: progress bars on standard error, results as tables."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from prospr_engine import events
+from prospr_engine.events import Event, OnEvent
+from prospr_engine.io.tokens import display_name
+
+BAR = 20  # characters of a layer's bar
+
+
+@contextlib.contextmanager
+def progress(quiet: bool = False) -> Iterator[OnEvent]:
+    """A listener that draws a bar per stage on a terminal, and plain lines into a file."""
+    if quiet:
+        yield events.ignore
+        return
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield lambda event: _print_line(console, event)
+        return
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.fields[note]}"),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=console) as bars:
+        yield _Bars(bars).hear
+
+
+class _Bars:
+    """One bar per stage: the last one moves, the earlier ones stand full."""
+
+    def __init__(self, bars: Progress):
+        self._bars = bars
+        self._stage: TaskID | None = None
+
+    def hear(self, event: Event) -> None:
+        if isinstance(event, events.StageStarted):
+            self._finish()
+            self._stage = self._bars.add_task(event.text, total=None, note="")
+        elif isinstance(event, events.Progress) and self._stage is not None:
+            note = event.text or f"{event.done:,} of {event.total:,} {event.unit}"
+            self._bars.update(self._stage, completed=event.done, total=event.total, note=note)
+        elif isinstance(event, events.EpochEnded):
+            self._bars.console.print("  " + _epoch(event), highlight=False)
+        elif isinstance(event, events.Finished):
+            self._finish()
+
+    def _finish(self) -> None:
+        if self._stage is not None:
+            task = next(task for task in self._bars.tasks if task.id == self._stage)
+            total = task.total or 1
+            self._bars.update(self._stage, total=total, completed=total, note="")
+
+
+def _print_line(console: Console, event: Event) -> None:
+    if isinstance(event, events.StageStarted):
+        console.print(event.text, highlight=False)
+    elif isinstance(event, events.EpochEnded):
+        console.print("  " + _epoch(event), highlight=False)
+
+
+def _epoch(event: events.EpochEnded) -> str:
+    return (
+        f"{event.network:6} epoch {event.epoch} of {event.epochs}: "
+        f"loss {event.train_loss:.3f}, validation accuracy {100 * event.validation_accuracy:.1f} %"
+    )
+
+
+def print_result(result: dict[str, Any]) -> None:
+    """The answer first, then layers, findings and proof."""
+    console = _console()
+    accuracy, sparsity, onnx = result["accuracy"], result["sparsity"], result["onnx"]
+    dense, pruned = 100 * accuracy["dense"], 100 * accuracy["pruned"]
+    lost = dense - pruned
+    change = f"{abs(lost):.1f} points {'lower' if lost > 0 else 'higher'}"
+    console.print(
+        f"\n[bold]{100 * sparsity['achieved']:.2f} % of the weights removed.[/bold] Test accuracy: "
+        f"dense {dense:.1f} %, pruned {pruned:.1f} % ({change})."
+    )
+    _print_layers(console, result)
+    _print_checks(console, onnx["checks"])
+    console.print(f"\n{onnx['path']}: {onnx['bytes'] / 1e6:.2f} MB, {onnx['zeros']:,} zeros")
+    console.print(f"{result['seconds']:.0f} s in all")
+
+
+def print_pruning(pruning: dict[str, Any]) -> None:
+    """What scoring and masking alone found."""
+    console = _console()
+    sparsity = pruning["sparsity"]
+    console.print(f"\n[bold]{100 * sparsity['achieved']:.2f} % of the weights removed.[/bold]")
+    _print_layers(console, pruning)
+    console.print(f"\nScores and masks are in {pruning['out']}")
+
+
+def print_proof(proof: dict[str, Any]) -> None:
+    """The verdict on a file, check by check."""
+    console = _console()
+    _print_checks(console, proof["checks"])
+    verdict = "is what its label says" if proof["ok"] else "is NOT what its label says"
+    console.print(f"\n[bold]{proof['path']} {verdict}.[/bold]")
+
+
+def print_tables(tables: dict[str, list[dict[str, Any]]]) -> None:
+    """Rows of a registry, one after the other."""
+    console = _console()
+    for rows in tables.values():
+        for row in rows:
+            text = row.get("description", "")
+            console.print(f"[bold]{row['name']}[/bold]" + (f"  {text}" if text else ""))
+            if facts := _facts(row):
+                console.print(f"    {facts}")
+            for option in row.get("options", []):
+                console.print(f"    {option['name']} = {option['default']}: {option['help']}")
+
+
+def _facts(row: dict[str, Any]) -> str:
+    """The figures of a model's or a data set's row."""
+    if row.get("parameters"):
+        return f"{row['parameters']:,} parameters (3×32×32 images, 10 classes)"
+    if row.get("image_size"):
+        size, colour = row["image_size"], "grey" if row["channels"] == 1 else "colour"
+        fetched = f"{row['download_mb']} MB to download" if row["download_mb"] else "built in"
+        return (
+            f"{row['train'] + row['test']:,} {colour} images of {size}×{size} pixels, "
+            f"{row['classes']} classes, {fetched}"
+        )
+    return ""
+
+
+def print_runs(listed: dict[str, Any]) -> None:
+    """A row per run of the store."""
+    runs = listed["runs"]
+    if not runs:
+        _console().print("No runs yet. `run --store` starts one, and so does the dashboard.")
+        return
+    table = Table(box=None, pad_edge=False)
+    for heading in ("run", "name", "state", "model", "data"):
+        table.add_column(heading, no_wrap=True)
+    for heading in ("sparsity", "dense", "pruned", "age"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for run in runs:
+        settings, summary = run["settings"], run["summary"]
+        accuracies = [
+            f"{100 * summary['accuracy'][network]:.1f} %" if summary else ""
+            for network in ("dense", "pruned")
+        ]
+        table.add_row(
+            run["id"][:8],
+            escape(run["name"]),
+            _state(run),
+            escape(settings["model"]),
+            escape(display_name(settings["data"])),
+            f"{100 * settings['sparsity']:g} %",
+            *accuracies,
+            _age(time.time() - run["created"]),
+        )
+    # As wide as it has to be: lines that scripts read must not be cut.
+    width = Console(width=10_000).measure(table).maximum
+    Console(width=width, highlight=False).print(table)
+
+
+def print_state(run: dict[str, Any]) -> None:
+    """How one run stands."""
+    _console().print(f"Run {run['id'][:8]}: {_state(run)}.")
+
+
+def print_deleted(run: dict[str, Any]) -> None:
+    """That a run is forgotten."""
+    _console().print(f"Run {run['id'][:8]} and its files are deleted.")
+
+
+def _state(run: dict[str, Any]) -> str:
+    if run["state"] == "queued":
+        return f"queued, {run['ahead']} ahead"
+    return "stopping" if run["state"] == "running" and run["stopping"] else str(run["state"])
+
+
+def _age(seconds: float) -> str:
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{max(0, seconds):.0f} s"
+
+
+def print_doctor(report: dict[str, Any]) -> None:
+    """The machine's report."""
+    console = _console()
+    for key, value in {**report["environment"], **report}.items():
+        if key not in {"ok", "checks", "environment"}:
+            console.print(f"{key.replace('_', ' '):22} {value}")
+    _print_checks(console, report["checks"])
+
+
+def _console() -> Console:
+    # Paths and names are not markup, and lines that scripts read must not be folded.
+    return Console(soft_wrap=True, highlight=False)
+
+
+def _print_layers(console: Console, result: dict[str, Any]) -> None:
+    table = Table(box=None, pad_edge=False)
+    for heading, justify in (
+        ("layer", "left"),
+        ("weights", "right"),
+        ("kept", "right"),
+        ("density", "right"),
+        ("", "left"),
+    ):
+        table.add_column(heading, justify=justify)  # type: ignore[arg-type]
+    for layer in result["layers"]:
+        density = layer["kept"] / layer["total"]
+        bar = "█" * math.ceil(BAR * density)
+        table.add_row(
+            layer["name"],
+            f"{layer['total']:,}",
+            f"{layer['kept']:,}",
+            f"{100 * density:.2f} %",
+            bar,
+        )
+    console.print(table)
+    marks = {"fine": "[green]✓[/green]", "warning": "[yellow]![/yellow]", "danger": "[red]✗[/red]"}
+    for finding in result["findings"]:
+        console.print(f"{marks[finding['level']]} {finding['text']}")
+
+
+def _print_checks(console: Console, checks: list[dict[str, Any]]) -> None:
+    for check in checks:
+        mark = "[green]✓[/green]" if check["ok"] else "[red]✗[/red]"
+        console.print(f"{mark} {check['text']}")

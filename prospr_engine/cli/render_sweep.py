@@ -1,0 +1,257 @@
+"""What a person sees of a sweep in a terminal: what it will take, how far it is, what it found."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from prospr_engine.events import CellEnded, CellStarted, Event, OnEvent, StageStarted, ignore
+from prospr_engine.saliency import METHODS
+from prospr_engine.saliency.controls import CONTROLS
+from prospr_engine.sweeps.config import SweepConfig
+
+Row = Mapping[str, Any]
+SPACE = "\N{NO-BREAK SPACE}"
+
+
+def print_plan(config: SweepConfig, plan: Mapping[str, Any]) -> None:
+    """What the sweep will take, before it starts."""
+    cells, waiting = len(plan["cells"]), len(plan["cells"]) - plan["known"]
+    kinds = [
+        _count(len(config.methods), "method"),
+        _count(len(config.sparsities), "sparsity", "sparsities"),
+        _count(len(config.seeds), "seed"),
+    ]
+    if config.steps:
+        kinds.append(f"M of {', '.join(map(str, config.steps))}")
+    if config.controls != ("none",):
+        kinds.append(_count(len(config.controls), "control"))
+    console = Console(stderr=True, soft_wrap=True, highlight=False)
+    console.print(f"{_count(cells, 'cell')}: {', '.join(kinds)}.")
+    if plan["known"]:
+        are = "is" if plan["known"] == 1 else "are"
+        console.print(f"{plan['known']} of them {are} known already.")
+    if not waiting:
+        return
+    needed = f"{_count(plan['dense'], 'dense network')} to train"
+    needed += f", {_count(plan['scorings'], 'scoring')}"
+    told = "how long it takes is not known, as the images have several sizes"
+    if plan["estimate"] is not None:
+        told = f"about {duration(plan['estimate'])} on this machine's processor"
+    console.print(f"{needed}; {told}.")
+
+
+@contextlib.contextmanager
+def progress(each: Sequence[float] | None, quiet: bool = False) -> Iterator[OnEvent]:
+    """A listener that tells cell by cell how a sweep goes on, with a bar on a terminal. ``each``
+    is the seconds that the cells are expected to take."""
+    if quiet:
+        yield ignore
+        return
+    console = Console(stderr=True, soft_wrap=True, highlight=False)
+    left = Left(each)
+    if not console.is_terminal:
+        yield _Lines(console, left).hear
+        return
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.completed:.0f} of {task.total:.0f}"),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=console) as bars:
+        yield _Lines(console, left, bars).hear
+
+
+class Left:
+    """How long it still takes, by what was expected and by how long the first cells took."""
+
+    def __init__(self, each: Sequence[float] | None):
+        self._each = each
+        self._began: dict[int, float] = {}
+        self._over: set[int] = set()
+        self._took = self._expected = 0.0
+
+    def began(self, number: int, now: float) -> None:
+        """The cell ``number`` begins at ``now`` seconds."""
+        self._began[number] = now
+
+    def ended(self, number: int, now: float, failed: bool = False) -> None:
+        """The cell ``number`` is over, or was so from the beginning. One that ``failed`` tells
+        nothing of the pace."""
+        self._over.add(number)
+        if number in self._began and not failed:
+            self._took += now - self._began[number]
+            self._expected += self._of(number)
+
+    def seconds(self, cells: int) -> float | None:
+        """Seconds until all ``cells`` are over; None before the first one tells."""
+        rest = sum(self._of(n) for n in range(1, cells + 1) if n not in self._over)
+        return self._took / self._expected * rest if self._expected else None
+
+    def _of(self, number: int) -> float:
+        return self._each[number - 1] if self._each and number <= len(self._each) else 1.0
+
+
+class _Lines:
+    """A line for each cell; with ``bars`` what goes on moves below them."""
+
+    def __init__(self, console: Console, left: Left, bars: Progress | None = None):
+        self._console = console
+        self._left = left
+        self._bars = bars
+        self._cells: TaskID | None = None
+        self._stage = ""
+
+    def hear(self, event: Event) -> None:
+        if isinstance(event, CellStarted):
+            self._left.began(event.number, time.monotonic())
+        elif isinstance(event, CellEnded):
+            self._left.ended(event.number, time.monotonic(), event.row["state"] != "done")
+            if not event.known:
+                self._console.print(escape(line(event, self._left.seconds(event.cells))))
+        elif isinstance(event, StageStarted):
+            self._stage = event.text
+            if event.stage == "queue" and not self._bars:
+                self._console.print(escape(event.text))
+        if self._bars:
+            self._move(self._bars, event)
+
+    def _move(self, bars: Progress, event: Event) -> None:
+        if isinstance(event, CellStarted | CellEnded):
+            if self._cells is None:
+                self._cells = bars.add_task("", total=event.cells)
+            done = event.number - isinstance(event, CellStarted)
+            bars.update(self._cells, completed=done)
+        if self._cells is not None:
+            bars.update(self._cells, description=escape(self._stage))
+
+
+def line(event: CellEnded, left: float | None) -> str:
+    """How a cell ended: "[3 of 36] SNIP at 95 %, seed 0: 93.1 %, dense 96.4 %; 4 min left"."""
+    row = event.row
+    told = f"[{event.number} of {event.cells}] {name(row)}: "
+    if row["state"] == "done":
+        told += f"{percent(row['accuracy'])}, dense {percent(row['dense_accuracy'])}"
+    else:
+        told += f"{row['state']}. {row['error']}".strip()
+    if left is not None and event.number < event.cells:
+        told += f"; about {duration(left)} left" if left >= 1 else ""
+    return told
+
+
+def print_sweep(told: Mapping[str, Any]) -> None:
+    """The means, what of them is noise, and which cells failed."""
+    console = Console(soft_wrap=True, highlight=False)
+    rows = told["cells"]
+    table = _means(rows)
+    width = Console(width=10_000).measure(table).maximum
+    console.print()
+    Console(width=max(width, 1), highlight=False).print(table)
+    console.print(f"\n{noise_sentence(rows, told['noise'])}")
+    failed = [row for row in rows if row["state"] != "done"]
+    if failed:
+        console.print(f"\n[bold]{_count(len(failed), 'cell')} of {len(rows)} failed:[/bold]")
+    for row in failed:
+        console.print(f"[red]✗[/red] {name(row)}: {escape(row['error'] or row['state'])}")
+    if failed:
+        console.print("The same command tries them again.")
+    if told["out"]:
+        console.print(f"\n{escape(told['out'])}/cells.csv holds the table.")
+    console.print(f"{duration(told['seconds'])} in all")
+
+
+def noise_sentence(rows: Sequence[Row], noise: float | None) -> str:
+    """Which differences of means say nothing. ``noise`` is a fraction."""
+    seeds = len({row["seed"] for row in rows})
+    if noise is None:
+        if seeds == 1:
+            return "1 seed: which differences are noise is not known; give more seeds."
+        return "Too few cells are done to tell which differences are noise."
+    images = max((row["test_images"] or 0 for row in rows), default=0)
+    points = 100 * max(noise, 1 / images if images else 0.0)
+    return (
+        f"{seeds} seeds: differences under {_ceil(points):.1f} points are noise "
+        "(of two means, with 95\N{NO-BREAK SPACE}% confidence)."
+    )
+
+
+def name(row: Row) -> str:
+    """What a cell is: "ProsPr (M = 1), mask shuffled, at 95 %, seed 0"."""
+    return f"{series(row)} at {_sparsity(row['sparsity'])}, seed {row['seed']}"
+
+
+def series(row: Row, steps: bool = True) -> str:
+    """What the cells of one line have in common."""
+    spec, control = METHODS.get(row["method"]), CONTROLS.get(row["control"])
+    told = spec.label if spec else str(row["method"])
+    if steps and row["steps"] is not None:
+        told += f" (M = {row['steps']})"
+    return f"{told}, {control.label[0].lower()}{control.label[1:]}" if control else told
+
+
+def percent(fraction: float) -> str:
+    """``0.931`` is "93.1 %"."""
+    return f"{100 * fraction:.1f}{SPACE}%"
+
+
+def duration(seconds: float) -> str:
+    """``37`` is "37 s", ``200`` is "3 min", ``9000`` is "2 h 30 min"."""
+    if seconds < 90:
+        return f"{math.ceil(seconds)}{SPACE}s"
+    minutes = round(seconds / 60)
+    hours, rest = divmod(minutes, 60)
+    if not hours:
+        return f"{minutes}{SPACE}min"
+    return f"{hours}{SPACE}h {rest}{SPACE}min" if rest else f"{hours}{SPACE}h"
+
+
+def _means(rows: Sequence[Row]) -> Table:
+    """A row per line, a column per sparsity: mean accuracies and half of their intervals."""
+    table = Table(box=None, pad_edge=False)
+    sparsities = list(dict.fromkeys(row["sparsity"] for row in rows))
+    table.add_column("Test accuracy", no_wrap=True)
+    for sparsity in sparsities:
+        table.add_column(f"{_sparsity(sparsity)} removed", justify="right", no_wrap=True)
+    several = len({(row["method"], row["steps"]) for row in rows}) > len(
+        {row["method"] for row in rows}
+    )
+    for label in dict.fromkeys(series(row, several) for row in rows):
+        own = [row for row in rows if series(row, several) == label]
+        values = [[r["accuracy"] for r in own if r["sparsity"] == s] for s in sparsities]
+        table.add_row(label, *map(_mean, values))
+    dense = {row["seed"]: row["dense_accuracy"] for row in rows if row["state"] == "done"}
+    table.add_row("none: the dense network", *[_mean(list(dense.values()))] * len(sparsities))
+    return table
+
+
+def _mean(values: Sequence[float | None]) -> str:
+    from prospr_engine.sweeps.statistics import interval  # brings SciPy: not for every command
+
+    found = interval(values)
+    if found.mean is None:
+        return "failed"
+    if found.high is None:
+        return percent(found.mean)
+    return f"{100 * found.mean:.1f} ± {100 * (found.high - found.mean):.1f}{SPACE}%"
+
+
+def _sparsity(sparsity: float) -> str:
+    return f"{100 * sparsity:.6g}{SPACE}%"
+
+
+def _ceil(points: float) -> float:
+    """Upwards to a tenth: what is under it is under the limit."""
+    return math.ceil(10 * points - 1e-9) / 10
+
+
+def _count(number: int, noun: str, plural: str = "") -> str:
+    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"

@@ -1,0 +1,228 @@
+"""The command ``search``: the sparsity that meets a budget, here or in the store."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import dataclasses
+import math
+import re
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+
+from prospr_engine.cli import runs
+from prospr_engine.cli.settings import STORE_HELP, add_settings, given, number, show
+from prospr_engine.errors import ConfigError, Stopped
+from prospr_engine.events import CellEnded, Event, OnEvent, StageStarted, ignore
+from prospr_engine.sweeps.report import outcome, tell_probe
+from prospr_engine.sweeps.search import Probed, SearchResult, first_guess
+from prospr_engine.sweeps.search import search as do
+from prospr_engine.sweeps.search_config import SEARCHED, Probe, SearchConfig, judge
+
+UNITS = {"": 1, "b": 1, "kb": 1_000, "mb": 1_000_000, "gb": 1_000_000_000}
+SIZE = re.compile(r"(\d+\.?\d*|\.\d+)\s*([a-z]*)", re.IGNORECASE)
+
+PLAIN = ("lowest", "highest", "most_probes")
+
+
+def add(command: Callable[..., argparse.ArgumentParser]) -> None:
+    """Add the command to the parser."""
+    sub = command(
+        "search", search, "find the sparsity that loses little enough, or makes a file small enough"
+    )
+    add_settings(sub, "search.json of a search", but=SEARCHED)
+    sub.add_argument(
+        "--max-loss",
+        metavar="POINTS",
+        help="points of test accuracy that may be lost against the dense network, mean over the "
+        "seeds: finds the sparsest network",
+    )
+    sub.add_argument(
+        "--max-size",
+        metavar="SIZE",
+        help="what the zipped ONNX file may take, as 100kB, 0.1MB or 100000 (1 kB is 1,000 "
+        "bytes): finds the least sparse network. The ONNX file itself stores the zeros, too, "
+        "and has one size at every sparsity",
+    )
+    default = SearchConfig(most_lost=0.0)
+    sub.add_argument("--seeds", metavar="LIST", help="seeds, as 0,1,2 (default: 0)")
+    sub.add_argument(
+        "--lowest",
+        metavar="SPARSITY",
+        help=f"lowest sparsity to try, as 0.5 or 50%% (default: {default.lowest:g})",
+    )
+    sub.add_argument(
+        "--highest",
+        metavar="SPARSITY",
+        help=f"highest sparsity to try (default: {default.highest:g})",
+    )
+    sub.add_argument(
+        "--max-tries",
+        dest="most_probes",
+        metavar="N",
+        help=f"sparsities to try at most (default: {default.most_probes})",
+    )
+    sub.add_argument(
+        "--out",
+        help="folder for the results; a search that is there goes on "
+        "(default: runs/search-, then a name made of the settings)",
+    )
+    sub.add_argument(
+        "--store",
+        nargs="?",
+        const="",
+        metavar="DIR",
+        help=f"let the dashboard's worker do it, so that the browser shows it too {STORE_HELP}",
+    )
+    sub.add_argument("--name", default="", help="what to call the search, with --store")
+
+
+def search(parsed: argparse.Namespace) -> int:
+    """The search; 1 if no network that was tried met the goal."""
+    config = config_of(parsed)
+    if parsed.store is not None and parsed.out:
+        raise ConfigError("With --store the files stay in the store; leave out --out.")
+    with _progress(parsed.quiet) as on_event:
+        if parsed.store is None:
+            out = Path(parsed.out or Path("runs") / f"search-{config.fingerprint}")
+            result = do(config, out=out, on_event=on_event)
+        else:
+            result = _in_store(config, parsed.store, parsed.name, on_event)
+    show(parsed, result.to_dict(), _print)
+    return 0 if result.found is not None else 1
+
+
+def config_of(parsed: argparse.Namespace) -> SearchConfig:
+    """The settings: those of ``--config`` or the defaults, and over them what was given."""
+    if parsed.max_loss is not None and parsed.max_size is not None:
+        raise ConfigError("A search has one goal; give either --max-loss or --max-size.")
+    if parsed.config:
+        values = SearchConfig.read(parsed.config).to_dict()
+    elif parsed.max_loss is None and parsed.max_size is None:
+        raise ConfigError(
+            "Say what the network has to meet: --max-loss 1 (points of accuracy) or "
+            "--max-size 100kB (of the zipped file)."
+        )
+    else:
+        values = SearchConfig(most_lost=0.0).to_dict()
+    given(parsed, values["run"])
+    if parsed.max_loss is not None:
+        values.update(most_lost=points(parsed.max_loss) / 100, most_bytes=None)
+    if parsed.max_size is not None:
+        values.update(most_lost=None, most_bytes=size(parsed.max_size))
+    if parsed.seeds is not None:
+        values["seeds"] = [seed.strip() for seed in parsed.seeds.split(",") if seed.strip()]
+    for name in PLAIN:
+        text = getattr(parsed, name)
+        if text is not None:
+            values[name] = number(text)
+    return SearchConfig.from_dict(values)
+
+
+def points(text: str) -> float:
+    """``"0.5"`` (or ``"0.5%"``) points. Raises ``ConfigError``."""
+    with contextlib.suppress(ValueError):
+        told = float(text.strip().removesuffix("%"))
+        if 0 <= told <= 100:
+            return told
+    raise ConfigError(
+        f"--max-loss is {text!r}; give points of accuracy from 0 to 100, as 1 or 0.5."
+    )
+
+
+def size(text: str) -> int:
+    """``"100kB"`` is 100000 bytes. Raises ``ConfigError``."""
+    match = SIZE.fullmatch(text.strip())
+    if match and match[2].lower() in UNITS:
+        told = round(float(match[1]) * UNITS[match[2].lower()])
+        if told >= 1:
+            return told
+    raise ConfigError(
+        f"--max-size is {text!r}; give a size as 100kB, 0.1MB or 100000, which are all the same: "
+        "1 kB is 1,000 bytes."
+    )
+
+
+def _in_store(config: SearchConfig, folder: str, name: str, on_event: OnEvent) -> SearchResult:
+    """Let the worker of the store do it."""
+    started = time.perf_counter()
+    trail: list[Probe] = []
+    rows: list[Mapping[str, Any]] = []
+
+    def hear(event: Event) -> None:
+        on_event(event)
+        if isinstance(event, CellEnded):
+            rows.append(event.row)
+            if event.row["state"] == "stopped":
+                raise Stopped("The search was stopped by somebody else.")
+            if len(rows) == len(config.seeds):
+                probe = _probe(config, rows)
+                rows.clear()
+                trail.append(probe)
+                values, text = dataclasses.asdict(probe), tell_probe(config, probe)
+                on_event(Probed(len(trail), config.most_probes, values, text))
+
+    runs.compute_study(config, folder, name, hear, first_guess(config))
+    seconds = time.perf_counter() - started
+    return SearchResult(config, tuple(trail), outcome(config, trail), None, seconds)
+
+
+def _probe(config: SearchConfig, rows: Sequence[Mapping[str, Any]]) -> Probe:
+    """What the rows of one sparsity say, one for each seed; its runs are ids."""
+    errors = [row["error"] or "The run failed." for row in rows if row["state"] != "done"]
+    summaries = [
+        {
+            "accuracy": {"dense": row["dense_accuracy"], "pruned": row["accuracy"]},
+            "zipped": row["zipped_bytes"],
+        }
+        for row in rows
+        if row["state"] == "done"
+    ]
+    return judge(
+        config,
+        rows[0]["sparsity"],
+        summaries,
+        [row["run"] for row in rows],
+        "".join(errors[:1]),
+    )
+
+
+@contextlib.contextmanager
+def _progress(quiet: bool) -> Iterator[OnEvent]:
+    """A listener that prints the trail as it goes; a terminal shows below it what is done now."""
+    if quiet:
+        yield ignore
+        return
+    console = Console(stderr=True, soft_wrap=True, highlight=False)
+    waiting = console.status("") if console.is_terminal else contextlib.nullcontext()
+    with waiting as status:
+
+        def hear(event: Event) -> None:
+            if isinstance(event, Probed):
+                console.print(escape(f"Try {event.number} of at most {event.most}: {event.text}"))
+            elif isinstance(event, StageStarted) and status:
+                status.update(escape(event.text))
+            elif isinstance(event, StageStarted) and event.stage == "queue":
+                console.print(escape(event.text))
+
+        yield hear
+
+
+def _print(told: Mapping[str, Any]) -> None:
+    """The answer, and where it lies."""
+    console = Console(soft_wrap=True, highlight=False)
+    first, *others = told["sentences"]
+    console.print(f"\n[bold]{escape(first)}[/bold]")
+    for sentence in others:
+        console.print(escape(sentence))
+    for run in told["runs"]:
+        where = f"Run {run[:8]} is" if told["out"] is None else f"{run} holds"
+        console.print(escape(f"{where} the network."))
+    if told["out"]:
+        console.print(escape(f"{told['out']}/trail.csv holds the trail."))
+    console.print(f"{math.ceil(told['seconds'])} s in all")

@@ -1,0 +1,187 @@
+"""The command ``sweep``: what it will take, then the sweep itself, here or in the store."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from prospr_engine.cli import render_sweep, runs
+from prospr_engine.cli.settings import STORE_HELP, add_settings, given, number, show
+from prospr_engine.config import RunConfig
+from prospr_engine.errors import ConfigError
+from prospr_engine.models import MODELS
+from prospr_engine.models.measures import known, measure
+from prospr_engine.pipeline.estimate import START, cell_seconds, images_of, scores_of
+from prospr_engine.saliency import METHODS
+from prospr_engine.saliency.controls import CONTROLS
+from prospr_engine.sweeps.config import LISTS, OWN, SweepConfig
+
+BY = ("method", "steps", "control", "sparsity")
+"""What the cells of one mean have in common: they differ in their seed."""
+
+LISTED = {
+    "methods": f"criteria to compare: all, or some of {', '.join(METHODS)}",
+    "sparsities": "fractions of the weights removed, as 0.8,0.95 or 80%%,95%%",
+    "seeds": "seeds, as 0,1,2: the more, the surer the means",
+    "steps": "steps looked ahead (M) to compare, for the criteria that look ahead",
+    "controls": f"what to change about the masks: none, {', '.join(CONTROLS)}; or all of them",
+}
+
+
+def add(command: Callable[..., argparse.ArgumentParser]) -> None:
+    """Add the command to the parser."""
+    sub = command("sweep", sweep, "compare criteria, sparsities and seeds on one network and data")
+    add_settings(sub, "sweep.json of a sweep", but=OWN)
+    default = SweepConfig()
+    for name, help in LISTED.items():
+        values = ",".join(map(str, getattr(default, name))) or "each method's own"
+        sub.add_argument(f"--{name}", metavar="LIST", help=f"{help} (default: {values})")
+    sub.add_argument("--out", help="folder for the results; a sweep that is there goes on "
+                     "(default: runs/sweep-, then a name made of the settings)")  # fmt: skip
+    sub.add_argument("--dry-run", action="store_true", help="only say what it would take")
+    sub.add_argument(
+        "--store",
+        nargs="?",
+        const="",
+        metavar="DIR",
+        help=f"let the dashboard's worker do it, so that the browser shows it too {STORE_HELP}",
+    )
+    sub.add_argument("--name", default="", help="what to call the sweep, with --store")
+
+
+def sweep(parsed: argparse.Namespace) -> int:
+    """Many runs; 1 if one of them failed."""
+    config = config_of(parsed)
+    if parsed.store is not None and parsed.out:
+        raise ConfigError("With --store the files stay in the store; leave out --out.")
+    MODELS.find(config.run.model)
+    out = Path(parsed.out or Path("runs") / f"sweep-{config.fingerprint}")
+    plan = plan_of(config, out if parsed.store is None else None)
+    if not parsed.quiet:
+        render_sweep.print_plan(config, plan.to_dict())
+    if parsed.dry_run:
+        told = {"out": str(out) if parsed.store is None else None, **plan.to_dict()}
+        show(parsed, told, lambda _: None)
+        return 0
+    started = time.perf_counter()
+    with render_sweep.progress(plan.each, parsed.quiet) as on_event:
+        if parsed.store is None:
+            from prospr_engine.sweeps import table
+            from prospr_engine.sweeps.run import sweep as do
+
+            rows = table.records(do(config, out=out, on_event=on_event))
+        else:
+            rows = runs.compute_study(config, parsed.store, parsed.name, on_event)
+    told = {
+        "out": str(out) if parsed.store is None else None,
+        "cells": rows,
+        **summary_of(rows),
+        "failed": sum(row["state"] != "done" for row in rows),
+        "seconds": time.perf_counter() - started,
+        "estimate": plan.seconds,
+    }
+    show(parsed, told, render_sweep.print_sweep)
+    return 1 if told["failed"] else 0
+
+
+def config_of(parsed: argparse.Namespace) -> SweepConfig:
+    """The settings: those of ``--config`` or the defaults, and over them what was given."""
+    config = SweepConfig.read(parsed.config) if parsed.config else SweepConfig()
+    values = config.to_dict()
+    given(parsed, values["run"])
+    everything = {"methods": list(METHODS), "controls": ["none", *CONTROLS]}
+    for name in LISTS:
+        text = getattr(parsed, name)
+        if text is not None:
+            entries = [number(entry.strip()) for entry in text.split(",")] if text.strip() else []
+            values[name] = everything.get(name, entries) if entries == ["all"] else entries
+    return SweepConfig.from_dict(values)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a sweep will take: of all ``rows`` those that wait, the ``dense`` networks to be
+    trained and the ``scorings`` to be made for them. ``each`` is the seconds that each cell will
+    take, 0 where it is known, the first with the start of Python; None where the images do not
+    tell their size."""
+
+    rows: Sequence[dict[str, Any]]
+    dense: int
+    scorings: int
+    each: Sequence[float] | None
+
+    @property
+    def seconds(self) -> float | None:
+        """All of them."""
+        return None if self.each is None else sum(self.each)
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready values."""
+        return {
+            "cells": list(self.rows),
+            "known": sum(row["state"] == "done" for row in self.rows),
+            "dense": self.dense,
+            "scorings": self.scorings,
+            "estimate": self.seconds,
+        }
+
+
+def plan_of(config: SweepConfig, out: Path | None) -> Plan:
+    """What is left to do of the sweep in ``out`` (None: in the store), and how long that takes on
+    this machine's processor. Raises ``EngineError`` if the folder holds something else, the data
+    cannot be read or the network does not fit them."""
+    cells = config.cells()
+    if out is None:
+        from prospr_engine.sweeps.row import row
+
+        rows = [row(cell, None, "waiting") for cell in cells]
+    else:
+        from prospr_engine.sweeps.cells import Cells
+        from prospr_engine.sweeps.claim import check_folder
+
+        check_folder(out, config)
+        rows = [Cells(out).row(cell) for cell in cells]
+    waiting = [row["state"] != "done" for row in rows]
+
+    def shared(key: Callable[[RunConfig], object]) -> int:
+        """How many different ones are needed that no finished cell has left."""
+        needed = {key(cell) for cell, waits in zip(cells, waiting, strict=True) if waits}
+        return len(needed - {key(c) for c, waits in zip(cells, waiting, strict=True) if not waits})
+
+    return Plan(
+        rows,
+        dense=shared(lambda cell: cell.seed),
+        scorings=shared(lambda cell: (cell.seed, *scores_of(cell))),
+        each=_seconds(config, cells, waiting) if any(waiting) else [0.0] * len(cells),
+    )
+
+
+def summary_of(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """The means of the cells that differ in their seed alone, and which differences are noise."""
+    from prospr_engine.sweeps import statistics, table
+
+    frame = table.frame(rows)
+    return {
+        "summary": table.records(statistics.summarise(frame, BY)),
+        "noise": statistics.noise(frame, BY),
+    }
+
+
+def _seconds(
+    config: SweepConfig, cells: Sequence[RunConfig], waiting: list[bool]
+) -> list[float] | None:
+    images = images_of(config.run.data, config.run.loading.image_size)
+    if images is None:
+        return None
+    shape = (images.channels, images.size, images.classes)
+    size = known(config.run.model, *shape) or measure(config.run.model, *shape)
+    threads = int(os.environ.get("OMP_NUM_THREADS") or os.cpu_count() or 1)
+    each = cell_seconds(cells, images, size, threads=threads)
+    left = [seconds if waits else 0.0 for seconds, waits in zip(each, waiting, strict=True)]
+    left[waiting.index(True)] += START
+    return left

@@ -1,0 +1,96 @@
+"""What data hold, told without reading their pixels, and without torch."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from prospr_engine.data import DATASETS, DatasetSpec
+from prospr_engine.data.decode import UnreadableError, is_image, read_header
+from prospr_engine.data.layout import Layout, arrange
+from prospr_engine.data.readers.opening import open_tree
+from prospr_engine.data.readers.tree import Tree
+from prospr_engine.data.sizes import choose_size
+
+PROBED = 32  # headers that are looked at
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What can be told of data without reading their pixels; ``None`` where that is not enough.
+
+    ``classes`` and ``per_class`` (training images before validation and test are held out) are
+    empty for a table's row, whose files may not be here yet.
+    """
+
+    name: str
+    class_count: int
+    classes: tuple[str, ...]
+    per_class: tuple[int, ...]
+    train: int
+    validation: int | None
+    test: int | None
+    channels: int | None
+    image_size: int | None
+    notes: tuple[str, ...]
+
+
+def describe(name_or_path: str) -> Facts:
+    """Quick facts for a preview. Raises as ``load`` does, but never fetches anything."""
+    if name_or_path in DATASETS:
+        return _facts_of_row(DATASETS[name_or_path])
+    with open_tree(name_or_path) as tree:
+        return facts_of(tree, arrange(tree, is_image))
+
+
+def facts_of(tree: Tree, layout: Layout) -> Facts:
+    """The facts of files that have been put in order."""
+    channels, image_size = _probe(tree, layout)
+    train = layout.parts["train"]
+    sizes = {part: len(numbers) for part, numbers in layout.parts.items()}
+    return Facts(
+        name=tree.name,
+        class_count=len(layout.classes),
+        classes=layout.classes,
+        per_class=tuple(np.bincount(layout.labels[train]).tolist()),
+        train=len(train),
+        validation=sizes.get("validation"),
+        test=sizes.get("test"),
+        channels=channels,
+        image_size=image_size,
+        notes=layout.notes,
+    )
+
+
+def _facts_of_row(row: DatasetSpec) -> Facts:
+    notes = [f"The first use fetches {row.download_mb} MB."] if row.download_mb else []
+    if row.licence:
+        notes.append(f"Licence: {row.licence}.")
+    return Facts(
+        name=row.name,
+        class_count=row.classes,
+        classes=(),
+        per_class=(),
+        train=row.train,
+        validation=None,
+        test=row.test,
+        channels=row.channels,
+        image_size=row.image_size,
+        notes=tuple(notes),
+    )
+
+
+def _probe(tree: Tree, layout: Layout) -> tuple[int | None, int | None]:
+    """Channels and image size judged by a few headers, as far as these agree."""
+    headers = []
+    for file in layout.files[:: math.ceil(len(layout.files) / PROBED)]:
+        with contextlib.suppress(UnreadableError, OSError), tree.open(file) as stream:
+            headers.append(read_header(stream))
+    if not headers:
+        return None, None
+    alike = len({(header.width, header.height) for header in headers}) == 1
+    channels = 1 if all(header.grey for header in headers) else 3
+    return channels, choose_size(headers, None)[0] if alike else None

@@ -1,0 +1,1 @@
+"""Where image files come from: folders, archives."""

@@ -1,0 +1,202 @@
+"""The files of a zip, read in place and never unpacked to the disk.
+
+An archive may come from anybody, so one that looks made to do harm is refused as a whole.
+"""
+
+from __future__ import annotations
+
+import io
+import lzma
+import os
+import posixpath
+import re
+import stat
+import struct
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from prospr_engine.data.readers.tree import MAX_FILES, Tree
+from prospr_engine.data.wording import counted
+from prospr_engine.errors import DataError
+
+
+@dataclass(frozen=True)
+class ZipLimits:
+    """Sizes in bytes; ``total`` and ``file`` unpacked, ``directory`` the list of files itself."""
+
+    files: int
+    total: int
+    file: int
+    directory: int
+    methods: tuple[int, ...]
+
+
+OWN = ZipLimits(
+    files=MAX_FILES,
+    total=200 * 10**9,
+    file=500 * 10**6,
+    directory=500 * 10**6,
+    methods=(zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA),
+)
+"""For an archive on the user's own machine."""
+UPLOADED = ZipLimits(
+    files=200_000,
+    total=4 * 10**9,
+    file=100 * 10**6,
+    directory=40 * 10**6,
+    # LZMA lets the archive say how much memory its unpacking takes.
+    methods=(zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED),
+)
+"""For one that a stranger sent."""
+MAX_RATIO = 100  # unpacked to packed; images hardly shrink
+SMALL = 200 * 10**6  # bytes below which the ratio does not matter
+ARCHIVES = (".zip", ".7z", ".rar", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".zst")
+ENCRYPTED = 0x1
+LONGEST = 1000  # characters of a path
+UNPRINTABLE = re.compile(
+    "[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]"
+)  # they may turn text round
+MAC_ICON = "Icon\r"
+DAMAGE = (
+    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error),
+    *(EOFError, NotImplementedError, RuntimeError, ValueError),
+)
+
+
+@contextmanager
+def zip_tree(path: Path, name: str, limits: ZipLimits = OWN) -> Iterator[Tree]:
+    """The files of the zip at ``path``, open while the context lasts; sentences call it ``name``.
+
+    Of entries with one path the last counts, as it does in unpacking. Raises ``DataError`` if
+    the zip is damaged, encrypted, nested, holds links or paths that lead out of it, or unpacks
+    to far more than it is.
+    """
+    with _opened(path, name, limits) as archive:
+        infos = archive.infolist()
+        _check(name, infos, path.stat().st_size, limits)
+        entries = {_name(entry): entry for entry in infos}
+        twice = len(infos) - len(entries)
+
+        def open_entry(name: str) -> BinaryIO:
+            try:
+                return io.BytesIO(archive.read(entries[name]))
+            except DAMAGE as error:
+                raise OSError(f"it is damaged in the archive: {error}") from None
+
+        yield Tree(
+            name,
+            tuple(path for path, entry in entries.items() if not _is_folder(entry)),
+            tuple(path for path, entry in entries.items() if _is_folder(entry)),
+            open_entry,
+            (f"Left out: {counted(twice, 'file')} that a later one replaces.",) if twice else (),
+        )
+
+
+@contextmanager
+def _opened(path: Path, name: str, limits: ZipLimits) -> Iterator[zipfile.ZipFile]:
+    try:
+        file = _Guarded(io.FileIO(path), limits.directory)
+    except OSError as error:
+        raise DataError(f"{name} cannot be read ({error.strerror}).") from None
+    with file:
+        try:
+            archive = zipfile.ZipFile(file)
+        except _TooLongError:
+            raise _too_many(name, limits) from None
+        except (zipfile.BadZipFile, NotImplementedError, ValueError) as error:
+            raise DataError(
+                f"{name} is not a zip file, or is damaged ({error}). Make the zip again."
+            ) from None
+        except OSError as error:
+            raise DataError(f"{name} cannot be read ({error.strerror}).") from None
+        file.most = None
+        with archive:
+            yield archive
+
+
+class _TooLongError(Exception):
+    pass
+
+
+class _Guarded(io.BufferedReader):
+    """While ``most`` is set, refuses to read more than that at once: zipfile reads the list of
+    files in one piece and makes objects of it, before anybody could count them."""
+
+    def __init__(self, raw: io.FileIO, most: int | None):
+        super().__init__(raw)
+        self.most = most
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if self.most is not None:
+            rest = os.fstat(self.fileno()).st_size - self.tell()
+            if self.most < (rest if size is None or size < 0 else size):
+                raise _TooLongError
+        return super().read(size)
+
+
+def _name(entry: zipfile.ZipInfo) -> str:
+    # Some programs on Windows write backslashes, against the standard.
+    return entry.filename.replace("\\", "/").removesuffix("/")
+
+
+def _is_folder(entry: zipfile.ZipInfo) -> bool:
+    return entry.filename.endswith(("/", "\\"))
+
+
+def _check(name: str, infos: list[zipfile.ZipInfo], size: int, limits: ZipLimits) -> None:
+    if len(infos) > limits.files:
+        raise _too_many(name, limits)
+    for info in infos:
+        _check_entry(name, _name(info), info, limits)
+    unpacked = sum(info.file_size for info in infos)
+    # Entries may share their bytes, and then claim more of them than the file has.
+    packed = max(1, min(size, sum(info.compress_size for info in infos)))
+    if unpacked > limits.total or (unpacked > SMALL and unpacked > MAX_RATIO * packed):
+        raise DataError(
+            f"{name} unpacks from {packed / 1e6:,.1f} to {unpacked / 1e6:,.0f} MB, which no data "
+            "set of images does; it is refused as a possible zip bomb. Give smaller images, or "
+            "fewer."
+        )
+
+
+def _check_entry(name: str, path: str, info: zipfile.ZipInfo, limits: ZipLimits) -> None:
+    if len(path) > LONGEST or UNPRINTABLE.search(path.removesuffix(MAC_ICON)):
+        raise DataError(
+            f"{name} holds the name {path[:40]!r}, which is too long or has characters that "
+            "cannot be shown. Rename it and make the zip again."
+        )
+    if posixpath.isabs(path) or ".." in path.split("/") or path[1:2] == ":":
+        raise DataError(
+            f"{name} holds the path {info.filename!r}, which leads out of the archive. Make "
+            "the zip again from the folder itself."
+        )
+    if stat.S_ISLNK(info.external_attr >> 16):
+        raise DataError(
+            f"{name} holds a link ({path}). Make the zip again with the files themselves."
+        )
+    if info.flag_bits & ENCRYPTED:
+        raise DataError(f"{name} is encrypted. Make the zip again without a password.")
+    if path.lower().endswith(ARCHIVES) and not path.startswith("__MACOSX/"):
+        raise DataError(
+            f"{name} holds another archive ({path}). Unpack it, and make one zip of the class "
+            "folders."
+        )
+    if info.file_size > limits.file:
+        raise DataError(
+            f"{path} in {name} unpacks to {info.file_size / 1e6:,.0f} MB, more than the "
+            f"{limits.file / 1e6:,.0f} MB an image may take. Leave it out."
+        )
+    if info.compress_type not in limits.methods:
+        raise DataError(
+            f"{name} is packed in a way that is not read here (method {info.compress_type}). Make "
+            "the zip again with the usual compression (Deflate)."
+        )
+
+
+def _too_many(name: str, limits: ZipLimits) -> DataError:
+    return DataError(f"{name} holds more than {limits.files:,} files; give a smaller archive.")

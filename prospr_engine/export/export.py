@@ -1,0 +1,235 @@
+"""From a torch network to a proven ONNX file."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import secrets
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import torch
+from torch import Tensor, nn
+
+from prospr_engine.errors import ConfigError, ExportError, ModelError
+from prospr_engine.export import onnx_file, provenance, runtime
+from prospr_engine.export.encodings import ENCODINGS
+from prospr_engine.export.encodings.dense import decode
+from prospr_engine.export.proof import Check, Proof
+from prospr_engine.export.provenance import REFERENCE_BATCHES, LayerRecord, Provenance
+from prospr_engine.export.trace import trace
+from prospr_engine.export.verify import logits_check, verify
+from prospr_engine.io.files import disk_error, write_atomically
+from prospr_engine.network.prunable import prunable_weights
+from prospr_engine.pruning.masks import matching_parameters
+
+
+def export_onnx(
+    model: nn.Module,
+    path: str | Path,
+    sample: Tensor,
+    *,
+    encoding: str = "dense",
+    masks: Mapping[str, Tensor] | None = None,
+    metadata: Mapping[str, Any] | None = None,
+) -> Proof:
+    """Write ``model`` as a single ONNX file at ``path``, prove it, and return the proof.
+
+    ``sample`` is one input (C, H, W) or a batch (N, C, H, W), or what the network takes in
+    their place. ``masks`` are boolean tensors by parameter name, True where a weight is kept,
+    already applied to the model; without them the zeros of the prunable weights count as
+    pruned. ``metadata`` (JSON-ready: method, sparsity, seed, accuracy …) goes into the file.
+    The file has the input "input" and the output "logits", any batch size, opset 20, and every
+    weight under its parameter's name; weights that layers share appear once. The model comes
+    back untouched.
+
+    Nothing stands under ``path`` before it is proven; a file that fails is kept as
+    ``<name>.rejected`` for a look, and an earlier file stays. Raises ``ConfigError`` for an
+    unknown encoding or metadata that are no JSON, ``ModelError`` if masks, sample and model do
+    not fit, ``ResourceError`` if the file cannot be written, ``ExportError`` for all else.
+    """
+    encode = ENCODINGS.find(encoding).load()
+    checked_metadata = provenance.check_metadata(metadata or {})
+    # Forked, because a network may draw numbers even in eval mode.
+    with torch.no_grad(), torch.random.fork_rng(devices=[]):
+        network = _detached_copy(model)
+        batch = _as_batch(network, sample)
+        bits = _mask_bits(network, masks)
+        proto = trace(network, batch[[0, 0]])
+        _check_weights(proto, network)
+        batches = [batch[torch.arange(n) % len(batch)] for n in REFERENCE_BATCHES]
+        expected = [_logits(network, values) for values in batches]
+
+        shape = tuple(batch.shape[1:])
+        proto = encode(proto, bits)
+        record = _record(network, proto, encoding, shape, bits, checked_metadata)
+    provenance.write(record, proto)
+    data = proto.SerializeToString()
+    del network, proto  # Each holds all weights once more.
+    found = runtime.run(data, [values.numpy() for values in batches])
+    live = logits_check("sample", runtime.compare(expected, found))
+    return _write_proven(data, Path(path), bits, live)
+
+
+def _detached_copy(model: nn.Module) -> nn.Module:
+    """An eval-mode copy on the CPU, so that neither hooks, mode nor device of the caller count."""
+    try:
+        network = copy.deepcopy(model).cpu().eval()
+    except (RuntimeError, TypeError) as error:
+        raise ExportError(
+            f"The network cannot be copied ({_first_line(error)}); remove pruning hooks and "
+            "cached tensors from its modules, then export it again."
+        ) from None
+    size = 0
+    for name, tensor in [*network.named_parameters(), *network.named_buffers()]:
+        size += tensor.nbytes
+        if tensor.is_floating_point() and tensor.dtype != torch.float32:
+            raise ExportError(
+                f"{name} is {str(tensor.dtype).removeprefix('torch.')}; files hold 32-bit weights: "
+                "call model.float() first."
+            )
+        if tensor.is_floating_point() and not torch.isfinite(tensor).all():
+            raise ExportError(
+                f"{name} holds values that are not numbers (NaN or infinity); the training went "
+                "wrong: lower the learning rate and train again."
+            )
+    if size > onnx_file.PROTOBUF_LIMIT - 2**24:
+        raise ExportError(
+            f"The network holds {size / 2**30:.1f} GiB of weights; a single ONNX file holds at "
+            "most 2 GiB. Export a smaller network."
+        )
+    return network
+
+
+def _as_batch(network: nn.Module, sample: Tensor) -> Tensor:
+    """``sample`` as a float32 batch that the network accepts."""
+    sample = sample.detach().cpu().to(torch.float32)
+    # Three axes may be one image or a batch of signals: the network knows which.
+    candidates = [sample, sample[None]] if sample.ndim > 3 else [sample[None], sample]
+    reason = ""
+    for batch in candidates:
+        if not batch.numel():
+            raise ModelError("The sample is empty; give one image (C, H, W) or a batch of them.")
+        try:
+            logits = network(batch)
+        except (RuntimeError, ValueError, IndexError, TypeError) as error:
+            reason = reason or _first_line(error)
+            continue
+        if not isinstance(logits, Tensor) or logits.ndim != 2 or len(logits) != len(batch):
+            reason = reason or "it does not answer with one row of logits per image"
+            continue
+        return batch[: max(REFERENCE_BATCHES)]
+    raise ModelError(
+        f"The network does not take a sample of shape {tuple(sample.shape)} ({reason}); give an "
+        "image of the size, channels and classes it was built for."
+    )
+
+
+def _logits(network: nn.Module, batch: Tensor) -> np.ndarray:
+    logits = network(batch).numpy()
+    if not np.isfinite(logits).all():
+        raise ExportError(
+            "The network's logits are not finite; the weights have grown too large: lower the "
+            "learning rate and train again."
+        )
+    return logits
+
+
+def _mask_bits(network: nn.Module, masks: Mapping[str, Tensor] | None) -> dict[str, np.ndarray]:
+    """The masks as arrays, after checking that the network's weights obey them."""
+    parameters = dict(network.named_parameters())
+    if masks is None:
+        return {name: (parameters[name] != 0).numpy() for name in prunable_weights(network)}
+    for name, weight in matching_parameters(network, masks).items():
+        mask = masks[name].cpu()
+        if mask.dtype != torch.bool:
+            raise ConfigError(f"The mask of {name!r} holds {mask.dtype}; masks are boolean.")
+        alive = int((weight[~mask] != 0).sum())
+        if alive:
+            raise ExportError(
+                f"{alive:,} pruned weights of {name} are not zero in the network; apply the masks "
+                "(masks.apply_to(model)) before exporting."
+            )
+    return {name: mask.cpu().numpy() for name, mask in masks.items()}
+
+
+def _check_weights(proto: onnx.ModelProto, network: nn.Module) -> None:
+    """Every weight must have come through under its own name, bit for bit."""
+    state = {**dict(network.named_parameters()), **dict(network.named_buffers())}
+    for name, values in decode(proto).items():
+        if name not in state:
+            continue
+        wanted = state[name].numpy()
+        same = (values.dtype, values.shape) == (wanted.dtype, wanted.shape)
+        if not same or values.tobytes() != wanted.tobytes():
+            raise ExportError(
+                f"The exporter changed the values of {name}; this network cannot be exported "
+                "faithfully with the installed torch and onnxscript. Update them."
+            )
+
+
+def _record(
+    network: nn.Module,
+    proto: onnx.ModelProto,
+    encoding: str,
+    shape: tuple[int, ...],
+    masks: Mapping[str, np.ndarray],
+    metadata: Mapping[str, Any],
+) -> Provenance:
+    weights = ENCODINGS.find(encoding).load_reader()(proto)
+    layers = []
+    for name in (name for name in masks if name in weights):
+        mask, alive = masks[name], weights[name] != 0
+        layers.append(
+            LayerRecord(
+                name=name,
+                shape=mask.shape,
+                kept=int(mask.sum()),
+                kept_zero=int((mask & ~alive).sum()),
+                mask=provenance.bits_digest(mask),
+                pattern=provenance.bits_digest(alive),
+            )
+        )
+    inputs = [provenance.reference_input(n, shape) for n in REFERENCE_BATCHES]
+    return Provenance(
+        encoding=encoding,
+        input_shape=shape,
+        layers=tuple(layers),
+        unused=tuple(name for name in masks if name not in weights),
+        digests={
+            "weights": provenance.weights_digest(weights),
+            "graph": provenance.graph_digest(proto),
+        },
+        references=tuple(_logits(network, torch.from_numpy(values)) for values in inputs),
+        metadata=metadata,
+    )
+
+
+def _write_proven(data: bytes, path: Path, masks: Mapping[str, np.ndarray], live: Check) -> Proof:
+    """Write beside ``path``, verify what lies on the disk, and only then give it the name."""
+    if path.is_dir():
+        raise ExportError(f"{path} is a folder; give the name of a file in it.")
+    # Random, because two exports to one path may be under way.
+    unproven = path.with_name(f".{path.name}.{secrets.token_hex(4)}.unproven")
+    rejected = path.with_name(f"{path.name}.rejected")
+    write_atomically(unproven, data)
+    try:
+        proof = verify(unproven, masks)
+        checks = (*proof.checks, live)
+        failed = [check.text for check in checks if not check.ok]
+        try:
+            unproven.replace(rejected if failed else path)
+        except OSError as error:
+            raise disk_error(path, error) from None
+    finally:
+        unproven.unlink(missing_ok=True)
+    if failed:
+        raise ExportError(f"The exported file failed its proof and lies at {rejected}: {failed[0]}")
+    return dataclasses.replace(proof, checks=checks, path=str(path))
+
+
+def _first_line(error: BaseException) -> str:
+    return next(iter(str(error).splitlines()), type(error).__name__)[:300]

@@ -1,0 +1,1 @@
+"""Files, tensors and names of uploads: what touches the disk."""

@@ -1,0 +1,105 @@
+"""Files: written so that a failure never leaves half of one, read so that it says what to do."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import math
+import os
+import shutil
+import tempfile
+import zlib
+from pathlib import Path
+
+from prospr_engine.errors import ConfigError, DiskError
+
+
+def write_atomically(path: str | Path, data: bytes | str) -> None:
+    """Write ``data`` to ``path``: all of it or nothing, over an earlier file of that name.
+
+    Raises ``DiskError`` if the folder cannot be written to or the disk is full.
+    """
+    path = Path(path)
+    content = data.encode() if isinstance(data, str) else data
+    temporary = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(
+            dir=path.parent, prefix=f".{path.name}.", delete=False
+        ) as file:
+            temporary = Path(file.name)
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.chmod(0o644)
+        temporary.replace(path)
+    except OSError as error:
+        if temporary:
+            temporary.unlink(missing_ok=True)
+        raise disk_error(path, error) from None
+
+
+def check_unused(folder: Path, fingerprint: str) -> None:
+    """Raise ``ConfigError`` if ``folder`` holds the finished run of other settings."""
+    result = folder / "result.json"
+    if not result.exists():
+        return
+    try:
+        earlier = json.loads(result.read_text("utf-8")).get("fingerprint")
+    except (ValueError, AttributeError, OSError):
+        earlier = None
+    if earlier != fingerprint:
+        raise ConfigError(
+            f"{folder} already holds the result of another run; choose another folder, or "
+            "overwrite it (--overwrite, or overwrite=True)."
+        )
+
+
+def digest_of(path: Path) -> str:
+    """SHA-256 of a file's content, in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def zipped_size(path: Path) -> int:
+    """Bytes of a zip (deflate) that holds the file and nothing else."""
+    deflate = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+    size = 98 + 2 * len(path.name.encode())  # what a zip says of a file, and of itself
+    with path.open("rb") as file:
+        while chunk := file.read(1 << 20):
+            size += len(deflate.compress(chunk))
+    return size + len(deflate.flush())
+
+
+def check_room(folder: Path, needed: int) -> None:
+    """Raise ``DiskError`` if there is no room for ``needed`` bytes in ``folder``."""
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise DiskError(
+            f"The disk has {free / 1e6:,.0f} MB free, and the files of this run need about "
+            f"{math.ceil(needed / 1e6):,} MB. Choose a smaller model, or ask whoever looks after "
+            "this machine to free some space or choose another folder."
+        )
+
+
+def disk_error(path: Path, error: OSError) -> DiskError:
+    """The sentence for a failure to write ``path``: for a visitor of the dashboard, too, who has
+    no say in where things are written."""
+    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        free = _free_megabytes(path)
+        return DiskError(
+            f"The disk is full: {path} could not be written ({free}). Whoever looks after this "
+            "machine has to free some space or choose another folder; then run again."
+        )
+    return DiskError(
+        f"{path} could not be written: {error.strerror or error}. Whoever looks after this machine "
+        "has to choose a folder that can be written to."
+    )
+
+
+def _free_megabytes(path: Path) -> str:
+    for folder in path.absolute().parents:
+        if folder.exists():
+            return f"{shutil.disk_usage(folder).free / 1e6:,.0f} MB free"
+    return "free space unknown"

@@ -1,0 +1,60 @@
+"""Our safetensors container: named tensors in the order of writing, and one JSON object."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from prospr_engine.errors import DataError
+from prospr_engine.io.files import write_atomically
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+def read_tensors(
+    path: str | Path, framework: str = "pt", leave_out: str | None = None
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The tensors and the metadata that ``save_tensors`` wrote, in the order of writing.
+
+    ``framework`` "np" gives arrays and needs no torch. Names that begin with ``leave_out`` are
+    not read. Raises ``DataError`` if the file is no such thing.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(str(path), framework=framework) as file:
+            header = json.loads((file.metadata() or {}).get("prospr", "{}"))
+            if not isinstance(header, dict):
+                raise ValueError("its header is not ours")
+            names = header.get("names", file.keys())
+            tensors = {
+                name: file.get_tensor(name)
+                for name in names
+                if leave_out is None or not name.startswith(leave_out)
+            }
+    except FileNotFoundError:
+        raise DataError(f"There is no file {path}.") from None
+    except (SafetensorError, OSError, ValueError, TypeError) as error:
+        # A TypeError: a kind of number that numpy does not have.
+        raise DataError(f"{path} is not a readable safetensors file ({error}).") from None
+    return tensors, header.get("metadata", {})
+
+
+def save_tensors(
+    path: str | Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, Any]
+) -> None:
+    """Write ``tensors`` as safetensors with ``metadata`` as one JSON object in its header."""
+    from safetensors.torch import save
+
+    content = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    # safetensors sorts by name; the header remembers the order in which the network was walked.
+    header = {"names": list(content), "metadata": dict(metadata)}
+    write_atomically(path, save(content, {"prospr": json.dumps(header)}))
+
+
+def load_tensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Read what ``save_tensors`` wrote; raises ``DataError`` if the file is no such thing."""
+    return read_tensors(path)

@@ -1,0 +1,168 @@
+"""The table of contents of a safetensors file, checked before anything else of it is read.
+
+The format: 8 bytes that give the length of a JSON object, the object, then the numbers
+(https://huggingface.co/docs/safetensors). Files may come from anybody.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from prospr_engine.errors import ModelError
+from prospr_engine.io.file_type import WORDS, kind_of
+
+MAX_HEADER = 10_000_000  # bytes; the largest of torchvision's networks needs 100 kB
+MAX_TENSORS = 20_000
+MAX_NAME = 200  # characters
+MAX_AXES = 8
+BYTES = {
+    **dict.fromkeys(("BOOL", "U8", "I8", "F8_E5M2", "F8_E4M3", "F8_E8M0"), 1),
+    **dict.fromkeys(("U16", "I16", "F16", "BF16"), 2),
+    **dict.fromkeys(("U32", "I32", "F32"), 4),
+    **dict.fromkeys(("U64", "I64", "F64", "C64"), 8),
+}
+SAVE = 'safetensors.torch.save_file(model.state_dict(), "weights.safetensors")'
+NETWORKS = frozenset({"hdf5", "numpy", "gguf", "onnx"})  # kinds that may hold weights
+
+
+@dataclass(frozen=True)
+class TensorInfo:
+    """Kind of numbers (safetensors' name, as ``F32``), shape of a tensor, and its first byte in
+    the file."""
+
+    dtype: str
+    shape: tuple[int, ...]
+    place: int = field(default=0, compare=False)
+
+    @property
+    def numbers(self) -> int:
+        return math.prod(self.shape)
+
+
+@dataclass(frozen=True)
+class Header:
+    """Tensors by name, and ``label``: what a file that this software wrote says of itself."""
+
+    tensors: Mapping[str, TensorInfo]
+    label: Mapping[str, Any]
+
+
+def read_header(path: Path, name: str) -> Header:
+    """The header of the file at ``path``, which its owner calls ``name``.
+
+    Raises ``ModelError`` with a sentence for what is no safetensors file, or a damaged one.
+    """
+    try:
+        if not path.is_file():
+            raise ModelError(f"There is no file {name}. Check its path.")
+        with path.open("rb") as file:
+            _check_kind(kind_of(file), name)
+            size = os.fstat(file.fileno()).st_size
+            file.seek(0)
+            length = int.from_bytes(file.read(8), "little")
+            if length > MAX_HEADER:
+                raise _damaged(name, f"its header claims {length / 1e6:,.0f} MB")
+            if 8 + length > size:
+                raise _damaged(name, "it ends within its header")
+            text = file.read(length)
+    except OSError as error:
+        raise ModelError(f"{name} cannot be read ({error.strerror}). Check its path.") from None
+    try:
+        content = json.loads(text, object_pairs_hook=_without_repetition)
+    except (ValueError, RecursionError):
+        raise _damaged(name, "its header is no JSON with each name once") from None
+    metadata = content.pop("__metadata__", {})
+    if len(content) > MAX_TENSORS:
+        raise _damaged(name, f"it claims {len(content):,} tensors")
+    _check_places(name, content, size - 8 - length)
+    tensors = {
+        own: TensorInfo(row["dtype"], tuple(row["shape"]), 8 + length + row["data_offsets"][0])
+        for own, row in content.items()
+    }
+    if not tensors:
+        raise ModelError(f"{name} holds no tensor at all. Write the file again.")
+    return Header(tensors, _label(metadata))
+
+
+def _check_kind(kind: str, name: str) -> None:
+    if kind in {"pickle", "torch"}:
+        raise ModelError(
+            f"{name} is {WORDS[kind]}. Opening one runs whatever program it carries, so it is "
+            f"not opened here. Where you trust it, load it, call {SAVE}, and give the file that "
+            "this writes."
+        )
+    if kind == "empty":
+        raise ModelError(f"{name} is empty. Write or upload the file again.")
+    if kind == "html":
+        raise ModelError(
+            f"{name} is a web page; weights are read from a safetensors file. The download may "
+            "have been refused: open it in a text editor to see what it says, and download again."
+        )
+    if kind in NETWORKS:
+        raise ModelError(
+            f"{name} is {WORDS[kind]}; weights are read from a safetensors file. Where the network "
+            f"is one of PyTorch's, {SAVE} writes one."
+        )
+    if kind != "safetensors":
+        raise ModelError(
+            f"{name} is {WORDS[kind]}; weights are read from a safetensors file. Choose the file "
+            f"that {SAVE} wrote."
+        )
+
+
+def _without_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    values = dict(pairs)
+    if len(values) < len(pairs):
+        raise ValueError
+    return values
+
+
+def _check_places(name: str, rows: Mapping[str, Any], bytes: int) -> None:
+    """Every tensor has a known shape and place, and together they fill the file to its end."""
+    places = []
+    for own, row in rows.items():
+        if len(own) > MAX_NAME or not own.isprintable():
+            raise _damaged(name, "the name of a tensor in it is no name")
+        if not isinstance(row, dict) or not {"dtype", "shape", "data_offsets"} <= row.keys():
+            raise _damaged(name, f"{own} is not described")
+        shape, place = row["shape"], row["data_offsets"]
+        if not (_counts(shape) and len(shape) <= MAX_AXES and _counts(place) and len(place) == 2):
+            raise _damaged(name, f"shape or place of {own} is not given in whole numbers")
+        if not isinstance(row["dtype"], str) or row["dtype"] not in BYTES:
+            raise ModelError(
+                f"{name} holds numbers of a kind that is not known here ({own}). Convert the "
+                "weights to float32 and write the file again."
+            )
+        if place[1] - place[0] != math.prod(shape) * BYTES[row["dtype"]]:
+            raise _damaged(name, f"the shape of {own} does not fit its place")
+        places.append(place)
+    end = 0
+    for start, stop in sorted(places):
+        if start != end:
+            raise _damaged(name, "its tensors overlap or leave gaps")
+        end = stop
+    if end != bytes:
+        raise _damaged(name, f"it should hold {end:,} bytes of numbers and holds {bytes:,}")
+
+
+def _counts(values: Any) -> bool:
+    return isinstance(values, list) and all(type(v) is int and 0 <= v < 1 << 48 for v in values)
+
+
+def _label(metadata: Any) -> Mapping[str, Any]:
+    """The record that ``io.tensors.save_tensors`` writes; empty for files from elsewhere."""
+    try:
+        label = json.loads(metadata["prospr"])["metadata"]
+    except (KeyError, TypeError, ValueError, RecursionError):
+        return {}
+    return label if isinstance(label, dict) else {}
+
+
+def _damaged(name: str, why: str) -> ModelError:
+    return ModelError(f"{name} is damaged: {why}. Write or upload the file again.")

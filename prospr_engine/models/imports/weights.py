@@ -1,0 +1,186 @@
+"""A visitor's own weights for a network of the tables, matched by names and shapes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor, nn
+
+from prospr_engine.errors import ModelError
+from prospr_engine.io.tokens import display_name, locate
+from prospr_engine.models import MODELS
+from prospr_engine.models.imports.header import Header, TensorInfo, read_header
+from prospr_engine.models.imports.numbers import check_numbers
+from prospr_engine.models.outline import outline
+
+# What torch.compile, DataParallel and training frameworks put before every name.
+PREFIXES = ("_orig_mod.", "module.", "model.")
+FLOATS = frozenset({"F16", "BF16", "F32", "F64"})
+WHOLE = frozenset({"U8", "I8", "I16", "I32", "I64"})
+COUNTER = "num_batches_tracked"  # of batch norm; files from before torch 0.4.1 lack it
+SHOWN = 4  # names in a sentence before it says "and more"
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """The network that weights are for, and what it was built for: images of ``shape`` (C, H, W)
+    and a number of classes. The model may be on the meta device."""
+
+    name: str
+    model: nn.Module
+    shape: tuple[int, int, int]
+    classes: int
+
+
+def load_weights(wanted: Wanted, file: str) -> None:
+    """Fill the network with the numbers of ``file``, a path or the token of an upload.
+
+    Half and double precision become float32. Raises ``ModelError`` if a tensor is missing,
+    superfluous, of another shape or not finite, before the network is touched.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    path, called = locate(file), display_name(file)
+    header = read_header(path, called)
+    sources = fit(wanted, header, called)
+    check_numbers(path, header, called)
+    state = wanted.model.state_dict()
+    given: dict[str, Tensor] = {}
+    try:
+        with safe_open(str(path), framework="pt") as tensors:
+            for name, source in sources.items():
+                given[name] = tensors.get_tensor(source).to(state[name].dtype)
+    except (SafetensorError, OSError) as error:
+        raise ModelError(f"{called} cannot be read ({error}). Write the file again.") from None
+    wanted.model.load_state_dict(state | given)
+    if hasattr(wanted.model, "transform_input"):
+        # Inception and GoogLeNet keep this half of their input scaling outside the weights.
+        scaled: Any = header.label.get("transform_input") is True
+        wanted.model.transform_input = scaled
+
+
+def fit(wanted: Wanted, header: Header, called: str) -> dict[str, str]:
+    """For every tensor of the network its name in the file; looks at names and shapes only.
+
+    Raises ``ModelError`` that names what does not fit (a few, then how many more), and says
+    what to do if the reason can be told.
+    """
+    expected = wanted.model.state_dict()
+    sources = _sources(header.tensors, expected, called)
+    given = {name: header.tensors[source] for name, source in sources.items()}
+    missing = [n for n in expected if n not in given and not n.endswith(COUNTER)]
+    strange = [name for name in given if name not in expected]
+    common = {name: info for name, info in given.items() if name in expected}
+    misshapen = {n: i for n, i in common.items() if i.shape != tuple(expected[n].shape)}
+    unusable = {n: i for n, i in common.items() if i.dtype not in _kinds(expected[n])}
+    if missing or strange or misshapen:
+        parts = [
+            *([f"missing {_listed(missing)}"] if missing else []),
+            *([f"not part of it {_listed(strange)}"] if strange else []),
+            *([f"of another shape {_shapes(misshapen, expected)}"] if misshapen else []),
+        ]
+        advice = _advice(wanted, header, given, misshapen if not (missing or strange) else {})
+        raise ModelError(
+            f"{called} does not fit {wanted.name}. {advice} In detail: {'; '.join(parts)}."
+        )
+    if unusable:
+        kinds = ", ".join(sorted({info.dtype for info in unusable.values()}))
+        raise ModelError(
+            f"{called} holds {_listed(unusable)} as {kinds}. Quantised or complex numbers cannot "
+            "be pruned; give the weights as float32."
+        )
+    return sources
+
+
+def _sources(
+    tensors: Mapping[str, TensorInfo], expected: Mapping[str, Tensor], called: str
+) -> dict[str, str]:
+    """The names in the file by the names they have without what frameworks put before them."""
+    sources: dict[str, str] = {}
+    for source in tensors:
+        name = source
+        while name not in expected and name.startswith(PREFIXES):
+            name = name.partition(".")[2]
+        if name in sources:
+            raise ModelError(
+                f"{called} holds {name} twice, as {sources[name]} and as {source}. Save the "
+                "state_dict of one network only."
+            )
+        sources[name] = source
+    return sources
+
+
+def _kinds(tensor: Tensor) -> frozenset[str]:
+    return FLOATS if tensor.is_floating_point() else WHOLE
+
+
+def _advice(
+    wanted: Wanted,
+    header: Header,
+    given: Mapping[str, TensorInfo],
+    misshapen: Mapping[str, TensorInfo],
+) -> str:
+    """Why it does not fit, as far as that can be told, and what to do.
+
+    ``misshapen`` is empty where shapes are not the (whole) reason.
+    """
+    model = header.label.get("model")
+    if isinstance(model, str) and model != wanted.name and model in list(MODELS):
+        return f"It was written for {model}; choose that model."
+    expected = wanted.model.state_dict()
+    pairs = [(info.shape, tuple(expected[name].shape)) for name, info in misshapen.items()]
+    counts = {theirs[0] for theirs, ours in pairs if _differ_at(0, theirs, ours)}
+    last = all(_differ_at(0, *pair) and pair[1][0] == wanted.classes for pair in pairs)
+    if last and len(counts) == 1:
+        (count,) = counts
+        return (
+            f"It tells {count} classes apart, the data have {wanted.classes}: choose data with "
+            f"{count} classes, or train its last layer for {wanted.classes} first."
+        )
+    if len(pairs) == 1:
+        ((theirs, ours),) = pairs
+        if len(ours) == 4 and _differ_at(1, theirs, ours) and ours[1] == wanted.shape[0]:
+            return (
+                f"It reads images of {_channels(theirs[1])}, the data have "
+                f"{_channels(ours[1])}: choose data that fit."
+            )
+    like = [n for n in MODELS if n != wanted.name and _same_names(n, wanted, given)]
+    if like:
+        return f"Its tensors are called as in {' and '.join(like)}; choose that model."
+    return "Choose the model, and images of the size and kind, that the weights were trained for."
+
+
+def _differ_at(axis: int, theirs: tuple[int, ...], ours: tuple[int, ...]) -> bool:
+    """Same number of axes, and another size along ``axis`` alone."""
+    unequal = [i for i, pair in enumerate(zip(theirs, ours, strict=False)) if pair[0] != pair[1]]
+    return len(theirs) == len(ours) and unequal == [axis]
+
+
+def _same_names(model: str, wanted: Wanted, given: Mapping[str, TensorInfo]) -> bool:
+    names = outline(model, wanted.shape, wanted.classes).state_dict()
+    return {n for n in names if not n.endswith(COUNTER)} == {
+        n for n in given if not n.endswith(COUNTER)
+    }
+
+
+def _channels(count: int) -> str:
+    return "1 channel" if count == 1 else f"{count} channels"
+
+
+def _shapes(misshapen: Mapping[str, TensorInfo], expected: Mapping[str, Tensor]) -> str:
+    return _listed(
+        misshapen,
+        lambda n: f"{n} ({_size(misshapen[n].shape)} and not {_size(expected[n].shape)})",
+    )
+
+
+def _size(shape: Iterable[int]) -> str:
+    return "×".join(map(str, shape)) or "a single number"
+
+
+def _listed(names: Iterable[str], written: Callable[[str], str] = str) -> str:
+    names = list(names)
+    more = f" and {len(names) - SHOWN:,} more" if len(names) > SHOWN else ""
+    return ", ".join(map(written, names[:SHOWN])) + more

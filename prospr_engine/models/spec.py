@@ -1,0 +1,26 @@
+"""What a row of the table of networks says."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from prospr_engine.registry import Spec
+
+TORCHVISION = "torchvision/"
+
+
+@dataclass(frozen=True)
+class ModelSpec(Spec):
+    """One network. In the own zoo, ``load()`` gives a function ``(shape, classes) -> Module``.
+
+    ``parameters`` counts all trainable values for 3×32×32 images and ten classes (for
+    ``torchvision/`` rows: as published, for 1,000 classes). ``lr`` is the recommended learning
+    rate of SGD with momentum 0.9, ``min_image_size`` the smallest side in pixels.
+    """
+
+    paper: str = ""
+    min_image_size: int = 1
+    lr: float = 0.1
+    parameters: int = 0
+    pretrained: bool = False
+    """Weights trained on ImageNet can be downloaded."""

@@ -1,0 +1,180 @@
+"""Does a network fit the images and classes? A list of explained problems, before any training.
+
+As in Opacus' module validator, everything found is told, not the first exception only.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
+
+from prospr_engine.errors import ModelError
+from prospr_engine.models.meta import meta_copy
+from prospr_engine.network.prunable import prunable_weights
+
+SIDES = (8, 16, 28, 32, 64, 96, 128, 224, 256, 384, 512)
+MISFITS = (RuntimeError, ValueError, TypeError, IndexError, KeyError, AssertionError)
+"""What a forward pass raises when it does not fit its input."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One finding, as a sentence; a ``fatal`` one means that the network cannot be used."""
+
+    text: str
+    fatal: bool
+
+
+def check(model: nn.Module, shape: tuple[int, int, int], classes: int) -> list[Problem]:
+    """What is wrong with ``model`` for images of ``shape`` (C, H, W) and ``classes`` classes.
+
+    Runs two random images through a copy, in eval and in train mode; the model and the global
+    random state stay as they are. Running out of memory is raised, not reported.
+    """
+    if _is_lazy(model):
+        return [Problem("The network has lazy layers without weights; run one batch first.", True)]
+    try:
+        prunable = prunable_weights(model)
+    except ModelError as error:
+        return [Problem(str(error), True)]
+    problems = _forward_problems(model, shape, classes)
+    kept = {id(model.get_parameter(name)) for name in prunable}
+    matrices = [p for p in model.parameters() if p.ndim >= 2]
+    outside = sum(p.numel() for p in matrices if id(p) not in kept)
+    share = outside / sum(p.numel() for p in matrices)
+    if share >= 0.1:
+        problems.append(
+            Problem(
+                f"{100 * share:.0f} % of the network's weights lie outside convolutions and linear "
+                "layers (attention projections, embeddings); they are trained but never pruned.",
+                False,
+            )
+        )
+    return problems
+
+
+def _is_lazy(model: nn.Module) -> bool:
+    tensors = [*model.parameters(), *model.buffers()]
+    return any(isinstance(t, UninitializedParameter | UninitializedBuffer) for t in tensors)
+
+
+def _forward_problems(model: nn.Module, shape: tuple[int, int, int], classes: int) -> list[Problem]:
+    trial = copy.deepcopy(model)
+    problems = []
+    for training in (False, True):
+        mode = "training" if training else "evaluation"
+        try:
+            out = _forward(trial.train(training), shape)
+        except MISFITS as error:
+            if is_out_of_memory(error):
+                raise
+            return [Problem(_why_it_fails(model, shape, error), True)]
+        if not isinstance(out, Tensor):
+            problems.append(
+                Problem(
+                    f"In {mode} mode the network returns a {type(out).__name__}, not one tensor "
+                    "of class scores; switch off auxiliary heads or wrap the network.",
+                    True,
+                )
+            )
+        elif tuple(out.shape) != (2, classes):
+            problems.append(Problem(_wrong_output(out, classes, mode), True))
+        elif not torch.isfinite(out).all():
+            problems.append(
+                Problem(
+                    f"In {mode} mode the network's output is not finite (NaN or infinity) on "
+                    "random images; check its weights, or use fresh ones.",
+                    True,
+                )
+            )
+    return problems
+
+
+def _wrong_output(out: Tensor, classes: int, mode: str) -> str:
+    if out.ndim == 2 and out.shape[0] == 2:
+        return (
+            f"The network tells {out.shape[1]} classes apart, the data have {classes}; "
+            f"give its last layer {classes} outputs."
+        )
+    return (
+        f"In {mode} mode two images give an output of shape {tuple(out.shape)}, where "
+        f"(2, {classes}) is needed: one row of class scores per image."
+    )
+
+
+def _why_it_fails(model: nn.Module, shape: tuple[int, int, int], error: Exception) -> str:
+    channels, height, width = shape
+    fitting = _fitting_shape(model, shape)
+    if fitting is None:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        return f"The network cannot process images of {_text(shape)}: {reason}"
+    wanted = []
+    if fitting[0] != channels:
+        wanted.append(
+            f"images of {fitting[0]} channel{'s' * (fitting[0] > 1)} and not {channels}; "
+            f"load them in {'colour' if fitting[0] == 3 else 'grey'}"
+        )
+    if fitting[1:] != (height, width):
+        small = fitting[1] > min(height, width)
+        wanted.append(
+            f"{'larger' if small else 'smaller'} images than {height}×{width} px; "
+            f"set the image size to {fitting[1]}"
+        )
+    return f"The network needs {', and '.join(wanted)}."
+
+
+def _fitting_shape(model: nn.Module, shape: tuple[int, int, int]) -> tuple[int, int, int] | None:
+    """The nearest shape that passes: other channels first, then larger sides, then smaller."""
+    shadow = meta_copy(model)
+    channels, height, width = shape
+    own = max(height, width)
+    doubled = {own * 2**k for k in range(1, 10) if own * 2**k <= max(SIDES)}
+    larger = sorted({s for s in SIDES if s > own} | doubled)
+    smaller = sorted((s for s in SIDES if s < own), reverse=True)
+    for sides in ((height, width), *((s, s) for s in (*larger, *smaller))):
+        for c in dict.fromkeys((channels, 3, 1)):
+            if _passes(shadow, (c, *sides)):
+                return (c, *sides)
+    return None
+
+
+def _passes(model: nn.Module, shape: tuple[int, int, int]) -> bool:
+    try:
+        for training in (False, True):
+            _forward(model.train(training), shape)
+    except MISFITS:
+        return False
+    return True
+
+
+def _forward(model: nn.Module, shape: tuple[int, int, int]) -> object:
+    like = next(model.parameters())
+    with torch.no_grad(), _untouched_random_state(model):
+        x = torch.randn(2, *shape, dtype=like.dtype, device=like.device)
+        return model(x)
+
+
+@contextmanager
+def _untouched_random_state(model: nn.Module) -> Iterator[None]:
+    # Naming the devices matters: fork_rng would otherwise start CUDA on a machine that has it.
+    cuda = {p.device.index for p in model.parameters() if p.device.type == "cuda"}
+    with torch.random.fork_rng(devices=sorted(cuda)):
+        yield
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """A failed allocation, which torch reports as one ``RuntimeError`` among many."""
+    text = str(error).lower()
+    return isinstance(error, torch.OutOfMemoryError) or any(
+        sign in text for sign in ("out of memory", "allocate memory", "not enough memory")
+    )
+
+
+def _text(shape: tuple[int, int, int]) -> str:
+    return "×".join(map(str, shape))

@@ -1,0 +1,276 @@
+"""What a run will take, told before it is started: time, weights, arithmetic and bytes.
+
+Plain arithmetic, without torch. The constants were fitted on one core of a server's processor;
+``benchmarks/estimate.py`` prints what they predict beside what runs take. Elsewhere, and on a
+GPU, they are a first guess that earlier runs correct.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+
+from prospr_engine.config import LoadingConfig, RunConfig
+from prospr_engine.data import DATASETS
+from prospr_engine.models.measures import Measure
+from prospr_engine.pruning.budget import kept_count
+from prospr_engine.saliency import METHODS
+
+
+@dataclass(frozen=True)
+class Images:
+    """The images of a data set: ``channels`` × ``size`` × ``size``, in ``classes``; ``train`` of
+    them to learn from before any are held out. ``validation`` and ``test`` are None where the
+    data bring no such part. ``files``: each has to be decoded from a file of its own."""
+
+    channels: int
+    size: int
+    classes: int
+    train: int
+    test: int | None
+    validation: int | None = None
+    files: bool = False
+
+
+@dataclass(frozen=True)
+class Speed:
+    """Seconds that one processor core needs.
+
+    ``mac``: for one multiply-add of the network, forward and backward; ``layer``: for calling
+    one layer, however few the images; ``weight``: for the optimiser's step of one weight.
+    """
+
+    mac: float
+    layer: float
+    weight: float
+
+
+CORE = Speed(mac=0.08e-9, layer=0.4e-3, weight=5e-9)
+
+MORE_THREADS = 0.8
+"""Eight cores are as fast as 8 ** 0.8 = 5.3."""
+START = 4.0
+"""Seconds in which Python imports what a run needs."""
+PRODUCT = 3.0
+"""A Hessian-vector product costs as much as this many gradients."""
+DOUBLE = 2.0
+"""Arithmetic in float64 takes so much longer than in float32."""
+DECODING = 0.3e-3
+"""Seconds to read one small image file."""
+
+NUMBER = 4  # bytes of a float32
+DENSE = 3.7 / NUMBER
+"""What deflate makes of a weight that is not zero: the sign and exponents repeat, the rest not."""
+PLACES = 2.2
+"""How much worse than the entropy deflate tells where the weights are, less what it gains because
+layers differ in density."""
+GRAPH = 2000
+"""Bytes per layer for its names and place in the graph, and its running statistics."""
+GRAPH_ZIPPED = (1500, 100)
+"""What the graph takes in a zip, and every layer of it."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """``seconds`` is what ``RunResult.seconds`` will be, roughly. Of ``weights`` that can be
+    pruned, ``kept`` stay; ``macs`` are the multiply-adds of the dense network for one image,
+    ``macs_left`` those that the kept weights take part in if every layer keeps its share.
+    ``bytes`` is the size of the ONNX file, ``zipped`` that of a zip with nothing else in it."""
+
+    seconds: float
+    parameters: int
+    weights: int
+    kept: int
+    macs: int
+    macs_left: int
+    bytes: int
+    zipped: int
+
+
+def estimate(
+    config: RunConfig, images: Images, measure: Measure, speed: Speed = CORE, threads: int = 1
+) -> Estimate:
+    """What the run of ``config`` on ``images`` with a network of ``measure`` will take."""
+    kept = kept_count(measure.weights, config.sparsity)
+    density = kept / measure.weights
+    return Estimate(
+        seconds=seconds(config, images, measure, speed, threads),
+        parameters=measure.parameters,
+        weights=measure.weights,
+        kept=kept,
+        macs=measure.macs,
+        macs_left=round(measure.macs * density),
+        bytes=file_size(measure),
+        zipped=zipped_size(measure, density),
+    )
+
+
+def catalogue(data: str, image_size: int | None = None) -> Images:
+    """The images of a data set of ``DATASETS``, brought to ``image_size`` if that is given."""
+    row = DATASETS[data]
+    return Images(row.channels, image_size or row.image_size, row.classes, row.train, row.test)
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The seconds that the parts of a run take. ``dense`` and ``pruned`` are the training of the
+    two networks, ``testing`` is that of both, ``writing`` the ONNX file and its proof."""
+
+    start: float
+    reading: float
+    scoring: float
+    dense: float
+    pruned: float
+    testing: float
+    writing: float
+
+    @property
+    def seconds(self) -> float:
+        """All of them."""
+        return sum(dataclasses.astuple(self))
+
+    @property
+    def own(self) -> float:
+        """What a run of a sweep takes that finds images, scores and dense network ready."""
+        return self.pruned + self.testing / 2 + self.writing
+
+
+def images_of(data: str, image_size: int | None = None) -> Images | None:
+    """The images of a data set, upload or path, brought to ``image_size``, told without reading
+    pixels; None if they have several sizes. Raises ``EngineError`` if they cannot be read."""
+    if data in DATASETS:
+        return catalogue(data, image_size)
+    from prospr_engine.data.inspect import describe
+
+    facts = describe(data)
+    size = image_size or facts.image_size
+    if not size or not facts.channels:
+        return None
+    return Images(
+        facts.channels, size, facts.class_count, facts.train, facts.test, facts.validation, True
+    )
+
+
+def seconds(
+    config: RunConfig, images: Images, measure: Measure, speed: Speed = CORE, threads: int = 1
+) -> float:
+    """How long the run takes, from reading the images to the proven file."""
+    return parts(config, images, measure, speed, threads).seconds
+
+
+def parts(
+    config: RunConfig, images: Images, measure: Measure, speed: Speed = CORE, threads: int = 1
+) -> Parts:
+    """How long each part of the run takes."""
+    train, validation, test = split(images, config.loading)
+    image = measure.macs * speed.mac / threads**MORE_THREADS  # forward and backward
+    calls = measure.layers * speed.layer
+
+    batch = config.training.batch_size or max(16, min(128, train // 32))
+    steps = math.ceil(train / batch)
+    # Looking only, without learning, is a third of a gradient.
+    epoch = train * image + steps * (calls + measure.weights * speed.weight)
+    epoch += validation * image / 3
+    spec = METHODS.get(config.method)
+    by_shape = spec is not None and spec.needs_shape
+    calibration = (1 if by_shape else min(config.scoring.batch_size, train)) * image + calls
+    if by_shape or config.scoring.precision == "float64":
+        calibration *= DOUBLE
+
+    return Parts(
+        start=START,
+        reading=sum((train, validation, test)) * DECODING if images.files else 0.0,
+        scoring=gradients(config) * calibration,
+        dense=config.epochs * epoch,
+        pruned=config.epochs * epoch,
+        testing=2 * test * image / 3,
+        writing=0.6 + 0.045 * measure.layers + 8e-8 * measure.parameters,
+    )
+
+
+def cell_seconds(
+    cells: Sequence[RunConfig],
+    images: Images,
+    measure: Measure,
+    speed: Speed = CORE,
+    threads: int = 1,
+) -> list[float]:
+    """How long each of the runs takes in a sweep, in this order, but for the start of Python.
+
+    The first of a seed reads the images and trains the dense network. The first of a seed, method
+    and options scores the weights; an iterative method does so for every sparsity.
+    """
+    seen = set()
+    told = []
+    for cell in cells:
+        found = parts(cell, images, measure, speed, threads)
+        needed = found.own
+        if cell.seed not in seen:
+            needed += found.reading + found.dense + found.testing / 2
+        scores = (cell.seed, *scores_of(cell))
+        if scores not in seen:
+            needed += found.scoring
+        seen |= {cell.seed, scores}
+        told.append(needed)
+    return told
+
+
+def scores_of(config: RunConfig) -> tuple[Hashable, ...]:
+    """Equal for runs of one seed on one network and data set that share their scores."""
+    options = tuple(sorted(config.scoring.options.items()))
+    target = config.sparsity if METHODS[config.method].iterative else None
+    return config.method, options, target
+
+
+def split(images: Images, loading: LoadingConfig) -> tuple[int, int, int]:
+    """Images for training, validation and test, as ``data.splits`` deals them out, but for
+    rounding within classes."""
+    train, validation, test = images.train, images.validation, images.test
+    if test is None:
+        test = round(train * loading.test_fraction)
+        train -= test
+    train = min(train, loading.train_limit or train)
+    if validation is None:
+        validation = round(train * loading.validation_fraction)
+        train -= validation
+    else:
+        validation = min(validation, loading.test_limit or validation)
+    return train, validation, min(test, loading.test_limit or test)
+
+
+def gradients(config: RunConfig) -> float:
+    """What the scoring costs, in gradients of one calibration batch, or of one image for a method
+    that needs no more than its shape."""
+    spec = METHODS.get(config.method)
+    if spec is None or not (spec.needs_data or spec.needs_shape):
+        return 0.0
+    options = {option.name: option.default for option in spec.options} | dict(
+        config.scoring.options
+    )
+    product = PRODUCT if spec.second_order and options.get("order") != "first" else 0
+    if not spec.looks_ahead:
+        return float(options.get("rounds", 1)) * (1 + product)
+    steps = options["steps"]
+    return float(steps + 1 + (steps if options.get("rehearse") else 0) + product * steps)
+
+
+def file_size(measure: Measure) -> int:
+    """Bytes of the ONNX file, in which every weight, zero or not, takes its four."""
+    return NUMBER * measure.parameters + GRAPH * measure.layers
+
+
+def zipped_size(measure: Measure, density: float) -> int:
+    """Bytes of that file in a zip (deflate), when ``density`` of the weights are not zero.
+
+    What is not zero hardly shrinks, and for each weight the zip has to tell whether it is zero,
+    which takes the entropy of a coin that falls so with probability ``density``, and more.
+    """
+    doubt = 0.0
+    if 0 < density < 1:
+        doubt = -density * math.log2(density) - (1 - density) * math.log2(1 - density)
+    weight = NUMBER * DENSE * density + PLACES * doubt / 8
+    rest = NUMBER * DENSE * (measure.parameters - measure.weights)
+    graph = GRAPH_ZIPPED[0] + GRAPH_ZIPPED[1] * measure.layers
+    return round(measure.weights * weight + rest + graph)

@@ -1,0 +1,127 @@
+"""Before any training: scores, masks, and what these do to the network."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from pathlib import Path
+from typing import Any
+
+from prospr_engine.config import RunConfig
+from prospr_engine.events import OnEvent, Pruned, StageStarted, ignore
+from prospr_engine.network.device import explained_memory
+from prospr_engine.pipeline.cache import Shared, key_of
+from prospr_engine.pipeline.result import Pruning, environment
+from prospr_engine.pipeline.setup import Prepared
+from prospr_engine.pruning.health import examine
+from prospr_engine.saliency import METHODS
+from prospr_engine.saliency.base import Scores
+from prospr_engine.saliency.controls import CONTROLS
+from prospr_engine.saliency.score import score
+
+UNCHANGED = ("none", "reinit")
+"""Controls under which the scores stay what the criterion made of them."""
+
+
+def prune(prepared: Prepared, on_event: OnEvent = ignore) -> Pruning:
+    """Score the network, make the masks, and examine what they do, before any training."""
+    scores = _controlled(_score(prepared, on_event), prepared.config)
+    return make_masks(prepared, scores, on_event)
+
+
+def find_scores(
+    prepared: Prepared, file: Path, on_event: OnEvent = ignore, shared: Shared | None = None
+) -> tuple[Scores, float]:
+    """The scores, computed or taken from ``shared``, and the seconds it took to compute them.
+
+    They are saved in ``file``, and what the criterion said in ``shared``, before any control.
+    """
+    unchanged = prepared.config.control in UNCHANGED
+    key = key_of(_decides_scores(prepared))
+    scores = shared.scores(key) if shared else None
+    seconds = 0.0
+    if scores is None:
+        started = time.perf_counter()
+        scores = _score(prepared, on_event)
+        seconds = time.perf_counter() - started
+        scores.save(file)
+        if shared:
+            shared.keep_scores(key, file)
+        saved = unchanged
+    else:
+        on_event(StageStarted("score", "The scores are known from another run"))
+        saved = bool(unchanged and shared and shared.give_scores(key, file))
+    scores = _controlled(scores, prepared.config)
+    if not saved:
+        scores.save(file)
+    return scores, seconds
+
+
+def make_masks(prepared: Prepared, scores: Scores, on_event: OnEvent = ignore) -> Pruning:
+    """The masks that follow from the scores, examined."""
+    config = prepared.config
+    on_event(StageStarted("prune", "Keeping the weights with the highest scores"))
+    masks = scores.masks(config.sparsity, config.layer_floor)
+    masks.metadata.update(model=config.model, seed=config.seed, data=prepared.data.name)
+    with explained_memory("the examination of the masks", "choose smaller images"):
+        health = examine(prepared.model, masks, prepared.batches[0][0])
+    pruning = Pruning(scores, masks, health)
+    told = pruning.to_dict()
+    on_event(Pruned(told["sparsity"], told["layers"], told["findings"], told["trust"]))
+    return pruning
+
+
+def _score(prepared: Prepared, on_event: OnEvent) -> Scores:
+    """What the criterion says."""
+    config = prepared.config
+    label = METHODS.find(config.method).label
+    on_event(StageStarted("score", f"Scoring the weights with {label}"))
+    remedy = "set a smaller calibration batch, or choose a smaller model or smaller images"
+    with explained_memory("scoring", remedy):
+        return score(
+            prepared.model,
+            prepared.batches,
+            config.method,
+            precision=config.scoring.precision,
+            on_event=on_event,
+            **_towards(config),
+            **_options(config),
+        )
+
+
+def _options(config: RunConfig) -> dict[str, Any]:
+    """Those of the method; what it draws follows from the seed of the run, if nobody says else."""
+    options = dict(config.scoring.options)
+    if any(option.name == "seed" for option in METHODS.find(config.method).options):
+        options.setdefault("seed", config.seed)
+    return options
+
+
+def _towards(config: RunConfig) -> dict[str, Any]:
+    """What an iterative criterion has to know: each sparsity has scores of its own."""
+    if not METHODS.find(config.method).iterative:
+        return {}
+    return {"sparsity": config.sparsity, "layer_floor": config.layer_floor}
+
+
+def _controlled(scores: Scores, config: RunConfig) -> Scores:
+    if config.control in UNCHANGED:
+        return scores
+    rearranged: Scores = CONTROLS[config.control].load()(scores, config.seed)
+    return rearranged
+
+
+def _decides_scores(prepared: Prepared) -> dict[str, Any]:
+    """All that the scores depend on."""
+    config = prepared.config
+    scoring = dataclasses.asdict(config.scoring) | {"options": _options(config)}
+    return {
+        "model": config.model,
+        "weights": prepared.weights,
+        "seed": config.seed,
+        "data": prepared.data.digest,
+        "method": config.method,
+        "scoring": scoring,
+        "towards": _towards(config),
+        "environment": environment(prepared.device),
+    }

@@ -1,0 +1,154 @@
+"""What a run found, and where and on what it was found."""
+
+from __future__ import annotations
+
+import dataclasses
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import prospr_engine
+from prospr_engine.config import RunConfig
+from prospr_engine.data.images import ImageData
+from prospr_engine.events import EpochEnded
+from prospr_engine.export.proof import Proof
+from prospr_engine.pruning.health import Finding, Health
+from prospr_engine.pruning.masks import Masks
+from prospr_engine.saliency.base import Scores
+from prospr_engine.saliency.diagnostics import plain
+from prospr_engine.training.evaluate import Evaluation
+
+
+@dataclass(frozen=True)
+class Pruning:
+    """Scores, the masks that follow from them, and what these do to the network."""
+
+    scores: Scores
+    masks: Masks
+    health: Health
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """What a person should read: the health's findings and the trust in the numbers."""
+        diagnostics = self.scores.diagnostics
+        level = "fine" if diagnostics.trusted else "warning"
+        return (*self.health.findings, Finding(level, diagnostics.verdict))
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready values, under the same names as in ``RunResult.to_dict``."""
+        return {
+            "method": self.scores.method,
+            "sparsity": {
+                "requested": self.masks.metadata["sparsity"],
+                "achieved": self.masks.sparsity,
+                "effective": self.health.effective_sparsity,
+            },
+            "layers": [dataclasses.asdict(layer) for layer in self.health.layers],
+            "path": self.health.path,
+            "findings": [dataclasses.asdict(finding) for finding in self.findings],
+            "trust": plain(dataclasses.asdict(self.scores.diagnostics)),
+        }
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """The result of ``run``. Accuracies are fractions on the test images, losses mean
+    cross-entropies (nats), both by network ("dense", "pruned"); ``predictions`` are the classes
+    given to the test images, in order; ``per_class`` holds how many ``images`` each class has
+    there and how many of them each network gets right; ``weights`` is what the network started
+    from, as in ``Prepared``; ``zipped`` is the size in bytes of a zip of the ONNX file.
+    ``seconds`` is wall time, ``seconds_of`` what scoring and training took of it, 0 where an
+    earlier run's could be used."""
+
+    config: RunConfig
+    weights: str
+    pruning: Pruning
+    accuracy: dict[str, float]
+    loss: dict[str, float]
+    predictions: dict[str, list[int]]
+    per_class: dict[str, list[int]]
+    history: tuple[EpochEnded, ...]
+    recipe: dict[str, Any]
+    data: dict[str, Any]
+    environment: dict[str, Any]
+    proof: Proof
+    zipped: int
+    out: Path
+    seconds: float
+    seconds_of: dict[str, float]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The result as JSON-ready values: what ``result.json`` and ``--json`` hold."""
+        proof = self.proof.to_dict()
+        return {
+            "fingerprint": self.config.fingerprint,
+            "accuracy": self.accuracy,
+            "loss": self.loss,
+            **self.pruning.to_dict(),
+            "onnx": {
+                "path": proof["path"],
+                "bytes": proof["bytes"],
+                "zipped": self.zipped,
+                "max_abs_error": proof["max_abs_error"],
+                "tolerance": proof["tolerance"],
+                "zeros": proof["zeros"],
+                "zeros_expected": proof["zeros_expected"],
+                "ok": proof["ok"],
+                "checks": proof["checks"],
+            },
+            "history": [dataclasses.asdict(epoch) for epoch in self.history],
+            "weights": self.weights,
+            "training": self.recipe,
+            "data": self.data,
+            "config": self.config.to_dict(),
+            "environment": self.environment,
+            "predictions": self.predictions,
+            "per_class": self.per_class,
+            "out": str(self.out),
+            "seconds": self.seconds,
+            "seconds_of": self.seconds_of,
+        }
+
+
+def environment(device: torch.device) -> dict[str, Any]:
+    """The versions and the device that a result depends on."""
+    packages = ("torch", "torchvision", "onnx", "onnxruntime", "onnxscript", "numpy")
+    return {
+        "prospr_engine": prospr_engine.__version__,
+        "python": platform.python_version(),
+        **{name: metadata.version(name) for name in packages},
+        "device": str(device),
+        "device_name": torch.cuda.get_device_name(device)
+        if device.type == "cuda"
+        else platform.machine(),
+        "threads": torch.get_num_threads(),
+    }
+
+
+def split_record(data: ImageData, seed: int) -> dict[str, Any]:
+    """The data of a run: enough to know whether another run saw the same."""
+    return {
+        "name": data.name,
+        "classes": list(data.classes),
+        "shape": list(data.shape),
+        "split": {"seed": seed, **{part: len(split) for part, split in data.splits.items()}},
+        "digest": data.digest,
+        "mean": list(data.mean),
+        "std": list(data.std),
+        "notes": list(data.notes),
+    }
+
+
+def per_class(data: ImageData, tested: Mapping[str, Evaluation]) -> dict[str, list[int]]:
+    """In the order of the classes: test ``images`` of each, and how many each network knows."""
+    labels, classes = data.test.labels, len(data.classes)
+    right = {
+        name: torch.bincount(labels[test.predictions == labels], minlength=classes).tolist()
+        for name, test in tested.items()
+    }
+    return {"images": torch.bincount(labels, minlength=classes).tolist(), **right}

@@ -1,0 +1,113 @@
+"""From settings to everything a run needs: images, network, calibration batches, recipe."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from prospr_engine.config import WEIGHTS, RunConfig
+from prospr_engine.data.images import ImageData, normalise
+from prospr_engine.data.load import load
+from prospr_engine.events import OnEvent, StageStarted, ignore
+from prospr_engine.io.files import digest_of
+from prospr_engine.io.tokens import display_name, locate
+from prospr_engine.models import MODELS
+from prospr_engine.models.build import build
+from prospr_engine.models.imports.header import read_header
+from prospr_engine.network.device import best_precision, explained_memory, pick_device
+from prospr_engine.network.functional import Batch
+from prospr_engine.pipeline.cache import Shared
+from prospr_engine.registry import check_options
+from prospr_engine.saliency import METHODS
+from prospr_engine.training.loop import Recipe
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What scoring needs: the images, the network on its device, the calibration batches."""
+
+    config: RunConfig
+    device: torch.device
+    data: ImageData
+    model: nn.Module
+    batches: list[Batch]
+    weights: str
+    """What the network started from: "fresh", "pretrained", or "sha256:" and a file's digest."""
+
+
+def check(config: RunConfig) -> None:
+    """Check what can be known before any work: names, method options, device, and whether a file
+    of weights is one.
+
+    Raises ``ConfigError``, or ``ModelError`` for the file.
+    """
+    MODELS.find(config.model)
+    spec = METHODS.find(config.method)
+    check_options(spec.options, config.scoring.options, f"the method {config.method!r}")
+    if config.weights not in WEIGHTS.choices:
+        read_header(locate(config.weights), display_name(config.weights))
+    pick_device(config.device)
+
+
+def prepare(
+    config: RunConfig, on_event: OnEvent = ignore, shared: Shared | None = None
+) -> Prepared:
+    """Load the data (or take those that ``shared`` keeps), build the network, and draw the
+    calibration batches."""
+    check(config)
+    device = pick_device(config.device)
+    on_event(StageStarted("data", f"Reading {display_name(config.data)}"))
+    data = shared.images(config) if shared else None
+    if data is None:
+        with explained_memory("the images", "set a smaller image size or a train limit"):
+            data = load(config.data, config.loading, config.seed, on_event)
+        if shared:
+            shared.keep_images(config, data)
+    on_event(StageStarted("model", f"Building {config.model}"))
+    with explained_memory("this network", "choose a smaller model or smaller images"):
+        model = build(config.model, data.shape, len(data.classes), config.seed, config.weights)
+        model.to(device)
+    weights = config.weights
+    if weights not in WEIGHTS.choices:
+        weights = f"sha256:{digest_of(locate(weights))}"
+    return Prepared(config, device, data, model, _calibration_batches(config, data), weights)
+
+
+def make_recipe(config: RunConfig, prepared: Prepared) -> Recipe:
+    """Fill in the choices that the config leaves open."""
+    training = config.training
+    count = len(prepared.data.train)
+    # 128, as most published recipes; on small data so few that an epoch has some forty steps.
+    small = max(16, min(128, 1 << max(0, (count // 32).bit_length() - 1)))
+    batch_size = training.batch_size or small
+    # The models' rates are for batches of 128; the noise of smaller ones asks for smaller steps
+    # (Krizhevsky 2014, https://arxiv.org/abs/1404.5997).
+    own_lr = MODELS.find(config.model).lr * (batch_size / 128) ** 0.5
+    augmentation = training.augmentation
+    return Recipe(
+        epochs=config.epochs,
+        batch_size=batch_size,
+        lr=own_lr if training.lr is None else training.lr,
+        momentum=training.momentum,
+        weight_decay=training.weight_decay,
+        schedule=training.schedule,
+        augmentation=prepared.data.augmentation if augmentation == "auto" else augmentation,
+        precision=best_precision(training.precision, prepared.device),
+        seed=config.seed,
+    )
+
+
+def _calibration_batches(config: RunConfig, data: ImageData) -> list[Batch]:
+    """Batches of training images, drawn by the seed; they share no image while there are enough."""
+    count, size = len(data.train), min(config.scoring.batch_size, len(data.train))
+    generator = torch.Generator().manual_seed(config.seed)
+    needed = size * config.scoring.batches
+    order = torch.cat(
+        [torch.randperm(count, generator=generator) for _ in range(-(-needed // count))]
+    )
+    return [
+        (normalise(data.train.images[chunk], data.mean, data.std), data.train.labels[chunk])
+        for chunk in order[:needed].split(size)
+    ]

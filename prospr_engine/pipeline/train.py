@@ -1,0 +1,141 @@
+"""The dense and the pruned network, trained side by side and tested."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from torch import nn
+
+from prospr_engine.data.images import normalise
+from prospr_engine.events import EpochEnded, OnEvent, Progress, StageStarted
+from prospr_engine.models.build import build
+from prospr_engine.network.device import explained_memory
+from prospr_engine.pipeline.cache import Dense
+from prospr_engine.pipeline.result import environment
+from prospr_engine.pipeline.setup import Prepared
+from prospr_engine.pruning.masks import Masks
+from prospr_engine.saliency.controls import seed_of
+from prospr_engine.training.evaluate import Evaluation, evaluate
+from prospr_engine.training.loop import Recipe, train
+
+NETWORKS = ("dense", "pruned")
+
+
+@dataclass(frozen=True)
+class Trained:
+    """Both networks by name, how they learned, in the order of telling, and how they tested."""
+
+    networks: dict[str, nn.Module]
+    history: tuple[EpochEnded, ...]
+    tested: dict[str, Evaluation]
+
+    def history_of(self, network: str) -> tuple[EpochEnded, ...]:
+        """The epochs of one of them."""
+        return tuple(epoch for epoch in self.history if epoch.network == network)
+
+
+def train_both(
+    prepared: Prepared, recipe: Recipe, masks: Masks, tell: OnEvent, known: Dense | None = None
+) -> Trained:
+    """Train ``prepared.model`` as it is and under ``masks``, then test both.
+
+    In turns, epoch by epoch, on the same batches in the same order. Where the dense network is
+    ``known``, only the pruned one is trained. With the control "reinit" the pruned one begins
+    with weights of its own.
+    """
+    networks = {"dense": copy.deepcopy(prepared.model), "pruned": _beginning(prepared)}
+    masks.apply_to(networks["pruned"])
+    both = "Training the dense and the pruned network side by side"
+    one = "Training the pruned network; the dense one is known"
+    tell(StageStarted("train", one if known else both))
+    if known:
+        networks["dense"].load_state_dict(known.state)
+    with explained_memory("training", "set a smaller training batch or choose a smaller model"):
+        history = _train(networks, prepared, recipe, masks, tell, known)
+    tell(StageStarted("test", "Testing both networks on images neither has seen"))
+    tested = {
+        name: known.tested if known and name == "dense" else _test(network, prepared)
+        for name, network in networks.items()
+    }
+    return Trained(networks, tuple(history), tested)
+
+
+def _beginning(prepared: Prepared) -> nn.Module:
+    """The pruned network before its training, but for the masks."""
+    config, data = prepared.config, prepared.data
+    if config.control != "reinit":
+        return prepared.model
+    seed = seed_of(config.control, config.seed)
+    return build(config.model, data.shape, len(data.classes), seed).to(prepared.device)
+
+
+def _train(
+    networks: dict[str, nn.Module],
+    prepared: Prepared,
+    recipe: Recipe,
+    masks: Masks,
+    tell: OnEvent,
+    known: Dense | None,
+) -> list[EpochEnded]:
+    data = prepared.data
+    at_work = len(networks) - bool(known)
+    epochs_done = 0
+    history = []
+
+    def on_batch(done: int, total: int) -> None:
+        whole = at_work * recipe.epochs * total
+        tell(Progress("train", epochs_done * total + done, whole, "batches"))
+
+    def session(name: str, network: nn.Module) -> Iterator[EpochEnded]:
+        if known and name == "dense":
+            return iter(known.history)
+        return train(
+            network,
+            data.train,
+            data.validation,
+            lambda images: normalise(images, data.mean, data.std),
+            recipe,
+            prepared.device,
+            masks=masks if name == "pruned" else None,
+            network=name,
+            on_batch=on_batch,
+        )
+
+    sessions = {name: session(name, network) for name, network in networks.items()}
+    for _ in range(recipe.epochs):
+        for name, epochs in sessions.items():
+            epoch = next(epochs)
+            epochs_done += not (known and name == "dense")
+            history.append(epoch)
+            tell(epoch)
+    for epochs in sessions.values():
+        # Past its last epoch a session asserts that what was pruned is zero.
+        next(epochs, None)
+    return history
+
+
+def _test(network: nn.Module, prepared: Prepared) -> Evaluation:
+    data = prepared.data
+    network.to(prepared.device)
+    return evaluate(
+        network,
+        data.test,
+        lambda images: normalise(images, data.mean, data.std),
+        prepared.device,
+    )
+
+
+def decides_dense(prepared: Prepared, recipe: Recipe) -> dict[str, Any]:
+    """All that the trained dense network depends on."""
+    return {
+        "model": prepared.config.model,
+        "weights": prepared.weights,
+        "seed": prepared.config.seed,
+        "data": prepared.data.digest,
+        "recipe": dataclasses.asdict(recipe),
+        "environment": environment(prepared.device),
+    }

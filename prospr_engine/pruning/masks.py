@@ -1,0 +1,150 @@
+"""Masks: which weights stay, and the one rule by which scores become masks."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from prospr_engine.errors import DataError, ModelError
+from prospr_engine.io.tensors import load_tensors, save_tensors
+from prospr_engine.pruning.budget import budget
+
+
+@dataclass(frozen=True)
+class LayerStats:
+    """What a layer keeps: ``kept`` of ``total`` weights."""
+
+    name: str
+    total: int
+    kept: int
+    shape: tuple[int, ...]
+
+    @property
+    def density(self) -> float:
+        return self.kept / self.total
+
+
+class Masks(Mapping[str, Tensor]):
+    """Boolean tensors by parameter name, True where a weight is kept.
+
+    ``metadata`` (plain values: method, sparsity, seed …) travels with ``save`` and ``load``.
+    """
+
+    def __init__(self, masks: Mapping[str, Tensor], metadata: Mapping[str, Any] | None = None):
+        for name, mask in masks.items():
+            if mask.dtype != torch.bool:
+                raise DataError(f"The mask of {name!r} holds {mask.dtype}; masks are boolean.")
+        self._masks = dict(masks)
+        self.metadata = dict(metadata or {})
+
+    def __getitem__(self, name: str) -> Tensor:
+        return self._masks[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._masks)
+
+    def __len__(self) -> int:
+        return len(self._masks)
+
+    def __repr__(self) -> str:
+        return f"Masks({self.kept:,} of {self.total:,} weights kept in {len(self)} layers)"
+
+    @property
+    def total(self) -> int:
+        """Weights in all layers."""
+        return sum(mask.numel() for mask in self.values())
+
+    @property
+    def kept(self) -> int:
+        """Weights kept in all layers."""
+        return sum(int(mask.sum()) for mask in self.values())
+
+    @property
+    def sparsity(self) -> float:
+        """The fraction removed, as achieved."""
+        return 1.0 - self.kept / self.total if self.total else 0.0
+
+    @property
+    def layers(self) -> tuple[LayerStats, ...]:
+        """Per-layer statistics in the network's order."""
+        return tuple(
+            LayerStats(name, mask.numel(), int(mask.sum()), tuple(mask.shape))
+            for name, mask in self.items()
+        )
+
+    def apply_to(self, model: nn.Module) -> None:
+        """Set the pruned weights of ``model`` to zero, in place.
+
+        Raises ``ModelError`` if a mask has no parameter of its name and shape.
+        """
+        parameters = matching_parameters(model, self)
+        with torch.no_grad():
+            for name, parameter in parameters.items():
+                # Not a product: 0 × NaN is NaN, and a pruned weight must be exactly +0.
+                parameter.masked_fill_(~self[name].to(parameter.device), 0.0)
+
+    def save(self, path: str | Path) -> None:
+        """Write as safetensors, one boolean tensor per layer under the parameter's name."""
+        save_tensors(path, self, self.metadata)
+
+    @classmethod
+    def load(cls, path: str | Path) -> Masks:
+        """Read what ``save`` wrote; raises ``DataError`` if the file is no such thing."""
+        return cls(*load_tensors(path))
+
+
+def matching_parameters(model: nn.Module, masks: Mapping[str, Tensor]) -> dict[str, nn.Parameter]:
+    """The parameter under each mask; raises ``ModelError`` where name or shape do not fit."""
+    parameters = dict(model.named_parameters())
+    for name, mask in masks.items():
+        if name not in parameters:
+            raise ModelError(f"The masks name a weight {name!r} that this model does not have.")
+        if parameters[name].shape != mask.shape:
+            raise ModelError(
+                f"The mask of {name!r} has shape {tuple(mask.shape)}, the weight "
+                f"{tuple(parameters[name].shape)}; masks and model do not belong together."
+            )
+    return {name: parameters[name] for name in masks}
+
+
+def top_masks(
+    scores: Mapping[str, Tensor], sparsity: float, layer_floor: int = 0
+) -> dict[str, Tensor]:
+    """Keep the highest scores over the whole network: exactly ``kept_count`` of them.
+
+    Equal scores are kept in the order of layers and positions, so masks are deterministic and
+    nested: what is kept at a higher sparsity is kept at every lower one. ``layer_floor``
+    weights of every layer (all, in a smaller one) are set aside first. Raises ``ConfigError``
+    if the floors alone exceed what may be kept.
+    """
+    flat = torch.cat([score.detach().flatten() for score in scores.values()])
+    sizes = [score.numel() for score in scores.values()]
+    reserved, count = budget(sizes, sparsity, layer_floor)
+    kept = torch.zeros_like(flat, dtype=torch.bool)
+    if layer_floor:
+        for layer, part, number in zip(kept.split(sizes), flat.split(sizes), reserved, strict=True):
+            layer |= _top(part, number)
+        flat = flat.masked_fill(kept, -math.inf)
+    kept |= _top(flat, count)
+    return {
+        name: layer.view(score.shape)
+        for (name, score), layer in zip(scores.items(), kept.split(sizes), strict=True)
+    }
+
+
+def _top(values: Tensor, count: int) -> Tensor:
+    """The ``count`` highest of a vector, equal ones from the front; boolean, same length."""
+    if count == 0:
+        return torch.zeros_like(values, dtype=torch.bool)
+    # A selection and one pass for the ties: sorting millions of scores would cost much more.
+    threshold = values.kthvalue(values.numel() - count + 1).values
+    kept = values > threshold
+    ties = (values == threshold).nonzero().flatten()
+    kept[ties[: count - int(kept.sum())]] = True
+    return kept

@@ -1,0 +1,220 @@
+"""The order that a finished run's scores put its weights in: any sparsity, at once, without torch.
+
+Sorting happens once. A weight's place in the whole network's order (the highest score is 0, equal
+scores stand in the order of layers and positions) decides it at every sparsity: masks equal those
+of ``masks.top_masks`` bit for bit, which a test holds them to.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_left
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from prospr_engine.errors import ConfigError, DataError, ScoringError
+from prospr_engine.io.tensors import read_tensors
+from prospr_engine.pruning.budget import budget
+
+FEW = 0.001
+"""The share of scores at an end that a histogram does not stretch out for."""
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A ranked weight tensor: the parameter's ``name``, its ``shape`` and number of weights."""
+
+    name: str
+    shape: tuple[int, ...]
+    total: int
+
+
+@dataclass(frozen=True)
+class Cut:
+    """Where a sparsity divides a ranking.
+
+    ``threshold`` is the lowest score that is kept for its own sake, not for a floor: whatever
+    lies above it stays. ``kept`` weights stay, ``kept_per_layer`` in the network's order. A layer
+    keeps its weights whose place lies before its ``places`` entry: the same in all layers, but
+    for those whose floor reaches further.
+    """
+
+    sparsity: float
+    layer_floor: int
+    threshold: float
+    kept: int
+    kept_per_layer: tuple[int, ...]
+    places: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Histogram:
+    """``counts`` of scores between neighbouring ``edges`` (one more than counts, in units of the
+    score). ``log``: edges are spaced by the logarithm; ``zeros``, which have none, are counted
+    apart. The lowest ones, a share of ``FEW``, are all in the first bin, and where there are
+    signs, as many of the highest in the last."""
+
+    edges: NDArray[np.float64]
+    counts: NDArray[np.int64]
+    zeros: int
+    log: bool
+
+
+class Ranking:
+    """Weights ranked by ``scores`` (arrays by parameter name, in the network's order).
+
+    ``target`` is the sparsity and layer floor that the scores hold for, None if for all. Takes 4
+    bytes per weight besides the scores. Raises ``ScoringError`` if a score is not finite,
+    ``DataError`` if there are none.
+    """
+
+    def __init__(self, scores: Mapping[str, NDArray[Any]], target: tuple[float, int] | None = None):
+        self.target = target
+        self._scores = dict(scores)
+        self.layers = tuple(
+            Layer(name, tuple(score.shape), int(score.size)) for name, score in scores.items()
+        )
+        self.total = sum(layer.total for layer in self.layers)
+        if not self.total:
+            raise DataError("There are no scores in the file; start the run again.")
+        flat = np.concatenate([score.ravel() for score in self._scores.values()])
+        if not np.isfinite(flat).all():
+            raise ScoringError(
+                "Some scores are not finite numbers, so the weights cannot be ranked by them; "
+                "score again with a smaller learning rate or fewer steps."
+            )
+        order = np.argsort(-flat, kind="stable")
+        places = np.empty(flat.size, np.int32 if flat.size < 2**31 else np.int64)
+        places[order] = np.arange(flat.size, dtype=places.dtype)
+        ends = np.cumsum([layer.total for layer in self.layers])[:-1]
+        self._places = dict(zip(self._scores, np.split(places, ends), strict=True))
+
+    @classmethod
+    def load(cls, path: str | Path) -> Ranking:
+        """Read what ``Scores.save`` wrote; raises ``DataError`` if the file is no such thing."""
+        scores, metadata = read_tensors(path, "np", leave_out="channels/")
+        if "diagnostics" not in metadata or any(s.dtype.kind != "f" for s in scores.values()):
+            raise DataError(f"{path} holds no scores; give a file that Scores.save wrote.")
+        return cls(scores, read_target(metadata))
+
+    def cut(self, sparsity: float, layer_floor: int = 0) -> Cut:
+        """Keep exactly ``ceil(N · (1 − sparsity))`` weights, those with the highest scores, and
+        at least ``layer_floor`` of every layer (all, if it has fewer).
+
+        Raises ``ConfigError`` for a sparsity outside [0, 1), floors that do not fit, or scores
+        made for another ``target``.
+        """
+        check_target(self.target, sparsity, layer_floor)
+        reserved, count = budget([layer.total for layer in self.layers], sparsity, layer_floor)
+        floors, taken = self._floors(reserved)
+        # How far the rest reaches: as many places before it as are free there.
+        reach = bisect_left(
+            range(self.total), count, key=lambda place: place - int(np.searchsorted(taken, place))
+        )
+        places = tuple(max(reach, floor) for floor in floors)
+        kept = [
+            int(np.count_nonzero(mine < place))
+            for mine, place in zip(self._places.values(), places, strict=True)
+        ]
+        return Cut(
+            sparsity=sparsity,
+            layer_floor=layer_floor,
+            # Where floors leave no choice at all, the highest score of the network.
+            threshold=self._score_at(max(reach, 1) - 1),
+            kept=sum(kept),
+            kept_per_layer=tuple(kept),
+            places=places,
+        )
+
+    def mask(self, name: str, cut: Cut) -> NDArray[np.bool_]:
+        """True where ``cut`` keeps a weight of the layer, in the weight's shape."""
+        place = dict(zip(self._places, cut.places, strict=True))[name]
+        return (self._places[name] < place).reshape(self._scores[name].shape)
+
+    def masks(self, cut: Cut) -> dict[str, NDArray[np.bool_]]:
+        """The masks of all layers by name, in the network's order."""
+        return {layer.name: self.mask(layer.name, cut) for layer in self.layers}
+
+    def scores(self, name: str) -> NDArray[Any]:
+        """The scores of a layer, in the weight's shape."""
+        return self._scores[name]
+
+    def histogram(self, name: str | None = None, bins: int = 60) -> Histogram:
+        """How the scores of a layer, or (None) of the whole network, are spread."""
+        values = (
+            self._scores[name].ravel()
+            if name
+            else np.concatenate([score.ravel() for score in self._scores.values()])
+        )
+        lowest, highest = float(values.min()), float(values.max())
+        log = lowest >= 0 and highest > 0
+        zeros = 0
+        if log:
+            positive = values[values > 0]
+            zeros, values = values.size - positive.size, positive
+            few = int(FEW * values.size)
+            lowest = float(np.partition(values, few)[few])
+            if lowest == highest:
+                lowest, highest = highest / 10, highest * 10
+            edges = np.geomspace(lowest, highest, bins + 1)
+        else:
+            few = int(FEW * values.size)
+            ordered = np.partition(values, [few, values.size - 1 - few])
+            low, high = float(ordered[few]), float(ordered[-1 - few])
+            if low < high:
+                lowest, highest = low, high
+            if lowest == highest:
+                margin = abs(lowest) or 1.0
+                lowest, highest = lowest - margin, highest + margin
+            edges = np.linspace(lowest, highest, bins + 1)
+        return Histogram(edges, _counted(values, edges, log), zeros, log)
+
+    def _floors(self, reserved: list[int]) -> tuple[list[int], NDArray[Any]]:
+        """Per layer the place up to which its floor reaches, and all places taken by floors."""
+        reaches, taken = [], []
+        for mine, number in zip(self._places.values(), reserved, strict=True):
+            best = mine[:0]
+            if number:
+                best = np.partition(mine, number - 1)[:number]
+            reaches.append(int(best.max()) + 1 if number else 0)
+            taken.append(best)
+        return reaches, np.sort(np.concatenate(taken))
+
+    def _score_at(self, place: int) -> float:
+        for name, places in self._places.items():
+            found = np.flatnonzero(places == place)
+            if found.size:
+                return float(self._scores[name].ravel()[found[0]])
+        raise IndexError(f"place {place} of {self.total}")
+
+
+def check_target(target: tuple[float, int] | None, sparsity: float, layer_floor: int) -> None:
+    """Raise ``ConfigError`` if scores made for ``target`` do not hold elsewhere."""
+    if target is None or (math.isclose(target[0], sparsity) and target[1] == layer_floor):
+        return
+    made = f"{target[0]:g}" + (f" with at least {target[1]:,} per layer" if target[1] else "")
+    asked = f"{sparsity:g}" + (f" with at least {layer_floor:,} per layer" if layer_floor else "")
+    raise ConfigError(
+        f"These scores come from pruning step by step towards a sparsity of {made}, and hold for "
+        f"no other; for {asked}, score again with that sparsity and floor."
+    )
+
+
+def read_target(metadata: Mapping[str, Any]) -> tuple[float, int] | None:
+    """The target in the metadata of a file of scores."""
+    target = metadata.get("target")
+    return None if target is None else (float(target[0]), int(target[1]))
+
+
+def _counted(values: NDArray[Any], edges: NDArray[np.float64], log: bool) -> NDArray[np.int64]:
+    """Like ``numpy.histogram``, but whatever lies outside is in the first or the last bin."""
+    low, high = (np.log(edges[[0, -1]]) if log else edges[[0, -1]]).tolist()
+    spread = np.log(values, dtype=np.float64) if log else values.astype(np.float64)
+    bins = len(edges) - 1
+    place = ((spread - low) * (bins / (high - low))).astype(np.int64)
+    return np.bincount(place.clip(0, bins - 1), minlength=bins)

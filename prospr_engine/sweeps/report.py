@@ -1,0 +1,208 @@
+"""What came of a search, in plain data and in words for people who do not program."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from prospr_engine.sweeps.bisection import bracket, ended
+from prospr_engine.sweeps.search_config import Probe, SearchConfig
+
+SPACE = "\N{NO-BREAK SPACE}"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """``found`` is the sparsity of the network that was looked for, ``value`` its figure (that of
+    its probe), ``runs`` its runs; ``found`` is None while and if there is none. ``ended`` is the
+    reason of ``bisection.ended``, "" while more is to be tried. ``sentences`` say it, the answer
+    first; what they claim, they claim of networks that were tried."""
+
+    found: float | None
+    value: float | None
+    runs: tuple[str, ...]
+    ended: str
+    sentences: tuple[str, ...]
+
+    @property
+    def text(self) -> str:
+        return " ".join(self.sentences)
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready values."""
+        return {**dataclasses.asdict(self), "text": self.text}
+
+
+def outcome(config: SearchConfig, trail: Sequence[Probe]) -> Outcome:
+    """What the trail shows so far, or in the end."""
+    reason = ended(config, trail)
+    met = [probe for probe in trail if probe.met]
+    pick = max if config.about_accuracy else min
+    best = pick(met, key=lambda probe: probe.sparsity) if met else None
+    sentences = [
+        _answer(config, trail, best, reason),
+        _beyond(config, trail, best),
+        _early(config, trail, reason),
+        _contradiction(config, trail),
+        _failures(trail, reason),
+        _luck(config, best),
+    ]
+    return Outcome(
+        found=best.sparsity if best else None,
+        value=best.value if best else None,
+        runs=best.runs if best else (),
+        ended=reason,
+        sentences=tuple(sentence for sentence in sentences if sentence),
+    )
+
+
+def tell_probe(config: SearchConfig, probe: Probe) -> str:
+    """A line of the trail: "96.84 % of the weights removed: 2.5 points lost, too much"."""
+    if probe.value is None:
+        return f"{removed(probe.sparsity)}: failed. {probe.error}".strip()
+    told = figure(config, probe.value)
+    if config.about_accuracy:
+        return f"{removed(probe.sparsity)}: {told}, {'good enough' if probe.met else 'too much'}"
+    return f"{removed(probe.sparsity)}: {told} zipped, {'it fits' if probe.met else 'too big'}"
+
+
+def removed(sparsity: float) -> str:
+    """``0.9684`` is "96.84 % of the weights removed"."""
+    return f"{percent(sparsity)} of the weights removed"
+
+
+def percent(sparsity: float) -> str:
+    """All four digits: two tries may differ in the last."""
+    return f"{100 * sparsity:.2f}".rstrip("0").rstrip(".") + f"{SPACE}%"
+
+
+def figure(config: SearchConfig, value: float) -> str:
+    """The value of a probe in the words of its goal: "0.8 points lost", "96 kB"."""
+    if config.about_accuracy:
+        points = _beside(100 * value, 100 * config.limit, 1)
+        if not float(points):
+            return "no accuracy lost"
+        lost = "lost" if value > 0 else "gained"
+        number = points.removeprefix("-")
+        return f"{number} {'point' if float(number) == 1 else 'points'} {lost}"
+    return f"{_beside(value / 1e3, config.limit / 1e3, 0)}{SPACE}kB"
+
+
+def goal(config: SearchConfig) -> str:
+    """The limit in words: "at most 1 point of accuracy lost", "at most 100 kB zipped"."""
+    if config.about_accuracy:
+        points = f"{100 * config.limit:.4g}"
+        return f"at most {points} {'point' if points == '1' else 'points'} of accuracy lost"
+    return f"at most {config.limit / 1e3:,.10g}{SPACE}kB zipped"
+
+
+def _beside(number: float, limit: float, digits: int) -> str:
+    """Rounded, but to so many digits that it stands on the same side of the limit as it does
+    unrounded: 100.2 kB must not be told as 100 kB where 100 kB is the limit."""
+    for more in range(digits, digits + 4):
+        text = f"{number:,.{more}f}"
+        if (float(text.replace(",", "")) <= limit) == (number <= limit):
+            break
+    return text
+
+
+def _answer(config: SearchConfig, trail: Sequence[Probe], best: Probe | None, reason: str) -> str:
+    allowed = goal(config)
+    if best is not None and best.value is not None:
+        told = figure(config, best.value)
+        found = removed(best.sparsity) if best.sparsity else "Nothing removed"
+        if not reason:
+            return f"So far: {found}: {told} ({allowed})."
+        if config.about_accuracy:
+            return f"Found: {found}, {told} ({allowed})."
+        return f"Found: {found}, the zipped file takes {told} ({allowed})."
+    if not reason:
+        tries = f"{len(trail)} {'try' if len(trail) == 1 else 'tries'}" if trail else "no try yet"
+        return f"Looking for {allowed}: {tries}{', none met it' if trail else ''}."
+    if reason == "failed":
+        return f"Nothing found: all {len(trail)} tries failed."
+    if config.about_accuracy:
+        remedy = "allow more loss, train longer, or look at lower sparsities"
+        if not config.lowest:
+            remedy = "allow more loss, or train longer"
+        return (
+            f"Nothing found: no pruned network that was tried met the goal ({allowed}); {remedy}."
+        )
+    return (
+        f"Nothing found: no file that was tried met the goal ({allowed}); allow a bigger file, "
+        "choose a smaller network, or look at higher sparsities."
+    )
+
+
+def _beyond(config: SearchConfig, trail: Sequence[Probe], best: Probe | None) -> str:
+    """The nearest try on the other side of the goal."""
+    low, high = bracket(config, trail)
+    other = {probe.sparsity: probe for probe in trail if not probe.met}
+    near = other.get(high if config.about_accuracy else low)
+    if best is None:
+        failed = [probe for probe in trail if probe.value is not None]
+        near = min(failed, key=lambda probe: probe.value or 0.0, default=None)
+        if near is None or near.value is None:
+            return ""
+        return f"The best was {removed(near.sparsity)}: {figure(config, near.value)}."
+    if near is not None and near.value is not None:
+        return f"With {percent(near.sparsity)} it is {figure(config, near.value)}."
+    if config.about_accuracy and best.sparsity == config.highest:
+        return "That is the highest sparsity the search looked at; more may be possible."
+    if not config.about_accuracy and best.sparsity == config.lowest:
+        return "That is the lowest sparsity the search looked at, so there is no need for more."
+    return ""
+
+
+def _early(config: SearchConfig, trail: Sequence[Probe], reason: str) -> str:
+    if reason != "most":
+        return ""
+    low, high = bracket(config, trail)
+    return (
+        f"The search ended after {len(trail)} tries, as many as were allowed; between "
+        f"{percent(low)} and {percent(high)} it did not look."
+    )
+
+
+def _contradiction(config: SearchConfig, trail: Sequence[Probe]) -> str:
+    """A sparser network that lost less than a less sparse one, or a bigger file of fewer
+    weights."""
+    met = [probe.sparsity for probe in trail if probe.met]
+    missed = [probe.sparsity for probe in trail if not probe.met and not probe.error]
+    if not met:
+        return ""
+    if config.about_accuracy:
+        best = max(met)
+        worse = max((sparsity for sparsity in missed if sparsity < best), default=None)
+        why = f"lost too much, and {percent(best)} did not. More seeds would make it steadier."
+    else:
+        best = min(met)
+        worse = min((sparsity for sparsity in missed if sparsity > best), default=None)
+        why = f"was too big, and {percent(best)} fits."
+    if worse is None:
+        return ""
+    return f"The tries contradict each other: {percent(worse)} {why}"
+
+
+def _failures(trail: Sequence[Probe], reason: str) -> str:
+    failed = [probe for probe in trail if probe.error]
+    if not failed:
+        return ""
+    if reason == "failed":
+        return f"The first said: {failed[0].error}"
+    count = f"{len(failed)} of {len(trail)} tries failed and counts as not met"
+    if len(failed) > 1:
+        count = count.replace("counts", "count")
+    return f"{count} ({percent(failed[0].sparsity)}: {failed[0].error})"
+
+
+def _luck(config: SearchConfig, best: Probe | None) -> str:
+    """What the answer rests on."""
+    if not config.about_accuracy or best is None:
+        return ""
+    seeds = len(config.seeds)
+    if seeds == 1:
+        return "This rests on one seed; another may end elsewhere."
+    return f"This rests on the mean of {seeds} seeds."

@@ -1,0 +1,415 @@
+"""What is said under a comparison: only what its numbers carry."""
+
+from __future__ import annotations
+
+import math
+
+import pandas as pd
+import pytest
+from app_compare_frames import cell, frame, grid, without
+
+from app.compare import classes_chart, detail_words, facts, layers_chart, overlap_chart
+from app.compare import words as compare_words
+from app.services.overlap import Likeness
+
+NBSP = "\N{NO-BREAK SPACE}"
+TWO = {"prospr": (0.95, 0.9), "magnitude": (0.94, 0.8)}
+THREE = {"prospr": (0.95, 0.9), "snip": (0.95, 0.899), "magnitude": (0.94, 0.8)}
+
+
+def controlled(
+    original: float, control: float, name: str = "shuffle", method: str = "prospr", **more: float
+) -> pd.DataFrame:
+    """A method and one of its controls, at two sparsities and from three seeds."""
+    pair = ((original, "none", 1), (control, name, -1))
+    return frame(
+        cell(method, sparsity, seed, mean + sign * 0.002 * (seed - 1), control=how, **more)
+        for mean, how, sign in pair
+        for sparsity in (0.8, 0.9)
+        for seed in (0, 1, 2)
+    )
+
+
+def said(table: pd.DataFrame) -> str:
+    return " ".join(compare_words.under(table))
+
+
+# Luck
+
+
+def test_which_differences_are_noise_with_several_seeds():
+    table = grid(TWO, spread=0.01)
+    # At either level the two differ by -0.01, -0.01 and 0.02: s² = 0.0006 / 2 / 2, pooled over
+    # four degrees of freedom.
+    limit = 100 * 2.776 * math.sqrt(0.00015) * math.sqrt(2 / 3)
+    assert compare_words.luck(table).startswith(
+        f"3 seeds: differences under about {limit:.1f} points are noise. "
+    )
+
+
+def test_seeds_that_scatter_more_where_it_is_sparse_are_told():
+    calm = grid({"prospr": (0.95,), "snip": (0.94,)}, sparsities=(0.8,), spread=0.001)
+    wild = grid({"prospr": (0.8,), "snip": (0.7,)}, sparsities=(0.99,), spread=0.05)
+    told = compare_words.luck(pd.concat([calm, wild]))
+    calmest, wildest = (100 * facts.luck(cells)[0] for cells in (calm, wild))
+    assert calmest < 1 < wildest
+    assert told.startswith(
+        f"3 seeds: differences under about {calmest:.1f} points at 80{NBSP}% and {wildest:.1f} "
+        f"points at 99{NBSP}% are noise."
+    )
+
+
+def test_bars_of_two_seeds_are_said_to_be_long():
+    assert "from three, bars are a third as long" in compare_words.luck(grid(TWO, seeds=(0, 1)))
+    assert "a third" not in compare_words.luck(grid(TWO))
+
+
+def test_one_seed_says_nothing_of_luck_but_what_the_test_leaves():
+    told = compare_words.luck(grid(TWO, seeds=(0,)))
+    limit = 100 * 1.96 * math.sqrt(2 * 0.8 * 0.2 / 400)
+    assert told == (
+        "One seed: how much another would move the points is not known. The test alone leaves "
+        f"differences of up to about {limit:.1f} points to chance."
+    )
+    assert "interval" not in told
+
+
+def test_seeds_that_agree_to_the_digit_leave_at_least_a_test_image():
+    limit, seeded = facts.luck(grid(TWO, spread=0.0))
+    assert seeded
+    assert limit == pytest.approx(1 / 400 / 3)
+
+
+def test_numbers_of_seeds_that_differ_are_a_range():
+    table = grid(TWO)
+    table = table[(table["seed"] != 2) | (table["method"] == "prospr")]
+    assert compare_words.luck(table).startswith("2 to 3 seeds: ")
+
+
+# Who leads
+
+
+def test_a_lead_beyond_noise_is_told_with_its_size():
+    told = compare_words.leader(grid(TWO))
+    assert told.startswith(
+        f"At 95{NBSP}%, the sparsest level that all have, ProsPr is highest with 90.0{NBSP}%, "
+        "10.0 points ahead of Magnitude: more than noise ("
+    )
+    assert "luckiest" not in told
+
+
+def test_a_lead_within_noise_is_none_and_the_best_of_many_is_partly_lucky():
+    told = compare_words.leader(grid(THREE))
+    assert "ProsPr is highest with 90.0" in told
+    assert "but SNIP lies within noise of it" in told
+    assert "ahead" not in told
+    assert told.endswith("Of 3 compared, the best is partly the luckiest.")
+
+
+def test_the_answer_and_the_caption_speak_of_the_same_noise():
+    """At one sparsity, with controls that scatter more than what they control."""
+    table = grid({"prospr": (0.9,), "snip": (0.8,)}, sparsities=(0.9,), spread=0.001)
+    wild = grid({"snip": (0.7,)}, sparsities=(0.9,), spread=0.08).assign(
+        control="shuffle", series="SNIP, mask shuffled", order=9
+    )
+    both = pd.concat([table, wild])
+    limit = f"{100 * facts.luck(both)[0]:.1f} points"
+    assert f"under about {limit} are noise" in compare_words.luck(both)
+    assert f"({limit})" in compare_words.leader(both)
+    assert f"({limit})" not in compare_words.leader(table)
+
+
+def test_with_one_seed_a_lead_is_measured_by_the_test():
+    told = compare_words.leader(grid(TWO, seeds=(0,)))
+    assert "more than what the test leaves to chance" in told
+    told = compare_words.leader(grid(THREE, seeds=(0,)))
+    assert "but SNIP is behind by no more than what the test leaves to chance (5." in told
+
+
+def test_the_level_compared_is_one_that_all_have():
+    table = grid(TWO)
+    table = table[(table["method"] == "prospr") | (table["sparsity"] < 0.9)]
+    assert compare_words.leader(table).startswith(f"At 80{NBSP}%")
+
+
+def test_where_no_level_is_common_nobody_leads():
+    table = grid(TWO)
+    table = table[(table["method"] == "prospr") == (table["sparsity"] < 0.9)]
+    assert "no sparsity at which all have a result" in compare_words.leader(table)
+
+
+def test_only_seeds_that_both_have_are_compared():
+    """A seed that is hard for everybody must not count against the one who has it."""
+    rows = [cell(m, 0.9, 0, a) for m, a in (("prospr", 0.9), ("snip", 0.8))]
+    rows.append(cell("prospr", 0.9, 1, 0.3))
+    assert facts.level(frame(rows), 0.9, ["ProsPr", "SNIP"]).means == {
+        "ProsPr": 0.9,
+        "SNIP": 0.8,
+    }
+
+
+def test_controls_do_not_compete():
+    assert compare_words.leader(controlled(0.9, 0.95)) == ""
+
+
+def test_one_alone_does_not_lead():
+    assert compare_words.leader(grid({"prospr": (0.9, 0.8)})) == ""
+
+
+# Where it breaks
+
+
+def test_where_each_falls_to_guessing():
+    table = grid(
+        {"prospr": (0.95, 0.9, 0.8), "snip": (0.94, 0.5, 0.12), "magnitude": (0.9, 0.1, 0.1)},
+        sparsities=(0.8, 0.95, 0.98),
+    )
+    assert compare_words.breaks(table) == (
+        f"Near guessing (10{NBSP}%): SNIP at 98{NBSP}% and Magnitude from 95{NBSP}% on."
+    )
+
+
+def test_a_dip_from_which_it_recovers_is_no_break():
+    table = grid({"prospr": (0.95, 0.1, 0.8)}, sparsities=(0.8, 0.95, 0.98))
+    assert compare_words.breaks(table) == f"None is near guessing (10{NBSP}%) up to 98{NBSP}%."
+
+
+def test_where_all_are_guessing_nobody_leads():
+    table = grid({"prospr": (0.9, 0.1), "snip": (0.8, 0.11)})
+    assert compare_words.leader(table).startswith(f"At 80{NBSP}%, the last at which any still")
+    table = grid({"prospr": (0.1, 0.1), "snip": (0.1, 0.11)})
+    assert "nobody leads" in compare_words.leader(table)
+
+
+def test_without_the_number_of_classes_nothing_is_said_of_guessing():
+    table = grid({"prospr": (0.95, 0.5)}, data="upload")
+    assert compare_words.breaks(table) == ""
+    assert "Near guessing (50" in compare_words.breaks(table, classes=2)
+
+
+# Controls
+
+
+@pytest.mark.parametrize(
+    ("name", "sign"),
+    [
+        ("shuffle", "no sign that it mattered which weights of a layer are kept, only how many"),
+        ("reinit", "no sign that the mask fits the weights it was made for better than others"),
+        ("random", "no sign that it mattered which weights of a layer are kept, only how many"),
+    ],
+)
+def test_a_control_that_does_as_well_is_the_fields_own_warning(name: str, sign: str):
+    (told,) = compare_words.controls(controlled(0.9, 0.901, name))
+    assert (
+        "ProsPr does as well in the mean over 2 sparsities, as far as noise of 0.6 points lets "
+        "one tell: " in told
+    )
+    assert told.endswith(f"{sign}.")
+
+
+def test_a_control_that_does_worse_shows_that_the_choice_mattered():
+    (told,) = compare_words.controls(controlled(0.9, 0.85))
+    assert told == (
+        "With its mask shuffled inside each layer, ProsPr does worse by 5.0 points in the mean "
+        "over 2 sparsities (noise: 0.6 points): there it mattered which weights of a layer are "
+        "kept."
+    )
+
+
+def test_a_control_that_does_better_is_told_without_a_reason():
+    (told,) = compare_words.controls(controlled(0.85, 0.9, "reinit"))
+    assert told == (
+        "With new initial weights under the same mask, ProsPr does better by 5.0 points in the "
+        "mean over 2 sparsities (noise: 0.6 points)."
+    )
+
+
+def test_controls_of_several_methods_are_told_together_by_what_they_show():
+    table = pd.concat(
+        [controlled(0.9, 0.901), controlled(0.9, 0.8999, method="snip"),
+         controlled(0.9, 0.7, method="grasp")]
+    )  # fmt: skip
+    told = compare_words.controls(table)
+    assert len(told) == 2
+    assert told[0].startswith(
+        "With their mask shuffled inside each layer, ProsPr and SNIP do as well"
+    )
+    assert "GraSP does worse by 20.0 points" in told[1]
+
+
+def test_a_control_is_compared_where_there_is_something_to_lose_only():
+    """Where both only guess, they are alike whatever the mask is."""
+    broken = controlled(0.1, 0.1)
+    broken["sparsity"] = broken["sparsity"].replace({0.8: 0.98, 0.9: 0.99})
+    (told,) = compare_words.controls(pd.concat([controlled(0.9, 0.8), broken]))
+    assert "worse by 10.0 points" in told
+    assert compare_words.controls(broken) == []
+
+
+def test_a_control_without_what_it_controls_says_nothing():
+    table = controlled(0.9, 0.8)
+    assert compare_words.controls(table[table["control"] != "none"]) == []
+
+
+def test_a_control_is_compared_with_its_own_method_only():
+    table = controlled(0.9, 0.8)
+    table.loc[table["control"] == "none", "steps"] = 1
+    assert compare_words.controls(table) == []
+
+
+# What is missing, and what cannot be compared
+
+
+def test_what_is_not_done_is_counted_and_failures_are_told_once():
+    rows = [cell("synflow", s, 0, 0.9) for s in (0.8, 0.9, 0.95, 0.98)]
+    failed = [without(row, "failed", "The loss is not a number.") for row in rows[:2]]
+    table = frame([*failed, without(rows[2], "waiting"), rows[3]])
+    assert compare_words.standing(table) == (
+        f"1 of 4 runs done, 2 failed, 1 waiting. SynFlow at 80{NBSP}%, seed 0 and 1 more: The "
+        "loss is not a number."
+    )
+    assert compare_words.standing(frame(rows)) == ""
+    assert "None is near guessing" in said(table)  # and the failed ones do not disturb the rest
+
+
+def test_nothing_is_said_where_nothing_is_done():
+    waiting = frame([without(cell("snip", 0.9, 0, 0.9), "waiting")])
+    assert compare_words.under(waiting) == []
+    assert compare_words.unlike(waiting) == []
+
+
+def test_the_same_data_give_no_warning():
+    assert compare_words.unlike(grid(THREE)) == []  # digests differ by seed: splits do
+
+
+@pytest.mark.parametrize(
+    ("changes", "warning"),
+    [
+        ({"data": "cifar10"}, "different data (Digits and CIFAR-10): their accuracies cannot be"),
+        ({"digest": "other images"}, "saw different images, or split them differently"),
+        ({"model": "resnet20"}, "The networks differ (Small CNN and ResNet-20)"),
+        ({"epochs": 9}, "trained for 3 to 9 epochs"),
+        ({"test_images": 99, "digest": ""}, "tested on 99 to 400 images"),
+    ],
+)
+def test_what_cannot_be_compared_is_told(changes: dict[str, object], warning: str):
+    (told,) = compare_words.unlike(frame([cell("snip", 0.9, 0, 0.9),
+                                          cell("prospr", 0.9, 0, 0.9, **changes)]))  # fmt: skip
+    assert warning in told
+
+
+def test_nobody_leads_over_different_tasks():
+    table = frame([cell("snip", 0.9, 0, 0.9), cell("prospr", 0.9, 0, 0.8, data="cifar10")])
+    told = said(table)
+    assert "highest" not in told
+    assert "guessing" not in told
+
+
+def test_rankings_that_hang_on_rounding_are_told():
+    table = grid(TWO)
+    table["trusted"] = [method != "prospr" for method in table["method"]]
+    assert compare_words.doubted(table) == (
+        "In 6 runs (ProsPr) the ranking hangs on rounding: the mask is partly noise."
+    )
+    assert compare_words.doubted(grid(TWO)) == ""
+
+
+def test_what_it_does_not_show_comes_last():
+    assert compare_words.under(grid(TWO), 0.75)[-2:] == [
+        f"The accuracy axis begins at 75{NBSP}%, not at zero.",
+        "3 epochs, one network, these images: longer training or others may change the order.",
+    ]
+    assert compare_words.axis(0.0) == ""
+
+
+def test_networks_that_were_not_trained_say_nothing_about_methods():
+    told = said(grid(TWO, epochs=0))
+    assert told.endswith("No network was trained: these accuracies say nothing about any method.")
+    assert "highest" not in told
+    assert "guessing" not in told
+
+
+# Details
+
+
+def result(kept: tuple[int, ...] = (50, 10), classes: int = 2, right: int = 8) -> dict[str, object]:
+    return {
+        "layers": [{"name": f"{i}.weight", "total": 100, "kept": k} for i, k in enumerate(kept)],
+        "per_class": {"images": [10] * classes, "dense": [9] * classes,
+                      "pruned": [max(0, right - i % 7) for i in range(classes)]},
+        "data": {"classes": [f"class {i}" for i in range(classes)]},
+    }  # fmt: skip
+
+
+def test_collapsed_layers_are_told_by_series():
+    rows = layers_chart.table(
+        {"A": [result((0, 5)), result((0, 0))], "B": [result((3, 0))], "C": [result()]}
+    )
+    told = detail_words.layers(rows)
+    assert "✕ A keeps no weight of Layer 1 and Layer 2 in 1 of 2 runs." in told
+    assert "✕ B keeps no weight of Layer 2." in told
+    assert not any("C keeps" in sentence for sentence in told)
+
+
+def test_layers_that_all_kept_something_are_told_so():
+    assert "No layer lost all its weights." in detail_words.layers(
+        layers_chart.table({"A": [result()]})
+    )
+
+
+def test_classes_say_what_one_image_is_and_which_are_not_shown():
+    lines = {"A": [result(classes=50)]}
+    rows = classes_chart.table(lines)
+    told = " ".join(detail_words.classes(rows, classes_chart.left_out(lines, rows)))
+    assert "Of 50 classes, the 10 that lose most and the 10 that gain most or lose least" in told
+    assert (
+        "With 10 test images of a class, one image is 10.0 points: small changes are luck" in told
+    )
+    few = detail_words.classes(classes_chart.table({"A": [result()]}))
+    assert not any("luck alone" in sentence for sentence in few)
+    assert "no counts by class" in detail_words.classes(classes_chart.table({}))[0]
+
+
+def test_masks_that_share_no_more_than_chance_are_told():
+    found = (
+        Likeness("A", "B", "", 0.5, 0.1, 2),
+        Likeness("A", "C", "", 0.1, 0.1, 2),
+        Likeness("A", "C", "0.weight", 0.1, 0.1, 2),
+    )
+    told = " ".join(detail_words.overlap(overlap_chart.table(found, ["A", "B", "C"])))
+    assert f"Most alike: A and B (50{NBSP}% in common, 10{NBSP}% by chance)." in told
+    assert "No more in common than by chance, or hardly: A and C." in told
+    layers = overlap_chart.layers_table(found, "C", "A")
+    assert detail_words.overlap_layers(layers, "C", "A")[1] == (
+        "In 1 of 1 layers they have no more in common, or hardly."
+    )
+    none = overlap_chart.table((), ["A", "B"])
+    assert "needs the same network and the same seed" in detail_words.overlap(none)[0]
+
+
+def test_curves_that_still_rise_are_told():
+    rows = pd.DataFrame(
+        {"series": ["A", "A", "B", "B"], "epoch": [1, 2, 1, 2], "accuracy": [0.5, 0.9, 0.9, 0.9]}
+    )
+    told = detail_words.curves(rows)
+    assert f"Still rising by more than 1{NBSP}% per epoch at the end: A." in told[1]
+    assert len(detail_words.curves(rows[rows["series"] == "B"])) == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ([], ""),
+        (["A"], "A"),
+        (["A", "B", "C"], "A, B and C"),
+        (["A, x", "B", "C"], "A, x; B; and C"),
+        (list("ABCDEF"), "A, B, C and 3 more"),
+    ],
+)
+def test_lists_in_words(words: list[str], told: str):
+    assert compare_words.listed(words, 4) == told
+
+
+def test_no_difference_is_larger_than_all_there_is():
+    wild = grid({"prospr": (0.9,), "snip": (0.1,)}, sparsities=(0.99,), seeds=(0, 1), spread=0.4)
+    assert "differences under about 100 points are noise" in compare_words.luck(wild)

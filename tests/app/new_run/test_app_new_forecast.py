@@ -1,0 +1,211 @@
+"""What a run will take is corrected by what runs took here, and told in round numbers."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import streamlit as st
+from app_fakes import ROOT, finished, found
+from app_run import finished_folder
+from test_app_uploads import zipped
+
+from app.forms.forecast_words import about, queue, rests_on, roughly
+from app.services import estimates, uploads
+from app.services.estimates import Forecast, Timed, forecast
+from prospr_engine.config import LoadingConfig, RunConfig
+from prospr_engine.errors import ConfigError, EngineError, ModelError
+from prospr_engine.models.measures import known
+from prospr_engine.pipeline.estimate import seconds
+from prospr_engine.store.schema import connect
+from prospr_engine.store.store import Store
+from prospr_engine.sweeps.config import SweepConfig
+
+
+def told(config: RunConfig | None = None) -> Forecast:
+    found = forecast(config or RunConfig())
+    assert found is not None
+    return found
+
+
+@pytest.fixture(autouse=True)
+def no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(estimates, "has_graphics", lambda: False)
+
+
+def test_without_earlier_runs_it_rests_on_the_operations(store: Store):
+    size = known("small_cnn", 1, 8, 10)
+    assert size is not None
+    found = told()
+    assert found.told.seconds == seconds(
+        RunConfig(), found.images, size, threads=estimates.threads()
+    )
+    assert (found.earlier, found.by_processor) == (0, False)
+    assert rests_on(found).startswith("Worked out from the operations")
+
+
+def test_runs_of_the_same_network_and_images_correct_it(store: Store):
+    plain = told().told.seconds
+    for seed, took in enumerate((30.0, 33.0, 300.0)):  # the machine was busy once
+        finished(store, "bob", RunConfig(seed=seed), seconds=took)
+    found = told()
+    assert (found.earlier, found.alike) == (3, True)
+    assert found.told.seconds == pytest.approx(33.0, rel=0.01)
+    assert rests_on(found) == "From 3 earlier runs of the same network on this machine."
+    longer = told(RunConfig(epochs=30))
+    uncorrected = told(RunConfig(epochs=30, device="cpu")).told.seconds
+    assert longer.told.seconds / uncorrected == pytest.approx(33.0 / plain, rel=0.01)
+
+
+def test_other_networks_correct_it_if_they_took_long(store: Store):
+    config = RunConfig(model="resnet20")
+    plain = told(config).told.seconds
+    finished(store, seconds=33.0)  # of the small network: mostly starting and exporting
+    assert told(config).told.seconds == plain
+    finished(store, config=RunConfig(epochs=100), seconds=600.0)
+    found = told(config)
+    assert (found.earlier, found.alike) == (1, False)
+    assert found.told.seconds > plain
+    assert rests_on(found) == "From 1 earlier run of other networks on this machine."
+
+
+def test_runs_on_another_device_tell_nothing(store: Store):
+    finished(store, config=RunConfig(device="cpu"), seconds=300.0)
+    assert told().earlier == 0
+    assert told(RunConfig(device="cpu")).earlier == 1
+
+
+def test_with_a_gpu_that_nobody_has_used_the_time_is_a_processors(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(estimates, "has_graphics", lambda: True)
+    assert told().by_processor
+    assert "seems to have a GPU" in rests_on(told())
+    assert not told(RunConfig(device="cpu")).by_processor
+    finished(store)
+    assert not told().by_processor
+
+
+def test_what_a_run_found_ready_is_not_expected_of_it(store: Store):
+    size = known("small_cnn", 1, 8, 10)
+    images = told().images
+    assert size
+    whole = Timed(RunConfig(), images, 30.0, {"scoring": 1.0, "training_dense": 5.0})
+    cell = Timed(RunConfig(), images, 3.0, {"scoring": 0.0, "training_dense": 0.0})
+    alone = seconds(RunConfig(), images, size, threads=estimates.threads())
+    assert estimates._predicted(whole, size) == pytest.approx(alone)
+    assert estimates._predicted(cell, size) < alone / 3
+    # Nobody knows what it did itself: as all runs did once.
+    assert estimates._predicted(Timed(RunConfig(), images, 3.0, {}), size) == alone
+
+
+def test_runs_of_a_sweep_count_only_if_it_is_known_what_they_did(store: Store):
+    study = store.submit_study("sweep", SweepConfig(), "alice")
+    run = store.claim("test")
+    assert run
+    finished_folder(store, run)
+    assert told().earlier == 0
+    summary = {**(found(store, run.id).summary or {}), "seconds_of": {"training_dense": 5.0}}
+    with connect(store.database) as c:
+        c.execute("UPDATE runs SET summary = ? WHERE study = ?", (json.dumps(summary), study.id))
+    st.cache_resource.clear()
+    assert told().earlier == 1
+
+
+def test_a_result_of_another_version_is_passed_over(store: Store):
+    split = {"train": 1, "validation": 1, "test": 1}
+    finished(store, data={"classes": ["a"], "shape": [], "split": split, "digest": "d"})
+    assert told().earlier == 0
+
+
+def test_uploaded_images_are_counted(store: Store):
+    upload = uploads.add("alice", "images", "pets.zip", zipped(count=20))
+    found = told(RunConfig(data=upload.token))
+    images = found.images
+    assert (images.channels, images.size, images.classes, images.train) == (1, 8, 2, 40)
+    assert (images.test, images.files) == (None, True)
+    assert found.told.weights == 60_176  # two classes, not ten
+
+
+def test_a_folder_is_counted(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    (tmp_path / "pets.zip").write_bytes(zipped(count=20))
+    assert told(RunConfig(data=str(tmp_path / "pets.zip"))).images.train == 40
+    with pytest.raises(EngineError, match="no file or folder"):
+        forecast(RunConfig(data="/nowhere/at.zip"))
+
+
+def test_networks_outside_the_table_are_measured(store: Store):
+    assert told(RunConfig(model="torchvision/resnet18", data="cifar10")).told.weights == 11_172_032
+    sized = RunConfig(model="resnet20", loading=LoadingConfig(image_size=16))
+    convolutions = 2_516_608 - 640  # at 8 pixels, without the classifier
+    assert told(sized).told.macs == 4 * convolutions + 640
+    with pytest.raises(ModelError, match="set the image size to 64"):
+        forecast(RunConfig(model="torchvision/alexnet", data="cifar10"))
+    with pytest.raises(ConfigError, match="no classification network"):
+        forecast(RunConfig(model="torchvision/nothing", data="cifar10"))
+
+
+def test_the_first_page_and_the_form_of_sweeps_need_no_torch(tmp_path: Path):
+    code = (
+        "import sys; sys.path.insert(0, 'tests/app')\n"
+        "from app_fakes import new\n"
+        "at = new().run()\n"
+        "assert not at.exception and at.metric\n"
+        "at.slider(key='sparsity').set_value(50.0).run()\n"
+        "assert not at.exception\n"
+        "at.switch_page('sweep/page.py').run()\n"
+        "assert not at.exception and at.metric\n"
+        "print({'torch', 'torchvision', 'onnx', 'onnxruntime', 'sklearn'} & {*sys.modules})"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        env={"PROSPR_RUNS": str(tmp_path), "PATH": "", "PYTHONPATH": "."},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.split("\n")[-2] == "set()"
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [
+        (3, "under 10 s"),
+        (12, "≈ 10 s"),
+        (37, "≈ 35 s"),
+        (58, "≈ 1 min"),
+        (100, "≈ 2 min"),
+        (1500, "≈ 25 min"),
+        (3500, "≈ 1 h"),
+        (9000, "≈ 2.5 h"),
+        (90_000, "≈ 25 h"),
+        (800_000, "≈ 9 days"),
+    ],
+)
+def test_times_are_round(number: float, text: str):
+    assert about(number).replace("\N{NO-BREAK SPACE}", " ") == text
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [
+        (0, "0"),
+        (5, "5"),
+        (30_477, "30,000"),
+        (304_768, "300,000"),
+        (999_999, "1.0 million"),
+        (40_551_040, "41 million"),
+        (1.29e9, "1.3 billion"),
+    ],
+)
+def test_counts_are_round(number: float, text: str):
+    assert roughly(number) == text
+
+
+def test_queues_are_counted():
+    assert queue(1).startswith("1 run is ahead of yours")
+    assert queue(12).startswith("12 runs are ahead of yours")

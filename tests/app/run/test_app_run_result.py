@@ -1,0 +1,156 @@
+"""The page of a run that is done: the answer, what it rests on, and what to take home."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from app_fakes import finished, found, words
+from app_run import SPACE, keys, linked, opened
+
+from app.run.downloads import reader
+from prospr_engine.config import RunConfig
+from prospr_engine.errors import StoreError
+from prospr_engine.store.store import Store
+
+
+def test_the_result_gives_the_answer_first(store: Store):
+    at = opened(finished(store))
+    assert at.title[0].value == f"90{SPACE}% of the weights gone, 1.1 points of accuracy lost"
+    written = words(at)
+    assert "359 test images" in written
+    assert f"Small CNN · Digits · ProsPr · 90{SPACE}% removed · 3 epochs · seed 0" in written
+    assert "Your run" in written
+    assert "Layer 3 lost all of its 640 weights" in written  # as the chart calls it
+    assert written.index("lost all of its") < written.index("can be trusted")
+    assert [m.value for m in at.metric][:1] == ["1,602"]
+    change = at.metric[1].proto
+    assert change.delta == "\N{MINUS SIGN}1.1 points"
+    assert change.direction == change.MetricDirection.DOWN
+
+
+def test_all_files_are_offered_the_network_first(store: Store):
+    buttons = opened(finished(store)).get("download_button")
+    assert [button.proto.label for button in buttons] == [
+        "Download model.onnx (254 kB)",
+        "Masks (safetensors)",
+        "Settings (json)",
+        "Result (json)",
+        "Layers (csv)",
+        "Training (csv)",
+    ]
+
+
+def test_files_that_are_gone_are_not_offered(store: Store):
+    run = finished(store)
+    assert not any(button.proto.disabled for button in opened(run).get("download_button"))
+    path = store.files(run.id)["model.onnx"].path
+    take = reader(path)
+    assert take() == b"the network"
+    path.unlink()
+    with pytest.raises(StoreError, match="not on the server any more"):
+        take()
+    at = opened(run)
+    (gone,) = (b for b in at.get("download_button") if b.proto.disabled)
+    assert gone.proto.label.startswith("Download model.onnx")
+    assert "not on the server any more" in at.warning[0].value
+
+
+def test_a_result_that_is_gone_is_told(store: Store):
+    run = finished(store)
+    store.files(run.id)["result.json"].path.unlink()
+    at = opened(run)
+    assert "not on the server any more" in at.error[0].value
+    assert "again" in keys(at)
+
+
+def test_links_carry_the_run(store: Store):
+    run = finished(store)
+    links_ = linked(opened(run))
+    assert links_["Try it"] == f"id={run.id}"
+    assert links_["Compare with another run"] == f"a={run.id}"
+
+
+def test_the_owner_names_the_run(store: Store):
+    run = finished(store)
+    at = opened(run)
+    at.text_input(key=f"name-{run.id}").set_value("My *first*")
+    at.button(key="save-name").click().run()
+    assert found(store, run.id).name == "My *first*"
+    assert r"**My \*first\***" in words(at)
+
+
+def test_a_name_that_is_too_long_is_told(store: Store):
+    run = finished(store)
+    at = opened(run)
+    assert not at.text_input(key=f"name-{run.id}").max_chars  # the browser would drop it unsaid
+    at.text_input(key=f"name-{run.id}").set_value("x" * 312)
+    at.button(key="save-name").click().run()
+    assert at.error[0].value == "That name has 312 characters; give one of at most 80."
+    assert found(store, run.id).name == ""
+
+
+def test_the_owner_deletes_the_run(store: Store):
+    run = finished(store)
+    at = opened(run)
+    at.button(key="delete").click().run()
+    assert not at.exception
+    assert store.get(run.id) is None
+
+
+@pytest.mark.parametrize("visitor", ["bob", ""])
+def test_others_can_look_and_take_but_not_change(store: Store, visitor: str):
+    run = finished(store, owner="alice" if visitor else "")
+    at = opened(run, visitor or "alice")
+    assert not {"save-name", "delete"} & keys(at)
+    assert len(at.get("download_button")) == 6
+    owner = "Somebody else's run" if visitor else "Started on the command line"
+    assert owner in words(at)
+
+
+def test_the_trust_in_the_ranking_is_never_folded_away(store: Store, result: dict[str, Any]):
+    many = [{"level": "warning", "text": f"Finding {i}.", "layer": None} for i in range(9)]
+    verdict = {"level": "warning", "text": "Not to be trusted.", "layer": None}
+    trust = {"trusted": False, "verdict": "Not to be trusted."}
+    at = opened(finished(store, trust=trust, findings=[*many, verdict]))
+    (folded,) = (e for e in at.expander if "more" in e.label)
+    assert folded.label == "3 more"
+    assert "trusted" not in "".join(m.value for m in folded.markdown)
+    assert words(at).count(":orange[:material/warning:] Not to be trusted.") == 1
+
+
+def test_a_failed_proof_is_not_called_proven(store: Store, result: dict[str, Any]):
+    onnx = result["onnx"]
+    onnx["ok"] = onnx["checks"][0]["ok"] = False
+    onnx["checks"][0]["text"] = "The ONNX checker finds a fault: odd."
+    at = opened(finished(store, onnx=onnx))
+    assert "The file failed its proof" in words(at)
+    assert r":red[:material/dangerous:] The ONNX checker finds a fault\: odd." in words(at)
+
+
+def test_the_same_run_from_the_command_line(store: Store):
+    code = [block.value for block in opened(finished(store)).code]
+    assert code[0].startswith(
+        "OMP_NUM_THREADS=1 .venv/bin/python -m prospr_engine run --model small_cnn"
+    )
+    assert "pe.RunConfig(" in code[1]
+
+
+def test_an_upload_is_called_by_its_own_name(store: Store):
+    token = f"upload:{'a' * 64}/cats and dogs.zip"
+    at = opened(finished(store, config=RunConfig(data=token)))
+    assert "cats and dogs.zip is the file that was uploaded" in words(at).replace("\\", "")
+    assert "--data 'cats and dogs.zip'" in at.code[0].value
+    assert "upload:" not in words(at).replace("\\", "") + at.code[0].value + at.code[1].value
+
+
+def test_no_path_of_the_server_is_on_the_page(store: Store):
+    at = opened(finished(store))
+    assert str(store.folder) not in words(at)
+    assert "/server/work" not in words(at)
+
+
+def test_where_the_numbers_come_from(store: Store):
+    written = words(opened(finished(store))).replace("\\", "")
+    for fact in ("x86_64 (cpu, 1 thread)", "torch 2.11.0", "**Seed**: 0", "d" * 64):
+        assert fact in written

@@ -1,0 +1,469 @@
+"""The form of sweeps and searches: what it asks, what its address brings back, what it tells before
+anything starts."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import pytest
+from app_fakes import new, words
+from streamlit.testing.v1 import AppTest
+
+from app import pages
+from app.forms import number_list, search_form, sweep_form
+from app.presets import SWEEPS
+from app.services import estimates, studies
+from app.services import store as service
+from app.ui import studies as text
+from prospr_engine.config import LoadingConfig, RunConfig, ScoringConfig, TrainingConfig
+from prospr_engine.errors import ConfigError
+from prospr_engine.saliency import METHODS
+from prospr_engine.saliency.controls import CONTROLS
+from prospr_engine.store.limits import Limits
+from prospr_engine.store.store import Store
+from prospr_engine.store.study import Study
+from prospr_engine.sweeps.config import SweepConfig
+from prospr_engine.sweeps.search_config import SearchConfig
+
+START = "primary-start"
+SPACE = "\N{NO-BREAK SPACE}"
+FEATURED = SweepConfig(
+    run=RunConfig(
+        model="resnet20",
+        data="cifar10",
+        epochs=7,
+        layer_floor=2,
+        device="cpu",
+        loading=LoadingConfig(train_limit=500),
+        scoring=ScoringConfig(batch_size=64, options={"rounds": 7, "momentum": 0.5}),
+        training=TrainingConfig(lr=0.05),
+    ),
+    methods=("prospr", "iterative_snip", "synflow", "random_erk"),
+    sparsities=(0.5, 0.875, 0.999),
+    seeds=(4, 5),
+    steps=(0, 10),
+    controls=("none", "reinit"),
+)
+SWEEPS_TO_TRY = [*(preset.config for preset in SWEEPS), FEATURED]
+SEARCHES = [
+    SearchConfig(most_lost=0.01),
+    SearchConfig(most_bytes=100_000),
+    SearchConfig(
+        run=RunConfig(
+            method="grasp", epochs=5, scoring=ScoringConfig(options={"temperature": 20.0})
+        ),
+        most_lost=0.025,
+        seeds=(3, 4, 5),
+        most_probes=4,
+    ),
+]
+
+
+def opened(parameters: dict[str, Any] | None = None, visitor: str = "alice") -> AppTest:
+    at = new(visitor, pages.SWEEP)
+    for name, value in (parameters or {}).items():
+        at.query_params[name] = value
+    at.run()
+    assert not at.exception
+    return at
+
+
+def started(at: AppTest, store: Store) -> Study:
+    """What the button starts."""
+    assert not at.button(key=START).disabled, [e.value for e in at.error]
+    at.button(key=START).click().run()
+    assert not at.exception
+    return store.studies()[0]
+
+
+def errors(at: AppTest) -> list[str]:
+    return [error.value.replace("\\", "") for error in at.error]
+
+
+def metrics(at: AppTest) -> dict[str, str]:
+    return {metric.label: metric.value for metric in at.metric}
+
+
+@pytest.fixture
+def at(store: Store) -> AppTest:
+    return opened()
+
+
+# What is started
+
+
+def test_an_untouched_form_is_the_quick_look(at: AppTest, store: Store):
+    study = started(at, store)
+    assert study.config == SWEEPS[0].config
+    assert (study.owner, study.kind, study.cells) == ("alice", "sweep", 18)
+    assert dict(at.query_params) == pages.to_study(study.id)
+
+
+@pytest.mark.parametrize("number", range(len(SWEEPS)))
+def test_a_preset_is_a_click_away_and_fits(at: AppTest, store: Store, number: int):
+    at.slider(key=sweep_form.SEEDS).set_value(9).run()
+    at.button(key=f"sweep-preset-{number}").click().run()
+    marked = [at.button(key=f"sweep-preset-{n}").proto.icon for n in range(len(SWEEPS))]
+    assert [bool(icon) for icon in marked] == [n == number for n in range(len(SWEEPS))]
+    assert started(at, store).config == SWEEPS[number].config
+
+
+def test_the_fair_comparison_takes_all_criteria():
+    assert SWEEPS[1].config.methods == tuple(METHODS)
+    assert len(SWEEPS[1].config.cells()) <= Limits().most_cells
+
+
+@pytest.mark.parametrize("wanted", SWEEPS_TO_TRY)
+def test_an_address_opens_the_same_sweep(store: Store, wanted: SweepConfig):
+    at = opened(sweep_form.address(wanted))
+    assert not at.warning
+    assert started(at, store).config == wanted
+
+
+@pytest.mark.parametrize("wanted", SEARCHES)
+def test_an_address_opens_the_same_search(store: Store, wanted: SearchConfig):
+    at = opened({"task": "Find the sparsity", **search_form.address(wanted)})
+    assert not at.warning
+    study = started(at, store)
+    assert study.config == wanted
+    assert study.kind == "search"
+
+
+def test_the_address_is_short_and_can_be_read():
+    assert sweep_form.address(sweep_form.START) == {}
+    assert search_form.address(search_form.START) == {}
+    told = sweep_form.address(FEATURED)
+    assert told["methods"] == ["ProsPr", "Iterative SNIP", "SynFlow", "Random, ERK"]
+    assert (told["sparsities"], told["seeds"], told["seed"]) == ("50, 87.5, 99.9", "2", "4")
+    assert (told["ahead"], told["controls"]) == ("0, 10", ["New weights"])
+    assert (told["option-rounds"], told["option-momentum"]) == ("7", "0.5")
+
+
+def test_names_of_the_tables_are_understood_in_an_address(store: Store):
+    at = opened({"methods": ["snip", "GRASP"], "controls": "shuffle", "data": "cifar10"})
+    assert not at.warning
+    config = started(at, store).config
+    assert isinstance(config, SweepConfig)
+    assert config.methods == ("snip", "grasp")
+    assert config.controls == ("none", "shuffle")
+
+
+def test_what_an_address_asks_in_vain_is_told(store: Store):
+    at = opened({"methods": ["SNIP", "Nonsense"], "seeds": "77"})
+    told = at.warning[0].value.replace("\\", "")
+    assert "asks for criteria SNIP, Nonsense, which cannot be used here; SNIP is shown." in told
+    assert "asks for seeds 77" in told
+
+
+def test_criteria_are_compared_in_the_order_of_the_table(at: AppTest, store: Store):
+    at.pills(key=sweep_form.CRITERIA).set_value(["magnitude", "prospr"]).run()
+    assert started(at, store).settings["methods"] == ["prospr", "magnitude"]
+
+
+# Sparsities: pills and a box that say the same
+
+
+def test_pills_and_box_follow_each_other(at: AppTest):
+    pills, box = f"{sweep_form.SPARSITIES}-usual", sweep_form.SPARSITIES
+    at.pills(key=pills).set_value([50.0, 80.0, 95.0, 98.0]).run()
+    assert at.text_input(key=box).value == "50, 80, 95, 98"
+    at.text_input(key=box).set_value("99.5 % 90; 85").run()
+    assert at.pills(key=pills).value == [90.0]
+    at.pills(key=pills).set_value([]).run()
+    assert at.text_input(key=box).value == "85, 99.5"
+    assert metrics(at)["Runs"] == "12"
+    assert dict(at.query_params)[box] == "85, 99.5"
+
+
+def test_what_cannot_be_read_stays_while_pills_are_clicked(at: AppTest):
+    at.text_input(key=sweep_form.SPARSITIES).set_value("80, 9o").run()
+    assert "'9o' is not a number" in errors(at)[0]
+    assert at.button(key=START).disabled
+    at.pills(key=f"{sweep_form.SPARSITIES}-usual").set_value([80.0, 99.0]).run()
+    assert at.text_input(key=sweep_form.SPARSITIES).value == "80, 99, 9o"
+
+
+@pytest.mark.parametrize(
+    ("typed", "told"),
+    [
+        ("", "Choose at least one sparsity."),
+        (" , ;", "Choose at least one sparsity."),
+        ("100", f"A sparsity of 100{SPACE}% cannot be: give percentages from 0 up to, but not,"),
+        ("-5", f"A sparsity of -5{SPACE}% cannot be"),
+        ("nan", "'nan' is not a number."),
+        ("1e999", "'1e999' is not a number."),
+        ("x" * 99, f"'{'x' * 20}…' is not a number."),
+    ],
+)
+def test_sparsities_that_cannot_be_are_told_beside_them(at: AppTest, typed: str, told: str):
+    at.text_input(key=sweep_form.SPARSITIES).set_value(typed).run()
+    assert not at.exception
+    assert errors(at)[0].startswith(told)
+    assert at.button(key=START).disabled
+    assert any(c.value.replace("\\", "").startswith(told) for c in at.caption)  # by the button
+
+
+def test_the_same_sparsity_twice_is_once(at: AppTest, store: Store):
+    at.text_input(key=sweep_form.SPARSITIES).set_value("90, 90.0 90%").run()
+    assert started(at, store).settings["sparsities"] == [0.9]
+
+
+def test_a_fraction_in_the_place_of_a_percentage_is_pointed_out(at: AppTest):
+    at.text_input(key=sweep_form.SPARSITIES).set_value("0.9").run()
+    assert "give 90 and not 0.9" in words(at)
+    at.text_input(key=sweep_form.SPARSITIES).set_value("0, 90").run()
+    assert "not 0.9" not in words(at)
+
+
+def test_numbers_are_read_in_rising_order():
+    def check(number: float) -> float:
+        if number > 5:
+            raise ConfigError(f"{number:g} is too much.")
+        return number
+
+    assert number_list.read("3, 1;2  1 %", check) == ([1.0, 2.0, 3.0], [])
+    assert number_list.read("7 1", check) == ([1.0], ["7 is too much."])
+
+
+# Contradictions
+
+
+def test_no_criterion_is_told_beside_them(at: AppTest):
+    at.pills(key=sweep_form.CRITERIA).set_value([]).run()
+    assert errors(at) == ["Choose at least one criterion."]
+    assert at.button(key=START).disabled
+    assert "Choose at least one criterion." in words(at)
+
+
+def test_steps_are_asked_only_where_somebody_looks_ahead(at: AppTest, store: Store):
+    at.text_input(key=sweep_form.STEPS).set_value("1, 5").run()
+    assert metrics(at)["Runs"] == "21"  # three more of ProsPr
+    at.pills(key=sweep_form.CRITERIA).set_value(["snip", "magnitude"]).run()
+    assert sweep_form.STEPS not in {box.key for box in at.text_input}
+    assert started(at, store).settings["steps"] == []
+
+
+@pytest.mark.parametrize(
+    ("typed", "told"),
+    [
+        ("5000", "Steps looked ahead is 5000; give a number of at most 1000."),
+        ("1.5", "Steps looked ahead is 1.5; give a whole number."),
+        ("three", "'three' is not a number"),
+    ],
+)
+def test_steps_that_cannot_be_are_told(at: AppTest, typed: str, told: str):
+    at.text_input(key=sweep_form.STEPS).set_value(typed).run()
+    assert errors(at)[0].startswith(told)
+    assert at.button(key=START).disabled
+
+
+def test_an_option_goes_to_the_criteria_that_have_it(at: AppTest, store: Store):
+    at.pills(key=sweep_form.CRITERIA).set_value(["iterative_snip", "synflow", "magnitude"]).run()
+    rounds = at.number_input(key="option-rounds")
+    assert rounds.label == "Rounds (Iterative SNIP / SynFlow)"
+    assert rounds.value is None  # as each has it
+    assert rounds.proto.placeholder == "each has its own"
+    rounds.set_value(5).run()
+    cells = started(at, store).config.cells()  # type: ignore[union-attr, call-arg]
+    given = {cell.method: dict(cell.scoring.options) for cell in cells}
+    assert given == {"iterative_snip": {"rounds": 5}, "synflow": {"rounds": 5}, "magnitude": {}}
+
+
+def test_a_default_of_one_criterion_does_not_become_a_setting_of_others(at: AppTest, store: Store):
+    assert at.number_input(key="option-rounds").proto.placeholder == "100"  # SynFlow's
+    at.pills(key=sweep_form.CRITERIA).set_value(["force", "synflow", "prospr_published"]).run()
+    config = started(at, store).config
+    assert config == dataclasses.replace(
+        SWEEPS[0].config, methods=("prospr_published", "force", "synflow")
+    )
+
+
+def test_too_many_runs_are_told_before_the_button(
+    at: AppTest, store: Store, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(store, "limits", Limits(most_cells=17))
+    at.run()
+    assert at.button(key=START).disabled
+    assert "That would be 18 runs, and at most 17 may be one study here." in words(at)
+
+
+def test_one_study_at_a_time_is_told_before_the_button(at: AppTest, store: Store):
+    first = started(at, store)
+    at = opened({"seeds": "2"})
+    assert at.button(key=START).disabled
+    assert "Sweep: Small CNN on Digits is under way" in words(at).replace("\\", "")
+    assert "Your sweep in progress: waiting, 0 of 18 runs done" in words(at)
+    same = opened()
+    assert not same.button(key=START).disabled  # it opens the one that is there
+    assert started(same, store).id == first.id
+    assert not opened({"seeds": "2"}, "bob").button(key=START).disabled
+
+
+def test_a_number_that_misfits_in_a_closed_tab_is_told(at: AppTest):
+    at.number_input(key="train-lr").set_value(-1.0).run()
+    assert errors(at)[0].startswith("Learning rate of the training is -1")
+    assert at.button(key=START).disabled
+
+
+def test_a_network_that_does_not_fit_the_images_is_told(store: Store):
+    at = opened({"model": "torchvision/alexnet", "data": "CIFAR-10"})
+    assert errors(at)[0].startswith("The network needs larger images")
+    assert at.button(key=START).disabled
+
+
+def test_somebody_elses_upload_is_refused(store: Store):
+    token = f"upload:{'a' * 64}/cats.zip"
+    with pytest.raises(ConfigError, match="not among your uploads"):
+        studies.start(SweepConfig(run=RunConfig(data=token)), "alice")
+    at = opened({"data": "Your own images", "images": token})
+    assert "cannot be used here" in errors(at)[0]
+    assert at.button(key=START).disabled
+
+
+# Searches
+
+
+def test_a_search_starts_with_its_goal(store: Store):
+    at = opened({"task": "Find the sparsity"})
+    at.number_input(key=search_form.LOST).set_value(2.5).run()
+    assert metrics(at)["Runs"] == "up to 8"
+    study = started(at, store)
+    assert study.config == SearchConfig(most_lost=0.025)
+    assert study.cells == 1
+
+
+def test_a_search_for_a_size_begins_near_the_answer(store: Store):
+    at = opened({"task": "Find the sparsity", "goal": "File size"})
+    assert "254 kB" in words(at)
+    study = started(at, store)
+    assert study.config == SearchConfig(most_bytes=100_000)
+    (probe,) = store.study_runs(study.id)
+    assert 0.5 < probe.config.sparsity < 0.9
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "told"),
+    [
+        (
+            search_form.LOST,
+            -1.0,
+            "Points of accuracy lost, at most is -1; give a number of at least 0.",
+        ),
+        (
+            search_form.LOST,
+            101.0,
+            "Points of accuracy lost, at most is 101; give a number of at most",
+        ),
+        (search_form.TRIES, 0, "Tries at most is 0; give a number of at least 1."),
+    ],
+)
+def test_a_goal_that_cannot_be_is_told(store: Store, name: str, value: float, told: str):
+    at = opened({"task": "Find the sparsity"})
+    at.number_input(key=name).set_value(value).run()
+    assert errors(at)[0].startswith(told)
+    assert at.button(key=START).disabled
+
+
+# What it will take
+
+
+def test_what_it_will_take_is_told_and_moves(at: AppTest):
+    assert "**6 criteria × 3 sparsities × 1 seed**" in words(at)
+    before = metrics(at)
+    assert (before["Runs"], before["Dense networks"]) == ("18", "1")
+    at.slider(key=sweep_form.SEEDS).set_value(3).run()
+    at.pills(key=sweep_form.BESIDES).set_value(["shuffle", "reinit"]).run()
+    after = metrics(at)
+    assert (after["Runs"], after["Dense networks"]) == ("162", "3")
+    assert "× 3 seeds × 3 (with 2 controls)" in words(at)
+    assert all(metric.proto.help for metric in at.metric)
+
+
+def test_a_sweep_costs_less_than_its_runs_alone(store: Store):
+    config = dataclasses.replace(SWEEPS[0].config, seeds=(0, 1))
+    plan = estimates.plan(config)
+    assert plan
+    assert (plan.runs, plan.dense, plan.at_most) == (36, 2, False)
+    alone = [estimates.forecast(cell) for cell in config.cells()]
+    assert plan.seconds < sum(told.told.seconds for told in alone if told) / 2
+
+
+def test_a_search_is_told_at_most(store: Store):
+    plan = estimates.plan(SEARCHES[2])
+    assert plan
+    assert (plan.runs, plan.dense, plan.at_most) == (12, 3, True)
+
+
+def test_more_files_than_are_kept_are_told(store: Store, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(store, "limits", Limits(keep_gigabytes=0.001))
+    assert "more than the 0.001 GB that are kept here" in words(opened())
+
+
+def test_a_store_that_takes_no_more_is_told(at: AppTest, monkeypatch: pytest.MonkeyPatch):
+    def full(*_: object) -> Study:
+        raise ConfigError("The disk is full.")
+
+    monkeypatch.setattr(studies, "start", full)
+    at.button(key=START).click().run()
+    assert errors(at) == ["The disk is full."]
+
+
+def test_the_way_back_from_a_study_brings_the_settings_back(at: AppTest, store: Store):
+    at.slider(key=sweep_form.SEEDS).set_value(2).run()
+    study = started(at, store)
+    at.switch_page(pages.SWEEP)
+    at.query_params[pages.STUDY] = study.id
+    at.run()
+    assert not at.exception
+    assert pages.STUDY not in at.query_params
+    assert at.slider(key=sweep_form.SEEDS).value == 2
+
+
+def test_the_page_says_what_each_criterion_judges_by(at: AppTest):
+    written = words(at)
+    assert all(spec.description in written for spec in METHODS.values())
+    assert at.pills(key=sweep_form.CRITERIA).options == [spec.label for spec in METHODS.values()]
+    assert at.pills(key=sweep_form.BESIDES).options == [spec.label for spec in CONTROLS.values()]
+
+
+def test_the_worker_is_called(at: AppTest, store: Store, monkeypatch: pytest.MonkeyPatch):
+    called = []
+    monkeypatch.setattr(service, "ensure_worker", called.append)
+    started(at, store)
+    assert called[0] == store.folder
+
+
+# Words
+
+
+@pytest.mark.parametrize(
+    ("config", "told"),
+    [
+        (
+            SWEEPS[0].config,
+            "Small CNN · Digits · ProsPr, SNIP, GraSP and 3 more · "
+            f"80, 95, 98{SPACE}% removed · 1 seed · 3 epochs",
+        ),
+        (
+            FEATURED,
+            "ResNet-20 · CIFAR-10 · ProsPr; Iterative SNIP; SynFlow; Random, ERK · "
+            f"50, 87.5, 99.9{SPACE}% removed · 2 seeds · 7 epochs · 0, 10 steps ahead · "
+            "controls: new weights · 7 other settings changed",
+        ),
+    ],
+)
+def test_a_sweep_in_a_line(config: SweepConfig, told: str):
+    assert text.of_sweep(config) == told
+
+
+@pytest.mark.parametrize(
+    ("config", "told"),
+    [
+        (SEARCHES[0], "at most 1 point of accuracy lost · 1 seed"),
+        (SEARCHES[1], f"at most 100{SPACE}kB zipped · 1 seed"),
+        (SEARCHES[2], "GraSP · at most 2.5 points of accuracy lost · 3 seeds · 5 epochs · 1 other"),
+    ],
+)
+def test_a_search_in_a_line(config: SearchConfig, told: str):
+    assert told in text.of_search(config)

@@ -1,0 +1,151 @@
+"""Where on the server a run's files lie is not for everybody."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import pytest
+from app_fakes import RESULT, finished, found, new, running, words
+from app_run import opened
+from streamlit.testing.v1 import AppTest
+
+from app import access, pages, session
+from app.forms import address
+from app.run.downloads import reader
+from app.runs.search import search
+from app.services import RunConfig
+from app.ui.labels import PATH
+from prospr_engine.errors import DataError
+from prospr_engine.store.records import Run
+from prospr_engine.store.store import Store
+
+SECRET = "/home/x/secret"
+CONFIG = RunConfig(
+    data=f"{SECRET}/photos", weights=f"{SECRET}/w.safetensors", sparsity=0.8, epochs=7
+)
+
+
+def everything(at: AppTest) -> str:
+    """All that the browser gets, and what the session would show next."""
+    assert not at.exception
+    tree = "".join(str(block.proto) for block in at.main if hasattr(block, "proto"))
+    code = "".join(block.value for block in at.code)
+    return tree + words(at) + code + str(at.session_state) + str(at.query_params)
+
+
+@pytest.fixture
+def run(store: Store) -> Run:
+    """A run of the command line, of files in a home folder."""
+    return finished(store, "", CONFIG)
+
+
+def test_others_see_names_and_its_owner_paths(store: Store, run: Run):
+    theirs = opened(run)
+    assert SECRET not in everything(theirs)
+    assert "--data photos --method" in theirs.code[0].value
+    assert "--weights w.safetensors" in theirs.code[0].value
+    mine = opened(finished(store, "alice", CONFIG))
+    assert f"--data {SECRET}/photos" in mine.code[0].value
+
+
+def test_where_paths_may_be_named_they_are_shown(run: Run, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("PROSPR_ALLOW_PATHS", "1")
+    assert f"--data {SECRET}/photos" in opened(run).code[0].value
+
+
+def test_why_it_failed_names_no_place_either(store: Store):
+    id = running(store, "", CONFIG).id
+    store.finish(id, "failed", error=f"{SECRET}/photos/a.png cannot be read; remove it.")
+    at = opened(found(store, id))
+    assert "photos/a.png cannot be read" in words(at).replace("\\", "")
+    library = new().run().switch_page(pages.RUNS).run()
+    for page in (at, library):
+        assert SECRET not in everything(page).replace("\\", "")
+
+
+def test_other_pages_know_names_only(store: Store, run: Run):
+    other = finished(store, "", dataclasses.replace(CONFIG, data=f"{SECRET}/pets"))
+    at = new().run().switch_page(pages.SIDE_BY_SIDE)
+    at.query_params[pages.FIRST], at.query_params[pages.SECOND] = run.id, other.id
+    at.run()
+    assert "photos / pets" in words(at)
+    trying = new().run().switch_page(pages.TRY_IT)
+    trying.query_params[pages.ID] = run.id
+    for page in (at, trying.run()):
+        assert SECRET not in everything(page)
+
+
+def test_the_search_finds_names_only(run: Run):
+    seen = access.as_seen(run, "alice")
+    assert search([seen], "photos") == [seen]
+    assert search([seen], "secret") == []
+    assert search([run], "secret") == [run]
+
+
+def test_settings_are_used_again_without_what_is_not_the_visitors(store: Store, run: Run):
+    at = opened(run)
+    at.button(key="again").click().run()
+    at.switch_page(pages.NEW).run()
+    errors = [error.value.replace("\\", "") for error in at.error]
+    assert any(error.startswith("photos cannot be used here") for error in errors)
+    assert any(error.startswith("w.safetensors cannot be used here") for error in errors)
+    assert at.button(key="primary-start").disabled
+    assert (at.slider(key="sparsity").value, at.number_input(key="epochs").value) == (80.0, 7)
+    assert SECRET not in everything(at)
+
+
+def test_the_address_holds_a_path_only_where_one_may_be_named(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.delenv("PROSPR_ALLOW_PATHS", raising=False)
+    assert SECRET not in str(address(CONFIG))
+    monkeypatch.setenv("PROSPR_ALLOW_PATHS", "1")
+    held = address(CONFIG)
+    assert (held["data"], held["folder"]) == (PATH, CONFIG.data)
+
+
+def test_downloads_name_no_place(run: Run):
+    settings = json.dumps(CONFIG.to_dict()).encode()
+    told = json.loads(access.as_told(settings, run, "alice"))
+    assert told == CONFIG.to_dict() | {"data": "photos", "weights": "w.safetensors"}
+    out = {"data": {"notes": [f"{SECRET}/photos/a is empty"]}, "out": "/server/work/ab"}
+    result = json.dumps(RESULT | out | {"config": CONFIG.to_dict()}).encode()
+    told = access.as_told(result, run, "alice").decode()
+    assert SECRET not in told
+    assert "/server" not in told
+    assert json.loads(told)["data"]["notes"] == ["photos/a is empty"]
+    with pytest.raises(DataError, match="start the run again"):
+        access.as_told(b"[1]", run, "alice")
+
+
+def test_their_owner_gets_the_files_byte_for_byte(store: Store, tmp_path: Path):
+    content = json.dumps(CONFIG.to_dict(), indent=7).encode()
+    mine = finished(store, "alice", CONFIG)
+    assert access.as_told(content, mine, "alice") == content
+    path = tmp_path / "config.json"
+    path.write_bytes(content)
+    assert reader(path)() == content
+    assert reader(path, lambda read: read[:1])() == b"{"
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ("/home/x/photos/", "photos"),
+        ("../photos.zip", "photos.zip"),
+        ("/home/x/digits", "./digits"),  # not those of the catalogue
+        ("digits", "digits"),
+        (f"upload:{'a' * 64}/cats.zip", f"upload:{'a' * 64}/cats.zip"),
+    ],
+)
+def test_names_of_paths(store: Store, path: str, name: str):
+    run = store.get(store.submit(RunConfig(data=path)).id)
+    assert run is not None
+    seen = access.as_seen(run, "alice")
+    assert seen.settings["data"].rstrip("/") == name
+    assert access.as_seen(seen, "alice").settings == seen.settings
+
+
+def test_a_visitor_is_nobody_elses_owner(store: Store, run: Run):
+    assert access.as_seen(run, "") == run  # the command line's own
+    assert access.as_seen(run, session.VISITOR) != run

@@ -1,0 +1,108 @@
+"""What is said of a result has to be true."""
+
+from __future__ import annotations
+
+import pytest
+
+from app.ui.answer import answer, chance, compared, points
+from app.ui.format import accuracy, duration, percent, signed, size
+
+SPACE = "\N{NO-BREAK SPACE}"
+
+
+@pytest.mark.parametrize(
+    ("fraction", "text"),
+    [(0.9, "90 %"), (0.899997, "90 %"), (0.985, "98.5 %"), (0, "0 %"), (1, "100 %"),
+     (0.9996, "99.96 %"), (0.99996, "99.996 %"), (0.0004, "0.04 %")],
+)  # fmt: skip
+def test_what_is_nearly_everything_is_not_called_everything(fraction: float, text: str):
+    assert percent(fraction) == text.replace(" ", SPACE)
+
+
+def told(dense: float, pruned: float, count: int = 359) -> dict:
+    return {
+        "accuracy": {"dense": dense, "pruned": pruned},
+        "sparsity": {"achieved": 0.9},
+        "config": {"epochs": 3},
+        "data": {"split": {"test": count}, "classes": list("0123456789")},
+    }
+
+
+@pytest.mark.parametrize(
+    ("dense", "pruned", "words"),
+    [
+        (0.972, 0.961, "1.1 points of accuracy lost"),
+        (0.95, 0.96, "1.0 point of accuracy gained"),
+        (0.95, 0.9502, "no accuracy lost"),
+        # 97.25 and 96.14 are shown as 97.2 and 96.1: the sentence has to add up.
+        (0.97249, 0.96141, "1.1 points of accuracy lost"),
+        (0.972, 0.128, "and now the network only guesses"),
+        (0.11, 0.09, "but both networks only guess"),
+    ],
+)
+def test_the_answer(dense: float, pruned: float, words: str):
+    said = answer(told(dense, pruned)).replace(SPACE, " ")
+    assert said == f"90 % of the weights gone, {words}"
+
+
+def test_both_accuracies_stand_behind_the_answer():
+    said = compared(told(0.972, 0.961)).replace(SPACE, " ")
+    assert said.startswith(
+        "The pruned network names 96.1 % of the test images rightly, the dense one 97.2 %."
+    )
+    assert said.endswith(chance(told(0.972, 0.961)))
+
+
+def test_a_difference_within_chance_is_called_that():
+    few, many = chance(told(0.972, 0.961)), chance(told(0.972, 0.961, 100_000))
+    assert "359 test images" in few
+    assert "cannot tell" in few
+    assert many.startswith("The difference is larger than chance explains on 100,000 test images")
+    assert "cannot tell" not in many
+    assert "up to about 2.6 points" in few  # 1.96 √(p(1−p)/n + q(1−q)/n)
+
+
+def test_perfect_scores_on_few_images_are_no_proof():
+    assert "up to about 10.0 points" in chance(told(1.0, 1.0, 10))
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0.2, "0 s"), (59.6, "1 min 0 s"), (75, "1 min 15 s"), (7260, "2 h 1 min")],
+)
+def test_durations(seconds: float, text: str):
+    assert duration(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("count", "text"), [(12, "1 kB"), (254_422, "254 kB"), (45_000_000, "45.0 MB")]
+)
+def test_sizes(count: int, text: str):
+    assert size(count) == text
+
+
+def test_points_are_those_of_the_numbers_shown():
+    assert points(told(0.97249, 0.96141)) == -1.1
+    assert accuracy(0.97249) == f"97.2{SPACE}%"
+
+
+def test_what_guesses_is_compared_with_guessing():
+    # 1.96 √(0.1 · 0.9 / 359) = 3.1 points above 10 %
+    assert "blind guessing names 10 %" in compared(told(0.972, 0.128)).replace(SPACE, " ")
+    assert "guess" not in answer(told(0.972, 0.135)) + compared(told(0.972, 0.135))
+
+
+def test_untrained_networks_are_called_that():
+    result = told(0.1, 0.12) | {"config": {"epochs": 0}}
+    assert answer(result).endswith("weights gone, and neither network trained")
+    assert "12.0 % (pruned) and 10.0 % (dense)" in compared(result).replace(SPACE, " ")
+
+
+def test_removing_nothing_is_called_that():
+    result = told(0.97, 0.97) | {"sparsity": {"achieved": 0.0}}
+    assert answer(result) == "No weight removed, nothing lost"
+    assert "the same network" in compared(result)
+
+
+def test_negative_numbers_have_a_minus_and_no_hyphen():
+    assert (signed(-1.1), signed(0.34)) == ("\N{MINUS SIGN}1.1", "+0.3")

@@ -1,0 +1,42 @@
+"""Sentences stay what they are, whatever is in them."""
+
+from __future__ import annotations
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from app.ui.findings import plain
+
+
+@pytest.mark.parametrize("text", ["a *b* `c`", "[x](y)", ":red[z] :smile:", "$1$ <b> #1 ~~ |"])
+def test_marks_are_escaped_and_nothing_else(text: str):
+    escaped = plain(text)
+    assert escaped.replace("\\", "") == text
+    assert "\\*b\\*" in escaped or "*" not in text
+
+
+@pytest.mark.parametrize("text", ["www.x.y: gone", "HTTPS://x.y/z", "me@x.org"])
+def test_nothing_becomes_a_link(text: str):
+    """Its marks are looked for in the text after the escapes are gone (mdast's autolinks)."""
+    shown = plain(text).replace("\\", "")
+    assert shown.replace("\N{WORD JOINER}", "") == text
+    for mark in ("www.", "https://", "me@"):
+        assert mark not in shown.lower()
+
+
+def test_what_was_measured_is_folded_away():
+    def page() -> None:
+        from app.ui.findings import show_proof
+
+        checks = {"zeros": "12 *of* 12 are zero.", "odd": "Odd checks pass."}
+        show_proof([{"name": name, "ok": True, "text": text} for name, text in checks.items()])
+
+    at = AppTest.from_function(page).run()
+    (box,) = at.expander
+    assert box.label == "The checks in detail"
+    assert not box.proto.expanded
+    assert [text.value for text in box.caption] == ["12 \\*of\\* 12 are zero."]
+    shown = "".join(text.value for text in at.markdown)
+    assert "The weights that were removed are zero in it." in shown
+    assert "Odd checks pass." in shown
+    assert "12" not in shown

@@ -1,0 +1,211 @@
+"""``search`` on the command line: what it asks, tells, and leaves."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from engine.jobs.jobs_fakes import FINISHES, WORKER, end_workers
+
+import prospr_engine as pe
+from prospr_engine.cli import main as cli
+from prospr_engine.cli.search import points, size
+from prospr_engine.errors import ConfigError, ScoringError
+from prospr_engine.jobs import spawn
+from prospr_engine.pipeline import run as pipeline
+from prospr_engine.store.store import Store
+
+ROOT = Path(__file__).resolve().parents[3]
+QUICK = ["--model", "mlp", "--train-limit", "200", "--test-limit", "50", "--epochs", "1"]
+
+
+def search(capsys, *arguments):
+    code = cli.main(["search", *map(str, arguments)])
+    output = capsys.readouterr()
+    return code, output.out.replace("\N{NO-BREAK SPACE}", " "), output.err.replace("\xa0", " ")
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory):
+    settings = {"model": "mlp", "epochs": 0, "loading": {"train_limit": 200, "test_limit": 50}}
+    return pe.run(pe.RunConfig.from_dict(settings), out=tmp_path_factory.mktemp("real")).to_dict()
+
+
+@pytest.fixture
+def runs(monkeypatch, template):
+    """Runs that take no time: what is lost is the square of the sparsity."""
+    done = []
+
+    def run(config, on_event, should_stop, out, overwrite, shared):
+        done.append(config)
+        told = {**template, "fingerprint": config.fingerprint}
+        told["accuracy"] = {"dense": 1.0, "pruned": 1 - config.sparsity**2}
+        told["onnx"] = template["onnx"] | {"zipped": round(200_000 * (1 - config.sparsity))}
+        out.mkdir(parents=True)
+        (out / "result.json").write_text(json.dumps(told), "utf-8")
+        return SimpleNamespace(to_dict=lambda: told)
+
+    monkeypatch.setattr(pipeline, "run", run)
+    return done
+
+
+def test_the_command_as_people_type_it(tmp_path):
+    out = tmp_path / "out"
+    command = [*QUICK, "--max-size", "30kB", "--out", str(out), "--json"]
+    done = subprocess.run(
+        [sys.executable, "-m", "prospr_engine", "search", *command],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert {"out", "found", "value", "runs", "text", "trail", "config", "seconds"} <= set(told)
+    assert told["value"] <= 30_000 < told["trail"][0]["value"] * 1.5
+    assert told["config"]["most_bytes"] == 30_000
+    assert (Path(told["runs"][0]) / "model.onnx").is_file()
+    assert done.stderr.count("Try ") == len(told["trail"])
+    for name in ("search.json", "trail.csv"):
+        assert (out / name).is_file()
+
+
+def test_the_trail_goes_to_standard_error_and_the_answer_to_standard_output(runs, capsys, tmp_path):
+    code, out, err = search(
+        capsys, *QUICK, "--max-loss", 4, "--seeds", "0,1", "--out", tmp_path / "out"
+    )
+    assert code == 0
+    lines = err.splitlines()
+    assert (
+        lines[0] == "Try 1 of at most 8: 96.84 % of the weights removed: 93.8 points lost, too much"
+    )
+    assert "good enough" in err
+    assert out.strip().startswith("Found: ")
+    assert "at most 4 points of accuracy lost" in out
+    assert "trail.csv holds the trail." in out
+    assert [config.seed for config in runs[:2]] == [0, 1]
+    _, _, quiet = search(capsys, *QUICK, "--max-loss", 4, "--quiet", "--out", tmp_path / "other")
+    assert quiet == ""
+
+
+def test_a_goal_that_nothing_meets_ends_with_1(runs, capsys, tmp_path):
+    code, out, _ = search(capsys, *QUICK, "--max-size", 100, "--out", tmp_path / "out", "--json")
+    assert code == 1
+    told = json.loads(out)
+    assert told["found"] is None
+    assert told["ended"] == "never"
+    assert told["text"].startswith("Nothing found")
+
+
+def test_settings_reach_the_runs_and_come_back_from_the_file(runs, capsys, tmp_path):
+    flags = ["--method", "random", "--control", "shuffle", "--lowest", "20%", "--highest", "0.95"]
+    flags += ["--max-tries", 3, "--max-loss", "0.5", "-o", "seed=4"]
+    search(capsys, *QUICK, *flags, "--out", tmp_path / "a")
+    first = pe.SearchConfig.read(tmp_path / "a" / "search.json")
+    assert (first.run.method, first.run.control) == ("random", "shuffle")
+    assert (first.lowest, first.highest, first.most_probes) == (0.2, 0.95, 3)
+    assert first.most_lost == 0.005
+    file = tmp_path / "a" / "search.json"
+    search(capsys, "--config", file, "--max-size", "1MB", "--out", tmp_path / "b")
+    second = pe.SearchConfig.read(tmp_path / "b" / "search.json")
+    assert second.run == first.run
+    assert (second.most_lost, second.most_bytes) == (None, 1_000_000)
+
+
+@pytest.mark.parametrize(
+    ("flags", "sentence"),
+    [
+        ([], "--max-loss 1 (points of accuracy) or --max-size 100kB"),
+        (["--max-loss", "1", "--max-size", "1MB"], "one goal; give either"),
+        (["--max-loss", "a little"], "--max-loss is 'a little'; give points of accuracy"),
+        (["--max-loss", "101"], "from 0 to 100"),
+        (["--max-loss", "nan"], "from 0 to 100"),
+        (["--max-size", "100 KiB"], "--max-size is '100 KiB'; give a size as 100kB"),
+        (["--max-size", "0"], "give a size as"),
+        (["--max-loss", "1", "--seeds", ""], "seeds is empty"),
+        (["--max-loss", "1", "--seeds", "1,1"], "1 more than once"),
+        (["--max-loss", "1", "--seeds", "one"], "give a whole number"),
+        (["--max-loss", "1", "--lowest", "95%", "--highest", "0.5"], "lowest below the highest"),
+        (["--max-loss", "1", "--max-tries", "0"], "at least 1"),
+        (["--max-loss", "1", "--model", "mpl"], "did you mean 'mlp'"),
+        (["--max-loss", "1", "--method", "prosper"], "did you mean 'prospr'"),
+        (["--max-loss", "1", "--store", "x", "--out", "y"], "leave out --out"),
+        (["--config", "none.json"], "none.json cannot be read"),
+    ],
+)
+def test_what_cannot_be_is_told_in_a_sentence(runs, capsys, tmp_path, monkeypatch, flags, sentence):
+    monkeypatch.chdir(tmp_path)
+    code, out, err = search(capsys, "--model", "mlp", *flags, "--json")
+    assert code == 2
+    assert sentence in json.loads(out)["error"]["message"]
+    assert "Traceback" not in err
+    assert runs == []
+
+
+@pytest.mark.parametrize(
+    ("text", "bytes"),
+    [
+        ("100kB", 100_000),
+        ("0.1MB", 100_000),
+        ("100000", 100_000),
+        (" 100 KB ", 100_000),
+        (".1mb", 100_000),
+        ("100000B", 100_000),
+        ("2GB", 2_000_000_000),
+        ("1.5kB", 1500),
+    ],
+)
+def test_sizes(text, bytes):
+    assert size(text) == bytes
+
+
+@pytest.mark.parametrize("text", ["", "kB", "-1kB", "1,5kB", "100 KiB", "1e5", "0.0001kB", "1kB2"])
+def test_what_is_no_size(text):
+    with pytest.raises(ConfigError, match="give a size as"):
+        size(text)
+
+
+def test_points():
+    assert [points(text) for text in ("1", " 0.5 ", "2%", "0")] == [1.0, 0.5, 2.0, 0.0]
+
+
+def test_failures_are_in_the_trail(monkeypatch, capsys, tmp_path):
+    def fail(*_):
+        raise ScoringError("Too hot [bold].")
+
+    monkeypatch.setattr(pipeline, "run", fail)
+    code, out, err = search(capsys, *QUICK, "--max-loss", 1, "--out", tmp_path / "out")
+    assert code == 1
+    assert err.count("failed. Too hot [bold].") == 3
+    assert "Nothing found: all 3 tries failed. " in " ".join(out.split("\n"))
+
+
+@pytest.fixture
+def store(tmp_path):
+    store = Store(tmp_path / "store")
+    yield store
+    end_workers(store)
+
+
+def test_in_the_store(capsys, store, monkeypatch):
+    worker = (sys.executable, "-c", WORKER.format(child=FINISHES))
+    monkeypatch.setattr(spawn, "COMMAND", worker)
+    code, out, err = search(
+        capsys, *QUICK, "--max-loss", 10, "--store", store.folder, "--name", "mine", "--json"
+    )
+    told = json.loads(out)
+    assert (code, told["out"], told["found"]) == (0, None, 0.999), err
+    (study,) = store.studies()
+    assert (study.name, study.kind) == ("mine", "search")
+    ids = [run.id for run in store.study_runs(study.id)]
+    assert [run for probe in told["trail"] for run in probe["runs"]] == ids
+    assert err.count("Try ") == len(told["trail"]) == 2
+    _, out, _ = search(capsys, *QUICK, "--max-loss", 10, "--store", store.folder)
+    again = [run.id for run in store.study_runs(store.studies()[0].id)]
+    assert f"Run {again[-1][:8]} is the network." in out

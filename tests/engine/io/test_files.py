@@ -1,0 +1,43 @@
+"""Room on the disk: looked for before the work, and told to whoever waits for it."""
+
+from __future__ import annotations
+
+import errno
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import prospr_engine as pe
+from prospr_engine.errors import DiskError
+from prospr_engine.io import files
+
+
+def leave(monkeypatch: pytest.MonkeyPatch, free: int) -> None:
+    usage: Any = shutil.disk_usage("/")._replace(free=free)
+    monkeypatch.setattr(files.shutil, "disk_usage", lambda _: usage)
+
+
+def test_a_run_for_which_there_is_no_room_ends_before_any_scoring(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    leave(monkeypatch, 3_000_000)
+    heard: list[Any] = []
+    with pytest.raises(DiskError, match=r"has 3 MB free, .* need about \d+ MB\. Choose a sma"):
+        pe.run(pe.RunConfig(model="mlp", epochs=1, device="cpu"), heard.append, out=tmp_path)
+    assert all(getattr(event, "stage", "data") in {"data", "model"} for event in heard)
+    assert not (tmp_path / "scores.safetensors").exists()
+
+
+def test_room_is_enough_or_is_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    leave(monkeypatch, 1000)
+    files.check_room(tmp_path, 1000)
+    with pytest.raises(DiskError, match=r"0 MB free, .* about 1 MB"):
+        files.check_room(tmp_path, 1001)
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EACCES])
+def test_who_can_help_is_said(tmp_path: Path, code: int):
+    told = str(files.disk_error(tmp_path / "x", OSError(code, "No")))
+    assert "Whoever looks after this machine has to" in told

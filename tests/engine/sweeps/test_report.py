@@ -1,0 +1,110 @@
+"""The words of a search: the answer first, and nothing claimed of networks not tried."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from prospr_engine.sweeps.report import figure, goal, outcome, tell_probe
+from prospr_engine.sweeps.search_config import Probe, SearchConfig
+
+LOSS = SearchConfig(most_lost=0.01, seeds=(0, 1))
+SIZE = SearchConfig(most_bytes=100_000)
+
+
+def said(config, *probes):
+    told = outcome(config, [Probe(*probe) for probe in probes])
+    json.dumps(told.to_dict())
+    return told.text.replace("\N{NO-BREAK SPACE}", " ")
+
+
+def test_an_accuracy_that_was_found():
+    text = said(LOSS, (0.97, True, 0.004), (0.98, False, 0.021), (0.971, True, 0.009))
+    assert text.startswith("So far: 97.1 % of the weights removed: 0.9 points lost")
+    text = said(LOSS, (0.97, True, 0.004), (0.9725, False, 0.021))
+    assert text == (
+        "Found: 97 % of the weights removed, 0.4 points lost (at most 1 point of accuracy lost). "
+        "With 97.25 % it is 2.1 points lost. This rests on the mean of 2 seeds."
+    )
+
+
+def test_a_size_that_was_found():
+    text = said(SIZE, (0.8, True, 99_400), (0.79, False, 101_200))
+    assert text == (
+        "Found: 80 % of the weights removed, the zipped file takes 99 kB (at most 100 kB zipped). "
+        "With 79 % it is 101 kB."
+    )
+
+
+def test_the_ends():
+    assert "highest sparsity the search looked at" in said(LOSS, (0.999, True, 0.0))
+    assert said(SIZE, (0.0, True, 50_000)).startswith("Found: Nothing removed")
+    never = said(SIZE, (0.999, False, 140_000))
+    assert never.startswith("Nothing found: no file that was tried met the goal (at most 100 kB")
+    assert "The best was 99.9 % of the weights removed: 140 kB." in never
+
+
+def test_one_seed_is_told():
+    alone = SearchConfig(most_lost=0.01)
+    assert "one seed" in said(alone, (0.999, True, 0.0))
+
+
+def test_the_most_tries():
+    config = SearchConfig(most_lost=0.01, most_probes=2)
+    text = said(config, (0.9, True, 0.0), (0.99, False, 0.4))
+    assert "ended after 2 tries, as many as were allowed; between 90 % and 99 % it did" in text
+
+
+@pytest.mark.parametrize(
+    ("config", "probes"),
+    [
+        (LOSS, [(0.95, False, 0.02), (0.97, True, 0.004)]),
+        (SIZE, [(0.97, False, 120_000), (0.95, True, 80_000)]),
+    ],
+)
+def test_tries_that_contradict_each_other(config, probes):
+    assert "contradict each other" in said(config, *probes)
+    assert "contradict" not in said(config, *[(s, not met, v) for s, met, v in probes])
+
+
+def test_failures_are_told_but_contradict_nothing():
+    text = said(LOSS, (0.95, False, None, (), "It burned."), (0.97, True, 0.004))
+    assert "1 of 2 tries failed and counts as not met (95 %: It burned.)" in text
+    assert "contradict" not in text
+    text = said(LOSS, *[(s, False, None, (), "It burned.") for s in (0.9, 0.8, 0.7)])
+    assert text == "Nothing found: all 3 tries failed. The first said: It burned."
+
+
+@pytest.mark.parametrize(
+    ("config", "value", "words"),
+    [
+        (LOSS, 0.0, "no accuracy lost"),
+        (LOSS, -0.0, "no accuracy lost"),
+        (LOSS, 0.01, "1.0 point lost"),
+        (LOSS, -0.012, "1.2 points gained"),
+        (LOSS, 0.0104, "1.04 points lost"),
+        (SearchConfig(most_lost=0.0), 0.0004, "0.04 points lost"),
+        (SIZE, 100_300, "100.3 kB"),
+        (SIZE, 99_700, "100 kB"),
+        (SIZE, 2_345_678, "2,346 kB"),
+    ],
+)
+def test_a_figure_stands_on_its_own_side_of_the_limit(config, value, words):
+    assert figure(config, value).replace("\N{NO-BREAK SPACE}", " ") == words
+
+
+def test_goals_and_lines():
+    assert goal(LOSS) == "at most 1 point of accuracy lost"
+    assert goal(SearchConfig(most_lost=0.005)) == "at most 0.5 points of accuracy lost"
+    lines = [
+        tell_probe(LOSS, Probe(0.9684, False, 0.025)),
+        tell_probe(SIZE, Probe(0.9, True, 96_000)),
+        tell_probe(SIZE, Probe(0.9, False, None, (), "It burned.")),
+    ]
+    assert [line.replace("\N{NO-BREAK SPACE}", " ") for line in lines] == [
+        "96.84 % of the weights removed: 2.5 points lost, too much",
+        "90 % of the weights removed: 96 kB zipped, it fits",
+        "90 % of the weights removed: failed. It burned.",
+    ]
+    assert said(LOSS) == "Looking for at most 1 point of accuracy lost: no try yet."
