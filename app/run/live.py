@@ -54,7 +54,7 @@ class Told:
 class Drawn:
     """What the page as a whole shows, and since when."""
 
-    session: str
+    state: str
     attempt: int
     stopping: bool
     pruned: int

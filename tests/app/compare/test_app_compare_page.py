@@ -462,9 +462,7 @@ def test_no_chart_is_made_twice_from_the_same_data(store: Store, monkeypatch: py
     study = swept(store, "alice", GRID)
     at = of(study, **{"open-curves": "true", "open-layers": "true", "open-overlap": "true"})
     names = ("accuracy", "curves", "layers", "overlap")
-    assert sorted(made) == sorted(
-        f"compare_{n}.{part}" for n in names for part in ("table", "chart")
-    )
+    assert sorted(made) == sorted(f"{n}_chart.{part}" for n in names for part in ("table", "chart"))
     first = [chart.spec for chart in charts(at)]
     made.clear()
     assert [chart.spec for chart in charts(again(at))] == first
@@ -472,7 +470,7 @@ def test_no_chart_is_made_twice_from_the_same_data(store: Store, monkeypatch: py
     assert not made
     at.multiselect(key="only").set_value(["SNIP", "Random"])
     again(at)
-    assert "compare_accuracy.table" in made
+    assert "accuracy_chart.table" in made
     made.clear()
     at.multiselect(key="only").set_value([])
     again(at)

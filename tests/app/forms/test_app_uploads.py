@@ -16,6 +16,7 @@ from safetensors.torch import save
 from streamlit.testing.v1 import AppTest
 
 from app.services import runs, uploads
+from app.services import store as store_service
 from prospr_engine.config import RunConfig
 from prospr_engine.errors import ConfigError, EngineError, ModelError, ResourceError, StoreError
 from prospr_engine.models.build import build
@@ -140,7 +141,7 @@ def test_what_is_no_good_is_not_kept(store: Store, kind, content, error, words) 
 def test_limits_of_size_and_number(tmp_path: Path, monkeypatch) -> None:
     size = len(zipped()) / 1e6
     limits = Limits(uploads_per_visitor=2, upload_megabytes=1.5 * size)
-    monkeypatch.setattr(runs, "store", lambda: Store(tmp_path, limits))
+    monkeypatch.setattr(store_service, "current", lambda: Store(tmp_path, limits))
     with pytest.raises(ResourceError, match=r"big\.zip has 0 MB, more than"):
         uploads.add("alice", "images", "big.zip", zipped(count=20))
     for seed in (1, 2, 2):
@@ -153,7 +154,7 @@ def test_limits_of_size_and_number(tmp_path: Path, monkeypatch) -> None:
 def test_limits_of_all_files_together(tmp_path: Path, monkeypatch) -> None:
     size = len(zipped()) / 1e6
     limits = Limits(upload_megabytes_per_visitor=1.5 * size, keep_gigabytes=2 * 2.5 * size / 1000)
-    monkeypatch.setattr(runs, "store", lambda: Store(tmp_path, limits))
+    monkeypatch.setattr(store_service, "current", lambda: Store(tmp_path, limits))
     uploads.add("alice", "images", "1.zip", zipped(seed=1))
     uploads.add("alice", "images", "1.zip", zipped(seed=1))
     with pytest.raises(ResourceError, match="Remove one first"):

@@ -136,7 +136,7 @@ def test_terms_are_plain_sentences():
 
 def test_learning_needs_no_torch():
     code = (
-        "import sys; from app.components import learn; from app.text import learn as words\n"
+        "import sys; from app.learn import pictures, words\n"
         "words.facts(); print('torch' in sys.modules, 'sklearn' in sys.modules)"
     )
     done = subprocess.run(

@@ -11,7 +11,7 @@ from streamlit.testing.v1 import AppTest
 from app import pages
 from app.forms.words import HOW
 from app.presets import PRESETS
-from app.services import runs
+from app.services import store as store_service
 from prospr_engine.config import RunConfig
 from prospr_engine.errors import ResourceError, StoreError
 from prospr_engine.store.schema import connect
@@ -179,7 +179,7 @@ def test_a_store_that_cannot_be_used_is_told_in_a_sentence(monkeypatch: pytest.M
     def broken() -> Store:
         raise StoreError("The record of runs was written by a newer version. Update this one.")
 
-    monkeypatch.setattr(runs, "store", broken)
+    monkeypatch.setattr(store_service, "current", broken)
     at = new().run()
     assert not at.exception
     told = [error.value for error in at.error]

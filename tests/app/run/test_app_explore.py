@@ -20,6 +20,7 @@ import prospr_engine as pe
 from app import pages
 from app.run import explore, mask_view
 from app.services import RunConfig, predictions, scores
+from app.services import store as store_service
 from prospr_engine.errors import DataError, ResourceError
 from prospr_engine.models.build import build
 from prospr_engine.pipeline.result import Pruning
@@ -163,7 +164,7 @@ def test_training_there_is_a_new_run_with_the_same_settings(
 def test_a_full_queue_is_told(tmp_path: Path, store: Store, scored, monkeypatch):
     run = explored(store, scored)
     full = Store(store.folder, Limits(most_queued_per_visitor=1))
-    monkeypatch.setattr(explore.runs, "store", lambda: full)
+    monkeypatch.setattr(store_service, "current", lambda: full)
     full.submit(RunConfig(seed=9), "alice")
     at = moved(opened(run), 95.0)
     at.button(key="primary-train-here").click().run()

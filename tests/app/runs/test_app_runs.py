@@ -17,6 +17,7 @@ from app import pages as links
 from app.runs import library as library_component
 from app.runs.search import ORDERS, order, search
 from app.services import runs as service
+from app.services import store as store_service
 from app.ui import figures, watch, when
 from app.ui.states import state
 from prospr_engine.config import RunConfig, TrainingConfig
@@ -535,12 +536,12 @@ def test_a_store_that_cannot_be_used_is_a_sentence(
     def refuse() -> Store:
         raise StoreError("The record of runs was made by a newer version of this software.")
 
-    monkeypatch.setattr(service, "store", refuse)
+    monkeypatch.setattr(store_service, "current", refuse)
     at = library()
     assert [error.value for error in at.error] == [
         "The record of runs was made by a newer version of this software."
     ]
-    monkeypatch.setattr(service, "store", lambda: store)
+    monkeypatch.setattr(store_service, "current", lambda: store)
     named(store, "a")
     store.database.unlink()
     at = library()

@@ -352,7 +352,7 @@ def test_the_classes_that_either_network_believes_in_are_compared():
 
 
 def test_the_page_needs_no_torch_until_somebody_asks_the_networks():
-    code = "import sys; from app.components import changed, try_it; print('torch' in sys.modules)"
+    code = "import sys; from app.try_it import changed, image; print('torch' in sys.modules)"
     told = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT
     )

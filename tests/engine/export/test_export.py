@@ -238,7 +238,7 @@ def test_a_forward_that_depends_on_values_is_refused(tmp_path):
 def test_exports_are_silent(tmp_path):
     script = """
 import sys, torch
-from test_export_graph import Branching, build
+from test_export import Branching, build
 from prospr_engine.errors import ExportError
 from prospr_engine.export.export import export_onnx
 model, shape, masks = build("batch_norm")

@@ -178,12 +178,12 @@ def test_a_sweep_waits_for_its_turn_and_says_so(store: Store, children: Callable
 
 def test_ctrl_c_stops_the_sweep(store: Store):
     code = (
-        "import signal, sys; from prospr_engine import cli_runs\n"
+        "import signal, sys; from prospr_engine.cli import runs\n"
         "from prospr_engine.jobs import spawn\n"
         "from prospr_engine.sweeps.config import SweepConfig\n"
         f"spawn.COMMAND = (sys.executable, '-c', {WORKER.format(child=OBEYS)!r})\n"
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
-        "cli_runs.compute_study(SweepConfig(seeds=(0, 1)), sys.argv[1], '', print)"
+        "runs.compute_study(SweepConfig(seeds=(0, 1)), sys.argv[1], '', print)"
     )
     process = subprocess.Popen(
         [sys.executable, "-u", "-c", code, str(store.folder)],
