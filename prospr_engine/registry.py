@@ -2,7 +2,7 @@
 
 The form, the command line and ``list`` are generated from these rows, so a new method is one
 file and one row. A row names its implementation as ``"module:function"`` and imports it on
-first use: looking at a table costs nothing.
+first use: looking at a table costs nothing. Users add rows of their own with ``register``.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import difflib
 import importlib
 import math
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import PurePath
@@ -101,24 +102,92 @@ class Spec:
     name: str
     label: str
     description: str
-    target: str
-    """``"package.module:function"``, imported by ``load``."""
+    target: str | Callable[..., Any]
+    """The implementation: a function, or ``"package.module:function"``, imported by ``load``."""
 
     def load(self) -> Callable[..., Any]:
-        """Import and return the implementation."""
+        """The implementation, imported if the row names it."""
+        if callable(self.target):
+            return self.target
         module, _, function = self.target.partition(":")
         return getattr(importlib.import_module(module), function)
 
 
 S = TypeVar("S", bound=Spec)
 
+NAME = re.compile(r"[a-z][a-z0-9_]*")
+TARGET = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
+
 
 class Registry(Mapping[str, S], Generic[S]):
-    """A frozen table of specs by name; an unknown name is answered with the nearest known one."""
+    """A table of frozen specs by name; an unknown name is answered with the nearest known one.
 
-    def __init__(self, noun: str, specs: tuple[S, ...]):
+    ``reserved`` names mean something else where a name of this table is expected.
+    """
+
+    def __init__(self, noun: str, specs: tuple[S, ...], reserved: tuple[str, ...] = ()):
         self.noun = noun
+        self._row = type(specs[0])
+        self._reserved = reserved
         self._specs = {spec.name: spec for spec in specs}
+
+    def register(self, spec: S, *, replace: bool = False) -> S:
+        """Add a row of your own, and return it: its name can then be used wherever the names of
+        this table can, in Python, on the command line and in forms.
+
+            pe.METHODS.register(MethodSpec("mine", "Mine", "What it does.", target=my_function))
+
+        A row is known only in the process that registered it. Runs that a worker computes (on
+        the dashboard, or with ``--store``) happen in new processes, which import the package
+        afresh and know only its own rows: compute with a registered one in your own process, by
+        ``pe.score``, ``pe.run`` and ``pe.sweep``. What travels between processes is the name.
+
+        Raises ``ConfigError`` if the row is incomplete or not one of this table, or if the name
+        is in use and not to be ``replace``d.
+        """
+        self._check(spec)
+        if spec.name in self._specs and not replace:
+            raise ConfigError(
+                f"There is a {self.noun} called {spec.name!r} already; choose another name, or "
+                "give replace=True."
+            )
+        # A new dictionary: another thread may be iterating over this one.
+        self._specs = {**self._specs, spec.name: spec}
+        return spec
+
+    def _check(self, spec: S) -> None:
+        if not isinstance(spec, self._row):
+            raise ConfigError(f"{spec!r} is no row of this table; give a {self._row.__name__}.")
+        if not (isinstance(spec.name, str) and NAME.fullmatch(spec.name)):
+            raise ConfigError(
+                f"The {self.noun} is called {spec.name!r}; give a name of lower-case letters, "
+                "digits and underscores that begins with a letter."
+            )
+        if spec.name in self._reserved:
+            raise ConfigError(
+                f"{spec.name!r} means that there is no {self.noun}; choose another name."
+            )
+        for what in ("label", "description"):
+            if not (isinstance(getattr(spec, what), str) and getattr(spec, what).strip()):
+                raise ConfigError(f"The {self.noun} {spec.name!r} has no {what}; give one.")
+        named = isinstance(spec.target, str) and TARGET.fullmatch(spec.target)
+        if not named and not callable(spec.target):
+            raise ConfigError(
+                f"The target of the {self.noun} {spec.name!r} is {spec.target!r}; give a function, "
+                "or where it is, as 'package.module:function'."
+            )
+        seen: set[str] = set()
+        for option in getattr(spec, "options", ()):
+            if not isinstance(option, Option):
+                raise ConfigError(
+                    f"The {self.noun} {spec.name!r} has an option {option!r}; give an Option."
+                )
+            if option.name in seen:
+                raise ConfigError(
+                    f"The {self.noun} {spec.name!r} has two options called {option.name!r}."
+                )
+            seen.add(option.name)
+            option.check(option.default)
 
     def __getitem__(self, name: str) -> S:
         return self._specs[name]

@@ -11,7 +11,7 @@ from prospr_engine.registry import Option, Registry, Spec
 class MethodSpec(Spec):
     """A criterion: its options, what it needs, and where it was published."""
 
-    paper: str
+    paper: str = ""
     options: tuple[Option, ...] = ()
     needs_data: bool = True
     needs_shape: bool = False

@@ -5,8 +5,8 @@ import pytest
 from prospr_engine.data import DATASETS
 from prospr_engine.errors import ConfigError
 from prospr_engine.models import MODELS
-from prospr_engine.registry import Option, check_options
-from prospr_engine.saliency import METHODS
+from prospr_engine.registry import Option, Registry, Spec, check_options
+from prospr_engine.saliency import METHODS, MethodSpec
 
 WHOLE = Option("steps", 3, "steps", minimum=0, maximum=10)
 REAL = Option("lr", 0.1, "rate", minimum=0.0)
@@ -89,3 +89,65 @@ def test_a_name_nearly_right_is_suggested():
         METHODS.find("magnitud")
     with pytest.raises(ConfigError, match="Known: "):
         METHODS.find("xyz")
+
+
+def noise(*_args, **_options):
+    return "noise"
+
+
+def own_row(**changes):
+    return MethodSpec(**{"name": "mine", "label": "Mine", "description": "Own."} | changes)
+
+
+@pytest.fixture
+def table():
+    return Registry("method", tuple(METHODS.values()), reserved=("none",))
+
+
+@pytest.mark.parametrize("target", [noise, f"{__name__}:noise"], ids=["function", "name"])
+def test_a_registered_row_is_found_like_the_others(table, target):
+    spec = own_row(target=target)
+    assert table.register(spec) is spec
+    assert list(table) == [*METHODS, "mine"]
+    assert table.find("mine").load()() == "noise"
+    with pytest.raises(ConfigError, match="did you mean 'mine'"):
+        table.find("minee")
+
+
+def test_a_name_in_use_is_replaced_only_on_demand(table):
+    table.register(own_row(target=noise))
+    with pytest.raises(ConfigError, match="called 'mine' already"):
+        table.register(own_row(target=noise, label="Other"))
+    table.register(own_row(target=noise, label="Other"), replace=True)
+    assert table["mine"].label == "Other"
+    assert list(table).index("mine") == len(METHODS)
+
+
+@pytest.mark.parametrize(
+    ("spec", "words"),
+    [
+        (Spec("mine", "Mine", "Own.", noise), "give a MethodSpec"),
+        ("mine", "give a MethodSpec"),
+        (own_row(target=noise, name="My method"), "lower-case"),
+        (own_row(target=noise, name=3), "lower-case"),
+        (own_row(target=noise, name="none"), "no method"),
+        (own_row(target=noise, label=" "), "no label"),
+        (own_row(target=noise, description=""), "no description"),
+        (own_row(target="nowhere"), "package.module:function"),
+        (own_row(target=None), "package.module:function"),
+        (own_row(target=noise, options=(WHOLE, WHOLE)), "two options"),
+        (own_row(target=noise, options=("steps",)), "give an Option"),
+        (own_row(target=noise, options=(Option("n", 0, "n", minimum=1),)), "at least 1"),
+    ],
+)
+def test_a_wrong_row_is_refused_with_a_sentence(table, spec, words):
+    with pytest.raises(ConfigError, match=words):
+        table.register(spec)
+    assert list(table) == list(METHODS)
+
+
+def test_registering_does_not_disturb_who_is_iterating(table):
+    for name in table:
+        if name == "snip":
+            table.register(own_row(target=noise))
+    assert "mine" in table
