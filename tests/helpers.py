@@ -117,3 +117,20 @@ NETWORKS = {
         (2, 2, 2),
     ),
 }  # fmt: skip
+
+
+def formulas(text: str) -> list[str]:
+    """The formulas of a Markdown text; fails where one would be shown as it is written."""
+    found, fence = [], None
+    for line in text.splitlines():
+        if line.strip() == "$$":
+            found, fence = ([*found, fence], None) if fence is not None else (found, "")
+        elif fence is not None:
+            assert line.strip(), "a blank line ends a formula"
+            fence += line
+        else:
+            assert "$$" not in line, f"$$ has to stand alone on its line: {line}"
+            assert line.count("$") % 2 == 0, f"a formula ends on the line that it began: {line}"
+            found += line.split("$")[1::2]
+    assert fence is None, "a formula does not end"
+    return found

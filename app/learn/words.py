@@ -52,19 +52,24 @@ does four things:
    these, at their first values.
 """
 
+# Display formulas: the marks stand alone on their lines, or only the first line would be read.
 FORMULA = r"""
 Let $w$ be the weights at the start and $c$ a mask of ones over them. From $\theta^0 = c \odot w$,
 the $M$ steps of training with learning rate $\alpha$ are
 
-$$\theta^{i+1} = \theta^i - \alpha \, \nabla L(\theta^i), \qquad i = 0, \dots, M - 1,$$
+$$
+\theta^{i+1} = \theta^i - \alpha \, \nabla L(\theta^i), \qquad i = 0, \dots, M - 1,
+$$
 
 and the score of each weight is
 
-$$s = \left| \frac{\partial L(\theta^M)}{\partial c} \right| =
-\left| w \odot \frac{\partial L(\theta^M)}{\partial \theta^0} \right|.$$
+$$
+s = \left| \frac{\partial L(\theta^M)}{\partial c} \right| =
+\left| w \odot \frac{\partial L(\theta^M)}{\partial \theta^0} \right|.
+$$
 
-The derivative goes through all steps, second derivatives included. With $M = 0$ no step is looked
-ahead, and this is SNIP.
+The gradient goes back through all steps, second derivatives included. With $M = 0$ there is no
+look-ahead, and this is SNIP.
 """
 
 TURN = """\

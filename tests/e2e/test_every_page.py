@@ -6,8 +6,10 @@ import pytest
 from conftest import Come
 from e2e_browser import serious, settled, width
 from e2e_dashboard import ALICE, BOB, READY, SPARSER, Dashboard, owner
+from helpers import formulas
 from playwright.sync_api import expect
 
+from app.learn.words import FORMULA
 from prospr_engine.config import RunConfig
 
 pytestmark = pytest.mark.browser
@@ -53,6 +55,18 @@ def test_nobody_is_kept_out(come: Come, ids: dict[str, str], page: str):
     settled(tab)
     assert width(tab) <= 400
     assert not serious(tab), "narrow and dark"
+
+
+def test_every_formula_is_drawn(come: Come):
+    page = come(ALICE).open("learn")
+    page.get_by_text("The same as a formula").click()
+    drawn = page.locator(".katex")
+    expect(drawn).to_have_count(len(formulas(FORMULA)))
+    expect(page.locator(".katex-display")).to_have_count(2)
+    assert not page.locator(".katex-error").count()
+    # What KaTeX does not know it shows as it is written, in this colour and without an error.
+    assert not page.locator(".katex [style*='color']").count()
+    assert "$" not in page.get_by_test_id("stExpander").inner_text()
 
 
 @pytest.mark.parametrize("path", ["runs", "try", "side-by-side", "run"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import copy
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from statistics import mean
 import numpy as np
 import pytest
 from app_fakes import ROOT, new, words
+from helpers import formulas
 from streamlit.testing.v1 import AppTest
 
 from app import pages
@@ -82,6 +84,27 @@ def test_the_glossary_is_searched_by_word_and_then_by_meaning(page):
     page.text_input(key="glossary").input("<b>nothing").run()
     assert "No term here" in words(page)
     assert not page.exception
+
+
+def test_every_formula_in_the_app_is_well_formed():
+    found = [
+        formula
+        for path in (ROOT / "app").rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+        if node.value.count("$") > 1
+        for formula in formulas(node.value)
+    ]
+    assert len(found) >= 8
+    for formula in found:
+        assert formula.strip()
+        assert formula.count("{") == formula.count("}"), formula
+        assert formula.count(r"\left") == formula.count(r"\right"), formula
+
+
+def test_a_formula_that_begins_beside_its_marks_is_noticed():
+    with pytest.raises(AssertionError, match="alone on its line"):
+        formulas("$$s = 1\n+ 2$$")
 
 
 def test_random_may_win_and_is_said_to(facts):
