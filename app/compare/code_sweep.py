@@ -129,7 +129,9 @@ def as_sweep(configs: Sequence[RunConfig]) -> SweepConfig | None:
         )
     except ConfigError:
         return None
-    same = sorted(c.fingerprint for c in found.cells()) == sorted(c.fingerprint for c in plain)
+    if found.size != len(plain):
+        return None
+    same = {c.fingerprint for c in found.cells()} == {c.fingerprint for c in plain}
     return found if same else None
 
 

@@ -12,6 +12,7 @@ from app.services import ConfigError, EngineError
 from app.ui.findings import show_error
 
 BETWEEN = re.compile(r"[\s,;]+")
+MOST = 1000  # numbers in one list; an address may hold more than anybody typed
 LONGEST = 20  # characters of an entry that are repeated
 
 
@@ -85,8 +86,10 @@ def _judged(
 
 def read(text: str, check: Check) -> tuple[list[float], list[str]]:
     """The numbers in ``text``, and what is wrong with the others."""
-    found, wrong = set(), []
-    for part in _parts(text):
+    found, wrong, parts = set(), [], _parts(text)
+    if len(parts) > MOST:
+        return [], [f"This list holds {len(parts):,} numbers; give at most {MOST:,}."]
+    for part in parts:
         try:
             found.add(check(_number(part)))
         except EngineError as error:

@@ -139,7 +139,7 @@ def _cells(id: str, _study: Study) -> int:
         config = _study.config
     except ConfigError:
         return 0
-    return len(config.cells()) if isinstance(config, SweepConfig) else 0
+    return config.size if isinstance(config, SweepConfig) else 0
 
 
 def _comparison(

@@ -16,7 +16,7 @@ from typing import Any
 
 import streamlit as st
 
-from app.services import runs, uploads
+from app.services import runs, store, uploads
 from prospr_engine.config import RunConfig
 from prospr_engine.data import DATASETS
 from prospr_engine.data.inspect import Facts
@@ -36,6 +36,7 @@ from prospr_engine.pipeline.estimate import (
     scores_of,
 )
 from prospr_engine.store.records import Run
+from prospr_engine.store.studies import check_size
 from prospr_engine.sweeps.config import SweepConfig
 from prospr_engine.sweeps.search_config import SearchConfig
 
@@ -121,7 +122,9 @@ def forecast(config: RunConfig) -> Forecast | None:
 
 
 def plan(config: SweepConfig | SearchConfig) -> Plan | None:
-    """What a study of ``config`` will take; None and errors as in ``forecast``."""
+    """What a study of ``config`` will take; None and errors as in ``forecast``, and
+    ``ResourceError`` if it has more runs than the store takes."""
+    check_size(config, store.current().limits)
     run = config.run
     images = images_of(run.data, run.loading.image_size)
     if images is None:

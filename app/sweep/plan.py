@@ -74,13 +74,6 @@ def show_plan(config: SweepConfig | SearchConfig, plan: Plan | None, limits: Lim
 
 def obstacle(config: SweepConfig | SearchConfig, visitor: str, limits: Limits) -> str | None:
     """Why the store would not take this study, if it would not."""
-    if isinstance(config, SweepConfig):
-        runs = len(config.cells())
-        if runs > limits.most_cells:
-            return (
-                f"That would be {runs:,} runs, and at most {limits.most_cells:,} may be one study "
-                "here. Choose fewer criteria, sparsities or seeds."
-            )
     live = [study for study in own(visitor) if study.live and not study.stopped]
     same = config.to_dict()
     if len(live) >= limits.most_studies_per_visitor and all(s.settings != same for s in live):

@@ -19,6 +19,8 @@ from prospr_engine.models.measures import known, measure
 from prospr_engine.pipeline.estimate import START, cell_seconds, images_of, scores_of
 from prospr_engine.saliency import METHODS
 from prospr_engine.saliency.controls import CONTROLS
+from prospr_engine.store.limits import Limits
+from prospr_engine.store.studies import check_size
 from prospr_engine.sweeps.config import LISTS, OWN, SweepConfig
 
 BY = ("method", "steps", "control", "sparsity")
@@ -60,6 +62,8 @@ def sweep(parsed: argparse.Namespace) -> int:
     if parsed.store is not None and parsed.out:
         raise ConfigError("With --store the files stay in the store; leave out --out.")
     MODELS.find(config.run.model)
+    if parsed.store is not None:
+        check_size(config, Limits.from_environment())
     out = Path(parsed.out or Path("runs") / f"sweep-{config.fingerprint}")
     plan = plan_of(config, out if parsed.store is None else None)
     if not parsed.quiet:

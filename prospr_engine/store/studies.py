@@ -55,6 +55,7 @@ def submit(
     guess: float | None,
 ) -> str:
     """See ``Store.submit_study``."""
+    check_size(config, limits)
     settings = json.dumps(config.to_dict())
     same = c.execute(
         "SELECT id FROM studies WHERE owner = ? AND kind = ? AND settings = ? AND NOT stopped "
@@ -70,11 +71,8 @@ def submit(
         (id, owner, clean_name(name), kind, settings, guess, time.time()),
     )
     if isinstance(config, SweepConfig):
-        cells = config.cells()
-        _check_size(len(cells), limits)
-        _add(c, artifacts, id, cells)
+        _add(c, artifacts, id, config.cells())
     else:
-        _check_size(len(config.seeds) * config.most_probes, limits)
         advance(c, artifacts, id)
     _check_caps(c, id, limits)
     return id
@@ -145,11 +143,12 @@ def _add(c: sqlite3.Connection, artifacts: Artifacts, id: str, cells: Iterable[R
         queue.enter(c, artifacts, config, row["owner"], place=(id, cell))
 
 
-def _check_size(cells: int, limits: Limits) -> None:
-    if cells > limits.most_cells:
+def check_size(config: SweepConfig | SearchConfig, limits: Limits) -> None:
+    """Raise ``ResourceError`` if the study would have too many runs."""
+    if config.size > limits.most_cells:
         raise ResourceError(
-            f"This would be {cells:,} runs, and at most {limits.most_cells:,} may be one study "
-            "here. Choose fewer criteria, sparsities or seeds."
+            f"This would be {config.size:,} runs, and at most {limits.most_cells:,} may be one "
+            "study here. Choose fewer criteria, sparsities or seeds."
         )
 
 

@@ -36,6 +36,9 @@ LISTS = {
 }
 """The lists of a sweep, and what one entry of each is called."""
 
+MOST_CELLS = 100_000
+"""Runs in one sweep: years of work, and as many settings as can be made in seconds."""
+
 OWN = ("method", "sparsity", "seed", "control")
 """Settings of a run that a sweep has lists of."""
 
@@ -51,7 +54,8 @@ class SweepConfig:
     through, or as its only entry.
 
     Raises ``ConfigError`` when a list is empty or repeats an entry, when a value is unknown or out
-    of range, or when the settings contradict each other.
+    of range, when the settings contradict each other, or when there are more than ``MOST_CELLS``
+    runs.
     """
 
     run: RunConfig = field(default_factory=RunConfig)
@@ -71,6 +75,11 @@ class SweepConfig:
             object.__setattr__(self, name, _listed(name, getattr(self, name)))
         self._check_options()
         self._check_steps()
+        if self.size > MOST_CELLS:
+            raise ConfigError(
+                f"This sweep would be {self.size:,} runs, and at most {MOST_CELLS:,} can be one "
+                "sweep. Choose fewer methods, sparsities or seeds."
+            )
 
     @classmethod
     def of(cls, **settings: Any) -> SweepConfig:
@@ -93,6 +102,13 @@ class SweepConfig:
             for name, value in settings.items()
         }
         return cls(run=RunConfig.from_dict(plain) if run is None else run, **lists)
+
+    @property
+    def size(self) -> int:
+        """How many runs ``cells`` gives, without making them."""
+        looking = sum(_steps(METHODS[name]) is not None for name in self.methods)
+        kinds = len(self.methods) + looking * (max(1, len(self.steps)) - 1)
+        return kinds * len(self.sparsities) * len(self.seeds) * len(self.controls)
 
     def cells(self) -> tuple[RunConfig, ...]:
         """The runs, in the order in which they are done: by seed, method, steps, control and
@@ -204,15 +220,20 @@ def _listed(name: str, given: Any) -> tuple[Any, ...]:
     """The entries of a list, each checked, none twice."""
     noun = LISTS[name]
     alone = isinstance(given, str | bytes | Mapping) or not isinstance(given, Iterable)
-    entries = tuple(_entry(noun, value) for value in ((given,) if alone else given))
+    values = [given] if alone else list(itertools.islice(given, MOST_CELLS + 1))
+    if len(values) > MOST_CELLS:
+        raise ConfigError(f"{name} holds more than {MOST_CELLS:,} entries; give fewer.")
+    entries = tuple(_entry(noun, value) for value in values)
     if not entries and name != "steps":
         raise ConfigError(f"{name} is empty; give at least one {noun}.")
+    seen = set()
     for entry in entries:
-        if entries.count(entry) > 1:
+        if entry in seen:
             raise ConfigError(
                 f"{name} holds {entry} more than once, which would be the same run again; name "
                 "each once."
             )
+        seen.add(entry)
     return entries
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import itertools
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,7 +15,7 @@ from typing import Any
 from prospr_engine.config import RunConfig, setting, settings_of
 from prospr_engine.errors import ConfigError
 from prospr_engine.registry import did_you_mean
-from prospr_engine.sweeps.config import Group
+from prospr_engine.sweeps.config import MOST_CELLS, Group
 
 (SEED,) = (option for option in settings_of(RunConfig) if option.name == "seed")
 SEARCHED = ("sparsity", "seed")
@@ -106,6 +107,11 @@ class SearchConfig:
         assert limit is not None
         return limit
 
+    @property
+    def size(self) -> int:
+        """How many runs it takes at most."""
+        return len(self.seeds) * self.most_probes
+
     def cells(self, sparsity: float) -> tuple[RunConfig, ...]:
         """The runs that try one sparsity: one for every seed."""
         return tuple(
@@ -193,10 +199,15 @@ def _figure(config: SearchConfig, summary: Mapping[str, Any]) -> float:
 
 def _seeds(given: Any) -> tuple[int, ...]:
     alone = isinstance(given, str) or not isinstance(given, Iterable)
-    seeds = tuple(SEED.check(seed) for seed in ((given,) if alone else given))
+    values = [given] if alone else list(itertools.islice(given, MOST_CELLS + 1))
+    if len(values) > MOST_CELLS:
+        raise ConfigError(f"seeds holds more than {MOST_CELLS:,} entries; give fewer.")
+    seeds = tuple(map(SEED.check, values))
     if not seeds:
         raise ConfigError("seeds is empty; give at least one seed.")
+    seen = set()
     for seed in seeds:
-        if seeds.count(seed) > 1:
+        if seed in seen:
             raise ConfigError(f"seeds holds {seed} more than once; name each once.")
+        seen.add(seed)
     return seeds

@@ -285,7 +285,40 @@ def test_too_many_runs_are_told_before_the_button(
     monkeypatch.setattr(store, "limits", Limits(most_cells=17))
     at.run()
     assert at.button(key=START).disabled
-    assert "That would be 18 runs, and at most 17 may be one study here." in words(at)
+    assert errors(at)[0].startswith("This would be 18 runs, and at most 17 may be one study here.")
+
+
+@pytest.mark.parametrize("count", [3, 800])
+def test_a_huge_address_is_refused_before_its_runs_are_made(
+    store: Store, monkeypatch: pytest.MonkeyPatch, count: int
+):
+    made: list[SweepConfig] = []
+    monkeypatch.setattr(SweepConfig, "cells", lambda self: made.append(self) or ())
+    at = opened(
+        {
+            sweep_form.CRITERIA: [spec.label for spec in METHODS.values()],
+            sweep_form.SPARSITIES: ", ".join(f"{10 + number / 10:g}" for number in range(count)),
+            sweep_form.SEEDS: "10",
+            sweep_form.BESIDES: [spec.label for spec in CONTROLS.values()],
+        }
+    )
+    assert not made
+    assert at.button(key=START).disabled
+    runs = len(METHODS) * count * 10 * (1 + len(CONTROLS))
+    assert f"This sweep would be {runs:,} runs" in words(at) or any(
+        f"This would be {runs:,} runs" in error for error in errors(at)
+    )
+
+
+def test_a_list_too_long_is_not_read(store: Store):
+    checked: list[float] = []
+    text = ", ".join(str(number) for number in range(number_list.MOST + 1))
+    found, (wrong,) = number_list.read(text, lambda number: checked.append(number) or number)
+    assert found == checked == []
+    assert "1,001 numbers" in wrong
+    at = opened({sweep_form.SPARSITIES: text})
+    assert errors(at) == [wrong]
+    assert at.button(key=START).disabled
 
 
 def test_one_study_at_a_time_is_told_before_the_button(at: AppTest, store: Store):

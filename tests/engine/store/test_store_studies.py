@@ -387,7 +387,8 @@ def test_only_its_owner_changes_a_study(store: Store, change: str):
 # Limits
 
 
-def test_a_study_has_only_so_many_runs(store: Store):
+def test_a_study_has_only_so_many_runs(store: Store, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(SweepConfig, "cells", lambda self: pytest.fail("the runs were made"))
     small = Store(store.folder, Limits(most_cells=7))
     with pytest.raises(ResourceError, match="would be 8 runs, and at most 7"):
         small.submit_study("sweep", GRID)

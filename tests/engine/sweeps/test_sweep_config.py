@@ -6,6 +6,7 @@ import dataclasses
 import json
 import subprocess
 import sys
+from functools import partial
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from prospr_engine.config import LoadingConfig, RunConfig, ScoringConfig
 from prospr_engine.errors import ConfigError
 from prospr_engine.saliency import METHODS
 from prospr_engine.sweeps.config import SweepConfig
+from prospr_engine.sweeps.search_config import SearchConfig
 
 AHEAD = [name for name, spec in METHODS.items() if any(o.name == "steps" for o in spec.options)]
 
@@ -44,7 +46,7 @@ def test_cells_are_the_lists_multiplied(sweep):
         len(sweep.steps) if name in AHEAD and sweep.steps else 1 for name in sweep.methods
     ]
     kinds = len(sweep.controls) * len(sweep.sparsities) * len(sweep.seeds)
-    assert len(cells) == sum(per_method) * kinds
+    assert len(cells) == sweep.size == sum(per_method) * kinds
     assert len({cell.fingerprint for cell in cells}) == len(cells)
     assert [cell.seed for cell in cells] == [
         seed for seed in sweep.seeds for _ in range(len(cells) // len(sweep.seeds))
@@ -52,6 +54,35 @@ def test_cells_are_the_lists_multiplied(sweep):
     first = [cell for cell in cells if cell.seed == sweep.seeds[0]]
     assert list(dict.fromkeys(cell.method for cell in first)) == list(sweep.methods)
     assert [cell.sparsity for cell in first[: len(sweep.sparsities)]] == list(sweep.sparsities)
+
+
+def test_too_many_runs_are_counted_and_not_made(monkeypatch, tmp_path):
+    monkeypatch.setattr(SweepConfig, "cells", lambda self: pytest.fail("the runs were made"))
+    grid = {
+        "methods": list(METHODS),
+        "sparsities": [number / 1000 for number in range(800)],
+        "seeds": range(50),
+    }
+    with pytest.raises(ConfigError, match=f"would be {len(METHODS) * 800 * 50:,} runs"):
+        SweepConfig.of(**grid)
+    with pytest.raises(ConfigError, match="runs, and at most 100,000"):
+        pe.sweep(out=tmp_path / "sweep", **grid)
+    assert not (tmp_path / "sweep").exists()
+
+
+@pytest.mark.parametrize("config", [SweepConfig, partial(SearchConfig, most_lost=0.1)])
+def test_an_endless_list_is_given_up(config):
+    taken = 0
+
+    def numbers():
+        nonlocal taken
+        while True:
+            taken += 1
+            yield taken
+
+    with pytest.raises(ConfigError, match="seeds holds more than 100,000"):
+        config(seeds=numbers())
+    assert taken == 100_001
 
 
 @settings(deadline=None, max_examples=60)
