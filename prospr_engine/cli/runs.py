@@ -1,227 +1,29 @@
-"""The commands that use the store of runs: ``run``, ``sweep`` and ``search`` with ``--store``, and
-``runs``."""
+"""The command ``runs``: what the store remembers; or one run stopped or deleted."""
 
 from __future__ import annotations
 
-import dataclasses
-import json
-import shutil
-import time
-from pathlib import Path
-from typing import Any
+import argparse
+from collections.abc import Callable
 
-from prospr_engine.config import WEIGHTS, RunConfig
-from prospr_engine.data import DATASETS
-from prospr_engine.errors import DataError, EngineError, Stopped, StoreError
-from prospr_engine.events import OnEvent, StageStarted
-from prospr_engine.io.files import check_unused, disk_error
-from prospr_engine.jobs import ensure_worker
-from prospr_engine.jobs.follow import follow, follow_study
-from prospr_engine.models import MODELS
-from prospr_engine.pipeline.record import RESULT
-from prospr_engine.saliency import METHODS
-from prospr_engine.store import default_folder
-from prospr_engine.store.limits import Limits
-from prospr_engine.store.records import Run
-from prospr_engine.store.store import Store
-from prospr_engine.store.study import Kind, Study, row_of
-from prospr_engine.sweeps.config import SweepConfig
-from prospr_engine.sweeps.search_config import SearchConfig
-
-# Not from models/build.py, which brings torch: these commands need none.
-STOPPING = 10.0  # seconds to wait for a run that was asked to stop
+from prospr_engine.cli import render, store_runs
+from prospr_engine.cli.settings import STORE_HELP, show
 
 
-def compute(
-    config: RunConfig,
-    folder: str,
-    name: str,
-    out: str | None,
-    overwrite: bool,
-    on_event: OnEvent,
-) -> dict[str, Any]:
-    """Let the worker of the store in ``folder`` do the run; its result, and its files in ``out``.
+def add(command: Callable[..., argparse.ArgumentParser]) -> None:
+    """Add the command to the parser."""
+    sub = command("runs", runs, "list the runs in the dashboard's store, stop or delete one")
+    sub.add_argument("--store", default="", metavar="DIR", help=f"folder of the store {STORE_HELP}")
+    choice = sub.add_mutually_exclusive_group()
+    choice.add_argument("--stop", metavar="ID", help="stop a run; the start of its id is enough")
+    choice.add_argument("--delete", metavar="ID", help="delete a run and its files")
 
-    Ctrl-C stops the run. Raises ``EngineError`` if it cannot be done or does not end well.
-    """
-    if out and not overwrite:
-        check_unused(Path(out), config.fingerprint)
-    METHODS.find(config.method)  # a wrong name need not wait to be told so
-    MODELS.find(config.model)
-    store = Store(_folder(folder), Limits.from_environment())
-    run = store.submit(_findable(config), name=name)
-    if not run.live:
-        on_event(StageStarted("known", f"The result of these settings is known: run {run.id[:8]}"))
+
+def runs(parsed: argparse.Namespace) -> int:
+    """List the runs, or stop or delete one."""
+    if parsed.stop is not None:
+        show(parsed, store_runs.stop(parsed.store, parsed.stop), render.print_state)
+    elif parsed.delete is not None:
+        show(parsed, store_runs.delete(parsed.store, parsed.delete), render.print_deleted)
     else:
-        try:
-            run = follow(store, run.id, on_event)
-        except KeyboardInterrupt:
-            store.stop(run.id, run.owner)
-            follow(store, run.id)
-            raise
-    if run.state == "stopped":
-        raise Stopped("The run was stopped by somebody else.")
-    if run.state == "failed":
-        raise EngineError(run.error)
-    return _take(store, run, out)
-
-
-def compute_study(
-    config: SweepConfig | SearchConfig,
-    folder: str,
-    name: str,
-    on_event: OnEvent,
-    guess: float | None = None,
-) -> list[dict[str, Any]]:
-    """Let the worker of the store in ``folder`` do a sweep or a search; a row per run (see
-    ``sweep.row``), with the run's id under ``run``. A search begins at the sparsity ``guess``.
-
-    Runs that are known are not done again, so a sweep that was broken off goes on. Ctrl-C stops
-    it. Raises ``EngineError`` if it cannot be begun, or is deleted meanwhile; a run that fails or
-    is stopped is a row that says so.
-    """
-    MODELS.find(config.run.model)  # a wrong name need not wait to be told so
-    METHODS.find(config.run.method)
-    config = dataclasses.replace(config, run=_findable(config.run))
-    store = Store(_folder(folder), Limits.from_environment())
-    kind: Kind = "sweep" if isinstance(config, SweepConfig) else "search"
-    study = store.submit_study(kind, config, name=name, guess=guess)
-    try:
-        return [row_of(run) for run in follow_study(store, study.id, on_event)]
-    except KeyboardInterrupt:
-        store.stop_study(study.id, study.owner)
-        follow_study(store, study.id)
-        raise
-
-
-def all_studies(folder: str) -> list[dict[str, Any]]:
-    """The sweeps and searches that the store remembers, the newest first, as JSON-ready values."""
-    store = _existing(folder)
-    return [_study_to_dict(study) for study in store.studies()] if store else []
-
-
-def all_runs(folder: str) -> list[dict[str, Any]]:
-    """The runs that the store remembers but for those of studies, the newest first, as JSON-ready
-    values."""
-    store = _existing(folder)
-    return [_to_dict(store, run) for run in store.runs()] if store else []
-
-
-def stop(folder: str, id: str) -> dict[str, Any]:
-    """Stop the one run or study whose id begins so, and wait until it is over."""
-    store, found = _one(folder, id)
-    if isinstance(found, Study):
-        store.stop_study(found.id, found.owner)
-    else:
-        store.stop(found.id, found.owner)
-    deadline = time.monotonic() + STOPPING
-    while (now := _look(store, found)) and now.live and time.monotonic() < deadline:
-        ensure_worker(store.folder)  # one that died cannot stop anything
-        time.sleep(0.1)
-    return _told(store, now or found)
-
-
-def delete(folder: str, id: str) -> dict[str, Any]:
-    """Forget the one run or study whose id begins so; what it was."""
-    store, found = _one(folder, id)
-    told = _told(store, found)
-    if isinstance(found, Study):
-        store.delete_study(found.id, found.owner)
-    else:
-        store.delete(found.id, found.owner)
-    return told
-
-
-def _folder(given: str) -> Path:
-    return Path(given).expanduser() if given else default_folder()
-
-
-def _existing(given: str) -> Store | None:
-    """The store, if there is one: looking must not make one where somebody mistyped."""
-    folder = _folder(given)
-    if (folder / "runs.sqlite3").exists():
-        return Store(folder, Limits.from_environment())
-    if given:
-        raise StoreError(f"There is no store of runs in {folder}; give the folder of one.")
-    return None
-
-
-def _one(folder: str, id: str) -> tuple[Store, Run | Study]:
-    store = _existing(folder)
-    there: list[Run | Study] = [*store.runs(studies=True), *store.studies()] if store else []
-    found = [one for one in there if id and one.id.startswith(id)]
-    if store is None or not found:
-        raise StoreError(f"No run has an id that begins with {id!r}; `runs` lists them.")
-    if len(found) > 1:
-        raise StoreError(f"{len(found)} runs have an id that begins with {id!r}; give more of it.")
-    return store, found[0]
-
-
-def _look(store: Store, found: Run | Study) -> Run | Study | None:
-    return store.study(found.id) if isinstance(found, Study) else store.get(found.id)
-
-
-def _findable(config: RunConfig) -> RunConfig:
-    """The worker works in a folder of its own: files are named by their whole paths."""
-
-    def whole(text: str) -> str:
-        path = Path(text).expanduser()
-        return str(path.absolute()) if path.exists() else text
-
-    if config.data not in DATASETS:
-        config = dataclasses.replace(config, data=whole(config.data))
-    if config.weights not in WEIGHTS.choices:
-        config = dataclasses.replace(config, weights=whole(config.weights))
-    return config
-
-
-def _take(store: Store, run: Run, out: str | None) -> dict[str, Any]:
-    """The result of a finished run, which says where its files are."""
-    files = {name: artifact.path for name, artifact in store.files(run.id).items()}
-    if RESULT not in files or "model.onnx" not in files:
-        raise DataError(
-            f"The files of run {run.id[:8]} are not in the store any more. Delete the run "
-            f"(runs --delete {run.id[:8]}), then run again."
-        )
-    if out:
-        files = {name: _copy(path, Path(out, name)) for name, path in _result_last(files)}
-    result: dict[str, Any] = json.loads(files[RESULT].read_text("utf-8"))
-    result["onnx"]["path"] = str(files["model.onnx"])
-    return result | {"out": out, "run": run.id}
-
-
-def _result_last(files: dict[str, Path]) -> list[tuple[str, Path]]:
-    """It is the sign of a folder that is complete."""
-    return sorted(files.items(), key=lambda file: file[0] == RESULT)
-
-
-def _copy(source: Path, target: Path) -> Path:
-    part = target.with_name(f".{target.name}.part")
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(source, part)
-        part.replace(target)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise disk_error(target, error) from None
-    return target
-
-
-def _told(store: Store, found: Run | Study) -> dict[str, Any]:
-    return _study_to_dict(found) if isinstance(found, Study) else _to_dict(store, found)
-
-
-def _to_dict(store: Store, run: Run) -> dict[str, Any]:
-    files = {name: str(file.path) for name, file in store.files(run.id).items()}
-    return {"kind": "run", **_values(run), "files": files}
-
-
-def _study_to_dict(study: Study) -> dict[str, Any]:
-    return {**_values(study), "state": study.state}
-
-
-def _values(found: Run | Study) -> dict[str, Any]:
-    values = dataclasses.asdict(found)
-    # Of a visitor it is a digest, which proves nothing and tells a reader nothing either.
-    values["started_by"] = "a visitor" if values.pop("owner") else "the command line"
-    return values
+        show(parsed, {"runs": store_runs.all_runs(parsed.store)}, render.print_runs)
+    return 0

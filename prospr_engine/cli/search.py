@@ -15,8 +15,8 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 
-from prospr_engine.cli import runs
-from prospr_engine.cli.settings import STORE_HELP, add_settings, given, number, show
+from prospr_engine.cli import store_runs
+from prospr_engine.cli.settings import add_settings, add_store, given, number, show
 from prospr_engine.errors import ConfigError, Stopped
 from prospr_engine.events import CellEnded, Event, OnEvent, StageStarted, ignore
 from prospr_engine.sweeps.report import outcome, tell_probe
@@ -72,14 +72,7 @@ def add(command: Callable[..., argparse.ArgumentParser]) -> None:
         help="folder for the results; a search that is there goes on "
         "(default: runs/search-, then a name made of the settings)",
     )
-    sub.add_argument(
-        "--store",
-        nargs="?",
-        const="",
-        metavar="DIR",
-        help=f"let the dashboard's worker do it, so that the browser shows it too {STORE_HELP}",
-    )
-    sub.add_argument("--name", default="", help="what to call the search, with --store")
+    add_store(sub, "search")
 
 
 def search(parsed: argparse.Namespace) -> int:
@@ -167,7 +160,7 @@ def _in_store(config: SearchConfig, folder: str, name: str, on_event: OnEvent) -
                 values, text = dataclasses.asdict(probe), tell_probe(config, probe)
                 on_event(Probed(len(trail), config.most_probes, values, text))
 
-    runs.compute_study(config, folder, name, hear, first_guess(config))
+    store_runs.compute_study(config, folder, name, hear, first_guess(config))
     seconds = time.perf_counter() - started
     return SearchResult(config, tuple(trail), outcome(config, trail), None, seconds)
 

@@ -6,6 +6,7 @@ import argparse
 import contextlib
 import json
 from collections.abc import Callable, Collection
+from pathlib import Path
 from typing import Any
 
 from prospr_engine.config import GROUPS, RunConfig, settings_of
@@ -13,6 +14,7 @@ from prospr_engine.errors import ConfigError
 from prospr_engine.registry import Option
 
 STORE_HELP = "(default: $PROSPR_RUNS, or ~/.local/share/prospr/runs)"
+OWN_FOLDER = "(default: runs/, then a name made of the settings)"
 PREFIXES = {"loading": "", "scoring": "score-", "training": "train-"}
 
 
@@ -37,6 +39,23 @@ def add_settings(
         section = parser.add_argument_group(group)
         for option in settings_of(cls):
             _add_flag(section, option, PREFIXES[group], f"{group}.{option.name}")
+
+
+def add_store(parser: argparse.ArgumentParser, noun: str) -> None:
+    """The flags of a command that the dashboard's worker can carry out: a ``noun``."""
+    parser.add_argument(
+        "--store",
+        nargs="?",
+        const="",
+        metavar="DIR",
+        help=f"let the dashboard's worker do it, so that the browser shows it too {STORE_HELP}",
+    )
+    parser.add_argument("--name", default="", help=f"what to call the {noun}, with --store")
+
+
+def folder_of(parsed: argparse.Namespace, config: RunConfig) -> Path:
+    """Where the files of a run go: ``--out``, or a folder named by the settings."""
+    return Path(parsed.out) if parsed.out else Path("runs") / config.fingerprint
 
 
 def config_of(parsed: argparse.Namespace) -> RunConfig:

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from prospr_engine.cli import render_sweep, runs
-from prospr_engine.cli.settings import STORE_HELP, add_settings, given, number, show
+from prospr_engine.cli import render_sweep, store_runs
+from prospr_engine.cli.settings import add_settings, add_store, given, number, show
 from prospr_engine.config import RunConfig
 from prospr_engine.errors import ConfigError
 from prospr_engine.models import MODELS
@@ -46,14 +46,7 @@ def add(command: Callable[..., argparse.ArgumentParser]) -> None:
     sub.add_argument("--out", help="folder for the results; a sweep that is there goes on "
                      "(default: runs/sweep-, then a name made of the settings)")  # fmt: skip
     sub.add_argument("--dry-run", action="store_true", help="only say what it would take")
-    sub.add_argument(
-        "--store",
-        nargs="?",
-        const="",
-        metavar="DIR",
-        help=f"let the dashboard's worker do it, so that the browser shows it too {STORE_HELP}",
-    )
-    sub.add_argument("--name", default="", help="what to call the sweep, with --store")
+    add_store(sub, "sweep")
 
 
 def sweep(parsed: argparse.Namespace) -> int:
@@ -80,7 +73,7 @@ def sweep(parsed: argparse.Namespace) -> int:
 
             rows = table.records(do(config, out=out, on_event=on_event))
         else:
-            rows = runs.compute_study(config, parsed.store, parsed.name, on_event)
+            rows = store_runs.compute_study(config, parsed.store, parsed.name, on_event)
     told = {
         "out": str(out) if parsed.store is None else None,
         "cells": rows,

@@ -325,12 +325,12 @@ def test_what_the_store_does_not_take_is_a_sentence(
 
 
 def test_files_are_named_so_that_the_worker_finds_them(store, tmp_path, monkeypatch):
-    from prospr_engine.cli import runs as cli_runs
+    from prospr_engine.cli import store_runs
 
     (tmp_path / "pictures").mkdir()
     (tmp_path / "digits").mkdir()
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(cli_runs, "follow", lambda store, id, on_event: 1 / 0)
+    monkeypatch.setattr(store_runs, "follow", lambda store, id, on_event: 1 / 0)
     for data in ("pictures", "digits", "no/such"):
         with pytest.raises(ZeroDivisionError):
             cli.main(["run", "--store", str(store.folder), "--quiet", "--data", data])

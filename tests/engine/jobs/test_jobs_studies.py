@@ -24,7 +24,7 @@ from engine.jobs.jobs_fakes import (
     until,
 )
 
-from prospr_engine.cli import runs as cli_runs
+from prospr_engine.cli import store_runs
 from prospr_engine.config import LoadingConfig, RunConfig
 from prospr_engine.errors import ConfigError, StoreError
 from prospr_engine.events import CellEnded, CellStarted, Event, StageStarted
@@ -67,7 +67,7 @@ def children(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
 
 def compute(store: Store, config: Any, **more: Any) -> tuple[list[dict[str, Any]], list[Event]]:
     events: list[Event] = []
-    rows = cli_runs.compute_study(config, str(store.folder), "mine", events.append, **more)
+    rows = store_runs.compute_study(config, str(store.folder), "mine", events.append, **more)
     return rows, events
 
 
@@ -164,7 +164,7 @@ def test_a_study_that_is_deleted_is_not_waited_for(
             store.delete_study(store.studies()[0].id, "")
 
     with pytest.raises(StoreError, match="study was deleted"):
-        cli_runs.compute_study(GRID, str(store.folder), "", begun)
+        store_runs.compute_study(GRID, str(store.folder), "", begun)
 
 
 def test_a_sweep_waits_for_its_turn_and_says_so(store: Store, children: Callable[[str], None]):
@@ -178,12 +178,12 @@ def test_a_sweep_waits_for_its_turn_and_says_so(store: Store, children: Callable
 
 def test_ctrl_c_stops_the_sweep(store: Store):
     code = (
-        "import signal, sys; from prospr_engine.cli import runs\n"
+        "import signal, sys; from prospr_engine.cli import store_runs\n"
         "from prospr_engine.jobs import spawn\n"
         "from prospr_engine.sweeps.config import SweepConfig\n"
         f"spawn.COMMAND = (sys.executable, '-c', {WORKER.format(child=OBEYS)!r})\n"
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
-        "runs.compute_study(SweepConfig(seeds=(0, 1)), sys.argv[1], '', print)"
+        "store_runs.compute_study(SweepConfig(seeds=(0, 1)), sys.argv[1], '', print)"
     )
     process = subprocess.Popen(
         [sys.executable, "-u", "-c", code, str(store.folder)],
@@ -242,17 +242,14 @@ def test_a_study_is_listed_stopped_and_deleted_by_the_start_of_its_id(
     study = store.submit_study("sweep", GRID, "visitor-secret", name="which?")
     single = store.submit(RunConfig(seed=5))
     folder = str(store.folder)
-    (listed,) = cli_runs.all_studies(folder)
-    assert (listed["kind"], listed["state"], listed["name"]) == ("sweep", "waiting", "which?")
-    assert listed["counts"]["queued"] == 3
-    assert "secret" not in json.dumps(listed)
-    assert [run["id"] for run in cli_runs.all_runs(folder)] == [single.id]
-    told = cli_runs.stop(folder, study.id[:12])
-    assert (told["kind"], told["state"]) == ("sweep", "stopped")
+    assert [run["id"] for run in store_runs.all_runs(folder)] == [single.id]
+    told = store_runs.stop(folder, study.id[:12])
+    assert (told["kind"], told["state"], told["name"]) == ("sweep", "stopped", "which?")
+    assert "secret" not in json.dumps(told)
     cell = store.study_runs(study.id)[0]
-    assert cli_runs.delete(folder, cell.id[:12])["kind"] == "run"
+    assert store_runs.delete(folder, cell.id[:12])["kind"] == "run"
     assert len(store.study_runs(study.id)) == 2
-    assert cli_runs.delete(folder, study.id)["id"] == study.id
+    assert store_runs.delete(folder, study.id)["id"] == study.id
     assert store.studies() == []
     assert look(store, single.id)
 

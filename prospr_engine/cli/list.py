@@ -1,0 +1,60 @@
+"""The command ``list``: what there is to choose from."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from prospr_engine.cli import render
+from prospr_engine.cli.settings import show
+from prospr_engine.data import DATASETS
+from prospr_engine.models import MODELS
+from prospr_engine.saliency import METHODS
+
+HIDDEN = {"value_type", "label", "optional", "file"}
+"""Of an option: what matters to forms alone."""
+
+
+def add(command: Callable[..., argparse.ArgumentParser]) -> None:
+    """Add the command to the parser."""
+    sub = command("list", list_table, "what there is to choose from")
+    sub.add_argument("table", choices=tuple(TABLES))
+
+
+def list_table(parsed: argparse.Namespace) -> int:
+    """Show one of the tables."""
+    rows = [
+        {name: value for name, value in row.items() if name != "target"}
+        for row in TABLES[parsed.table]()
+    ]
+    show(parsed, {parsed.table: rows}, render.print_tables)
+    return 0
+
+
+def _methods() -> list[dict[str, Any]]:
+    rows = _rows(METHODS)
+    for row in rows:
+        row["options"] = [
+            {name: value for name, value in option.items() if name not in HIDDEN}
+            for option in row["options"]
+        ]
+    return rows
+
+
+def _models() -> list[dict[str, Any]]:
+    from prospr_engine.models import torchvision_names
+
+    return _rows(MODELS) + [{"name": f"torchvision/{name}"} for name in torchvision_names()]
+
+
+def _rows(table: Mapping[str, Any]) -> list[dict[str, Any]]:
+    return [dataclasses.asdict(spec) for spec in table.values()]
+
+
+TABLES: dict[str, Callable[[], list[dict[str, Any]]]] = {
+    "methods": _methods,
+    "models": _models,
+    "datasets": lambda: _rows(DATASETS),
+}
