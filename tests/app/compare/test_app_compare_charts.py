@@ -474,7 +474,7 @@ def test_a_search_for_a_size():
     plan = search_chart.plan(rows, False)
     assert plan.value[0] < 90_000 < 140_000 < plan.value[1]
     svg = compiled(search_chart.chart(plan, DARK), rows)
-    assert ">Goal: at most 100 kB<" in svg
+    assert ">Goal: at most 100\N{NO-BREAK SPACE}kB<" in svg
 
 
 def test_a_search_that_has_not_begun():

@@ -349,7 +349,7 @@ def test_differences_of_figures_are_those_of_the_numbers_shown():
     assert table["Change by pruning"] == Figure(
         "Change by pruning", f"{MINUS}1.1 points", f"{MINUS}1.2 points", f"{MINUS}0.1 points"
     )
-    assert table["Time"].difference == "+1 min 7 s"
+    assert table["Time"].difference == f"+1{SPACE}min 7{SPACE}s"
     assert table["Model file"].difference == "same"
     assert table["Weights kept"].first == f"{sum(layer['kept'] for layer in LAYERS):,}"
 

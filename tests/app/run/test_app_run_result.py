@@ -32,7 +32,7 @@ def test_the_result_gives_the_answer_first(store: Store):
 def test_all_files_are_offered_the_network_first(store: Store):
     buttons = opened(finished(store)).get("download_button")
     assert [button.proto.label for button in buttons] == [
-        "Download model.onnx (254 kB)",
+        f"Download model.onnx (254{SPACE}kB)",
         "Masks (safetensors)",
         "Settings (json)",
         "Result (json)",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from app.ui.answer import answer, chance, compared, points
-from app.ui.format import accuracy, duration, percent, signed, size
+from app.ui.format import accuracy, percent, signed
 
 SPACE = "\N{NO-BREAK SPACE}"
 
@@ -64,21 +64,6 @@ def test_a_difference_within_chance_is_called_that():
 
 def test_perfect_scores_on_few_images_are_no_proof():
     assert "up to about 10.0 points" in chance(told(1.0, 1.0, 10))
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [(0.2, "0 s"), (59.6, "1 min 0 s"), (75, "1 min 15 s"), (7260, "2 h 1 min")],
-)
-def test_durations(seconds: float, text: str):
-    assert duration(seconds) == text
-
-
-@pytest.mark.parametrize(
-    ("count", "text"), [(12, "1 kB"), (254_422, "254 kB"), (45_000_000, "45.0 MB")]
-)
-def test_sizes(count: int, text: str):
-    assert size(count) == text
 
 
 def test_points_are_those_of_the_numbers_shown():
