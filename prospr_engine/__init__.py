@@ -14,7 +14,9 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.3.0"
+from prospr_engine.version import VERSION
+
+__version__ = VERSION
 
 _HOMES = {
     "METHODS": "saliency",

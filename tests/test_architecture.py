@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[1]
 # From the bottom to the top. A module may import from its own package and from the layers below;
 # the packages of a layer stand side by side and do not import each other.
 LAYERS = [
-    ["errors", "format"],
+    ["errors", "format", "version"],
     ["registry", "events"],
     ["config"],
     ["metrics", "identity"],

@@ -13,11 +13,11 @@ import contextlib
 import sys
 from collections.abc import Callable, Sequence
 
-import prospr_engine
 from prospr_engine.cli import doctor, export, run, runs, score, search, sweep, verify
 from prospr_engine.cli import list as list_
 from prospr_engine.cli.settings import print_json
 from prospr_engine.errors import EngineError, Stopped
+from prospr_engine.version import VERSION
 
 COMMANDS = (run, runs, score, export, verify, list_, sweep, search, doctor)
 """Each is a module with ``add``; in the order of the help."""
@@ -56,7 +56,7 @@ def _parser() -> argparse.ArgumentParser:
         description="Prune a network before training, train it beside the dense one, and export "
         "an ONNX file that is proven to be what its label says.",
     )
-    parser.add_argument("--version", action="version", version=prospr_engine.__version__)
+    parser.add_argument("--version", action="version", version=VERSION)
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
 
     def command(name: str, function: Callable[..., int], help: str) -> argparse.ArgumentParser:

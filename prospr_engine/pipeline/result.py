@@ -12,7 +12,6 @@ from typing import Any
 
 import torch
 
-import prospr_engine
 from prospr_engine.config import RunConfig
 from prospr_engine.data.images import ImageData
 from prospr_engine.events import EpochEnded
@@ -22,6 +21,7 @@ from prospr_engine.pruning.masks import Masks
 from prospr_engine.saliency.base import Scores
 from prospr_engine.saliency.diagnostics import plain
 from prospr_engine.training.evaluate import Evaluation
+from prospr_engine.version import VERSION
 
 
 @dataclass(frozen=True)
@@ -119,7 +119,7 @@ def environment(device: torch.device) -> dict[str, Any]:
     """The versions and the device that a result depends on."""
     packages = ("torch", "torchvision", "onnx", "onnxruntime", "onnxscript", "numpy")
     return {
-        "prospr_engine": prospr_engine.__version__,
+        "prospr_engine": VERSION,
         "python": platform.python_version(),
         **{name: metadata.version(name) for name in packages},
         "device": str(device),

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import prospr_engine
 from prospr_engine.config import WEIGHTS, RunConfig
 from prospr_engine.data import DATASETS
 from prospr_engine.io.tokens import is_token
+from prospr_engine.version import VERSION
 
 
 def sameness(config: RunConfig) -> str | None:
@@ -15,4 +15,4 @@ def sameness(config: RunConfig) -> str | None:
     weights = config.weights in WEIGHTS.choices or is_token(config.weights)
     if not (known and weights):
         return None
-    return f"{config.fingerprint} {prospr_engine.__version__}"
+    return f"{config.fingerprint} {VERSION}"
