@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
-import torch
+from paths import SHARED
 
-ROOT = Path(__file__).resolve().parents[1]
-SHARED = ROOT.parent / "shared"
-"""Larger reference material beside the repository, where there is any."""
+# Networks in tests are tiny: more threads only wait for each other. PyTorch, NumPy and the
+# processes that tests start read this when they are imported.
+os.environ["OMP_NUM_THREADS"] = "1"
 
 WITH_SHARED = ("with", "../shared")
 
 
-def pytest_configure() -> None:
-    # Networks in tests are tiny: more threads only wait for each other.
-    torch.set_num_threads(1)
+def pytest_make_parametrize_id(val: object, argname: str) -> None:
+    """Refuse bytes as the id of a test: archives and pickles differ from one process to the next
+    (the time, the version), and processes that collect different tests cannot share them."""
+    if isinstance(val, bytes | bytearray):
+        pytest.fail(f"bytes in {argname!r}: name the case with ids=… or pytest.param(…, id=…)")
 
 
 @pytest.fixture

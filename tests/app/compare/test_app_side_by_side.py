@@ -380,6 +380,7 @@ def test_overlap_counts_weights_layer_by_layer_in_the_networks_order(store: Stor
         masks([0], [0], names=["0.weight", "7.weight"]),
         masks([0], [0], size=16),
     ],
+    ids=["a layer fewer", "another layer", "another size"],
 )
 def test_other_layers_are_another_network(store: Store, content: bytes):
     first, _ = pair(store)
@@ -397,7 +398,9 @@ def test_masks_without_our_header_are_read_in_their_own_order(store: Store, head
     assert [layer.name for layer in layers] == sorted(NAMES)
 
 
-@pytest.mark.parametrize("content", [b"", b"the masks", b"\xff" * 100])
+@pytest.mark.parametrize(
+    "content", [b"", b"the masks", b"\xff" * 100], ids=["empty", "text", "noise"]
+)
 def test_masks_that_cannot_be_read_are_a_sentence(store: Store, content: bytes):
     first, _ = pair(store)
     broken = finished(store, config=RunConfig(seed=8), files={"masks.safetensors": content})

@@ -128,6 +128,20 @@ def test_paths_only_where_whoever_runs_the_server_allows_them(store: Store, monk
         ("weights", weights()[:-5], ModelError, "x.dat is damaged"),
         ("weights", weights(bias=float("nan")), ModelError, "no numbers.*in 6.bias"),
     ],
+    ids=[
+        "nothing",
+        "web page",
+        "pickle",
+        "damaged zip",
+        "path out of the zip",
+        "zip in a zip",
+        "one class",
+        "one image",
+        "pickled weights",
+        "zip as weights",
+        "cut-off weights",
+        "NaN",
+    ],
 )
 def test_what_is_no_good_is_not_kept(store: Store, kind, content, error, words) -> None:
     with pytest.raises(error, match=words) as told:

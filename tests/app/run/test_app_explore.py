@@ -172,7 +172,7 @@ def test_a_full_queue_is_told(tmp_path: Path, store: Store, scored, monkeypatch)
     assert len(at.error) == 1
 
 
-@pytest.mark.parametrize("file", [None, b"not a file of scores"])
+@pytest.mark.parametrize("file", [None, b"not a file of scores"], ids=["no file", "damaged"])
 def test_without_scores_the_result_still_stands(store: Store, scored, file: bytes | None):
     found, _ = scored
     files = {} if file is None else {"scores.safetensors": file}

@@ -174,7 +174,9 @@ def test_broken_images_are_unreadable(format: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"hello", b"\x89PNG\r\n\x1a\n", b"%!PS-Adobe-3.0 EPSF-3.0"]
+    "content",
+    [b"", b"hello", b"\x89PNG\r\n\x1a\n", b"%!PS-Adobe-3.0 EPSF-3.0"],
+    ids=["empty", "text", "cut off", "EPS"],
 )
 def test_what_is_no_image_is_unreadable(content: bytes) -> None:
     with pytest.raises(UnreadableError):

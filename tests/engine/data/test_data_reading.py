@@ -84,7 +84,7 @@ def test_threads_read_the_same(picture, monkeypatch) -> None:
 
 
 @pytest.mark.parametrize("threads", [1, 10**9])
-@pytest.mark.parametrize("content", [b"junk", b""])
+@pytest.mark.parametrize("content", [b"junk", b""], ids=["junk", "empty"])
 def test_a_broken_image_is_named(picture, monkeypatch, threads, content) -> None:
     monkeypatch.setattr(reading, "WORTH_THREADS", threads)
     whole = picture(1)

@@ -209,7 +209,11 @@ def test_files_that_torchvision_unpacked_are_taken_from_a_read_only_place(
     assert load("mnist", LoadingConfig(), 0).name == "mnist"
 
 
-@pytest.mark.parametrize("content", [b"", b"junk", struct.pack(">HBB3I", 0, 8, 3, 40, 28, 28)])
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"junk", struct.pack(">HBB3I", 0, 8, 3, 40, 28, 28)],
+    ids=["empty", "junk", "header only"],
+)
 def test_damaged_files_are_named(offered, data_folder, content) -> None:
     offered("mnist")
     load("mnist", LoadingConfig(), 0)

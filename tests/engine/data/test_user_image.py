@@ -178,6 +178,7 @@ def test_a_file_is_cropped_to_its_middle_and_scaled_as_data_are():
         (b"\x89PNG\r\n\x1a\n", "cannot be read"),
         (b"0" * 20_000_001, "at most 20 MB"),
     ],
+    ids=["empty", "program", "cut off", "too large"],
 )
 def test_files_that_are_no_images_get_a_sentence(content, words):
     with pytest.raises(DataError, match=words):

@@ -219,6 +219,7 @@ def test_functions_and_other_inputs_are_refused(exported):
         ("truncated", "cut off|says nothing about"),
         ("half", "cut off"),
     ],
+    ids=["empty", "zip", "no operators", "truncated", "half"],
 )
 def test_files_that_cannot_be_judged(exported, content, says):
     path, _ = exported

@@ -72,7 +72,12 @@ FILES = {
 
 
 @pytest.mark.parametrize(
-    ("kind", "content"), [(kind, content) for kind, all in FILES.items() for content in all]
+    ("kind", "content"),
+    [
+        pytest.param(kind, content, id=f"{kind} {number}")
+        for kind, all in FILES.items()
+        for number, content in enumerate(all)
+    ],
 )
 def test_files_are_known_by_their_content(kind: str, content: bytes) -> None:
     assert kind_of(io.BytesIO(content)) == kind

@@ -128,7 +128,7 @@ def test_a_full_disk_is_told_as_one(checkpoints, monkeypatch):
         build("torchvision/squeezenet1_1", (3, 32, 32), 10, weights="pretrained")
 
 
-@pytest.mark.parametrize("content", [b"", b"<html>not found</html>"])
+@pytest.mark.parametrize("content", [b"", b"<html>not found</html>"], ids=["empty", "web page"])
 def test_a_damaged_file_is_named(checkpoints, content):
     published = torchvision.models.get_model_weights("squeezenet1_1").DEFAULT
     (checkpoints / Path(published.url).name).write_bytes(content)

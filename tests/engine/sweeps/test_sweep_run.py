@@ -395,7 +395,11 @@ def test_without_a_folder_there_is_a_new_one(tmp_path, monkeypatch):
     assert Path(frame.attrs["out"]).parent == tmp_path
 
 
-@pytest.mark.parametrize("text", [None, "a,b\n1,2\n", "model\n\x00", b"\xff"])
+@pytest.mark.parametrize(
+    "text",
+    [None, "a,b\n1,2\n", "model\n\x00", b"\xff"],
+    ids=["no file", "other columns", "binary", "not UTF-8"],
+)
 def test_what_is_no_table_is_told(tmp_path, text):
     if text is not None:
         content = text if isinstance(text, bytes) else text.encode()

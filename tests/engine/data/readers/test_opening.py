@@ -50,6 +50,21 @@ def torch_file() -> bytes:
         (b"\0\1\2\3", "is of a kind that is not known here"),
         (b"PK\x03\x04" + b"\0" * 60, "not a zip file, or is damaged"),
     ],
+    ids=[
+        "empty",
+        "tar",
+        "gzip",
+        "RAR",
+        "7-Zip",
+        "pickle",
+        "torch.save",
+        "web page",
+        "image",
+        "program",
+        "text",
+        "unknown",
+        "damaged zip",
+    ],
 )
 def test_other_things_are_called_what_they_are(tmp_path: Path, content, words) -> None:
     path = tmp_path / "flowers.zip"

@@ -33,7 +33,9 @@ def test_files_are_read_in_place(zipped, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [Path(path)]
 
 
-@pytest.mark.parametrize("content", [b"", b"hello", b"PK\x03\x04" + b"\0" * 60])
+@pytest.mark.parametrize(
+    "content", [b"", b"hello", b"PK\x03\x04" + b"\0" * 60], ids=["empty", "text", "damaged"]
+)
 def test_what_is_no_zip(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "x.zip"
     path.write_bytes(content)

@@ -207,7 +207,9 @@ class Bomb:
 
 
 @pytest.mark.parametrize(
-    "content", [pickle.dumps(Bomb()), pickle.dumps(Bomb(), 0), saved(True), saved(False)]
+    "content",
+    [pickle.dumps(Bomb()), pickle.dumps(Bomb(), 0), saved(True), saved(False)],
+    ids=["pickle", "text pickle", "torch.save", "old torch.save"],
 )
 @pytest.mark.parametrize("name", ["model.pt", "model.pth", "model.safetensors"])
 def test_pickles_are_never_opened_and_the_way_out_is_told(tmp_path, content, name) -> None:
@@ -277,6 +279,36 @@ def test_what_holds_no_network_is_not_to_be_loaded(tmp_path) -> None:
         (raw({"a" * 201: row()}, b"\0" * 4), "is no name"),
         (raw({}), "no tensor at all"),
         (raw({"__metadata__": {"prospr": "{"}}), "no tensor at all"),
+    ],
+    ids=[
+        "empty",
+        "web page",
+        "zip",
+        "Keras",
+        "ONNX",
+        "zeros",
+        "long header",
+        "cut-off header",
+        "no JSON",
+        "deep JSON",
+        "a name twice",
+        "too few bytes",
+        "too many bytes",
+        "overlap",
+        "gap",
+        "negative place",
+        "negative shape",
+        "bool shape",
+        "huge shape",
+        "100 dimensions",
+        "unknown dtype",
+        "dtype is a list",
+        "no shape",
+        "no row",
+        "line break in a name",
+        "long name",
+        "no tensor",
+        "metadata only",
     ],
 )
 def test_files_that_are_something_else_or_damaged(tmp_path, content, sentence) -> None:

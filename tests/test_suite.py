@@ -1,0 +1,31 @@
+"""The suite itself: that every process collects the same tests."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+from paths import ROOT
+
+
+def collected(hash_seed: str) -> list[str]:
+    """The ids of all tests, as a fresh process finds them."""
+    found = subprocess.run(
+        [sys.executable, "-m", "pytest", "--collect-only", "-q", "tests"],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONHASHSEED": hash_seed, "PYTEST_ADDOPTS": ""},
+        capture_output=True,
+        text=True,
+    )
+    assert found.returncode == 0, found.stdout[-2000:] + found.stderr[-2000:]
+    return [line for line in found.stdout.splitlines() if "::" in line]
+
+
+def test_every_process_collects_the_same_tests():
+    """Processes that share the tests between them have to agree on the ids: none may come from
+    the clock, from the order of a set, or from a number made up anew each time."""
+    first, second = collected("1"), collected("2")  # each takes seconds: other times of day
+    assert len(first) > 1000
+    assert [*set(first) ^ set(second)] == []
+    assert first == second
