@@ -1,6 +1,6 @@
 """Accuracy against how much was pruned: a line of means per series, with what luck allows.
 
-What goes in is one row per cell: the columns of a sweep (``services.comparison.COLUMNS``) with
+What goes in is one row per cell: the columns of a sweep (``services.comparison.frame``) with
 ``run`` (its id), ``series`` (the unique name of its line) and ``order``. Only cells that are done
 are drawn. A page does, and keeps the result of each step as long as what goes in is the same::
 

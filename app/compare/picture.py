@@ -88,8 +88,6 @@ def csv(frame: pd.DataFrame) -> bytes:
     names of uploads are anybody's choice.
     """
     told = frame.drop(columns=["out"], errors="ignore")
-    if "steps" in told:
-        told["steps"] = told["steps"].astype("Int64")  # none for most: floats, to pandas
     for name in told.columns[[not pd.api.types.is_numeric_dtype(told[c]) for c in told]]:
         told[name] = [_harmless(value) for value in told[name]]
     return told.to_csv(index=False).encode()

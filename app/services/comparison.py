@@ -29,11 +29,11 @@ from app.services import (
     runs,
     studies,
 )
-from prospr_engine.sweeps.row import COLUMNS, row
+from prospr_engine.store.study import row_of
+from prospr_engine.sweeps import table
 from prospr_engine.sweeps.statistics import Interval, interval, noise, summarise
 
 __all__ = [
-    "COLUMNS",
     "MOST",
     "NONE",
     "Comparison",
@@ -52,8 +52,6 @@ MOST = 100
 """Runs that an address may name; a study may have more."""
 NONE = "none"
 """The control of a run that has none."""
-STATES = {"queued": "waiting"}
-"""What the table calls the states of runs, where the store has another word."""
 ALWAYS, NEVER = ("", "method"), (("", "seed"), ("", "sparsity"))
 """Settings that name a line in any case, and those by which the runs of one line differ."""
 OPTIONS = "options"
@@ -116,8 +114,8 @@ def of_study(id: str, visitor: str) -> Comparison | None:
 
 
 def frame(comparison: Comparison) -> pd.DataFrame:
-    """One row per run, in the columns of a sweep's table (``sweeps.row.COLUMNS``) and three more:
-    ``run`` is its id, ``series`` the name of the line it belongs to, no two the same, and
+    """One row per run: the table of a sweep (``sweeps.table``), of its types, with three columns
+    more: ``run`` is its id, ``series`` the name of the line it belongs to, no two the same, and
     ``order`` that line's place. Runs whose settings another version wrote have none. Not to be
     changed: everybody gets the same one."""
     return _frame(comparison.key, comparison.runs)
@@ -160,17 +158,16 @@ def _readable(run: Run) -> bool:
 @st.cache_resource(max_entries=30, show_spinner=False)
 def _frame(key: str, _runs: Sequence[Run]) -> pd.DataFrame:
     readable = [run for run in _runs if _readable(run)]
-    rows = [
-        {**row(r.config, r.summary, STATES.get(r.state, r.state), r.error or ""), "run": r.id}
-        for r in readable
-    ]
-    lines = [_line(run, told["steps"]) for run, told in zip(readable, rows, strict=True)]
+    rows = [row_of(run) for run in readable]
+    lines = [_line(run, row["steps"]) for run, row in zip(readable, rows, strict=True)]
     names = _names(lines)
     order = {name: place for place, name in enumerate(names.values())}
-    for line, told in zip(lines, rows, strict=True):
-        told["series"] = names[_frozen(line)]
-        told["order"] = order[told["series"]]
-    return pd.DataFrame(rows, columns=[*COLUMNS, "run", "series", "order"])
+    series = [names[_frozen(line)] for line in lines]
+    return table.frame(rows).assign(
+        run=pd.array([run.id for run in readable], dtype="str"),
+        series=pd.array(series, dtype="str"),
+        order=pd.array([order[name] for name in series], dtype="int64"),
+    )
 
 
 def _line(run: Run, steps: int | None) -> dict[Key, Any]:

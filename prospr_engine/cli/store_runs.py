@@ -74,7 +74,7 @@ def compute_study(
     guess: float | None = None,
 ) -> list[dict[str, Any]]:
     """Let the worker of the store in ``folder`` do a sweep or a search; a row per run (see
-    ``sweep.row``), with the run's id under ``run``. A search begins at the sparsity ``guess``.
+    ``sweeps.table``), with the run's id under ``run``. A search begins at the sparsity ``guess``.
 
     Runs that are known are not done again, so a sweep that was broken off goes on. Ctrl-C stops
     it. Raises ``EngineError`` if it cannot be begun, or is deleted meanwhile; a run that fails or

@@ -134,7 +134,7 @@ def plan_of(config: SweepConfig, out: Path | None) -> Plan:
     cannot be read or the network does not fit them."""
     cells = config.cells()
     if out is None:
-        from prospr_engine.sweeps.row import row
+        from prospr_engine.sweeps.table import row
 
         rows = [row(cell, None, "waiting") for cell in cells]
     else:

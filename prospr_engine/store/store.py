@@ -18,7 +18,7 @@ from prospr_engine.config import RunConfig
 from prospr_engine.errors import StoreError
 from prospr_engine.io.files import digest_of
 from prospr_engine.io.tokens import is_token
-from prospr_engine.pipeline.record import summary
+from prospr_engine.metrics import summary
 from prospr_engine.store import cleanup, known, queries, queue, shared, studies
 from prospr_engine.store.artifacts import Artifacts
 from prospr_engine.store.limits import Limits

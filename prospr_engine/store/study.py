@@ -10,8 +10,8 @@ from typing import Any, Literal
 
 from prospr_engine.store.records import ENDS, Run, State
 from prospr_engine.sweeps.config import SweepConfig
-from prospr_engine.sweeps.row import row
 from prospr_engine.sweeps.search_config import Probe, SearchConfig, judge
+from prospr_engine.sweeps.table import row
 
 Kind = Literal["sweep", "search"]
 TRIED: tuple[State, ...] = ("done", "failed")
@@ -82,7 +82,7 @@ def trail(config: SearchConfig, runs: Sequence[Run]) -> list[Probe]:
 
 
 def row_of(run: Run) -> dict[str, Any]:
-    """The run as a row of the table of a sweep (see ``sweep.row``), with its id under ``run``.
+    """The run as a row of the table of a sweep (see ``sweeps.table``), with its id under ``run``.
     Raises ``ConfigError`` if another version wrote its settings."""
     state = "waiting" if run.state == "queued" else run.state
     return row(run.config, run.summary, state, run.error or "") | {"run": run.id}

@@ -16,8 +16,9 @@ from prospr_engine.errors import ConfigError, DiskError, EngineError, Stopped
 from prospr_engine.events import CellStarted, Event, OnEvent, StageStarted, ignore
 from prospr_engine.io.files import digest_of
 from prospr_engine.io.tokens import display_name, is_token, locate
-from prospr_engine.pipeline.record import RESULT, summary
-from prospr_engine.sweeps.row import row
+from prospr_engine.metrics import summary
+from prospr_engine.pipeline.record import RESULT
+from prospr_engine.sweeps.table import row
 
 if TYPE_CHECKING:
     from prospr_engine.data.images import ImageData

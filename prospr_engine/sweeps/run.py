@@ -30,7 +30,7 @@ def sweep(
     **settings: Any,
 ) -> pd.DataFrame:
     """Run every cell of the sweep and return its tidy table: a row per cell, in the order of
-    ``SweepConfig.cells``, with the columns of ``sweep.row``.
+    ``SweepConfig.cells``, with the columns of ``sweeps.table``.
 
         pe.sweep(methods=["prospr", "snip"], sparsities=[0.8, 0.9], seeds=range(3), epochs=5)
 

@@ -175,7 +175,7 @@ def judge(
     error: str = "",
 ) -> Probe:
     """What the runs at ``sparsity`` say, one for each seed; ``summaries`` are those of
-    ``summary.summary``, None for a run that failed.
+    ``metrics.summary``, None for a run that failed.
 
     A failed run, and a figure that is no number, means that the goal is not met: nothing shows
     that it would be.

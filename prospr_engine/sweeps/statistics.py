@@ -14,15 +14,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy.special import stdtrit
 
+from prospr_engine.metrics import averaged
+
 if TYPE_CHECKING:
     import pandas as pd
 
 LEVEL = 0.95
-
-SPREAD = ("accuracy", "dense_accuracy", "change", "loss")
-"""Columns that get an interval beside their mean."""
-MEANS = ("achieved_sparsity", "effective_sparsity", "kept_weights", "file_bytes", "zipped_bytes")
-"""Columns that get their mean only."""
 
 
 @dataclass(frozen=True)
@@ -52,9 +49,10 @@ def interval(values: Iterable[float | None], level: float = LEVEL) -> Interval:
 def summarise(frame: pd.DataFrame, by: Sequence[str], level: float = LEVEL) -> pd.DataFrame:
     """A row per group of ``by``, in the order in which they first come: ``count`` finished and
     ``failed`` cells, and of the finished ones ``accuracy_mean``, ``accuracy_low`` and
-    ``accuracy_high`` (so for each of ``SPREAD``) and ``kept_weights_mean`` (so for each of
-    ``MEANS``). Low and high are NaN for a single cell, all are NaN for none."""
-    known = [name for name in (*SPREAD, *MEANS) if name in frame]
+    ``accuracy_high`` (so for each figure with an interval) and ``kept_weights_mean`` (so for each
+    that has a mean alone). Low and high are NaN for a single cell, all are NaN for none."""
+    spread, alone = averaged("interval"), averaged("mean")
+    known = [name for name in (*spread, *alone) if name in frame]
     values = frame[known].astype("Float64").astype(float).where(frame["state"] == "done")
     values = values.assign(**{name: frame[name] for name in by})
     values["count"] = frame["state"] == "done"
@@ -66,7 +64,7 @@ def summarise(frame: pd.DataFrame, by: Sequence[str], level: float = LEVEL) -> p
     )
     for name in known:
         told[f"{name}_mean"] = means[name]
-        if name in SPREAD:
+        if name in spread:
             half = _half(deviations[name], counts[name], level)
             told[f"{name}_low"], told[f"{name}_high"] = means[name] - half, means[name] + half
     return told.reset_index()

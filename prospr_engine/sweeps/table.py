@@ -1,44 +1,89 @@
-"""The tidy table of a sweep: one row per cell, as a DataFrame, a CSV file or plain values."""
+"""The tidy table of a sweep: a row per cell, as plain values, a typed DataFrame or a CSV file."""
 
 from __future__ import annotations
 
 import csv
+import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
-
+from prospr_engine import metrics
+from prospr_engine.config import RunConfig
 from prospr_engine.errors import DataError
 from prospr_engine.io.files import write_atomically
-from prospr_engine.sweeps.row import COLUMNS
+from prospr_engine.saliency import METHODS
 
-WHOLE = ("seed", "epochs")
-COUNTS = ("steps", "total_weights", "kept_weights", "file_bytes", "zipped_bytes", "test_images")
-FRACTIONS = (
-    "sparsity",
-    "achieved_sparsity",
-    "effective_sparsity",
-    "accuracy",
-    "dense_accuracy",
-    "change",
-    "loss",
-    "dense_loss",
-    "seconds",
-)
-TYPES = {
-    **dict.fromkeys(COLUMNS, "str"),
-    **dict.fromkeys(WHOLE, "int64"),
-    **dict.fromkeys(COUNTS, "Int64"),
-    **dict.fromkeys(FRACTIONS, "float64"),
-    "trusted": "boolean",
+if TYPE_CHECKING:
+    import pandas as pd
+
+# Before the figures of the result: the settings of the cell, and its state.
+SETTINGS = {
+    "model": "str",
+    "data": "str",
+    "method": "str",
+    "steps": "Int64",
+    "control": "str",
+    "options": "str",
+    "seed": "int64",
+    "epochs": "int64",
+    "sparsity": "float64",
+    "state": "str",
+    "error": "str",
 }
-"""Text is never missing ("" where there is none), a count may be ``pd.NA``, a fraction NaN."""
+# After them: where the row comes from.
+ORIGIN = {"fingerprint": "str", "out": "str"}
+
+
+def types() -> dict[str, str]:
+    """The columns in their order, with their pandas types: text is never missing ("" where there
+    is none), a count may be ``pd.NA``, a fraction NaN."""
+    found = {metric.name: metric.type for metric in metrics.columns()}
+    return {**SETTINGS, **found, **ORIGIN}
+
+
+def columns() -> list[str]:
+    """The names of the columns, in their order."""
+    return list(types())
+
+
+def row(
+    config: RunConfig, summary: Mapping[str, Any] | None, state: str = "done", error: str = ""
+) -> dict[str, Any]:
+    """The row of the run of ``config``, with the columns of ``columns()``; ``summary`` is that of
+    its result (``metrics.summary``), None while there is none.
+
+    ``state`` is "done", "failed" (``error`` says why), "waiting", "running" or "stopped". Text is
+    "" and any other figure None where it is not known. Sparsities, accuracies and ``change``
+    (pruned less dense) are fractions, losses nats, ``seconds`` wall time. ``steps`` is None for a
+    method that looks no steps ahead; the rest of the options is JSON. ``out`` is the caller's to
+    fill in.
+    """
+    options = _options(config)
+    steps = options.pop("steps", None)
+    return {
+        "model": config.model,
+        "data": config.data,
+        "method": config.method,
+        "steps": steps,
+        "control": config.control,
+        "options": json.dumps(options, sort_keys=True) if options else "",
+        "seed": config.seed,
+        "epochs": config.epochs,
+        "sparsity": config.sparsity,
+        "state": state,
+        "error": error,
+        **metrics.figures(summary or {}),
+        "fingerprint": config.fingerprint,
+        "out": "",
+    }
 
 
 def frame(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
-    """The rows that ``row.row`` made, in columns of the types ``TYPES``."""
-    return pd.DataFrame(list(rows), columns=list(COLUMNS)).astype(TYPES)
+    """The rows that ``row`` made, in columns of the types ``types()``."""
+    import pandas as pd  # not needed for rows alone, and slow to import
+
+    return pd.DataFrame(list(rows), columns=columns()).astype(types())
 
 
 def records(table: pd.DataFrame) -> list[dict[str, Any]]:
@@ -59,19 +104,26 @@ def write(table: pd.DataFrame, path: Path) -> None:
 
 
 def read(path: str | Path) -> pd.DataFrame:
-    """The table that ``write`` wrote, the same to the last digit. Raises ``DataError``."""
+    """The table that ``write`` wrote, the same to the last digit; figures that an earlier version
+    did not write are missing. Raises ``DataError``."""
+    optional = {metric.name for metric in metrics.columns() if not metric.required}
     try:
         with Path(path).open(encoding="utf-8", newline="") as file:
             rows = list(csv.DictReader(file, strict=True))
-        return frame({name: _value(name, row[name]) for name in COLUMNS} for row in rows)
+        return frame(
+            {
+                name: _value(kind, line.get(name, "") if name in optional else line[name])
+                for name, kind in types().items()
+            }
+            for line in rows
+        )
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}.") from None
     except (ValueError, KeyError, TypeError, csv.Error):
         raise DataError(f"{path} is not the table of a sweep; give its cells.csv.") from None
 
 
-def _value(name: str, text: str) -> Any:
-    kind = TYPES[name]
+def _value(kind: str, text: str) -> Any:
     if kind == "str":
         return text
     if not text:
@@ -79,3 +131,12 @@ def _value(name: str, text: str) -> Any:
     if kind == "boolean":
         return {"True": True, "False": False}[text]
     return float(text) if kind == "float64" else int(text)
+
+
+def _options(config: RunConfig) -> dict[str, Any]:
+    """The options that were given, and the steps of a method that looks ahead in any case."""
+    given = dict(config.scoring.options)
+    # A method of another version may have left the table; its runs are still there to be shown.
+    spec = METHODS.get(config.method)
+    steps = {o.name: o.default for o in spec.options if o.name == "steps"} if spec else {}
+    return steps | given

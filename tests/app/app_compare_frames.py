@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from app.services import CONTROLS, METHODS
-from app.services.comparison import COLUMNS
+from prospr_engine.sweeps import table
 
 TOTAL = 10_000
 
@@ -56,7 +56,10 @@ def cell(method: str, sparsity: float, seed: int, accuracy: float, **more: Any) 
 
 def frame(cells: Iterable[dict[str, Any]]) -> pd.DataFrame:
     """The table, with all columns that pages hand on."""
-    return pd.DataFrame(list(cells), columns=[*COLUMNS, "run", "series", "order"])
+    rows = list(cells)
+    types = {"run": "str", "series": "str", "order": "int64"}
+    more = pd.DataFrame(rows, columns=list(types)).astype(types)
+    return pd.concat([table.frame(rows), more], axis=1)
 
 
 def grid(

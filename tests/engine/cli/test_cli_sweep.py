@@ -22,7 +22,7 @@ from prospr_engine.saliency import METHODS
 from prospr_engine.store.store import Store
 from prospr_engine.sweeps import table
 from prospr_engine.sweeps.config import SweepConfig
-from prospr_engine.sweeps.row import row
+from prospr_engine.sweeps.table import row
 
 ROOT = Path(__file__).resolve().parents[3]
 QUICK = ["--model", "mlp", "--train-limit", "200", "--test-limit", "50", "--epochs", "1"]

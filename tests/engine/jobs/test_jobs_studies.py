@@ -32,8 +32,8 @@ from prospr_engine.jobs import ensure_worker, spawn
 from prospr_engine.store.store import Store
 from prospr_engine.store.study import Study
 from prospr_engine.sweeps.config import SweepConfig
-from prospr_engine.sweeps.row import COLUMNS
 from prospr_engine.sweeps.search_config import SearchConfig
+from prospr_engine.sweeps.table import columns
 
 ROOT = Path(__file__).parents[3]
 GRID = SweepConfig(seeds=(0, 1, 2))
@@ -97,7 +97,7 @@ def test_a_sweep_in_the_store_reads_like_one_that_is_computed_here(
     assert {(row["state"], row["accuracy"], row["dense_accuracy"]) for row in rows} == {
         ("done", 0.8, 0.9)
     }
-    assert set(rows[0]) == {*COLUMNS, "run"}
+    assert set(rows[0]) == {*columns(), "run"}
     assert json.dumps(rows)
     cells = [event for event in events if isinstance(event, CellStarted | CellEnded)]
     assert [(type(event), event.number, event.cells) for event in cells] == [

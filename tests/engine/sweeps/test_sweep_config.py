@@ -231,7 +231,7 @@ def test_fingerprints_tell_sweeps_apart():
 def test_the_settings_of_a_sweep_need_no_torch():
     code = (
         "import sys; from prospr_engine.sweeps.config import SweepConfig\n"
-        "from prospr_engine.sweeps.row import row\n"
+        "from prospr_engine.sweeps.table import row\n"
         "row(SweepConfig().cells()[0], None)\n"
         "assert not {'torch', 'pandas', 'onnx', 'numpy'} & {*sys.modules}"
     )

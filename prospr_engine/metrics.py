@@ -1,0 +1,326 @@
+"""The figures of a result, one row each.
+
+A row says what the figure is called, what it measures, where it stands in ``result.json`` and in
+the summary that the store keeps, how it is averaged over seeds, and where it is shown. The summary,
+the table of a sweep and its CSV file, the means over seeds, the tables in the terminal, and the
+table and axes of the Compare page are generated from these rows. A new figure is a row here and the
+line in the pipeline that computes it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+Unit = Literal["share", "difference", "count", "bytes", "seconds", "nats", "flag", "text"]
+"""A share is a fraction of 1, shown in percent; a difference is one of two shares, shown in
+points."""
+Source = str | Callable[[Mapping[str, Any]], Any]
+"""A path in ``result.json`` ("onnx.zipped"), or a function of all of it."""
+
+TYPES: Mapping[Unit, str] = {
+    "share": "float64",
+    "difference": "float64",
+    "count": "Int64",
+    "bytes": "Int64",
+    "seconds": "float64",
+    "nats": "float64",
+    "flag": "boolean",
+    "text": "str",
+}
+"""The pandas type of a column. Text is never missing ("" where there is none)."""
+
+
+@dataclass(frozen=True)
+class Axis:
+    """How Compare draws accuracy against a figure. ``name`` stands in addresses, ``label`` on the
+    switch, ``title`` along the axis. A ``complement`` is a share of which the rest is drawn. Every
+    axis reads from dense to sparse, left to right: ``descending`` says that what is drawn falls on
+    the way. ``log`` None: only if the largest value is several times the smallest."""
+
+    name: str
+    label: str
+    title: str
+    log: bool | None = None
+    descending: bool = True
+    complement: bool = False
+
+
+@dataclass(frozen=True)
+class Column:
+    """How the figure's mean is shown in Compare's table: its heading, what the heading explains,
+    and the decimal places (of percent, points, kB or seconds). A ``leading`` column stands before
+    those that are not; None shows whole numbers."""
+
+    heading: str
+    help: str = ""
+    digits: int | None = None
+    leading: bool = False
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A figure of a result, and a column of the table of a sweep under the same ``name``.
+
+    ``source`` is where ``result.json`` holds it, ``key`` the path under which the summary keeps it
+    (``name`` by default). A figure that ``derive`` computes from the others of its row stands in
+    neither. The result of every version has what is ``required``; anything else may be missing.
+    ``seeds`` says what is known of it over several seeds: the mean with its interval, the mean
+    alone, or nothing. ``terminal`` is its heading in the command line's list of runs, and
+    ``terminal_means`` gives it a table of means after a sweep.
+    """
+
+    name: str
+    label: str
+    unit: Unit
+    source: Source = ""
+    key: str = ""
+    derive: Callable[[Mapping[str, Any]], Any] | None = None
+    required: bool = False
+    column: bool = True
+    """False: a setting of the run has that column already, or no table shows it."""
+    seeds: Literal["interval", "mean"] | None = None
+    axis: Axis | None = None
+    compare: Column | None = None
+    terminal: str = ""
+    terminal_means: bool = False
+
+    @property
+    def type(self) -> str:
+        """The pandas type of the column."""
+        return TYPES[self.unit]
+
+    @property
+    def path(self) -> str:
+        """Where the summary keeps it; "" if it does not."""
+        return "" if self.derive else self.key or self.name
+
+
+@dataclass(frozen=True)
+class Fact:
+    """What else the summary keeps of a run, under ``key``."""
+
+    key: str
+    source: Source
+    required: bool = True
+
+
+def _sum_over_layers(name: str) -> Callable[[Mapping[str, Any]], int]:
+    return lambda result: sum(layer[name] for layer in result["layers"])
+
+
+def _change(row: Mapping[str, Any]) -> float | None:
+    pruned, dense = row["accuracy"], row["dense_accuracy"]
+    return None if pruned is None or dense is None else pruned - dense
+
+
+METRICS: tuple[Metric, ...] = (
+    Metric(
+        "sparsity",
+        "Weights removed, as asked for",
+        "share",
+        source="sparsity.requested",
+        key="sparsity.requested",
+        column=False,
+        axis=Axis(
+            "sparsity", "Sparsity", "Weights removed, as asked for", log=True, complement=True
+        ),
+    ),
+    Metric(
+        "achieved_sparsity",
+        "Weights removed",
+        "share",
+        source="sparsity.achieved",
+        key="sparsity.achieved",
+        seeds="mean",
+        compare=Column("Removed", "Share of the weights that was removed.", 2, leading=True),
+    ),
+    Metric(
+        "effective_sparsity",
+        "Weights removed or cut off",
+        "share",
+        source="sparsity.effective",
+        key="sparsity.effective",
+        seeds="mean",
+        axis=Axis(
+            "effective",
+            "Effective sparsity",
+            "Weights removed or cut off (effective sparsity)",
+            log=True,
+            complement=True,
+        ),
+        compare=Column(
+            "Effective sparsity",
+            "Counts the weights as removed that are cut off from the input or the output.",
+            2,
+        ),
+    ),
+    Metric(
+        "total_weights",
+        "Weights that can be pruned",
+        "count",
+        source=_sum_over_layers("total"),
+        key="total",
+        required=True,
+    ),
+    Metric(
+        "kept_weights",
+        "Weights kept",
+        "count",
+        source=_sum_over_layers("kept"),
+        key="kept",
+        required=True,
+        seeds="mean",
+        axis=Axis("kept", "Weights kept", "Weights kept (fewer to the right)", log=True),
+        compare=Column("Weights kept"),
+    ),
+    Metric(
+        "accuracy",
+        "Test accuracy",
+        "share",
+        source="accuracy.pruned",
+        key="accuracy.pruned",
+        required=True,
+        seeds="interval",
+        compare=Column("Accuracy", "On the test images, mean over the seeds.", 1, leading=True),
+        terminal="pruned",
+        terminal_means=True,
+    ),
+    Metric(
+        "dense_accuracy",
+        "Test accuracy of the dense network",
+        "share",
+        source="accuracy.dense",
+        key="accuracy.dense",
+        required=True,
+        seeds="interval",
+        terminal="dense",
+    ),
+    Metric(
+        "change",
+        "Change of test accuracy by pruning",
+        "difference",
+        derive=_change,
+        seeds="interval",
+        compare=Column("Change", "Points against the dense network.", 1, leading=True),
+    ),
+    Metric(
+        "loss",
+        "Test loss",
+        "nats",
+        source="loss.pruned",
+        key="loss.pruned",
+        seeds="interval",
+    ),
+    Metric(
+        "dense_loss",
+        "Test loss of the dense network",
+        "nats",
+        source="loss.dense",
+        key="loss.dense",
+    ),
+    Metric(
+        "file_bytes",
+        "ONNX file",
+        "bytes",
+        source="onnx.bytes",
+        key="bytes",
+        required=True,
+        seeds="mean",
+    ),
+    Metric(
+        "zipped_bytes",
+        "ONNX file, zipped",
+        "bytes",
+        source="onnx.zipped",
+        key="zipped",
+        seeds="mean",
+        axis=Axis("size", "File size", "ONNX file, zipped (smaller to the right)"),
+        compare=Column("Zipped file", digits=1),
+    ),
+    Metric("seconds", "Wall time", "seconds", source="seconds", required=True),
+    Metric("trusted", "Ranking can be trusted", "flag", source="trust.trusted", required=True),
+    Metric(
+        "test_images",
+        "Test images",
+        "count",
+        source="data.split.test",
+        required=True,
+    ),
+    Metric("digest", "Digest of the data", "text", source="data.digest", required=True),
+)
+
+FACTS: tuple[Fact, ...] = (
+    Fact("seconds_of", "seconds_of", required=False),
+    Fact("shape", "data.shape"),
+    Fact("classes", lambda result: len(result["data"]["classes"])),
+    Fact("train_images", "data.split.train"),
+    Fact("validation_images", "data.split.validation"),
+    Fact("epochs", "config.epochs"),
+    Fact("device", "environment.device"),
+    Fact("device_name", "environment.device_name"),
+    Fact("threads", "environment.threads"),
+)
+
+
+def summary(result: Mapping[str, Any]) -> dict[str, Any]:
+    """What a list of runs shows without opening the result: its figures and ``FACTS``, from what
+    ``result.json`` holds. Accuracies and sparsities are fractions, losses nats, sizes bytes,
+    ``seconds`` wall time. What an earlier version did not write is None.
+
+    Raises ``KeyError`` or ``TypeError`` if ``result`` is not that of a run.
+    """
+    entries = [(m.path, m.source, m.required) for m in METRICS if m.path]
+    entries += [(fact.key, fact.source, fact.required) for fact in FACTS]
+    kept: dict[str, Any] = {}
+    for path, source, required in entries:
+        *groups, name = path.split(".")
+        place = kept
+        for group in groups:
+            place = place.setdefault(group, {})
+        place[name] = _found(result, source, required)
+    return kept
+
+
+def figures(summary: Mapping[str, Any]) -> dict[str, Any]:
+    """The columns of a run's figures, from the ``summary`` of any version. What is not known is
+    None, text ""."""
+    row: dict[str, Any] = {}
+    for metric in columns():
+        if metric.derive is None:
+            value = _found(summary, metric.path, required=False)
+            row[metric.name] = (value or "") if metric.unit == "text" else value
+    derived = {metric.name: metric.derive(row) for metric in METRICS if metric.derive}
+    return {metric.name: {**row, **derived}[metric.name] for metric in columns()}
+
+
+def columns() -> Iterator[Metric]:
+    """The figures that have a column of their own."""
+    return (metric for metric in METRICS if metric.column)
+
+
+def averaged(how: Literal["interval", "mean"]) -> list[str]:
+    """The columns that are averaged over seeds in that way."""
+    return [metric.name for metric in columns() if metric.seeds == how]
+
+
+def axes() -> dict[str, tuple[Metric, Axis]]:
+    """What Compare can draw accuracy against, by the name of the axis."""
+    return {metric.axis.name: (metric, metric.axis) for metric in METRICS if metric.axis}
+
+
+def _found(values: Mapping[str, Any], source: Source, required: bool) -> Any:
+    if callable(source):
+        try:
+            return source(values)
+        except (KeyError, TypeError):
+            if required:
+                raise
+            return None
+    found: Any = values
+    for name in source.split("."):
+        if not required and not (isinstance(found, Mapping) and name in found):
+            return None
+        found = found[name]
+    return found

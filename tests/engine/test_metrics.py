@@ -1,0 +1,160 @@
+"""One row per figure: what is generated from the table of figures."""
+
+from __future__ import annotations
+
+import copy
+
+import pandas as pd
+import pytest
+
+from prospr_engine import metrics
+from prospr_engine.config import RunConfig
+from prospr_engine.metrics import Metric, summary
+from prospr_engine.sweeps import statistics, table
+
+RESULT = {
+    "accuracy": {"dense": 0.96, "pruned": 0.94},
+    "loss": {"dense": 0.1, "pruned": 0.2},
+    "sparsity": {"requested": 0.9, "achieved": 0.9001, "effective": 0.92},
+    "layers": [
+        {"name": "0.weight", "kept": 10, "total": 100},
+        {"name": "1.weight", "kept": 90, "total": 901},
+    ],
+    "onnx": {"bytes": 9000, "zipped": 3000, "milliseconds": 1.5},
+    "seconds": 4.5,
+    "seconds_of": {"scoring": 1.0, "training_dense": 0.0, "training_pruned": 2.0},
+    "trust": {"trusted": True},
+    "data": {
+        "digest": "d1",
+        "shape": [1, 8, 8],
+        "classes": ["a", "b", "c"],
+        "split": {"seed": 0, "train": 1000, "validation": 200, "test": 360},
+    },
+    "config": {"epochs": 3},
+    "environment": {"device": "cpu", "device_name": "x86_64", "threads": 2, "python": "3.12"},
+}
+SUMMARY_OF_0_3_0 = {
+    "accuracy": {"dense": 0.96, "pruned": 0.94},
+    "loss": {"dense": 0.1, "pruned": 0.2},
+    "sparsity": {"requested": 0.9, "achieved": 0.9001, "effective": 0.92},
+    "kept": 100,
+    "total": 1001,
+    "bytes": 9000,
+    "zipped": 3000,
+    "seconds": 4.5,
+    "seconds_of": {"scoring": 1.0, "training_dense": 0.0, "training_pruned": 2.0},
+    "digest": "d1",
+    "shape": [1, 8, 8],
+    "classes": 3,
+    "train_images": 1000,
+    "validation_images": 200,
+    "test_images": 360,
+    "epochs": 3,
+    "trusted": True,
+    "device": "cpu",
+    "device_name": "x86_64",
+    "threads": 2,
+}
+COLUMNS_OF_0_3_0 = [
+    "model",
+    "data",
+    "method",
+    "steps",
+    "control",
+    "options",
+    "seed",
+    "epochs",
+    "sparsity",
+    "state",
+    "error",
+    "achieved_sparsity",
+    "effective_sparsity",
+    "total_weights",
+    "kept_weights",
+    "accuracy",
+    "dense_accuracy",
+    "change",
+    "loss",
+    "dense_loss",
+    "file_bytes",
+    "zipped_bytes",
+    "seconds",
+    "trusted",
+    "test_images",
+    "digest",
+    "fingerprint",
+    "out",
+]
+LATENCY = Metric(
+    "latency",
+    "Latency",
+    "seconds",
+    source=lambda result: result["onnx"]["milliseconds"] / 1000,
+    seeds="interval",
+)
+
+
+def test_the_summary_is_what_the_store_has_kept_since_0_3_0():
+    assert summary(RESULT) == SUMMARY_OF_0_3_0
+
+
+def test_a_result_of_an_earlier_version_lacks_some_figures():
+    old = copy.deepcopy(RESULT)
+    del old["onnx"]["zipped"], old["seconds_of"]
+    kept = summary(old)
+    assert kept["zipped"] is kept["seconds_of"] is None
+    assert {**kept, "zipped": 3000, "seconds_of": RESULT["seconds_of"]} == SUMMARY_OF_0_3_0
+
+
+@pytest.mark.parametrize("part", ["accuracy", "layers", "onnx", "data", "trust", "environment"])
+def test_what_is_no_result_has_no_summary(part: str):
+    with pytest.raises((KeyError, TypeError)):
+        summary({name: value for name, value in RESULT.items() if name != part})
+    with pytest.raises((KeyError, TypeError)):
+        summary({**RESULT, part: None})
+
+
+def test_the_table_has_the_columns_that_it_has_had_since_0_3_0():
+    assert table.columns() == COLUMNS_OF_0_3_0
+    assert table.types()["trusted"] == "boolean"
+    assert table.types()["zipped_bytes"] == "Int64"
+    assert table.types()["seconds"] == "float64"
+
+
+def test_names_are_unique():
+    for names in (
+        [metric.name for metric in metrics.METRICS],
+        [metric.path for metric in metrics.METRICS if metric.path]
+        + [fact.key for fact in metrics.FACTS],
+        [metric.axis.name for metric in metrics.METRICS if metric.axis],
+        [metric.axis.label for metric in metrics.METRICS if metric.axis],
+    ):
+        assert len(names) == len(set(names))
+
+
+def test_a_new_figure_is_one_row(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(metrics, "METRICS", (*metrics.METRICS, LATENCY))
+    kept = summary(RESULT)
+    assert kept == SUMMARY_OF_0_3_0 | {"latency": 0.0015}
+    rows = [
+        table.row(RunConfig(seed=seed), kept | {"latency": value})
+        for seed, value in enumerate((0.001, 0.002, 0.003))
+    ]
+    frame = table.frame(rows)
+    assert frame["latency"].tolist() == [0.001, 0.002, 0.003]
+    assert frame["latency"].dtype == "float64"
+    (means,) = statistics.summarise(frame, ["method"]).to_dict("records")
+    assert means["latency_mean"] == pytest.approx(0.002)
+    # t of two degrees of freedom is 4.302653, the standard error 0.001 / sqrt(3).
+    assert means["latency_high"] == pytest.approx(0.002 + 4.302653 * 0.001 / 3**0.5, rel=1e-6)
+
+
+def test_a_table_written_before_a_figure_was_known_is_still_read(
+    monkeypatch: pytest.MonkeyPatch, tmp_path
+):
+    before = table.frame([table.row(RunConfig(), SUMMARY_OF_0_3_0)])
+    table.write(before, tmp_path / "cells.csv")
+    monkeypatch.setattr(metrics, "METRICS", (*metrics.METRICS, LATENCY))
+    after = table.read(tmp_path / "cells.csv")
+    assert after["latency"].isna().all()
+    pd.testing.assert_frame_equal(after.drop(columns="latency"), before)
