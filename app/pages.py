@@ -10,7 +10,6 @@ NEW = "new_run/page.py"
 RUN = "run/page.py"
 TRY_IT = "try_it/page.py"
 RUNS = "runs/page.py"
-SIDE_BY_SIDE = "compare/side_by_side_page.py"
 LEARN = "learn/page.py"
 SWEEP = "sweep/page.py"
 COMPARE = "compare/page.py"
@@ -21,15 +20,19 @@ URLS = {
     TRY_IT: "try",
     LEARN: "learn",
     RUN: "run",
-    SIDE_BY_SIDE: "side-by-side",
     COMPARE: "compare",
 }
 """The path of each page but the first, as people share it: never changed."""
 
-ID, FIRST, SECOND = "id", "a", "b"
-"""Parameters of addresses: a run, and the two that stand side by side."""
+TWO_RUNS = "side-by-side"
+"""An earlier address of the page that compares, for two runs."""
+
+ID = "id"
+"""Parameter of addresses: a run."""
 STUDY, RUNS_OF = "study", "runs"
 """And what is compared: a study, or any runs."""
+FIRST, SECOND = "a", "b"
+"""The two runs in the earlier address."""
 
 
 def pages() -> list[st.Page]:
@@ -41,10 +44,8 @@ def pages() -> list[st.Page]:
         st.Page(TRY_IT, title="Try it", icon=":material/draw:", url_path=URLS[TRY_IT]),
         st.Page(LEARN, title="Learn", icon=":material/school:", url_path=URLS[LEARN]),
         st.Page(RUN, title="Run", url_path=URLS[RUN], visibility="hidden"),
-        st.Page(
-            SIDE_BY_SIDE, title="Side by side", url_path=URLS[SIDE_BY_SIDE], visibility="hidden"
-        ),
         st.Page(COMPARE, title="Compare", url_path=URLS[COMPARE], visibility="hidden"),
+        st.Page(COMPARE, title="Compare", url_path=TWO_RUNS, visibility="hidden"),
     ]
 
 

@@ -16,6 +16,7 @@ from app.compare import detail_words as words
 from app.compare import layers_chart as compare_layers
 from app.compare.answer import show_sentences
 from app.compare.filters import SECTIONS, Shown, level
+from app.compare.plots import classes_spec
 from app.services import EngineError, Run
 from app.services.compared_results import Results, results
 from app.services.overlap import Likeness, likeness
@@ -80,7 +81,7 @@ def _layers(key: str, lines: Lines) -> None:
 def _classes(key: str, lines: Lines) -> None:
     data, plan, alt, left_out = _classes_data(key, *_sized(lines))
     if not data.empty:
-        st.vega_lite_chart(data, _classes_spec(plan, theme()), key="detail-classes", alt=alt)
+        st.vega_lite_chart(data, classes_spec(plan, theme()), key="detail-classes", alt=alt)
     show_sentences(words.classes(data, left_out))
 
 
@@ -174,11 +175,6 @@ def _curves_spec(plan: curves_chart.Plan, colours: Colours) -> Spec:
 @st.cache_data(max_entries=60, show_spinner=False)
 def _layers_spec(plan: compare_layers.Plan, colours: Colours) -> Spec:
     return compare_layers.chart(plan, colours)
-
-
-@st.cache_data(max_entries=60, show_spinner=False)
-def _classes_spec(plan: classes_chart.Plan, colours: Colours) -> Spec:
-    return classes_chart.chart(plan, colours)
 
 
 @st.cache_data(max_entries=60, show_spinner=False)

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -86,12 +86,20 @@ def level(frame: pd.DataFrame, sparsity: float, series: Sequence[str]) -> Level:
     return Level(sparsity, {name: means[name] for name in series if name in means}, limit, seeded)
 
 
+def luck_of_test(accuracies: Iterable[float], images: Iterable[float]) -> float:
+    """How large a difference of two accuracies the draw of the test images alone makes: two
+    standard errors of the difference, as of independent samples of as many ``images`` (an upper
+    estimate, for all saw the same images). Never less than one image."""
+    image = 1 / min(images, default=math.inf)
+    spread = max((p * (1 - p) for p in accuracies), default=0.0)
+    return max(1.96 * math.sqrt(2 * spread * image), image)
+
+
 def luck(cells: pd.DataFrame) -> tuple[float, bool]:
     """How large a difference of two means luck alone makes, and whether that of the seed is in it.
 
     With several seeds, the least significant difference; with one, nothing is known but what the
-    test leaves: two standard errors of the difference of two accuracies, as of independent samples
-    (an upper estimate, for all saw the same images). Never less than one test image.
+    test leaves. Never less than one test image.
     """
     found = done(cells)
     images = found["test_images"].dropna()
@@ -100,8 +108,7 @@ def luck(cells: pd.DataFrame) -> tuple[float, bool]:
     if seeds is not None:
         counts = found.groupby(LINE)["accuracy"].count()
         return max(seeds, image / counts.max()), True
-    spread = (found["accuracy"] * (1 - found["accuracy"])).max() if len(found) else 0.0
-    return max(1.96 * math.sqrt(2 * spread * image), image), False
+    return luck_of_test(found["accuracy"], images), False
 
 
 def common(frame: pd.DataFrame, series: Sequence[str]) -> list[float]:

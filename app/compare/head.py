@@ -33,6 +33,9 @@ def repair_address() -> None:
 
 def asked() -> dict[str, str]:
     """The parameters by which the address says what to compare; empty if it does not."""
+    first, second = (st.query_params.pop(name, "") for name in (pages.FIRST, pages.SECOND))
+    if first or second:  # an earlier address, for two runs
+        st.query_params[pages.RUNS_OF] = f"{first},{second}".rstrip(",")
     found = {place: value for place in PLACES if (value := st.query_params.get(place))}
     st.session_state[KEPT] = found
     return found

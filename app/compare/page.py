@@ -14,6 +14,7 @@ from app.compare.answer import show_answer, show_limits, show_warnings
 from app.compare.details import show_details
 from app.compare.filters import axis, show_filters, show_none_left, single_runs
 from app.compare.head import asked, chosen, repair_address, show_head, show_nothing, show_start
+from app.compare.pair import ids_of, show_first_choice, show_two
 from app.compare.plots import show_accuracy
 from app.compare.points import show_point
 from app.compare.progress import show_progress, show_unfinished
@@ -60,12 +61,16 @@ repair_address()
 given = asked()
 try:
     compared = chosen(given) if given else None
-    if compared:
+    two = ids_of(given)
+    if compared and two:
+        show_two(compared, two, given)
+    elif compared:
         show(compared, given)
     elif given:
         show_nothing()
     else:
         show_start()
+        show_first_choice()
 except EngineError as error:
     st.title("Compare")
     show_error(error)

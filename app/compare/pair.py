@@ -1,53 +1,120 @@
-"""Which two runs stand side by side: chosen by the address, or here."""
+"""Two runs compared: which ones, chosen by the address or here, and what they come to."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import streamlit as st
 
-from app import access, pages, session
-from app.services import Run
+from app import pages, session
+from app.compare.head import what
+from app.compare.pair_figures import complete
+from app.compare.pair_view import LETTERS, show_pair
+from app.services import Run, comparison
 from app.services import runs as service
-from app.ui.titles import short
-
-PLACES = (pages.FIRST, pages.SECOND)
-KEPT = "pair"
-
-
-def repair_address() -> None:
-    """On the way back from a run, the pair comes back too."""
-    # See ``library.repair_address``; this page's own parameters are in no widget and went.
-    if pages.ID in st.query_params:
-        del st.query_params[pages.ID]
-        st.query_params.update(st.session_state.get(KEPT, {}))
+from app.services.comparison import Comparison, frame
+from app.ui.findings import plain, show_error
+from app.ui.titles import short, title
+from app.ui.watch import watch
 
 
-def chosen() -> list[Run | None]:
-    """The runs that the address names, as far as there are such. Raises ``StoreError``."""
-    st.session_state[KEPT] = {p: id for p in PLACES if (id := session.run_id(p))}
-    runs = [service.find(session.run_id(place)) for place in PLACES]
-    return [run and access.as_seen(run, session.visitor()) for run in runs]
+def ids_of(given: Mapping[str, str]) -> list[str] | None:
+    """The two ids in the address, empty where A or B is still to be chosen; None if the address
+    names a study, no run, or more than two."""
+    value = given.get(pages.RUNS_OF, "")
+    parts = [id.strip() for id in value.split(",")]
+    if len(parts) != 2:
+        parts = comparison.chosen(value)
+    if pages.STUDY in given or len(parts) > 2 or not any(parts):
+        return None
+    return [*parts, ""][:2]
 
 
-def show_choice(runs: Sequence[Run | None], mine: Sequence[Run]) -> None:
-    """Two boxes to choose from all runs of the visitor that are done, and from those at hand."""
-    known = {run.id: run for run in (*filter(None, runs), *mine)}
+def show_two(compared: Comparison, ids: Sequence[str], given: Mapping[str, str]) -> None:
+    """The page of two runs, or of one whose partner is still to be chosen."""
+    runs = [compared.by_id.get(id) for id in ids]
+    there = [run for run in runs if run is not None]
+    table = frame(compared)
+    named = len(there) == 2 and table["series"].nunique() == 2
+    st.title(plain(what(table)) if named else "Two runs compared")
+    show_choice(ids, runs, _finished())
+    obstacles = [
+        sentence
+        for letter, id, run in zip(LETTERS, ids, runs, strict=True)
+        if (sentence := obstacle(letter, id, run))
+    ]
+    if not obstacles and ids[0] == ids[1]:
+        obstacles = ["A and B are the same run. Choose another run for A or B."]
+    for sentence in obstacles:
+        st.info(plain(sentence), icon=":material/info:")
+    if not obstacles:
+        results = [service.result(run) for run in there]
+        if all(map(complete, results)):
+            show_pair(compared, there, results, given)
+        else:
+            show_error(
+                "A result was written by another version of this software. Start both runs again "
+                "to compare them."
+            )
+    watch(there)
+
+
+def show_first_choice() -> None:
+    """The boxes of a page on which no run is chosen yet; nothing if the visitor has not two."""
+    finished = _finished()
+    if len(finished) > 1:
+        st.markdown("Or choose two runs.")
+        show_choice(["", ""], [None, None], finished)
+
+
+def obstacle(letter: str, id: str, run: Run | None) -> str | None:
+    """Why the run in the address cannot be shown, if it cannot."""
+    if not id:
+        return f"Choose a run for {letter}."
+    if run is None:
+        return (
+            f"Run {letter} is not here: it was deleted or has expired, or the address is "
+            "incomplete. Choose another run."
+        )
+    if run.live:
+        verb = "is waiting for its turn" if run.state == "queued" else "is running"
+        return f"{letter} ({title(run)}) {verb}. It will appear here when it is done."
+    if run.state != "done":
+        ended = "failed" if run.state == "failed" else "was stopped"
+        return f"{letter} ({title(run)}) {ended} and has no result. Choose another run."
+    return None
+
+
+def show_choice(ids: Sequence[str], runs: Sequence[Run | None], finished: Sequence[Run]) -> None:
+    """Two boxes to choose from the visitor's ``finished`` runs and the ``runs`` at hand, whose
+    ``ids`` are those of the address."""
+    known = {run.id: run for run in (*filter(None, runs), *finished)}
     names = _names(list(known.values()))
     left, middle, right = st.columns([0.44, 0.12, 0.44], vertical_alignment="bottom")
-    for column, letter, place, run in zip((left, right), ("A", "B"), PLACES, runs, strict=True):
+    for place, (column, run) in enumerate(zip((left, right), runs, strict=True)):
         st.session_state[_key(place)] = run.id if run else None
         column.selectbox(
-            letter,
+            LETTERS[place],
             list(known),
             index=None,
             format_func=names.__getitem__,
-            placeholder="Choose a run that is done",
+            placeholder="Choose a finished run",
             key=_key(place),
             on_change=_choose,
-            args=(place,),
+            args=(place, list(ids)),
         )
-    middle.button("Swap", icon=":material/swap_horiz:", key="swap", on_click=_swap, width="stretch")
+    middle.button(
+        "Swap",
+        icon=":material/swap_horiz:",
+        key="swap",
+        on_click=_write,
+        args=([*reversed(ids)],),
+        width="stretch",
+    )
+
+
+def _finished() -> list[Run]:
+    return [run for run in service.mine(session.visitor()) if run.state == "done"]
 
 
 def _names(runs: Sequence[Run]) -> dict[str, str]:
@@ -59,22 +126,17 @@ def _names(runs: Sequence[Run]) -> dict[str, str]:
     return names
 
 
-def _key(place: str) -> str:
-    return f"pair-{place}"
+def _key(place: int) -> str:
+    return f"pair-{LETTERS[place].lower()}"
 
 
-def _choose(place: str) -> None:
-    id = st.session_state[_key(place)]
-    if id:
-        st.query_params[place] = id
+def _choose(place: int, ids: list[str]) -> None:
+    ids[place] = st.session_state[_key(place)] or ""
+    _write(ids)
+
+
+def _write(ids: Sequence[str]) -> None:
+    if any(ids):
+        st.query_params[pages.RUNS_OF] = ",".join(ids).rstrip(",")
     else:
-        st.query_params.pop(place, None)
-
-
-def _swap() -> None:
-    ids = [session.run_id(place) for place in PLACES]
-    for place, id in zip(PLACES, reversed(ids), strict=True):
-        if id:
-            st.query_params[place] = id
-        else:
-            st.query_params.pop(place, None)
+        st.query_params.pop(pages.RUNS_OF, None)

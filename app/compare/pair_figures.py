@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from app.compare.facts import luck_of_test
 from app.services.overlap import LayerOverlap
 from app.ui.answer import points
 from app.ui.format import accuracy, duration, percent, signed, size
@@ -26,7 +26,7 @@ NEEDED = (
     "sparsity",
     "trust",
 )
-MINUS = "\N{MINUS SIGN}"
+MINUS, UNKNOWN = "\N{MINUS SIGN}", "\N{EN DASH}"
 DRAWS_TEST = ("test_fraction", "test_limit", "skip_broken")
 """Settings that decide, with the seed, which images test."""
 
@@ -86,43 +86,43 @@ def _draw(result: Result) -> tuple[Any, ...]:
 
 
 def figures(first: Result, second: Result) -> list[Figure]:
-    """The table: differences are those of the numbers shown, B less A."""
+    """The table: differences are those of the numbers shown, B − A."""
 
     def pair(name: str, show: Any, value: Any, differ: Any) -> Figure:
         one, other = value(first), value(second)
         return Figure(name, show(one), show(other), differ(one, other))
 
     def apart(one: float, other: float) -> str:
-        return _points(_shown(other) - _shown(one)) if same_task else "\N{EN DASH}"
+        return _points(_shown(other) - _shown(one)) if same_task else UNKNOWN
 
     same_task = comparable(first, second)
     return [
         pair("Weights removed", percent, lambda r: r["sparsity"]["achieved"], _percent_points),
         pair("Weights kept", "{:,}".format, _kept, _count),
+        pair("Effective sparsity", percent, lambda r: r["sparsity"]["effective"], _percent_points),
         pair("Accuracy, pruned", accuracy, lambda r: r["accuracy"]["pruned"], apart),
         pair("Accuracy, dense", accuracy, lambda r: r["accuracy"]["dense"], apart),
         pair("Change by pruning", _points, points, lambda a, b: apart(a / 100, b / 100)),
-        pair("Model file", size, lambda r: r["onnx"]["bytes"], lambda a, b: _signed(a, b, size)),
+        pair("Model file", size, lambda r: r["onnx"]["bytes"], _sizes),
+        pair("Model file, zipped", _size, lambda r: r["onnx"].get("zipped"), _sizes),
         pair("Time", duration, lambda r: r["seconds"], lambda a, b: _signed(a, b, duration)),
     ]
 
 
 def luck(first: Result, second: Result) -> str:
-    """Whether chance alone explains how far apart the two pruned networks are: two standard
-    errors of the difference, as of independent samples (an upper estimate if both saw the same
-    images)."""
+    """Whether the draw of the test images alone explains how far apart the two pruned networks
+    are."""
     shares = [result["accuracy"]["pruned"] for result in (first, second)]
     counts = [result["data"]["split"]["test"] for result in (first, second)]
-    variance = sum(p * (1 - p) / n for p, n in zip(shares, counts, strict=True))
-    limit = 100 * max(1.96 * math.sqrt(variance), 1 / min(counts))
-    if abs(shares[1] - shares[0]) * 100 > limit:
+    limit = luck_of_test(shares, counts)
+    if abs(shares[1] - shares[0]) > limit:
         return (
-            "The two pruned networks are further apart than chance explains (about "
-            f"{limit:.1f} points)."
+            "The difference between the two pruned networks is larger than chance explains "
+            f"(about {100 * limit:.1f} points)."
         )
     return (
-        f"A difference of up to about {limit:.1f} points can be chance: the test cannot tell the "
-        "two pruned networks apart."
+        f"Up to about {100 * limit:.1f} points of difference can be chance: the test cannot tell "
+        "the two pruned networks apart."
     )
 
 
@@ -170,6 +170,14 @@ def _unit(change: float) -> str:
 
 def _count(one: int, other: int) -> str:
     return f"{other - one:+,}".replace("-", MINUS) if other != one else "same"
+
+
+def _size(bytes: int | None) -> str:
+    return size(bytes) if bytes else UNKNOWN  # not known of results of early versions
+
+
+def _sizes(one: int | None, other: int | None) -> str:
+    return _signed(one, other, size) if one and other else UNKNOWN
 
 
 def _signed(one: float, other: float, show: Any) -> str:

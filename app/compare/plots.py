@@ -11,7 +11,7 @@ import streamlit as st
 
 from app.charts.colours import Colours
 from app.charts.spec import Spec
-from app.compare import accuracy_chart
+from app.compare import accuracy_chart, classes_chart
 from app.compare.accuracy_chart import CLICK, Plan
 from app.compare.filters import Shown
 from app.compare.points import open_point
@@ -57,3 +57,9 @@ def accuracy_data(
 def accuracy_spec(plan: Plan, colours: Colours) -> Spec:
     """The chart of that plan."""
     return accuracy_chart.chart(plan, colours)
+
+
+@st.cache_data(max_entries=60, show_spinner=False)
+def classes_spec(plan: classes_chart.Plan, colours: Colours) -> Spec:
+    """The chart of accuracies by class of that plan."""
+    return classes_chart.chart(plan, colours)

@@ -27,9 +27,15 @@ from app.ui.studies import counted
 
 
 def show_take(
-    compared: Comparison, shown: Shown, axis: str, cells: bool, given: Mapping[str, str]
+    compared: Comparison,
+    shown: Shown,
+    axis: str,
+    cells: bool,
+    given: Mapping[str, str],
+    picture: bool = True,
 ) -> None:
-    """Downloads, link and code in a row. ``given`` names in the address what is compared."""
+    """Downloads, link and code in a row. ``given`` names in the address what is compared;
+    ``picture``: there is a chart to be downloaded."""
     with st.container(horizontal=True):
         name = _file_name(compared, given)
         st.download_button(
@@ -42,7 +48,7 @@ def show_take(
             key="take-csv",
             help="The runs on show, one per line.",
         )
-        for kind in MIMES:
+        for kind in MIMES if picture else ():
             st.download_button(
                 kind.upper(),
                 partial(_picture, compared, shown, axis, cells, kind),

@@ -165,6 +165,12 @@ def controls(frame: pd.DataFrame, classes: int | None = None) -> list[str]:
     return [_controlled(control, verdict, found) for (control, verdict), found in groups.items()]
 
 
+def meaning(one: Controlled) -> str:
+    """What the verdict on a control says about the mask: ``It made no difference which …``"""
+    found = {"alike": ALIKE, "worse": WORSE}.get(one.verdict, {}).get(one.control, "")
+    return f"{found[:1].upper()}{found[1:]}." if found else ""
+
+
 def doubted(frame: pd.DataFrame) -> str:
     """Whether there are rankings that cannot be trusted."""
     cells = done(frame)

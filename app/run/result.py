@@ -52,10 +52,10 @@ def show_result(run: Run) -> None:
             help="Draw or upload an image and see both networks answer.",
         )
         st.page_link(
-            pages.SIDE_BY_SIDE,
+            pages.COMPARE,
             label="Compare with another run",
             icon=":material/compare:",
-            query_params={pages.FIRST: run.id},
+            query_params=pages.to_comparison([run.id]),
         )
         show_study(run)
         show_share(run)

@@ -1,4 +1,4 @@
-"""What can be done with the runs that are ticked: open side by side, compare, rename, delete."""
+"""What can be done with the runs that are ticked: compare, rename, delete."""
 
 from __future__ import annotations
 
@@ -28,20 +28,10 @@ def show_actions(runs: Sequence[Run], visitor: str) -> None:
     with st.bottom, st.container(horizontal=True, vertical_alignment="center", key="chosen"):
         st.markdown(f"**{_counted(len(runs))} chosen**", width="content")
         if st.button(
-            "Open side by side",
+            "Compare",
             type="primary",
             icon=":material/compare:",
-            key="primary-side-by-side",
-            disabled=len(runs) != 2,
-            help=None if len(runs) == 2 else "Choose two runs.",
-        ):
-            st.switch_page(
-                pages.SIDE_BY_SIDE, query_params={pages.FIRST: ids[0], pages.SECOND: ids[1]}
-            )
-        if st.button(
-            "Compare",
-            icon=":material/stacked_line_chart:",
-            key="compare",
+            key="primary-compare",
             disabled=len(runs) < 2,
             help=None if len(runs) > 1 else "Choose two runs or more.",
         ):

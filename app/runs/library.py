@@ -46,11 +46,7 @@ def repair_address() -> None:
     """On the way back from a run, what was looked for comes back too."""
     # Streamlit writes the parameters of a link into the address of the page it stands on before
     # it goes; on the way back they stand there in the place of this page's own.
-    strangers = [
-        p
-        for p in (pages.ID, pages.FIRST, pages.SECOND, pages.STUDY, pages.RUNS_OF)
-        if p in st.query_params
-    ]
+    strangers = [p for p in (pages.ID, pages.STUDY, pages.RUNS_OF) if p in st.query_params]
     if strangers:
         for parameter in strangers:
             del st.query_params[parameter]

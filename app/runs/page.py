@@ -27,7 +27,7 @@ from app.services import runs as service
 from app.services import studies as of_studies
 from app.ui.findings import show_error
 
-TICK = "Tick one to rename or delete it, two to see them side by side, several to compare them."
+TICK = "Tick one to rename or delete it, two or more to compare them."
 
 
 def show_library(runs: list[Run], visitor: str) -> None:

@@ -67,8 +67,8 @@ def test_why_it_failed_names_no_place_either(store: Store):
 
 def test_other_pages_know_names_only(store: Store, run: Run):
     other = finished(store, "", dataclasses.replace(CONFIG, data=f"{SECRET}/pets"))
-    at = new().run().switch_page(pages.SIDE_BY_SIDE)
-    at.query_params[pages.FIRST], at.query_params[pages.SECOND] = run.id, other.id
+    at = new().run().switch_page(pages.COMPARE)
+    at.query_params.update(pages.to_comparison([run.id, other.id]))
     at.run()
     assert "photos / pets" in words(at)
     trying = new().run().switch_page(pages.TRY_IT)

@@ -13,16 +13,25 @@ from pathlib import Path
 from e2e_browser import CHROMIUM, PATIENCE, QUIET, Visitor, settled
 from e2e_dashboard import ALICE, BOB, READY, ROOT, SPARSER, Dashboard, compute_ready, owner
 from e2e_data import class_folders
+from e2e_sweep import swept
 from playwright.sync_api import Page, expect, sync_playwright
 
+from app.compare.filters import SECTIONS
 from prospr_engine.config import RunConfig
+from prospr_engine.store.queue import LOST
 from prospr_engine.store.records import Run
-from prospr_engine.store.store import LOST
+from prospr_engine.sweeps.config import SweepConfig
 
 FOLDER = ROOT / "out" / "screenshots"
 NOBODY = "c" * 32
 TALLEST = 8000  # pixels
 ENDLESS = RunConfig(epochs=5000)
+MANY = SweepConfig(
+    methods=("prospr", "snip", "random"),
+    sparsities=(0.8, 0.95, 0.98),
+    seeds=(0, 1, 2),
+    controls=("none", "shuffle"),
+)
 
 
 def main() -> None:
@@ -34,7 +43,7 @@ def main() -> None:
             runs = prepare(dashboard)
             dashboard.start()
             browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
-            states = all_states(runs)
+            states = all_states(runs, dashboard.store.studies(owner(ALICE))[0].id)
             for name in sys.argv[1:] or states:
                 secret, path, act = states[name]
                 for theme in ("light", "dark"):
@@ -55,6 +64,7 @@ def main() -> None:
             print(dashboard.tracebacks(), end="")
 
 
+OPEN = "&".join(f"{name}=true" for name in SECTIONS.values())
 Act = Callable[[Page], None]
 State = tuple[str, str, Act]
 """Who looks at which address, and does what there before the picture is taken."""
@@ -72,12 +82,13 @@ def prepare(dashboard: Dashboard) -> dict[str, Run]:
     runs["sparser"] = dashboard.finished(SPARSER, ALICE)
     runs["done"] = dashboard.finished(READY, ALICE)
     store.rename(runs["done"].id, owner(ALICE), "First try")
+    swept(store, owner(ALICE), MANY, name="Three criteria")
     runs["running"] = store.submit(ENDLESS, owner(ALICE))
     runs["queued"] = store.submit(RunConfig(sparsity=0.95), owner(BOB))
     return runs
 
 
-def all_states(runs: dict[str, Run]) -> dict[str, State]:
+def all_states(runs: dict[str, Run], study: str) -> dict[str, State]:
     """The pages and their states by the name of their picture."""
     done, other = runs["done"].id, runs["sparser"].id
     return {
@@ -100,9 +111,11 @@ def all_states(runs: dict[str, Run]) -> dict[str, State]:
         "runs-chosen": (ALICE, "runs", choose_two),
         "runs-not-found": (ALICE, "runs?find=nothing+like+it", nothing),
         "runs-empty": (NOBODY, "runs", nothing),
-        "side-by-side": (ALICE, f"side-by-side?a={done}&b={other}", nothing),
-        "side-by-side-one": (ALICE, f"side-by-side?a={done}", nothing),
-        "side-by-side-empty": (NOBODY, "side-by-side", nothing),
+        "compare-many": (ALICE, f"compare?study={study}&{OPEN}", nothing),
+        "compare-two": (ALICE, f"compare?runs={done},{other}", nothing),
+        "compare-one": (ALICE, f"compare?runs={done}", nothing),
+        "compare-none": (ALICE, "compare", nothing),
+        "compare-empty": (NOBODY, "compare", nothing),
         "try": (ALICE, f"try?id={done}", nothing),
         "try-drawn": (ALICE, f"try?id={done}", draw),
         "try-test": (ALICE, f"try?id={done}&try-source=Test+image", nothing),

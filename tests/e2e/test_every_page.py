@@ -27,7 +27,7 @@ PAGES = {
     "compare": "compare?runs={first},{second}",
     "nothing to compare": "compare",
     "unknown study": f"compare?study={GARBAGE}",
-    "side by side": "side-by-side?a={first}&b={second}",
+    "side by side, as before": "side-by-side?a={first}&b={second}",
     "try it": "try?id={first}",
     "test image": "try?id={first}&try-source=Test+image",
     "learn": "learn",
@@ -69,14 +69,23 @@ def test_every_formula_is_drawn(come: Come):
     assert "$" not in page.get_by_test_id("stExpander").inner_text()
 
 
-@pytest.mark.parametrize("path", ["runs", "try", "side-by-side", "run"])
-def test_a_page_with_nothing_to_show_says_what_to_do(come: Come, path: str):
+@pytest.mark.parametrize(
+    ("path", "leads_to"),
+    [
+        ("runs", "Prune before training"),
+        ("try", "Prune before training"),
+        ("run", "Prune before training"),
+        ("compare", "Sweep"),
+        ("side-by-side", "Sweep"),
+    ],
+)
+def test_a_page_with_nothing_to_show_says_what_to_do(come: Come, path: str, leads_to: str):
     page = come(BOB).open(path)
     main = page.get_by_test_id("stMain")
     expect(main.get_by_role("link", name="Start a")).to_be_visible()
     assert not serious(page)
     main.get_by_role("link", name="Start a").click()
-    expect(page.get_by_role("heading", name="Prune before training")).to_be_visible()
+    expect(page.get_by_role("heading", name=leads_to, exact=True)).to_be_visible()
 
 
 @pytest.mark.parametrize(
@@ -86,7 +95,7 @@ def test_a_page_with_nothing_to_show_says_what_to_do(come: Come, path: str):
         ("run?id=%00%27%3B%20DROP%20TABLE%20runs", "There is no such run"),
         (f"run?id={'x' * 3000}", "There is no such run"),
         (f"try?id={GARBAGE}", "The run in this address is not here"),
-        (f"side-by-side?a={GARBAGE}&b=%3Cscript%3E", "is not here"),
+        (f"side-by-side?a={GARBAGE}&b=%3Cscript%3E", "There is nothing to compare"),
         (f"compare?study={GARBAGE}", "There is nothing to compare"),
         (f"compare?runs={GARBAGE},%3Cscript%3E", "There is nothing to compare"),
         ("compare?runs={first},{second}&against=%3Cscript%3E&at-sparsity=1e999", "In figures"),

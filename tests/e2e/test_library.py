@@ -1,4 +1,4 @@
-"""The library: find, rename, open two side by side, delete."""
+"""The library: find, rename, compare two, delete."""
 
 from __future__ import annotations
 
@@ -43,8 +43,8 @@ def test_runs_are_found_named_compared_and_deleted(come: Come, dashboard: Dashbo
     settled(page)
     choose(page, "Ninety")
     choose(page, "Small CNN on Digits")
-    press(page, "Open side by side")
-    expect(page).to_have_url(re.compile("side-by-side"))
+    press(page, "Compare")
+    expect(page).to_have_url(re.compile("compare"))
     assert {first.id, second.id} == set(re.findall("[0-9a-f]{32}", page.url))
     for share in ("90", "98"):
         answer = page.get_by_role("heading", name=re.compile(f"^{share}.% of the weights gone"))

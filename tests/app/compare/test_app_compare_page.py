@@ -132,7 +132,8 @@ def test_any_runs(store: Store):
 
 
 def test_runs_that_cannot_be_compared_are_shown_with_a_warning(store: Store):
-    runs = [finished(store), finished(store, config=RunConfig(data="mnist"))]
+    runs = [finished(store, config=RunConfig(data=data)) for data in ("digits", "mnist")]
+    runs += [finished(store, config=RunConfig(seed=1))]
     at = opened(runs=",".join(run.id for run in runs))
     (warning,) = at.warning
     assert "different data (Digits and MNIST)" in warning.value
@@ -271,9 +272,10 @@ def test_another_study_of_theirs_is_under_way(store: Store):
 
 
 def test_runs_that_somebody_picked_are_followed(store: Store):
-    done, waiting = finished(store), store.submit(RunConfig(sparsity=0.5), "alice")
-    at = opened(runs=f"{done.id},{waiting.id}")
-    assert at.get("progress")[0].proto.text == "1 of 2 runs done"
+    done = [finished(store, config=RunConfig(seed=seed)).id for seed in (0, 1)]
+    waiting = store.submit(RunConfig(sparsity=0.5), "alice")
+    at = opened(runs=",".join([*done, waiting.id]))
+    assert at.get("progress")[0].proto.text == "2 of 3 runs done"
     assert not [button for button in at.button if button.key == "stop-study"]
 
 

@@ -68,7 +68,7 @@ def test_links_carry_the_run(store: Store):
     run = finished(store)
     links_ = linked(opened(run))
     assert links_["Try it"] == f"id={run.id}"
-    assert links_["Compare with another run"] == f"a={run.id}"
+    assert links_["Compare with another run"] == f"runs={run.id}"
 
 
 def test_the_owner_names_the_run(store: Store):

@@ -381,10 +381,10 @@ def test_nothing_is_offered_until_something_is_ticked(store: Store):
     assert not keys(at)
     tick(at, 0)
     assert "**1 run chosen**" in words(at)
-    assert at.button(key="primary-side-by-side").disabled
+    assert at.button(key="primary-compare").disabled
     assert not at.button(key="rename").disabled
     tick(at, 1)
-    assert not at.button(key="primary-side-by-side").disabled
+    assert not at.button(key="primary-compare").disabled
     assert at.button(key="rename").disabled
     at.button(key="none").click().run()
     assert not keys(at)
@@ -401,15 +401,14 @@ def test_what_the_search_hides_is_not_touched(store: Store):
     assert [run.name for run in store.runs("alice")] == ["bean"]
 
 
-def test_two_runs_open_side_by_side(store: Store):
+def test_two_runs_are_compared(store: Store):
     old, new_ = named(store, "old", "new")
     at = library()
     tick(at, 0, 1)
-    at.button(key="primary-side-by-side").click().run()
+    at.button(key="primary-compare").click().run()
     assert not at.exception
-    assert at.query_params["a"] == new_.id
-    assert at.query_params["b"] == old.id
-    assert at.title[0].value == "Side by side"
+    assert dict(at.query_params) == {"runs": f"{new_.id},{old.id}"}
+    assert "differ" in words(at)
 
 
 def test_renaming(store: Store):

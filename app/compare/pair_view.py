@@ -9,24 +9,35 @@ import pandas as pd
 import streamlit as st
 
 from app.charts.spec import Spec
-from app.compare import pair_charts
+from app.compare import classes_chart, detail_words, facts, pair_charts, words
+from app.compare.answer import show_sentences
 from app.compare.differences import differences, sentence
+from app.compare.filters import Shown, axis
 from app.compare.pair_figures import Result, comparable, figures, luck, other_images, shared
+from app.compare.plots import classes_spec, show_accuracy
+from app.compare.points import show_point
+from app.compare.take import show_take
 from app.services import EngineError, Run
+from app.services.comparison import Comparison, frame
 from app.services.overlap import LayerOverlap, overlap
 from app.ui import run_link
 from app.ui.answer import answer, compared
 from app.ui.findings import plain, show_error, show_findings
 from app.ui.glossary import TERMS
-from app.ui.plots import show_layers
+from app.ui.plots import show_layers, theme
 from app.ui.titles import of
 
 LETTERS = ("A", "B")
+SAME_FOR_CHART = ("data", "digest", "model", "epochs", "seed", "test_images")
+"""What two runs have in common whose accuracies make one chart."""
 
 
-def show_pair(runs: Sequence[Run], results: Sequence[Result]) -> None:
-    """All of two runs that are done."""
+def show_pair(
+    both: Comparison, runs: Sequence[Run], results: Sequence[Result], given: Mapping[str, str]
+) -> None:
+    """All of two runs that are done; ``given`` names them in the address."""
     run_link.style()
+    shown = Shown(frame(both), both.key)
     warning = other_images(*results)
     if warning:
         st.warning(plain(warning), icon=":material/rule:")
@@ -34,11 +45,13 @@ def show_pair(runs: Sequence[Run], results: Sequence[Result]) -> None:
     for column, letter, run, result in zip(st.columns(2), LETTERS, runs, results, strict=True):
         with column.container(border=True, height="stretch"):
             _answer(letter, run, result)
-    _figures(results)
+    _figures(results, _control(shown.rows, both.classes))
+    _accuracy(both, shown, given)
     _layers(results)
     _curves(results)
+    _classes(results)
     _overlap(runs, results)
-    st.markdown("### What was found", help=f"{TERMS['health']} {TERMS['trust']}")
+    st.markdown("### Findings", help=f"{TERMS['health']} {TERMS['trust']}")
     for column, letter, result in zip(st.columns(2), LETTERS, results, strict=True):
         with column:
             st.markdown(f"**{letter}**")
@@ -52,23 +65,49 @@ def _answer(letter: str, run: Run, result: Result) -> None:
     st.caption(plain(of(run)))
 
 
-def _figures(results: Sequence[Result]) -> None:
+def _figures(results: Sequence[Result], control: str) -> None:
     st.markdown("### In figures", help=TERMS["point"])
     rows = [f"| {f.name} | {f.first} | {f.second} | {f.difference} |" for f in figures(*results)]
-    st.markdown("\n".join(["| Figure | A | B | B less A |", "|:--|--:|--:|--:|", *rows]))
+    st.markdown("\n".join(["| Figure | A | B | B \N{MINUS SIGN} A |", "|:--|--:|--:|--:|", *rows]))
     if comparable(*results):
-        st.caption(luck(*results))
+        show_sentences([luck(*results), control])
+
+
+def _control(rows: pd.DataFrame, classes: int | None) -> str:
+    """What it means if one of the two is a control of the other."""
+    found = facts.controlled(rows, classes)
+    return words.meaning(found[0]) if found else ""
+
+
+def _accuracy(both: Comparison, shown: Shown, given: Mapping[str, str]) -> None:
+    """The chart of accuracies where the two are points of one, and what can be downloaded."""
+    rows = shown.rows
+    if len(rows) < 2:
+        return  # settings of another version
+    drawn = (
+        rows["epochs"].iloc[0] > 0
+        and all(rows[name].nunique(dropna=False) == 1 for name in SAME_FOR_CHART)
+        and not rows.duplicated(facts.LINE).any()
+    )
+    against = "sparsity"
+    if drawn:
+        against = axis()
+        whose = next(iter(given.values()))
+        start = show_accuracy(shown, against, False, whose)
+        show_point(whose, rows, both.by_id)
+        show_sentences(list(filter(None, [words.axis(start), words.limits(rows)])))
+    show_take(both, shown, against, False, given, picture=drawn)
 
 
 def _layers(results: Sequence[Result]) -> None:
-    st.markdown("### What was kept of every layer", help=TERMS["mask"])
+    st.markdown("### Weights kept in each layer", help=TERMS["mask"])
     one, other = (result["layers"] for result in results)
     if [(x["name"], x["total"]) for x in one] == [(x["name"], x["total"]) for x in other]:
-        st.caption("The upper bar is A, the lower one B.")
+        st.caption("Upper bar: A. Lower bar: B.")
         data, words = _layers_data(one, other)
         st.vega_lite_chart(data, _layers_spec(len(one)), key="pair-layers", alt=words)
         return
-    st.caption("The networks are different ones: their layers have no partners.")
+    st.caption("The networks differ, so their layers cannot be matched.")
     for column, letter, layers in zip(st.columns(2), LETTERS, (one, other), strict=True):
         with column:
             st.markdown(f"**{letter}**")
@@ -86,6 +125,17 @@ def _curves(results: Sequence[Result]) -> None:
     st.vega_lite_chart(data, _curves_spec(epochs), key="pair-curves", alt=words)
 
 
+def _classes(results: Sequence[Result]) -> None:
+    lines = {letter: [result] for letter, result in zip(LETTERS, results, strict=True)}
+    if not comparable(*results) or not all(result.get("per_class") for result in results):
+        return
+    st.markdown("### Accuracy by class")
+    data = classes_chart.table(lines)
+    spec = classes_spec(classes_chart.plan(data), theme())
+    st.vega_lite_chart(data, spec, key="pair-classes", alt=classes_chart.description(data))
+    show_sentences(detail_words.classes(data, classes_chart.left_out(lines, data)))
+
+
 def _overlap(runs: Sequence[Run], results: Sequence[Result]) -> None:
     if len({result["config"].get("model") for result in results}) > 1:
         return  # masks of different networks have no weight in common
@@ -96,13 +146,13 @@ def _overlap(runs: Sequence[Run], results: Sequence[Result]) -> None:
         show_error(error)
         return
     if layers is None:
-        st.caption("The layers have different sizes, so the weights have no partners.")
+        st.caption("The layers have different sizes, so their weights cannot be matched.")
         return
     st.markdown(shared(layers))
     if len({_start(result) for result in results}) > 1:
         st.caption(
-            "The two began with different initial weights: the same place in the network does not "
-            "hold the same weight."
+            "The two networks started from different weights: the same position does not hold the "
+            "same weight."
         )
     data, words = _overlap_data(layers)
     st.vega_lite_chart(data, _overlap_spec(len(layers)), key="pair-overlap", alt=words)

@@ -1,4 +1,4 @@
-"""Two runs side by side: what they differ in, and what must not be compared."""
+"""Two runs compared: what they differ in, and what must not be compared."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import pytest
 from app_fakes import HISTORY, LAYERS, RESULT, finished, found, new, running, words
 from safetensors.numpy import save
 from streamlit.testing.v1 import AppTest
+from streamlit.util import calc_hash
 
 from app import pages
 from app.compare import pair_charts
@@ -50,15 +51,20 @@ def pair(store: Store, **changes: Any) -> tuple[Run, Run]:
     return first, second
 
 
-def page(a: str = "", b: str = "", visitor: str = "alice") -> AppTest:
-    at = new(visitor).run()  # pages whose address is not their file's name are known after that
-    at.switch_page(pages.SIDE_BY_SIDE)
-    for name, value in (("a", a), ("b", b)):
-        if value:
-            at.query_params[name] = value
+def page(*ids: str, visitor: str = "alice", **query: str) -> AppTest:
+    at = new(visitor, pages.COMPARE)
+    if query:
+        at._page_hash = calc_hash("side-by-side")  # the earlier address
+    for name, value in ({"runs": ",".join(ids)} if ids else query).items():
+        at.query_params[name] = value
     at.run()
     assert not at.exception
     return at
+
+
+def compared(at: AppTest) -> list[str]:
+    """The runs in the address."""
+    return at.query_params["runs"].split(",")
 
 
 def specs(at: AppTest) -> list[dict[str, Any]]:
@@ -88,7 +94,8 @@ def test_two_results_next_to_each_other(store: Store):
     assert "A keeps 5 weights and B 4; 3 of them are the same." in told
     assert told.count("Layer 3 lost all of its 640 weights.") == 2
     assert not at.warning
-    assert len(specs(at)) == 3
+    assert "**Weights removed" not in told
+    assert len(specs(at)) == 4
     alts = [chart.proto.alt for chart in at.get("vega_lite_chart")]
     assert all(alts)
     links_ = [link.proto for link in at.get("page_link")]
@@ -100,39 +107,60 @@ def test_swapping_changes_the_address(store: Store):
     first, second = pair(store)
     at = page(first.id, second.id)
     at.button(key="swap").click().run()
-    assert (at.query_params["a"], at.query_params["b"]) == (second.id, first.id)
+    assert compared(at) == [second.id, first.id]
     assert f"sparsity 95{SPACE}% / 90{SPACE}%" in words(at)
     assert at.selectbox(key="pair-a").value == second.id
 
 
 def test_swapping_one_run_moves_it(store: Store):
     first, _ = pair(store)
-    at = page(a=first.id)
+    at = page(first.id)
     at.button(key="swap").click().run()
-    assert "a" not in at.query_params
-    assert at.query_params["b"] == first.id
+    assert not at.exception
+    assert compared(at) == ["", first.id]
+    assert at.selectbox(key="pair-b").value == first.id
+    assert [info.value for info in at.info] == ["Choose a run for A."]
+    at.button(key="swap").click().run()
+    assert compared(at) == [first.id]
 
 
 def test_the_missing_run_is_chosen_here(store: Store):
     first, second = pair(store)
-    at = page(a=first.id)
+    at = page(first.id)
     assert [info.value for info in at.info] == ["Choose a run for B."]
     box = at.selectbox(key="pair-b")
     assert len(box.options) == 2
     box.select(box.options[box.options.index(next(o for o in box.options if "95" in o))]).run()
     assert not at.exception
-    assert at.query_params["b"] == second.id
+    assert compared(at) == [first.id, second.id]
     assert not at.info
     at.selectbox(key="pair-a").set_value(None).run()
-    assert "a" not in at.query_params
+    assert compared(at) == ["", second.id]
     assert [info.value for info in at.info] == ["Choose a run for A."]
+    at.selectbox(key="pair-b").set_value(None).run()
+    assert "runs" not in at.query_params
 
 
-def test_nothing_is_chosen(store: Store):
-    assert "Start them first" in words(page())
-    pair(store)
+def test_both_are_chosen_here(store: Store):
+    assert not page().selectbox
+    first, second = pair(store)
     at = page()
-    assert [info.value for info in at.info] == ["Choose two runs that are done."]
+    for letter, run in zip("ab", (first, second), strict=True):
+        at.selectbox(key=f"pair-{letter}").set_value(run.id).run()
+        assert not at.exception
+    assert compared(at) == [first.id, second.id]
+    assert len(specs(at)) == 4
+
+
+def test_the_earlier_address_shows_the_same(store: Store):
+    first, second = pair(store)
+    now = page(first.id, second.id)
+    at = page(a=first.id, b=second.id)
+    assert dict(at.query_params) == dict(now.query_params)
+    assert words(at) == words(now)
+    assert specs(at) == specs(now)
+    assert compared(page(a=first.id)) == [first.id]
+    assert compared(page(b=first.id)) == ["", first.id]
 
 
 def test_a_link_opens_for_somebody_else(store: Store):
@@ -147,7 +175,7 @@ def test_an_unknown_id_is_a_sentence(store: Store, id: str):
     first, _ = pair(store)
     at = page(first.id, id)
     (told,) = [info.value for info in at.info]
-    assert told.startswith("The run that this address has for B is not here")
+    assert told.startswith("Run B is not here")
     assert not specs(at)
 
 
@@ -155,7 +183,7 @@ def test_a_deleted_run_is_a_sentence(store: Store):
     first, second = pair(store)
     store.delete(first.id, "alice")
     at = page(first.id, second.id)
-    assert "has for A is not here" in at.info[0].value
+    assert "Run A is not here" in at.info[0].value
 
 
 def test_runs_without_a_result_are_told_as_such(store: Store):
@@ -169,8 +197,8 @@ def test_runs_without_a_result_are_told_as_such(store: Store):
     for run, told in (
         (failed, "failed and has no result"),
         (stopped, "was stopped and has no result"),
-        (live, "is at work; it appears here when it is done"),
-        (waiting, "B (A \\*name\\*) waits for its turn"),
+        (live, "is running. It will appear here when it is done."),
+        (waiting, "B (A \\*name\\*) is waiting for its turn"),
     ):
         at = page(first.id, run.id)
         assert told in at.info[0].value
@@ -188,7 +216,7 @@ def test_files_that_are_gone_are_a_sentence(store: Store):
     store.files(second.id)["masks.safetensors"].path.unlink()
     at = page(first.id, second.id)
     assert "not on the server any more" in at.error[0].value
-    assert len(specs(at)) == 2
+    assert len(specs(at)) == 3
     store.files(second.id)["result.json"].path.unlink()
     at = page(first.id, second.id)
     assert "not on the server any more" in at.error[0].value
@@ -221,7 +249,7 @@ def test_other_networks_have_charts_of_their_own_and_no_overlap(store: Store):
     )
     at = page(first.id, second.id)
     assert len(specs(at)) == 3
-    assert "their layers have no partners" in words(at)
+    assert "layers cannot be matched" in words(at)
     assert "Which weights both keep" not in words(at)
 
 
@@ -234,7 +262,7 @@ def test_untrained_networks_have_no_curves(store: Store):
 
 def test_other_seeds_mean_other_weights(store: Store):
     first, second = pair(store, seed=7)
-    assert "different initial weights" in words(page(first.id, second.id))
+    assert "started from different weights" in words(page(first.id, second.id))
 
 
 def test_runs_of_the_same_settings_have_names_of_their_own(store: Store):
@@ -337,7 +365,8 @@ def test_the_warning_is_on_the_page(store: Store):
     at = page(first.id, second.id)
     assert "cannot be compared" in at.warning[0].value
     assert "| Accuracy, pruned | 96.1 % | 96.1 % | – |".replace(" %", f"{SPACE}%") in words(at)
-    assert "chance" not in words(at).split("In figures")[1].split("What was kept")[0]
+    assert "can be chance" not in words(at).split("In figures")[1]
+    assert "Accuracy by class" not in words(at)
 
 
 def test_differences_of_figures_are_those_of_the_numbers_shown():
@@ -358,8 +387,9 @@ def test_chance_is_two_standard_errors():
     near = luck(result(), result(accuracy={"dense": 0.97, "pruned": 0.95}))
     far = luck(result(), result(accuracy={"dense": 0.97, "pruned": 0.90}))
     assert "cannot tell" in near
-    assert "about 3.0 points" in near  # 1.96 √((.961·.039 + .95·.05) / 359)
-    assert "further apart than chance explains" in far
+    # 1.96 √(2 · .95 · .05 / 359): both are taken to scatter as much as the less sure one.
+    assert "bout 3.2 points" in near
+    assert "larger than chance explains" in far
 
 
 # Masks
@@ -386,7 +416,7 @@ def test_other_layers_are_another_network(store: Store, content: bytes):
     first, _ = pair(store)
     other = finished(store, config=RunConfig(seed=8), files={"masks.safetensors": content})
     assert overlap(first, other) is None
-    assert "have no partners" in words(page(first.id, other.id))
+    assert "cannot be matched" in words(page(first.id, other.id))
 
 
 @pytest.mark.parametrize("header", [{}, {"prospr": "nonsense"}, {"prospr": '{"names": [1]}'}])
