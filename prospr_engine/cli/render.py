@@ -183,6 +183,23 @@ def print_deleted(run: dict[str, Any]) -> None:
     _console().print(f"Run {run['id'][:8]} and its files are deleted.")
 
 
+def print_rebuilt(rebuilt: dict[str, Any]) -> None:
+    """The runs that were entered, and what could not be placed."""
+    console = _console()
+    if rebuilt["aside"]:
+        console.print(f"The earlier record is now called {rebuilt['aside']}.")
+    console.print(f"{len(rebuilt['runs']):,} finished runs were added to the record.")
+    for run in rebuilt["runs"]:
+        settings, missing = run["settings"], ", ".join(run["missing"])
+        line = f"{run['id'][:8]}  {settings['model']}, {settings['method']}"
+        console.print(escape(f"{line} (not found: {missing})" if missing else line))
+    for name, what in (("unplaced", "belong to no run"), ("damaged", "are damaged")):
+        if rebuilt[name]:
+            console.print(f"{len(rebuilt[name]):,} files in artifacts {what} and stay there:")
+            for digest in rebuilt[name]:
+                console.print(f"  {digest}")
+
+
 def _state(run: dict[str, Any]) -> str:
     if run["state"] == "queued":
         return f"queued, {run['ahead']} ahead"

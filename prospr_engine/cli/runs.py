@@ -1,4 +1,4 @@
-"""The command ``runs``: what the store remembers; or one run stopped or deleted."""
+"""The command ``runs``: list the runs of a store, stop or delete one, or rebuild their record."""
 
 from __future__ import annotations
 
@@ -16,14 +16,21 @@ def add(command: Callable[..., argparse.ArgumentParser]) -> None:
     choice = sub.add_mutually_exclusive_group()
     choice.add_argument("--stop", metavar="ID", help="stop a run; the start of its id is enough")
     choice.add_argument("--delete", metavar="ID", help="delete a run and its files")
+    choice.add_argument(
+        "--rebuild",
+        action="store_true",
+        help="make a record that was lost or damaged anew, from the files of finished runs",
+    )
 
 
 def runs(parsed: argparse.Namespace) -> int:
-    """List the runs, or stop or delete one."""
+    """List the runs, stop or delete one, or rebuild their record."""
     if parsed.stop is not None:
         show(parsed, store_runs.stop(parsed.store, parsed.stop), render.print_state)
     elif parsed.delete is not None:
         show(parsed, store_runs.delete(parsed.store, parsed.delete), render.print_deleted)
+    elif parsed.rebuild:
+        show(parsed, store_runs.rebuild(parsed.store), render.print_rebuilt)
     else:
         show(parsed, {"runs": store_runs.all_runs(parsed.store)}, render.print_runs)
     return 0

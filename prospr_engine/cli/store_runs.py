@@ -17,13 +17,15 @@ from prospr_engine.events import OnEvent, StageStarted
 from prospr_engine.io.files import check_unused, disk_error
 from prospr_engine.jobs import ensure_worker
 from prospr_engine.jobs.follow import follow, follow_study
+from prospr_engine.jobs.spawn import at_work
 from prospr_engine.models import MODELS
 from prospr_engine.pipeline.record import RESULT
 from prospr_engine.saliency import METHODS
 from prospr_engine.store import default_folder
+from prospr_engine.store.artifacts import Artifacts
 from prospr_engine.store.limits import Limits
 from prospr_engine.store.records import Run
-from prospr_engine.store.store import Store
+from prospr_engine.store.store import RECORD, Store
 from prospr_engine.store.study import Kind, Study, row_of
 from prospr_engine.sweeps.config import SweepConfig
 from prospr_engine.sweeps.search_config import SearchConfig
@@ -126,6 +128,28 @@ def delete(folder: str, id: str) -> dict[str, Any]:
     return told
 
 
+def rebuild(folder: str) -> dict[str, Any]:
+    """Enter finished runs that the record does not name, by their files; the runs, and what could
+    not be placed. Raises ``StoreError`` while a worker may write to the record."""
+    from prospr_engine.store.rebuild import rebuild as rebuild_here
+
+    place = _folder(folder)
+    if place.is_dir() and at_work(place.absolute()):
+        raise StoreError(
+            "The process that computes runs is at work on this store. Stop the dashboard, wait a "
+            "minute until that process has ended, then try again."
+        )
+    rebuilt = rebuild_here(place, Limits.from_environment())
+    store = Store(place, Limits.from_environment())
+    runs = [run for run in store.runs() if run.id in rebuilt.runs]
+    return {
+        "runs": [_to_dict(store, run) | {"missing": list(rebuilt.runs[run.id])} for run in runs],
+        "unplaced": list(rebuilt.unplaced),
+        "damaged": list(rebuilt.damaged),
+        "aside": rebuilt.aside,
+    }
+
+
 def _folder(given: str) -> Path:
     return Path(given).expanduser() if given else default_folder()
 
@@ -133,7 +157,7 @@ def _folder(given: str) -> Path:
 def _existing(given: str) -> Store | None:
     """The store, if there is one: looking must not make one where somebody mistyped."""
     folder = _folder(given)
-    if (folder / "runs.sqlite3").exists():
+    if (folder / RECORD).exists() or Artifacts(folder / "artifacts").any():
         return Store(folder, Limits.from_environment())
     if given:
         raise StoreError(f"There is no store of runs in {folder}; give the folder of one.")

@@ -81,7 +81,7 @@ class Dispatcher:
         for result in work.glob(f"*/{RESULT}"):  # the last file that a run writes
             self._keep(result.parent.name, result.parent)
         self._store.recover()
-        shutil.rmtree(work, ignore_errors=True)
+        self._store.clear_work()
 
     def step(self, timeout: float = 0.2) -> None:
         """One turn; waits up to ``timeout`` seconds for news from the executor."""

@@ -44,13 +44,18 @@ class Artifacts:
         with contextlib.suppress(OSError):
             self.path(digest).unlink()
 
-    def strays(self, known: set[str]) -> set[str]:
-        """Contents that lie here for long and that nobody names: what a crash left behind."""
+    def any(self) -> bool:
+        """Is any file here?"""
+        return next(self.folder.glob("??/*"), None) is not None
+
+    def strays(self, known: set[str], since: float) -> set[str]:
+        """Contents that lie here for long, but came after ``since`` (seconds since 1970), and that
+        nobody names: what a crash left behind."""
         old = time.time() - SETTLED
         return {
             path.name
             for path in self.folder.glob("??/*")
-            if path.name not in known and path.stat().st_mtime < old
+            if path.name not in known and since <= path.stat().st_mtime < old
         }
 
 

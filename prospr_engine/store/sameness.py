@@ -8,11 +8,12 @@ from prospr_engine.io.tokens import is_token
 from prospr_engine.version import VERSION
 
 
-def sameness(config: RunConfig) -> str | None:
-    """Equal for settings that must give equal results on one machine; ``None`` where that cannot
-    be known, because the settings name files that may change."""
+def sameness(config: RunConfig, version: str = VERSION) -> str | None:
+    """Equal for settings that must give equal results on one machine with the same ``version`` of
+    this software; ``None`` where that cannot be known, because the settings name files that may
+    change."""
     known = config.data in list(DATASETS) or is_token(config.data)
     weights = config.weights in WEIGHTS.choices or is_token(config.weights)
     if not (known and weights):
         return None
-    return f"{config.fingerprint} {VERSION}"
+    return f"{config.fingerprint} {version}"

@@ -15,6 +15,12 @@ READ_ONLY = (
     "give it another one with PROSPR_RUNS."
 )
 
+RESCUE = (
+    "Nothing was deleted. Whoever runs this server can stop it and put back a copy of "
+    "runs.sqlite3, or rebuild the record from the files of finished runs: "
+    "python -m prospr_engine runs --rebuild (with --store, if the runs are in another folder)."
+)
+
 # One script per version, never changed once released: a database remembers how many it has seen.
 MIGRATIONS = (
     """
@@ -88,18 +94,36 @@ MIGRATIONS = (
     ALTER TABLE runs ADD COLUMN cell INTEGER;       -- its place in the study
     CREATE INDEX runs_by_study ON runs (study, state, started, ended);
     """,
+    """
+    CREATE TABLE record (born REAL NOT NULL);       -- files older than this are not its to remove
+    -- Of an earlier version's record: before its first entry, whose files came a little earlier.
+    INSERT INTO record SELECT COALESCE(
+        (SELECT MIN(created) - 3600.0 FROM (SELECT created FROM runs
+            UNION ALL SELECT created FROM studies UNION ALL SELECT created FROM uploads)),
+        (julianday('now') - 2440587.5) * 86400.0);
+    """,
 )
 VERSION = len(MIGRATIONS)
 
 
+class RecordError(StoreError):
+    """The record is missing, damaged or something else's; there may be files of runs beside it."""
+
+    def __init__(self, state: str):
+        super().__init__(f"The record of runs {state}. {RESCUE}")
+
+
 @contextmanager
-def connect(path: Path) -> Iterator[sqlite3.Connection]:
-    """A connection for one short piece of work: safe between threads and processes.
+def connect(path: Path, create: bool = False) -> Iterator[sqlite3.Connection]:
+    """A connection for one short piece of work: safe between threads and processes. There has to
+    be a database, unless ``create`` says that an empty one may be made.
 
     Raises ``StoreError`` in the place of whatever SQLite has to complain about.
     """
     try:
-        connection = sqlite3.connect(path, timeout=PATIENCE, isolation_level=None)
+        # A record that is gone must not come back as an empty one, as it would by default.
+        uri = f"{path.absolute().as_uri()}?mode={'rwc' if create else 'rw'}"
+        connection = sqlite3.connect(uri, uri=True, timeout=PATIENCE, isolation_level=None)
         try:
             connection.row_factory = sqlite3.Row
             connection.execute("PRAGMA foreign_keys = ON")
@@ -109,7 +133,7 @@ def connect(path: Path) -> Iterator[sqlite3.Connection]:
         finally:
             connection.close()
     except sqlite3.Error as error:
-        raise StoreError(_sentence(error)) from error
+        raise _failure(error, path) from error
 
 
 @contextmanager
@@ -134,22 +158,31 @@ def keep_open(path: Path) -> Callable[[], None]:
     ``StoreError`` if the tables are not what they should be.
     """
     with connect(path) as connection:
-        for table in ("runs", "events", "files", "uploads", "studies"):
+        for table in ("runs", "events", "files", "uploads", "studies", "record"):
             connection.execute(f"SELECT * FROM {table} LIMIT 1").fetchall()
         keeper = sqlite3.connect(path, check_same_thread=False)
         keeper.execute("PRAGMA user_version").fetchall()
     return keeper.close
 
 
-def migrate(path: Path) -> None:
-    """Make the tables, or bring those of an earlier version up to date.
+def migrate(path: Path, create: bool) -> None:
+    """Make the tables if ``create`` allows it, or bring those of an earlier version up to date.
 
-    Raises ``StoreError`` if they are of a newer version than this software; nothing is changed
-    then.
+    Raises ``RecordError`` if there are none and may be none, or if they are not ours;
+    ``StoreError`` if they are of a newer version than this software. Nothing is changed then.
     """
-    with connect(path) as connection:
-        if _version(connection) == VERSION:
+    with connect(path, create) as connection:
+        # In one statement: another process may be making the tables at this moment.
+        found, tables = connection.execute(
+            "SELECT (SELECT user_version FROM pragma_user_version), "
+            "(SELECT COUNT(*) FROM sqlite_master)"
+        ).fetchone()
+        if found == VERSION:
             return
+        if not found and tables:
+            raise RecordError("was made by another program")
+        if not found and not create:
+            raise RecordError("is empty")
         connection.execute("PRAGMA journal_mode = WAL")
     with transaction(path) as connection:
         found = _version(connection)  # again: another server may have been quicker
@@ -178,29 +211,45 @@ def _statements(script: str) -> Iterator[str]:
             statement = ""
 
 
-def _sentence(error: sqlite3.Error) -> str:
+def born(connection: sqlite3.Connection) -> float:
+    """When the record began, in seconds since 1970: what lies here for longer is not its to
+    remove."""
+    return float(connection.execute("SELECT MAX(born) FROM record").fetchone()[0])
+
+
+def check(path: Path) -> None:
+    """Raise ``RecordError`` if any part of the record is missing or damaged, and other
+    ``StoreError``s if it cannot be used for other reasons."""
+    migrate(path, create=False)
+    with connect(path) as connection:
+        if connection.execute("PRAGMA quick_check(1)").fetchone()[0] != "ok":
+            raise RecordError("is damaged")
+    keep_open(path)()
+
+
+def _failure(error: sqlite3.Error, path: Path) -> StoreError:
     name = getattr(error, "sqlite_errorname", "") or ""
     if name.startswith("SQLITE_FULL"):
-        return (
+        return StoreError(
             "The server's disk is full: nothing can be recorded. Free some space, then try again."
         )
     if name.startswith("SQLITE_IOERR"):  # on a full disk even reading needs a little space (WAL)
-        return (
+        return StoreError(
             "The record of runs cannot be read or written: the server's disk is full or failing. "
             "Free some space, then try again."
         )
+    if name.startswith("SQLITE_CANTOPEN") and not path.exists():
+        return RecordError("is missing")
+    if name.startswith("SQLITE_CANTOPEN") and not path.is_file():
+        return RecordError("is not a file")
     if name.startswith(("SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_PERM")):
-        return READ_ONLY
+        return StoreError(READ_ONLY)
     if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
-        return "The record of runs is busy. Try again in a moment."
+        return StoreError("The record of runs is busy. Try again in a moment.")
     if name.startswith(("SQLITE_NOTADB", "SQLITE_CORRUPT")):
-        return (
-            "The record of runs is damaged. Put runs.sqlite3 aside, or bring back a copy of it; "
-            "files of finished runs are still in the folder beside it."
-        )
+        return RecordError("is damaged")
     if "no such table" in str(error) or "no such column" in str(error):
-        return (
-            "The record of runs is not complete: it was made by something else. Put runs.sqlite3 "
-            "aside, or give the server another folder (PROSPR_RUNS)."
-        )
-    return "The record of runs cannot be used at the moment. The server's log tells more."
+        return RecordError("is not complete")
+    return StoreError(
+        "The record of runs cannot be used at the moment. The server's log tells more."
+    )

@@ -7,6 +7,9 @@ the record cannot be read or written.
 
 from __future__ import annotations
 
+import contextlib
+import logging
+import shutil
 import sqlite3
 import time
 import weakref
@@ -21,21 +24,26 @@ from prospr_engine.io.tokens import is_token
 from prospr_engine.metrics import summary
 from prospr_engine.store import cleanup, known, queries, queue, shared, studies
 from prospr_engine.store.artifacts import Artifacts
+from prospr_engine.store.contents import is_result
 from prospr_engine.store.limits import Limits
 from prospr_engine.store.portable import make_portable
 from prospr_engine.store.records import Artifact, Run, State, clean_name
 from prospr_engine.store.sameness import sameness
-from prospr_engine.store.schema import connect, keep_open, migrate, transaction
+from prospr_engine.store.schema import born, connect, keep_open, migrate, transaction
 from prospr_engine.store.study import Kind, Study
 from prospr_engine.store.uploads import Uploads
 from prospr_engine.sweeps.config import SweepConfig
 from prospr_engine.sweeps.search_config import SearchConfig
 
+log = logging.getLogger(__name__)
+RECORD = "runs.sqlite3"
+
 
 class Store:
     """The store in ``folder``, which is made if need be.
 
-    Raises ``StoreError`` if it cannot be, or if a newer version of this software made it.
+    Raises ``StoreError`` if it cannot be, if a newer version of this software made it, or if its
+    record is missing or damaged though files of runs are there (see ``rebuild``).
     """
 
     def __init__(self, folder: str | Path, limits: Limits | None = None):
@@ -48,10 +56,10 @@ class Store:
                 f"The folder for runs cannot be made ({error.strerror}). Give the server one that "
                 "it may write to (PROSPR_RUNS)."
             ) from None
-        self.database = self.folder / "runs.sqlite3"
+        self.database = self.folder / RECORD
         self.artifacts = Artifacts(self.folder / "artifacts")
         self.uploads = Uploads(self.database, self.folder / "uploads", self.limits)
-        migrate(self.database)
+        migrate(self.database, create=not self.artifacts.any())
         weakref.finalize(self, keep_open(self.database))
 
     def work(self, id: str) -> Path:
@@ -278,9 +286,34 @@ class Store:
         with transaction(self.database) as c:
             digests = cleanup.sweep(c, self.limits)
             named = {row["digest"] for row in c.execute("SELECT DISTINCT digest FROM files")}
-        self._drop(digests | self.artifacts.strays(named))
+            since = born(c)
+        self._drop(digests | self._strays(named, since))
         self.uploads.sweep()
         shared.sweep(self.shared, self.limits)
+
+    def clear_work(self) -> None:
+        """For the one who has just become the only worker, after ``recover``: remove what earlier
+        ones left half-done, but nothing from before the record began."""
+        with connect(self.database) as c:
+            since = born(c)
+        for folder in self.work("").glob("*"):
+            with contextlib.suppress(OSError):
+                newest = max(path.stat().st_mtime for path in [folder, *folder.rglob("*")])
+                if newest >= since:
+                    shutil.rmtree(folder)
+        with contextlib.suppress(OSError):  # something is left
+            self.work("").rmdir()
+
+    def _strays(self, named: set[str], since: float) -> set[str]:
+        strays = self.artifacts.strays(named, since)
+        if any(is_result(self.artifacts.path(digest)) for digest in strays):
+            # A crash leaves no whole result behind: an older copy of the record was put back.
+            log.warning(
+                "Files of finished runs are here that the record does not name, so no files are "
+                "cleared away. Add them to it: python -m prospr_engine runs --rebuild"
+            )
+            return set()
+        return strays
 
     def _drop(self, digests: set[str]) -> None:
         """Remove contents that nobody names: now that it is certain, and unless a run that has

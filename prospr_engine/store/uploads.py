@@ -22,7 +22,7 @@ from prospr_engine.io.tokens import token
 from prospr_engine.store.cleanup import DAY
 from prospr_engine.store.limits import Limits
 from prospr_engine.store.records import Upload
-from prospr_engine.store.schema import connect, transaction
+from prospr_engine.store.schema import born, connect, transaction
 
 PASSING = ".part-"
 LEFTOVER = 3600.0  # seconds after which a file that no row names is nobody's
@@ -108,10 +108,11 @@ class Uploads:
         with transaction(self._database) as c:
             rows = c.execute("SELECT digest, suffix FROM uploads").fetchall()
             known = {self._path(row["digest"], row["suffix"]) for row in rows}
+            since = born(c)
             for path in set(self.folder.glob("*")) - known:
                 least = LEFTOVER if path.name.startswith(PASSING) else age
                 with contextlib.suppress(FileNotFoundError):
-                    if path.stat().st_mtime <= time.time() - least:
+                    if since <= path.stat().st_mtime <= time.time() - least:
                         path.unlink()
 
     def _path(self, digest: str, suffix: str) -> Path:
