@@ -9,7 +9,7 @@ from __future__ import annotations
 
 
 class EngineError(Exception):
-    """Base of all errors whose message is meant for the person at the controls."""
+    """Base of all errors whose message is meant for the user."""
 
 
 class ConfigError(EngineError):
@@ -21,7 +21,7 @@ class ModelError(EngineError):
 
 
 class DataError(EngineError):
-    """Data are missing, unreadable, or do not fit what is asked of them."""
+    """Data are missing, unreadable, or do not fit the request."""
 
 
 class ScoringError(EngineError):
@@ -29,7 +29,7 @@ class ScoringError(EngineError):
 
 
 class TrainingError(EngineError):
-    """Training left the road: the loss is not a number any more."""
+    """Training diverged: the loss is NaN or infinite."""
 
 
 class ExportError(EngineError):
@@ -45,8 +45,8 @@ class DiskError(ResourceError):
 
 
 class StoreError(EngineError):
-    """The record of runs cannot be read or written, or does not allow what was asked."""
+    """The store cannot be read or written, or refuses the request."""
 
 
-class Stopped(EngineError):  # noqa: N818  (nothing went wrong)
-    """Somebody asked the run to stop, and it did."""
+class Stopped(EngineError):  # noqa: N818  (not an error)
+    """The run was stopped on request."""

@@ -1,4 +1,4 @@
-"""What a run tells while it works: small, frozen, made of plain values, so that any listener
+"""What a run reports while it works: small, frozen, made of plain values, so that any listener
 (a progress bar, a page, a database) can keep them.
 
 ``on_event`` callbacks receive these objects. An exception that a listener raises stops the run.
@@ -99,4 +99,4 @@ OnEvent = Callable[[Event], None]
 
 
 def ignore(event: Event) -> None:
-    """The listener that does not listen."""
+    """A listener that does nothing."""

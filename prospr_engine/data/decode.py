@@ -116,7 +116,7 @@ def _opened(stream: BinaryIO) -> Iterator[Image.Image]:
                 )
             yield image
     except Image.UnidentifiedImageError:
-        raise UnreadableError("it is not an image of a kind that is read here") from None
+        raise UnreadableError("not a supported image format") from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise UnreadableError(
             f"it has more than the {MAX_PIXELS / 1e6:.0f} million pixels that are read"

@@ -43,7 +43,7 @@ def intact(path: Path, md5: str) -> bool:
 def fetch(remote: Remote, advance: Callable[[int], None]) -> None:
     """Make sure that ``remote.path`` is there and intact, from the first address that works.
 
-    ``advance`` is told how many bytes of the file are here; what it raises ends the download,
+    ``advance`` receives the number of bytes so far; what it raises ends the download,
     and the next one resumes. Raises ``DataError`` if no address delivers, ``ResourceError`` if
     the file cannot be written.
     """

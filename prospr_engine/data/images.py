@@ -61,10 +61,7 @@ class ImageData:
 
     def __post_init__(self) -> None:
         if len(self.classes) < 2:
-            raise DataError(
-                f"{self.name} has {len(self.classes)} class; at least 2 are needed to tell "
-                "anything apart."
-            )
+            raise DataError(f"{self.name} has {len(self.classes)} class; at least 2 are needed.")
         for part, split in self.splits.items():
             if not len(split):
                 raise DataError(f"The {part} split of {self.name} is empty; give it more images.")

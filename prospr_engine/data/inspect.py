@@ -1,4 +1,4 @@
-"""What data hold, told without reading their pixels, and without torch."""
+"""What a data set contains, found without reading its pixels, and without torch."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PROBED = 32  # headers that are looked at
 
 @dataclass(frozen=True)
 class Facts:
-    """What can be told of data without reading their pixels; ``None`` where that is not enough.
+    """What is known of data without reading their pixels; ``None`` where that is not enough.
 
     ``classes`` and ``per_class`` (training images before validation and test are held out) are
     empty for a table's row, whose files may not be here yet.
@@ -91,6 +91,6 @@ def _probe(tree: Tree, layout: Layout) -> tuple[int | None, int | None]:
             headers.append(read_header(stream))
     if not headers:
         return None, None
-    alike = len({(header.width, header.height) for header in headers}) == 1
+    same_size = len({(header.width, header.height) for header in headers}) == 1
     channels = 1 if all(header.grey for header in headers) else 3
-    return channels, choose_size(headers, None)[0] if alike else None
+    return channels, choose_size(headers, None)[0] if same_size else None

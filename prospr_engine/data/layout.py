@@ -51,7 +51,7 @@ def arrange(tree: Tree, is_image: Callable[[str], bool]) -> Layout:
     images = sorted(file for file in visible if is_image(file))
     notes = [*tree.notes, *_left_out(tree.files, visible, images)]
     if not images:
-        raise DataError(_sentences(f"{tree.name} holds no image that can be read.", notes))
+        raise DataError(_sentences(f"{tree.name} holds no readable images.", notes))
     paths = {file: tuple(file.split("/")) for file in images}
     folders = _folders(visible, tree.folders)
     depth = _wrapping(list(paths.values()), folders)
@@ -143,7 +143,7 @@ def _parts(name: str, images: list[Path], folders: set[Path]) -> tuple[dict[str,
     for top in tops:
         if not below[top]:
             raise DataError(f"The part {top!r} of {name} holds no images. Fill it or remove it.")
-    # Competitions publish test images without their classes: useless here, but no obstacle.
+    # Competitions publish test images without their classes: useless here, but not an error.
     flat = [top for top in tops if known[top] != "train" and not _is_deep(below[top])]
     parts = {top: part for top, part in known.items() if top not in flat}
     notes = [f"The images in {top!r} have no classes and cannot be used." for top in flat]
@@ -171,7 +171,7 @@ def _classes(
             where = f"part {top!r} of {name}" if top else name
             raise DataError(
                 _sentences(
-                    f"No image that can be read is in the class {_listed(empty)} of {where}. Add "
+                    f"The class {_listed(empty)} of {where} contains no readable images. Add "
                     "images or remove the folder.",
                     notes,
                 )

@@ -1,4 +1,4 @@
-"""Whether the images fit in memory, asked before they are read."""
+"""Do the images fit in memory? Checked before they are read."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def check_memory(N: int, C: int, size: int) -> None:
 
 
 def available_bytes() -> int | None:
-    """Memory this process may still take, in bytes; ``None`` where the system does not tell."""
+    """Memory this process may still take, in bytes; ``None`` where the system does not say."""
     amounts = [
         amount for amount in (_free_on_machine(), _free_in_container()) if amount is not None
     ]

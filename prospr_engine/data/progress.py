@@ -10,19 +10,19 @@ INTERVAL = 0.1  # seconds
 
 
 class Ticker:
-    """Counts towards ``total`` and tells the listener now and then, and surely at the end."""
+    """Counts towards ``total`` and reports now and then, and always at the end."""
 
     def __init__(self, on_event: OnEvent, total: int, unit: str, text: str):
         self.on_event = on_event
         self.total = total
         self.unit = unit
         self.text = text
-        self._told = -1
+        self._reported = -1
         self._when = float("-inf")
 
     def at(self, done: int) -> None:
         done = min(done, self.total)
         now = time.monotonic()
-        if done != self._told and (done == self.total or now - self._when >= INTERVAL):
-            self._told, self._when = done, now
+        if done != self._reported and (done == self.total or now - self._when >= INTERVAL):
+            self._reported, self._when = done, now
             self.on_event(Progress("data", done, self.total, self.unit, self.text))

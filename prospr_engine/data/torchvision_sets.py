@@ -162,7 +162,7 @@ def _fetch_all(spec: DatasetSpec, remotes: Sequence[Remote], on_event: OnEvent) 
     before = 0
 
     def advance(here: int) -> None:
-        # The end is told by the last line alone: sizes in the table are rounded.
+        # Only the last line reports the end: sizes in the table are rounded.
         ticker.at(min((before + here) // 1_000_000, ticker.total - 1))
 
     for remote in remotes:

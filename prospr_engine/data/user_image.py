@@ -1,4 +1,4 @@
-"""From what people bring, a drawing or a file, to the pixels that a network takes.
+"""From a drawing or an uploaded file to the pixels that a network takes.
 
 A network knows images only as its data were: of one size, the strokes of writing bright on dark
 or dark on bright, as large and as central as whoever made the data put them. A drawing is brought
@@ -53,12 +53,12 @@ def frame_of(images: np.ndarray) -> Frame:
         ground, ink = "light", 1 - grey
     else:
         return Frame(None)
-    told = [_box_and_centre(image) for image in np.where(ink < BARE, 0, ink) if image.any()]
-    if not told:
+    boxes = [_box_and_centre(image) for image in np.where(ink < BARE, 0, ink) if image.any()]
+    if not boxes:
         return Frame(None)
     side = max(grey.shape[1:])
-    sizes = [max(bottom - top, right - left) / side for (top, bottom, left, right), _ in told]
-    down, across = np.median([centre for _, centre in told], axis=0) / grey.shape[1:]
+    sizes = [max(bottom - top, right - left) / side for (top, bottom, left, right), _ in boxes]
+    down, across = np.median([centre for _, centre in boxes], axis=0) / grey.shape[1:]
     return Frame(ground, float(np.median(sizes)), (float(down), float(across)))
 
 

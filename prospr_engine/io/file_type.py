@@ -1,4 +1,4 @@
-"""What a file is, told from its first bytes: a name proves nothing."""
+"""What a file is, judged by its first bytes: a name proves nothing."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Names for uploaded files that tell nothing of the machine they lie on.
+"""Names for uploaded files that reveal nothing about the server.
 
 Settings, results and files speak of an upload by its token, ``upload:<SHA-256>/<file name>``.
 Whoever computes finds the file in the folder that the environment variable ``PROSPR_UPLOADS``
-names; whoever reads a token learns what the file held and what its owner called it.
+names; a token reveals only the digest of the content and the name its owner gave it.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ FORBIDDEN = frozenset('/\\"<>|:*?')
 
 
 def is_token(text: object) -> bool:
-    """Does ``text`` claim to be a token? ``locate`` tells whether it is one."""
+    """Does ``text`` look like a token? ``locate`` checks that it is one."""
     return isinstance(text, str) and text.startswith(PREFIX)
 
 

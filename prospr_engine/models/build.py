@@ -43,7 +43,7 @@ def build(
             f"The image shape is {tuple(shape)}; give channels, height and width, each at least 1."
         )
     if classes < 2:
-        raise ModelError(f"There must be at least 2 classes to tell apart, not {classes}.")
+        raise ModelError(f"A classifier needs at least 2 classes, not {classes}.")
     with seeded(seed), torch.device("cpu"):
         if name.startswith(TORCHVISION):
             from prospr_engine.models import torchvision_zoo

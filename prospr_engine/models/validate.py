@@ -1,6 +1,6 @@
 """Does a network fit the images and classes? A list of explained problems, before any training.
 
-As in Opacus' module validator, everything found is told, not the first exception only.
+As in Opacus' module validator, every problem is reported, not just the first exception.
 """
 
 from __future__ import annotations
@@ -99,8 +99,8 @@ def _forward_problems(model: nn.Module, shape: tuple[int, int, int], classes: in
 def _wrong_output(out: Tensor, classes: int, mode: str) -> str:
     if out.ndim == 2 and out.shape[0] == 2:
         return (
-            f"The network tells {out.shape[1]} classes apart, the data have {classes}; "
-            f"give its last layer {classes} outputs."
+            f"The network has {out.shape[1]} classes, the data have {classes}; give its last layer "
+            f"{classes} outputs."
         )
     return (
         f"In {mode} mode two images give an output of shape {tuple(out.shape)}, where "

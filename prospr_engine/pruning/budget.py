@@ -1,4 +1,4 @@
-"""How many weights a sparsity leaves: the count that masks and rankings agree on."""
+"""How many weights a sparsity keeps: the count that masks and rankings share."""
 
 from __future__ import annotations
 

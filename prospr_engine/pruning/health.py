@@ -1,8 +1,8 @@
-"""What masks do to a network, found before any training.
+"""What masks do to a network, examined before any training.
 
 A kept weight works only if its input channel carries a signal from the input and its output
-channel reaches the output. Pruning can cut a channel off on either side; weights that hang on
-it are lost although they are kept, so they count as pruned in the *effective* sparsity
+channel reaches the output. Pruning can cut a channel off on either side; weights attached
+to it do nothing although they are kept, so they count as pruned in the *effective* sparsity
 (Vysogorets and Kempe, Connectivity Matters, JMLR 2023, https://arxiv.org/abs/2107.02306).
 
 No graph is parsed. A scratch copy answers two inputs in double precision: kept weights are
@@ -94,14 +94,14 @@ def examine(model: nn.Module, masks: Mapping[str, Tensor], sample: Tensor) -> He
     """Examine ``model`` under ``masks``; the model comes back untouched.
 
     ``sample`` gives the shape of an input, (N, C, H, W) or whatever the model takes; its values
-    are not used. Raises ``ModelError`` if masks and model do not belong together.
+    are not used. Raises ``ModelError`` if the masks do not fit the model.
     """
     matching_parameters(model, masks)
     weights = prunable_weights(model)
     full = {name: torch.ones(w.shape, dtype=torch.bool) for name, w in weights.items()}
     given = full | {name: mask.cpu() for name, mask in masks.items()}
     if not sample.is_floating_point():
-        raise ModelError("The examination needs a sample of numbers, not of tokens or indices.")
+        raise ModelError("The health check needs a sample of real numbers, not token indices.")
     effective, answers = _effective(model, given, weights, tuple(sample.shape[1:]))
     layers = tuple(
         _layer_health(weight, given[name], effective[name]) for name, weight in weights.items()
@@ -250,8 +250,8 @@ def _findings(layers: tuple[LayerHealth, ...], outputs: int, dead_outputs: int) 
         findings.append(
             Finding(
                 "danger",
-                f"{dead_outputs} of {outputs} classes have lost all connection to the image: the "
-                "network can hardly choose them. Choose a lower sparsity or a floor of weights "
+                f"{dead_outputs} of {outputs} classes are no longer connected to the image: the "
+                "network can hardly predict them. Choose a lower sparsity or a minimum of weights "
                 "per layer.",
             )
         )
@@ -259,13 +259,13 @@ def _findings(layers: tuple[LayerHealth, ...], outputs: int, dead_outputs: int) 
         findings.append(
             Finding(
                 "danger",
-                "No path is left from the input to the output: whatever the image, the answer "
-                "will be the same. Choose a lower sparsity or a floor of weights per layer.",
+                "No path is left from the input to the output: every image gets the same answer. "
+                "Choose a lower sparsity or a minimum of weights per layer.",
             )
         )
     for layer in layers:
         if layer.kept == 0:
-            text = f"Layer {layer.name} lost all of its {layer.total:,} weights."
+            text = f"Layer {layer.name} lost all its {layer.total:,} weights."
             findings.append(Finding("danger" if not path else "warning", text, layer.name))
     kept = sum(layer.kept for layer in layers)
     effective = sum(layer.effective for layer in layers)
@@ -286,7 +286,7 @@ def _findings(layers: tuple[LayerHealth, ...], outputs: int, dead_outputs: int) 
                 Finding(
                     "warning",
                     f"Layer {layer.name} has {layer.dead_channels} of {layer.channels} output "
-                    "channels that carry nothing any more.",
+                    "channels that no longer carry any signal.",
                     layer.name,
                 )
             )

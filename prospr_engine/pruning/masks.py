@@ -1,4 +1,4 @@
-"""Masks: which weights stay, and the one rule by which scores become masks."""
+"""Masks: which weights are kept, and the one rule that turns scores into masks."""
 
 from __future__ import annotations
 
@@ -104,11 +104,11 @@ def matching_parameters(model: nn.Module, masks: Mapping[str, Tensor]) -> dict[s
     parameters = dict(model.named_parameters())
     for name, mask in masks.items():
         if name not in parameters:
-            raise ModelError(f"The masks name a weight {name!r} that this model does not have.")
+            raise ModelError(f"The masks contain a weight {name!r} that this model does not have.")
         if parameters[name].shape != mask.shape:
             raise ModelError(
                 f"The mask of {name!r} has shape {tuple(mask.shape)}, the weight "
-                f"{tuple(parameters[name].shape)}; masks and model do not belong together."
+                f"{tuple(parameters[name].shape)}; the masks were made for another model."
             )
     return {name: parameters[name] for name in masks}
 

@@ -2,7 +2,7 @@
 
 Sorting happens once. A weight's place in the whole network's order (the highest score is 0, equal
 scores stand in the order of layers and positions) decides it at every sparsity: masks equal those
-of ``masks.top_masks`` bit for bit, which a test holds them to.
+of ``masks.top_masks`` bit for bit, as a test checks.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from prospr_engine.io.tensors import read_tensors
 from prospr_engine.pruning.budget import budget
 
 FEW = 0.001
-"""The share of scores at an end that a histogram does not stretch out for."""
+"""The share of scores at each end that a histogram may clip into its outer bins."""
 
 
 @dataclass(frozen=True)
@@ -36,12 +36,12 @@ class Layer:
 
 @dataclass(frozen=True)
 class Cut:
-    """Where a sparsity divides a ranking.
+    """Where a sparsity cuts a ranking.
 
-    ``threshold`` is the lowest score that is kept for its own sake, not for a floor: whatever
-    lies above it stays. ``kept`` weights stay, ``kept_per_layer`` in the network's order. A layer
-    keeps its weights whose place lies before its ``places`` entry: the same in all layers, but
-    for those whose floor reaches further.
+    ``threshold`` is the lowest score that is kept for its value and not for a layer floor:
+    everything above it is kept. ``kept`` counts weights in all, ``kept_per_layer`` in network
+    order. A layer keeps the weights whose place comes before its ``places`` entry: the same in
+    all layers, except where a layer floor reaches further.
     """
 
     sparsity: float
@@ -197,11 +197,11 @@ def check_target(target: tuple[float, int] | None, sparsity: float, layer_floor:
     """Raise ``ConfigError`` if scores made for ``target`` do not hold elsewhere."""
     if target is None or (math.isclose(target[0], sparsity) and target[1] == layer_floor):
         return
-    made = f"{target[0]:g}" + (f" with at least {target[1]:,} per layer" if target[1] else "")
-    asked = f"{sparsity:g}" + (f" with at least {layer_floor:,} per layer" if layer_floor else "")
+    made_for = f"{target[0]:g}" + (f" with at least {target[1]:,} per layer" if target[1] else "")
+    wanted = f"{sparsity:g}" + (f" with at least {layer_floor:,} per layer" if layer_floor else "")
     raise ConfigError(
-        f"These scores come from pruning step by step towards a sparsity of {made}, and hold for "
-        f"no other; for {asked}, score again with that sparsity and floor."
+        f"These scores come from pruning step by step towards a sparsity of {made_for}, and hold "
+        f"for no other; for {wanted}, score again with that sparsity and floor."
     )
 
 

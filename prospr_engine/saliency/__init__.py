@@ -15,7 +15,7 @@ class MethodSpec(Spec):
     options: tuple[Option, ...] = ()
     needs_data: bool = True
     needs_shape: bool = False
-    """Without data it still has to know the shape of an input: any batch tells it."""
+    """Without data it still needs the shape of an input, taken from any batch."""
     iterative: bool = False
     """Prunes step by step towards one sparsity, for which alone its scores hold."""
     second_order: bool = False
@@ -31,7 +31,7 @@ _FORCE = "de Jorge et al., Progressive Skeletonization, ICLR 2021, https://arxiv
 _REHEARSE = Option(
     "rehearse",
     True,
-    "repeat the steps ahead from weights that differ by rounding, to know whether the ranking can "
+    "repeat the look-ahead from weights that differ by rounding, to see whether the ranking can "
     "be trusted",
 )
 _SEED = Option("seed", 0, "seed of the draw", minimum=0, maximum=2**32 - 1)

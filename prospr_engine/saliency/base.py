@@ -1,4 +1,4 @@
-"""What a criterion gives back, and what the caller sees of it."""
+"""What a criterion returns, and what the caller gets."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ OnStep = Callable[[int, int, str], None]
 class Saliency:
     """What a criterion computes, by name of the prunable weight.
 
-    ``values``: the higher, the rather kept. ``signed``: where the criterion has a signed effect
+    ``values``: the highest are kept. ``signed``: where the criterion has a signed effect
     of each weight on the loss, w ⊙ ∂L/∂w, from which channel scores follow; else the values.
     ``whole``: of a criterion that prunes in rounds, the scores of the whole network. ``doubt``: a
     sentence, if the criterion itself knows why it should not be trusted. The rest, where there
@@ -60,7 +60,7 @@ class Criterion(Protocol):
 
 @dataclass(frozen=True)
 class Scores(Mapping[str, Tensor]):
-    """Scores by parameter name, in the weights' shapes: the higher, the rather kept.
+    """Scores by parameter name, in the weights' shapes: the highest are kept.
 
     ``target`` is the sparsity, and the fewest weights per layer, that an iterative criterion
     pruned towards; None for one that ranks once for all.

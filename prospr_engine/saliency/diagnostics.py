@@ -1,4 +1,4 @@
-"""Can a ranking be trusted? Numbers that went through many products can lie."""
+"""Can a ranking be trusted? Numbers that went through many products can be mostly rounding."""
 
 from __future__ import annotations
 
@@ -15,15 +15,16 @@ CALM, WILD = 0.02, 0.5
 `benchmarks/trust.py` float32 and float64 agree on over 90 % of the weights kept while the
 sensitivity stays below the first; the growth of the adjoint alone predicts nothing."""
 
-CALMER = "look fewer steps ahead, or with a smaller learning rate"
-"""What helps where the numbers go through steps of training."""
+CALMER = "look fewer steps ahead, or use a smaller learning rate"
+"""What helps where the scores go through steps of training."""
 
 CLOSER = "ask for a lower sparsity, or choose another criterion"
-"""What helps where they go through rounds of pruning: empty channels under a batch norm, which
-makes numbers of what is left of their rounding."""
+"""What helps where they go through rounds of pruning: a batch norm amplifies the rounding error of
+empty channels."""
 
 DIVERGED = 10
-"""Times the first loss (or one nat, if that is more) from which the steps ahead have exploded."""
+"""Times the first loss (or one nat, if that is more) from which the look-ahead counts as
+diverged."""
 
 
 @dataclass(frozen=True)
@@ -75,10 +76,10 @@ def diagnose(
 ) -> Diagnostics:
     """Judge the scores ``values``, computed in ``dtype``.
 
-    ``whole``: those of the whole network, where ``values`` hold for what rounds of pruning left.
-    ``doubt``: what the criterion itself says against them. ``looks_ahead``: there are steps of
-    training that can be made calmer. ``breaks`` finds where the network goes wrong, in a sentence;
-    it is asked only if it does.
+    ``whole``: scores of the whole network, where ``values`` hold only for what rounds of pruning
+    left. ``doubt``: the criterion's own objection to them. ``looks_ahead``: there are training
+    steps that could be smaller or fewer. ``breaks`` finds where the network goes wrong, in a
+    sentence; it is called only if it does.
     """
     counts = {name: int((~score.isfinite()).sum()) for name, score in values.items()}
     broken = [name for name, count in counts.items() if count]
@@ -91,7 +92,7 @@ def diagnose(
     if broken:
         remedies = [CALMER] * looks_ahead + ["score in float64"] * (dtype != torch.float64)
         verdict = (
-            f"{non_finite:,} scores are not finite numbers, the first of them in {broken[0]!r}, so "
+            f"{non_finite:,} scores are NaN or infinite, the first of them in {broken[0]!r}, so "
             f"there is no ranking{'; ' * bool(remedies)}{', or '.join(remedies)}. {breaks()}"
         )
     elif len(silent) == len(values):
@@ -115,7 +116,7 @@ def _silence(silent: tuple[str, ...]) -> str:
     first = "" if len(silent) == 1 else f", {silent[0]!r} being the first,"
     return (
         f"All scores {what}{first} are zero, because nothing depends on these weights or they are "
-        "zero themselves: which of them stay is chance."
+        "zero themselves: which of them are kept is arbitrary."
     )
 
 
@@ -126,33 +127,32 @@ def _judge(
     looks_ahead: bool,
     in_rounds: bool,
 ) -> tuple[bool, str]:
-    """How far numbers that went through steps of training, or rounds of pruning, can be trusted."""
+    """How far scores that went through steps of training, or rounds of pruning, can be trusted."""
     if len(losses) > 1 and losses[-1] > DIVERGED * max(losses[0], 1.0):
         return False, (
-            f"The steps ahead make the loss grow from {losses[0]:.2g} to {losses[-1]:.2g}, so the "
-            f"ranking describes a network that has exploded; {CALMER}."
+            f"The look-ahead drives the loss from {losses[0]:.2g} to {losses[-1]:.2g}, so the "
+            f"ranking describes a network that has diverged; {CALMER}."
         )
     if sensitivity is None and len(losses) > 1:
         return False, "Whether rounding decides the ranking was not checked (rehearse is off)."
     if sensitivity is None and in_rounds and dtype != torch.float64:
         return True, (
-            "Every round ranks without differentiation through training; but where scores of an "
-            "early round nearly tie, rounding decides, and another machine may end with other "
-            "weights."
+            "No round differentiates through training; but where scores of an early round nearly "
+            "tie, rounding decides, and another machine may keep different weights."
         )
     if sensitivity is None:
-        return True, "The ranking involves no differentiation through training: it is exact."
+        return True, "The ranking does not differentiate through training: it is exact."
     start = "the gradient it starts from" if looks_ahead else "the scores of a round"
     if sensitivity < CALM:
         return True, (
-            f"The ranking can be trusted: rounding changes {start} by {_percent(sensitivity)}."
+            f"Scores are numerically stable: rounding changes {start} by {_percent(sensitivity)}."
         )
     calmer = CALMER if looks_ahead else CLOSER
     remedy = calmer if dtype == torch.float64 else f"score in float64, or {calmer}"
     share = "Much" if sensitivity >= WILD else "Part"
     return False, (
-        f"{share} of the ranking is not to be trusted: rounding alone changes {start} by "
-        f"{_percent(sensitivity)}, so another machine may keep other weights; {remedy}."
+        f"{share} of the ranking is unreliable: rounding alone changes {start} by "
+        f"{_percent(sensitivity)}, so another machine may keep different weights; {remedy}."
     )
 
 
@@ -163,7 +163,7 @@ def _percent(fraction: float) -> str:
 
 
 def plain(value: Any) -> Any:
-    """``value`` for JSON, which has no NaN and no infinity: they travel as words."""
+    """``value`` for JSON, which has no NaN and no infinity: these become strings."""
     if isinstance(value, dict):
         return {key: plain(item) for key, item in value.items()}
     if isinstance(value, tuple | list):

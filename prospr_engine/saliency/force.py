@@ -1,4 +1,4 @@
-"""FORCE: in rounds, what each weight would do in the network that is left, were it there."""
+"""FORCE: SNIP in rounds, in which removed weights may return."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ def force(
     sparsity: float,
     layer_floor: int,
 ) -> Saliency:
-    """|w ⊙ ∂L/∂w|, the gradient of the network without the removed weights, w of the whole one:
-    a removed weight may return. Batch t serves round t, in train mode."""
+    """|w ⊙ ∂L/∂w| with the gradient of the pruned network and the weights of the dense one, so a
+    removed weight may return. Batch t serves round t, in train mode."""
 
     def rank(i: int, point: Point) -> dict[str, Tensor]:
         _, gradient = network.gradient(point, batches[i % len(batches)], i)

@@ -1,7 +1,7 @@
-"""Which layer is to blame, looked for only once a criterion has failed.
+"""Find the layer that made a criterion fail.
 
-Every function runs the network once more on a few inputs, and answers in words for a sentence:
-"layer 'norm' (LayerNorm)".
+Every function runs the network once more on a few inputs and returns a phrase for a sentence, such
+as "layer 'norm' (LayerNorm)".
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from prospr_engine.network.functional import (
 )
 
 FEW = 2
-"""Inputs of a batch that show as well as all where it goes wrong: train mode needs two."""
+"""Inputs that are enough to show where it goes wrong; train mode needs two."""
 
 
 @dataclass(frozen=True)
 class _Call:
-    """A module of the network, and what it was given when the network ran."""
+    """A module of the network and the arguments of one call to it."""
 
     path: str
     module: nn.Module
@@ -39,7 +39,7 @@ class _Call:
         return _named(self.path, self.module)
 
     def differentiable(self) -> tuple[list[Tensor], list[Tensor]]:
-        """Run the module by itself once more: what it answers, and what that is a function of."""
+        """Run the module alone once more: its outputs, and the leaves they depend on."""
         leaves: list[Tensor] = []
 
         def fresh(value: Any) -> Any:
@@ -65,8 +65,8 @@ def lacks_second_derivative(network: Network, batch: Batch) -> str:
 
 
 def turns_the_flow(network: Network, x: Tensor) -> str:
-    """The smallest part of a network of positive numbers whose answers fall when what comes in
-    grows, or do not depend on it; "" if there is none."""
+    """The smallest part of a network of positive numbers whose outputs fall as its inputs rise,
+    or do not depend on them; "" if there is none."""
     for call in _calls(network, lambda: network.flow(network.start, x)):
         with torch.enable_grad(), twice_differentiable():
             answers, leaves = call.differentiable()
@@ -87,10 +87,10 @@ def turns_the_flow(network: Network, x: Tensor) -> str:
 
 
 def breaks(network: Network, batch: Batch) -> str:
-    """A sentence about the first layer whose answers are no numbers, or nothing but zeros."""
+    """A sentence about the first layer whose outputs are not finite, or all zero."""
     x, _ = batch
     if x.is_floating_point() and not x.isfinite().all():
-        return "The inputs of the calibration batch themselves hold numbers that are not finite."
+        return "The calibration batch itself contains NaN or infinite values."
     found: list[str] = []
 
     def look(path: str) -> Callable[..., None]:
@@ -99,9 +99,9 @@ def breaks(network: Network, batch: Batch) -> str:
             if found or not numbers:
                 return
             if not all(bool(tensor.isfinite().all()) for tensor in numbers):
-                found.append(f"The first answers that are not finite come from {name(module)}.")
+                found.append(f"The first outputs that are not finite come from {name(module)}.")
             elif not any(bool(tensor.any()) for tensor in numbers):
-                found.append(f"The first answers that are all zero come from {name(module)}.")
+                found.append(f"The first outputs that are all zero come from {name(module)}.")
 
         def name(module: nn.Module) -> str:
             return _named(path, module)
@@ -126,8 +126,8 @@ def first_of(model: nn.Module, *kinds: type[nn.Module]) -> str:
 
 
 def _calls(network: Network, run: Callable[[], Any]) -> list[_Call]:
-    """What each module is given while ``run`` runs the network, in the order in which they are
-    done: parts before what they are parts of."""
+    """The calls of each module while ``run`` runs the network, in the order in which they return:
+    parts before the modules that contain them."""
     calls: list[_Call] = []
 
     def listen(path: str) -> Callable[..., None]:

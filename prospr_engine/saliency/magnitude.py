@@ -1,4 +1,4 @@
-"""Magnitude: a weight counts for as much as it weighs."""
+"""Magnitude: the absolute value of each weight."""
 
 from __future__ import annotations
 

@@ -45,7 +45,7 @@ def prospr(
     exact = order == "exact"
     lost = 1 if momentum and momentum_graph == "reference" else 0
     back = range(lost, steps) if exact else range(0)
-    tell = _Teller(on_step, total=steps + 1 + steps * rehearse + len(back))
+    report = _Progress(on_step, total=steps + 1 + steps * rehearse + len(back))
     # Frozen parameters stay where they are.
     rates = [lr if trainable else 0.0 for trainable in network.trainable]
 
@@ -61,10 +61,10 @@ def prospr(
         """∇L(θᴹ) once more, from a θ¹ that differs by rounding."""
         point = rounded_differently(point)
         for i in range(1, steps):
-            tell(f"Rehearsal, step {i + 1} of {steps}")
+            report(f"Rehearsal, step {i + 1} of {steps}")
             _, gradient = network.gradient(point, batch(i), i)
             point, velocity = moved(point, velocity, gradient)
-        tell("Rehearsal, loss after the steps")
+        report("Rehearsal, loss after the steps")
         return network.gradient(point, batch(steps), steps)[1]
 
     # Towards θᴹ. The last step's graph is kept, so that its Hessian costs no second pass.
@@ -73,7 +73,7 @@ def prospr(
     losses = []
     rehearsed = hessian_product = None
     for i in range(steps):
-        tell(f"Training step {i + 1} of {steps}")
+        report(f"Training step {i + 1} of {steps}")
         if i == steps - 1 and i in back:
             loss, gradient, hessian_product = network.linearised(point, batch(i), i)
         else:
@@ -83,7 +83,7 @@ def prospr(
         point, velocity = moved(point, velocity, gradient)
         if i == 0 and rehearse:
             rehearsed = rehearsal(point, velocity)
-    tell("Loss after the steps")
+    report("Loss after the steps")
     loss, adjoint = network.gradient(point, batch(steps), steps)
     losses.append(loss)
     sensitivity = None
@@ -95,7 +95,7 @@ def prospr(
     norms = [norm(adjoint)]
     velocity_adjoint = [torch.zeros_like(tensor) for tensor in adjoint]
     for i in reversed(back):
-        tell(f"Looking back through step {i + 1} of {steps}")
+        report(f"Looking back through step {i + 1} of {steps}")
         velocity_adjoint = [
             nu - rate * lam for nu, lam, rate in zip(velocity_adjoint, adjoint, rates, strict=True)
         ]
@@ -114,8 +114,8 @@ def prospr(
     )
 
 
-class _Teller:
-    """Counts the steps it tells of."""
+class _Progress:
+    """Counts the steps it reports."""
 
     def __init__(self, on_step: OnStep, total: int):
         self._on_step, self._total, self._done = on_step, total, 0

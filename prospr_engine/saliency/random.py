@@ -1,4 +1,4 @@
-"""Random: the baseline that ignores the network and the data."""
+"""Random: the baseline that looks at neither the network nor the data."""
 
 from __future__ import annotations
 

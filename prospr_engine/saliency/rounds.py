@@ -24,7 +24,7 @@ UNITS = 64
 """Of the last place: the error of a sum over a batch, whose order differs between machines."""
 
 Rank = Callable[[int, Point], dict[str, Tensor]]
-"""Signed scores by name, given the round (from 0) and the parameters, those of removed weights at
+"""Signed scores by name, given the round (from 0) and the parameters, with removed weights at
 zero."""
 
 
@@ -39,7 +39,7 @@ def prune_in_rounds(
     count: Callable[[float], int],
     returning: bool = False,
 ) -> Saliency:
-    """The scores of the last round, the higher, the rather kept.
+    """The scores of the last round; the highest are kept.
 
     ``rank`` scores the network once a round; weights with the largest absolute scores stay.
     Unless weights may come back (``returning``), those that an earlier round removed score 0 and
@@ -71,7 +71,7 @@ def prune_in_rounds(
         if not _finite(found.values):
             return dataclasses.replace(found, whole=whole)
         if not _any(found.values):
-            # Nothing tells the weights apart any more; the round before did.
+            # All scores are zero; the round before still ranked.
             return dataclasses.replace(last, whole=whole, doubt=_ended(i + 1)) if last else found
         if not returning:
             found = dataclasses.replace(found, values=_above_zero(found.values, masks))
@@ -92,7 +92,7 @@ def schedule(
         return [sparsity]
     last = kept_count(total, sparsity)
     kept = [max(last, count(total * (1 - sparsity) ** (i / rounds))) for i in range(1, rounds)]
-    # Half a weight less: who rounds up arrives at the number.
+    # Half a weight less, so that rounding up gives exactly this number.
     return [1 - (number - 0.5) / total for number in kept] + [sparsity]
 
 
@@ -114,9 +114,8 @@ def _above_zero(scores: Mapping[str, Tensor], masks: Mapping[str, Tensor]) -> di
 
 def _ended(number: int) -> str:
     return (
-        f"From round {number} on no weight that was left had any effect any more, so the last "
-        "scores that told weights apart decide the rest; ask for a lower sparsity, or let every "
-        "layer keep a few weights."
+        f"From round {number} on, no remaining weight had any effect, so the scores of the round "
+        "before decide the rest; choose a lower sparsity, or set a minimum of weights per layer."
     )
 
 
@@ -136,6 +135,6 @@ def _has_empty_channel(network: Network, masks: Mapping[str, Tensor]) -> bool:
 
 
 def _change(found: Mapping[str, Tensor], again: Mapping[str, Tensor]) -> float:
-    """How far scores are apart, relative to their length."""
+    """The relative distance between two sets of scores."""
     before = list(found.values())
     return norm(add(list(again.values()), before, -1.0)) / norm(before)

@@ -46,7 +46,7 @@ def score(
     Raises ``ConfigError`` for unknown names and options, ``ModelError`` for a model that cannot
     be scored, ``DataError`` for batches that do not fit it, ``ScoringError`` where a derivative
     is missing or the criterion cannot serve the model, with the layer. Scores that are not
-    finite are returned with a verdict that says so, and refuse to become masks.
+    finite are returned with a verdict that says so; ``masks()`` refuses them.
     """
     spec = METHODS.find(method)
     settings = check_options(spec.options, options, f"the method {method!r}")

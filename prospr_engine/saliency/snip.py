@@ -1,4 +1,4 @@
-"""SNIP: how much the loss would change, to first order, if a weight were taken away."""
+"""SNIP: how much the loss would change, to first order, if a weight were removed."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from prospr_engine.saliency.vector import effects
 
 
 def snip(network: Network, batches: list[Batch], on_step: OnStep) -> Saliency:
-    """|w ⊙ ∂L/∂w| on the first batch, in train mode: ProsPr that looks no step ahead.
+    """|w ⊙ ∂L/∂w| on the first batch, in train mode: ProsPr without look-ahead.
 
-    Not divided by the sum of all, as the published code does, which leaves the ranking as it is.
+    The published code divides by the sum of all scores, which does not change the ranking.
     """
     on_step(0, 1, "Gradient of the loss")
     _, gradient = network.gradient(network.start, batches[0], 0)

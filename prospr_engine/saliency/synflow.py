@@ -1,10 +1,10 @@
-"""SynFlow: how much of what flows through the network passes through each weight; no data.
+"""SynFlow: how much of the flow through the network passes through each weight; no data.
 
 R = Σ f(1; |θ|) is the sum of the logits for an input of ones, every parameter and buffer replaced
-by its absolute value, in eval mode (Tanaka et al., NeurIPS 2020, section 5). Where all that
-happens on the way keeps positive numbers positive and rising, ∂R/∂w ≥ 0, what flows into a unit
-flows out of it, and pruning in rounds empties no layer before it has to. Products over all layers
-overflow float32 in deep networks: all is computed in float64, whatever the network's own.
+by its absolute value, in eval mode (Tanaka et al., NeurIPS 2020, section 5). As long as every
+operation keeps positive numbers positive and increasing, ∂R/∂w ≥ 0, what flows into a unit flows
+out of it, and pruning in rounds empties no layer before it has to. Products over all layers
+overflow float32 in deep networks, so everything is computed in float64.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from prospr_engine.saliency.rounds import UNITS, prune_in_rounds
 from prospr_engine.saliency.vector import effects, norm, rounded_differently
 
 BACKFLOW = 1e-3
-"""The share of the flow that may be negative, from activations that fall a little below zero."""
+"""The share of the flow that may be negative, from activations that dip below zero."""
 
 
 def synflow(
@@ -37,16 +37,16 @@ def synflow(
 ) -> Saliency:
     """|w ⊙ ∂R/∂w| in float64. Of the batches only the shape of an input is used.
 
-    Raises ``ScoringError``, with the layer, for a network that takes no real numbers, or whose
-    answers do not depend on what flows.
+    Raises ``ScoringError``, naming the layer, for a network that does not take real numbers, or
+    whose output does not depend on the flow.
     """
     x, _ = batches[0]
     if not x.is_floating_point():
         where = first_of(network.model, nn.Embedding, nn.EmbeddingBag) or "its first layer"
         raise ScoringError(
-            f"SynFlow sends ones through the network in the place of an input, but this network "
-            f"takes {x.dtype} numbers, which {where} only looks up; choose another criterion, "
-            "such as snip."
+            f"SynFlow feeds ones to the network in place of an input, but this network takes "
+            f"{x.dtype} numbers, which {where} only looks up; choose another criterion, such as "
+            "snip."
         )
     positive = network.positive()
     ones = torch.ones((1, *x.shape[1:]), dtype=torch.float64, device=positive.device)
@@ -73,8 +73,8 @@ def synflow(
 
 
 def _doubt(network: Network, point: Point, ones: Tensor, flow: dict[str, Tensor]) -> str:
-    """Whether it flows as it should: a sentence if some runs backwards or does not arrive,
-    ``ScoringError`` if there is nothing but rounding."""
+    """A sentence if part of the flow is negative or lost, "" if not; ``ScoringError`` if nothing is
+    left of it but rounding errors."""
     through = [part.abs().sum().item() for part in flow.values()]
     back = sum(-part.clamp(max=0).sum().item() for part in flow.values())
     if all(through) and not back > BACKFLOW * sum(through):
@@ -84,12 +84,11 @@ def _doubt(network: Network, point: Point, ones: Tensor, flow: dict[str, Tensor]
     change = [a - b for a, b in zip(effects(network, again).values(), flow.values(), strict=True)]
     if not norm(change) < WILD * norm(list(flow.values())):
         raise ScoringError(
-            f"SynFlow cannot rank the weights of this network: what flows through it is lost in "
-            f"{where}, whose answers do not grow with what comes in; choose another criterion, "
-            "such as snip."
+            f"SynFlow cannot rank the weights of this network: the flow is lost in {where}, whose "
+            "output does not grow with its input; choose another criterion, such as snip."
         )
     return (
-        f"SynFlow is made for networks in which more of anything means more of everything after "
-        f"it, but in {where} part of the flow is lost or turns negative, so that layers may be "
-        "emptied; compare with another criterion, such as snip."
+        f"SynFlow assumes that every layer's output grows with its input, but in {where} part of "
+        "the flow is lost or turns negative, so layers may be emptied; compare with another "
+        "criterion, such as snip."
     )

@@ -14,11 +14,11 @@ from prospr_engine.pruning.masks import matching_parameters
 
 
 class MaskEnforcer:
-    """Holds a network to its masks while an optimiser trains it; a context manager.
+    """Keeps a network masked while an optimiser trains it; a context manager.
 
     Entering sets the pruned weights to zero and masks their gradients from then on, so that
     neither momentum nor gradient clipping sees them. ``after_step`` clears whatever the
-    optimiser (weight decay, momentum, adaptive state) put there none the less. Leaving without
+    optimiser (weight decay, momentum, adaptive state) put there anyway. Leaving without
     an error asserts that every pruned weight is exactly zero; ``TrainingError`` otherwise.
     """
 
@@ -64,6 +64,6 @@ class MaskEnforcer:
             alive = int(parameter.detach()[pruned].count_nonzero())
             if alive:
                 raise TrainingError(
-                    f"{alive:,} pruned weights of {name} came back to life in training; "
+                    f"{alive:,} pruned weights of {name} became non-zero in training; "
                     "this is a fault of the engine, please report it."
                 )

@@ -62,11 +62,11 @@ def train(
     network: str = "dense",
     on_batch: Callable[[int, int], None] = lambda done, total: None,
 ) -> Iterator[EpochEnded]:
-    """Train ``model`` on ``device`` in place and yield what each epoch brought.
+    """Train ``model`` on ``device`` in place and yield the figures of each epoch.
 
     A generator, so that two networks can take turns; epoch by epoch every one draws its order,
     augmentation and dropout from the seed alone, whatever ran in between. With ``masks`` the
-    pruned weights are held at zero throughout. ``on_batch(done, total)`` is called before every
+    pruned weights stay zero throughout. ``on_batch(done, total)`` is called before every
     batch of an epoch and may raise to stop. Raises ``TrainingError`` when the loss is not
     finite, ``DataError`` when there are fewer than two images.
     """
@@ -91,8 +91,8 @@ def train(
             # Batch norm can hide an explosion from the loss, but not from its own statistics.
             if not math.isfinite(loss + held_out.loss) or not _all_finite(model):
                 raise TrainingError(
-                    f"The {network} network exploded in epoch {epoch + 1}: its loss or its weights "
-                    f"are not numbers any more. Lower the learning rate (it starts at "
+                    f"The {network} network diverged in epoch {epoch + 1}: its loss or its weights "
+                    f"are NaN or infinite. Lower the learning rate (it starts at "
                     f"{recipe.lr:g})."
                 )
             yield EpochEnded(

@@ -28,8 +28,8 @@ def check_numbers(path: Path, header: Header, name: str) -> None:
     if wild:
         more = f" and {len(wild) - SHOWN:,} more" if len(wild) > SHOWN else ""
         raise ModelError(
-            f"{name} holds values that are no numbers, or too large for float32, in "
-            f"{', '.join(wild[:SHOWN])}{more}. The training they come from went astray; give "
+            f"{name} contains NaN or infinite values, or values too large for float32, in "
+            f"{', '.join(wild[:SHOWN])}{more}. The training diverged; give "
             "earlier weights."
         )
 

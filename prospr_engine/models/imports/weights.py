@@ -65,7 +65,7 @@ def fit(wanted: Wanted, header: Header, called: str) -> dict[str, str]:
     """For every tensor of the network its name in the file; looks at names and shapes only.
 
     Raises ``ModelError`` that names what does not fit (a few, then how many more), and says
-    what to do if the reason can be told.
+    what to do if the reason is known.
     """
     expected = wanted.model.state_dict()
     sources = _sources(header.tensors, expected, called)
@@ -122,7 +122,7 @@ def _advice(
     given: Mapping[str, TensorInfo],
     misshapen: Mapping[str, TensorInfo],
 ) -> str:
-    """Why it does not fit, as far as that can be told, and what to do.
+    """Why it does not fit, if known, and what to do.
 
     ``misshapen`` is empty where shapes are not the (whole) reason.
     """
@@ -136,7 +136,7 @@ def _advice(
     if last and len(counts) == 1:
         (count,) = counts
         return (
-            f"It tells {count} classes apart, the data have {wanted.classes}: choose data with "
+            f"It has {count} classes, the data have {wanted.classes}: choose data with "
             f"{count} classes, or train its last layer for {wanted.classes} first."
         )
     if len(pairs) == 1:
@@ -148,7 +148,7 @@ def _advice(
             )
     like = [n for n in MODELS if n != wanted.name and _same_names(n, wanted, given)]
     if like:
-        return f"Its tensors are called as in {' and '.join(like)}; choose that model."
+        return f"Its layer names match {' and '.join(like)}; choose that model."
     return "Choose the model, and images of the size and kind, that the weights were trained for."
 
 

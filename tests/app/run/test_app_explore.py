@@ -113,7 +113,7 @@ def test_the_slider_moves_everything_and_computes_no_score_again(store: Store, s
     expected = pruned(found, 0.99)
     shown = [f["text"] for f in expected["findings"] if f["level"] != "fine"]
     assert shown, "the test needs a sparsity that does harm"
-    assert "output channels that carry nothing any more" in words(at)
+    assert "output channels that no longer carry any signal" in words(at)
 
 
 def test_back_where_it_was_trained_all_is_as_at_first(store: Store, scored):

@@ -90,7 +90,7 @@ def test_a_readme_beside_the_wrapping_folder_does_no_harm() -> None:
 @pytest.mark.parametrize(
     ("files", "folders", "sentence"),
     [
-        ((), (), "no image that can be read"),
+        ((), (), "no readable images"),
         (("a/1.heic", "b/2.heic"), (), r"of other kinds \(.heic\)"),
         (("1.png", "2.png"), (), "no class folders"),
         (("cat/1.png",), (), "only the class 'cat'"),

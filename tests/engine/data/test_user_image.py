@@ -174,7 +174,7 @@ def test_a_file_is_cropped_to_its_middle_and_scaled_as_data_are():
     ("content", "words"),
     [
         (b"", "cannot be read"),
-        (b"MZ this is a program", "not an image of a kind that is read here"),
+        (b"MZ this is a program", "not a supported image format"),
         (b"\x89PNG\r\n\x1a\n", "cannot be read"),
         (b"0" * 20_000_001, "at most 20 MB"),
     ],

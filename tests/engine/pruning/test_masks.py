@@ -154,5 +154,5 @@ def test_masks_of_another_model_are_refused():
     model = nn.Sequential(nn.Linear(2, 1))
     with pytest.raises(ModelError, match="does not have"):
         Masks({"1.weight": torch.tensor([[True, True]])}).apply_to(model)
-    with pytest.raises(ModelError, match="do not belong together"):
+    with pytest.raises(ModelError, match="made for another model"):
         Masks({"0.weight": torch.tensor([True])}).apply_to(model)

@@ -304,8 +304,8 @@ def test_scores_that_are_not_finite_refuse_to_become_masks():
     scores = pe.score(seeded(make), [(x * 1e200, y)], steps=3, lr=100.0)
     assert scores.diagnostics.non_finite > 0
     assert not scores.diagnostics.trusted
-    assert "not finite" in scores.diagnostics.verdict
-    with pytest.raises(ScoringError, match="not finite"):
+    assert "NaN or infinite" in scores.diagnostics.verdict
+    with pytest.raises(ScoringError, match="NaN or infinite"):
         scores.masks(0.5)
 
 
