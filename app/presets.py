@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from app.services import METHODS, RunConfig, SweepConfig
+from app.services import METHODS, NO_CONTROL, RunConfig, SweepConfig
 
 Config = TypeVar("Config")
 
@@ -65,7 +65,7 @@ SWEEPS = (
             methods=tuple(METHODS),
             sparsities=(0.9, 0.95, 0.98),
             seeds=(0, 1, 2),
-            controls=("none", "shuffle", "reinit"),
+            controls=(NO_CONTROL, "shuffle", "reinit"),
         ),
     ),
     Preset(

@@ -1,7 +1,7 @@
 """The settings of a run: frozen, checked when made, and named by a fingerprint.
 
-Names (of models, data sets, methods) are checked against their tables where the tables are
-known, in ``pipeline.setup.check``; ranges are checked here.
+Names (of models, data sets, methods, controls) are checked against their tables where the tables
+are known, in ``pipeline.setup.check``; ranges are checked here.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from typing import Any
 from prospr_engine.errors import ConfigError
 from prospr_engine.registry import Option, check_options
 
+NO_CONTROL = "none"
+"""The value of ``RunConfig.control`` that means: train what the criterion chose."""
 MAX_SEED = 2**32 - 1
 
 
@@ -155,7 +157,7 @@ class RunConfig(_Checked):
     data: str = setting(
         "digits", "data set: a name, or the path of a folder or zip of class folders"
     )
-    method: str = setting("prospr", "criterion that ranks the weights")
+    method: str = setting("prospr", "criterion that ranks the weights", table="method")
     sparsity: float = setting(0.9, "fraction of the weights removed, from 0 up to but not 1")
     epochs: int = setting(3, "passes over the training data", minimum=0, maximum=10_000)
     seed: int = setting(
@@ -171,11 +173,11 @@ class RunConfig(_Checked):
         0, "fewest weights that every layer keeps", minimum=0, maximum=1_000_000
     )
     control: str = setting(
-        "none",
+        NO_CONTROL,
         "what to change once the masks are made, to see whether it matters: the places of the kept "
         "weights in each layer (shuffle), their initial values (reinit), or the choice as a whole, "
         "but for how many each layer keeps (random)",
-        choices=("none", "shuffle", "reinit", "random"),
+        table="control",
     )
     device: str = setting("auto", "where to compute: auto, cpu, cuda, cuda:1, mps")
     loading: LoadingConfig = field(default_factory=LoadingConfig)
@@ -183,6 +185,11 @@ class RunConfig(_Checked):
     training: TrainingConfig = field(default_factory=TrainingConfig)
 
     def __post_init__(self) -> None:
+        if callable(self.method):
+            raise ConfigError(
+                "The method is given as a function, but a run is saved with its name: register it "
+                "(METHODS.register) and give the name, or score with pe.score."
+            )
         super().__post_init__()
         check_sparsity(self.sparsity)
         for name, group in GROUPS.items():

@@ -36,6 +36,10 @@ class Option:
     """Needed only where ``default`` is ``None``."""
     file: str = ""
     """What kind of file may be named in the place of a choice; who opens it judges it."""
+    table: str = ""
+    """What is chosen from: the noun of a table, which checks the name where it is known."""
+    role: str = ""
+    """What the option decides, where others than its owner need to know (``saliency.Role``)."""
 
     @property
     def kind(self) -> type:
@@ -200,6 +204,11 @@ class Registry(Mapping[str, S], Generic[S]):
 
     def find(self, name: str) -> S:
         """The row called ``name``; raises ``ConfigError`` with a suggestion if there is none."""
+        if callable(name):
+            raise ConfigError(
+                f"The {self.noun} is given as a function; add it to the table with register(), "
+                "and give its name."
+            )
         try:
             return self[name]
         except (KeyError, TypeError):

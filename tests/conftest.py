@@ -8,6 +8,12 @@ from pathlib import Path
 import pytest
 from paths import SHARED
 
+from prospr_engine.data import DATASETS
+from prospr_engine.export.encodings import ENCODINGS
+from prospr_engine.models import MODELS
+from prospr_engine.saliency import METHODS
+from prospr_engine.saliency.controls import CONTROLS
+
 # Networks in tests are tiny: more threads only wait for each other. PyTorch, NumPy and the
 # processes that tests start read this when they are imported.
 os.environ["OMP_NUM_THREADS"] = "1"
@@ -30,6 +36,13 @@ def shared_cifar10(request: pytest.FixtureRequest) -> Path:
         pytest.skip("there is no ../shared/data/cifar10-jpeg.zip beside the repository")
     request.node.user_properties.append(WITH_SHARED)
     return path
+
+
+@pytest.fixture
+def tables(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever a test registers is gone after it."""
+    for table in (METHODS, CONTROLS, MODELS, DATASETS, ENCODINGS):
+        monkeypatch.setattr(table, "_specs", table._specs)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

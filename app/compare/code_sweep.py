@@ -12,7 +12,7 @@ import shlex
 from collections.abc import Sequence
 from typing import Any
 
-from app.services import GROUPS, METHODS, ConfigError, RunConfig, SweepConfig
+from app.services import GROUPS, METHODS, STEPS, ConfigError, RunConfig, SweepConfig
 from app.ui.code import PREFIXES, changed, command
 
 LISTS = ("methods", "sparsities", "seeds", "steps", "controls")
@@ -111,7 +111,9 @@ def as_sweep(configs: Sequence[RunConfig]) -> SweepConfig | None:
     steps = sorted({number for number in map(_steps, plain) if number is not None})
     options = {name: value for own in given for name, value in own.items()}
     if len(steps) > 1:
-        options.pop("steps", None)
+        for spec in map(METHODS.get, lists["method"]):
+            if spec and (ahead := spec.option(STEPS)):
+                options.pop(ahead.name, None)
     try:
         first = plain[0]
         run = dataclasses.replace(
@@ -181,5 +183,4 @@ def _without_defaults(config: RunConfig) -> RunConfig:
 def _steps(config: RunConfig) -> int | None:
     """The steps that the method looks ahead, if it does."""
     spec = METHODS.get(config.method)
-    usual = {option.name: option.default for option in spec.options} if spec else {}
-    return config.scoring.options.get("steps", usual["steps"]) if "steps" in usual else None
+    return spec.value(STEPS, config.scoring.options) if spec else None

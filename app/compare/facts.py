@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 
 from app.charts.rows import done, records
-from app.services import DATASETS
+from app.services import DATASETS, is_control
 from app.services.comparison import noise
 
 LINE = ["series", "sparsity"]
@@ -55,7 +55,7 @@ class Controlled:
 
 def originals(frame: pd.DataFrame) -> list[str]:
     """The series that are no controls, in order."""
-    plain = frame[frame["control"].isin(["none", ""])].sort_values("order", kind="stable")
+    plain = frame[~frame["control"].map(is_control)].sort_values("order", kind="stable")
     return list(plain["series"].unique())
 
 
@@ -146,12 +146,12 @@ def controlled(frame: pd.DataFrame, classes: int | None) -> list[Controlled]:
     firsts = records(cells.sort_values("order", kind="stable").drop_duplicates("series"))
     bases: dict[tuple[Any, ...], list[str]] = {}
     for row in firsts:
-        if row["control"] in ("none", ""):
+        if not is_control(row["control"]):
             bases.setdefault(_key(row), []).append(row["series"])
     found = []
     for row in firsts:
         base = bases.get(_key(row), [])
-        if row["control"] in ("none", "") or len(base) != 1:
+        if not is_control(row["control"]) or len(base) != 1:
             continue
         compared = _beside(cells, row["series"], base[0], broken)
         if compared is not None:

@@ -10,8 +10,9 @@ from urllib.parse import urlencode
 import pandas as pd
 import streamlit as st
 
-from app.services.comparison import NONE, keep
-from app.ui.labels import NO_CONTROL
+from app.services import is_control
+from app.services.comparison import keep
+from app.ui.labels import WITHOUT_CONTROL
 from app.ui.titles import control_label, method_label
 
 # The names of these widgets stand in the address. No other page has such ones.
@@ -125,12 +126,12 @@ def address(given: Mapping[str, str]) -> str:
 
 def _control(name: str) -> str:
     label = control_label(name)
-    return f"{label[:1].upper()}{label[1:]}" if name != NONE else NO_CONTROL
+    return f"{label[:1].upper()}{label[1:]}" if is_control(name) else WITHOUT_CONTROL
 
 
 def _ordered(table: pd.DataFrame, column: str) -> Iterable[str]:
     names: Sequence[str] = table.sort_values("order", kind="stable")[column].unique().tolist()
-    return sorted(names, key=lambda name: name != NONE)
+    return sorted(names, key=is_control)
 
 
 def _show_all() -> None:

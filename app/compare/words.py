@@ -16,25 +16,11 @@ import pandas as pd
 from app.charts.rows import done, records
 from app.compare import facts
 from app.compare.facts import Controlled, Level
+from app.services import CONTROLS
 from app.ui.format import accuracy, percent
 from app.ui.titles import data_label, model_label
 
 MOST_NAMED = 4
-DO = {
-    "shuffle": "with their mask shuffled inside each layer",
-    "reinit": "with new initial weights under the same mask",
-    "random": "with weights drawn at random, as many in each layer",
-}
-ALIKE = {
-    "shuffle": "no sign that it mattered which weights of a layer are kept, only how many",
-    "reinit": "no sign that the mask fits the weights it was made for better than others",
-    "random": "no sign that it mattered which weights of a layer are kept, only how many",
-}
-WORSE = {
-    "shuffle": "there it mattered which weights of a layer are kept",
-    "reinit": "there the mask fits the weights it was made for",
-    "random": "there it mattered which weights of a layer are kept",
-}
 
 
 def under(frame: pd.DataFrame, start: float = 0.0, classes: int | None = None) -> list[str]:
@@ -167,8 +153,18 @@ def controls(frame: pd.DataFrame, classes: int | None = None) -> list[str]:
 
 def meaning(one: Controlled) -> str:
     """What the verdict on a control says about the mask: ``It made no difference which …``"""
-    found = {"alike": ALIKE, "worse": WORSE}.get(one.verdict, {}).get(one.control, "")
+    found = _meaning(one.control, one.verdict) if one.control in CONTROLS else ""
     return f"{found[:1].upper()}{found[1:]}." if found else ""
+
+
+def _meaning(control: str, verdict: str) -> str:
+    """Within a sentence."""
+    row = CONTROLS.get(control)
+    if verdict == "alike":
+        return f"no sign that it mattered {row.chance}" if row else "no sign of a difference"
+    if verdict == "worse":
+        return f"there it mattered {row.chance}" if row else "there it made a difference"
+    return ""
 
 
 def doubted(frame: pd.DataFrame) -> str:
@@ -247,16 +243,17 @@ def _controlled(control: str, verdict: str, found: Sequence[Controlled]) -> str:
     levels = {one.levels for one in found}
     over = f" in the mean over {_from_to(levels)} sparsities" if max(levels) > 1 else ""
     do = _verb(found, "does", "do")
-    how = DO.get(control, f'under the control "{control}"')
+    row = CONTROLS.get(control)
+    how = (row.how if row else "") or f'under the control "{row.label if row else control}"'
     began = f"{how[:1].upper()}{how[1:]}".replace("their", _verb(found, "its", "their"))
     if verdict == "alike":
-        end = ALIKE.get(control, "no sign of a difference")
+        end = _meaning(control, verdict)
         noise = f"up to {limit}" if found[1:] else limit
         return (
             f"{began}, {names} {do} as well{over}, as far as noise of {noise} lets one tell: {end}."
         )
     if verdict == "worse":
-        end = WORSE.get(control, "there it made a difference")
+        end = _meaning(control, verdict)
         return f"{began}, {names} {do} worse by {much}{over} (noise: {limit}): {end}."
     return f"{began}, {names} {do} better by {much}{over} (noise: {limit})."
 

@@ -9,7 +9,7 @@ from typing import Any
 import streamlit as st
 
 from app.forms.url_state import called, key, shown
-from app.services import METHODS, ConfigError, EngineError, Option
+from app.services import ConfigError, EngineError, Option, choices_of
 from app.ui.code import PREFIXES
 from app.ui.findings import show_error
 from app.ui.labels import AUTOMATIC, EXPLAINED, UNSET, label
@@ -25,16 +25,12 @@ def field(option: Option, faults: list[EngineError], group: str = "", empty: str
     words: dict[str, Any] = {"key": name, "help": _help(option, group), "bind": "query-params"}
     text = option.label or label(option.name, group if group in PREFIXES else "option")
     value: Any
-    if option.name == "method":
-        value = st.selectbox(
-            text, list(METHODS), format_func=lambda m: called("method", m), **words
-        )
-    elif option.name == "device":
+    if option.name == "device":
         # Which there are, only torch knows; a run may have come with another one, as cuda:1.
         there = [*DEVICES, *({st.session_state.get(name, "auto")} - {*DEVICES})]
         value = st.selectbox(text, there, format_func=lambda d: called("device", d), **words)
-    elif option.choices:
-        choices = [AUTOMATIC, *option.choices] if option.optional else list(option.choices)
+    elif choices := list(choices_of(option)):
+        choices = [AUTOMATIC, *choices] if option.optional else choices
         index = choices.index(shown(option, option.default))
         value = st.selectbox(
             text, choices, index=index, format_func=lambda c: called(name, c), **words

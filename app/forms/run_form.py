@@ -11,7 +11,7 @@ from app import services
 from app.forms import basic_fields
 from app.forms.fields import field
 from app.forms.url_state import options_of
-from app.services import GROUPS, METHODS, EngineError, Option, RunConfig
+from app.services import GROUPS, METHODS, EngineError, Option, RunConfig, is_control
 from app.ui.titles import control_label
 
 TABS: dict[str, tuple[str, tuple[str, ...]]] = {
@@ -32,7 +32,7 @@ def show() -> RunConfig:
     values |= method_and_epochs(faults)
     changed = st.container()
     values |= advanced(faults, lambda: method_options(values["method"], faults))
-    if values["control"] != "none":  # it stands in a tab that may be closed
+    if is_control(values["control"]):  # it stands in a tab that may be closed
         called = control_label(values["control"])
         changed.caption(f":material/experiment: As a control: {called} (Advanced, Criterion).")
     if faults:

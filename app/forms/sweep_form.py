@@ -8,10 +8,20 @@ from typing import Any
 
 import streamlit as st
 
+from app import services
 from app.forms import number_list, run_form, url_state
 from app.forms.fields import field
 from app.presets import SWEEPS
-from app.services import CONTROLS, METHODS, ConfigError, EngineError, Option, SweepConfig
+from app.services import (
+    CONTROLS,
+    METHODS,
+    NO_CONTROL,
+    ConfigError,
+    EngineError,
+    Option,
+    SweepConfig,
+    is_control,
+)
 from app.ui.findings import show_error
 from app.ui.glossary import TERMS
 from app.ui.labels import label
@@ -63,7 +73,7 @@ def show() -> SweepConfig:
             "sparsities": [round(percent / 100, 12) for percent in sparsities],
             "seeds": list(range(first, first + count)),
             "steps": [int(number) for number in steps],
-            "controls": ["none", *controls],
+            "controls": [NO_CONTROL, *controls],
         }
     )
 
@@ -99,7 +109,7 @@ def values(config: SweepConfig) -> dict[str, Any]:
         SEEDS: min(MOST_SEEDS, len(config.seeds)),
         "seed": config.seeds[0],
         STEPS: number_list.spelled(config.steps),
-        BESIDES: [name for name in config.controls if name != "none"],
+        BESIDES: [name for name in config.controls if is_control(name)],
     }
 
 
@@ -123,7 +133,7 @@ def shared(methods: Sequence[str]) -> Iterator[tuple[Option, str]]:
     found: dict[str, dict[str, Option]] = {}
     for method in methods:
         for option in url_state.options_of(method):
-            if not (option.name == "steps" and METHODS[method].looks_ahead):
+            if option.role != services.STEPS:
                 found.setdefault(option.name, {})[method] = option
     for name, options in found.items():
         first = next(iter(options.values()))
@@ -216,10 +226,7 @@ def _controls() -> list[str]:
 
 
 def _steps(faults: list[EngineError]) -> list[float]:
-    option = next(
-        o for spec in METHODS.values() if spec.looks_ahead for o in spec.options
-        if o.name == "steps"
-    )  # fmt: skip
+    option = next(o for spec in METHODS.values() for o in spec.options if o.role == services.STEPS)
     name = label("steps")
 
     def check(number: float) -> float:

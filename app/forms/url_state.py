@@ -10,7 +10,7 @@ import streamlit as st
 from app import services
 from app.services import GROUPS, Option, RunConfig
 from app.ui.code import PREFIXES
-from app.ui.labels import AUTOMATIC, NO_CONTROL, OWN_IMAGES, OWN_WEIGHTS, PATH, WEIGHTS, label
+from app.ui.labels import AUTOMATIC, OWN_IMAGES, OWN_WEIGHTS, PATH, WEIGHTS, WITHOUT_CONTROL, label
 
 IMAGES, WEIGHTS_FILE, FOLDER = "images", "weights-file", "folder"
 """Names of the widgets that choose a visitor's own zip, weights, or a folder of the machine."""
@@ -101,7 +101,7 @@ def options_of(method: str) -> tuple[Option, ...]:
     """The criterion's own options that the form asks for: the seed of the run serves as theirs."""
     if method not in services.METHODS:
         return ()
-    return tuple(o for o in services.METHODS[method].options if o.name != "seed")
+    return tuple(o for o in services.METHODS[method].options if o.role != services.SEED)
 
 
 def called(name: str, value: Any) -> str:
@@ -115,7 +115,7 @@ def called(name: str, value: Any) -> str:
     if name == "method" and value in services.METHODS:
         return services.METHODS[value].label
     if name == "control":
-        return services.CONTROLS[value].label if value in services.CONTROLS else NO_CONTROL
+        return services.CONTROLS[value].label if value in services.CONTROLS else WITHOUT_CONTROL
     if value == "auto":
         return AUTOMATIC
     if name == "weights":

@@ -9,7 +9,16 @@ import streamlit as st
 
 from app import forms, pages, session
 from app.run import controls_words as words
-from app.services import CONTROLS, EngineError, Run, RunConfig, SweepConfig
+from app.services import (
+    CONTROLS,
+    METHODS,
+    NO_CONTROL,
+    EngineError,
+    Run,
+    RunConfig,
+    SweepConfig,
+    is_control,
+)
 from app.services import runs as service
 from app.ui import figures
 from app.ui.findings import plain, show_error
@@ -23,13 +32,12 @@ POLL = 2.0  # seconds between two looks at controls that wait or work
 PROBLEM = "controls-problem"  # why the last ones could not be started
 SEEDS = 3  # of the sweep that is offered
 QUESTION, ANCHOR = "Does the choice of weights matter?", "controls"
-WORDS = ("No", "One", "Two", "Three")
 
 
 def show_controls(run: Run) -> None:
     """The section of a finished run's page. Only this part is drawn again while controls are at
     work; a run that is a control itself has none."""
-    if run.settings.get("control", "none") != "none":
+    if is_control(run.settings.get("control")):
         return
     st.subheader(QUESTION, anchor=ANCHOR, help=TERMS["control"])
     if pointless := words.pointless(run):
@@ -41,7 +49,8 @@ def show_controls(run: Run) -> None:
         st.caption(plain(str(error)))
         return
     st.markdown(words.ABOUT)
-    if run.config.method in words.CHANCE:
+    method = METHODS.get(run.config.method)
+    if method and method.by_chance:
         st.caption(words.BY_CHANCE)
     polling = any(control.live for control in _controls(known).values())
     st.fragment(_look, run_every=POLL if polling else None)(run, polling)
@@ -49,13 +58,13 @@ def show_controls(run: Run) -> None:
 
 def show_way(run: Run) -> None:
     """The way down to that section."""
-    if run.settings.get("control", "none") == "none" and not words.pointless(run):
+    if not is_control(run.settings.get("control")) and not words.pointless(run):
         st.markdown(f"[{QUESTION}](#{ANCHOR}) Perhaps chance would have chosen just as well.")
 
 
 def show_original(run: Run) -> None:
     """Of a run that is a control: what that is, and the way to its original."""
-    name = run.settings.get("control", "none")
+    name = run.settings.get("control", NO_CONTROL)
     if name not in CONTROLS:
         return
     with st.container(border=True):
@@ -64,7 +73,7 @@ def show_original(run: Run) -> None:
             f"{words.described(name)}"
         )
         try:
-            original = service.alike(run.config, session.visitor()).get("none")
+            original = service.alike(run.config, session.visitor()).get(NO_CONTROL)
         except EngineError as error:
             show_error(error)
             return
@@ -158,9 +167,8 @@ def _place(run: Run, name: str, control: Run | None, original: words.Measured | 
 def _offer_all(run: Run, missing: Sequence[str]) -> None:
     if len(missing) < 2:
         return
-    all_of_them = len(missing) == len(CONTROLS)
     st.button(
-        f"Run the {'' if all_of_them else 'other '}{WORDS[len(missing)].lower()} controls",
+        f"Run {'all' if len(missing) == len(CONTROLS) else 'the other'} controls",
         icon=":material/experiment:",
         key="controls-all",
         on_click=_start,
@@ -205,7 +213,7 @@ def _sweep(config: RunConfig) -> SweepConfig | None:
             methods=(config.method,),
             sparsities=(config.sparsity,),
             seeds=tuple(range(config.seed, config.seed + SEEDS)),
-            controls=("none", *CONTROLS),
+            controls=(NO_CONTROL, *CONTROLS),
         )
     except EngineError:
         return None

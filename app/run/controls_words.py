@@ -18,16 +18,6 @@ ABOUT = (
     "warning "
     "([Frankle et al., 2021](https://arxiv.org/abs/2009.08576))."
 )
-PLAIN = {
-    "shuffle": "Each layer keeps as many weights, but at shuffled places: does it matter *which* "
-    "weights of a layer stay?",
-    "reinit": "The same weights stay, but begin with new values: does the choice fit *these* "
-    "values, or only this network?",
-    "random": "Each layer keeps as many weights, drawn by chance: the same question as shuffling, "
-    "asked with another draw.",
-}
-CHANCE = ("random", "random_erk")
-"""Criteria that draw the weights themselves."""
 NOTHING_REMOVED = "No weight was removed, so there is no choice to put to the test."
 NOT_TRAINED = "Neither network was trained, so no control could tell anything."
 BY_CHANCE = (
@@ -99,8 +89,7 @@ def verdict(original: Measured, found: Mapping[str, Measured]) -> str:
     if not same:
         return " ".join(told)
     told += _guesses(original) or _compared(original, same)
-    if {"shuffle", "random"} <= set(same):
-        told.append(_two_draws(same["shuffle"], same["random"]))
+    told += _draws(same)
     told.append(
         "All of this is one seed; another one moves every figure here, so a sweep over several "
         "seeds tells more."
@@ -150,23 +139,23 @@ def _compared(original: Measured, found: Mapping[str, Measured]) -> list[str]:
     return told
 
 
-def _two_draws(shuffled: Measured, redrawn: Measured) -> str:
-    apart = abs(points(shuffled, redrawn))
-    names = _listed([_called("shuffle"), _called("random")])
-    return (
-        f"{_capital(names)} are two draws of the same kind, {apart:.1f} points apart: so much the "
-        "draw alone can do."
-    )
+def _draws(found: Mapping[str, Measured]) -> list[str]:
+    """How far controls are apart that leave the same to chance."""
+    by_chance: dict[str, list[str]] = {}
+    for name in found:
+        by_chance.setdefault(CONTROLS[name].chance, []).append(name)
+    return [
+        f"{_capital(_listed([_called(name) for name in names]))} are draws of the same "
+        f"kind, {max(abs(points(found[a], found[b])) for a in names for b in names):.1f} "
+        "points apart: so much the draw alone can do."
+        for names in by_chance.values()
+        if len(names) > 1
+    ]
 
 
 def _asked(names: Sequence[str]) -> list[str]:
     """What those controls leave to chance."""
-    asked = []
-    if {"shuffle", "random"} & set(names):
-        asked.append("which weights each layer keeps")
-    if "reinit" in names:
-        asked.append("which values the kept weights began with")
-    return asked
+    return list(dict.fromkeys(CONTROLS[name].chance for name in names))
 
 
 def _called(name: str) -> str:
@@ -185,4 +174,5 @@ def _listed(words: Sequence[str]) -> str:
 
 def described(name: str) -> str:
     """What a control does, for whoever opens one."""
-    return PLAIN.get(name) or (CONTROLS[name].description if name in CONTROLS else "")
+    row = CONTROLS.get(name)
+    return f"{row.description} Does it matter {row.chance}?" if row else ""

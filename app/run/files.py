@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from app.services import Run, display_name
+from app.services import Run, display_name, is_control
 
 LAYERS = ("name", "total", "kept", "effective", "channels", "dead_channels")
 EPOCHS = (
@@ -29,8 +29,8 @@ def file_name(run: Run, name: str) -> str:
     settings = run.settings
     data = display_name(str(settings.get("data", ""))).removesuffix(".zip")
     percent = f"{100 * float(settings.get('sparsity', 0)):.6g}"
-    control = settings.get("control", "none")
-    changed = () if control == "none" else (control,)
+    control = settings.get("control")
+    changed = (control,) if is_control(control) else ()
     parts = (settings.get("model", ""), data, percent, *changed, run.id[:6], name)
     return "-".join(_safe(str(part)) for part in parts)
 

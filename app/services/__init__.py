@@ -7,16 +7,17 @@ a process of its own. Where a page cannot do without torch, the function that ne
 from __future__ import annotations
 
 import os
+from typing import Any
 
-from prospr_engine.config import GROUPS, RunConfig, settings_of
+from prospr_engine.config import GROUPS, NO_CONTROL, RunConfig, settings_of
 from prospr_engine.data import DATASETS, DatasetSpec
 from prospr_engine.errors import ConfigError, EngineError, StoreError
 from prospr_engine.io.tokens import display_name, is_token
 from prospr_engine.models import MODELS
 from prospr_engine.models.spec import TORCHVISION, ModelSpec
 from prospr_engine.registry import Option
-from prospr_engine.saliency import METHODS, MethodSpec
-from prospr_engine.saliency.controls import CONTROLS, ControlSpec
+from prospr_engine.saliency import METHODS, SEED, STEPS, MethodSpec
+from prospr_engine.saliency.controls import CONTROLS, ControlSpec, control_names, is_control
 from prospr_engine.store.limits import Limits
 from prospr_engine.store.records import NAME_LENGTH, Artifact, Run, Upload
 from prospr_engine.store.study import Study
@@ -30,6 +31,9 @@ __all__ = [
     "METHODS",
     "MODELS",
     "NAME_LENGTH",
+    "NO_CONTROL",
+    "SEED",
+    "STEPS",
     "TORCHVISION",
     "Artifact",
     "ConfigError",
@@ -48,12 +52,21 @@ __all__ = [
     "SweepConfig",
     "Upload",
     "check_model",
+    "choices_of",
+    "control_names",
     "display_name",
+    "is_control",
     "is_token",
     "models_like",
     "paths_allowed",
     "settings_of",
 ]
+
+
+def choices_of(option: Option) -> tuple[Any, ...]:
+    """What a selection offers for a setting: its own choices, or the names of its table."""
+    tables = {"method": tuple(METHODS), "control": control_names()}
+    return tables.get(option.table, option.choices)
 
 
 def check_model(name: str) -> None:

@@ -21,10 +21,12 @@ from app.services import (
     DATASETS,
     METHODS,
     MODELS,
+    STEPS,
     ConfigError,
     Run,
     Study,
     SweepConfig,
+    control_names,
     display_name,
     runs,
     studies,
@@ -35,7 +37,6 @@ from prospr_engine.sweeps.statistics import Interval, interval, noise, summarise
 
 __all__ = [
     "MOST",
-    "NONE",
     "Comparison",
     "Interval",
     "chosen",
@@ -50,11 +51,11 @@ __all__ = [
 
 MOST = 100
 """Runs that an address may name; a study may have more."""
-NONE = "none"
-"""The control of a run that has none."""
 ALWAYS, NEVER = ("", "method"), (("", "seed"), ("", "sparsity"))
 """Settings that name a line in any case, and those by which the runs of one line differ."""
 OPTIONS = "options"
+AHEAD = (OPTIONS, STEPS)
+"""The steps that a criterion looks ahead."""
 
 Key = tuple[str, str]  # the group of a setting ("" for the run itself) and its name
 
@@ -175,7 +176,11 @@ def _line(run: Run, steps: int | None) -> dict[Key, Any]:
     were given, and the steps that it looks ahead in any case."""
     settings = dict(_flat(run.config.to_dict()))
     if steps is not None:
-        settings[OPTIONS, "steps"] = steps
+        # Whatever the criterion calls it, the lines of all of them have it under one name.
+        spec = METHODS.get(run.config.method)
+        if spec and (ahead := spec.option(STEPS)):
+            settings.pop((OPTIONS, ahead.name), None)
+        settings[AHEAD] = steps
     return {key: value for key, value in settings.items() if key not in NEVER}
 
 
@@ -206,7 +211,7 @@ def _names(lines: Sequence[Mapping[Key, Any]]) -> dict[tuple[Any, ...], str]:
 def _keys(lines: Iterable[Mapping[Key, Any]]) -> list[Key]:
     """The settings of any of the lines: those of the criterion first."""
     keys = dict.fromkeys(key for line in lines for key in line)
-    return sorted(keys, key=lambda key: (key[0] != OPTIONS, key[1] != "steps"))
+    return sorted(keys, key=lambda key: (key[0] != OPTIONS, key != AHEAD))
 
 
 def _differs(key: Key, lines: Sequence[Mapping[Key, Any]]) -> bool:
@@ -215,7 +220,7 @@ def _differs(key: Key, lines: Sequence[Mapping[Key, Any]]) -> bool:
     for line in lines:
         if key[0] != OPTIONS:
             values.setdefault("", set()).add(line.get(key))
-        elif key in line or key[1] != "steps":
+        elif key in line or key != AHEAD:
             values.setdefault(line[ALWAYS], set()).add(line.get(key))
     return any(len(several) > 1 for several in values.values())
 
@@ -223,11 +228,11 @@ def _differs(key: Key, lines: Sequence[Mapping[Key, Any]]) -> bool:
 def _rank(line: Mapping[Key, Any]) -> tuple[Any, ...]:
     """Criteria in the order of their table, fewer steps first, controls after what they control."""
     method, control = line[ALWAYS], line["", "control"]
-    steps = line.get((OPTIONS, "steps"))
+    steps = line.get(AHEAD)
     return (
         _place(method, METHODS),
         -1 if steps is None else steps,
-        _place(control, (NONE, *CONTROLS)),
+        _place(control, control_names()),
         str(_frozen(line)),
     )
 
@@ -249,7 +254,7 @@ def _called(key: Key, value: Any) -> str:
         return MODELS[value].label if value in MODELS else str(value)
     if key == ("", "data"):
         return DATASETS[value].label if value in DATASETS else display_name(str(value))
-    if key == (OPTIONS, "steps"):
+    if key == AHEAD:
         return f"M\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}{value}"
     if key == ("", "epochs"):
         return "1 epoch" if value == 1 else f"{value:,} epochs"

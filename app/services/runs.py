@@ -11,7 +11,7 @@ from typing import Any
 import streamlit as st
 
 from app import services
-from app.services import DATASETS, store
+from app.services import DATASETS, NO_CONTROL, store
 from app.services.uploads import check_tokens
 from prospr_engine.config import RunConfig
 from prospr_engine.errors import DataError
@@ -66,14 +66,15 @@ def mine(owner: str, studies: bool = False) -> list[Run]:
 
 
 def alike(config: RunConfig, owner: str) -> dict[str, Run]:
-    """The visitor's runs of these settings but for the control, by that ("none": the choice as it
-    is): of several the newest, and first those that have a result or may still get one."""
+    """The visitor's runs of these settings but for the control, by that (``NO_CONTROL``: the
+    choice as it is): of several the newest, and first those that have a result or may still get
+    one."""
     wanted = {**config.to_dict(), "control": None}
     found: dict[str, Run] = {}
     for run in sorted(mine(owner, studies=True), key=lambda run: run.state in ENDED):
         # Settings of earlier versions knew no controls.
         if {**run.settings, "control": None} == wanted:
-            found.setdefault(run.settings.get("control", "none"), run)
+            found.setdefault(run.settings.get("control", NO_CONTROL), run)
     return found
 
 

@@ -9,7 +9,7 @@ OWN_WEIGHTS = "Your own weights"
 WEIGHTS = {"fresh": "New weights", "pretrained": "Trained on ImageNet"}
 
 # Nothing is changed on purpose: the criterion's choice is trained as it is.
-NO_CONTROL = "None"
+WITHOUT_CONTROL = "None"
 
 # What everyday settings do, in more or plainer words than the engine's.
 EXPLAINED = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from app.services import ConfigError, SearchConfig, Study, SweepConfig
+from app.services import ConfigError, SearchConfig, Study, SweepConfig, is_control
 from app.ui.code import EVERYDAY, changed
 from app.ui.format import percent
 from app.ui.titles import OTHER_VERSION, control_label, data_label, method_label, model_label
@@ -86,7 +86,7 @@ def of_sweep(config: SweepConfig) -> str:
     ]
     if config.steps:
         parts.append(f"{', '.join(map(str, config.steps))} steps ahead")
-    if controls := [control_label(name) for name in config.controls if name != "none"]:
+    if controls := [control_label(name) for name in config.controls if is_control(name)]:
         parts.append(f"controls: {', '.join(controls)}")
     return " · ".join([*parts, *_others(config)])
 

@@ -11,6 +11,7 @@ from app.services import (
     Run,
     RunConfig,
     display_name,
+    is_control,
 )
 from app.ui.code import EVERYDAY, changed
 from app.ui.format import percent
@@ -86,7 +87,7 @@ def method_label(name: str) -> str:
 
 def control_label(name: object) -> str:
     """``shuffle`` is called "mask shuffled"; nothing if nothing was changed on purpose."""
-    if name in (None, "none"):
+    if not is_control(name):
         return ""
     row = CONTROLS.get(str(name))
     return row.label[:1].lower() + row.label[1:] if row else str(name)

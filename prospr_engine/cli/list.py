@@ -13,8 +13,9 @@ from prospr_engine.data import DATASETS
 from prospr_engine.models import MODELS
 from prospr_engine.saliency import METHODS
 
-HIDDEN = {"value_type", "label", "optional", "file"}
-"""Of an option: what matters to forms alone."""
+HIDDEN = {"target", "first_order", "by_chance"}
+"""Of a row, and below of an option: what matters to the program alone."""
+HIDDEN_OF_OPTION = {"value_type", "label", "optional", "file", "table", "role"}
 
 
 def add(command: Callable[..., argparse.ArgumentParser]) -> None:
@@ -26,7 +27,7 @@ def add(command: Callable[..., argparse.ArgumentParser]) -> None:
 def list_table(parsed: argparse.Namespace) -> int:
     """Show one of the tables."""
     rows = [
-        {name: value for name, value in row.items() if name != "target"}
+        {name: value for name, value in row.items() if name not in HIDDEN}
         for row in TABLES[parsed.table]()
     ]
     show(parsed, {parsed.table: rows}, render.print_tables)
@@ -37,7 +38,7 @@ def _methods() -> list[dict[str, Any]]:
     rows = _rows(METHODS)
     for row in rows:
         row["options"] = [
-            {name: value for name, value in option.items() if name not in HIDDEN}
+            {name: value for name, value in option.items() if name not in HIDDEN_OF_OPTION}
             for option in row["options"]
         ]
     return rows

@@ -13,6 +13,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from prospr_engine.config import NO_CONTROL
 from prospr_engine.events import CellEnded, CellStarted, Event, OnEvent, StageStarted, ignore
 from prospr_engine.saliency import METHODS
 from prospr_engine.saliency.controls import CONTROLS
@@ -32,7 +33,7 @@ def print_plan(config: SweepConfig, plan: Mapping[str, Any]) -> None:
     ]
     if config.steps:
         kinds.append(f"M of {', '.join(map(str, config.steps))}")
-    if config.controls != ("none",):
+    if config.controls != (NO_CONTROL,):
         kinds.append(_count(len(config.controls), "control"))
     console = Console(stderr=True, soft_wrap=True, highlight=False)
     console.print(f"{_count(cells, 'cell')}: {', '.join(kinds)}.")

@@ -12,9 +12,12 @@ from typing import Any
 from prospr_engine.config import GROUPS, RunConfig, settings_of
 from prospr_engine.errors import ConfigError
 from prospr_engine.registry import Option
+from prospr_engine.saliency.controls import control_names
 
 STORE_HELP = "(default: $PROSPR_RUNS, or ~/.local/share/prospr/runs)"
 OWN_FOLDER = "(default: runs/, then a name made of the settings)"
+LISTED = {"control": control_names}
+"""The tables that are short enough for their names to stand in the help of a flag."""
 PREFIXES = {"loading": "", "scoring": "score-", "training": "train-"}
 
 
@@ -115,6 +118,7 @@ def _add_flag(parser: Any, option: Option, prefix: str, dest: str) -> None:
         return
     if option.default is not None:
         help += f" (default: {option.default})"
-    choices = [*option.choices, *([f"FILE{option.file}"] if option.file else [])]
+    names = LISTED[option.table]() if option.table in LISTED else option.choices
+    choices = [*names, *([f"FILE{option.file}"] if option.file else [])]
     metavar = "|".join(choices) or option.kind.__name__.upper()
     parser.add_argument(flag, dest=dest, metavar=metavar, help=help)

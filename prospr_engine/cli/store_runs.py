@@ -21,6 +21,7 @@ from prospr_engine.jobs.spawn import at_work
 from prospr_engine.models import MODELS
 from prospr_engine.pipeline.record import RESULT
 from prospr_engine.saliency import METHODS
+from prospr_engine.saliency.controls import find_control
 from prospr_engine.store import default_folder
 from prospr_engine.store.artifacts import Artifacts
 from prospr_engine.store.limits import Limits
@@ -48,8 +49,7 @@ def compute(
     """
     if out and not overwrite:
         check_unused(Path(out), config.fingerprint)
-    METHODS.find(config.method)  # a wrong name need not wait to be told so
-    MODELS.find(config.model)
+    _check_names(config)
     store = Store(_folder(folder), Limits.from_environment())
     run = store.submit(_findable(config), name=name)
     if not run.live:
@@ -82,8 +82,7 @@ def compute_study(
     it. Raises ``EngineError`` if it cannot be begun, or is deleted meanwhile; a run that fails or
     is stopped is a row that says so.
     """
-    MODELS.find(config.run.model)  # a wrong name need not wait to be told so
-    METHODS.find(config.run.method)
+    _check_names(config.run)
     config = dataclasses.replace(config, run=_findable(config.run))
     store = Store(_folder(folder), Limits.from_environment())
     kind: Kind = "sweep" if isinstance(config, SweepConfig) else "search"
@@ -148,6 +147,13 @@ def rebuild(folder: str) -> dict[str, Any]:
         "damaged": list(rebuilt.damaged),
         "aside": rebuilt.aside,
     }
+
+
+def _check_names(config: RunConfig) -> None:
+    """A wrong name need not wait for the worker to be refused."""
+    MODELS.find(config.model)
+    METHODS.find(config.method)
+    find_control(config.control)
 
 
 def _folder(given: str) -> Path:

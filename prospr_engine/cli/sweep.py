@@ -18,7 +18,7 @@ from prospr_engine.models import MODELS
 from prospr_engine.models.measures import known, measure
 from prospr_engine.pipeline.estimate import START, cell_seconds, images_of, scores_of
 from prospr_engine.saliency import METHODS
-from prospr_engine.saliency.controls import CONTROLS
+from prospr_engine.saliency.controls import control_names
 from prospr_engine.store.limits import Limits
 from prospr_engine.store.studies import check_size
 from prospr_engine.sweeps.config import LISTS, OWN, SweepConfig
@@ -31,7 +31,7 @@ LISTED = {
     "sparsities": "fractions of the weights removed, as 0.8,0.95 or 80%%,95%%",
     "seeds": "seeds, as 0,1,2: the more, the surer the means",
     "steps": "steps looked ahead (M) to compare, for the criteria that look ahead",
-    "controls": f"what to change about the masks: none, {', '.join(CONTROLS)}; or all of them",
+    "controls": f"what to change about the masks: {', '.join(control_names())}; or all of them",
 }
 
 
@@ -91,7 +91,7 @@ def config_of(parsed: argparse.Namespace) -> SweepConfig:
     config = SweepConfig.read(parsed.config) if parsed.config else SweepConfig()
     values = config.to_dict()
     given(parsed, values["run"])
-    everything = {"methods": list(METHODS), "controls": ["none", *CONTROLS]}
+    everything = {"methods": tuple(METHODS), "controls": control_names()}
     for name in LISTS:
         text = getattr(parsed, name)
         if text is not None:

@@ -16,7 +16,7 @@ from prospr_engine.config import LoadingConfig, RunConfig
 from prospr_engine.data import DATASETS
 from prospr_engine.models.measures import Measure
 from prospr_engine.pruning.budget import kept_count
-from prospr_engine.saliency import METHODS
+from prospr_engine.saliency import METHODS, REHEARSAL, ROUNDS, STEPS
 
 
 @dataclass(frozen=True)
@@ -246,14 +246,14 @@ def gradients(config: RunConfig) -> float:
     spec = METHODS.get(config.method)
     if spec is None or not (spec.needs_data or spec.needs_shape):
         return 0.0
-    options = {option.name: option.default for option in spec.options} | dict(
-        config.scoring.options
-    )
-    product = PRODUCT if spec.second_order and options.get("order") != "first" else 0
+    options = config.scoring.options
+    cheap = spec.first_order and options.get(spec.first_order[0]) == spec.first_order[1]
+    product = PRODUCT if spec.second_order and not cheap else 0
     if not spec.looks_ahead:
-        return float(options.get("rounds", 1)) * (1 + product)
-    steps = options["steps"]
-    return float(steps + 1 + (steps if options.get("rehearse") else 0) + product * steps)
+        return float(spec.value(ROUNDS, options) or 1) * (1 + product)
+    steps = spec.value(STEPS, options)
+    again = steps if spec.value(REHEARSAL, options) else 0
+    return float(steps + 1 + again + product * steps)
 
 
 def file_size(measure: Measure) -> int:

@@ -14,13 +14,11 @@ from prospr_engine.pipeline.cache import Shared, key_of
 from prospr_engine.pipeline.result import Pruning, environment
 from prospr_engine.pipeline.setup import Prepared
 from prospr_engine.pruning.health import examine
-from prospr_engine.saliency import METHODS
+from prospr_engine.saliency import METHODS, SEED
 from prospr_engine.saliency.base import Scores
-from prospr_engine.saliency.controls import CONTROLS
+from prospr_engine.saliency.controls import find_control
+from prospr_engine.saliency.controls.rearrange import rearrange
 from prospr_engine.saliency.score import score
-
-UNCHANGED = ("none", "reinit")
-"""Controls under which the scores stay what the criterion made of them."""
 
 
 def prune(prepared: Prepared, on_event: OnEvent = ignore) -> Pruning:
@@ -36,7 +34,8 @@ def find_scores(
 
     They are saved in ``file``, and what the criterion said in ``shared``, before any control.
     """
-    unchanged = prepared.config.control in UNCHANGED
+    control = find_control(prepared.config.control)
+    unchanged = not (control and control.rearranges_scores)
     key = key_of(_decides_scores(prepared))
     scores = shared.scores(key) if shared else None
     seconds = 0.0
@@ -92,8 +91,8 @@ def _score(prepared: Prepared, on_event: OnEvent) -> Scores:
 def _options(config: RunConfig) -> dict[str, Any]:
     """Those of the method; what it draws follows from the seed of the run, if nobody says else."""
     options = dict(config.scoring.options)
-    if any(option.name == "seed" for option in METHODS.find(config.method).options):
-        options.setdefault("seed", config.seed)
+    if seed := METHODS.find(config.method).option(SEED):
+        options.setdefault(seed.name, config.seed)
     return options
 
 
@@ -105,10 +104,10 @@ def _towards(config: RunConfig) -> dict[str, Any]:
 
 
 def _controlled(scores: Scores, config: RunConfig) -> Scores:
-    if config.control in UNCHANGED:
+    control = find_control(config.control)
+    if not control or not control.rearranges_scores:
         return scores
-    rearranged: Scores = CONTROLS[config.control].load()(scores, config.seed)
-    return rearranged
+    return rearrange(control, scores, config.seed)
 
 
 def _decides_scores(prepared: Prepared) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from prospr_engine.network.functional import Batch
 from prospr_engine.pipeline.cache import Shared
 from prospr_engine.registry import check_options
 from prospr_engine.saliency import METHODS
+from prospr_engine.saliency.controls import find_control
 from prospr_engine.training.loop import Recipe
 
 
@@ -45,6 +46,7 @@ def check(config: RunConfig) -> None:
     """
     MODELS.find(config.model)
     spec = METHODS.find(config.method)
+    find_control(config.control)
     check_options(spec.options, config.scoring.options, f"the method {config.method!r}")
     if config.weights not in WEIGHTS.choices:
         read_header(locate(config.weights), display_name(config.weights))

@@ -18,7 +18,7 @@ from prospr_engine.pipeline.cache import Dense
 from prospr_engine.pipeline.result import environment
 from prospr_engine.pipeline.setup import Prepared
 from prospr_engine.pruning.masks import Masks
-from prospr_engine.saliency.controls import seed_of
+from prospr_engine.saliency.controls import find_control, seed_of
 from prospr_engine.training.evaluate import Evaluation, evaluate
 from prospr_engine.training.loop import Recipe, train
 
@@ -44,8 +44,8 @@ def train_both(
     """Train ``prepared.model`` as it is and under ``masks``, then test both.
 
     In turns, epoch by epoch, on the same batches in the same order. Where the dense network is
-    ``known``, only the pruned one is trained. With the control "reinit" the pruned one begins
-    with weights of its own.
+    ``known``, only the pruned one is trained. Under a control with ``new_weights`` the pruned one
+    begins with weights of its own.
     """
     networks = {"dense": copy.deepcopy(prepared.model), "pruned": _beginning(prepared)}
     masks.apply_to(networks["pruned"])
@@ -67,10 +67,15 @@ def train_both(
 def _beginning(prepared: Prepared) -> nn.Module:
     """The pruned network before its training, but for the masks."""
     config, data = prepared.config, prepared.data
-    if config.control != "reinit":
+    control = find_control(config.control)
+    if not control or not control.new_weights:
         return prepared.model
-    seed = seed_of(config.control, config.seed)
-    return build(config.model, data.shape, len(data.classes), seed).to(prepared.device)
+
+    def draw(seed: int) -> nn.Module:
+        return build(config.model, data.shape, len(data.classes), seed)
+
+    network: nn.Module = control.load()(draw, seed_of(control.name, config.seed))
+    return network.to(prepared.device)
 
 
 def _train(

@@ -2,14 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any, Literal
 
+from prospr_engine.errors import ConfigError
 from prospr_engine.registry import Option, Registry, Spec
+
+Role = Literal["steps", "rounds", "rehearsal", "seed"]
+"""What an option of a criterion decides, whatever it is called: the training steps looked ahead
+(M), the rounds of scoring and removing, whether the steps are repeated to see how rounding moves
+the ranking, the seed of the criterion's own draws (in a run that of the run, unless given)."""
+
+STEPS: Role = "steps"
+ROUNDS: Role = "rounds"
+REHEARSAL: Role = "rehearsal"
+SEED: Role = "seed"
 
 
 @dataclass(frozen=True)
 class MethodSpec(Spec):
-    """A criterion: its options, what it needs, and where it was published."""
+    """A criterion: its options, what it needs, and where it was published.
+
+    ``target`` is called as ``saliency.base.Criterion`` describes.
+    """
 
     paper: str = ""
     options: tuple[Option, ...] = ()
@@ -21,7 +37,26 @@ class MethodSpec(Spec):
     second_order: bool = False
     """Needs second derivatives of the network."""
     looks_ahead: bool = False
-    """Has an option ``steps``: how many steps of training (M) it looks ahead."""
+    """Looks some steps of training ahead: as many as its option of the role "steps" says."""
+    first_order: tuple[str, Any] | None = None
+    """The option, and the value of it, that does without second derivatives."""
+    by_chance: bool = False
+    """Draws the weights itself, so that controls are only other draws of the same kind."""
+
+    def __post_init__(self) -> None:
+        if self.looks_ahead and self.option(STEPS) is None:
+            raise ConfigError(
+                f"The method {self.name!r} looks ahead; give it an option of the role {STEPS!r}."
+            )
+
+    def option(self, role: Role) -> Option | None:
+        """The option that decides this, if there is one."""
+        return next((option for option in self.options if option.role == role), None)
+
+    def value(self, role: Role, given: Mapping[str, Any]) -> Any:
+        """What the options that were ``given``, or the default, say of it; None without one."""
+        option = self.option(role)
+        return given.get(option.name, option.default) if option else None
 
 
 _HERE = "prospr_engine.saliency"
@@ -33,13 +68,14 @@ _REHEARSE = Option(
     True,
     "repeat the look-ahead from weights that differ by rounding, to see whether the ranking can "
     "be trusted",
+    role=REHEARSAL,
 )
-_SEED = Option("seed", 0, "seed of the draw", minimum=0, maximum=2**32 - 1)
+_SEED = Option("seed", 0, "seed of the draw", minimum=0, maximum=2**32 - 1, role=SEED)
 
 
 def _steps_ahead(lr: float, momentum: float) -> tuple[Option, ...]:
     return (
-        Option("steps", 3, "training steps looked ahead (M)", minimum=0, maximum=1000),
+        Option("steps", 3, "training steps looked ahead (M)", minimum=0, maximum=1000, role=STEPS),
         Option("lr", lr, "learning rate of those steps (α)", minimum=0.0, maximum=100.0),
         Option("momentum", momentum, "momentum of those steps (μ)", minimum=0.0, maximum=0.9999),
     )
@@ -52,10 +88,11 @@ def _rounds(number: int) -> Option:
         "rounds of scoring and removing (T), each removing the same share of what is left",
         minimum=1,
         maximum=1000,
+        role=ROUNDS,
     )
 
 
-ROUNDS = 20
+_SMALL_ROUNDS = 20
 """Of iterative SNIP and FORCE: the authors' code makes 10, their paper up to 60. With 20, a
 round removes a fifth of what is left on the way to 99 % and less than a third on the way to
 99.9 %, for about as many gradients as ProsPr takes with three steps."""
@@ -70,6 +107,7 @@ METHODS = Registry(
             "the exact meta-gradient through those steps.",
             target=f"{_HERE}.prospr:prospr",
             second_order=True,
+            first_order=("order", "first"),
             looks_ahead=True,
             paper=_PROSPR,
             options=(
@@ -128,7 +166,7 @@ METHODS = Registry(
             target=f"{_HERE}.iterative_snip:iterative_snip",
             iterative=True,
             paper=_FORCE,
-            options=(_rounds(ROUNDS),),
+            options=(_rounds(_SMALL_ROUNDS),),
         ),
         MethodSpec(
             name="force",
@@ -138,7 +176,7 @@ METHODS = Registry(
             target=f"{_HERE}.force:force",
             iterative=True,
             paper=_FORCE,
-            options=(_rounds(ROUNDS),),
+            options=(_rounds(_SMALL_ROUNDS),),
         ),
         MethodSpec(
             name="grasp",
@@ -190,6 +228,7 @@ METHODS = Registry(
             "https://arxiv.org/abs/2009.08576",
             options=(_SEED,),
             needs_data=False,
+            by_chance=True,
         ),
         MethodSpec(
             name="random_erk",
@@ -201,6 +240,7 @@ METHODS = Registry(
             "https://arxiv.org/abs/1911.11134",
             options=(_SEED,),
             needs_data=False,
+            by_chance=True,
         ),
     ),
 )

@@ -51,11 +51,20 @@ class Saliency:
 
 
 class Criterion(Protocol):
-    """A row's implementation in ``METHODS``; its options arrive as keywords, already checked."""
+    """A row's implementation in ``METHODS``, or a function given to ``pe.score``.
+
+    ``network.prunable`` names the weights to be scored; ``network.gradient(network.start, batch,
+    i)`` gives the loss of a batch and its gradient, a tensor for each of ``network.names``.
+    ``batches`` are on the network's device. The options of the row arrive as keywords, already
+    checked; a criterion whose row is ``iterative`` also gets ``sparsity`` and ``layer_floor``.
+    It is called under ``torch.no_grad``.
+
+    Returns a ``Saliency``, or only the scores by name, in the weights' shapes.
+    """
 
     def __call__(
         self, network: Network, batches: list[Batch], on_step: OnStep, **options: Any
-    ) -> Saliency: ...
+    ) -> Saliency | Mapping[str, Tensor]: ...
 
 
 @dataclass(frozen=True)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import inspect
+from collections.abc import Iterable, Mapping, Sized
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from prospr_engine.config import check_sparsity
 from prospr_engine.errors import ConfigError, DataError, ScoringError
@@ -14,7 +15,7 @@ from prospr_engine.events import OnEvent, Progress, ignore
 from prospr_engine.network.functional import Batch, MissingDerivative, Network
 from prospr_engine.registry import check_options
 from prospr_engine.saliency import METHODS, MethodSpec
-from prospr_engine.saliency.base import Saliency, Scores
+from prospr_engine.saliency.base import Criterion, OnStep, Saliency, Scores
 from prospr_engine.saliency.diagnostics import diagnose
 from prospr_engine.saliency.locate import breaks, lacks_second_derivative
 
@@ -22,7 +23,7 @@ from prospr_engine.saliency.locate import breaks, lacks_second_derivative
 def score(
     model: nn.Module,
     batches: Iterable[Batch] = (),
-    method: str = "prospr",
+    method: str | Criterion = "prospr",
     *,
     precision: str | None = None,
     on_event: OnEvent = ignore,
@@ -36,6 +37,10 @@ def score(
     the next one the outer loss; a single batch serves all, and fewer than needed are used in
     turn; what makes no steps uses the first. ``options`` are those of the method's row in
     ``METHODS``; for ProsPr ``steps``, ``lr``, ``momentum``, ``order`` and ``momentum_graph``.
+    ``method`` may also be a function of your own (``saliency.base.Criterion`` says what it gets
+    and returns), called with the batches that there are, none if none were given, and with the
+    options as they are. ``pe.run`` and ``pe.sweep`` need a name: ``METHODS.register`` gives a
+    function one.
     Iterative criteria prune towards ``sparsity`` (the fraction removed), each layer keeping
     at least ``layer_floor`` weights, and their scores hold for no other; the rest do not
     take them. ``precision=None`` computes in the model's own dtype, ``"float32"`` and
@@ -48,8 +53,11 @@ def score(
     is missing or the criterion cannot serve the model, with the layer. Scores that are not
     finite are returned with a verdict that says so; ``masks()`` refuses them.
     """
-    spec = METHODS.find(method)
-    settings = check_options(spec.options, options, f"the method {method!r}")
+    if callable(method):
+        spec, settings = _unregistered(method, batches), dict(options)
+    else:
+        spec = METHODS.find(method)
+        settings = check_options(spec.options, options, f"the method {method!r}")
     target = _target(spec, sparsity, layer_floor)
     network = Network(model, precision)
     ready = _batches(spec, network, batches)
@@ -65,7 +73,7 @@ def score(
 
     with torch.no_grad():
         try:
-            saliency: Saliency = spec.load()(network, ready, on_step, **settings, **towards)
+            saliency = _apply(spec, network, ready, on_step, settings | towards)
         except MissingDerivative as error:
             raise _without_second_derivative(spec, network, ready[0], error) from error
         channels = {
@@ -89,10 +97,73 @@ def score(
         values_by_name={name: v.contiguous() for name, v in saliency.values.items()},
         channels=channels,
         diagnostics=diagnostics,
-        method=method,
-        options=settings | ({"precision": precision} if precision else {}),
+        method=spec.name,
+        options=_recorded(settings) | ({"precision": precision} if precision else {}),
         target=target,
     )
+
+
+def _unregistered(function: Criterion, batches: Iterable[Batch]) -> MethodSpec:
+    """A row for a function that is in no table."""
+    name = getattr(function, "__name__", type(function).__name__)
+    given = not isinstance(batches, Sized) or len(batches) > 0
+    return MethodSpec(name, name, "A function of the caller's.", function, needs_data=given)
+
+
+def _apply(
+    spec: MethodSpec,
+    network: Network,
+    batches: list[Batch],
+    on_step: OnStep,
+    options: Mapping[str, Any],
+) -> Saliency:
+    """What the criterion returns. Raises ``ConfigError`` if it does not take these options, and
+    ``ScoringError`` if it returns something else than a score for every prunable weight."""
+    criterion = spec.load()
+    try:
+        inspect.signature(criterion).bind(network, batches, on_step, **options)
+    except TypeError as error:
+        raise ConfigError(
+            f"{spec.label} cannot be called with these options ({error}). A criterion takes "
+            "(network, batches, on_step) and its options by name."
+        ) from None
+    found = criterion(network, batches, on_step, **options)
+    if isinstance(found, Mapping):
+        found = Saliency(dict(found), dict(found))
+    if not isinstance(found, Saliency):
+        raise ScoringError(
+            f"{spec.label} returned {type(found).__name__}; a criterion returns a Saliency, or its "
+            "scores by the name of the weight."
+        )
+    for scores in (found.values, found.signed):
+        _check_scores(spec, network, scores)
+    return found
+
+
+def _check_scores(spec: MethodSpec, network: Network, scores: Mapping[str, Tensor]) -> None:
+    differing = sorted(scores.keys() ^ network.prunable.keys())
+    if differing:
+        lacks = "has no scores of" if differing[0] in network.prunable else "scored"
+        raise ScoringError(
+            f"{spec.label} {lacks} {differing[0]!r}; give scores of every weight in "
+            "network.prunable, and of no other."
+        )
+    for name, weight in network.prunable.items():
+        score = scores[name]
+        if not isinstance(score, Tensor) or score.shape != weight.shape:
+            shape = tuple(score.shape) if isinstance(score, Tensor) else type(score).__name__
+            raise ScoringError(
+                f"{spec.label} gave {shape} for {name}; the scores of a weight are a tensor of its "
+                f"shape, {tuple(weight.shape)}."
+            )
+
+
+def _recorded(options: Mapping[str, Any]) -> dict[str, Any]:
+    """As JSON can hold them: a function of the caller's may take anything."""
+    return {
+        name: value if isinstance(value, str | int | float | None) else repr(value)
+        for name, value in options.items()
+    }
 
 
 def _target(spec: MethodSpec, sparsity: float | None, layer_floor: int) -> tuple[float, int] | None:
@@ -132,9 +203,8 @@ def _without_second_derivative(
     """The sentence that says where, and what to do about it."""
     where = lacks_second_derivative(network, batch)
     what = f"In this network {where} has no second derivative" if where else str(error)[:-1]
-    first = (
-        "set the order of the derivatives to 'first', or choose another criterion, such as snip"
-        if any(option.name == "order" for option in spec.options)
-        else "choose a criterion that needs none, such as snip or prospr_first_order"
-    )
-    return ScoringError(f"{what}, which {spec.label} needs; {first}.")
+    remedy = "choose a criterion that needs none, such as snip or prospr_first_order"
+    if spec.first_order:
+        option, value = spec.first_order
+        remedy = f"set {option} to {value!r}, or {remedy}"
+    return ScoringError(f"{what}, which {spec.label} needs; {remedy}.")

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from prospr_engine.config import WEIGHTS, RunConfig
+from prospr_engine.config import NO_CONTROL, WEIGHTS, RunConfig
 from prospr_engine.data import DATASETS
 from prospr_engine.errors import ConfigError, DiskError, EngineError, Stopped
 from prospr_engine.events import CellStarted, Event, OnEvent, StageStarted, ignore
@@ -18,6 +18,7 @@ from prospr_engine.io.files import digest_of
 from prospr_engine.io.tokens import display_name, is_token, locate
 from prospr_engine.metrics import summary
 from prospr_engine.pipeline.record import RESULT
+from prospr_engine.saliency import METHODS, STEPS
 from prospr_engine.sweeps.table import row
 
 if TYPE_CHECKING:
@@ -87,11 +88,12 @@ class Cells:
 
     def place(self, cell: RunConfig) -> Path:
         """The folder with the files of the run, named so that people find it."""
-        steps = cell.scoring.options.get("steps")
+        ahead = METHODS[cell.method].option(STEPS)
+        steps = cell.scoring.options.get(ahead.name) if ahead else None
         parts = [
             cell.method,
             *([f"steps{steps}"] if steps is not None else []),
-            *([cell.control] if cell.control != "none" else []),
+            *([cell.control] if cell.control != NO_CONTROL else []),
             f"{cell.sparsity:g}",
             f"seed{cell.seed}",
             cell.fingerprint,

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from prospr_engine.config import (
+    NO_CONTROL,
     LoadingConfig,
     RunConfig,
     ScoringConfig,
@@ -20,8 +21,9 @@ from prospr_engine.config import (
     settings_of,
 )
 from prospr_engine.errors import ConfigError
-from prospr_engine.registry import Option, did_you_mean
-from prospr_engine.saliency import METHODS, MethodSpec
+from prospr_engine.registry import did_you_mean
+from prospr_engine.saliency import METHODS, STEPS, MethodSpec
+from prospr_engine.saliency.controls import find_control
 
 Group = LoadingConfig | ScoringConfig | TrainingConfig
 
@@ -63,7 +65,7 @@ class SweepConfig:
     sparsities: tuple[float, ...] = (0.9,)
     seeds: tuple[int, ...] = (0,)
     steps: tuple[int, ...] = ()
-    controls: tuple[str, ...] = ("none",)
+    controls: tuple[str, ...] = (NO_CONTROL,)
 
     def __post_init__(self) -> None:
         if not isinstance(self.run, RunConfig):
@@ -106,7 +108,7 @@ class SweepConfig:
     @property
     def size(self) -> int:
         """How many runs ``cells`` gives, without making them."""
-        looking = sum(_steps(METHODS[name]) is not None for name in self.methods)
+        looking = sum(METHODS[name].option(STEPS) is not None for name in self.methods)
         kinds = len(self.methods) + looking * (max(1, len(self.steps)) - 1)
         return kinds * len(self.sparsities) * len(self.seeds) * len(self.controls)
 
@@ -177,8 +179,9 @@ class SweepConfig:
         """The options of the method, once for each number of steps."""
         given = self.run.scoring.options
         chosen = {o.name: o.check(given[o.name]) for o in spec.options if o.name in given}
-        for steps in self.steps if self.steps and _steps(spec) else (None,):
-            options = chosen if steps is None else {**chosen, "steps": steps}
+        ahead = spec.option(STEPS)
+        for steps in self.steps if self.steps and ahead else (None,):
+            options = {**chosen, ahead.name: steps} if ahead and steps is not None else chosen
             yield {
                 o.name: options[o.name]
                 for o in spec.options
@@ -203,13 +206,14 @@ class SweepConfig:
     def _check_steps(self) -> None:
         if not self.steps:
             return
-        if "steps" in self.run.scoring.options:
+        ahead = {option.name for name in self.methods if (option := METHODS[name].option(STEPS))}
+        if ahead & {*self.run.scoring.options}:
             raise ConfigError(
                 "steps is given both as a list to compare and as an option of the method; leave "
                 "one of them out."
             )
-        if not any(_steps(METHODS[name]) for name in self.methods):
-            able = ", ".join(name for name, spec in METHODS.items() if _steps(spec))
+        if not ahead:
+            able = ", ".join(name for name, spec in METHODS.items() if spec.option(STEPS))
             raise ConfigError(
                 f"None of the methods {', '.join(self.methods)} looks ahead, so there are no steps "
                 f"to compare; leave steps out, or add one of {able}."
@@ -241,14 +245,11 @@ def _entry(noun: str, value: Any) -> Any:
     if noun == "method":
         return METHODS.find(value).name
     if noun == "steps":
-        return next(filter(None, map(_steps, METHODS.values()))).check(value)
+        return next(filter(None, (spec.option(STEPS) for spec in METHODS.values()))).check(value)
     value = OPTIONS[noun].check(value)
+    if noun == "control":
+        find_control(value)
     return check_sparsity(value) if noun == "sparsity" else value
-
-
-def _steps(spec: MethodSpec) -> Option | None:
-    """The option "steps" of a method that looks ahead."""
-    return next((option for option in spec.options if option.name == "steps"), None)
 
 
 def _taken(name: str, value: Any) -> str:

@@ -12,7 +12,7 @@ from prospr_engine import metrics
 from prospr_engine.config import RunConfig
 from prospr_engine.errors import DataError
 from prospr_engine.io.files import write_atomically
-from prospr_engine.saliency import METHODS
+from prospr_engine.saliency import METHODS, STEPS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -59,8 +59,11 @@ def row(
     method that looks no steps ahead; the rest of the options is JSON. ``out`` is the caller's to
     fill in.
     """
-    options = _options(config)
-    steps = options.pop("steps", None)
+    options = dict(config.scoring.options)
+    # A method of another version may have left the table; its runs are still there to be shown.
+    spec = METHODS.get(config.method)
+    ahead = spec.option(STEPS) if spec else None
+    steps = options.pop(ahead.name, ahead.default) if ahead else options.pop(STEPS, None)
     return {
         "model": config.model,
         "data": config.data,
@@ -131,12 +134,3 @@ def _value(kind: str, text: str) -> Any:
     if kind == "boolean":
         return {"True": True, "False": False}[text]
     return float(text) if kind == "float64" else int(text)
-
-
-def _options(config: RunConfig) -> dict[str, Any]:
-    """The options that were given, and the steps of a method that looks ahead in any case."""
-    given = dict(config.scoring.options)
-    # A method of another version may have left the table; its runs are still there to be shown.
-    spec = METHODS.get(config.method)
-    steps = {o.name: o.default for o in spec.options if o.name == "steps"} if spec else {}
-    return steps | given

@@ -62,9 +62,7 @@ def test_the_layer_without_second_derivative_is_named(layer, named):
         assert f"layer {named} has no second derivative, which {spec.label} needs" in str(
             error.value
         )
-        assert ("set the order of the derivatives to 'first'" in str(error.value)) == (
-            method == "prospr"
-        )
+        assert ("set order to 'first'" in str(error.value)) == (method == "prospr")
         assert "snip" in str(error.value)
 
 

@@ -248,7 +248,7 @@ def test_an_operation_without_second_derivative_is_named():
         def forward(self, x):
             return self.b(Once.apply(self.a(x)))
 
-    with pytest.raises(ScoringError, match="set the order of the derivatives to 'first'"):
+    with pytest.raises(ScoringError, match="set order to 'first'"):
         pe.score(seeded(Net), [batch((6,))])
     assert pe.score(seeded(Net), [batch((6,))], order="first")["a.weight"].any()
 
