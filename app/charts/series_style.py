@@ -16,6 +16,7 @@ import pandas as pd
 
 from app.charts.colours import DARK, Colours
 from app.charts.rows import records
+from app.services import CONTROLS, METHODS, is_control
 
 HUES_LIGHT = (
     "#0072B2",  # blue
@@ -74,13 +75,15 @@ PLACES = {
     "random": GREYS[0],
     "random_erk": GREYS[1],
 }
-"""Of a method, in the colours and in the shapes."""
+"""Of a method, in the colours and in the shapes. Methods that are not listed here get mixtures
+of colour, shape and dash, in the order of their table."""
 
 SOLID = (1, 0)
-DASHES = {"shuffle": (6, 3), "reinit": (2, 2), "random": (7, 2, 2, 2)}
-"""By control; solid without one."""
+CONTROL_DASHES = ((6, 3), (2, 2), (7, 2, 2, 2), (9, 4), (5, 2, 1, 2), (3, 5), (11, 2, 5, 2))
+"""By the place of a control in its table, the last for all others."""
 GREY_DASHES = {GREYS[0]: (4, 3), GREYS[1]: (10, 3)}
-OTHER_DASH = (9, 4)
+MIXED_DASHES = ((12, 3, 2, 3), (5, 5), (14, 4), (3, 2, 3, 6))
+"""Of lines whose colour is that of another line, too."""
 
 LETTER, SYMBOL = 6.6, 36  # pixels that a letter of a legend takes, and what goes before a name
 MOST_LISTED = 12  # names, of which a narrow screen has one per line
@@ -105,16 +108,15 @@ def looks(frame: pd.DataFrame) -> tuple[Look, ...]:
     columns of a sweep, with ``series`` and ``order``."""
     firsts = frame.sort_values("order", kind="stable").drop_duplicates("series")
     rows = records(firsts)
-    own = {PLACES[row["method"]] for row in rows if row["method"] in PLACES}
-    free = list(_free([place for place in range(GREYS[0]) if place not in own]))
+    of_methods = _of_methods()
+    own = {method: of_methods[method] for row in rows if (method := row["method"]) in of_methods}
+    free = [look for look in _free() if look not in own.values()]
     found: dict[str, Look] = {}
     bases: dict[tuple[Any, ...], Look] = {}
     for row in sorted(rows, key=lambda row: not _plain(row)):
-        place = PLACES.get(row["method"])
-        wanted = [bases[_key(row)]] if _key(row) in bases else []
-        wanted += [] if place is None else [Look("", place, place)]
-        wanted += [Look("", hue, shape) for hue, shape in free]
-        look = _first_unused([_dressed(look, row) for look in wanted], found.values())
+        preferred = (bases.get(_key(row)), own.get(row["method"]))
+        wanted = [look for look in preferred if look is not None] + free
+        look = _first_unused((_dressed(look, row) for look in wanted), found.values())
         found[row["series"]] = look
         bases.setdefault(_key(row), look)
     return tuple(found[row["series"]] for row in rows)
@@ -165,7 +167,7 @@ def _names(seen: Sequence[Look]) -> list[str]:
 
 
 def _plain(row: Mapping[str, Any]) -> bool:
-    return row["control"] in ("", "none")
+    return not is_control(row["control"])
 
 
 def _key(row: Mapping[str, Any]) -> tuple[Any, ...]:
@@ -173,23 +175,45 @@ def _key(row: Mapping[str, Any]) -> tuple[Any, ...]:
     return tuple(None if pd.isna(value) else value for value in values)
 
 
-def _free(places: Sequence[int]) -> Iterator[tuple[int, int]]:
-    """Pairs of a hue and a shape: the same place in both first, and then any."""
-    yield from ((place, place) for place in places)
-    for turn in range(1, len(SHAPES)):
-        yield from ((hue, (hue + turn) % len(SHAPES)) for hue in range(GREYS[0]))
+def _of_methods() -> dict[str, Look]:
+    """What each method looks like in every comparison."""
+    mixed, grey = _mixed(range(GREYS[0])), _mixed(GREYS)
+    found = {}
+    for name, spec in METHODS.items():
+        place = PLACES.get(name)
+        if place is not None:
+            found[name] = Look("", place, place, GREY_DASHES.get(place, SOLID))
+        else:
+            found[name] = next(grey if spec.by_chance else mixed)
+    return found
+
+
+def _free() -> Iterator[Look]:
+    """Looks for lines that have none of their own: the clearest first, then mixtures."""
+    yield from (Look("", place, place) for place in range(GREYS[0]))
+    yield from _mixed(range(GREYS[0]))
+
+
+def _mixed(hues: Sequence[int]) -> Iterator[Look]:
+    """Every colour with every shape but that of its own place, and dashed."""
+    dashes, shapes = len(MIXED_DASHES), len(SHAPES)
+    for turn in range(shapes * dashes):
+        if turn % shapes:
+            dash = MIXED_DASHES[(turn + turn // shapes) % dashes]
+            yield from (Look("", hue, (hue + turn) % shapes, dash) for hue in hues)
 
 
 def _dressed(look: Look, row: Mapping[str, Any]) -> Look:
     """``look`` as that of the series of ``row``, which may be a control."""
     if _plain(row):
-        return Look(row["series"], look.hue, look.shape, GREY_DASHES.get(look.hue, SOLID))
-    dash = DASHES.get(row["control"], OTHER_DASH)
+        return dataclasses.replace(look, series=row["series"])
+    names = list(CONTROLS)
+    place = names.index(row["control"]) if row["control"] in names else -1
+    dash = CONTROL_DASHES[min(place, len(CONTROL_DASHES) - 1)]
     return Look(row["series"], look.hue, look.shape, dash, hollow=True)
 
 
-def _first_unused(wanted: Sequence[Look], used: Iterable[Look]) -> Look:
-    """The first that looks like none of ``used``; the last, if there are more series than looks."""
+def _first_unused(wanted: Iterable[Look], used: Iterable[Look]) -> Look:
+    """The first that looks like none of ``used``. There are more looks than lines of a chart."""
     taken = {dataclasses.replace(look, series="") for look in used}
-    unused = (look for look in wanted if dataclasses.replace(look, series="") not in taken)
-    return next(unused, wanted[-1])
+    return next(look for look in wanted if dataclasses.replace(look, series="") not in taken)

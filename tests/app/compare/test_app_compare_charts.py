@@ -23,7 +23,7 @@ from app.compare import accuracy_chart, classes_chart, curves_chart, overlap_cha
 from app.compare import layers_chart as compare_layers
 from app.compare import picture as compare_picture
 from app.compare.axes import AXES, ends
-from app.services import CONTROLS, METHODS
+from app.services import CONTROLS, METHODS, ControlSpec, MethodSpec
 from app.services.overlap import Likeness
 
 NBSP = "\N{NO-BREAK SPACE}"
@@ -95,6 +95,30 @@ def test_steps_of_one_method_are_lines_of_their_own():
     )
     assert len({(look.hue, look.shape, look.dash) for look in seen}) == 29
     assert len({look.hue for look in seen[:9]}) == 9
+
+
+def test_any_number_of_methods_and_controls_can_be_told_apart(tables):
+    """Thirty criteria, registered, not edited into the package; each also under five controls."""
+    before = series_style.looks(every_method())
+    for number in range(30 - len(METHODS)):
+        METHODS.register(
+            MethodSpec(f"own_{number}", f"Own {number}", "Own.", target=len, by_chance=number == 5)
+        )
+    for number in range(2):
+        CONTROLS.register(
+            ControlSpec(f"own_{number}", f"Own {number}", "Own.", len, "it", rearranges_scores=True)
+        )
+    seen = series_style.looks(every_method(("none", *CONTROLS)))
+    plain = [look for look in seen if not look.hollow]
+    assert (len(plain), len(seen)) == (30, 180)
+    assert len({dataclasses.replace(look, series="") for look in seen}) == len(seen)
+    # Lines have no shape: those of one colour differ by their dashes, too.
+    assert len({(look.hue, look.dash) for look in plain}) == 30
+    assert [look for look in plain if not look.series.startswith("Own")] == list(before)
+    (alone,) = series_style.looks(frame([cell("own_3", 0.9, 0, 0.9)]))
+    assert dataclasses.replace(alone, series="") in {
+        dataclasses.replace(look, series="") for look in plain if look.series == "Own 3"
+    }
 
 
 def test_a_method_that_nobody_knows_any_more_has_a_look_too():
