@@ -51,11 +51,11 @@ def chosen(given: dict[str, str]) -> Comparison | None:
 
 
 def show_start() -> None:
-    """Nothing is chosen: the visitor's studies, and how to get one."""
+    """Nothing is chosen: the visitor's studies."""
     st.title("Compare")
     mine = studies.mine(session.visitor())
     if mine:
-        st.markdown("Choose what to compare, or tick some of your runs.")
+        st.markdown("Choose a sweep or a search.")
         now = time.time()
         for study in mine:
             with st.container(border=True, gap=None):
@@ -79,17 +79,16 @@ def show_start() -> None:
             "you choose, at every sparsity, from several seeds. Here its runs are compared. Or "
             "tick some of your runs that are done."
         )
-    _ways_on()
 
 
 def show_nothing() -> None:
     """The address names what is not there."""
     st.title("There is nothing to compare")
     st.markdown(
-        "What this address names was deleted or its time was over, or the address is not complete. "
-        "The same settings give the same results again."
+        "What this address names was deleted or has expired, or the address is incomplete. The "
+        "same settings give the same results again."
     )
-    _ways_on()
+    show_ways_on()
 
 
 def show_head(compared: Comparison, table: pd.DataFrame) -> None:
@@ -157,7 +156,8 @@ def _gaps(compared: Comparison, table: pd.DataFrame) -> list[str]:
     return told
 
 
-def _ways_on() -> None:
+def show_ways_on() -> None:
+    """How to get something to compare."""
     with st.container(horizontal=True):
         st.page_link(pages.SWEEP, label="Start a sweep", icon=":material/grid_view:")
         st.page_link(pages.RUNS, label="See your runs", icon=":material/list:")

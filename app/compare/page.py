@@ -13,7 +13,15 @@ from app.charts.rows import done
 from app.compare.answer import show_answer, show_limits, show_warnings
 from app.compare.details import show_details
 from app.compare.filters import axis, show_filters, show_none_left, single_runs
-from app.compare.head import asked, chosen, repair_address, show_head, show_nothing, show_start
+from app.compare.head import (
+    asked,
+    chosen,
+    repair_address,
+    show_head,
+    show_nothing,
+    show_start,
+    show_ways_on,
+)
 from app.compare.pair import ids_of, show_first_choice, show_two
 from app.compare.plots import show_accuracy
 from app.compare.points import show_point
@@ -71,6 +79,7 @@ try:
     else:
         show_start()
         show_first_choice()
+        show_ways_on()
 except EngineError as error:
     st.title("Compare")
     show_error(error)

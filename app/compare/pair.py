@@ -63,7 +63,7 @@ def show_first_choice() -> None:
     """The boxes of a page on which no run is chosen yet; nothing if the visitor has not two."""
     finished = _finished()
     if len(finished) > 1:
-        st.markdown("Or choose two runs.")
+        st.markdown("Compare two of your runs, or tick more of them under *Runs*.")
         show_choice(["", ""], [None, None], finished)
 
 
@@ -107,6 +107,7 @@ def show_choice(ids: Sequence[str], runs: Sequence[Run | None], finished: Sequen
         "Swap",
         icon=":material/swap_horiz:",
         key="swap",
+        disabled=not any(ids),
         on_click=_write,
         args=([*reversed(ids)],),
         width="stretch",

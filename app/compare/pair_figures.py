@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 from app.compare.facts import luck_of_test
 from app.services.overlap import LayerOverlap
 from app.ui.answer import points
-from app.ui.format import accuracy, duration, percent, signed, size
+from app.ui.format import MINUS, SPACE, accuracy, duration, percent, signed, size
 from app.ui.titles import data_label
 
 Result = Mapping[str, Any]
@@ -26,7 +27,7 @@ NEEDED = (
     "sparsity",
     "trust",
 )
-MINUS, UNKNOWN = "\N{MINUS SIGN}", "\N{EN DASH}"
+UNKNOWN = "\N{EN DASH}"
 DRAWS_TEST = ("test_fraction", "test_limit", "skip_broken")
 """Settings that decide, with the seed, which images test."""
 
@@ -149,9 +150,11 @@ def _kept(result: Result) -> int:
 
 
 def _percent_points(one: float, other: float) -> str:
-    change = round(100 * (other - one), 4)
-    text = f"{change:+.2f}".rstrip("0").rstrip(".").replace("-", MINUS)
-    return f"{text} {_unit(change)}" if change else "same"
+    first, second = (Decimal(percent(share).split(SPACE)[0]) for share in (one, other))
+    change = second - first
+    if not change:
+        return "same"
+    return f"{change.normalize():+f} {_unit(float(change))}".replace("-", MINUS)
 
 
 def _shown(share: float) -> float:

@@ -129,7 +129,7 @@ def _classes(results: Sequence[Result]) -> None:
     lines = {letter: [result] for letter, result in zip(LETTERS, results, strict=True)}
     if not comparable(*results) or not all(result.get("per_class") for result in results):
         return
-    st.markdown("### Accuracy by class")
+    st.markdown("### Change in accuracy by class")
     data = classes_chart.table(lines)
     spec = classes_spec(classes_chart.plan(data), theme())
     st.vega_lite_chart(data, spec, key="pair-classes", alt=classes_chart.description(data))

@@ -366,7 +366,7 @@ def test_the_warning_is_on_the_page(store: Store):
     assert "cannot be compared" in at.warning[0].value
     assert "| Accuracy, pruned | 96.1 % | 96.1 % | – |".replace(" %", f"{SPACE}%") in words(at)
     assert "can be chance" not in words(at).split("In figures")[1]
-    assert "Accuracy by class" not in words(at)
+    assert "accuracy by class" not in words(at)
 
 
 def test_differences_of_figures_are_those_of_the_numbers_shown():
@@ -379,8 +379,24 @@ def test_differences_of_figures_are_those_of_the_numbers_shown():
         "Change by pruning", f"{MINUS}1.1 points", f"{MINUS}1.2 points", f"{MINUS}0.1 points"
     )
     assert table["Time"].difference == f"+1{SPACE}min 7{SPACE}s"
-    assert table["Model file"].difference == "same"
     assert table["Weights kept"].first == f"{sum(layer['kept'] for layer in LAYERS):,}"
+    assert table["Model file"].difference == "same"
+    assert table["Weights removed"].difference == "same"  # both of 0.89999
+    assert table["Model file, zipped"].difference == "\N{EN DASH}"  # early versions kept no size
+
+
+def test_shares_differ_by_what_is_shown():
+    def at(share: float) -> dict[str, Any]:
+        return result(sparsity={"requested": share, "achieved": share, "effective": share})
+
+    for first, second, difference in (
+        (0.9, 0.98164, "+8.2 points"),
+        (0.98, 0.9, f"{MINUS}8 points"),
+        (0.9, 0.91, "+1 point"),
+        (0.99, 0.99996, "+0.996 points"),
+    ):
+        figure = next(f for f in figures(at(first), at(second)) if f.name == "Effective sparsity")
+        assert figure.difference == difference
 
 
 def test_chance_is_two_standard_errors():
