@@ -1,7 +1,8 @@
 """Data sets that torchvision knows: fetched once into a folder, then read from there.
 
 The folder is laid out as torchvision's ``root``, so that what one of them fetched serves the
-other. It is ``PROSPR_DATA`` from the environment, or ``~/.cache/prospr/data``.
+other. It is ``PROSPR_DATA`` from the environment, or a folder in the user's cache
+(``~/.cache/prospr/data`` on Linux).
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from filelock import FileLock, Timeout
+from platformdirs import user_cache_path
 from torch import Tensor
 
 from prospr_engine.data.download import Remote, fetch, intact
@@ -39,9 +41,13 @@ DAMAGE = (
 
 
 def data_folder() -> Path:
-    """Where data are kept: ``PROSPR_DATA``, or ``~/.cache/prospr/data``."""
+    """Where data are kept: ``PROSPR_DATA``, or a folder in the user's cache."""
     chosen = os.environ.get("PROSPR_DATA")
-    return Path(chosen).expanduser() if chosen else Path.home() / ".cache" / "prospr" / "data"
+    if chosen:
+        return Path(chosen).expanduser()
+    # Until 0.3.0 always here; what was downloaded, or put here by hand, is found again.
+    earlier = Path.home() / ".cache" / "prospr" / "data"
+    return earlier if earlier.is_dir() else user_cache_path("prospr", appauthor=False) / "data"
 
 
 def mnist(spec: DatasetSpec, on_event: OnEvent) -> Source:

@@ -6,7 +6,10 @@ Many processes may use one store at once: each piece of work is a short transact
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
+
+from platformdirs import user_data_path
 
 FOLDER = "PROSPR_RUNS"
 
@@ -16,5 +19,8 @@ def default_folder() -> Path:
     given = os.environ.get(FOLDER)
     if given:
         return Path(given).expanduser()
-    data = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
-    return Path(data) / "prospr" / "runs"
+    # Until 0.3.0 the same on every system; whoever has runs there keeps them.
+    earlier = Path.home() / ".local" / "share" / "prospr" / "runs"
+    if sys.platform != "linux" and earlier.is_dir():
+        return earlier
+    return user_data_path("prospr", appauthor=False) / "runs"

@@ -272,3 +272,17 @@ def test_of_several_that_ask_at_once_one_downloads(offered, data_folder) -> None
         thread.join()
     assert not failures
     assert (len(digests), len(set(digests)), len(Quiet.served)) == (4, 1, 2)
+
+
+def test_where_data_are_kept(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.delenv("PROSPR_DATA", raising=False)
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    usual = tmp_path / ".cache" / "prospr" / "data"
+    assert torchvision_sets.data_folder() == usual
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "elsewhere"))
+    assert torchvision_sets.data_folder() == tmp_path / "elsewhere" / "prospr" / "data"
+    usual.mkdir(parents=True)  # what 0.3.0 downloaded
+    assert torchvision_sets.data_folder() == usual
+    monkeypatch.setenv("PROSPR_DATA", "~/chosen")
+    assert torchvision_sets.data_folder() == tmp_path / "chosen"
