@@ -13,7 +13,7 @@ import contextlib
 import sys
 from collections.abc import Callable, Sequence
 
-from prospr_engine.cli import doctor, export, run, runs, score, search, sweep, verify
+from prospr_engine.cli import completion, doctor, export, run, runs, score, search, sweep, verify
 from prospr_engine.cli import list as list_
 from prospr_engine.cli.settings import print_json
 from prospr_engine.errors import EngineError, Stopped
@@ -67,4 +67,5 @@ def _parser() -> argparse.ArgumentParser:
 
     for module in COMMANDS:
         module.add(command)
+    completion.add(command, parser)
     return parser
