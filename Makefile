@@ -9,7 +9,7 @@ PY := $(VENV)/bin/python
 APP_READY := $(VENV)/.app-ready
 DEV_READY := $(VENV)/.dev-ready
 
-.PHONY: app test test-slow test-gpu check format screenshots bench clean
+.PHONY: app test test-slow test-gpu coverage check format screenshots bench clean
 
 app: $(APP_READY)
 	@echo "The dashboard starts on http://127.0.0.1:$(PORT)"
@@ -25,6 +25,11 @@ test-slow: $(DEV_READY)
 
 test-gpu: $(DEV_READY)
 	$(PY) -m pytest -m gpu
+
+# In this process alone: what runs in workers and servers is not counted.
+coverage: $(DEV_READY)
+	$(PY) -m coverage run -m pytest -m "not slow and not gpu and not browser"
+	$(PY) -m coverage report
 
 check: $(DEV_READY)
 	$(VENV)/bin/ruff check .
