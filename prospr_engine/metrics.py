@@ -251,8 +251,15 @@ METRICS: tuple[Metric, ...] = (
     Metric("digest", "Digest of the data", "text", source="data.digest", required=True),
 )
 
+
+def _sizes(exports: Mapping[str, Any]) -> dict[str, Any]:
+    """By encoding, the size of the ONNX file and of its zip."""
+    return {name: {key: e[key] for key in ("bytes", "zipped")} for name, e in exports.items()}
+
+
 FACTS: tuple[Fact, ...] = (
     Fact("seconds_of", "seconds_of", required=False),
+    Fact("exports", lambda result: _sizes(result["exports"]), required=False),
     Fact("shape", "data.shape"),
     Fact("classes", lambda result: len(result["data"]["classes"])),
     Fact("train_images", "data.split.train"),

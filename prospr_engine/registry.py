@@ -111,10 +111,15 @@ class Spec:
 
     def load(self) -> Callable[..., Any]:
         """The implementation, imported if the row names it."""
-        if callable(self.target):
-            return self.target
-        module, _, function = self.target.partition(":")
-        return getattr(importlib.import_module(module), function)
+        return resolve(self.target)
+
+
+def resolve(target: str | Callable[..., Any]) -> Callable[..., Any]:
+    """``target`` itself, or the function that ``"package.module:function"`` names."""
+    if callable(target):
+        return target
+    module, _, function = target.partition(":")
+    return getattr(importlib.import_module(module), function)
 
 
 S = TypeVar("S", bound=Spec)

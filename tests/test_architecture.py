@@ -38,11 +38,10 @@ PIPELINE = [
     "estimate",
     "result",
     "cache",
+    "checkpoint",
     "setup",
-    "labels",
     "prune",
     "train",
-    "checkpoint",
     "predict",
     "run",
 ]

@@ -24,14 +24,13 @@ from prospr_engine.errors import EngineError
 from prospr_engine.io.tokens import is_token
 from prospr_engine.models.measures import Measure, known, measure
 from prospr_engine.pipeline.estimate import (
-    NUMBER,
     START,
     Estimate,
     Images,
     catalogue,
     cell_seconds,
     estimate,
-    file_size,
+    file_sizes,
     parts,
     scores_of,
 )
@@ -52,6 +51,7 @@ __all__ = [
     "plan",
 ]
 
+NUMBER = 4  # bytes of a float32
 RECORD = 50_000
 """Bytes of a run's settings and result, roughly."""
 MOST, MOST_READ = 20, 200
@@ -136,12 +136,13 @@ def plan(config: SweepConfig | SearchConfig) -> Plan | None:
     paces, alike = _earlier(run, images, size)
     seeds = {cell.seed for cell in cells}
     ranked = {(cell.seed, cell.control, *scores_of(cell)) for cell in cells}
-    network, masks = file_size(size), size.weights  # a mask takes one byte for each weight
+    network, masks = NUMBER * size.parameters, size.weights  # a mask takes one byte per weight
+    files = sum(each.bytes for each in file_sizes(size, 1.0).values())
     return Plan(
         seconds=seconds * (median(paces) if paces else 1.0),
         runs=len(cells),
         dense=len(seeds),
-        bytes=len(cells) * (network + masks + RECORD)
+        bytes=len(cells) * (files + masks + RECORD)
         + len(seeds) * network
         + len(ranked) * NUMBER * size.weights,
         each=estimate(cells[0], images, size, threads=threads()),

@@ -9,6 +9,7 @@ from pathlib import Path
 from prospr_engine.cli import render
 from prospr_engine.cli.settings import show
 from prospr_engine.errors import ConfigError
+from prospr_engine.export.encodings import ENCODINGS, PRIMARY
 
 
 def add(command: Callable[..., argparse.ArgumentParser]) -> None:
@@ -16,7 +17,9 @@ def add(command: Callable[..., argparse.ArgumentParser]) -> None:
     sub = command("export", export, "write the ONNX file of a trained network again")
     sub.add_argument("run", help="folder that `run` wrote")
     sub.add_argument("--network", choices=("pruned", "dense"), default="pruned")
-    sub.add_argument("--encoding", default="dense", help="how weights are stored (default: dense)")
+    sub.add_argument(
+        "--encoding", default=PRIMARY, help=f"how weights are stored (default: {PRIMARY})"
+    )
     sub.add_argument("--out", help="the file (default: NETWORK.onnx in that folder)")
 
 
@@ -24,7 +27,8 @@ def export(parsed: argparse.Namespace) -> int:
     """Write the file and prove it."""
     from prospr_engine.pipeline.checkpoint import export_again
 
-    out = Path(parsed.out or Path(parsed.run) / f"{parsed.network}.onnx")
+    name = ENCODINGS.find(parsed.encoding).file(parsed.network)
+    out = Path(parsed.out or Path(parsed.run) / name)
     if out.suffix != ".onnx":
         raise ConfigError(f"The file is called {out.name}; give it a name that ends in .onnx.")
     proof = export_again(parsed.run, parsed.network, out, parsed.encoding)

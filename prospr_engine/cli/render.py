@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from rich.console import Console
@@ -16,6 +16,7 @@ from rich.table import Table
 from prospr_engine import events
 from prospr_engine.events import Event, OnEvent
 from prospr_engine.io.tokens import display_name
+from prospr_engine.pipeline.record import NETWORKS, PruningRecord, RunRecord
 
 BAR = 20  # characters of a layer's bar
 
@@ -82,34 +83,35 @@ def _epoch(event: events.EpochEnded) -> str:
 
 def print_result(result: dict[str, Any]) -> None:
     """The answer first, then layers, findings and proof."""
-    console = _console()
-    accuracy, sparsity, onnx = result["accuracy"], result["sparsity"], result["onnx"]
-    dense, pruned = 100 * accuracy["dense"], 100 * accuracy["pruned"]
+    console, record = _console(), RunRecord.from_dict(result)
+    dense, pruned = (100 * record.accuracy[network] for network in NETWORKS)
     lost = dense - pruned
     change = f"{abs(lost):.1f} points {'lower' if lost > 0 else 'higher'}"
     console.print(
-        f"\n[bold]{100 * sparsity['achieved']:.2f} % of the weights removed.[/bold] Test accuracy: "
-        f"dense {dense:.1f} %, pruned {pruned:.1f} % ({change})."
+        f"\n[bold]{100 * record.pruning.sparsity.achieved:.2f} % of the weights removed.[/bold] "
+        f"Test accuracy: dense {dense:.1f} %, pruned {pruned:.1f} % ({change})."
     )
-    _print_layers(console, result)
-    _print_checks(console, onnx["checks"])
-    console.print(f"\n{onnx['path']}: {onnx['bytes'] / 1e6:.2f} MB, {onnx['zeros']:,} zeros")
-    console.print(f"{result['seconds']:.0f} s in all")
+    _print_layers(console, record.pruning)
+    for export in record.exports.values():
+        _print_checks(console, ((check.ok, check.text) for check in export.checks))
+        zeros = "" if export.zeros is None else f", {export.zeros:,} zeros"
+        console.print(f"\n{export.path}: {export.bytes / 1e6:.2f} MB{zeros}")
+    console.print(f"{record.seconds:.0f} s in all")
 
 
 def print_pruning(pruning: dict[str, Any]) -> None:
     """What scoring and masking alone found."""
-    console = _console()
-    sparsity = pruning["sparsity"]
-    console.print(f"\n[bold]{100 * sparsity['achieved']:.2f} % of the weights removed.[/bold]")
-    _print_layers(console, pruning)
+    console, record = _console(), PruningRecord.from_dict(pruning)
+    removed = 100 * record.sparsity.achieved
+    console.print(f"\n[bold]{removed:.2f} % of the weights removed.[/bold]")
+    _print_layers(console, record)
     console.print(f"\nScores and masks are in {pruning['out']}")
 
 
 def print_proof(proof: dict[str, Any]) -> None:
     """The verdict on a file, check by check."""
     console = _console()
-    _print_checks(console, proof["checks"])
+    _print_checks(console, ((check["ok"], check["text"]) for check in proof["checks"]))
     verdict = "is what its label says" if proof["ok"] else "is NOT what its label says"
     console.print(f"\n[bold]{proof['path']} {verdict}.[/bold]")
 
@@ -219,7 +221,7 @@ def print_doctor(report: dict[str, Any]) -> None:
     for key, value in {**report["environment"], **report}.items():
         if key not in {"ok", "checks", "environment"}:
             console.print(f"{key.replace('_', ' '):22} {value}")
-    _print_checks(console, report["checks"])
+    _print_checks(console, ((check["ok"], check["text"]) for check in report["checks"]))
 
 
 def _console() -> Console:
@@ -227,7 +229,7 @@ def _console() -> Console:
     return Console(soft_wrap=True, highlight=False)
 
 
-def _print_layers(console: Console, result: dict[str, Any]) -> None:
+def _print_layers(console: Console, pruning: PruningRecord) -> None:
     table = Table(box=None, pad_edge=False)
     for heading, justify in (
         ("layer", "left"),
@@ -237,23 +239,22 @@ def _print_layers(console: Console, result: dict[str, Any]) -> None:
         ("", "left"),
     ):
         table.add_column(heading, justify=justify)  # type: ignore[arg-type]
-    for layer in result["layers"]:
-        density = layer["kept"] / layer["total"]
-        bar = "█" * math.ceil(BAR * density)
+    for layer in pruning.layers:
         table.add_row(
-            layer["name"],
-            f"{layer['total']:,}",
-            f"{layer['kept']:,}",
-            f"{100 * density:.2f} %",
-            bar,
+            layer.name,
+            f"{layer.total:,}",
+            f"{layer.kept:,}",
+            f"{100 * layer.density:.2f} %",
+            "█" * math.ceil(BAR * layer.density),
         )
     console.print(table)
     marks = {"fine": "[green]✓[/green]", "warning": "[yellow]![/yellow]", "danger": "[red]✗[/red]"}
-    for finding in result["findings"]:
-        console.print(f"{marks[finding['level']]} {finding['text']}")
+    for finding in pruning.findings:
+        console.print(f"{marks[finding.level]} {finding.text}")
 
 
-def _print_checks(console: Console, checks: list[dict[str, Any]]) -> None:
-    for check in checks:
-        mark = "[green]✓[/green]" if check["ok"] else "[red]✗[/red]"
-        console.print(f"{mark} {check['text']}")
+def _print_checks(console: Console, checks: Iterable[tuple[bool, str]]) -> None:
+    """Checks as (passed, sentence)."""
+    for ok, text in checks:
+        mark = "[green]✓[/green]" if ok else "[red]✗[/red]"
+        console.print(f"{mark} {text}")

@@ -19,7 +19,7 @@ from prospr_engine.jobs import ensure_worker
 from prospr_engine.jobs.follow import follow, follow_study
 from prospr_engine.jobs.spawn import at_work
 from prospr_engine.models import MODELS
-from prospr_engine.pipeline.record import RESULT
+from prospr_engine.pipeline.record import RESULT, onnx_files, relocated
 from prospr_engine.saliency import METHODS
 from prospr_engine.saliency.controls import find_control
 from prospr_engine.store import default_folder
@@ -202,16 +202,17 @@ def _findable(config: RunConfig) -> RunConfig:
 def _take(store: Store, run: Run, out: str | None) -> dict[str, Any]:
     """The result of a finished run, which says where its files are."""
     files = {name: artifact.path for name, artifact in store.files(run.id).items()}
-    if RESULT not in files or "model.onnx" not in files:
+    result = json.loads(files[RESULT].read_text("utf-8")) if RESULT in files else None
+    if result is None or not all(name in files for name in onnx_files(result)):
         raise DataError(
             f"The files of run {run.id[:8]} are not in the store any more. Delete the run "
             f"(runs --delete {run.id[:8]}), then run again."
         )
     if out:
         files = {name: _copy(path, Path(out, name)) for name, path in _result_last(files)}
-    result: dict[str, Any] = json.loads(files[RESULT].read_text("utf-8"))
-    result["onnx"]["path"] = str(files["model.onnx"])
-    return result | {"out": out, "run": run.id}
+    return relocated(result, out, {name: str(path) for name, path in files.items()}) | {
+        "run": run.id
+    }
 
 
 def _result_last(files: dict[str, Path]) -> list[tuple[str, Path]]:

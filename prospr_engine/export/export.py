@@ -51,7 +51,8 @@ def export_onnx(
     unknown encoding or metadata that are no JSON, ``ModelError`` if masks, sample and model do
     not fit, ``ResourceError`` if the file cannot be written, ``ExportError`` for all else.
     """
-    encode = ENCODINGS.find(encoding).load()
+    spec = ENCODINGS.find(encoding)
+    encode = spec.load()
     checked_metadata = provenance.check_metadata(metadata or {})
     # Forked, because a network may draw numbers even in eval mode.
     with torch.no_grad(), torch.random.fork_rng(devices=[]):
@@ -70,7 +71,7 @@ def export_onnx(
     data = proto.SerializeToString()
     del network, proto  # Each holds all weights once more.
     found = runtime.run(data, [values.numpy() for values in batches])
-    live = logits_check("sample", runtime.compare(expected, found))
+    live = logits_check("sample", runtime.compare(expected, found, spec.tolerance))
     return _write_proven(data, Path(path), bits, live)
 
 

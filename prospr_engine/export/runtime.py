@@ -9,24 +9,17 @@ from dataclasses import dataclass
 import numpy as np
 
 from prospr_engine.errors import ExportError
-
-RELATIVE_TOLERANCE = 1e-4
-"""Allowed difference in units of the largest logit. Two correct float32 implementations differ
-by the order of their sums: 1e-7 to 1.3e-6 measured over twelve torchvision networks from
-SqueezeNet to MaxViT, and other processors add in other orders. A wrong graph, a lost layer or a
-16-bit weight is off by 1e-3 and more."""
-
-ABSOLUTE_TOLERANCE = 1e-6
-"""Allowed in any case: no class probability moves by more than half of it, and a network with
-most of its weights removed can have logits far smaller than the numbers they come from."""
+from prospr_engine.export.encodings import Tolerance
 
 
 @dataclass(frozen=True)
 class Agreement:
-    """How far two sets of logits lie apart, over all images."""
+    """How far two sets of logits lie apart, over all images. ``tiny``: the logits are so close to
+    zero that most of the tolerance is absolute, and agreement proves little."""
 
     max_abs_error: float
     tolerance: float
+    tiny: bool
     same_class: int
     images: int
 
@@ -57,7 +50,9 @@ def run(data: bytes, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
         raise ExportError(f"ONNX Runtime cannot run the file ({reason}).") from None
 
 
-def compare(expected: Sequence[np.ndarray], found: Sequence[np.ndarray]) -> Agreement:
+def compare(
+    expected: Sequence[np.ndarray], found: Sequence[np.ndarray], allowed: Tolerance
+) -> Agreement:
     """Judge ``found`` by ``expected``: matching arrays of (batch, classes).
 
     Two classes whose expected logits lie within twice the tolerance count as a tie: rounding
@@ -71,7 +66,8 @@ def compare(expected: Sequence[np.ndarray], found: Sequence[np.ndarray]) -> Agre
     with np.errstate(invalid="ignore"):  # NaN and infinity fail below, and need no warning
         difference = np.abs(wanted - got).max()
     scale = np.abs(wanted).max()
-    tolerance = RELATIVE_TOLERANCE * scale + ABSOLUTE_TOLERANCE
+    tolerance = allowed.relative * scale + allowed.absolute
     chosen = np.take_along_axis(wanted, got.argmax(1)[:, None], axis=1)[:, 0]
     same = int((wanted.max(1) - chosen <= 2 * tolerance).sum())
-    return Agreement(float(difference), float(tolerance), same, len(wanted))
+    tiny = bool(tolerance < 2 * allowed.absolute)
+    return Agreement(float(difference), float(tolerance), tiny, same, len(wanted))

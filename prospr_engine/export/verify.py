@@ -15,7 +15,7 @@ import onnx
 
 from prospr_engine.errors import DataError, ExportError
 from prospr_engine.export import onnx_file, provenance, runtime
-from prospr_engine.export.encodings import ENCODINGS
+from prospr_engine.export.encodings import ENCODINGS, Tolerance
 from prospr_engine.export.proof import Check, LayerProof, Proof
 from prospr_engine.export.provenance import LayerRecord, Provenance
 
@@ -35,7 +35,8 @@ def verify(path: str | Path, masks: Mapping[str, Any] | None = None) -> Proof:
     data = onnx_file.read_bytes(path)
     model = onnx_file.parse(data, path)
     record, sealed = provenance.read(model)
-    decode = ENCODINGS.find(record.encoding).load_reader()
+    encoding = ENCODINGS.find(record.encoding)
+    decode = encoding.load_reader()
 
     weights: dict[str, np.ndarray] = {}
     agreement = None
@@ -62,7 +63,7 @@ def verify(path: str | Path, masks: Mapping[str, Any] | None = None) -> Proof:
     )
     del weights, model  # ONNX Runtime is about to make its own copy of all weights.
     if structure.ok and standard.ok:
-        check, agreement = _check_logits(data, record)
+        check, agreement = _check_logits(data, record, encoding.tolerance)
         checks.append(check)
     return Proof(
         ok=all(check.ok for check in checks),
@@ -220,12 +221,14 @@ def _as_bits(name: str, mask: Any) -> np.ndarray:
     return bits.astype(np.bool_)
 
 
-def _check_logits(data: bytes, record: Provenance) -> tuple[Check, runtime.Agreement | None]:
+def _check_logits(
+    data: bytes, record: Provenance, allowed: Tolerance
+) -> tuple[Check, runtime.Agreement | None]:
     inputs = [
         provenance.reference_input(len(logits), record.input_shape) for logits in record.references
     ]
     try:
-        agreement = runtime.compare(record.references, runtime.run(data, inputs))
+        agreement = runtime.compare(record.references, runtime.run(data, inputs), allowed)
     except ExportError as error:
         return Check("logits", False, str(error)), None
     return logits_check("logits", agreement), agreement
@@ -237,7 +240,7 @@ def logits_check(name: str, agreement: runtime.Agreement) -> Check:
         f"they differ by at most {agreement.max_abs_error:.2g} ({agreement.tolerance:.2g} is "
         f"allowed), and the class agrees on {agreement.same_class} of {agreement.images} images"
     )
-    if agreement.tolerance < 2 * runtime.ABSOLUTE_TOLERANCE:
+    if agreement.tiny:
         figures += "; the logits are so close to zero that this says little"
     batches = " and ".join(map(str, provenance.REFERENCE_BATCHES))
     where = {"sample": "the sample", "logits": "recorded inputs"}[name]

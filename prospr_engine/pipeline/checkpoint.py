@@ -1,7 +1,14 @@
-"""Networks that a run saved: read back, and exported again."""
+"""Networks that a run saved: how each is rebuilt, read back, and exported again.
+
+The file of a network holds its tensors, a label for people, and two more keys: ``source``, where
+the architecture comes from, and ``surgery``, what was cut out of it since.
+"""
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +16,99 @@ import torch
 from torch import nn
 
 from prospr_engine.errors import DataError
+from prospr_engine.export.encodings import PRIMARY
 from prospr_engine.export.export import export_onnx
 from prospr_engine.export.proof import Proof
-from prospr_engine.io.tensors import load_tensors
+from prospr_engine.io.tensors import load_tensors, read_tensors, save_tensors
 from prospr_engine.models.build import build
+from prospr_engine.models.spec import TORCHVISION
 from prospr_engine.pruning.masks import Masks
+
+KEYS = ("source", "surgery")
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where an architecture comes from: what ``kind`` calls ``name``, for images of ``shape``
+    (C, H, W) and so many ``classes``. Inception and GoogLeNet hold one half of their input scaling
+    outside the weights, in ``transform_input``."""
+
+    kind: str
+    name: str
+    shape: tuple[int, int, int]
+    classes: int
+    transform_input: bool = False
+
+    @classmethod
+    def of(
+        cls, model: str, shape: tuple[int, int, int], classes: int, transform_input: bool = False
+    ) -> Source:
+        """The source of a network of ``MODELS``."""
+        name = model.removeprefix(TORCHVISION)
+        kind = "zoo" if name == model else "torchvision"
+        return cls(kind, name, shape, classes, transform_input)
+
+    def build(self, seed: int = 0) -> nn.Module:
+        """The network with new weights, drawn from ``seed``. Raises ``DataError`` for a kind that
+        this version does not know, ``EngineError`` if the network cannot be built."""
+        try:
+            builder = BUILDERS[self.kind]
+        except KeyError:
+            raise DataError(
+                f"The network comes from a source of the kind {self.kind!r}, which this version "
+                "does not know; update the software that reads it."
+            ) from None
+        network = builder(self, seed)
+        if hasattr(network, "transform_input"):
+            setattr(network, "transform_input", self.transform_input)  # noqa: B010 - for mypy
+        return network
+
+
+def _from_zoo(source: Source, seed: int) -> nn.Module:
+    return build(source.name, source.shape, source.classes, seed)
+
+
+def _from_torchvision(source: Source, seed: int) -> nn.Module:
+    return build(TORCHVISION + source.name, source.shape, source.classes, seed)
+
+
+BUILDERS: dict[str, Callable[[Source, int], nn.Module]] = {
+    "zoo": _from_zoo,
+    "torchvision": _from_torchvision,
+}
+"""By kind of source, the function that builds its networks."""
+
+
+@dataclass(frozen=True)
+class Surgery:
+    """What was cut out of the architecture: by layer, the output channels that were ``removed``,
+    by their numbers in the source."""
+
+    removed: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+
+    def apply(self, network: nn.Module) -> nn.Module:
+        """The network after the surgery. Raises ``DataError`` if this version cannot do it."""
+        if self.removed:
+            raise DataError(
+                "Channels were removed from this network by a newer version of this software; "
+                "update it to load the network."
+            )
+        return network
+
+
+def save_network(
+    path: str | Path,
+    network: nn.Module,
+    label: Mapping[str, Any],
+    source: Source,
+    surgery: Surgery | None = None,
+) -> None:
+    """Write the network's tensors, its label, and how it is rebuilt. Raises ``DiskError``."""
+    how = {
+        "source": dataclasses.asdict(source),
+        "surgery": dataclasses.asdict(surgery or Surgery()),
+    }
+    save_tensors(path, network.state_dict(), {**label, **how})
 
 
 def load_network(path: str | Path) -> tuple[nn.Module, dict[str, Any]]:
@@ -22,23 +117,27 @@ def load_network(path: str | Path) -> tuple[nn.Module, dict[str, Any]]:
 
     Raises ``DataError`` if there is no such file, or if it was changed.
     """
-    state, label = load_tensors(path)
+    state, metadata = load_tensors(path)
     try:
-        model = build(label["model"], tuple(label["shape"]), len(label["classes"]))
+        model = _rebuild(metadata)
         model.load_state_dict(state)
-        if hasattr(model, "transform_input"):
-            # Inception and GoogLeNet keep this half of their input scaling outside the weights.
-            model.transform_input = label["transform_input"]
-    except (KeyError, RuntimeError) as error:
-        raise DataError(
-            f"{path} is not the network that its label says ({str(error).splitlines()[0]}); "
-            "run the settings again."
-        ) from None
-    return model, label
+    except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+        raise _changed(path, error) from None
+    return model, {key: value for key, value in metadata.items() if key not in KEYS}
+
+
+def untrained(path: str | Path) -> nn.Module:
+    """The network of that file with new weights; its tensors are not read. Raises as
+    ``load_network`` does."""
+    _, metadata = read_tensors(path, leave_out="")
+    try:
+        return _rebuild(metadata)
+    except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+        raise _changed(path, error) from None
 
 
 def export_again(
-    folder: str | Path, network: str, path: str | Path, encoding: str = "dense"
+    folder: str | Path, network: str, path: str | Path, encoding: str = PRIMARY
 ) -> Proof:
     """Export the saved ``network`` ("dense" or "pruned") of the run in ``folder`` to ``path``
     with the label it got when it was trained. Raises ``DataError`` if the folder has none."""
@@ -52,3 +151,23 @@ def export_again(
     masks = Masks.load(Path(folder) / "masks.safetensors") if network == "pruned" else None
     sample = torch.zeros(1, *label["shape"])
     return export_onnx(model, path, sample, encoding=encoding, masks=masks, metadata=label)
+
+
+def _rebuild(metadata: Mapping[str, Any]) -> nn.Module:
+    if "source" in metadata:
+        told = metadata["source"]
+        source = Source(**{**told, "shape": tuple(told["shape"])})
+        cut = metadata.get("surgery", {}).get("removed", {})
+        surgery = Surgery({layer: tuple(channels) for layer, channels in cut.items()})
+    else:  # up to 0.3, whose networks were all of the table
+        shape, classes = tuple(metadata["shape"]), len(metadata["classes"])
+        transform = bool(metadata.get("transform_input"))
+        source, surgery = Source.of(metadata["model"], shape, classes, transform), Surgery()
+    return surgery.apply(source.build())
+
+
+def _changed(path: str | Path, error: Exception) -> DataError:
+    reason = next(iter(str(error).splitlines()), type(error).__name__)
+    return DataError(
+        f"{path} is not the network that its label says ({reason}); run the settings again."
+    )

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 
 from prospr_engine.config import LoadingConfig, RunConfig
 from prospr_engine.data import DATASETS
+from prospr_engine.export.encodings import ENCODINGS, PRIMARY, FileSize
 from prospr_engine.models.measures import Measure
 from prospr_engine.pruning.budget import kept_count
 from prospr_engine.saliency import METHODS, REHEARSAL, ROUNDS, STEPS
@@ -60,24 +61,13 @@ DOUBLE = 2.0
 DECODING = 0.3e-3
 """Seconds to read one small image file."""
 
-NUMBER = 4  # bytes of a float32
-DENSE = 3.7 / NUMBER
-"""What deflate makes of a weight that is not zero: the sign and exponents repeat, the rest not."""
-PLACES = 2.2
-"""How much worse than the entropy deflate tells where the weights are, less what it gains because
-layers differ in density."""
-GRAPH = 2000
-"""Bytes per layer for its names and place in the graph, and its running statistics."""
-GRAPH_ZIPPED = (1500, 100)
-"""What the graph takes in a zip, and every layer of it."""
-
 
 @dataclass(frozen=True)
 class Estimate:
     """``seconds`` is what ``RunResult.seconds`` will be, roughly. Of ``weights`` that can be
     pruned, ``kept`` stay; ``macs`` are the multiply-adds of the dense network for one image,
     ``macs_left`` those that the kept weights take part in if every layer keeps its share.
-    ``bytes`` is the size of the ONNX file, ``zipped`` that of a zip with nothing else in it."""
+    ``files`` are the ONNX files by encoding."""
 
     seconds: float
     parameters: int
@@ -85,8 +75,17 @@ class Estimate:
     kept: int
     macs: int
     macs_left: int
-    bytes: int
-    zipped: int
+    files: Mapping[str, FileSize]
+
+    @property
+    def bytes(self) -> int:
+        """Of the plain ONNX file."""
+        return self.files[PRIMARY].bytes
+
+    @property
+    def zipped(self) -> int:
+        """Of a zip with the plain ONNX file and nothing else in it."""
+        return self.files[PRIMARY].zipped
 
 
 def estimate(
@@ -102,8 +101,7 @@ def estimate(
         kept=kept,
         macs=measure.macs,
         macs_left=round(measure.macs * density),
-        bytes=file_size(measure),
-        zipped=zipped_size(measure, density),
+        files=file_sizes(measure, density),
     )
 
 
@@ -256,21 +254,15 @@ def gradients(config: RunConfig) -> float:
     return float(steps + 1 + again + product * steps)
 
 
-def file_size(measure: Measure) -> int:
-    """Bytes of the ONNX file, in which every weight, zero or not, takes its four."""
-    return NUMBER * measure.parameters + GRAPH * measure.layers
+def file_sizes(measure: Measure, density: float) -> dict[str, FileSize]:
+    """By encoding, the ONNX files that a run writes when ``density`` of the weights are kept."""
+    return {
+        name: spec.load_sizer()(measure.parameters, measure.weights, measure.layers, density)
+        for name, spec in ENCODINGS.items()
+        if spec.in_runs
+    }
 
 
 def zipped_size(measure: Measure, density: float) -> int:
-    """Bytes of that file in a zip (deflate), when ``density`` of the weights are not zero.
-
-    What is not zero hardly shrinks, and for each weight the zip has to tell whether it is zero,
-    which takes the entropy of a coin that falls so with probability ``density``, and more.
-    """
-    doubt = 0.0
-    if 0 < density < 1:
-        doubt = -density * math.log2(density) - (1 - density) * math.log2(1 - density)
-    weight = NUMBER * DENSE * density + PLACES * doubt / 8
-    rest = NUMBER * DENSE * (measure.parameters - measure.weights)
-    graph = GRAPH_ZIPPED[0] + GRAPH_ZIPPED[1] * measure.layers
-    return round(measure.weights * weight + rest + graph)
+    """Bytes of a zip of the plain ONNX file when ``density`` of the weights are kept."""
+    return file_sizes(measure, density)[PRIMARY].zipped

@@ -16,9 +16,9 @@ import numpy as np
 from prospr_engine.errors import DataError
 from prospr_engine.io.files import write_atomically
 from prospr_engine.io.tensors import read_tensors
+from prospr_engine.pipeline.record import NETWORKS
 
 FILE = "gallery.safetensors"
-NETWORKS = ("dense", "pruned")
 OUTCOMES = ("right", "lost", "gained", "wrong", "changed")
 """What became of an image: both right; only dense right; only pruned right; both wrong with the
 same answer; both wrong with different ones."""

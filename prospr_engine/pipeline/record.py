@@ -1,5 +1,329 @@
-"""The name of a run's result file."""
+"""``result.json`` as a typed record: what a finished run found, whichever version wrote it.
+
+Plain data, without torch: pages and the command line read results with it.
+
+Versions of the file, by its key ``format``: files without one are of 0.1 (no ``weights``), 0.2 (no
+``per_class``, ``seconds_of`` and zipped size) or 0.3; 1 has ``exports``. What a version did not
+write is None or empty.
+"""
 
 from __future__ import annotations
 
+import dataclasses
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from prospr_engine.config import RunConfig
+from prospr_engine.errors import ConfigError, DataError
+from prospr_engine.events import EpochEnded
+from prospr_engine.export.encodings import PRIMARY
+from prospr_engine.export.proof import Check
+
 RESULT = "result.json"
+FORMAT = 1
+NETWORKS = ("dense", "pruned")
+"""The networks of a run, by which accuracies and the like are named."""
+
+
+@dataclass(frozen=True)
+class LayerRecord:
+    """One layer: weights ``kept`` of ``total``, of which ``effective`` are connected to both ends,
+    and ``dead_channels`` of ``channels`` output channels that are cut off. None where the
+    connections have not been examined."""
+
+    name: str
+    total: int
+    kept: int
+    effective: int | None
+    channels: int
+    dead_channels: int | None = None
+
+    @property
+    def density(self) -> float:
+        """The fraction of the layer's weights that is kept."""
+        return self.kept / self.total
+
+
+@dataclass(frozen=True)
+class FindingRecord:
+    """A sentence for people; ``level`` is "danger", "warning" or "fine", ``layer`` the parameter
+    it is about, if it is about one."""
+
+    level: str
+    text: str
+    layer: str | None = None
+
+
+@dataclass(frozen=True)
+class TrustRecord:
+    """Can the ranking be trusted, and how the numbers behaved: see ``saliency.diagnostics``."""
+
+    trusted: bool
+    verdict: str
+    adjoint_norms: tuple[float, ...] = ()
+    growth: float | None = None
+    losses: tuple[float, ...] = ()
+    sensitivity: float | None = None
+    non_finite: int = 0
+    silent: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class SparsityRecord:
+    """Fractions of the weights: ``requested``, removed (``achieved``), and removed or cut off
+    (``effective``)."""
+
+    requested: float
+    achieved: float
+    effective: float
+
+
+@dataclass(frozen=True)
+class PruningRecord:
+    """What pruning did, before any training: as a result and the event ``Pruned`` hold it."""
+
+    sparsity: SparsityRecord
+    layers: tuple[LayerRecord, ...]
+    findings: tuple[FindingRecord, ...]
+    trust: TrustRecord
+
+    @property
+    def kept(self) -> int:
+        """Weights kept, of all layers."""
+        return sum(layer.kept for layer in self.layers)
+
+    @property
+    def total(self) -> int:
+        """Weights that could be pruned, of all layers."""
+        return sum(layer.total for layer in self.layers)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> PruningRecord:
+        """From a result or an event as JSON. Raises ``DataError`` if it is neither."""
+        try:
+            return cls(
+                sparsity=_record(SparsityRecord, values["sparsity"]),
+                layers=tuple(_record(LayerRecord, layer) for layer in values["layers"]),
+                findings=tuple(_record(FindingRecord, finding) for finding in values["findings"]),
+                trust=_trust(values["trust"]),
+            )
+        except (KeyError, TypeError, ValueError, AttributeError):
+            raise DataError("What pruning found cannot be read; start the run again.") from None
+
+
+@dataclass(frozen=True)
+class ExportRecord:
+    """One ONNX file: its size in ``bytes`` and in a zip of its own (``zipped``), and its proof.
+
+    ``max_abs_error`` is the largest difference between ONNX Runtime's logits and torch's, of which
+    ``tolerance`` is allowed; ``zeros`` are those found in the pruned layers."""
+
+    path: str
+    bytes: int
+    zipped: int | None
+    ok: bool
+    checks: tuple[Check, ...]
+    max_abs_error: float | None = None
+    tolerance: float | None = None
+    zeros: int | None = None
+    zeros_expected: int | None = None
+
+
+@dataclass(frozen=True)
+class SplitRecord:
+    """Images for each purpose, and the seed that drew them."""
+
+    seed: int
+    train: int
+    validation: int
+    test: int
+
+
+@dataclass(frozen=True)
+class DataRecord:
+    """The images: ``shape`` is (C, H, W); ``mean`` and ``std`` normalise pixels in [0, 1], per
+    channel; ``digest`` is equal for equal images in equal splits."""
+
+    name: str
+    classes: tuple[str, ...]
+    shape: tuple[int, int, int]
+    split: SplitRecord
+    digest: str
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class EnvironmentRecord:
+    """Where the run was computed; ``versions`` of this engine, Python and packages by name."""
+
+    device: str
+    device_name: str
+    threads: int
+    versions: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """The result of one run. Accuracies are fractions on the test images, losses mean
+    cross-entropies (nats), by network (``NETWORKS``); ``predictions`` are class numbers, in the
+    order of the test images; ``per_class`` counts, by class, the test ``images`` and those that
+    each network gets right. ``exports`` are the ONNX files by encoding. ``weights`` is what the
+    network started from: "fresh", "pretrained" or a file's digest. ``seconds`` is wall time,
+    ``seconds_of`` what scoring and training took of it."""
+
+    config: RunConfig
+    fingerprint: str
+    accuracy: Mapping[str, float]
+    loss: Mapping[str, float]
+    pruning: PruningRecord
+    exports: Mapping[str, ExportRecord]
+    history: tuple[EpochEnded, ...]
+    data: DataRecord
+    environment: EnvironmentRecord
+    seconds: float
+    out: str | None
+    weights: str | None = None
+    training: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    predictions: Mapping[str, tuple[int, ...]] = dataclasses.field(default_factory=dict)
+    per_class: Mapping[str, tuple[int, ...]] | None = None
+    seconds_of: Mapping[str, float] | None = None
+    format: int | None = None
+
+    @property
+    def onnx(self) -> ExportRecord:
+        """The file in the encoding that every runtime reads."""
+        return self.exports[PRIMARY]
+
+    def history_of(self, network: str) -> tuple[EpochEnded, ...]:
+        """The epochs of one of the networks."""
+        return tuple(epoch for epoch in self.history if epoch.network == network)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> RunRecord:
+        """From what ``result.json`` holds. Raises ``DataError`` if that is no result, or if a
+        newer version wrote it."""
+        try:
+            found = values.get("format")
+            if found is None or found <= FORMAT:
+                return _run_record(values)
+        except (KeyError, TypeError, ValueError, AttributeError, ConfigError, DataError):
+            raise DataError(
+                "This is not the result of a run, or it is damaged; start the run again."
+            ) from None
+        raise DataError(
+            f"A newer version of this software wrote this result (format {found}; this one reads "
+            f"up to {FORMAT}); update it to see the result."
+        )
+
+    @classmethod
+    def read(cls, path: str | Path) -> RunRecord:
+        """The record in a ``result.json``. Raises ``DataError`` if there is none."""
+        try:
+            values = json.loads(Path(path).read_text("utf-8"))
+        except OSError as error:
+            raise DataError(f"{path} cannot be read: {error.strerror}.") from None
+        except ValueError:
+            raise DataError(f"{path} is not JSON; give the result.json of a run.") from None
+        return cls.from_dict(values)
+
+
+def onnx_files(result: Mapping[str, Any]) -> set[str]:
+    """The names of a run's ONNX files, by what its ``result.json`` holds."""
+    exports = result.get("exports", {}).values()
+    return {Path(export["path"]).name for export in (result["onnx"], *exports)}
+
+
+def relocated(
+    result: Mapping[str, Any], out: str | None, paths: Mapping[str, str]
+) -> dict[str, Any]:
+    """What ``result.json`` holds, as of a run in the folder ``out`` whose ONNX files lie at
+    ``paths``, by their names. Raises ``KeyError`` or ``TypeError`` if it is no result."""
+
+    def moved(export: Mapping[str, Any]) -> dict[str, Any]:
+        name = Path(export["path"]).name
+        return {**export, "path": paths.get(name, name)}
+
+    changed = {**result, "out": out, "onnx": moved(result["onnx"])}
+    if "exports" in result:
+        changed["exports"] = {name: moved(each) for name, each in result["exports"].items()}
+    return changed
+
+
+def _run_record(values: Mapping[str, Any]) -> RunRecord:
+    exports = values.get("exports") or {PRIMARY: values["onnx"]}
+    return RunRecord(
+        format=values.get("format"),
+        config=RunConfig.from_dict(values["config"]),
+        fingerprint=str(values["fingerprint"]),
+        accuracy=_by_network(values["accuracy"]),
+        loss=_by_network(values["loss"]),
+        pruning=PruningRecord.from_dict(values),
+        exports={name: _export(export) for name, export in exports.items()},
+        history=tuple(_record(EpochEnded, epoch) for epoch in values["history"]),
+        data=_data(values["data"]),
+        environment=_environment(values["environment"]),
+        seconds=float(values["seconds"]),
+        out=values["out"],
+        weights=values.get("weights"),
+        training=dict(values.get("training") or {}),
+        predictions=_tuples(values.get("predictions") or {}),
+        per_class=_tuples(values["per_class"]) if values.get("per_class") else None,
+        seconds_of=values.get("seconds_of"),
+    )
+
+
+def _record(kind: Any, values: Mapping[str, Any]) -> Any:
+    """A record of the names that ``kind`` has: later versions may write more."""
+    known = {field.name for field in dataclasses.fields(kind)}
+    return kind(**{name: value for name, value in values.items() if name in known})
+
+
+def _trust(values: Mapping[str, Any]) -> TrustRecord:
+    changed = dict(values)
+    for name in ("adjoint_norms", "losses"):
+        changed[name] = tuple(float(number) for number in values.get(name, ()))
+    for name in ("growth", "sensitivity"):  # JSON has no infinity: it is a word there
+        number = values.get(name)
+        changed[name] = None if number is None else float(number)
+    changed["silent"] = tuple(values.get("silent", ()))
+    record: TrustRecord = _record(TrustRecord, changed)
+    return record
+
+
+def _export(values: Mapping[str, Any]) -> ExportRecord:
+    checks = tuple(_record(Check, check) for check in values["checks"])
+    record: ExportRecord = _record(ExportRecord, {"zipped": None, **values, "checks": checks})
+    return record
+
+
+def _data(values: Mapping[str, Any]) -> DataRecord:
+    channels, height, width = values["shape"]
+    return DataRecord(
+        name=values["name"],
+        classes=tuple(map(str, values["classes"])),
+        shape=(channels, height, width),
+        split=_record(SplitRecord, values["split"]),
+        digest=values["digest"],
+        mean=tuple(values["mean"]),
+        std=tuple(values["std"]),
+        notes=tuple(values.get("notes", ())),
+    )
+
+
+def _environment(values: Mapping[str, Any]) -> EnvironmentRecord:
+    machine = {name: values[name] for name in ("device", "device_name", "threads")}
+    versions = {name: str(value) for name, value in values.items() if name not in machine}
+    return EnvironmentRecord(**machine, versions=versions)
+
+
+def _by_network(values: Mapping[str, Any]) -> dict[str, float]:
+    return {name: float(values[name]) for name in NETWORKS}
+
+
+def _tuples(values: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
+    return {name: tuple(several) for name, several in values.items()}

@@ -15,7 +15,9 @@ import torch
 from prospr_engine.config import RunConfig
 from prospr_engine.data.images import ImageData
 from prospr_engine.events import EpochEnded
+from prospr_engine.export.encodings import PRIMARY
 from prospr_engine.export.proof import Proof
+from prospr_engine.pipeline.record import FORMAT, RunRecord
 from prospr_engine.pruning.health import Finding, Health
 from prospr_engine.pruning.masks import Masks
 from prospr_engine.saliency.base import Scores
@@ -56,14 +58,51 @@ class Pruning:
 
 
 @dataclass(frozen=True)
+class Export:
+    """One ONNX file of a run: its proof, and the size of a zip with nothing else in it."""
+
+    proof: Proof
+    zipped: int
+
+    @property
+    def path(self) -> Path:
+        """Where the file was written."""
+        return Path(self.proof.path)
+
+    @property
+    def bytes(self) -> int:
+        """Size of the file."""
+        return self.proof.bytes
+
+    @property
+    def tolerance(self) -> float | None:
+        """Allowed difference of the logits, in their own units."""
+        return self.proof.tolerance
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready values: see ``record.ExportRecord``."""
+        proof = self.proof.to_dict()
+        return {
+            "path": proof["path"],
+            "bytes": proof["bytes"],
+            "zipped": self.zipped,
+            "max_abs_error": proof["max_abs_error"],
+            "tolerance": proof["tolerance"],
+            "zeros": proof["zeros"],
+            "zeros_expected": proof["zeros_expected"],
+            "ok": proof["ok"],
+            "checks": proof["checks"],
+        }
+
+
+@dataclass(frozen=True)
 class RunResult:
     """The result of ``run``. Accuracies are fractions on the test images, losses mean
     cross-entropies (nats), both by network ("dense", "pruned"); ``predictions`` are the classes
     given to the test images, in order; ``per_class`` holds how many ``images`` each class has
     there and how many of them each network gets right; ``weights`` is what the network started
-    from, as in ``Prepared``; ``zipped`` is the size in bytes of a zip of the ONNX file.
-    ``seconds`` is wall time, ``seconds_of`` what scoring and training took of it, 0 where an
-    earlier run's could be used."""
+    from, as in ``Prepared``; ``exports`` are the ONNX files by encoding. ``seconds`` is wall time,
+    ``seconds_of`` what scoring and training took of it, 0 where an earlier run's could be used."""
 
     config: RunConfig
     weights: str
@@ -76,31 +115,37 @@ class RunResult:
     recipe: dict[str, Any]
     data: dict[str, Any]
     environment: dict[str, Any]
-    proof: Proof
-    zipped: int
+    exports: dict[str, Export]
     out: Path
     seconds: float
     seconds_of: dict[str, float]
 
+    @property
+    def proof(self) -> Proof:
+        """The proof of the plain ONNX file, ``model.onnx``."""
+        return self.exports[PRIMARY].proof
+
+    @property
+    def zipped(self) -> int:
+        """Bytes of a zip of the plain ONNX file."""
+        return self.exports[PRIMARY].zipped
+
+    @property
+    def record(self) -> RunRecord:
+        """What ``result.json`` says, typed."""
+        return RunRecord.from_dict(self.to_dict())
+
     def to_dict(self) -> dict[str, Any]:
         """The result as JSON-ready values: what ``result.json`` and ``--json`` hold."""
-        proof = self.proof.to_dict()
+        exports = {encoding: export.to_dict() for encoding, export in self.exports.items()}
         return {
+            "format": FORMAT,
             "fingerprint": self.config.fingerprint,
             "accuracy": self.accuracy,
             "loss": self.loss,
             **self.pruning.to_dict(),
-            "onnx": {
-                "path": proof["path"],
-                "bytes": proof["bytes"],
-                "zipped": self.zipped,
-                "max_abs_error": proof["max_abs_error"],
-                "tolerance": proof["tolerance"],
-                "zeros": proof["zeros"],
-                "zeros_expected": proof["zeros_expected"],
-                "ok": proof["ok"],
-                "checks": proof["checks"],
-            },
+            "onnx": exports[PRIMARY],  # where readers of 0.3 look for it
+            "exports": exports,
             "history": [dataclasses.asdict(epoch) for epoch in self.history],
             "weights": self.weights,
             "training": self.recipe,

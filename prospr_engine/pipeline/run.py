@@ -8,6 +8,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from torch import nn
 
@@ -22,31 +23,38 @@ from prospr_engine.events import (
     StageStarted,
     ignore,
 )
+from prospr_engine.export.encodings import ENCODINGS
 from prospr_engine.export.export import export_onnx
 from prospr_engine.io.files import check_room, check_unused, write_atomically, zipped_size
-from prospr_engine.io.tensors import save_tensors
 from prospr_engine.network.device import explained_memory
 from prospr_engine.pipeline.cache import Shared, key_of
+from prospr_engine.pipeline.checkpoint import save_network
 from prospr_engine.pipeline.gallery import FILE as GALLERY
-from prospr_engine.pipeline.labels import label_of
 from prospr_engine.pipeline.predict import make_gallery
 from prospr_engine.pipeline.prune import find_scores, make_masks
-from prospr_engine.pipeline.result import RunResult, environment, per_class, split_record
-from prospr_engine.pipeline.setup import check, make_recipe, prepare
-from prospr_engine.pipeline.train import NETWORKS, decides_dense, train_both
+from prospr_engine.pipeline.record import NETWORKS, RESULT
+from prospr_engine.pipeline.result import (
+    Export,
+    Pruning,
+    RunResult,
+    environment,
+    per_class,
+    split_record,
+)
+from prospr_engine.pipeline.setup import Prepared, check, make_recipe, prepare
+from prospr_engine.pipeline.train import decides_dense, train_both
 
 ShouldStop = Callable[[], bool]
 
 ARTIFACTS = (
-    "result.json",
-    "model.onnx",
+    RESULT,
     "scores.safetensors",
     "masks.safetensors",
     "dense.safetensors",
     "pruned.safetensors",
     GALLERY,
 )
-COPIES = 5  # of the network's numbers among the files of a run
+COPIES = 4  # of the network's numbers among the files of a run, besides the ONNX files
 SMALL_FILES = 5_000_000  # bytes of the rest
 
 
@@ -63,7 +71,8 @@ def run(
     The folder ``out`` (a new temporary one by default) receives ``config.json``,
     ``scores.safetensors``, ``masks.safetensors``, ``dense.safetensors`` and
     ``pruned.safetensors`` (the trained networks), ``gallery.safetensors`` (test images with both
-    networks' answers), ``model.onnx`` and ``result.json``, each as soon as it is known.
+    networks' answers), the ONNX files (``model.onnx`` and those of other encodings) and
+    ``result.json``, each as soon as it is known.
     ``on_event`` hears of the progress; ``should_stop`` is asked between steps and ends the run
     with ``Stopped``. What earlier runs left in ``shared`` is used instead of being computed, and
     this run leaves there what others can use. Same config, same machine, same result, with
@@ -88,27 +97,19 @@ def run(
     known = shared.dense(key) if shared else None
     trained = train_both(prepared, recipe, pruning.masks, tell, known)
     accuracy = {name: test.accuracy for name, test in trained.tested.items()}
-    labels = {name: label_of(name, prepared, pruning, accuracy) for name in NETWORKS}
+    labels = {name: _label(name, prepared, pruning, accuracy) for name in NETWORKS}
     dense_file = folder / "dense.safetensors"
     if not (shared and known and shared.give_dense(key, dense_file)):
-        save_tensors(dense_file, trained.networks["dense"].state_dict(), labels["dense"])
+        save_network(dense_file, trained.networks["dense"], labels["dense"], prepared.source)
     if shared and not known:
         shared.keep_dense(key, dense_file, trained.history_of("dense"), trained.tested["dense"])
     pruned_file = folder / "pruned.safetensors"
-    save_tensors(pruned_file, trained.networks["pruned"].state_dict(), labels["pruned"])
+    save_network(pruned_file, trained.networks["pruned"], labels["pruned"], prepared.source)
     answers = {name: test.predictions.numpy() for name, test in trained.tested.items()}
     gallery = make_gallery(trained.networks, answers, prepared.data, config.seed, prepared.device)
     gallery.save(folder / GALLERY)
 
-    tell(StageStarted("export", "Writing the ONNX file and proving it"))
-    with explained_memory("the export", "choose a smaller model"):
-        proof = export_onnx(
-            trained.networks["pruned"],
-            folder / "model.onnx",
-            prepared.batches[0][0],
-            masks=pruning.masks,
-            metadata=labels["pruned"],
-        )
+    exports = _export(trained.networks["pruned"], folder, prepared, pruning, labels["pruned"], tell)
     result = RunResult(
         config=config,
         weights=prepared.weights,
@@ -121,8 +122,7 @@ def run(
         recipe=dataclasses.asdict(recipe),
         data=split_record(prepared.data, config.seed),
         environment=environment(prepared.device),
-        proof=proof,
-        zipped=zipped_size(folder / "model.onnx"),
+        exports=exports,
         out=folder,
         seconds=time.perf_counter() - started,
         seconds_of={
@@ -131,7 +131,7 @@ def run(
             "training_pruned": _seconds(trained.history_of("pruned")),
         },
     )
-    write_atomically(folder / "result.json", json.dumps(result.to_dict(), indent=2) + "\n")
+    write_atomically(folder / RESULT, json.dumps(result.to_dict(), indent=2) + "\n")
     on_event(Finished(result.to_dict()))
     return result
 
@@ -143,16 +143,79 @@ def _claim_folder(config: RunConfig, out: str | Path | None, overwrite: bool) ->
         check_unused(folder, config.fingerprint)
     text = json.dumps(config.to_dict(), indent=2) + "\n"
     write_atomically(folder / "config.json", text)
-    for name in ARTIFACTS:  # A run that fails half-way must not stand beside files of another.
+    for name in (*ARTIFACTS, *(row.file() for row in ENCODINGS.values())):
+        # A run that fails half-way must not stand beside files of another.
         (folder / name).unlink(missing_ok=True)
     return folder
 
 
 def _bytes_to_write(network: nn.Module) -> int:
-    """Of all files of a run, roughly: scores, two networks, the ONNX file and room for one of
+    """Of all files of a run, roughly: scores, two networks, the ONNX files and room for one of
     them to lie there twice while it is written; masks, figures and pictures are small."""
     tensors = network.state_dict().values()
-    return COPIES * sum(tensor.nbytes for tensor in tensors) + SMALL_FILES
+    copies = COPIES + sum(row.in_runs for row in ENCODINGS.values())
+    return copies * sum(tensor.nbytes for tensor in tensors) + SMALL_FILES
+
+
+def _export(
+    network: nn.Module,
+    folder: Path,
+    prepared: Prepared,
+    pruning: Pruning,
+    label: dict[str, Any],
+    tell: OnEvent,
+) -> dict[str, Export]:
+    """The proven ONNX file of every encoding that runs write."""
+    exports = {}
+    rows = [row for row in ENCODINGS.values() if row.in_runs]
+    tell(StageStarted("export", "Writing the ONNX file and proving it"))
+    for row in rows:
+        path = folder / row.file()
+        with explained_memory("the export", "choose a smaller model"):
+            proof = export_onnx(
+                network,
+                path,
+                prepared.batches[0][0],
+                encoding=row.name,
+                masks=pruning.masks,
+                metadata=label,
+            )
+        exports[row.name] = Export(proof, zipped_size(path))
+    return exports
+
+
+def _label(
+    network: str, prepared: Prepared, pruning: Pruning, accuracy: dict[str, float]
+) -> dict[str, Any]:
+    """What the file of a network ("dense" or "pruned") says of itself. No clock and no path, so
+    that the same run on the same machine writes the same bytes."""
+    config, data = prepared.config, prepared.data
+    sparsity = pruning.to_dict()["sparsity"]
+    if network == "dense":
+        # Nothing of the pruned one: all runs that share the dense network share its file.
+        config = config.dense
+        sparsity = dict.fromkeys(sparsity, 0.0)
+        accuracy = {"dense": accuracy["dense"]}
+    return {
+        "network": network,
+        "model": config.model,
+        "shape": list(data.shape),
+        "transform_input": prepared.source.transform_input,
+        "weights": prepared.weights,
+        "method": config.method if network == "pruned" else None,
+        "method_options": dict(pruning.scores.options) if network == "pruned" else {},
+        "control": config.control,
+        "sparsity": sparsity,
+        "seed": config.seed,
+        "epochs": config.epochs,
+        "data": {"name": data.name, "digest": data.digest},
+        "classes": list(data.classes),
+        # What to feed: (pixel / 255 − mean) / std, per channel.
+        "preprocessing": {"scale": 255, "mean": list(data.mean), "std": list(data.std)},
+        "accuracy": accuracy,
+        "fingerprint": config.fingerprint,
+        "environment": environment(prepared.device),
+    }
 
 
 def _stoppable(on_event: OnEvent, should_stop: ShouldStop) -> OnEvent:

@@ -19,6 +19,7 @@ from prospr_engine.models.imports.header import read_header
 from prospr_engine.network.device import best_precision, explained_memory, pick_device
 from prospr_engine.network.functional import Batch
 from prospr_engine.pipeline.cache import Shared
+from prospr_engine.pipeline.checkpoint import Source
 from prospr_engine.registry import check_options
 from prospr_engine.saliency import METHODS
 from prospr_engine.saliency.controls import find_control
@@ -34,6 +35,8 @@ class Prepared:
     data: ImageData
     model: nn.Module
     batches: list[Batch]
+    source: Source
+    """How the network is built anew."""
     weights: str
     """What the network started from: "fresh", "pretrained", or "sha256:" and a file's digest."""
 
@@ -74,7 +77,10 @@ def prepare(
     weights = config.weights
     if weights not in WEIGHTS.choices:
         weights = f"sha256:{digest_of(locate(weights))}"
-    return Prepared(config, device, data, model, _calibration_batches(config, data), weights)
+    transform = getattr(model, "transform_input", False)
+    source = Source.of(config.model, data.shape, len(data.classes), transform)
+    batches = _calibration_batches(config, data)
+    return Prepared(config, device, data, model, batches, source, weights)
 
 
 def make_recipe(config: RunConfig, prepared: Prepared) -> Recipe:

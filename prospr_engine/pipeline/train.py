@@ -12,7 +12,6 @@ from torch import nn
 
 from prospr_engine.data.images import normalise
 from prospr_engine.events import EpochEnded, OnEvent, Progress, StageStarted
-from prospr_engine.models.build import build
 from prospr_engine.network.device import explained_memory
 from prospr_engine.pipeline.cache import Dense
 from prospr_engine.pipeline.result import environment
@@ -21,8 +20,6 @@ from prospr_engine.pruning.masks import Masks
 from prospr_engine.saliency.controls import find_control, seed_of
 from prospr_engine.training.evaluate import Evaluation, evaluate
 from prospr_engine.training.loop import Recipe, train
-
-NETWORKS = ("dense", "pruned")
 
 
 @dataclass(frozen=True)
@@ -66,15 +63,11 @@ def train_both(
 
 def _beginning(prepared: Prepared) -> nn.Module:
     """The pruned network before its training, but for the masks."""
-    config, data = prepared.config, prepared.data
-    control = find_control(config.control)
+    control = find_control(prepared.config.control)
     if not control or not control.new_weights:
         return prepared.model
-
-    def draw(seed: int) -> nn.Module:
-        return build(config.model, data.shape, len(data.classes), seed)
-
-    network: nn.Module = control.load()(draw, seed_of(control.name, config.seed))
+    seed = seed_of(control.name, prepared.config.seed)
+    network: nn.Module = control.load()(prepared.source.build, seed)
     return network.to(prepared.device)
 
 

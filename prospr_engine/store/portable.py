@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from prospr_engine.io.files import write_atomically
-from prospr_engine.pipeline.record import RESULT
+from prospr_engine.pipeline.record import RESULT, relocated
 
 
 def make_portable(folder: Path) -> dict[str, Any]:
@@ -15,7 +15,6 @@ def make_portable(folder: Path) -> dict[str, Any]:
     return the result. Raises ``OSError`` or ``ValueError`` if there is none."""
     path = folder / RESULT
     result: dict[str, Any] = json.loads(path.read_text("utf-8"))
-    result["out"] = "."
-    result["onnx"]["path"] = Path(result["onnx"]["path"]).name
+    result = relocated(result, ".", {})
     write_atomically(path, json.dumps(result, indent=2) + "\n")
     return result

@@ -94,8 +94,12 @@ LATENCY = Metric(
 )
 
 
+SINCE: dict[str, None] = {"exports": None}
+"""What the summary has got since, of a result of 0.3.0."""
+
+
 def test_the_summary_is_what_the_store_has_kept_since_0_3_0():
-    assert summary(RESULT) == SUMMARY_OF_0_3_0
+    assert summary(RESULT) == SUMMARY_OF_0_3_0 | SINCE
 
 
 def test_a_result_of_an_earlier_version_lacks_some_figures():
@@ -103,7 +107,9 @@ def test_a_result_of_an_earlier_version_lacks_some_figures():
     del old["onnx"]["zipped"], old["seconds_of"]
     kept = summary(old)
     assert kept["zipped"] is kept["seconds_of"] is None
-    assert {**kept, "zipped": 3000, "seconds_of": RESULT["seconds_of"]} == SUMMARY_OF_0_3_0
+    assert {**kept, "zipped": 3000, "seconds_of": RESULT["seconds_of"]} == (
+        SUMMARY_OF_0_3_0 | SINCE
+    )
 
 
 @pytest.mark.parametrize("part", ["accuracy", "layers", "onnx", "data", "trust", "environment"])
@@ -135,7 +141,7 @@ def test_names_are_unique():
 def test_a_new_figure_is_one_row(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(metrics, "METRICS", (*metrics.METRICS, LATENCY))
     kept = summary(RESULT)
-    assert kept == SUMMARY_OF_0_3_0 | {"latency": 0.0015}
+    assert kept == SUMMARY_OF_0_3_0 | SINCE | {"latency": 0.0015}
     rows = [
         table.row(RunConfig(seed=seed), kept | {"latency": value})
         for seed, value in enumerate((0.001, 0.002, 0.003))

@@ -9,6 +9,7 @@ import pytest
 
 from prospr_engine.errors import ExportError
 from prospr_engine.export import runtime
+from prospr_engine.export.encodings import ENCODINGS, Tolerance
 from prospr_engine.export.provenance import bits_digest, reference_input, weights_digest
 
 
@@ -59,19 +60,32 @@ def test_weights_digest_sees_names_shapes_types_and_order_of_nothing():
     assert len({digest, *map(weights_digest, others)}) == 5
 
 
+def agrees(expected: list[np.ndarray], found: np.ndarray) -> bool:
+    return runtime.compare(expected, [found], ENCODINGS["dense"].tolerance).ok
+
+
 def test_the_tolerance_follows_the_logits():
     logits = [np.array([[3.0, -50.0], [1.0, 2.0]])]
-    assert runtime.compare(logits, [logits[0] + 0.004]).ok
-    assert not runtime.compare(logits, [logits[0] + 0.006]).ok
+    assert agrees(logits, logits[0] + 0.004)
+    assert not agrees(logits, logits[0] + 0.006)
     # All zero (a network emptied by pruning) is a tie in every image, not a disagreement.
     nothing = [np.zeros((2, 2))]
-    assert runtime.compare(nothing, [np.array([[0.0, 1e-7], [0.0, 0.0]])]).ok
-    assert not runtime.compare(nothing, [np.array([[0.0, 1e-5], [0.0, 0.0]])]).ok
+    assert agrees(nothing, np.array([[0.0, 1e-7], [0.0, 0.0]]))
+    assert not agrees(nothing, np.array([[0.0, 1e-5], [0.0, 0.0]]))
     with pytest.raises(ExportError, match="shape"):
-        runtime.compare(logits, [np.zeros((2, 3))])
+        agrees(logits, np.zeros((2, 3)))
+
+
+def test_each_encoding_has_its_own_tolerance():
+    logits = [np.array([[3.0, -50.0], [1.0, 2.0]])]
+    found = runtime.compare(logits, [logits[0] + 0.4], Tolerance(relative=0.01, absolute=0.1))
+    assert found.ok
+    assert found.tolerance == pytest.approx(0.01 * 50 + 0.1)
+    assert not found.tiny
+    assert runtime.compare([logits[0] / 100], logits, Tolerance(0.01, 0.1)).tiny
 
 
 def test_logits_that_are_no_numbers_never_agree():
     logits = [np.array([[3.0, 5.0]])]
-    assert not runtime.compare(logits, [np.array([[np.nan, 5.0]])]).ok
-    assert not runtime.compare(logits, [np.array([[np.inf, 5.0]])]).ok
+    assert not agrees(logits, np.array([[np.nan, 5.0]]))
+    assert not agrees(logits, np.array([[np.inf, 5.0]]))

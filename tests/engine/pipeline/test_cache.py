@@ -25,7 +25,9 @@ def config(**changes) -> pe.RunConfig:
 def told(result) -> dict:
     """The result without clocks and paths."""
     values = {k: v for k, v in result.to_dict().items() if k not in CLOCKS}
-    values["onnx"] = {k: v for k, v in values["onnx"].items() if k != "path"}
+    exports = {"onnx": values["onnx"], **values.pop("exports")}
+    for name, export in exports.items():
+        values[name] = {k: v for k, v in export.items() if k != "path"}
     values["history"] = [{**epoch, "seconds": 0} for epoch in values["history"]]
     return values
 

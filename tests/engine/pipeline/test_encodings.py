@@ -1,0 +1,142 @@
+"""A second encoding, added by one file and one row, is everywhere where the first one is."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from half_encoding import decode, registered
+
+import prospr_engine as pe
+from prospr_engine.cli import render
+from prospr_engine.cli.main import main
+from prospr_engine.errors import Stopped
+from prospr_engine.export.encodings import ENCODINGS
+from prospr_engine.metrics import summary
+from prospr_engine.models.measures import known
+from prospr_engine.pipeline.estimate import catalogue, estimate
+from prospr_engine.pipeline.record import RunRecord
+
+CONFIG = pe.RunConfig(
+    model="mlp",
+    epochs=1,
+    sparsity=0.8,
+    method="magnitude",
+    device="cpu",
+    loading=pe.LoadingConfig(train_limit=300, test_limit=100),
+)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def half():
+    with registered() as row:
+        yield row
+
+
+@pytest.fixture(scope="module")
+def finished(half, tmp_path_factory: pytest.TempPathFactory) -> tuple[pe.RunResult, Path]:
+    out = tmp_path_factory.mktemp("run") / "out"
+    return pe.run(CONFIG, out=out), out
+
+
+def test_a_run_writes_and_proves_a_file_in_each(finished, half):
+    result, out = finished
+    assert set(result.exports) == {"dense", "half"}
+    assert sorted(path.name for path in out.glob("*.onnx")) == ["model-half.onnx", "model.onnx"]
+    for export in result.exports.values():
+        assert export.proof.ok
+        assert export.bytes == export.path.stat().st_size
+        assert export.zipped < export.bytes
+    dense, other = result.exports["dense"], result.exports["half"]
+    assert other.bytes < 0.55 * dense.bytes
+    # Rounding to 11 bits is seen, and allowed by the row: not by that of the dense file.
+    assert dense.tolerance < other.proof.max_abs_error < other.tolerance
+    assert other.tolerance == pytest.approx(100 * dense.tolerance, rel=0.01)
+
+
+def test_the_weights_come_back(finished):
+    _, out = finished
+    found = decode(onnx.load(out / "model-half.onnx"))
+    masks = pe.Masks.load(out / "masks.safetensors")
+    for name, mask in masks.items():
+        assert found[name].dtype == np.float32
+        assert not found[name][~mask.numpy()].any()
+
+
+def test_the_result_has_both(finished):
+    result, out = finished
+    told = json.loads((out / "result.json").read_text("utf-8"))
+    assert set(told["exports"]) == {"dense", "half"}
+    assert told["onnx"] == told["exports"]["dense"]
+    record = RunRecord.read(out / "result.json")
+    assert record == result.record
+    for name, export in result.exports.items():
+        assert record.exports[name].bytes == export.bytes
+        assert record.exports[name].zipped == export.zipped
+        assert record.exports[name].tolerance == export.tolerance
+    assert record.onnx == record.exports["dense"]
+    assert summary(told)["exports"] == {
+        name: {"bytes": export.bytes, "zipped": export.zipped}
+        for name, export in result.exports.items()
+    }
+
+
+def test_the_terminal_shows_both(finished, capsys: pytest.CaptureFixture[str]):
+    result, _ = finished
+    render.print_result(result.to_dict())
+    shown = capsys.readouterr().out
+    for export in result.exports.values():
+        assert f"{export.path}: {export.bytes / 1e6:.2f} MB" in shown
+
+
+def test_the_estimate_asks_the_row(half):
+    size = known("small_cnn", 1, 8, 10)
+    assert size is not None
+    found = estimate(CONFIG, catalogue("digits"), size)
+    assert set(found.files) == {"dense", "half"}
+    assert found.files["half"].bytes < found.files["dense"].bytes == found.bytes
+    assert found.files["half"].zipped == pytest.approx(0.2 * found.files["half"].bytes, abs=2)
+
+
+def test_commands_take_it(finished):
+    _, out = finished
+    assert main(["verify", str(out / "model-half.onnx")]) == 0
+    assert main(["export", str(out), "--encoding", "half", "--network", "dense"]) == 0
+    assert (out / "dense-half.onnx").is_file()
+    output = io.StringIO()
+    with contextlib.redirect_stdout(output):
+        assert main(["verify", str(out / "dense-half.onnx"), "--json"]) == 0
+    proof = json.loads(output.getvalue())
+    assert proof["ok"]
+    assert proof["provenance"]["encoding"] == "half"
+
+
+def test_an_overwriting_run_takes_all_files_away(finished, tmp_path: Path):
+    for name in ("model.onnx", "model-half.onnx"):
+        (tmp_path / name).write_text("of an earlier run")
+
+    with pytest.raises(Stopped):
+        pe.run(CONFIG, should_stop=lambda: True, out=tmp_path, overwrite=True)
+    assert not list(tmp_path.glob("*.onnx"))
+
+
+def test_a_row_may_stay_out_of_runs(half, tmp_path: Path):
+    with registered_as(half, in_runs=False):
+        result = pe.run(CONFIG, out=tmp_path)
+        assert set(result.exports) == {"dense"}
+        assert set(ENCODINGS) == {"dense", "half"}
+
+
+@contextlib.contextmanager
+def registered_as(row, **changes):
+    ENCODINGS.register(dataclasses.replace(row, **changes), replace=True)
+    try:
+        yield
+    finally:
+        ENCODINGS.register(row, replace=True)
