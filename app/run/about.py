@@ -55,7 +55,7 @@ def show_share(run: Run) -> None:
     """The link to the run."""
     with st.popover("Share", icon=":material/link:"):
         st.markdown(
-            "The address of this page is the link. Whoever has it can look at the run and take "
+            "The address of this page is the link. Anyone with it can view the run and download "
             "its files, but cannot change it."
         )
         if st.context.url:
@@ -83,8 +83,8 @@ def show_manage(run: Run) -> None:
         elif saved and _done(runs.rename, run, name):
             st.rerun()
     with st.popover("Delete", icon=":material/delete:"):
-        st.markdown("Delete this run and its files? They cannot be brought back.")
-        if st.button("Delete for good", key="delete") and _done(runs.delete, run):
+        st.markdown("Delete this run and its files? This cannot be undone.")
+        if st.button("Delete permanently", key="delete") and _done(runs.delete, run):
             st.switch_page(pages.RUNS, query_params={})
 
 

@@ -59,7 +59,7 @@ def show_controls(run: Run) -> None:
 def show_way(run: Run) -> None:
     """The way down to that section."""
     if not is_control(run.settings.get("control")) and not words.pointless(run):
-        st.markdown(f"[{QUESTION}](#{ANCHOR}) Perhaps chance would have chosen just as well.")
+        st.markdown(f"[{QUESTION}](#{ANCHOR}) A random choice might have done as well.")
 
 
 def show_original(run: Run) -> None:
@@ -78,7 +78,7 @@ def show_original(run: Run) -> None:
             show_error(error)
             return
         if original is None:
-            st.caption("The run that it is a control of is not among yours.")
+            st.caption("The original run is not one of yours.")
         else:
             st.page_link(
                 pages.RUN,
@@ -123,8 +123,8 @@ def _places(run: Run, known: Mapping[str, Run]) -> None:
                 delta_arrow="off",
             )
         st.caption(
-            "The run on this page. Which weights stay is the criterion's choice, and they keep the "
-            "values for which it chose them."
+            "The run on this page. The criterion chose which weights to keep, and they keep their "
+            "initial values."
         )
     for name, spec in CONTROLS.items():
         with grid.cell(), st.container(border=True, height="stretch"):

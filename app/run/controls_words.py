@@ -12,24 +12,22 @@ from app.ui.format import accuracy, signed
 from app.ui.titles import control_label
 
 ABOUT = (
-    "A criterion decides how many weights each layer keeps and which ones, for the values they "
-    "have. Controls train the same network with one of these left to chance. If they do just as "
-    "well, that was not what counted. Shuffled masks and new weights often do: the field's own "
-    "warning "
+    "A criterion decides how many weights each layer keeps, and which, given their values. Each "
+    "control trains the same network with one of these left to chance. If it does as well, that "
+    "part of the choice did not matter. Shuffled masks and new weights often do "
     "([Frankle et al., 2021](https://arxiv.org/abs/2009.08576))."
 )
-NOTHING_REMOVED = "No weight was removed, so there is no choice to put to the test."
-NOT_TRAINED = "Neither network was trained, so no control could tell anything."
+NOTHING_REMOVED = "No weight was removed, so there is no choice to test."
+NOT_TRAINED = "Neither network was trained, so a control would show nothing."
 BY_CHANCE = (
-    "Chance chose these weights already: shuffled or drawn anew, they are only another draw of the "
-    "same kind."
+    "These weights were chosen at random: shuffling or drawing them again is only another draw."
 )
 
 
 @dataclass(frozen=True)
 class Measured:
     """What is known of a run that is done: the share of its test ``images`` that the pruned
-    network names rightly, how many ``classes`` there are, and the ``digest`` of its data."""
+    network gets right, how many ``classes`` there are, and the ``digest`` of its data."""
 
     accuracy: float
     images: int
@@ -85,13 +83,13 @@ def verdict(original: Measured, found: Mapping[str, Measured]) -> str:
     }
     told = []
     if len(same) < len(found):
-        told.append("A control that was tested on other images is left out of this.")
+        told.append("A control tested on different images is left out.")
     if not same:
         return " ".join(told)
     told += _guesses(original) or _compared(original, same)
     told += _draws(same)
     told.append(
-        "All of this is one seed; another one moves every figure here, so a sweep over several "
+        "All of this is one seed, and another one would change every figure: a sweep over several "
         "seeds tells more."
     )
     return " ".join(told)
@@ -125,7 +123,7 @@ def _compared(original: Measured, found: Mapping[str, Measured]) -> list[str]:
                 f"points): {each}."
             )
     if lower:
-        told.append(f"So here it mattered {_listed(_asked(lower))}.")
+        told.append(f"So it mattered {_listed(_asked(lower))}.")
     if higher:
         told.append("There the criterion's choice did worse than chance's.")
     if within:
@@ -133,8 +131,8 @@ def _compared(original: Measured, found: Mapping[str, Measured]) -> list[str]:
         verb = "lies" if len(within) == 1 else "lie"
         told.append(
             f"{_capital(_listed([_called(n) for n in within]))} {verb} within what chance explains "
-            f"on {original.images:,} test images (about {limit:.1f} points): no sign that it "
-            f"mattered {' or '.join(_asked(within))}."
+            f"on {original.images:,} test images (about {limit:.1f} points): nothing shows "
+            f"that it mattered {' or '.join(_asked(within))}."
         )
     return told
 
@@ -147,7 +145,7 @@ def _draws(found: Mapping[str, Measured]) -> list[str]:
     return [
         f"{_capital(_listed([_called(name) for name in names]))} are draws of the same "
         f"kind, {max(abs(points(found[a], found[b])) for a in names for b in names):.1f} "
-        "points apart: so much the draw alone can do."
+        "points apart: the draw alone makes that much difference."
         for names in by_chance.values()
         if len(names) > 1
     ]

@@ -1,4 +1,4 @@
-"""What was kept of every layer, and what another sparsity would keep: one slider moves it all."""
+"""Weights kept in each layer, and what another sparsity would keep: one slider moves it all."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def show_explore(run: Run, result: Mapping[str, Any]) -> None:
 
 @st.fragment
 def _explore(run: Run, result: Mapping[str, Any]) -> None:
-    st.markdown("### What was kept of every layer", help=TERMS["mask"])
+    st.markdown("### Weights kept in each layer", help=TERMS["mask"])
     try:
         ranking, config = scores.ranking(run), run.config
     except EngineError as error:
@@ -66,7 +66,7 @@ def _explore(run: Run, result: Mapping[str, Any]) -> None:
     with bars.container():
         show_layers(result["layers"] if own else scores.layers(ranking, cut), key="layers")
     _show_scores(run, ranking, cut)
-    st.markdown("#### Which weights stay", help=TERMS["mask"])
+    st.markdown("#### Which weights are kept", help=TERMS["mask"])
     show_mask(ranking, cut)
     # Last, for it takes longest: all the rest is seen meanwhile.
     with findings:
@@ -102,8 +102,8 @@ def _offer(run: Run, sparsity: float) -> None:
     """What is on show was not trained; this trains it."""
     with st.container(horizontal=True, vertical_alignment="center"):
         st.caption(
-            f"Trained at {percent(run.config.sparsity)}; shown at {percent(sparsity)}: masks as "
-            "they would be, nothing trained.",
+            f"Trained at {percent(run.config.sparsity)}; shown at {percent(sparsity)}: the masks "
+            "at this sparsity, without training.",
             width="content",
         )
         _train(run, sparsity, "primary-train-here")
@@ -141,9 +141,9 @@ def _train(run: Run, sparsity: float, key: str, known: bool = False) -> None:
         icon=":material/play_arrow:",
         key=key,
         disabled=known,
-        help="This run is trained there already; choose another sparsity."
+        help="This run was trained at this sparsity; choose another one."
         if known
-        else "The same settings, but for the sparsity, as a new run.",
+        else "A new run with the same settings and this sparsity.",
     ):
         try:
             config = dataclasses.replace(run.config, sparsity=sparsity)
@@ -156,11 +156,11 @@ def _train(run: Run, sparsity: float, key: str, known: bool = False) -> None:
 
 def _kept(cut: Cut, ranking: Ranking) -> str:
     share = percent(cut.kept / ranking.total)
-    return f"**{cut.kept:,} of {ranking.total:,} weights stay ({share}).**"
+    return f"**{cut.kept:,} of {ranking.total:,} weights kept ({share}).**"
 
 
 def _show_scores(run: Run, ranking: Ranking, cut: Cut) -> None:
-    st.markdown("#### Where the line falls", help=f"{TERMS['histogram']} {TERMS['threshold']}")
+    st.markdown("#### Score threshold", help=f"{TERMS['histogram']} {TERMS['threshold']}")
     names = {layer.name: label(layer.name, i) for i, layer in enumerate(ranking.layers, 1)}
     chosen = st.selectbox(
         "Scores of",
@@ -173,10 +173,10 @@ def _show_scores(run: Run, ranking: Ranking, cut: Cut) -> None:
     shown = scores.histogram(run, chosen)
     whose = f"layer {names[chosen]}" if chosen else "all layers"
     show_histogram(shown, cut.threshold, whose, key="histogram")
-    told = f"The line stands at {number(cut.threshold)}, the lowest score that is kept."
+    told = f"The threshold is {number(cut.threshold)}, the lowest score that is kept."
     if shown.zeros:
         why = "exactly zero" if ranking.target is None else "zero, mostly from earlier rounds"
-        told += f" {shown.zeros:,} scores are {why}, where this axis does not reach."
+        told += f" {shown.zeros:,} scores are {why}, and not shown (log axis)."
     if cut.layer_floor:
         told += f" Every layer keeps its best {cut.layer_floor:,} weights wherever they stand."
     st.caption(told)

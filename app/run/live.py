@@ -98,7 +98,7 @@ def show_live(run: Run) -> None:
     if run.state == "queued":
         with st.container(horizontal=True):
             st.page_link(
-                pages.LEARN, label="What pruning before training is", icon=":material/school:"
+                pages.LEARN, label="What is pruning before training?", icon=":material/school:"
             )
             st.page_link(pages.RUNS, label="Earlier runs", icon=":material/list:")
     show_facts(told)
@@ -110,7 +110,7 @@ def show_facts(told: Told) -> None:
         st.markdown("### Accuracy while training", help=TERMS["validation images"])
         show_accuracy(epochs, epochs[-1]["epochs"], key="accuracy")
     for pruned in told.of("Pruned")[-1:]:
-        st.markdown("### What pruning kept", help=TERMS["mask"])
+        st.markdown("### Weights kept", help=TERMS["mask"])
         st.markdown(_kept(pruned))
         show_findings(pruned)
         show_layers(pruned["layers"], key="layers")
@@ -133,8 +133,8 @@ def _look(id: str, drawn: Drawn) -> None:
         _stop(run)
     if run.state == "queued":
         st.markdown(
-            "One run is computed at a time. You may close this page: the run keeps its place, "
-            "and this address brings you back."
+            "One run is computed at a time. You can close this page: the run keeps its place, and "
+            "this address brings you back."
         )
         return
     stage, share, text = stages.progress(told.events(), run.settings.get("epochs", 0))
@@ -150,7 +150,7 @@ def _stop(run: Run) -> None:
         st.caption(
             "Only its owner can stop it."
             if run.owner
-            else "It can be stopped where it was started."
+            else "It can be stopped from where it was started."
         )
         return
     st.button(
@@ -199,7 +199,7 @@ def _times(run: Run, told: Told) -> str:
         left = seconds_left(told.events(), now, _expected(run.id, run))
     if left is not None:
         words.append(about(left))
-    words.append("you may close this page, the run goes on")
+    words.append("you can close this page, the run continues")
     return " · ".join(words)
 
 

@@ -130,7 +130,7 @@ def told(mask: Mask) -> str:
     silent, unused = (int((~np.any(channels, axis=axis)).sum()) for axis in (1, 0))
     text = f"{_told(kept, mask.size)}."
     if not silent and not unused:
-        return f"{text} Every output and input channel has some."
+        return f"{text} Every channel keeps at least one weight."
     return (
         f"{text} {silent:,} of {out:,} output channels and {unused:,} of {into:,} input channels "
         "have none."

@@ -110,8 +110,8 @@ def _size(shape: tuple[int, ...]) -> str:
 
 def _shades(most: float, weights: int) -> str:
     if not most:
-        return "Grey: nothing is kept."
+        return "Grey: none kept."
     if weights == 1 and most == 1:
         return "Blue: kept. Grey: removed."
     share = f"{100 * most:.0f}\N{NO-BREAK SPACE}%"
-    return f"The stronger the blue, the more is kept, up to {share}. Grey: nothing."
+    return f"Darker blue: more kept (up to {share}). Grey: none."

@@ -30,9 +30,9 @@ def _show_ended(run: Run) -> None:
     show_about(run)
     show_original(run)
     if run.state == "stopped":
-        st.info("The run was stopped before it was done.", icon=":material/stop_circle:")
+        st.info("The run was stopped before it finished.", icon=":material/stop_circle:")
     else:
-        show_error(run.error or "The run failed, and nothing is known of the reason.")
+        show_error(run.error or "The run failed for an unknown reason.")
     with st.container(horizontal=True):
         show_again(run)
         show_study(run)
@@ -45,11 +45,11 @@ def _show_nothing(id: str | None) -> None:
     if id:
         st.title("There is no such run")
         st.markdown(
-            "It was deleted or its time was over, or its address is not complete. The same "
+            "It was deleted or has expired, or its address is incomplete. The same "
             "settings give the same result again."
         )
     else:
-        st.title("No run is chosen")
+        st.title("No run selected")
         st.markdown("The address of this page does not say which run to show.")
     with st.container(horizontal=True):
         st.page_link(pages.NEW, label="Start a new run", icon=":material/add_circle:")

@@ -62,7 +62,7 @@ def show_result(run: Run) -> None:
     show_explore(run, result)
     show_controls(run)
     if result["history"]:
-        st.markdown("### How both networks learned", help=TERMS["validation images"])
+        st.markdown("### Training of both networks", help=TERMS["validation images"])
         show_training(result["history"], result["config"]["epochs"], key="training")
     _proof(result["onnx"])
     _same_again(run, result)
@@ -99,7 +99,7 @@ def _metrics(result: Mapping[str, Any]) -> None:
             duration(result["seconds"]),
             "both networks",
             "off",
-            "From reading the images to the proven file, both networks together.",
+            "Total time for both networks, from reading the images to the checked file.",
         ),
     )
     grid = st.grid(min_column_width=150)
@@ -109,13 +109,13 @@ def _metrics(result: Mapping[str, Any]) -> None:
 
 
 def _proof(onnx: Mapping[str, Any]) -> None:
-    verdict = "The file is what its label says" if onnx["ok"] else "The file failed its proof"
+    verdict = "The file passed all checks" if onnx["ok"] else "The file failed its checks"
     st.markdown(f"### {verdict}", help=TERMS["proof"])
     show_proof(onnx["checks"])
 
 
 def _same_again(run: Run, result: Mapping[str, Any]) -> None:
-    with st.expander("The same from Python or the command line", icon=":material/terminal:"):
+    with st.expander("Repeat from Python or the command line", icon=":material/terminal:"):
         try:
             config = run.config
         except ConfigError as error:
@@ -128,7 +128,7 @@ def _same_again(run: Run, result: Mapping[str, Any]) -> None:
             "numbers on the same kind of machine."
         )
         for name in code.uploads(config):
-            st.caption(f"{plain(name)} is the file that was uploaded; put it beside them.")
+            st.caption(f"{plain(name)} is the uploaded file; put it in the same folder.")
         st.code(code.command(config, threads), language="bash", wrap_lines=True)
         st.code(code.program(config, threads), language="python", wrap_lines=True)
 
@@ -144,8 +144,8 @@ def _provenance(run: Run, result: Mapping[str, Any]) -> None:
         f"{machine['threads']} {'thread' if machine['threads'] == 1 else 'threads'})",
         "Versions": ", ".join(versions),
         "Seed": str(result["config"]["seed"]),
-        "Data": f"{data_label(result['config']['data'])}: {split['train']:,} images to learn "
-        f"from, {split['validation']:,} held back, {split['test']:,} for the test",
+        "Data": f"{data_label(result['config']['data'])}: {split['train']:,} training images, "
+        f"{split['validation']:,} for validation, {split['test']:,} for the test",
         "Digest of the data": data["digest"],
         "Fingerprint of the settings": result["fingerprint"],
         "Notes": " ".join(data["notes"]),

@@ -19,7 +19,7 @@ def points(result: Mapping[str, Any]) -> float:
 def answer(result: Mapping[str, Any]) -> str:
     """The answer first: what was removed, and what that did."""
     share = result["sparsity"]["achieved"]
-    removed = f"{percent(share)} of the weights gone" if share else "No weight removed"
+    removed = f"{percent(share)} of the weights removed" if share else "No weight removed"
     change = points(result)
     if not result["config"]["epochs"]:
         return f"{removed}, and neither network trained"
@@ -39,16 +39,16 @@ def compared(result: Mapping[str, Any]) -> str:
     dense, pruned = (accuracy(result["accuracy"][name]) for name in ("dense", "pruned"))
     images = f"{result['data']['split']['test']:,} test images"
     if not result["config"]["epochs"]:
-        return f"Untrained, they name {pruned} (pruned) and {dense} (dense) of {images} rightly."
+        return f"Untrained, they get {pruned} (pruned) and {dense} (dense) of {images} right."
     if not result["sparsity"]["achieved"] and not points(result):
-        return f"Both are the same network: it names {pruned} of {images} rightly."
+        return f"Both are the same network: it gets {pruned} of {images} right."
     if guessing(result, "pruned"):
         return (
-            f"Of {images}, the pruned network names {pruned} rightly, the dense one {dense}; "
-            f"blind guessing names {percent(guess(result))}."
+            f"Of {images}, the pruned network gets {pruned} right, the dense one {dense}; "
+            f"guessing gets {percent(guess(result))}."
         )
     return (
-        f"The pruned network names {pruned} of the test images rightly, the dense one {dense}. "
+        f"The pruned network gets {pruned} of the test images right, the dense one {dense}. "
         f"{chance(result)}"
     )
 

@@ -43,7 +43,7 @@ def show_proof(checks: Sequence[Mapping[str, Any]]) -> None:
         "\n\n".join(f"{ICONS['fine' if ok else 'danger']} {plain(text)}" for ok, text, _ in told)
     )
     if behind := [plain(text) for _, _, text in told if text]:
-        with st.expander("The checks in detail"):
+        with st.expander("Details of the checks"):
             st.caption("\n\n".join(behind))
 
 

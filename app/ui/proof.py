@@ -7,10 +7,10 @@ from typing import Any
 
 MEANING = (
     # (the checks, what they mean together if all of them hold)
-    (("file", "onnx"), "It is one complete file that any program for ONNX can open."),
-    (("zeros", "masks"), "The weights that were removed are zero in it."),
-    (("logits", "sample"), "It answers as the trained network does."),
-    (("record", "graph", "weights"), "Nothing in it was changed since, and its label is true."),
+    (("file", "onnx"), "It is one complete file that any ONNX program can open."),
+    (("zeros", "masks"), "The removed weights are zero."),
+    (("logits", "sample"), "It gives the same answers as the trained network."),
+    (("record", "graph", "weights"), "It was not changed since, and its metadata is correct."),
 )
 
 

@@ -31,7 +31,7 @@ TITLES = {
     "/runs": "Runs",
     "/try": "Try it",
     "/learn": "Learn",
-    "/run": "No run is chosen",
+    "/run": "No run selected",
     "/side-by-side": "Side by side",
     "/compare": "Compare",
 }

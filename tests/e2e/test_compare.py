@@ -76,7 +76,7 @@ def test_a_click_opens_the_run_and_the_way_back_finds_everything(
     expect(points(page)).to_have_count(2)
     click_point(page, 1)
     expect(page).to_have_url(re.compile("/run\\?id="))
-    answer = page.get_by_role("heading", name=re.compile("^95.% of the weights gone"))
+    answer = page.get_by_role("heading", name=re.compile("^95.% of the weights removed"))
     expect(answer).to_be_visible()
     id = re.findall("[0-9a-f]{32}", page.url)[0]
     run = dashboard.store.get(id)

@@ -102,8 +102,8 @@ def test_a_page_with_nothing_to_show_says_what_to_do(come: Come, path: str, lead
         ("sweep?methods=%3Cscript%3E&sparsities=x&seeds=-1&epochs=1e999", "Sweep"),
         ("?model=%3Cscript%3E&sparsity=abc&epochs=1e999&method=none", "Prune before training"),
         ("?data=/etc/passwd&train-lr=nan", "Prune before training"),
-        ("run?id={first}&at=1e999", "of the weights gone"),
-        ("run?id={first}&at=-5", "of the weights gone"),
+        ("run?id={first}&at=1e999", "of the weights removed"),
+        ("run?id={first}&at=-5", "of the weights removed"),
         ("no-such-page", "Page not found"),
     ],
 )

@@ -24,17 +24,19 @@ def test_first_visit_to_download(come: Come, tmp_path: Path):
     page = come().open()
     press(page, "Prune and train")
     expect(page).to_have_url(ADDRESS)
-    expect(page.get_by_role("heading", name="What pruning kept")).to_be_visible(timeout=PATIENCE)
+    expect(page.get_by_role("heading", name="Weights kept")).to_be_visible(timeout=PATIENCE)
     address = page.url
     page.reload()  # in mid-run
-    expect(page.get_by_role("heading", name=re.compile("^Running$|weights gone"))).to_be_visible()
+    expect(
+        page.get_by_role("heading", name=re.compile("^Running$|weights removed"))
+    ).to_be_visible()
     assert page.url == address
 
-    answer = page.get_by_role("heading", name=re.compile("^90.% of the weights gone"))
+    answer = page.get_by_role("heading", name=re.compile("^90.% of the weights removed"))
     expect(answer).to_be_visible(timeout=PATIENCE)
     settled(page)
     expect(page.get_by_text("Your run")).to_be_visible()
-    expect(page.get_by_role("heading", name="The file is what its label says")).to_be_visible()
+    expect(page.get_by_role("heading", name="The file passed all checks")).to_be_visible()
     assert page.get_by_test_id("stVegaLiteChart").count() >= 3
 
     onnx = download(page, tmp_path, re.compile(r"^.*Download model\.onnx"))
@@ -57,7 +59,7 @@ def test_first_visit_to_download(come: Come, tmp_path: Path):
     again.goto(address.partition("run?")[0] + "runs")
     again.get_by_role("link", name="Small CNN on Digits").click()
     expect(again).to_have_url(address)
-    expect(again.get_by_role("heading", name=re.compile("of the weights gone"))).to_be_visible()
+    expect(again.get_by_role("heading", name=re.compile("of the weights removed"))).to_be_visible()
 
 
 def test_a_run_is_started_with_the_keyboard_alone(come: Come):
@@ -71,5 +73,5 @@ def test_a_run_is_started_with_the_keyboard_alone(come: Come):
     page.keyboard.press("Enter")
     # Somebody ran these settings before: the result is there at once.
     expect(page).to_have_url(ADDRESS)
-    expect(page.get_by_role("heading", name=re.compile("weights gone"))).to_be_visible()
+    expect(page.get_by_role("heading", name=re.compile("weights removed"))).to_be_visible()
     settled(page)

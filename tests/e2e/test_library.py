@@ -47,7 +47,7 @@ def test_runs_are_found_named_compared_and_deleted(come: Come, dashboard: Dashbo
     expect(page).to_have_url(re.compile("compare"))
     assert {first.id, second.id} == set(re.findall("[0-9a-f]{32}", page.url))
     for share in ("90", "98"):
-        answer = page.get_by_role("heading", name=re.compile(f"^{share}.% of the weights gone"))
+        answer = page.get_by_role("heading", name=re.compile(f"^{share}.% of the weights removed"))
         expect(answer).to_be_visible()
     settled(page)
 

@@ -45,7 +45,7 @@ def test_the_server_goes_and_comes_back_and_the_worker_is_killed(come: Come, das
 
     dashboard.kill()
     dashboard.start()
-    answer = page.get_by_role("heading", name=re.compile("^90.% of the weights gone"))
+    answer = page.get_by_role("heading", name=re.compile("^90.% of the weights removed"))
     expect(answer).to_be_visible(timeout=PATIENCE)
     settled(page)
     expect(page.get_by_role("button", name="Delete", exact=True)).to_be_visible()

@@ -39,7 +39,7 @@ def test_a_zip_of_class_folders_is_shown_and_learned_from(come: Come):
     settled(page)
 
     press(page, "Prune and train")
-    answer = page.get_by_role("heading", name=re.compile("^90.% of the weights gone"))
+    answer = page.get_by_role("heading", name=re.compile("^90.% of the weights removed"))
     expect(answer).to_be_visible(timeout=PATIENCE)
     expect(page.get_by_text("shapes.zip").first).to_be_visible()
     settled(page)

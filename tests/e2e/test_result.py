@@ -40,23 +40,23 @@ def test_the_slider_shows_what_the_engine_would_keep_and_trains_it(
     trained = result_of(dashboard, dashboard.finished(SPARSER, "f" * 32))
     page = come(ALICE).open(f"run?id={run.id}")
     expect_layers(page, result_of(dashboard, run))
-    expect(page.get_by_text("6,069 of 60,688 weights stay")).to_be_visible()
+    expect(page.get_by_text("6,069 of 60,688 weights kept")).to_be_visible()
 
     slider = page.get_by_role("slider", name="Weights removed")
     slider.focus()
     slider.press("End")
     expect(page).to_have_url(re.compile(r"at=99\.9"))
-    expect(page.get_by_text("61 of 60,688 weights stay")).to_be_visible()
+    expect(page.get_by_text("61 of 60,688 weights kept")).to_be_visible()
     # What that would do is said, too.
     expect(page.get_by_text("lost all of its").first).to_be_visible()
 
     # The bars, counts and findings of a run that was trained there, bit for bit.
     page.goto(f"{dashboard.url}run?id={run.id}&at=98")
-    expect(page.get_by_text("1,214 of 60,688 weights stay")).to_be_visible()
+    expect(page.get_by_text("1,214 of 60,688 weights kept")).to_be_visible()
     expect_layers(page, trained)
     press(page, "Train at 98\N{NO-BREAK SPACE}%")
     expect(
-        page.get_by_role("heading", name=re.compile("^98.% of the weights gone"))
+        page.get_by_role("heading", name=re.compile("^98.% of the weights removed"))
     ).to_be_visible()
     assert run.id not in page.url
     settled(page)

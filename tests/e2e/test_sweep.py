@@ -89,12 +89,12 @@ def test_a_sweep_from_the_form_to_its_cells(come: Come, dashboard: Dashboard):
     expect(page).to_have_url(re.compile("cells=true"))
     assert not serious(page)
     page.get_by_role("link", name="Small CNN on Digits", exact=True).first.click()
-    expect(page.get_by_role("heading", name=re.compile("of the weights gone"))).to_be_visible()
+    expect(page.get_by_role("heading", name=re.compile("of the weights removed"))).to_be_visible()
     page.get_by_role("link", name="Compare with its sweep or search").click()
     expect(page).to_have_url(re.compile(f"study={study.id}"))
     settled(page)
     page.go_back()
-    expect(page.get_by_role("heading", name=re.compile("of the weights gone"))).to_be_visible()
+    expect(page.get_by_role("heading", name=re.compile("of the weights removed"))).to_be_visible()
 
 
 def test_one_click_runs_the_controls_of_a_run(come: Come, dashboard: Dashboard):
@@ -139,7 +139,7 @@ def test_a_link_into_the_form_is_followed_whatever_it_showed(come: Come, dashboa
     page.get_by_role("link", name="Runs", exact=True).click()
     settled(page)
     page.get_by_role("link", name="Small CNN on Digits", exact=True).first.click()
-    expect(page.get_by_role("heading", name=re.compile("of the weights gone"))).to_be_visible()
+    expect(page.get_by_role("heading", name=re.compile("of the weights removed"))).to_be_visible()
     settled(page)
     page.get_by_role("link", name="The same over 3 seeds").click()
     expect(page.get_by_text("1 criterion × 1 sparsity × 3 seeds × 4")).to_be_visible()

@@ -284,7 +284,7 @@ def test_empty_and_full_layers_are_told_in_words():
         "have none."
     )
     some[:, :, 0, 0] = True
-    assert mask_chart.told(some).endswith("Every output and input channel has some.")
+    assert mask_chart.told(some).endswith("Every channel keeps at least one weight.")
     assert mask_chart.map_rows(np.zeros(shape, bool), None, LIGHT)[1] == 0
 
 

@@ -387,7 +387,7 @@ def test_a_point_of_one_run_goes_there(store: Store):
     at.session_state[OPENED] = (study.id, "ProsPr", 0.9, "")
     again(at)
     assert at.query_params["id"] == run.id
-    assert "of the weights gone" in at.title[0].value
+    assert "of the weights removed" in at.title[0].value
 
 
 # Up close

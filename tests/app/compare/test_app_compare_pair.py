@@ -87,8 +87,8 @@ def test_two_results_next_to_each_other(store: Store):
     at = page(first.id, second.id)
     told = words(at).replace(SPACE, " ").replace("\\", "")
     assert "They differ in: sparsity 90 % / 95 %." in told
-    assert "90 % of the weights gone, 1.1 points of accuracy lost" in told
-    assert "95 % of the weights gone, 7.2 points of accuracy lost" in told
+    assert "90 % of the weights removed, 1.1 points of accuracy lost" in told
+    assert "95 % of the weights removed, 7.2 points of accuracy lost" in told
     assert f"| Accuracy, pruned | 96.1 % | 90.0 % | {MINUS}6.1 points |" in told
     assert "| Accuracy, dense | 97.2 % | 97.2 % | same |" in told
     assert "A keeps 5 weights and B 4; 3 of them are the same." in told

@@ -95,7 +95,7 @@ def alts(at: AppTest) -> list[str]:
 def test_it_opens_where_the_run_was_trained(store: Store, scored):
     at = opened(explored(store, scored))
     assert at.slider(key="at").value == 90
-    assert f"6,069 of 60,688 weights stay (10{NBSP}%)" in words(at)
+    assert f"6,069 of 60,688 weights kept (10{NBSP}%)" in words(at)
     assert "Trained at" not in words(at)
     assert "primary-train-here" not in keys(at)
     assert all(alts(at))
@@ -106,7 +106,7 @@ def test_the_slider_moves_everything_and_computes_no_score_again(store: Store, s
     at = opened(explored(store, scored))
     before = alts(at)
     at = moved(at, 99.0)
-    assert "607 of 60,688 weights stay" in words(at)
+    assert "607 of 60,688 weights kept" in words(at)
     assert f"Trained at 90{NBSP}%; shown at 99{NBSP}%" in words(at)
     assert at.button(key="primary-train-here").label == f"Train at 99{NBSP}%"
     assert not set(alts(at)) & set(before)
@@ -126,7 +126,7 @@ def test_back_where_it_was_trained_all_is_as_at_first(store: Store, scored):
 def test_a_link_carries_the_sparsity(store: Store, scored):
     at = opened(explored(store, scored), at="97.5")
     assert at.slider(key="at").value == 97.5
-    assert "1,518 of 60,688 weights stay" in words(at)
+    assert "1,518 of 60,688 weights kept" in words(at)
 
 
 @pytest.mark.parametrize("text", ["", "much", "100", "-1", "nan"])
@@ -339,7 +339,7 @@ def test_scores_made_for_one_sparsity_are_shown_there_alone(store: Store, toward
     at = opened(explored(store, towards, RunConfig(method="synflow")), at="97.5")
     assert not at.slider
     assert f"SynFlow prunes step by step towards one sparsity, here 90{NBSP}%" in words(at)
-    assert f"6,069 of 60,688 weights stay (10{NBSP}%)" in words(at)
+    assert f"6,069 of 60,688 weights kept (10{NBSP}%)" in words(at)
     assert "scores are zero, mostly from earlier rounds" in words(at)
     assert at.button(key="primary-train-elsewhere").disabled
     assert not at.error

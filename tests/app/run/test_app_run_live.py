@@ -21,7 +21,7 @@ from prospr_engine.store.store import Store
 
 @pytest.mark.parametrize(
     ("id", "words_"),
-    [(None, "No run is chosen"), ("0123", "There is no such run"), ("../x", "no such run")],
+    [(None, "No run selected"), ("0123", "There is no such run"), ("../x", "no such run")],
 )
 def test_without_a_run_the_page_says_what_to_do_next(store: Store, id: str | None, words_: str):
     at = opened(id)
@@ -47,8 +47,8 @@ def test_a_queued_run_tells_its_place_and_that_the_page_may_be_closed(store: Sto
     store.submit(RunConfig(seed=2), "carol")
     at = opened(store.submit(RunConfig(), "alice"))
     assert at.header[0].value == "Waiting: 2 runs are ahead of yours"
-    assert "You may close this page" in words(at)
-    assert "What pruning before training is" in linked(at)
+    assert "You can close this page" in words(at)
+    assert "What is pruning before training?" in linked(at)
 
 
 def test_stop_takes_a_queued_run_out_of_the_queue(store: Store):
@@ -90,7 +90,7 @@ def test_a_running_run_tells_steps_epochs_and_what_was_kept(store: Store):
     store.record(run.id, PRUNED)
     store.record(run.id, {"event": "StageStarted", "stage": "train", "text": "Training"})
     at.run()
-    assert "What pruning kept" in words(at)
+    assert "Weights kept" in words(at)
     assert "**1,602** of 5,392 weights are kept" in words(at)
     assert "lost all of its 640 weights" in words(at)
     for epoch in RESULT["history"][:2]:
@@ -187,7 +187,7 @@ def test_a_stopped_run_keeps_what_was_known_and_gives_its_settings_back(
     store.finish(run.id, "stopped")
     at = opened(run.id)
     assert "The run was stopped" in words(at)
-    assert "What pruning kept" in words(at)
+    assert "Weights kept" in words(at)
     at.button(key="again").click().run()
     assert not at.exception
     assert given == [run.config]

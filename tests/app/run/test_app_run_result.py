@@ -16,7 +16,7 @@ from prospr_engine.store.store import Store
 
 def test_the_result_gives_the_answer_first(store: Store):
     at = opened(finished(store))
-    assert at.title[0].value == f"90{SPACE}% of the weights gone, 1.1 points of accuracy lost"
+    assert at.title[0].value == f"90{SPACE}% of the weights removed, 1.1 points of accuracy lost"
     written = words(at)
     assert "359 test images" in written
     assert f"Small CNN · Digits · ProsPr · 90{SPACE}% removed · 3 epochs · seed 0" in written
@@ -124,7 +124,7 @@ def test_a_failed_proof_is_not_called_proven(store: Store, result: dict[str, Any
     onnx["ok"] = onnx["checks"][0]["ok"] = False
     onnx["checks"][0]["text"] = "The ONNX checker finds a fault: odd."
     at = opened(finished(store, onnx=onnx))
-    assert "The file failed its proof" in words(at)
+    assert "The file failed its checks" in words(at)
     assert r":red[:material/dangerous:] The ONNX checker finds a fault\: odd." in words(at)
 
 
@@ -139,7 +139,7 @@ def test_the_same_run_from_the_command_line(store: Store):
 def test_an_upload_is_called_by_its_own_name(store: Store):
     token = f"upload:{'a' * 64}/cats and dogs.zip"
     at = opened(finished(store, config=RunConfig(data=token)))
-    assert "cats and dogs.zip is the file that was uploaded" in words(at).replace("\\", "")
+    assert "cats and dogs.zip is the uploaded file" in words(at).replace("\\", "")
     assert "--data 'cats and dogs.zip'" in at.code[0].value
     assert "upload:" not in words(at).replace("\\", "") + at.code[0].value + at.code[1].value
 

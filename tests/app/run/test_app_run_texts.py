@@ -137,7 +137,7 @@ def test_what_failed_comes_first_and_is_not_explained_away():
     checks = [{**c, "ok": c["name"] != "logits"} for c in CHECKS]
     lines = explained(checks)
     assert lines[0] == (False, "Technical logits.", "")
-    assert "It answers as the trained network does." not in [text for _, text, _ in lines]
+    assert "It gives the same answers as the trained network." not in [text for _, text, _ in lines]
 
 
 def test_a_check_without_plain_words_keeps_its_own():

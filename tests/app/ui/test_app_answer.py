@@ -42,13 +42,13 @@ def told(dense: float, pruned: float, count: int = 359) -> dict:
 )
 def test_the_answer(dense: float, pruned: float, words: str):
     said = answer(told(dense, pruned)).replace(SPACE, " ")
-    assert said == f"90 % of the weights gone, {words}"
+    assert said == f"90 % of the weights removed, {words}"
 
 
 def test_both_accuracies_stand_behind_the_answer():
     said = compared(told(0.972, 0.961)).replace(SPACE, " ")
     assert said.startswith(
-        "The pruned network names 96.1 % of the test images rightly, the dense one 97.2 %."
+        "The pruned network gets 96.1 % of the test images right, the dense one 97.2 %."
     )
     assert said.endswith(chance(told(0.972, 0.961)))
 
@@ -73,13 +73,13 @@ def test_points_are_those_of_the_numbers_shown():
 
 def test_what_guesses_is_compared_with_guessing():
     # 1.96 √(0.1 · 0.9 / 359) = 3.1 points above 10 %
-    assert "blind guessing names 10 %" in compared(told(0.972, 0.128)).replace(SPACE, " ")
+    assert "guessing gets 10 %" in compared(told(0.972, 0.128)).replace(SPACE, " ")
     assert "guess" not in answer(told(0.972, 0.135)) + compared(told(0.972, 0.135))
 
 
 def test_untrained_networks_are_called_that():
     result = told(0.1, 0.12) | {"config": {"epochs": 0}}
-    assert answer(result).endswith("weights gone, and neither network trained")
+    assert answer(result).endswith("weights removed, and neither network trained")
     assert "12.0 % (pruned) and 10.0 % (dense)" in compared(result).replace(SPACE, " ")
 
 

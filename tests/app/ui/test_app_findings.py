@@ -33,10 +33,10 @@ def test_what_was_measured_is_folded_away():
 
     at = AppTest.from_function(page).run()
     (box,) = at.expander
-    assert box.label == "The checks in detail"
+    assert box.label == "Details of the checks"
     assert not box.proto.expanded
     assert [text.value for text in box.caption] == ["12 \\*of\\* 12 are zero."]
     shown = "".join(text.value for text in at.markdown)
-    assert "The weights that were removed are zero in it." in shown
+    assert "The removed weights are zero." in shown
     assert "Odd checks pass." in shown
     assert "12" not in shown
