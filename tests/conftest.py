@@ -9,6 +9,7 @@ import pytest
 from paths import SHARED
 
 from prospr_engine.data import DATASETS
+from prospr_engine.data.readers import FORMATS
 from prospr_engine.export.encodings import ENCODINGS
 from prospr_engine.models import MODELS
 from prospr_engine.saliency import METHODS
@@ -41,7 +42,7 @@ def shared_cifar10(request: pytest.FixtureRequest) -> Path:
 @pytest.fixture
 def tables(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever a test registers is gone after it."""
-    for table in (METHODS, CONTROLS, MODELS, DATASETS, ENCODINGS):
+    for table in (METHODS, CONTROLS, MODELS, DATASETS, FORMATS, ENCODINGS):
         monkeypatch.setattr(table, "_specs", table._specs)
 
 

@@ -44,7 +44,8 @@ ul.samples.samples { display: grid; grid-template-columns: repeat(auto-fill, min
 def choose_images() -> str | None:
     """Let the visitor bring a zip of class folders or choose an earlier one, and show what is in
     it. The token of what is chosen; None if nothing is, or if it cannot be used."""
-    _take("images", "A zip of class folders", IMAGES_HELP)
+    taken = uploads.formats()
+    _take("images", f"{taken[0].upper()}{taken[1:]} of class folders", IMAGES_HELP)
     upload = _choose("images", "Your images")
     if upload is None:
         return None

@@ -18,7 +18,9 @@ from app.services import store as service
 from prospr_engine.config import RunConfig, settings_of
 from prospr_engine.data import DATASETS
 from prospr_engine.data.inspect import Facts
+from prospr_engine.data.opening import format_of_upload
 from prospr_engine.data.preview import Preview, preview
+from prospr_engine.data.readers import FORMATS
 from prospr_engine.errors import ConfigError, ModelError, ResourceError
 from prospr_engine.io.files import disk_error
 from prospr_engine.io.tokens import clean_name, digest_in, display_name, is_token, locate, token
@@ -61,9 +63,23 @@ def add(owner: str, kind: Kind, name: str, content: bytes) -> Upload:
         except OSError as error:
             raise disk_error(Path(called), error) from None
         (_preview if kind == "images" else _contents)(digest, called, Path(file.name))
-    suffix = SUFFIXES[kind]
+        suffix = _suffix(kind, Path(file.name), called)
     ending = "" if called.lower().endswith(suffix) else suffix
     return service.current().uploads.add(owner, kind, clean_name(called + ending), content, suffix)
+
+
+def formats() -> str:
+    """What images may be sent in, as it follows "give": "a zip"."""
+    *others, last = [spec.noun for spec in FORMATS.values() if spec.uploads]
+    return f"{', '.join(others)} or {last}" if others else last
+
+
+def _suffix(kind: Kind, path: Path, called: str) -> str:
+    """How the name of such a file ends."""
+    if kind != "images":
+        return SUFFIXES[kind]
+    suffixes = format_of_upload(path, called).suffixes
+    return next((one for one in suffixes if called.lower().endswith(one)), suffixes[0])
 
 
 def most_megabytes() -> int:

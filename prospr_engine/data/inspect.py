@@ -5,15 +5,21 @@ from __future__ import annotations
 import contextlib
 import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
+from prospr_engine.config import LoadingConfig
 from prospr_engine.data import DATASETS, DatasetSpec
 from prospr_engine.data.decode import UnreadableError, is_image, read_header
 from prospr_engine.data.layout import Layout, arrange
-from prospr_engine.data.readers.opening import open_tree
+from prospr_engine.data.opening import open_data
 from prospr_engine.data.readers.tree import Tree
 from prospr_engine.data.sizes import choose_size
+from prospr_engine.events import ignore
+
+if TYPE_CHECKING:
+    from prospr_engine.data.source import Source  # which brings torch
 
 PROBED = 32  # headers that are looked at
 
@@ -42,17 +48,22 @@ def describe(name_or_path: str) -> Facts:
     """Quick facts for a preview. Raises as ``load`` does, but never fetches anything."""
     if name_or_path in DATASETS:
         return _facts_of_row(DATASETS[name_or_path])
-    with open_tree(name_or_path) as tree:
-        return facts_of(tree, arrange(tree, is_image))
+    with open_data(name_or_path) as (name, opened):
+        if isinstance(opened, Tree):
+            return facts_of(name, arrange(opened, is_image), opened)
+        return facts_of(name, opened, opened)
 
 
-def facts_of(tree: Tree, layout: Layout) -> Facts:
-    """The facts of files that have been put in order."""
-    channels, image_size = _probe(tree, layout)
+def facts_of(name: str, layout: Layout | Source, opened: Tree | Source) -> Facts:
+    """The facts of images whose classes and parts are known."""
+    if isinstance(layout, Layout) and isinstance(opened, Tree):
+        channels, image_size = _probe(opened, layout)
+    else:
+        channels, image_size = _probe_pixels(cast("Source", opened))
     train = layout.parts["train"]
     sizes = {part: len(numbers) for part, numbers in layout.parts.items()}
     return Facts(
-        name=tree.name,
+        name=name,
         class_count=len(layout.classes),
         classes=layout.classes,
         per_class=tuple(np.bincount(layout.labels[train]).tolist()),
@@ -81,6 +92,13 @@ def _facts_of_row(row: DatasetSpec) -> Facts:
         image_size=row.image_size,
         notes=tuple(notes),
     )
+
+
+def _probe_pixels(source: Source) -> tuple[int | None, int | None]:
+    """Channels and image size of the first images."""
+    first = np.arange(min(PROBED, len(source.labels)))
+    shape = source.read(first, LoadingConfig(), ignore).images.shape
+    return int(shape[1]), int(shape[2]) if shape[2] == shape[3] else None
 
 
 def _probe(tree: Tree, layout: Layout) -> tuple[int | None, int | None]:

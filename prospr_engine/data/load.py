@@ -11,7 +11,8 @@ import torch
 from prospr_engine.config import LoadingConfig
 from prospr_engine.data import DATASETS
 from prospr_engine.data.images import ImageData, Split
-from prospr_engine.data.readers.opening import open_tree
+from prospr_engine.data.opening import open_data
+from prospr_engine.data.readers.tree import Tree
 from prospr_engine.data.reading import tree_source
 from prospr_engine.data.source import Source
 from prospr_engine.data.splits import plan
@@ -22,8 +23,8 @@ from prospr_engine.events import OnEvent, ignore
 def load(
     name_or_path: str, config: LoadingConfig, seed: int, on_event: OnEvent = ignore
 ) -> ImageData:
-    """Read a data set of ``DATASETS``, or a folder or zip of class folders, by its path or the
-    token of an upload.
+    """Read a data set of ``DATASETS``, or images in one of ``readers.FORMATS`` (a folder or
+    zip of class folders), by their path or the token of an upload.
 
     The splits depend on ``config`` and ``seed`` alone; global random states stay untouched.
     Emits ``Progress`` of the stage ``"data"``. Raises ``ConfigError`` for an unknown name,
@@ -65,8 +66,8 @@ def _opened(name_or_path: str, on_event: OnEvent) -> Iterator[tuple[str, Source]
         row = DATASETS[name_or_path]
         yield row.name, row.load()(row, on_event)
     else:
-        with open_tree(name_or_path) as tree:
-            yield tree.name, tree_source(tree)
+        with open_data(name_or_path) as (name, opened):
+            yield name, tree_source(opened) if isinstance(opened, Tree) else opened
 
 
 def _augmentation(name_or_path: str, channels: int) -> str:

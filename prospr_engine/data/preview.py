@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import io
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 from PIL import Image
@@ -16,10 +17,14 @@ from prospr_engine.config import LoadingConfig
 from prospr_engine.data.decode import UnreadableError, is_image, read_header, read_pixels
 from prospr_engine.data.inspect import Facts, facts_of
 from prospr_engine.data.layout import Layout, arrange
-from prospr_engine.data.readers.opening import open_zip
+from prospr_engine.data.opening import open_uploaded
 from prospr_engine.data.readers.tree import Tree
 from prospr_engine.data.splits import plan
 from prospr_engine.errors import ResourceError
+from prospr_engine.events import ignore
+
+if TYPE_CHECKING:
+    from prospr_engine.data.source import Source  # which brings torch
 
 CLASSES = 12  # that are shown with samples
 SAMPLES = 3  # of each
@@ -46,17 +51,19 @@ class Preview:
 
 
 def preview(path: Path, name: str) -> Preview:
-    """Look into the zip of class folders that somebody uploaded and calls ``name``.
+    """Look into the images that somebody uploaded, in whatever format, and calls ``name``.
 
     Raises ``DataError`` with a sentence if it is something else, does harm or holds too little;
     ``ResourceError`` if memory runs out.
     """
     try:
-        with open_zip(path, name) as tree:
-            layout = arrange(tree, is_image)
-            facts = facts_of(tree, layout)
+        with open_uploaded(path, name) as opened:
+            layout = arrange(opened, is_image) if isinstance(opened, Tree) else opened
+            facts = facts_of(name, layout, opened)
             splits = plan(layout.labels, layout.parts, layout.classes, LoadingConfig(), seed=0)
-            looked_at = list(_spread(layout.files, LOOKED_AT))
+            looked_at = []
+            if isinstance(layout, Layout):
+                looked_at = [layout.files[n] for n in _spread(range(len(layout.files)), LOOKED_AT)]
             return Preview(
                 facts,
                 {
@@ -65,10 +72,10 @@ def preview(path: Path, name: str) -> Preview:
                     )
                     for part, numbers in layout.parts.items()
                 },
-                _samples(tree, layout, facts),
+                _samples(opened, layout, facts),
                 (*facts.notes, *splits.notes),
                 len(looked_at),
-                tuple(_broken(tree, looked_at)),
+                tuple(_broken(opened, looked_at)) if isinstance(opened, Tree) else (),
             )
     except MemoryError:
         raise ResourceError(
@@ -85,21 +92,37 @@ def _broken(tree: Tree, files: list[str]) -> Iterator[str]:
             yield f"{file} ({error})"
 
 
-def _samples(tree: Tree, layout: Layout, facts: Facts) -> dict[str, tuple[bytes, ...]]:
-    size = min(facts.image_size or SIDE, SIDE)
-    channels = facts.channels or 3
-    left = Counter(pixels=PIXELS)
+def _samples(
+    opened: Tree | Source, layout: Layout | Source, facts: Facts
+) -> dict[str, tuple[bytes, ...]]:
+    if isinstance(opened, Tree) and isinstance(layout, Layout):
+        sample = _sampler(opened, layout.files, facts)
+    else:
+        sample = _pixel_sampler(cast("Source", opened))
     train = layout.parts["train"]
     labels = layout.labels[train]
-    shown = {}
-    for label, name in enumerate(layout.classes[:CLASSES]):
-        files = [layout.files[number] for number in train[labels == label]]
-        shown[name] = tuple(
-            sample
-            for file in _spread(files, SAMPLES)
-            if (sample := _sample(tree, file, channels, size, left)) is not None
+    return {
+        name: tuple(
+            shown
+            for number in _spread(train[labels == label], SAMPLES)
+            if (shown := sample(int(number))) is not None
         )
-    return shown
+        for label, name in enumerate(layout.classes[:CLASSES])
+    }
+
+
+def _sampler(tree: Tree, files: Sequence[str], facts: Facts) -> Callable[[int], bytes | None]:
+    size = min(facts.image_size or SIDE, SIDE)
+    left = Counter(pixels=PIXELS)
+    return lambda number: _sample(tree, files[number], facts.channels or 3, size, left)
+
+
+def _pixel_sampler(source: Source) -> Callable[[int], bytes | None]:
+    def sample(number: int) -> bytes:
+        pixels = source.read(np.array([number]), LoadingConfig(), ignore).images[0].numpy()
+        return _png(_enlarged(pixels))
+
+    return sample
 
 
 def _sample(tree: Tree, file: str, channels: int, size: int, left: Counter[str]) -> bytes | None:
@@ -111,10 +134,14 @@ def _sample(tree: Tree, file: str, channels: int, size: int, left: Counter[str])
             return None
         stream.seek(0)
         pixels = read_pixels(stream, channels, size)
-        # Small ones are enlarged without smoothing: a person sees the pixels a network sees.
-        large = pixels.repeat(SIDE // size, axis=1).repeat(SIDE // size, axis=2)
-        return _png(large)
+        return _png(_enlarged(pixels))
     return None
+
+
+def _enlarged(pixels: np.ndarray) -> np.ndarray:
+    """Without smoothing: a person sees the pixels that a network sees."""
+    times = max(1, SIDE // max(pixels.shape[1:]))
+    return pixels.repeat(times, axis=1).repeat(times, axis=2)
 
 
 def _png(pixels: np.ndarray) -> bytes:
@@ -124,7 +151,7 @@ def _png(pixels: np.ndarray) -> bytes:
     return stream.getvalue()
 
 
-def _spread(files: tuple[str, ...] | list[str], most: int) -> Iterator[str]:
-    """At most ``most`` of ``files``, evenly spread, the first among them."""
-    count = min(most, len(files))
-    return (files[number * len(files) // count] for number in range(count))
+def _spread(numbers: Sequence[int] | np.ndarray, most: int) -> Iterator[int]:
+    """At most ``most`` of ``numbers``, evenly spread, the first among them."""
+    count = min(most, len(numbers))
+    return (numbers[place * len(numbers) // count] for place in range(count))

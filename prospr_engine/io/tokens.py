@@ -16,7 +16,6 @@ from prospr_engine.errors import ConfigError
 
 FOLDER = "PROSPR_UPLOADS"
 PREFIX = "upload:"
-SUFFIXES = (".zip", ".safetensors")
 LONGEST = 80  # characters of a file name
 NAMELESS = "file"
 TOKEN = re.compile(rf"{PREFIX}([0-9a-f]{{64}})/(.+)", re.DOTALL)
@@ -57,8 +56,7 @@ def locate(text: str, folder: Path | None = None) -> Path:
         )
     digest, name = match.groups()
     place = folder or os.environ.get(FOLDER)
-    suffix = next((suffix for suffix in SUFFIXES if name.lower().endswith(suffix)), "")
-    path = Path(place, digest + suffix) if place else None
+    path = Path(place, digest + Path(name).suffix.lower()) if place else None
     if path is None or not path.is_file():
         raise ConfigError(
             f"The uploaded file {name} is not here any more. Upload it again, or give the path "

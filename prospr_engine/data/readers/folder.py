@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
 from prospr_engine.data.readers.tree import MAX_FILES, Tree
 from prospr_engine.data.wording import counted
 from prospr_engine.errors import DataError
+
+
+@contextmanager
+def open_folder(path: Path, name: str, uploaded: bool) -> Iterator[Tree]:
+    """The row's target: see ``FormatSpec``. A folder is never uploaded."""
+    yield folder_tree(path)
 
 
 def folder_tree(root: Path) -> Tree:

@@ -69,6 +69,13 @@ DAMAGE = (
 
 
 @contextmanager
+def open_zip(path: Path, name: str, uploaded: bool) -> Iterator[Tree]:
+    """The row's target: see ``FormatSpec``."""
+    with zip_tree(path, name, UPLOADED if uploaded else OWN) as tree:
+        yield tree
+
+
+@contextmanager
 def zip_tree(path: Path, name: str, limits: ZipLimits = OWN) -> Iterator[Tree]:
     """The files of the zip at ``path``, open while the context lasts; sentences call it ``name``.
 

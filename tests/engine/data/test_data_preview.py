@@ -73,7 +73,7 @@ def test_broken_images_are_named_and_do_not_hide_the_others(zipped, picture) -> 
     files |= {"a/0.png": b"junk", "b/3.png": b""}
     found = look(zipped(files))
     assert [text.split(" ")[0] for text in found.broken] == ["a/0.png", "b/3.png"]
-    assert "not an image" in found.broken[0]
+    assert "not a supported image" in found.broken[0]
     assert {name: len(shown) for name, shown in found.samples.items()} == {"a": 2, "b": 2}
 
 

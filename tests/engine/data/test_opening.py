@@ -15,7 +15,7 @@ import torch
 from prospr_engine.config import LoadingConfig
 from prospr_engine.data.inspect import describe
 from prospr_engine.data.load import load
-from prospr_engine.data.readers.opening import open_tree, open_zip
+from prospr_engine.data.opening import open_data, open_uploaded
 from prospr_engine.errors import ConfigError, DataError
 from prospr_engine.io.tokens import token
 
@@ -69,11 +69,11 @@ def torch_file() -> bytes:
 def test_other_things_are_called_what_they_are(tmp_path: Path, content, words) -> None:
     path = tmp_path / "flowers.zip"
     path.write_bytes(content)
-    with pytest.raises(DataError, match=words), open_tree(str(path)):
+    with pytest.raises(DataError, match=words), open_data(str(path)):
         pass
     with (
         pytest.raises(DataError, match=f"^Mine.zip .*{words[3:]}") as error,
-        open_zip(path, "Mine.zip"),
+        open_uploaded(path, "Mine.zip"),
     ):
         pass
     assert str(tmp_path) not in str(error.value)

@@ -1,0 +1,98 @@
+"""What a path, or the token of an upload, names: opened by the row of its format."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from prospr_engine.data import DATASETS
+from prospr_engine.data.readers import FORMATS, FormatSpec
+from prospr_engine.data.readers.tree import Tree
+from prospr_engine.errors import DataError
+from prospr_engine.io.file_type import WORDS, kind_of
+from prospr_engine.io.tokens import display_name, is_token, locate
+
+if TYPE_CHECKING:
+    from prospr_engine.data.source import Source  # which brings torch
+
+ARCHIVES = frozenset({"zip", "tar", "gzip", "bzip2", "xz", "zstandard", "rar", "7z"})
+
+
+@contextmanager
+def open_data(text: str) -> Iterator[tuple[str, Tree | Source]]:
+    """What lies at a path or behind a token, and what to call it.
+
+    Raises ``ConfigError`` if ``text`` looks like the misspelt name of a data set, or the upload
+    is gone; ``DataError`` if there is nothing there, or something that no format is.
+    """
+    if is_token(text):
+        with open_uploaded(locate(text), display_name(text)) as opened:
+            yield display_name(text), opened
+        return
+    path = _path(text)
+    if not _exists(path):
+        raise DataError(f"There is no file or folder {str(path)!r}. Check the path.")
+    spec = _recognise(path, str(path), tuple(FORMATS.values()))
+    name = path.resolve().name if spec.folder else path.name
+    with spec.load()(path, name or str(path), False) as opened:
+        yield name or str(path), opened
+
+
+@contextmanager
+def open_uploaded(path: Path, name: str) -> Iterator[Tree | Source]:
+    """What a stranger sent and calls ``name``: of a format that may be uploaded."""
+    with format_of_upload(path, name).load()(path, name, True) as opened:
+        yield opened
+
+
+def format_of_upload(path: Path, name: str) -> FormatSpec:
+    """The format of a file that a stranger sent and calls ``name``; raises ``DataError`` if it is
+    none that may be uploaded."""
+    taken = tuple(spec for spec in FORMATS.values() if spec.uploads)
+    return _recognise(path, name, taken)
+
+
+def _recognise(path: Path, name: str, specs: tuple[FormatSpec, ...]) -> FormatSpec:
+    """The format of what lies at ``path``; raises ``DataError`` if it is none of ``specs``."""
+    kind = "unknown"
+    if path.is_dir():
+        if folders := [spec for spec in specs if spec.folder]:
+            return folders[0]
+    elif path.is_file():  # a pipe would keep us waiting
+        try:
+            with path.open("rb") as file:
+                kind = kind_of(file)
+        except OSError as error:
+            raise DataError(f"{name} cannot be read ({error.strerror}).") from None
+    if fitting := [spec for spec in specs if kind in spec.kinds]:
+        named = [spec for spec in fitting if name.lower().endswith(spec.suffixes or ("\0",))]
+        return (named or fitting)[0]
+    *others, last = [spec.noun for spec in specs]
+    none = f"neither {', '.join(others)} nor {last}" if others else f"not {last}"
+    remedy = f"Unpack it and make {last} of the folder" if kind in ARCHIVES else "Give one"
+    raise DataError(
+        f"{name} is {WORDS[kind]}, {none}. {remedy}, with a folder of images for each class."
+    )
+
+
+def _path(text: str) -> Path:
+    """``text`` as a path; raises ``ConfigError`` if it looks like a misspelt name."""
+    path = Path(text)
+    with contextlib.suppress(RuntimeError):  # nobody of that name has a home here
+        path = path.expanduser()
+    suffixes = tuple(suffix for spec in FORMATS.values() for suffix in spec.suffixes)
+    looks_like_path = text.lower().endswith(suffixes) or {"/", os.sep} & {*text}
+    if not text.strip() or not (looks_like_path or _exists(path)):
+        DATASETS.find(text)
+    return path
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # a name too long for this file system, or a folder one may not look into
+        return False
