@@ -18,7 +18,8 @@ from app.ui.titles import control_label, method_label
 # The names of these widgets stand in the address. No other page has such ones.
 METHODS, CONTROLS, SEEDS, STEPS = "only", "only-control", "only-seed", "only-steps"
 AXIS, CELLS, LEVEL = "against", "single", "at-sparsity"
-SECTIONS = {name: f"open-{name}" for name in ("curves", "layers", "overlap", "classes")}
+OPEN = "open-"
+"""Before the name of a section: the box that opens it."""
 AXES = {
     # what the switch says: the axis of the chart
     "Sparsity": "sparsity",
@@ -118,7 +119,8 @@ def level(rows: pd.DataFrame) -> float:
 def address(given: Mapping[str, str]) -> str:
     """What follows the question mark in the link to all that is on show: ``given`` says what is
     compared, the widgets say the rest."""
-    names = (METHODS, CONTROLS, SEEDS, STEPS, AXIS, CELLS, LEVEL, *SECTIONS.values())
+    open_sections = sorted(str(name) for name in st.session_state if str(name).startswith(OPEN))
+    names = (METHODS, CONTROLS, SEEDS, STEPS, AXIS, CELLS, LEVEL, *open_sections)
     held = {name: value for name in names if (value := st.session_state.get(name))}
     told = {name: "true" if value is True else value for name, value in held.items()}
     return urlencode({**given, **told}, doseq=True, safe=",")

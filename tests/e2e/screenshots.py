@@ -16,7 +16,7 @@ from e2e_data import class_folders
 from e2e_sweep import swept
 from playwright.sync_api import Page, expect, sync_playwright
 
-from app.compare.filters import SECTIONS
+from app.compare.sections import SECTIONS
 from prospr_engine.config import RunConfig
 from prospr_engine.store.queue import LOST
 from prospr_engine.store.records import Run
@@ -64,7 +64,7 @@ def main() -> None:
             print(dashboard.tracebacks(), end="")
 
 
-OPEN = "&".join(f"{name}=true" for name in SECTIONS.values())
+OPEN = "&".join(f"{name}=true" for name in (section.key for section in SECTIONS))
 Act = Callable[[Page], None]
 State = tuple[str, str, Act]
 """Who looks at which address, and does what there before the picture is taken."""

@@ -8,14 +8,16 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import parse_qs
 
+import pandas as pd
 import pytest
 from app_fakes import finished, new, words
 from e2e.e2e_sweep import FAILED, end, swept
 from streamlit.testing.v1 import AppTest
 
 from app import pages as links
-from app.compare import accuracy_chart, curves_chart, layers_chart, overlap_chart, take
+from app.compare import accuracy_chart, curves_chart, layers_chart, overlap_chart, sections, take
 from app.compare.points import OPENED
+from app.compare.sections import Made, Section, read_results
 from app.services import RunConfig, SweepConfig, compared_results
 from prospr_engine.store.store import Store
 from prospr_engine.store.study import Study
@@ -321,7 +323,7 @@ def test_nothing_is_like_that(store: Store):
 def test_the_link_opens_what_is_on_show(store: Store):
     study = swept(store, "alice", GRID)
     at = of(study, only=["SNIP", "ProsPr"], against="Weights kept", single="true",
-            **{"at-sparsity": "80"})  # fmt: skip
+            **{"at-sparsity": "80", "open-curves": "true"})  # fmt: skip
     at.multiselect(key="only-seed").set_value(["0"])
     again(at)
 
@@ -332,7 +334,8 @@ def test_the_link_opens_what_is_on_show(store: Store):
 
         st.session_state["told"] = address({"study": "x"})
 
-    state = {key: at.session_state[key] for key in ("only", "only-seed", "against", "single")}
+    names = ("only", "only-seed", "against", "single", "open-curves")
+    state = {key: at.session_state[key] for key in names}
     state["at-sparsity"] = at.session_state["at-sparsity"]
     maker = AppTest.from_function(page)
     for key, value in state.items():
@@ -340,6 +343,7 @@ def test_the_link_opens_what_is_on_show(store: Store):
     maker.run()
     link = parse_qs(maker.session_state["told"].replace("study=x", f"study={study.id}"))
     assert link["only"] == ["SNIP", "ProsPr"]
+    assert link["open-curves"] == ["true"]
     other = opened("bob", **link)
     assert charts(other)[0].spec == charts(at)[0].spec
     assert table(other).equals(table(at))
@@ -477,6 +481,37 @@ def test_no_chart_is_made_twice_from_the_same_data(store: Store, monkeypatch: py
     at.multiselect(key="only").set_value([])
     again(at)
     assert not made  # it was on show before
+
+
+def test_a_chart_of_ones_own_is_one_row(store: Store, monkeypatch: pytest.MonkeyPatch):
+    """Registered in a test: it is drawn, said in words, kept, and part of the link."""
+    made: list[int] = []
+
+    def make(found: Any, there: pd.DataFrame) -> Made:
+        made.append(len(found))
+        data = pd.DataFrame({"series": list(found), "runs": [len(of) for of in found.values()]})
+        return Made(data, ("runs",), "Runs in words", (f"{data['runs'].sum()} runs in all.",))
+
+    own = Section(
+        name="own",
+        title="How many runs",
+        icon="tag",
+        make=make,
+        chart=lambda plan, colours: {"mark": "bar", "encoding": {"x": {"field": plan[0]}}},
+        read=read_results,
+        fewest_lines=2,
+    )
+    monkeypatch.setattr(sections, "SECTIONS", (*sections.SECTIONS, own))
+    study = swept(store, "alice", GRID)
+    at = of(study, **{"open-own": "true"})
+    assert [box.label for box in at.expander if "How many runs" in box.label]
+    assert "6 runs in all." in told(at)
+    assert any('"runs"' in chart.spec for chart in charts(at))
+    again(at)
+    assert made == [3]
+    assert at.session_state["open-own"]
+    at.multiselect(key="only").set_value(["SNIP"])
+    assert "runs in all." not in told(again(at))
 
 
 # What to take home
