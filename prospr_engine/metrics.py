@@ -13,12 +13,23 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from prospr_engine.format import SPACE
+
 Unit = Literal["share", "difference", "count", "bytes", "seconds", "nats", "flag", "text"]
 """A share is a fraction of 1, shown in percent; a difference is one of two shares, shown in
 points."""
 Source = str | Callable[[Mapping[str, Any]], Any]
 """A path in ``result.json`` ("onnx.zipped"), or a function of all of it."""
 
+SCALES: Mapping[Unit, tuple[float, str, str]] = {
+    "share": (100, ".1f", f"{SPACE}%"),
+    "difference": (100, "+.1f", f"{SPACE}points"),
+    "count": (1, ",.0f", ""),
+    "bytes": (1e-3, ",.1f", f"{SPACE}kB"),
+    "seconds": (1, ".3g", f"{SPACE}s"),
+    "nats": (1, ".3f", ""),
+}
+"""What a number is multiplied with before it is shown, its format, and what follows it."""
 TYPES: Mapping[Unit, str] = {
     "share": "float64",
     "difference": "float64",
@@ -49,14 +60,15 @@ class Axis:
 
 @dataclass(frozen=True)
 class Column:
-    """How the figure's mean is shown in Compare's table: its heading, what the heading explains,
-    and the decimal places (of percent, points, kB or seconds). A ``leading`` column stands before
-    those that are not; None shows whole numbers."""
+    """How the figure's mean is shown in Compare's table: its heading, the help of the heading and
+    the number of ``digits`` after the point (None: as many as ``SCALES`` says). A ``leading``
+    column stands before those that are not; ``spread`` adds half of the interval."""
 
     heading: str
     help: str = ""
     digits: int | None = None
     leading: bool = False
+    spread: bool = False
 
 
 @dataclass(frozen=True)
@@ -67,8 +79,9 @@ class Metric:
     (``name`` by default). A figure that ``derive`` computes from the others of its row stands in
     neither. The result of every version has what is ``required``; anything else may be missing.
     ``seeds`` says what is known of it over several seeds: the mean with its interval, the mean
-    alone, or nothing. ``terminal`` is its heading in the command line's list of runs, and
-    ``terminal_means`` gives it a table of means after a sweep.
+    alone, or nothing. ``reference`` names the same figure of the dense network. ``terminal`` is its
+    heading in the command line's list of runs, and ``terminal_means`` gives it a table of means
+    after a sweep.
     """
 
     name: str
@@ -83,6 +96,7 @@ class Metric:
     seeds: Literal["interval", "mean"] | None = None
     axis: Axis | None = None
     compare: Column | None = None
+    reference: str = ""
     terminal: str = ""
     terminal_means: bool = False
 
@@ -183,7 +197,10 @@ METRICS: tuple[Metric, ...] = (
         key="accuracy.pruned",
         required=True,
         seeds="interval",
-        compare=Column("Accuracy", "On the test images, mean over the seeds.", 1, leading=True),
+        compare=Column(
+            "Accuracy", "On the test images, mean over the seeds.", 1, leading=True, spread=True
+        ),
+        reference="dense_accuracy",
         terminal="pruned",
         terminal_means=True,
     ),
@@ -212,6 +229,7 @@ METRICS: tuple[Metric, ...] = (
         source="loss.pruned",
         key="loss.pruned",
         seeds="interval",
+        reference="dense_loss",
     ),
     Metric(
         "dense_loss",
@@ -307,9 +325,30 @@ def columns() -> Iterator[Metric]:
     return (metric for metric in METRICS if metric.column)
 
 
+def written(unit: Unit, mean: float, half: float | None = None) -> str:
+    """A number of that unit, or a mean and half of its interval: "93.1 %", "93.1 ± 0.4 %"."""
+    scale, digits, suffix = SCALES[unit]
+    spread = "" if half is None else f" ± {scale * half:{digits.lstrip('+')}}"
+    return f"{scale * mean:{digits}}{spread}{suffix}"
+
+
 def averaged(how: Literal["interval", "mean"]) -> list[str]:
     """The columns that are averaged over seeds in that way."""
     return [metric.name for metric in columns() if metric.seeds == how]
+
+
+def listed() -> list[Metric]:
+    """What the command line's list of runs shows: that of the dense network before the other."""
+    by_name = {metric.name: metric for metric in columns()}
+    shown = [metric for metric in by_name.values() if metric.terminal]
+    references = [metric.reference for metric in shown]
+    return [
+        by_name[name]
+        for metric in shown
+        if metric.name not in references
+        for name in (metric.reference, metric.name)
+        if name
+    ]
 
 
 def axes() -> dict[str, tuple[Metric, Axis]]:

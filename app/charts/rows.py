@@ -11,8 +11,3 @@ def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
     """The rows of ``frame`` by name of column, with None for what is missing."""
     plain = frame.astype(object).where(frame.notna(), None)
     return [{str(name): value for name, value in row.items()} for row in plain.to_dict("records")]
-
-
-def done(frame: pd.DataFrame) -> pd.DataFrame:
-    """The cells of a comparison that have a result."""
-    return frame[(frame["state"] == "done") & frame["accuracy"].notna()]

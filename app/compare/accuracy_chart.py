@@ -1,14 +1,7 @@
 """Accuracy against how much was pruned: a line of means per series, with what luck allows.
 
-What goes in is one row per cell: the columns of a sweep (``services.comparison.frame``) with
-``run`` (its id), ``series`` (the unique name of its line) and ``order``. Only cells that are done
-are drawn. A page does, and keeps the result of each step as long as what goes in is the same::
-
-    rows = compare_accuracy.table(frame, "sparsity", cells=False)
-    plan = compare_accuracy.plan(frame, rows, "sparsity")
-    spec = compare_accuracy.chart(plan, theme())
-    st.vega_lite_chart(rows, spec, key=..., alt=compare_accuracy.description(rows, "sparsity"),
-                       on_select="rerun", selection_mode=compare_accuracy.CLICK)
+What goes in are the means and intervals of ``services.analysis``; ``plots.accuracy_data`` puts
+them together and keeps the result of each step as long as what goes in is the same.
 
 A click puts ``{"series", "sparsity", "run"}`` into the selection ``CLICK``; ``run`` is "" where
 the point stands for several runs. The legend is Vega's own affair and makes no rerun.
@@ -16,7 +9,6 @@ the point stands for several runs. The legend is Vega's own affair and makes no 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,7 +16,7 @@ import altair as alt
 import pandas as pd
 
 from app.charts.colours import Colours
-from app.charts.rows import done, records
+from app.charts.rows import records
 from app.charts.series_style import (
     Look,
     colour_scale,
@@ -35,8 +27,8 @@ from app.charts.series_style import (
     shape_scale,
 )
 from app.charts.spec import DATA, Spec, spec
-from app.compare.axes import AXES, Ends, encoding, ends, places
-from app.services.comparison import interval
+from app.compare import axes
+from app.compare.axes import Ends, encoding, ends
 from app.ui.format import accuracy, percent, size
 from app.ui.titles import data_label, model_label
 
@@ -60,18 +52,13 @@ class Plan:
     accuracy: tuple[float, float]
 
 
-def table(frame: pd.DataFrame, axis: str = "sparsity", cells: bool = False) -> pd.DataFrame:
-    """A row per series and sparsity asked for, one per dense network, and with ``cells`` one per
-    cell. Cells that have no place on ``axis`` are left out."""
-    found = done(frame)
-    found = found.assign(x=places(found, AXES[axis])).dropna(subset=["x"])
-    dodges = _dodges(found)
-    rows = [*_dense(found)]
-    for _, group in found.groupby(["series", "sparsity"], sort=False):
-        dodge = dodges[group["series"].iloc[0]]
-        if cells and len(group) > 1:
-            rows += [_cell(row, dodge) for row in records(group)]
-        rows.append(_mean(group, dodge))
+def table(points: pd.DataFrame, dense: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:
+    """A row per series and sparsity (``points``), one per dense network (``dense``), and one per
+    cell of ``cells``, which holds those that are drawn by themselves."""
+    dodges = _dodges(points)
+    rows = [_band_row(row) for row in records(dense)]
+    rows += [_cell(row, dodges[row["series"]]) for row in records(cells)]
+    rows += [_mean(row, dodges[row["series"]]) for row in records(points)]
     rows.sort(key=lambda row: (row["order"], row["sparsity"]))
     return pd.DataFrame(rows, columns=[*_row(MEAN, "", 0.0)])
 
@@ -80,7 +67,7 @@ def plan(frame: pd.DataFrame, rows: pd.DataFrame, axis: str = "sparsity") -> Pla
     """How to draw ``rows``. ``frame`` gives the looks: as long as it is the whole comparison, a
     series keeps its look when others are filtered out of ``rows``."""
     points = rows[rows["kind"] != DENSE]
-    span = ends(AXES[axis], points["x"], points["sparsity"] if axis == "sparsity" else ())
+    span = ends(axes.known()[axis], points["x"], points["sparsity"] if axis == "sparsity" else ())
     known = pd.concat([rows["accuracy"], rows["low"], rows["high"]]).dropna()
     low, high = (known.min(), known.max()) if len(known) else (0.0, 1.0)
     margin = MARGIN * (high - low) or 0.01
@@ -127,7 +114,7 @@ def chart(plan: Plan, colours: Colours) -> Spec:
         empty=False,
     )
     drawn = base.transform_filter(chosen).encode(
-        x=encoding(AXES[plan.axis], plan.across),
+        x=encoding(axes.known()[plan.axis], plan.across),
         color=alt.Color(
             "series:N", scale=colour_scale(plan.looks, colours), legend=under, sort=None
         ),
@@ -174,7 +161,7 @@ def description(rows: pd.DataFrame, axis: str = "sparsity") -> str:
             text += f", {last['shown']} at {last['removed']}"
         told.append(text)
     dense = [row["label"] for row in records(rows[rows["kind"] == DENSE])]
-    title = AXES[axis].title.partition(" (")[0]
+    title = axes.known()[axis].title.partition(" (")[0]
     against = title if title.startswith("ONNX") else title[:1].lower() + title[1:]
     listed = "; ".join([*told, *dense]) or "nothing yet"
     return f"Test accuracy against {against}: {listed}."
@@ -203,25 +190,22 @@ def _row(kind: str, series: str, value: float, **more: Any) -> dict[str, Any]:
     } | more
 
 
-def _mean(group: pd.DataFrame, dodge: float) -> dict[str, Any]:
-    over = interval(group["accuracy"])
-    assert over.mean is not None
-    low, high = _clipped(over.low), _clipped(over.high)
-    zipped = group["zipped_bytes"].mean()
+def _mean(row: dict[str, Any], dodge: float) -> dict[str, Any]:
+    low, high = row["low"], row["high"]
     return _row(
         MEAN,
-        group["series"].iloc[0],
-        over.mean,
-        **_told(group["sparsity"].iloc[0], group["kept_weights"].mean(), zipped),
-        order=int(group["order"].iloc[0]),
-        sparsity=float(group["sparsity"].iloc[0]),
-        x=float(group["x"].mean()),
+        row["series"],
+        row["accuracy"],
+        **_told(row["sparsity"], row["kept_weights"], row["zipped_bytes"]),
+        order=row["order"],
+        sparsity=row["sparsity"],
+        x=row["x"],
         low=low,
         high=high,
         dodge=dodge,
-        run=str(group["run"].iloc[0]) if len(group) == 1 else "",
+        run=row["run"],
         interval="unknown (one run)" if low is None else between(low, high),
-        seeds=", ".join(str(seed) for seed in sorted(set(group["seed"]))),
+        seeds=", ".join(map(str, row["seeds"])),
     )
 
 
@@ -256,19 +240,14 @@ def between(low: float | None, high: float | None) -> str:
     return f"{100 * low:.1f} \N{EN DASH} {accuracy(high)}"
 
 
-def _dense(found: pd.DataFrame) -> Iterator[dict[str, Any]]:
-    """A row for every dense network: of one model, data set and number of epochs. Cells of one
-    seed have it in common, so that each seed counts once."""
-    apart = [name for name in ("model", "data", "epochs") if found[name].nunique() > 1]
-    known = found.dropna(subset=["dense_accuracy"])
-    for key, group in known.groupby(apart or ["model"], sort=False):
-        over = interval(group.groupby("seed")["dense_accuracy"].mean())
-        assert over.mean is not None
-        named = (_named(what, value) for what, value in zip(apart, key, strict=False))
-        names = f" ({', '.join(named)})" if apart else ""
-        low, high = _clipped(over.low), _clipped(over.high)
-        label = f"Dense{names} {accuracy(over.mean)}"
-        yield _row(DENSE, "", over.mean, low=low, high=high, label=label)
+def _band_row(row: dict[str, Any]) -> dict[str, Any]:
+    """That of a dense network."""
+    named = [
+        _named(what, row[what]) for what in ("model", "data", "epochs") if row[what] is not None
+    ]
+    names = f" ({', '.join(named)})" if named else ""
+    label = f"Dense{names} {accuracy(row['accuracy'])}"
+    return _row(DENSE, "", row["accuracy"], low=row["low"], high=row["high"], label=label)
 
 
 def _named(what: str, value: Any) -> str:
@@ -277,11 +256,6 @@ def _named(what: str, value: Any) -> str:
     if what == "data":
         return data_label(value)
     return f"{value:,} epoch" + ("" if value == 1 else "s")
-
-
-def _clipped(share: float | None) -> float | None:
-    """No accuracy lies outside, whatever a wide interval says."""
-    return None if share is None else min(max(share, 0.0), 1.0)
 
 
 def _dodges(found: pd.DataFrame) -> dict[str, float]:

@@ -7,10 +7,9 @@ from collections.abc import Sequence
 import pandas as pd
 import streamlit as st
 
-from app.charts.rows import done
 from app.compare import words
-from app.compare.facts import originals
 from app.compare.filters import Shown
+from app.services.analysis import done, originals, sparsest
 from app.ui.findings import plain
 from app.ui.format import accuracy, percent, signed
 
@@ -59,13 +58,9 @@ def alone(rows: pd.DataFrame) -> str:
     names = originals(cells) or list(cells["series"].unique())
     if len(names) != 1 or not rows["epochs"].max():
         return ""
-    cells = cells[cells["series"] == names[0]]
-    most = cells["sparsity"].max()
-    last = cells[cells["sparsity"] == most]
-    pruned, dense = last["accuracy"].mean(), last["dense_accuracy"].mean()
-    change = round(round(100 * pruned, 1) - round(100 * dense, 1), 1)
-    apart = f"{signed(change)} points against" if change else "as much as"
+    found = sparsest(cells, names[0])
+    apart = f"{signed(found.points)} points against" if found.points else "as much as"
     return (
-        f"With {percent(float(most))} removed, {names[0]} has {accuracy(pruned)}: "
-        f"{apart} the dense network ({accuracy(dense)})."
+        f"With {percent(found.sparsity)} removed, {found.series} has {accuracy(found.accuracy)}: "
+        f"{apart} the dense network ({accuracy(found.dense)})."
     )

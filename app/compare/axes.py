@@ -1,4 +1,4 @@
-"""What a comparison can be drawn against: four measures of how much was pruned.
+"""What a comparison can be drawn against: the figures that the table of figures calls axes.
 
 All of them read the same way, the sparser the further right. Compression is compared in factors,
 so the axes are logarithmic (as in Blalock et al., What is the State of Neural Network Pruning?,
@@ -14,6 +14,8 @@ from dataclasses import dataclass
 import altair as alt
 import pandas as pd
 
+from app.services import metrics
+
 PERCENT_REMOVED = "format(100 * (1 - datum.value), '.6~g') + '\N{NO-BREAK SPACE}%'"
 COUNT = "format(datum.value, '.3~s')"
 BYTES = (
@@ -25,32 +27,47 @@ MOST_TICKS, LEAST_TICKS = 8, 3
 MOST_LINEAR = 5.0  # times the least; beyond it small files would lie on top of each other
 
 
+LABELS = {
+    "share": "format(100 * datum.value, '.4~g') + '\N{NO-BREAK SPACE}%'",
+    "difference": "format(100 * datum.value, '+.3~g')",
+    "count": COUNT,
+    "bytes": BYTES,
+    "seconds": "format(datum.value, '.3~s') + 's'",
+    "nats": "format(datum.value, '.3~g')",
+}
+"""How Vega writes the numbers of a unit along the axis."""
+
+
 @dataclass(frozen=True)
 class Axis:
-    """``share``: drawn is the share that is left, written is the percentage that is gone."""
+    """The ``column`` of the table that is drawn under ``title``, its ``labels`` written by Vega.
+    The other settings are those of ``metrics.Axis``."""
 
     name: str
+    label: str
     title: str
     column: str
     labels: str
-    share: bool = False
+    log: bool | None
+    descending: bool
+    complement: bool
 
 
-AXES = {
-    axis.name: axis
-    for axis in (
-        Axis("sparsity", "Weights removed, as asked for", "sparsity", PERCENT_REMOVED, True),
-        Axis(
-            "effective",
-            "Weights removed or cut off (effective sparsity)",
-            "effective_sparsity",
-            PERCENT_REMOVED,
-            True,
-        ),
-        Axis("kept", "Weights kept (fewer to the right)", "kept_weights", COUNT),
-        Axis("size", "ONNX file, zipped (smaller to the right)", "zipped_bytes", BYTES),
-    )
-}
+def known() -> dict[str, Axis]:
+    """All axes by name, as the table of figures has them."""
+    return {
+        name: Axis(
+            name=name,
+            label=axis.label,
+            title=axis.title,
+            column=metric.name,
+            labels=PERCENT_REMOVED if axis.complement else LABELS[metric.unit],
+            log=axis.log,
+            descending=axis.descending,
+            complement=axis.complement,
+        )
+        for name, (metric, axis) in metrics.axes().items()
+    }
 
 
 @dataclass(frozen=True)
@@ -67,8 +84,8 @@ def places(frame: pd.DataFrame, axis: Axis) -> pd.Series:
     """Where each row of ``frame`` (of cells that are done) lies on ``axis``, NaN where that is
     not known."""
     values = frame[axis.column].astype(float)
-    if not axis.share:
-        return values.where(values > 0)
+    if not axis.complement:
+        return values if axis.log is False else values.where(values > 0)
     # A network that does nothing any more has no place on a logarithmic axis: it stands where one
     # with half a weight would.
     least = 0.5 / frame["total_weights"].astype(float)
@@ -80,13 +97,13 @@ def ends(axis: Axis, drawn: Iterable[float], asked: Iterable[float] = ()) -> End
     long as they are few."""
     values = sorted(set(drawn))
     low, high = (values[0], values[-1]) if values else (0.5, 1.0)
-    if axis.share:
+    if axis.complement:
         levels = sorted(set(asked))
         if not 0 < len(levels) <= MOST_TICKS:
             levels = [level for level in ROUND if low / 1.2 <= 1 - level <= high * 1.2]
         ticks = tuple(round(1 - level, 9) for level in levels)
         return Ends(*_apart(min([low, *ticks]), min(1.0, max([high, *ticks]))), ticks=ticks)
-    log = axis.name == "kept" or high > MOST_LINEAR * low
+    log = axis.log if axis.log is not None else high > MOST_LINEAR * low
     if log:
         low, high = _apart(low, high)
         return Ends(low, high, ticks=_round(low, high))
@@ -102,7 +119,7 @@ def encoding(axis: Axis, span: Ends) -> alt.X:
         scale=alt.Scale(
             type="log" if span.log else "linear",
             domain=[span.low, span.high],
-            reverse=True,
+            reverse=axis.descending,
             nice=False,
             zero=False,
             padding=22,

@@ -8,13 +8,13 @@ import pandas as pd
 import streamlit as st
 
 from app.charts.colours import Colours
-from app.charts.rows import done
 from app.charts.spec import Spec
 from app.compare import sections
 from app.compare.answer import show_sentences
 from app.compare.filters import Shown, level
 from app.compare.sections import Lines, Made, Section
 from app.services import EngineError, Run
+from app.services.analysis import done
 from app.ui.findings import show_error
 from app.ui.format import percent
 from app.ui.plots import theme

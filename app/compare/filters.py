@@ -10,6 +10,7 @@ from urllib.parse import urlencode
 import pandas as pd
 import streamlit as st
 
+from app.compare import axes
 from app.services import is_control
 from app.services.comparison import keep
 from app.ui.labels import WITHOUT_CONTROL
@@ -20,13 +21,6 @@ METHODS, CONTROLS, SEEDS, STEPS = "only", "only-control", "only-seed", "only-ste
 AXIS, CELLS, LEVEL = "against", "single", "at-sparsity"
 OPEN = "open-"
 """Before the name of a section: the box that opens it."""
-AXES = {
-    # what the switch says: the axis of the chart
-    "Sparsity": "sparsity",
-    "Weights kept": "kept",
-    "File size": "size",
-    "Effective sparsity": "effective",
-}
 USUAL = 0.95  # the sparsity that is looked at closely, or the nearest one to it
 MOST_SEGMENTS = 8
 
@@ -70,15 +64,16 @@ def show_none_left() -> None:
 
 def axis() -> str:
     """What accuracy is drawn against."""
+    names = {axis.label: axis.name for axis in axes.known().values()}
     shown = st.segmented_control(
         "Accuracy against",
-        list(AXES),
-        default=next(iter(AXES)),
+        list(names),
+        default=next(iter(names)),
         required=True,
         key=AXIS,
         bind="query-params",
     )
-    return AXES[shown]
+    return names[shown]
 
 
 def single_runs(rows: pd.DataFrame) -> bool:

@@ -9,7 +9,6 @@ from collections.abc import Mapping
 
 import streamlit as st
 
-from app.charts.rows import done
 from app.compare.answer import show_answer, show_limits, show_warnings
 from app.compare.details import show_details
 from app.compare.filters import axis, show_filters, show_none_left, single_runs
@@ -30,6 +29,7 @@ from app.compare.search import is_search, show_search
 from app.compare.table import show_table
 from app.compare.take import show_take
 from app.services import EngineError
+from app.services.analysis import done
 from app.services.comparison import Comparison, frame
 from app.ui.findings import show_error
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from app.compare.facts import luck_of_test
+from app.services import analysis
 from app.services.overlap import LayerOverlap
 from app.ui.answer import points
 from app.ui.format import MINUS, SPACE, accuracy, duration, percent, signed, size
@@ -115,7 +115,7 @@ def luck(first: Result, second: Result) -> str:
     are."""
     shares = [result["accuracy"]["pruned"] for result in (first, second)]
     counts = [result["data"]["split"]["test"] for result in (first, second)]
-    limit = luck_of_test(shares, counts)
+    limit = analysis.image_noise(shares, counts)
     if abs(shares[1] - shares[0]) > limit:
         return (
             "The difference between the two pruned networks is larger than chance explains "

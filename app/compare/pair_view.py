@@ -9,7 +9,7 @@ import pandas as pd
 import streamlit as st
 
 from app.charts.spec import Spec
-from app.compare import classes_chart, detail_words, facts, pair_charts, words
+from app.compare import classes_chart, detail_words, pair_charts, words
 from app.compare.answer import show_sentences
 from app.compare.differences import differences, sentence
 from app.compare.filters import Shown, axis
@@ -17,7 +17,7 @@ from app.compare.pair_figures import Result, comparable, figures, luck, other_im
 from app.compare.plots import classes_spec, show_accuracy
 from app.compare.points import show_point
 from app.compare.take import show_take
-from app.services import EngineError, Run
+from app.services import EngineError, Run, analysis
 from app.services.comparison import Comparison, frame
 from app.services.overlap import LayerOverlap, overlap
 from app.ui import run_link
@@ -75,7 +75,7 @@ def _figures(results: Sequence[Result], control: str) -> None:
 
 def _control(rows: pd.DataFrame, classes: int | None) -> str:
     """What it means if one of the two is a control of the other."""
-    found = facts.controlled(rows, classes)
+    found = analysis.controlled(rows, classes)
     return words.meaning(found[0]) if found else ""
 
 
@@ -87,7 +87,7 @@ def _accuracy(both: Comparison, shown: Shown, given: Mapping[str, str]) -> None:
     drawn = (
         rows["epochs"].iloc[0] > 0
         and all(rows[name].nunique(dropna=False) == 1 for name in SAME_FOR_CHART)
-        and not rows.duplicated(facts.LINE).any()
+        and not rows.duplicated(["series", "sparsity"]).any()
     )
     against = "sparsity"
     if drawn:

@@ -13,8 +13,10 @@ from app.charts.colours import Colours
 from app.charts.spec import Spec
 from app.compare import accuracy_chart, classes_chart
 from app.compare.accuracy_chart import CLICK, Plan
+from app.compare.axes import known, places
 from app.compare.filters import Shown
 from app.compare.points import open_point
+from app.services import analysis
 from app.ui.plots import theme
 
 ACCURACY = "compare-accuracy"
@@ -48,9 +50,21 @@ def accuracy_data(
 ) -> tuple[pd.DataFrame, Plan, str]:
     """The data of the chart, what decides its looks, and the chart in words. ``key`` tells one
     ``_frame`` from another."""
-    rows = accuracy_chart.table(_frame, axis, cells)
+    rows = accuracy_table(_frame, axis, cells)
     plan = accuracy_chart.plan(_frame, rows, axis)
     return rows, plan, accuracy_chart.description(rows, axis)
+
+
+def accuracy_table(
+    frame: pd.DataFrame, axis: str = "sparsity", cells: bool = False
+) -> pd.DataFrame:
+    """The rows of the chart; ``cells``: also of the single runs behind a mean. Cells that have no
+    place on ``axis`` are left out."""
+    found = analysis.done(frame)
+    found = found.assign(x=places(found, known()[axis])).dropna(subset=["x"])
+    several = found.groupby(["series", "sparsity"])["run"].transform("count") > 1
+    single = found[several] if cells else found.iloc[:0]
+    return accuracy_chart.table(analysis.points(found), analysis.dense(found), single)
 
 
 @st.cache_data(max_entries=60, show_spinner=False)

@@ -10,11 +10,14 @@ import streamlit as st
 
 from app.compare.filters import Shown
 from app.compare.points import open_point
-from app.services.comparison import summarise
+from app.services import metrics
+from app.services.analysis import means
 
 TABLE, BUTTON = "compare-table", "compare-open"
 OPEN = "Open"
 BY = ["series", "sparsity"]
+UNITS = {"share": " %%", "bytes": " kB", "seconds": " s"}
+DIGITS = 3  # after the point, where the figure's row does not say how many
 
 
 def show_table(shown: Shown, whose: str) -> None:
@@ -37,19 +40,19 @@ def show_table(shown: Shown, whose: str) -> None:
 @st.cache_data(max_entries=30, show_spinner=False)
 def _table(key: str, _rows: pd.DataFrame) -> pd.DataFrame:
     groups = _rows.groupby(BY, sort=False)
-    found = summarise(_rows, BY).set_index(BY)
+    found = means(_rows).set_index(BY)
     aggregates = (("state", _states), ("seed", _seeds), ("order", "first"))
     states, seeds, order = (groups[name].agg(how) for name, how in aggregates)
+    figures: dict[str, pd.Series] = {}
+    for metric, column in _shown():
+        scale, mean = metrics.SCALES[metric.unit][0], found[f"{metric.name}_mean"]
+        figures[column.heading] = mean.round() if metric.unit == "count" else scale * mean
+        if column.spread:
+            figures[_spread(column)] = scale * (found[f"{metric.name}_high"] - mean)
     table = pd.DataFrame(
         {
             "Asked for": 100 * found.index.get_level_values("sparsity"),
-            "Removed": 100 * found["achieved_sparsity_mean"],
-            "Accuracy": 100 * found["accuracy_mean"],
-            "\N{PLUS-MINUS SIGN}": 100 * (found["accuracy_high"] - found["accuracy_mean"]),
-            "Change": 100 * found["change_mean"],
-            "Kept": found["kept_weights_mean"].round(),
-            "Zipped": found["zipped_bytes_mean"] / 1e3,
-            "Effective": 100 * found["effective_sparsity_mean"],
+            **figures,
             "Seeds": seeds,
             "State": states,
             "Runs": seeds.map(_actions),
@@ -61,6 +64,31 @@ def _table(key: str, _rows: pd.DataFrame) -> pd.DataFrame:
     table.insert(0, "Series", found.index.get_level_values("series"))
     ordered = table.sort_values(["order", "asked"], kind="stable")
     return ordered.drop(columns="order").reset_index(drop=True)
+
+
+def _shown() -> list[tuple[metrics.Metric, metrics.Column]]:
+    """The figures on show, the leading ones first."""
+    found = [(metric, metric.compare) for metric in metrics.METRICS if metric.compare]
+    return sorted(found, key=lambda pair: not pair[1].leading)
+
+
+def _spread(column: metrics.Column) -> str:
+    return f"\N{PLUS-MINUS SIGN} {column.heading}"
+
+
+def _format(metric: metrics.Metric, column: metrics.Column) -> str:
+    """How Streamlit writes the numbers of the column."""
+    if metric.unit == "count":
+        return "localized"
+    sign = "+" if metric.unit == "difference" else ""
+    suffix = UNITS.get(metric.unit, "")
+    return f"%{sign}.{_digits(metric, column)}f{suffix}"
+
+
+def _digits(metric: metrics.Metric, column: metrics.Column) -> int:
+    if column.digits is not None:
+        return column.digits
+    return 0 if metric.unit == "count" else DIGITS
 
 
 def _states(states: pd.Series) -> str:
@@ -91,20 +119,20 @@ def _opened(data: pd.DataFrame, rows: pd.DataFrame, whose: str) -> None:
 
 def _columns(data: pd.DataFrame, shown: Shown, whose: str) -> dict[str, Any]:
     number = st.column_config.NumberColumn
+    figures: dict[str, Any] = {}
+    for metric, column in _shown():
+        figures[column.heading] = number(format=_format(metric, column), help=column.help or None)
+        if column.spread:
+            unit = "Points" if metric.unit == "share" else "Half of the interval"
+            figures[_spread(column)] = number(
+                "\N{PLUS-MINUS SIGN}",
+                format=f"%.{_digits(metric, column)}f",
+                help=f"{unit}; unknown for a single seed.",
+            )
     return {
         "Series": st.column_config.TextColumn("Series", pinned=True),
         "Asked for": number(format="%.4g %%", help="Share of the weights to be removed."),
-        "Removed": number(format="%.2f %%", help="Share of the weights that was removed."),
-        "Accuracy": number(format="%.1f %%", help="On the test images, mean over the seeds."),
-        "\N{PLUS-MINUS SIGN}": number(format="%.1f", help="Points; unknown for a single seed."),
-        "Change": number(format="%+.1f", help="Points against the dense network."),
-        "Kept": number("Weights kept", format="localized"),
-        "Zipped": number("Zipped file", format="%.1f kB"),
-        "Effective": number(
-            "Effective sparsity",
-            format="%.2f %%",
-            help="Counts the weights as removed that are cut off from the input or the output.",
-        ),
+        **figures,
         "Runs": st.column_config.ButtonColumn(
             on_click=_opened, args=(data, shown.rows, whose), key=BUTTON, type="tertiary"
         ),

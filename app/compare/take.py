@@ -10,7 +10,6 @@ from functools import partial
 import streamlit as st
 
 from app.charts.colours import LIGHT
-from app.charts.rows import done
 from app.compare import code_search, code_sweep
 from app.compare import picture as compare_picture
 from app.compare.filters import Shown, address
@@ -19,6 +18,7 @@ from app.compare.picture import MIMES, Kind
 from app.compare.plots import accuracy_data, accuracy_spec
 from app.compare.words import unlike
 from app.services import RunConfig, SearchConfig
+from app.services.analysis import done
 from app.services.comparison import Comparison
 from app.ui import studies as words
 from app.ui.code import uploads

@@ -13,11 +13,10 @@ from collections.abc import Iterable, Sequence
 
 import pandas as pd
 
-from app.charts.rows import done, records
-from app.compare import facts
-from app.compare.facts import Controlled, Level
-from app.services import CONTROLS
-from app.ui.format import accuracy, percent
+from app.charts.rows import records
+from app.services import CONTROLS, analysis
+from app.services.analysis import Controlled, Level, done
+from app.ui.format import accuracy, percent, points_between
 from app.ui.titles import data_label, model_label
 
 MOST_NAMED = 4
@@ -81,8 +80,9 @@ def standing(frame: pd.DataFrame) -> str:
 def luck(frame: pd.DataFrame) -> str:
     """Which differences are noise."""
     cells = done(frame)
-    limit, seeded = facts.luck(cells)
-    if not seeded:
+    noise = analysis.spread(cells)
+    limit = noise.limit
+    if not noise.seeded:
         told = "One seed" if cells["seed"].nunique() == 1 else "One seed per point"
         if not limit:
             return f"{told}: how much of this is luck is not known."
@@ -90,7 +90,7 @@ def luck(frame: pd.DataFrame) -> str:
             f"{told}: how much another would move the points is not known. The test alone leaves "
             f"differences of up to about {_points(limit)} to chance."
         )
-    seeds = cells.groupby(facts.LINE)["seed"].nunique()
+    seeds = cells.groupby(["series", "sparsity"])["seed"].nunique()
     told = f"{_from_to(seeds)} seeds: differences under about {_noise(cells, limit)} are noise"
     told += (
         ". Bars, and the grey band of the dense network, are 95\N{NO-BREAK SPACE}% intervals "
@@ -107,17 +107,17 @@ def luck(frame: pd.DataFrame) -> str:
 
 def leader(frame: pd.DataFrame, classes: int | None = None) -> str:
     """Who leads at the sparsest level that all have reached, and whether by more than noise."""
-    names = facts.originals(done(frame))
+    names = analysis.originals(done(frame))
     if len(names) < 2 or done(frame)["data"].nunique() > 1 or not frame["epochs"].max():
         return ""
-    broken = facts.guessing(frame, classes)
-    levels = facts.common(frame, names)
+    broken = analysis.guessing(frame, classes)
+    levels = analysis.common(frame, names)
     standing = [s for s in levels if not all(s in broken.get(name, []) for name in names)]
     if not levels:
         return "There is no sparsity at which all have a result, so none is said to lead."
     if not standing:
         return f"At {percent(levels[0])} and beyond, all are near guessing: nobody leads."
-    found = facts.level(frame, standing[-1], names)
+    found = analysis.level(frame, standing[-1], names)
     told = _lead(found, sparsest=standing[-1] == levels[-1])
     if len(names) > 2:
         told += f" Of {len(names)} compared, the best is partly the luckiest."
@@ -126,11 +126,11 @@ def leader(frame: pd.DataFrame, classes: int | None = None) -> str:
 
 def breaks(frame: pd.DataFrame, classes: int | None = None) -> str:
     """Where each falls to near guessing; if none does, where the worst one is."""
-    chance = facts.guess(frame, classes)
+    chance = analysis.guess(frame, classes)
     cells = done(frame)
     if chance is None or not frame["epochs"].max() or cells["data"].nunique() > 1:
         return ""
-    broken = facts.guessing(frame, classes)
+    broken = analysis.guessing(frame, classes)
     if not broken:
         last = float(cells["sparsity"].max())
         return f"None is near guessing ({percent(chance)}) up to {percent(last)}."
@@ -146,7 +146,7 @@ def breaks(frame: pd.DataFrame, classes: int | None = None) -> str:
 def controls(frame: pd.DataFrame, classes: int | None = None) -> list[str]:
     """Whether chance does as well as the methods' choices, a sentence per control and verdict."""
     groups: dict[tuple[str, str], list[Controlled]] = {}
-    for one in facts.controlled(frame, classes):
+    for one in analysis.controlled(frame, classes):
         groups.setdefault((one.control, one.verdict), []).append(one)
     return [_controlled(control, verdict, found) for (control, verdict), found in groups.items()]
 
@@ -160,7 +160,7 @@ def meaning(one: Controlled) -> str:
 def _meaning(control: str, verdict: str) -> str:
     """Within a sentence."""
     row = CONTROLS.get(control)
-    if verdict == "alike":
+    if verdict == "no different":
         return f"no sign that it mattered {row.chance}" if row else "no sign of a difference"
     if verdict == "worse":
         return f"there it mattered {row.chance}" if row else "there it made a difference"
@@ -212,31 +212,31 @@ def listed(words: Iterable[str], most: int | None = None) -> str:
 def _lead(found: Level, sparsest: bool) -> str:
     ranked = sorted(found.means.items(), key=lambda pair: -pair[1])
     best, high = ranked[0]
-    near = [name for name, mean in ranked[1:] if high - mean <= found.limit]
+    near = [name for name, mean in ranked[1:] if high - mean <= found.noise.limit]
     where = "the sparsest level that all have" if sparsest else "the last at which any still works"
     told = f"At {percent(found.sparsity)}, {where}, {best} is highest with {accuracy(high)}"
-    noise = f"{'noise' if found.seeded else 'what the test leaves to chance'}"
-    if near and not found.seeded:
+    noise = f"{'noise' if found.noise.seeded else 'what the test leaves to chance'}"
+    if near and not found.noise.seeded:
         return (
             f"{told}, but {listed(near, MOST_NAMED)} {_verb(near, 'is', 'are')} behind by no more "
-            f"than {noise} ({_points(found.limit)})."
+            f"than {noise} ({_points(found.noise.limit)})."
         )
     if near:
         return (
             f"{told}, but {listed(near, MOST_NAMED)} {_verb(near, 'lies', 'lie')} within noise "
-            f"of it ({_points(found.limit)})."
+            f"of it ({_points(found.noise.limit)})."
         )
     second, low = ranked[1]
-    ahead = round(100 * high, 1) - round(100 * low, 1)
+    ahead = points_between(low, high)
     return (
         f"{told}, {_points(ahead / 100)} ahead of {second}: more than {noise} "
-        f"({_points(found.limit)})."
+        f"({_points(found.noise.limit)})."
     )
 
 
 def _controlled(control: str, verdict: str, found: Sequence[Controlled]) -> str:
     names = listed(one.original for one in found)
-    apart = [abs(one.apart) for one in found]
+    apart = [abs(one.difference) for one in found]
     lowest, highest = _points(min(apart)), _points(max(apart))
     much = lowest if lowest == highest else f"{lowest.partition(' ')[0]} to {highest}"
     limit = _points(max(one.limit for one in found))
@@ -246,7 +246,7 @@ def _controlled(control: str, verdict: str, found: Sequence[Controlled]) -> str:
     row = CONTROLS.get(control)
     how = (row.how if row else "") or f'under the control "{row.label if row else control}"'
     began = f"{how[:1].upper()}{how[1:]}".replace("their", _verb(found, "its", "their"))
-    if verdict == "alike":
+    if verdict == "no different":
         end = _meaning(control, verdict)
         noise = f"up to {limit}" if found[1:] else limit
         return (
@@ -261,12 +261,7 @@ def _controlled(control: str, verdict: str, found: Sequence[Controlled]) -> str:
 def _noise(cells: pd.DataFrame, limit: float) -> str:
     """``limit``, that of all; where luck of some sparsities is far from it, the least and the
     most of them: ``0.9 points at 80 % and 12.2 points at 99 %``."""
-    of_level = {
-        float(sparsity): found
-        for sparsity in cells["sparsity"].unique()
-        for found, seeded in [facts.luck(cells[cells["sparsity"] == sparsity])]
-        if seeded
-    }
+    of_level = analysis.spread_by_sparsity(cells)
     if len(of_level) < 2:
         return _points(limit)
     calm, wild = min(of_level, key=of_level.__getitem__), max(of_level, key=of_level.__getitem__)

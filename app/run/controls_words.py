@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from app.services import CONTROLS, Run
+from app.services import CONTROLS, Run, analysis
+from app.services.analysis import Measurement
 from app.ui import figures
 from app.ui.format import accuracy, signed
 from app.ui.titles import control_label
@@ -26,13 +26,17 @@ BY_CHANCE = (
 
 @dataclass(frozen=True)
 class Measured:
-    """What is known of a run that is done: the share of its test ``images`` that the pruned
-    network gets right, how many ``classes`` there are, and the ``digest`` of its data."""
+    """What is known of a run that is done: the test of its pruned network, how many ``classes``
+    there are, and the ``digest`` of its data."""
 
-    accuracy: float
-    images: int
+    tested: Measurement
     classes: int
     digest: str
+
+    @property
+    def accuracy(self) -> float:
+        """On the test images."""
+        return self.tested.accuracy
 
 
 def measured(run: Run) -> Measured | None:
@@ -41,7 +45,7 @@ def measured(run: Run) -> Measured | None:
     images, classes = known.get("test_images"), known.get("classes")
     if share is None or not isinstance(images, int) or not isinstance(classes, int):
         return None
-    return Measured(share, images, classes, str(known.get("digest") or ""))
+    return Measured(Measurement(share, images), classes, str(known.get("digest") or ""))
 
 
 def pointless(run: Run) -> str | None:
@@ -53,25 +57,12 @@ def pointless(run: Run) -> str | None:
     return None
 
 
-def points(original: Measured, control: Measured) -> float:
-    """Percentage points between the accuracies as they are shown, the original's subtracted."""
-    return round(round(100 * control.accuracy, 1) - round(100 * original.accuracy, 1), 1)
-
-
 def change(original: Measured, control: Measured) -> str:
     """The difference as it stands below the control's accuracy."""
-    apart = points(original, control)
+    apart = analysis.difference(original.tested, control.tested).points
     if not apart:
         return "as the original"
     return f"{signed(apart)} {'point' if abs(apart) == 1 else 'points'}"
-
-
-def chance(one: Measured, other: Measured) -> float:
-    """Percentage points that the draw of the test images explains: two standard errors of the
-    difference of two accuracies, as of independent samples (an upper estimate: both networks saw
-    the same images)."""
-    variance = sum(m.accuracy * (1 - m.accuracy) / m.images for m in (one, other))
-    return 100 * max(1.96 * math.sqrt(variance), 1 / min(one.images, other.images))
 
 
 def verdict(original: Measured, found: Mapping[str, Measured]) -> str:
@@ -97,9 +88,7 @@ def verdict(original: Measured, found: Mapping[str, Measured]) -> str:
 
 def _guesses(original: Measured) -> list[str]:
     """If the pruned network is no better than guessing, controls have nothing to lose."""
-    guess = 1 / original.classes
-    error = 1.96 * math.sqrt(guess * (1 - guess) / original.images)
-    if original.accuracy > guess + error:
+    if not analysis.against_guessing(original.tested, original.classes).guessing:
         return []
     return [
         f"The pruned network only guesses ({accuracy(original.accuracy)}), so no control can do "
@@ -108,11 +97,15 @@ def _guesses(original: Measured) -> list[str]:
 
 
 def _compared(original: Measured, found: Mapping[str, Measured]) -> list[str]:
-    limits = {name: chance(original, control) for name, control in found.items()}
-    apart = {name: points(original, control) for name, control in found.items()}
-    lower = [name for name in found if apart[name] < -limits[name]]
-    higher = [name for name in found if apart[name] > limits[name]]
-    within = [name for name in found if name not in (*lower, *higher)]
+    against = {
+        name: analysis.difference(original.tested, control.tested)
+        for name, control in found.items()
+    }
+    apart = {name: one.points for name, one in against.items()}
+    limits = {name: 100 * one.limit for name, one in against.items()}
+    within = [name for name in found if against[name].explained]
+    lower = [name for name in found if name not in within and apart[name] < 0]
+    higher = [name for name in found if name not in within and apart[name] > 0]
     told = []
     for names, where in ((lower, "Lower"), (higher, "Higher")):
         if names:
@@ -131,7 +124,7 @@ def _compared(original: Measured, found: Mapping[str, Measured]) -> list[str]:
         verb = "lies" if len(within) == 1 else "lie"
         told.append(
             f"{_capital(_listed([_called(n) for n in within]))} {verb} within what chance explains "
-            f"on {original.images:,} test images (about {limit:.1f} points): nothing shows "
+            f"on {original.tested.images:,} test images (about {limit:.1f} points): nothing shows "
             f"that it mattered {' or '.join(_asked(within))}."
         )
     return told
@@ -144,11 +137,17 @@ def _draws(found: Mapping[str, Measured]) -> list[str]:
         by_chance.setdefault(CONTROLS[name].chance, []).append(name)
     return [
         f"{_capital(_listed([_called(name) for name in names]))} are draws of the same "
-        f"kind, {max(abs(points(found[a], found[b])) for a in names for b in names):.1f} "
-        "points apart: the draw alone makes that much difference."
+        f"kind, {_widest([found[name] for name in names]):.1f} points apart: the draw alone makes "
+        "that much difference."
         for names in by_chance.values()
         if len(names) > 1
     ]
+
+
+def _widest(several: Sequence[Measured]) -> float:
+    """The points between the two that differ most."""
+    pairs = ((a, b) for a in several for b in several)
+    return max(abs(analysis.difference(a.tested, b.tested).points) for a, b in pairs)
 
 
 def _asked(names: Sequence[str]) -> list[str]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
+from prospr_engine import metrics
 from prospr_engine.config import GROUPS, NO_CONTROL, RunConfig, settings_of
 from prospr_engine.data import DATASETS, DatasetSpec
 from prospr_engine.errors import ConfigError, EngineError, StoreError
@@ -57,6 +58,7 @@ __all__ = [
     "display_name",
     "is_control",
     "is_token",
+    "metrics",
     "models_like",
     "paths_allowed",
     "settings_of",

@@ -33,20 +33,15 @@ from app.services import (
 )
 from prospr_engine.store.study import row_of
 from prospr_engine.sweeps import table
-from prospr_engine.sweeps.statistics import Interval, interval, noise, summarise
 
 __all__ = [
     "MOST",
     "Comparison",
-    "Interval",
     "chosen",
     "frame",
-    "interval",
     "keep",
-    "noise",
     "of_runs",
     "of_study",
-    "summarise",
 ]
 
 MOST = 100

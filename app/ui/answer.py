@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
-from app.ui.format import accuracy, percent
+from app.services import analysis
+from app.ui.format import accuracy, percent, points_between
 
 
 def points(result: Mapping[str, Any]) -> float:
     """Percentage points that pruning changed the test accuracy by."""
-    dense, pruned = result["accuracy"]["dense"], result["accuracy"]["pruned"]
-    # The difference of what is shown, so that the sentence adds up.
-    return round(round(100 * pruned, 1) - round(100 * dense, 1), 1)
+    return points_between(result["accuracy"]["dense"], result["accuracy"]["pruned"])
 
 
 def answer(result: Mapping[str, Any]) -> str:
@@ -55,20 +53,19 @@ def compared(result: Mapping[str, Any]) -> str:
 
 def guess(result: Mapping[str, Any]) -> float:
     """The accuracy of naming classes at random."""
-    return 1 / len(result["data"]["classes"])
+    return _against_guessing(result, "pruned").guess
 
 
 def guessing(result: Mapping[str, Any], network: str) -> bool:
-    """Does its accuracy lie within chance (two standard errors) of naming classes at random?"""
-    expected, count = guess(result), result["data"]["split"]["test"]
-    error = 1.96 * math.sqrt(expected * (1 - expected) / count)
-    return bool(result["accuracy"][network] <= expected + error)
+    """Is the network no better than naming classes at random, as far as the test can say?"""
+    return _against_guessing(result, network).guessing
 
 
 def chance(result: Mapping[str, Any]) -> str:
     """How much of the difference could be luck of the draw of the test images."""
-    images, limit = f"{result['data']['split']['test']:,} test images", _chance_points(result)
-    if abs(points(result)) <= limit:
+    found = analysis.difference(_tested(result, "dense"), _tested(result, "pruned"))
+    images, limit = f"{result['data']['split']['test']:,} test images", 100 * found.limit
+    if found.explained:
         return (
             f"On {images}, a difference of up to about {limit:.1f} points can be chance: "
             "the test cannot tell these two networks apart."
@@ -76,9 +73,9 @@ def chance(result: Mapping[str, Any]) -> str:
     return f"The difference is larger than chance explains on {images} (about {limit:.1f} points)."
 
 
-def _chance_points(result: Mapping[str, Any]) -> float:
-    """Two standard errors of the difference of two accuracies, as of independent samples: an
-    upper estimate, since both networks saw the same images."""
-    count = result["data"]["split"]["test"]
-    variance = sum(p * (1 - p) for p in result["accuracy"].values()) / count
-    return 100 * max(1.96 * math.sqrt(variance), 1 / count)
+def _against_guessing(result: Mapping[str, Any], network: str) -> analysis.AgainstGuessing:
+    return analysis.against_guessing(_tested(result, network), len(result["data"]["classes"]))
+
+
+def _tested(result: Mapping[str, Any], network: str) -> analysis.Measurement:
+    return analysis.Measurement(result["accuracy"][network], result["data"]["split"]["test"])

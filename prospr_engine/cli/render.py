@@ -13,7 +13,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from prospr_engine import events
+from prospr_engine import events, metrics
 from prospr_engine.events import Event, OnEvent
 from prospr_engine.io.tokens import display_name
 from prospr_engine.pipeline.record import NETWORKS, PruningRecord, RunRecord
@@ -152,14 +152,11 @@ def print_runs(listed: dict[str, Any]) -> None:
     table = Table(box=None, pad_edge=False)
     for heading in ("run", "name", "state", "model", "data"):
         table.add_column(heading, no_wrap=True)
-    for heading in ("sparsity", "dense", "pruned", "age"):
+    shown = metrics.listed()
+    for heading in ("sparsity", *(metric.terminal for metric in shown), "age"):
         table.add_column(heading, justify="right", no_wrap=True)
     for run in runs:
-        settings, summary = run["settings"], run["summary"]
-        accuracies = [
-            f"{100 * summary['accuracy'][network]:.1f} %" if summary else ""
-            for network in ("dense", "pruned")
-        ]
+        settings, found = run["settings"], metrics.figures(run["summary"] or {})
         table.add_row(
             run["id"][:8],
             escape(run["name"]),
@@ -167,12 +164,16 @@ def print_runs(listed: dict[str, Any]) -> None:
             escape(settings["model"]),
             escape(display_name(settings["data"])),
             f"{100 * settings['sparsity']:g} %",
-            *accuracies,
+            *(_figure(metric, found[metric.name]) for metric in shown),
             _age(time.time() - run["created"]),
         )
     # As wide as it has to be: lines that scripts read must not be cut.
     width = Console(width=10_000).measure(table).maximum
     Console(width=width, highlight=False).print(table)
+
+
+def _figure(metric: metrics.Metric, value: float | None) -> str:
+    return "" if value is None else metrics.written(metric.unit, value)
 
 
 def print_state(run: dict[str, Any]) -> None:

@@ -13,8 +13,10 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from prospr_engine import metrics
 from prospr_engine.config import NO_CONTROL
 from prospr_engine.events import CellEnded, CellStarted, Event, OnEvent, StageStarted, ignore
+from prospr_engine.metrics import Metric, Unit
 from prospr_engine.saliency import METHODS
 from prospr_engine.saliency.controls import CONTROLS
 from prospr_engine.sweeps.config import SweepConfig
@@ -153,10 +155,12 @@ def print_sweep(told: Mapping[str, Any]) -> None:
     """The means, what of them is noise, and which cells failed."""
     console = Console(soft_wrap=True, highlight=False)
     rows = told["cells"]
-    table = _means(rows)
-    width = Console(width=10_000).measure(table).maximum
-    console.print()
-    Console(width=max(width, 1), highlight=False).print(table)
+    for metric in metrics.columns():
+        if metric.terminal_means:
+            table = _means(rows, metric)
+            width = Console(width=10_000).measure(table).maximum
+            console.print()
+            Console(width=max(width, 1), highlight=False).print(table)
     console.print(f"\n{noise_sentence(rows, told['noise'])}")
     failed = [row for row in rows if row["state"] != "done"]
     if failed:
@@ -215,11 +219,11 @@ def duration(seconds: float) -> str:
     return f"{hours}{SPACE}h {rest}{SPACE}min" if rest else f"{hours}{SPACE}h"
 
 
-def _means(rows: Sequence[Row]) -> Table:
-    """A row per line, a column per sparsity: mean accuracies and half of their intervals."""
+def _means(rows: Sequence[Row], metric: Metric) -> Table:
+    """A row per line, a column per sparsity: means of the figure and half of their intervals."""
     table = Table(box=None, pad_edge=False)
     sparsities = list(dict.fromkeys(row["sparsity"] for row in rows))
-    table.add_column("Test accuracy", no_wrap=True)
+    table.add_column(metric.label, no_wrap=True)
     for sparsity in sparsities:
         table.add_column(f"{_sparsity(sparsity)} removed", justify="right", no_wrap=True)
     several = len({(row["method"], row["steps"]) for row in rows}) > len(
@@ -227,22 +231,23 @@ def _means(rows: Sequence[Row]) -> Table:
     )
     for label in dict.fromkeys(series(row, several) for row in rows):
         own = [row for row in rows if series(row, several) == label]
-        values = [[r["accuracy"] for r in own if r["sparsity"] == s] for s in sparsities]
-        table.add_row(label, *map(_mean, values))
-    dense = {row["seed"]: row["dense_accuracy"] for row in rows if row["state"] == "done"}
-    table.add_row("none: the dense network", *[_mean(list(dense.values()))] * len(sparsities))
+        values = [[r[metric.name] for r in own if r["sparsity"] == s] for s in sparsities]
+        table.add_row(label, *(_mean(several, metric.unit) for several in values))
+    if metric.reference:
+        dense = {row["seed"]: row[metric.reference] for row in rows if row["state"] == "done"}
+        mean = _mean(list(dense.values()), metric.unit)
+        table.add_row("none: the dense network", *[mean] * len(sparsities))
     return table
 
 
-def _mean(values: Sequence[float | None]) -> str:
+def _mean(values: Sequence[float | None], unit: Unit) -> str:
     from prospr_engine.sweeps.statistics import interval  # brings SciPy: not for every command
 
     found = interval(values)
     if found.mean is None:
         return "failed"
-    if found.high is None:
-        return percent(found.mean)
-    return f"{100 * found.mean:.1f} ± {100 * (found.high - found.mean):.1f}{SPACE}%"
+    half = None if found.high is None else found.high - found.mean
+    return metrics.written(unit, found.mean, half)
 
 
 def _sparsity(sparsity: float) -> str:

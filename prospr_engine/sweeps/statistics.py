@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 LEVEL = 0.95
+TWO_SIDED = 1.96  # standard deviations of a normal distribution, for 95 %
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,25 @@ def interval(values: Iterable[float | None], level: float = LEVEL) -> Interval:
         return Interval(mean, None, None, 1)
     half = float(_half(known.std(ddof=1), len(known), level))
     return Interval(mean, mean - half, mean + half, len(known))
+
+
+def difference_limit(shares: Sequence[float], images: Sequence[float]) -> float:
+    """How large a difference of two accuracies (fractions) the draw of the test images explains:
+    two standard errors, as of independent samples, which is an upper estimate where both networks
+    saw the same images; and never less than one image. ``images`` are those that test each."""
+    variance = sum(p * (1 - p) / n for p, n in zip(shares, images, strict=True))
+    return max(TWO_SIDED * math.sqrt(variance), 1 / min(images))
+
+
+def guessing_limit(guess: float, images: float) -> float:
+    """The accuracy that a network which names classes at random, ``guess`` of them correctly,
+    reaches at most on so many test images: two standard errors more."""
+    return guess + TWO_SIDED * math.sqrt(guess * (1 - guess) / images)
+
+
+def mean_error(first: Sequence[float], second: Sequence[float]) -> float:
+    """Two standard errors of the difference of the means of two samples of at least two values."""
+    return 2 * math.sqrt(sum(float(np.var(v, ddof=1)) / len(v) for v in (first, second)))
 
 
 def summarise(frame: pd.DataFrame, by: Sequence[str], level: float = LEVEL) -> pd.DataFrame:

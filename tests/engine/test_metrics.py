@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from prospr_engine import metrics
+from prospr_engine.cli import render, render_sweep
 from prospr_engine.config import RunConfig
 from prospr_engine.metrics import Metric, summary
 from prospr_engine.sweeps import statistics, table
@@ -91,6 +92,8 @@ LATENCY = Metric(
     "seconds",
     source=lambda result: result["onnx"]["milliseconds"] / 1000,
     seeds="interval",
+    terminal="latency",
+    terminal_means=True,
 )
 
 
@@ -153,6 +156,41 @@ def test_a_new_figure_is_one_row(monkeypatch: pytest.MonkeyPatch):
     assert means["latency_mean"] == pytest.approx(0.002)
     # t of two degrees of freedom is 4.302653, the standard error 0.001 / sqrt(3).
     assert means["latency_high"] == pytest.approx(0.002 + 4.302653 * 0.001 / 3**0.5, rel=1e-6)
+
+
+def test_a_new_figure_is_in_the_tables_of_the_terminal(monkeypatch: pytest.MonkeyPatch, capsys):
+    monkeypatch.setattr(metrics, "METRICS", (*metrics.METRICS, LATENCY))
+    rows = [
+        table.row(RunConfig(seed=seed), summary(RESULT) | {"latency": value})
+        for seed, value in enumerate((0.001, 0.002, 0.003))
+    ]
+    render_sweep.print_sweep({"cells": rows, "noise": 0.01, "out": None, "seconds": 1.0})
+    printed = capsys.readouterr().out.replace("\N{NO-BREAK SPACE}", " ")
+    assert "Test accuracy" in printed
+    assert "94.0 ± 0.0 %" in printed
+    assert printed.count("none: the dense network") == 1  # which has no latency
+    assert "0.002 ± 0.00248 s" in printed
+    settings = RunConfig().to_dict()
+    run = {"id": "a" * 32, "name": "", "state": "done", "settings": settings, "created": 0.0}
+    old = {**run, "summary": SUMMARY_OF_0_3_0}
+    waiting = {**run, "state": "failed", "summary": None}
+    render.print_runs({"runs": [{**run, "summary": summary(RESULT)}, old, waiting]})
+    heading, new, *_ = capsys.readouterr().out.replace("\N{NO-BREAK SPACE}", " ").splitlines()
+    assert heading.split()[-5:] == ["sparsity", "dense", "pruned", "latency", "age"]
+    assert "96.0 %" in new
+    assert "0.0015 s" in new
+
+
+def test_numbers_are_written_by_their_unit():
+    found = {unit: metrics.written(unit, 0.0124, 0.002) for unit in metrics.SCALES}
+    assert {unit: text.replace("\N{NO-BREAK SPACE}", " ") for unit, text in found.items()} == {
+        "share": "1.2 ± 0.2 %",
+        "difference": "+1.2 ± 0.2 points",
+        "count": "0 ± 0",
+        "bytes": "0.0 ± 0.0 kB",
+        "seconds": "0.0124 ± 0.002 s",
+        "nats": "0.012 ± 0.002",
+    }
 
 
 def test_a_table_written_before_a_figure_was_known_is_still_read(

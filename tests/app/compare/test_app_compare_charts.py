@@ -22,7 +22,8 @@ from app.charts.colours import DARK, LIGHT, Colours
 from app.compare import accuracy_chart, classes_chart, curves_chart, overlap_chart, search_chart
 from app.compare import layers_chart as compare_layers
 from app.compare import picture as compare_picture
-from app.compare.axes import AXES, ends
+from app.compare.axes import ends, known
+from app.compare.plots import accuracy_table
 from app.services import CONTROLS, METHODS, ControlSpec, MethodSpec
 from app.services.overlap import Likeness
 
@@ -138,7 +139,7 @@ def test_every_colour_can_be_seen_on_its_ground(colours: Colours):
 
 
 def test_the_mean_its_interval_and_its_seeds():
-    rows = accuracy_chart.table(frame(cell("snip", 0.9, s, a) for s, a in enumerate((0.9, 0.92))))
+    rows = accuracy_table(frame(cell("snip", 0.9, s, a) for s, a in enumerate((0.9, 0.92))))
     (mean,) = rows[rows["kind"] == accuracy_chart.MEAN].to_dict("records")
     half = 12.706 * 0.01414 / math.sqrt(2)  # Student's t for one degree of freedom
     assert mean["accuracy"] == pytest.approx(0.91)
@@ -151,7 +152,7 @@ def test_the_mean_its_interval_and_its_seeds():
 
 
 def test_a_point_of_one_run_names_it_and_has_no_interval():
-    rows = accuracy_chart.table(frame([cell("snip", 0.9, 4, 0.9)]))
+    rows = accuracy_table(frame([cell("snip", 0.9, 4, 0.9)]))
     (mean,) = rows[rows["kind"] == accuracy_chart.MEAN].to_dict("records")
     assert mean["run"] == "snip-none-0.9-4"
     assert pd.isna(mean["low"])
@@ -160,27 +161,27 @@ def test_a_point_of_one_run_names_it_and_has_no_interval():
 
 def test_single_runs_are_shown_on_demand_only():
     table = grid(TWO)
-    kinds = accuracy_chart.table(table)["kind"].value_counts().to_dict()
+    kinds = accuracy_table(table)["kind"].value_counts().to_dict()
     assert kinds == {accuracy_chart.MEAN: 4, accuracy_chart.DENSE: 1}
-    cells = accuracy_chart.table(table, cells=True)
+    cells = accuracy_table(table, cells=True)
     cells = cells[cells["kind"] == accuracy_chart.CELL]
     assert set(cells["run"]) == set(table["run"])
 
 
 def test_only_what_is_done_is_drawn():
     gone = [without(cell("snip", 0.9, 1, 0), state) for state in ("failed", "waiting", "running")]
-    rows = accuracy_chart.table(frame([cell("snip", 0.9, 0, 0.9), *gone]))
+    rows = accuracy_table(frame([cell("snip", 0.9, 0, 0.9), *gone]))
     assert list(rows[rows["kind"] == accuracy_chart.MEAN]["accuracy"]) == [0.9]
-    plan = accuracy_chart.plan(frame(gone), accuracy_chart.table(frame(gone)))
+    plan = accuracy_chart.plan(frame(gone), accuracy_table(frame(gone)))
     assert not plan.looks
     assert accuracy_chart.chart(plan, LIGHT)["layer"]
-    assert "nothing yet" in accuracy_chart.description(accuracy_chart.table(frame(gone)))
+    assert "nothing yet" in accuracy_chart.description(accuracy_table(frame(gone)))
 
 
 def test_a_dense_network_counts_once_per_seed():
     table = grid(TWO, seeds=(0, 1))
     table["dense_accuracy"] = [0.96 if seed else 0.98 for seed in table["seed"]]
-    (dense,) = (r for r in accuracy_chart.table(table).to_dict("records") if r["kind"] == "dense")
+    (dense,) = (r for r in accuracy_table(table).to_dict("records") if r["kind"] == "dense")
     assert dense["accuracy"] == pytest.approx(0.97)
     # Of two values, though there are eight cells.
     assert dense["low"] == pytest.approx(0.97 - 12.706 * 0.01, abs=1e-4)
@@ -189,17 +190,17 @@ def test_a_dense_network_counts_once_per_seed():
 
 def test_dense_networks_that_differ_are_told_apart():
     table = frame([cell("snip", 0.9, 0, 0.9), cell("snip", 0.9, 0, 0.8, epochs=9)])
-    labels = accuracy_chart.table(table)["label"]
+    labels = accuracy_table(table)["label"]
     assert [label for label in labels if label] == [
         f"Dense (3 epochs) 97.0{NBSP}%",
         f"Dense (9 epochs) 97.0{NBSP}%",
     ]
 
 
-@pytest.mark.parametrize("axis", AXES)
+@pytest.mark.parametrize("axis", known())
 def test_no_point_and_no_error_bar_is_cut_off(axis: str):
     table = grid({"prospr": (0.95, 0.2), "snip": (0.94, 0.93)}, spread=0.05)
-    rows = accuracy_chart.table(table, axis, cells=True)
+    rows = accuracy_table(table, axis, cells=True)
     plan = accuracy_chart.plan(table, rows, axis)
     bottom, top = plan.accuracy
     shown = pd.concat([rows["accuracy"], rows["low"], rows["high"]]).dropna()
@@ -210,24 +211,24 @@ def test_no_point_and_no_error_bar_is_cut_off(axis: str):
 
 def test_ticks_stand_at_the_sparsities_that_were_asked_for():
     table = grid(TWO)
-    plan = accuracy_chart.plan(table, accuracy_chart.table(table))
+    plan = accuracy_chart.plan(table, accuracy_table(table))
     assert plan.across.ticks == pytest.approx((0.2, 0.05))
     many = frame(cell("snip", s, 0, 0.9) for s in np.linspace(0.5, 0.99, 30).round(3))
-    plan = accuracy_chart.plan(many, accuracy_chart.table(many))
+    plan = accuracy_chart.plan(many, accuracy_table(many))
     assert [round(1 - tick, 4) for tick in plan.across.ticks] == [0.5, 0.8, 0.9, 0.95, 0.98, 0.99]
 
 
 def test_counts_and_sizes_are_logarithmic_where_they_differ_much():
-    assert ends(AXES["kept"], [1000, 20_000]).log
-    assert ends(AXES["size"], [1000, 20_000]).log
-    assert not ends(AXES["size"], [10_000, 20_000]).log
-    assert ends(AXES["size"], [900, 120_000]).ticks == (1e3, 1e4, 1e5)
-    assert ends(AXES["kept"], [3000, 40_000]).ticks == (5e3, 1e4, 2e4)
+    assert ends(known()["kept"], [1000, 20_000]).log
+    assert ends(known()["size"], [1000, 20_000]).log
+    assert not ends(known()["size"], [10_000, 20_000]).log
+    assert ends(known()["size"], [900, 120_000]).ticks == (1e3, 1e4, 1e5)
+    assert ends(known()["kept"], [3000, 40_000]).ticks == (5e3, 1e4, 2e4)
 
 
 def test_a_network_that_is_cut_off_altogether_still_has_a_place():
     table = frame([cell("snip", 0.99, 0, 0.1, effective_sparsity=1.0), cell("snip", 0.9, 0, 0.9)])
-    rows = accuracy_chart.table(table, "effective")
+    rows = accuracy_table(table, "effective")
     assert rows["x"].dropna().min() == pytest.approx(0.5 / 10_000)
     assert compiled(
         accuracy_chart.chart(accuracy_chart.plan(table, rows, "effective"), LIGHT), rows
@@ -236,14 +237,14 @@ def test_a_network_that_is_cut_off_altogether_still_has_a_place():
 
 def test_runs_whose_size_nobody_knows_have_no_place_there():
     table = frame([cell("snip", 0.99, 0, 0.1, zipped_bytes=None), cell("snip", 0.9, 0, 0.9)])
-    assert (accuracy_chart.table(table, "size")["kind"] == accuracy_chart.MEAN).sum() == 1
-    assert (accuracy_chart.table(table, "kept")["kind"] == accuracy_chart.MEAN).sum() == 2
+    assert (accuracy_table(table, "size")["kind"] == accuracy_chart.MEAN).sum() == 1
+    assert (accuracy_table(table, "kept")["kind"] == accuracy_chart.MEAN).sum() == 2
 
 
 def test_one_single_point_can_be_drawn_against_anything():
     table = frame([cell("snip", 0.0, 0, 0.9)])
-    for axis in AXES:
-        rows = accuracy_chart.table(table, axis)
+    for axis in known():
+        rows = accuracy_table(table, axis)
         plan = accuracy_chart.plan(table, rows, axis)
         assert plan.across.low < plan.across.high
         assert compiled(accuracy_chart.chart(plan, LIGHT), rows)
@@ -252,27 +253,27 @@ def test_one_single_point_can_be_drawn_against_anything():
 def test_a_series_keeps_its_look_when_others_are_filtered_out():
     table = grid(TWO)
     table.loc[table["method"] == "magnitude", ["method", "steps"]] = ["prospr", 5]
-    whole = accuracy_chart.plan(table, accuracy_chart.table(table))
-    part = accuracy_chart.table(table[table["series"] == "Magnitude"])
+    whole = accuracy_chart.plan(table, accuracy_table(table))
+    part = accuracy_table(table[table["series"] == "Magnitude"])
     assert accuracy_chart.plan(table, part).looks == whole.looks[1:]
 
 
 def test_new_runs_within_the_same_ends_need_no_new_chart():
     table = grid({"prospr": (0.95, 0.5)}, spread=0.001)
     more = pd.concat([table, grid({"prospr": (0.95, 0.5)}, seeds=(7, 8, 9), spread=0.0001)])
-    tables = [accuracy_chart.table(part) for part in (table, more)]
+    tables = [accuracy_table(part) for part in (table, more)]
     assert not tables[0].equals(tables[1])
     plans = [accuracy_chart.plan(more, rows) for rows in tables]
     assert plans[0].looks == plans[1].looks
     assert plans[0].across == plans[1].across
-    again = accuracy_chart.plan(more, accuracy_chart.table(more.assign(loss=9.0)))
+    again = accuracy_chart.plan(more, accuracy_table(more.assign(loss=9.0)))
     assert plans[1] == again
     assert hash(plans[1]) == hash(again)
 
 
 def test_a_click_and_the_legend_are_two_selections():
     table = grid(TWO)
-    plan = accuracy_chart.plan(table, accuracy_chart.table(table))
+    plan = accuracy_chart.plan(table, accuracy_table(table))
     params = {p["name"]: p for p in accuracy_chart.chart(plan, LIGHT)["params"]}
     click, legend = params[accuracy_chart.CLICK], params[accuracy_chart.LEGEND]
     assert click["select"]["fields"] == ["series", "sparsity", "run"]
@@ -287,7 +288,7 @@ def test_a_click_and_the_legend_are_two_selections():
 @pytest.mark.parametrize("colours", BOTH)
 def test_the_chart_is_one_that_vega_lite_draws(colours: Colours):
     table = grid(dict.fromkeys(METHODS, (0.9, 0.5)))
-    rows = accuracy_chart.table(table, cells=True)
+    rows = accuracy_table(table, cells=True)
     svg = compiled(accuracy_chart.chart(accuracy_chart.plan(table, rows), colours), rows)
     for spec in METHODS.values():
         assert svg.count(f">{spec.label}<") == 1  # one legend for colour, shape, dash and fill
@@ -296,7 +297,7 @@ def test_the_chart_is_one_that_vega_lite_draws(colours: Colours):
 
 
 def test_the_chart_in_words():
-    rows = accuracy_chart.table(grid(TWO))
+    rows = accuracy_table(grid(TWO))
     assert accuracy_chart.description(rows) == (
         f"Test accuracy against weights removed, as asked for: ProsPr 95.0{NBSP}% at 80{NBSP}% "
         f"removed, 90.0{NBSP}% at 95{NBSP}%; Magnitude 94.0{NBSP}% at 80{NBSP}% removed, "
@@ -512,7 +513,7 @@ def test_a_search_that_has_not_begun():
 
 def picture(kind: Any) -> bytes:
     table = grid(TWO)
-    rows = accuracy_chart.table(table)
+    rows = accuracy_table(table)
     spec = accuracy_chart.chart(accuracy_chart.plan(table, rows), LIGHT)
     return compare_picture.picture(spec, rows, kind, "Accuracy", "Small CNN · Digits · 3 seeds")
 

@@ -103,10 +103,10 @@ def test_the_table_has_what_was_asked_for_and_what_came_of_it(store: Store):
     assert row["Accuracy"] == pytest.approx(sum(pruned) / 2)
     # Two values: the t quantile of one degree of freedom, 12.706, times half their distance.
     half = 12.7062 * abs(pruned[0] - pruned[1]) / 2
-    assert row["\N{PLUS-MINUS SIGN}"] == pytest.approx(half, rel=1e-4)
+    assert row["\N{PLUS-MINUS SIGN} Accuracy"] == pytest.approx(half, rel=1e-4)
     assert row["Change"] == pytest.approx((sum(pruned) - sum(dense)) / 2)
-    assert row["Kept"] == mine[0]["kept"]
-    assert row["Zipped"] == pytest.approx(sum(s["zipped"] for s in mine) / 2 / 1e3)
+    assert row["Weights kept"] == mine[0]["kept"]
+    assert row["Zipped file"] == pytest.approx(sum(s["zipped"] for s in mine) / 2 / 1e3)
     assert (row["Seeds"], row["State"]) == ("0, 1", "2 done")
     assert list(row["Runs"]) == ["Seed 0", "Seed 1"]
 
@@ -115,7 +115,7 @@ def test_one_run_has_no_interval_and_is_opened_itself(store: Store):
     study = swept(store, "alice", ONE)
     at = of(study)
     row = table(at).iloc[0]
-    assert row.isna()["\N{PLUS-MINUS SIGN}"]
+    assert row.isna()["\N{PLUS-MINUS SIGN} Accuracy"]
     assert list(row["Runs"]) == ["Open"]
     text = told(at)
     assert "With 90 % removed, ProsPr has" in text

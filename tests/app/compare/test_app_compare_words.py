@@ -8,8 +8,9 @@ import pandas as pd
 import pytest
 from app_compare_frames import cell, frame, grid, without
 
-from app.compare import classes_chart, detail_words, facts, layers_chart, overlap_chart
+from app.compare import classes_chart, detail_words, layers_chart, overlap_chart
 from app.compare import words as compare_words
+from app.services import analysis
 from app.services.overlap import Likeness
 
 NBSP = "\N{NO-BREAK SPACE}"
@@ -51,7 +52,7 @@ def test_seeds_that_scatter_more_where_it_is_sparse_are_told():
     calm = grid({"prospr": (0.95,), "snip": (0.94,)}, sparsities=(0.8,), spread=0.001)
     wild = grid({"prospr": (0.8,), "snip": (0.7,)}, sparsities=(0.99,), spread=0.05)
     told = compare_words.luck(pd.concat([calm, wild]))
-    calmest, wildest = (100 * facts.luck(cells)[0] for cells in (calm, wild))
+    calmest, wildest = (100 * analysis.spread(cells).limit for cells in (calm, wild))
     assert calmest < 1 < wildest
     assert told.startswith(
         f"3 seeds: differences under about {calmest:.1f} points at 80{NBSP}% and {wildest:.1f} "
@@ -75,9 +76,9 @@ def test_one_seed_says_nothing_of_luck_but_what_the_test_leaves():
 
 
 def test_seeds_that_agree_to_the_digit_leave_at_least_a_test_image():
-    limit, seeded = facts.luck(grid(TWO, spread=0.0))
-    assert seeded
-    assert limit == pytest.approx(1 / 400 / 3)
+    noise = analysis.spread(grid(TWO, spread=0.0))
+    assert noise.seeded
+    assert noise.limit == pytest.approx(1 / 400 / 3)
 
 
 def test_numbers_of_seeds_that_differ_are_a_range():
@@ -113,7 +114,7 @@ def test_the_answer_and_the_caption_speak_of_the_same_noise():
         control="shuffle", series="SNIP, mask shuffled", order=9
     )
     both = pd.concat([table, wild])
-    limit = f"{100 * facts.luck(both)[0]:.1f} points"
+    limit = f"{100 * analysis.spread(both).limit:.1f} points"
     assert f"under about {limit} are noise" in compare_words.luck(both)
     assert f"({limit})" in compare_words.leader(both)
     assert f"({limit})" not in compare_words.leader(table)
@@ -142,7 +143,7 @@ def test_only_seeds_that_both_have_are_compared():
     """A seed that is hard for everybody must not count against the one who has it."""
     rows = [cell(m, 0.9, 0, a) for m, a in (("prospr", 0.9), ("snip", 0.8))]
     rows.append(cell("prospr", 0.9, 1, 0.3))
-    assert facts.level(frame(rows), 0.9, ["ProsPr", "SNIP"]).means == {
+    assert analysis.level(frame(rows), 0.9, ["ProsPr", "SNIP"]).means == {
         "ProsPr": 0.9,
         "SNIP": 0.8,
     }

@@ -18,6 +18,7 @@ from app.run import controls_words as text
 from app.run.controls_words import Measured, verdict
 from app.run.files import file_name
 from app.runs.search import search
+from app.services.analysis import Measurement, difference
 from app.ui.titles import short, summary, title
 from prospr_engine.config import RunConfig
 from prospr_engine.errors import ResourceError
@@ -249,10 +250,10 @@ def test_settings_from_before_there_were_controls_are_found(store: Store):
 
 
 def figures(**shares: float) -> dict[str, Measured]:
-    return {name: Measured(share, 1000, 10, "d") for name, share in shares.items()}
+    return {name: Measured(Measurement(share, 1000), 10, "d") for name, share in shares.items()}
 
 
-ORIGINAL = Measured(0.9, 1000, 10, "d")
+ORIGINAL = Measured(Measurement(0.9, 1000), 10, "d")
 
 
 def test_what_is_beyond_chance_is_told_with_its_size():
@@ -274,14 +275,15 @@ def test_a_control_that_does_better_is_told():
 
 def test_chance_is_two_standard_errors_of_the_difference():
     # sqrt(0.9 · 0.1 / 1000 + 0.88 · 0.12 / 1000) · 1.96 = 2.74 points
-    assert text.chance(ORIGINAL, figures(x=0.88)["x"]) == pytest.approx(2.74, abs=0.005)
-    assert text.chance(Measured(1.0, 50, 10, ""), Measured(1.0, 50, 10, "")) == 2.0
+    limit = difference(ORIGINAL.tested, Measurement(0.88, 1000)).limit
+    assert 100 * limit == pytest.approx(2.74, abs=0.005)
+    assert difference(Measurement(1.0, 50), Measurement(1.0, 50)).limit == 0.02  # an image
 
 
 @pytest.mark.parametrize("share", [0.872, 0.874])
 def test_the_border_of_chance_decides(share: float):
     told = verdict(ORIGINAL, figures(shuffle=share))
-    limit = text.chance(ORIGINAL, figures(x=share)["x"])
+    limit = 100 * difference(ORIGINAL.tested, Measurement(share, 1000)).limit
     beyond = abs(round(100 * share - 90, 1)) > limit
     assert ("Lower than" in told) == beyond
     assert ("nothing shows" in told) != beyond
@@ -294,19 +296,21 @@ def test_two_draws_of_one_question_are_said_to_be_that():
 
 
 def test_of_a_network_that_guesses_nothing_is_claimed():
-    told = verdict(dataclasses.replace(ORIGINAL, accuracy=0.11), figures(shuffle=0.1))
+    told = verdict(
+        dataclasses.replace(ORIGINAL, tested=Measurement(0.11, 1000)), figures(shuffle=0.1)
+    )
     assert f"The pruned network only guesses (11.0{SPACE}%)" in told
     assert "mattered" not in told
 
 
 def test_controls_on_other_images_are_left_out():
-    other = {"shuffle": Measured(0.5, 1000, 10, "e")}
+    other = {"shuffle": Measured(Measurement(0.5, 1000), 10, "e")}
     assert verdict(ORIGINAL, other) == ("A control tested on different images is left out.")
 
 
 def test_no_figure_no_word(store: Store):
     run = running(store)
     assert text.measured(run) is None
-    assert text.points(ORIGINAL, figures(x=0.9)["x"]) == 0
+    assert difference(ORIGINAL.tested, Measurement(0.9, 1000)).points == 0
     assert text.change(ORIGINAL, figures(x=0.9)["x"]) == "as the original"
     assert text.change(ORIGINAL, figures(x=0.91)["x"]) == "+1.0 point"
