@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import pickle
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +20,9 @@ from streamlit.testing.v1 import AppTest
 from app.services import runs, uploads
 from app.services import store as store_service
 from prospr_engine.config import RunConfig
+from prospr_engine.data.readers import FORMATS, FormatSpec
+from prospr_engine.data.readers.tree import Tree
+from prospr_engine.data.readers.zip import zip_tree
 from prospr_engine.errors import ConfigError, EngineError, ModelError, ResourceError, StoreError
 from prospr_engine.models.build import build
 from prospr_engine.store.limits import Limits
@@ -68,6 +73,28 @@ def test_an_upload_is_its_owners_alone(store: Store) -> None:
             runs.start(swapped, "alice")
     with pytest.raises(ConfigError, match=r"Pets\.zip is not among"):
         uploads.find("bob", images.token, "images")
+
+
+def test_a_format_of_ones_own_is_taken_and_found_again(store: Store, tables) -> None:
+    """One row in a test: the upload is checked, kept under its suffix, and found by its token."""
+
+    @contextmanager
+    def open_own(path: Path, name: str, uploaded: bool) -> Iterator[Tree]:
+        assert uploaded
+        with zip_tree(path, name) as tree:
+            yield tree
+
+    FORMATS.register(
+        FormatSpec(
+            "own", "Own", "Own.", open_own,
+            noun="a box", kinds=("zip",), suffixes=(".box",), uploads=True,
+        )
+    )  # fmt: skip
+    assert uploads.formats() == "a zip or a box"
+    upload = uploads.add("alice", "images", "Pets.BOX", zipped())
+    assert (upload.name, upload.path.suffix) == ("Pets.BOX", ".box")
+    assert uploads.facts(uploads.find("alice", upload.token, "images").token).name == "Pets.BOX"
+    assert uploads.add("alice", "images", "Pets", zipped(seed=7)).name == "Pets.zip"
 
 
 def test_what_another_visitor_removes_stays_with_this_one(store: Store) -> None:
