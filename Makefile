@@ -42,7 +42,7 @@ format: $(DEV_READY)
 
 # Pictures of every page in every state, wide and narrow, light and dark.
 screenshots: $(DEV_READY)
-	PYTHONPATH=. $(PY) tests/e2e/screenshots.py
+	PYTHONPATH=.:tests $(PY) tests/e2e/screenshots.py
 
 bench: $(DEV_READY)
 	$(PY) -m benchmarks.metagradient

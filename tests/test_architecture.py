@@ -9,8 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
-ROOT = Path(__file__).resolve().parents[1]
+from paths import ROOT
 
 # From the bottom to the top. A module may import from its own package and from the layers below;
 # the packages of a layer stand side by side and do not import each other.

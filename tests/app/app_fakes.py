@@ -5,18 +5,17 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
+from paths import ROOT
 from streamlit.testing.v1 import AppTest
 from streamlit.util import calc_hash
+from waiting import PATIENCE
 
 from app import pages
 from prospr_engine.config import RunConfig
 from prospr_engine.store.records import Run
 from prospr_engine.store.store import Store
-
-ROOT = Path(__file__).parents[2]
 
 LAYERS = [
     {"name": "0.0.weight", "total": 144, "kept": 113, "effective": 113},
@@ -135,7 +134,7 @@ def words(at: AppTest) -> str:
 
 def new(visitor: str = "alice", page: str = pages.NEW) -> AppTest:
     """The app in a visitor's tab, at a page, not drawn yet."""
-    at = AppTest.from_file(str(ROOT / "app" / "streamlit_app.py"), default_timeout=20)
+    at = AppTest.from_file(str(ROOT / "app" / "streamlit_app.py"), default_timeout=PATIENCE)
     at.session_state["visitor"] = visitor
     if page != pages.NEW:
         # Before the first run AppTest knows a page by its file's name alone; ours are all "page".

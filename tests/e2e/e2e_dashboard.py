@@ -11,17 +11,18 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 import urllib.request
-from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+
+from paths import ROOT
+from waiting import PATIENCE, until
 
 from prospr_engine.config import RunConfig
 from prospr_engine.jobs.spawn import LOG, at_work
 from prospr_engine.store.records import Run
 from prospr_engine.store.store import Store
 
-ROOT = Path(__file__).parents[2]
 STREAMLIT = (sys.executable, "-m", "streamlit", "run", "app/streamlit_app.py")
 COOKIE = "prospr-visitor"
 ALICE, BOB = "a" * 32, "b" * 32
@@ -46,6 +47,7 @@ class Dashboard:
         self.url = f"http://127.0.0.1:{self.port}/"
         self.log = folder / "server.log"
         self.process: subprocess.Popen[bytes] | None = None
+        self.paused: list[int] = []
 
     def start(self) -> Dashboard:
         """Start the server, the first time or again: same port, same store."""
@@ -58,16 +60,16 @@ class Dashboard:
                 stdout=log,
                 stderr=subprocess.STDOUT,
             )
-        for _ in range(300):
-            if self.process.poll() is not None:
-                break
-            try:
-                with urllib.request.urlopen(f"{self.url}_stcore/health", timeout=1) as answer:
-                    if answer.read() == b"ok":
-                        return self
-            except OSError:
-                time.sleep(0.1)
-        raise RuntimeError(f"the server did not start:\n{self.log.read_text()}")
+        until(self.answers)
+        return self
+
+    def answers(self) -> bool:
+        """Whether the server is there; raises if it cannot come any more."""
+        if self.process is None or self.process.poll() is not None:
+            raise RuntimeError(f"the server did not start:\n{self.log.read_text()}")
+        with suppress(OSError), urllib.request.urlopen(f"{self.url}_stcore/health") as answer:
+            return bool(answer.read() == b"ok")
+        return False
 
     def stop(self, number: int = signal.SIGTERM) -> None:
         """End the server and nothing else."""
@@ -76,7 +78,7 @@ class Dashboard:
             return
         process.send_signal(number)
         try:
-            process.wait(10)
+            process.wait(PATIENCE)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
@@ -97,11 +99,29 @@ class Dashboard:
         worker = self.worker()
         assert worker, "no worker is at work"
         os.kill(worker, signal.SIGKILL)
+        self.resume()  # so that it can notice that it is alone
         until(lambda: self.worker() != worker)
+
+    def pause(self) -> None:
+        """Let whatever computes a run stand still until `resume`, so that it is not over before
+        the test has done to it what it wants to do."""
+        for stat in Path("/proc").glob("[0-9]*/stat"):
+            with suppress(OSError):
+                if int(stat.read_text().rsplit(")", 1)[1].split()[1]) == self.worker():
+                    self.paused.append(int(stat.parent.name))
+        for process in self.paused:
+            os.kill(process, signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let it go on."""
+        while self.paused:
+            with suppress(ProcessLookupError):
+                os.kill(self.paused.pop(), signal.SIGCONT)
 
     def close(self) -> None:
         """End the server and the worker, and wait until both are gone."""
         self.stop()
+        self.resume()
         while worker := self.worker():
             os.kill(worker, signal.SIGTERM)
             until(lambda worker=worker: self.worker() != worker)  # type: ignore[misc]
@@ -135,11 +155,3 @@ def compute_ready(folder: Path) -> Path:
 def owner(secret: str) -> str:
     """The visitor whose cookie holds ``secret``, as the record of runs calls them."""
     return hashlib.sha256(secret.encode()).hexdigest()[:32]
-
-
-def until(true: Callable[[], object], seconds: float = 20.0) -> None:
-    """Wait until ``true`` says so; fail if it does not."""
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.05)

@@ -10,11 +10,11 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from e2e_browser import CHROMIUM, PATIENCE, QUIET, Visitor, settled
+from e2e_browser import CHROMIUM, QUIET, Visitor, expect, settled
 from e2e_dashboard import ALICE, BOB, READY, ROOT, SPARSER, Dashboard, compute_ready, owner
 from e2e_data import class_folders
 from e2e_sweep import swept
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Page, sync_playwright
 
 from app.compare.sections import SECTIONS
 from prospr_engine.config import RunConfig
@@ -146,7 +146,7 @@ def nothing(page: Page) -> None:
 
 def trains(page: Page) -> None:
     heading = page.get_by_role("heading", name="Accuracy while training")
-    expect(heading).to_be_visible(timeout=PATIENCE)
+    expect(heading).to_be_visible()
 
 
 def advanced(page: Page) -> None:

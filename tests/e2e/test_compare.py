@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 from conftest import Come
-from e2e_browser import PATIENCE, download, press, serious, settled, width
+from e2e_browser import download, expect, press, serious, settled, width
 from e2e_dashboard import ALICE, BOB, Dashboard, owner
 from e2e_sweep import FAILED, swept
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page
 
 from prospr_engine.config import RunConfig
 from prospr_engine.store.study import Study
@@ -212,7 +212,7 @@ def test_runs_are_followed_to_their_end(come: Come, dashboard: Dashboard):
     study = dashboard.store.submit_study("sweep", REAL, owner(ALICE), "A real one")
     page = come(ALICE).open(f"compare?study={study.id}")
     expect(page.get_by_role("heading", name=re.compile("^(Waiting|Running)"))).to_be_visible()
-    expect(points(page)).to_have_count(2, timeout=PATIENCE)
+    expect(points(page)).to_have_count(2)
     expect(page.get_by_role("progressbar")).to_have_count(0)
     settled(page)
     press(page, "Copy code")
@@ -224,7 +224,7 @@ def test_a_sweep_is_stopped_and_goes_on(come: Come, dashboard: Dashboard):
     study = dashboard.store.submit_study("sweep", config, owner(ALICE))
     page = come(ALICE).open(f"compare?study={study.id}")
     press(page, "Stop")
-    expect(page.get_by_text("3 runs were stopped")).to_be_visible(timeout=PATIENCE)
+    expect(page.get_by_text("3 runs were stopped")).to_be_visible()
     expect(page.get_by_role("button", name="Go on where it stopped")).to_be_visible()
     dashboard.store.delete_study(study.id, owner(ALICE))
     page.reload()
@@ -243,8 +243,8 @@ def test_a_tab_notices_that_another_one_lets_the_sweep_go_on(come: Come, dashboa
     expect(page.get_by_text("1 run failed; the others stand")).to_be_visible()
     other = come(ALICE).open(f"compare?study={study.id}")
     press(other, "Try the failed ones again")
-    expect(page.get_by_text("1 run failed")).to_have_count(0, timeout=PATIENCE)
-    expect(points(page)).to_have_count(2, timeout=PATIENCE)
+    expect(page.get_by_text("1 run failed")).to_have_count(0)
+    expect(points(page)).to_have_count(2)
 
 
 def test_nobody_is_kept_out(come: Come, dashboard: Dashboard, grid: Study):

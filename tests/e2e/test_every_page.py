@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import pytest
 from conftest import Come
-from e2e_browser import serious, settled, width
+from e2e_browser import expect, serious, settled, width
 from e2e_dashboard import ALICE, BOB, READY, SPARSER, Dashboard, owner
 from helpers import formulas
-from playwright.sync_api import expect
 
 from app.learn.words import FORMULA
 from prospr_engine.config import RunConfig

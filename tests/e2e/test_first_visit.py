@@ -9,9 +9,8 @@ from pathlib import Path
 
 import pytest
 from conftest import Come
-from e2e_browser import PATIENCE, download, press, settled
+from e2e_browser import download, expect, press, settled
 from e2e_dashboard import ALICE
-from playwright.sync_api import expect
 
 from prospr_engine.config import RunConfig
 from prospr_engine.export.verify import verify
@@ -24,7 +23,7 @@ def test_first_visit_to_download(come: Come, tmp_path: Path):
     page = come().open()
     press(page, "Prune and train")
     expect(page).to_have_url(ADDRESS)
-    expect(page.get_by_role("heading", name="Weights kept")).to_be_visible(timeout=PATIENCE)
+    expect(page.get_by_role("heading", name="Weights kept")).to_be_visible()
     address = page.url
     page.reload()  # in mid-run
     expect(
@@ -33,7 +32,7 @@ def test_first_visit_to_download(come: Come, tmp_path: Path):
     assert page.url == address
 
     answer = page.get_by_role("heading", name=re.compile("^90.% of the weights removed"))
-    expect(answer).to_be_visible(timeout=PATIENCE)
+    expect(answer).to_be_visible()
     settled(page)
     expect(page.get_by_text("Your run")).to_be_visible()
     expect(page.get_by_role("heading", name="The file passed all checks")).to_be_visible()

@@ -6,9 +6,9 @@ import re
 
 import pytest
 from conftest import Come
-from e2e_browser import press, settled
+from e2e_browser import expect, press, settled
 from e2e_dashboard import ALICE, READY, SPARSER, Dashboard
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page
 
 pytestmark = pytest.mark.browser
 

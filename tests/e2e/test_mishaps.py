@@ -6,17 +6,16 @@ import re
 
 import pytest
 from conftest import Come
-from e2e_browser import PATIENCE, settled
-from e2e_dashboard import ALICE, READY, Dashboard, owner, until
-from playwright.sync_api import expect
+from e2e_browser import expect, settled
+from e2e_dashboard import ALICE, READY, Dashboard, owner
+from waiting import until
 
 from prospr_engine.config import RunConfig
 from prospr_engine.store.records import Run
 
 pytestmark = pytest.mark.browser
 
-A_WHILE = RunConfig(epochs=40)
-"""Long enough to be disturbed."""
+A_WHILE = RunConfig(epochs=8)
 FOREVER = RunConfig(epochs=9000)
 
 
@@ -25,11 +24,26 @@ def submit(dashboard: Dashboard, config: RunConfig) -> Run:
     return dashboard.store.submit(config, owner(ALICE))
 
 
+def paused_in(dashboard: Dashboard, run: Run, attempt: int) -> None:
+    """Wait until that attempt trains, and let it stand still."""
+
+    def trains() -> bool:
+        now = dashboard.store.get(run.id)
+        assert now
+        assert now.live, f"it is {now.state} already"
+        events = dashboard.store.events(run.id)
+        return now.attempt == attempt and any(e["event"] == "EpochEnded" for e in events)
+
+    until(trains)
+    dashboard.pause()
+
+
 def test_the_server_goes_and_comes_back_and_the_worker_is_killed(come: Come, dashboard: Dashboard):
     run = submit(dashboard, A_WHILE)
     page = come(ALICE).open(f"run?id={run.id}")
+    paused_in(dashboard, run, 1)
     training = page.get_by_role("heading", name="Accuracy while training")
-    expect(training).to_be_visible(timeout=PATIENCE)
+    expect(training).to_be_visible()
 
     worker = dashboard.worker()
     dashboard.stop()
@@ -41,12 +55,14 @@ def test_the_server_goes_and_comes_back_and_the_worker_is_killed(come: Come, das
     expect(page.get_by_role("button", name="Stop", exact=True)).to_be_visible()
 
     dashboard.kill_worker()
+    paused_in(dashboard, run, 2)
     expect(page.get_by_role("heading", name="Running, from the start again")).to_be_visible()
 
     dashboard.kill()
     dashboard.start()
+    dashboard.resume()
     answer = page.get_by_role("heading", name=re.compile("^90.% of the weights removed"))
-    expect(answer).to_be_visible(timeout=PATIENCE)
+    expect(answer).to_be_visible()
     settled(page)
     expect(page.get_by_role("button", name="Delete", exact=True)).to_be_visible()
     # The run that the second worker finished, and the one that was there before it all.

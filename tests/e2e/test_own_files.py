@@ -6,10 +6,10 @@ import re
 
 import pytest
 from conftest import Come
-from e2e_browser import PATIENCE, press, settled
+from e2e_browser import expect, press, settled
 from e2e_dashboard import ALICE, BOB
 from e2e_data import class_folders, pickled
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page
 
 pytestmark = pytest.mark.browser
 
@@ -40,7 +40,7 @@ def test_a_zip_of_class_folders_is_shown_and_learned_from(come: Come):
 
     press(page, "Prune and train")
     answer = page.get_by_role("heading", name=re.compile("^90.% of the weights removed"))
-    expect(answer).to_be_visible(timeout=PATIENCE)
+    expect(answer).to_be_visible()
     expect(page.get_by_text("shapes.zip").first).to_be_visible()
     settled(page)
 

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 from conftest import Come
-from e2e_browser import press, settled
+from e2e_browser import expect, press, settled
 from e2e_dashboard import ALICE, READY, SPARSER, Dashboard
 from PIL import Image
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page
 
 from app.try_it.changed import PAGE
 from prospr_engine.store.records import Run

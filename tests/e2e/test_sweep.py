@@ -7,9 +7,10 @@ import re
 
 import pytest
 from conftest import Come
-from e2e_browser import PATIENCE, press, serious, settled, width
-from e2e_dashboard import ALICE, BOB, READY, Dashboard, owner, until
-from playwright.sync_api import Page, expect
+from e2e_browser import expect, press, serious, settled, width
+from e2e_dashboard import ALICE, BOB, READY, Dashboard, owner
+from playwright.sync_api import Page
+from waiting import until
 
 from prospr_engine.config import RunConfig
 from prospr_engine.store.study import Study
@@ -70,12 +71,10 @@ def test_a_sweep_from_the_form_to_its_cells(come: Come, dashboard: Dashboard):
 
     # Stopped, and gone on with, where it is watched.
     press(page, "Stop")
-    expect(page.get_by_role("button", name="Go on where it stopped")).to_be_visible(
-        timeout=PATIENCE
-    )
+    expect(page.get_by_role("button", name="Go on where it stopped")).to_be_visible()
     assert counts(dashboard, study)["stopped"]
     press(page, "Go on where it stopped")
-    until(lambda: counts(dashboard, study)["done"] == 4, PATIENCE / 1000)
+    until(lambda: counts(dashboard, study)["done"] == 4)
     settled(page)
     assert not serious(page)
 
@@ -106,8 +105,8 @@ def test_one_click_runs_the_controls_of_a_run(come: Come, dashboard: Dashboard):
     button.click()
     for name in ("mask shuffled", "new weights", "random, same layers"):
         expect(page.get_by_role("link", name=f"Open {name}")).to_be_visible()
-    expect(page.get_by_text("All of this is one seed")).to_be_visible(timeout=PATIENCE)
-    expect(page.get_by_text("are draws of the same kind")).to_be_visible(timeout=PATIENCE)
+    expect(page.get_by_text("All of this is one seed")).to_be_visible()
+    expect(page.get_by_text("are draws of the same kind")).to_be_visible()
     settled(page)
     assert not serious(page)
     page.set_viewport_size(NARROW)
@@ -166,8 +165,8 @@ def test_the_sparsity_for_a_goal_is_looked_for(come: Come, dashboard: Dashboard)
     page.wait_for_url("**/compare?study=*")
     study = the_study(dashboard, BOB)
     assert study.config == SearchConfig(run=RunConfig(epochs=1), most_bytes=60_000)
-    until(lambda: counts(dashboard, study)["done"] > 1, PATIENCE / 1000)
-    until(lambda: not (found := dashboard.store.study(study.id)) or not found.live, PATIENCE / 1000)
+    until(lambda: counts(dashboard, study)["done"] > 1)
+    until(lambda: not (found := dashboard.store.study(study.id)) or not found.live)
     settled(page)
     assert not serious(page)
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 from conftest import Come
-from e2e_browser import PATIENCE, press, serious, settled
+from e2e_browser import expect, press, serious, settled
 from e2e_dashboard import ALICE, BOB, READY, Dashboard, owner
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page
 
 from prospr_engine.config import RunConfig
 
@@ -26,7 +24,7 @@ def test_two_visitors_a_queue_and_stop(come: Come, dashboard: Dashboard):
     alice = come(ALICE).open("?epochs=5000")
     press(alice, "Prune and train")
     training = alice.get_by_role("heading", name="Accuracy while training")
-    expect(training).to_be_visible(timeout=PATIENCE)
+    expect(training).to_be_visible()
     assert not serious(alice)
 
     bob = come(BOB).open("?epochs=4000")
@@ -50,10 +48,8 @@ def test_two_visitors_a_queue_and_stop(come: Come, dashboard: Dashboard):
 
     bob.get_by_role("button", name="Stop", exact=True).click()
     expect(bob.get_by_text("The run was stopped")).to_be_visible()
-    asked = time.monotonic()
     alice.get_by_role("button", name="Stop", exact=True).click()
-    expect(alice.get_by_text("The run was stopped")).to_be_visible(timeout=5_000)
-    print(f"Stop was seen after {time.monotonic() - asked:.1f} s")
+    expect(alice.get_by_text("The run was stopped")).to_be_visible()
     expect(friend.get_by_text("The run was stopped")).to_be_visible()
     run = dashboard.store.get(alice.url[-32:])
     assert run

@@ -5,15 +5,14 @@ from __future__ import annotations
 import shlex
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
+from paths import ROOT
 
 from app.compare import code_search
 from app.services import SearchConfig
 from prospr_engine.config import LoadingConfig, ScoringConfig, TrainingConfig
 
-ROOT = Path(__file__).resolve().parents[3]
 EVERYTHING = SearchConfig.of(
     model="mlp",
     method="snip",

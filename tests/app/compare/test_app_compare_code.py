@@ -10,13 +10,13 @@ import sys
 from pathlib import Path
 
 import pytest
+from paths import ROOT
 
 from app.compare import code_sweep
 from app.services import ConfigError, RunConfig, SweepConfig
 from prospr_engine.config import LoadingConfig, ScoringConfig, TrainingConfig
 from prospr_engine.io.tokens import token
 
-ROOT = Path(__file__).parents[3]
 TOKEN = token("0123456789abcdef" * 4, "holiday.zip")
 
 EVERYTHING = SweepConfig.of(

@@ -10,8 +10,9 @@ from statistics import mean
 
 import numpy as np
 import pytest
-from app_fakes import ROOT, new, words
+from app_fakes import new, words
 from helpers import formulas
+from paths import ROOT
 from streamlit.testing.v1 import AppTest
 
 from app import pages

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 import streamlit as st
-from app_fakes import ROOT, finished, found
+from app_fakes import finished, found
 from app_run import finished_folder
+from paths import ROOT
 from test_app_uploads import zipped
 
 from app.forms.forecast_words import about, queue, rests_on, roughly
@@ -150,7 +151,7 @@ def test_networks_outside_the_table_are_measured(store: Store):
 
 def test_the_first_page_and_the_form_of_sweeps_need_no_torch(tmp_path: Path):
     code = (
-        "import sys; sys.path.insert(0, 'tests/app')\n"
+        "import sys; sys.path[:0] = ['tests', 'tests/app']\n"
         "from app_fakes import new\n"
         "at = new().run()\n"
         "assert not at.exception and at.metric\n"

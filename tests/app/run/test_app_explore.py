@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 import streamlit as st
 import torch
-from app_fakes import ROOT, finished, words
+from app_fakes import finished, words
+from paths import ROOT
 from streamlit.testing.v1 import AppTest
 
 import prospr_engine as pe

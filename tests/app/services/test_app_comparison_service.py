@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from app_fakes import ROOT, finished, found, running
+from app_fakes import finished, found, running
 from e2e.e2e_sweep import FAILED, swept
 from hypothesis import given
 from hypothesis import strategies as some
+from paths import ROOT
 from safetensors.numpy import save
 
 from app.services import RunConfig, SweepConfig, compared_results, comparison, overlap, searches

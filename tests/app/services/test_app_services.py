@@ -8,7 +8,8 @@ import shlex
 from pathlib import Path
 
 import pytest
-from app_fakes import ROOT, finished
+from app_fakes import finished
+from paths import ROOT
 
 from app.services import runs
 from app.services import store as service

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from app_fakes import ROOT, found, new, running, words
+from app_fakes import found, new, running, words
+from paths import ROOT
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 

@@ -10,25 +10,20 @@ import sys
 from pathlib import Path
 
 import pytest
-from engine.jobs.jobs_fakes import DIES, FINISHES, OBEYS, WORKER, end_workers, look, until
+from engine.jobs.jobs_fakes import DIES, FINISHES, OBEYS, WORKER, end_workers, look
+from paths import ROOT
+from processes import python
+from waiting import PATIENCE, until
 
 from prospr_engine.cli import main as cli
 from prospr_engine.config import RunConfig
 from prospr_engine.store.store import Store
 
-ROOT = Path(__file__).resolve().parents[3]
 QUICK = ["--model", "mlp", "--data", "digits", "--train-limit", "200", "--test-limit", "50"]
 
 
 def command(*arguments: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "prospr_engine", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        cwd=ROOT,
-        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)},
-        timeout=300,
-    )
+    return python("-m", "prospr_engine", *arguments)
 
 
 @pytest.fixture(scope="module")
@@ -206,7 +201,7 @@ def test_ctrl_c_stops_with_130_and_no_stack_trace(tmp_path):
     )
     assert any("epoch 1 of" in line for line in process.stderr)
     process.send_signal(signal.SIGINT)
-    _, error = process.communicate(timeout=60)
+    _, error = process.communicate(timeout=PATIENCE)
     assert process.returncode == 130
     assert error.strip().endswith("error: Stopped.")
     assert "Traceback" not in error
@@ -243,7 +238,7 @@ def stored(child, *arguments, environment=None):
 def test_a_run_in_the_store_reads_like_one_that_is_computed_here(store, tmp_path):
     arguments = ["run", "--store", store.folder, "--seed", 7, "--name", "mine"]
     process = stored(FINISHES, *arguments, "--out", tmp_path / "out", "--json")
-    output, error = process.communicate(timeout=60)
+    output, error = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0, error
     assert error == "Training\n"
     (run,) = store.runs()
@@ -256,14 +251,14 @@ def test_a_run_in_the_store_reads_like_one_that_is_computed_here(store, tmp_path
         path.name for path in (tmp_path / "out").iterdir()
     }
     again = stored(DIES, *arguments)
-    output, error = again.communicate(timeout=60)
+    output, error = again.communicate(timeout=PATIENCE)
     assert again.returncode == 0, error
     assert f"known: run {run.id[:8]}" in error
     assert "90.00 % of the weights removed" in output
     assert len(store.runs()) == 1
     (tmp_path / "out" / "result.json").write_text('{"fingerprint": "another"}')
     refused = stored(DIES, *arguments, "--out", tmp_path / "out")
-    assert "already holds the result" in refused.communicate(timeout=60)[1]
+    assert "already holds the result" in refused.communicate(timeout=PATIENCE)[1]
     assert refused.returncode == 2
 
 
@@ -276,7 +271,7 @@ def test_a_run_in_the_store_waits_for_its_turn_and_stops_on_ctrl_c(store, tmp_pa
     store.stop(first.id, "visitor")
     assert process.stderr.readline() == "Training\n"
     process.send_signal(signal.SIGINT)
-    _, error = process.communicate(timeout=60)
+    _, error = process.communicate(timeout=PATIENCE)
     assert process.returncode == 130
     assert error == "error: Stopped.\n"
     assert [run.state for run in store.runs()] == ["stopped", "stopped"]
@@ -285,7 +280,7 @@ def test_a_run_in_the_store_waits_for_its_turn_and_stops_on_ctrl_c(store, tmp_pa
 @pytest.mark.skipif(os.name == "nt", reason="signals are sent differently on Windows")
 def test_a_run_in_the_store_that_does_not_end_well_is_exit_code_2(store):
     failed = stored(DIES, "run", "--store", store.folder)
-    _, error = failed.communicate(timeout=60)
+    _, error = failed.communicate(timeout=PATIENCE)
     assert failed.returncode == 2
     assert "error: The run broke off unexpectedly. The machine may have run out of memory" in error
     end_workers(store)
@@ -293,13 +288,13 @@ def test_a_run_in_the_store_that_does_not_end_well_is_exit_code_2(store):
     assert stopped.stderr.readline() == "Training\n"
     (run,) = (run for run in store.runs() if run.live)
     store.stop(run.id, "")
-    assert "stopped by somebody else" in stopped.communicate(timeout=60)[1]
+    assert "stopped by somebody else" in stopped.communicate(timeout=PATIENCE)[1]
     assert stopped.returncode == 2
     deleted = stored(OBEYS, "run", "--store", store.folder)
     assert deleted.stderr.readline() == "Training\n"
     (run,) = (run for run in store.runs() if run.live)
     store.delete(run.id, "")
-    assert "error: The run was deleted." in deleted.communicate(timeout=60)[1]
+    assert "error: The run was deleted." in deleted.communicate(timeout=PATIENCE)[1]
     assert deleted.returncode == 2
 
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 from engine.jobs.jobs_fakes import FINISHES, WORKER, end_workers
+from processes import python
 
 import prospr_engine as pe
 from prospr_engine.cli import main as cli
@@ -20,7 +19,6 @@ from prospr_engine.jobs import spawn
 from prospr_engine.pipeline import run as pipeline
 from prospr_engine.store.store import Store
 
-ROOT = Path(__file__).resolve().parents[3]
 QUICK = ["--model", "mlp", "--train-limit", "200", "--test-limit", "50", "--epochs", "1"]
 
 
@@ -57,14 +55,7 @@ def runs(monkeypatch, template):
 def test_the_command_as_people_type_it(tmp_path):
     out = tmp_path / "out"
     command = [*QUICK, "--max-size", "30kB", "--out", str(out), "--json"]
-    done = subprocess.run(
-        [sys.executable, "-m", "prospr_engine", "search", *command],
-        capture_output=True,
-        text=True,
-        cwd=ROOT,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        timeout=300,
-    )
+    done = python("-m", "prospr_engine", "search", *command)
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)
     assert {"out", "found", "value", "runs", "text", "trail", "config", "seconds"} <= set(told)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 from engine.jobs.jobs_fakes import DIES, FINISHES, WORKER, end_workers
+from processes import python
 
 from prospr_engine.cli import main as cli
 from prospr_engine.cli import render_sweep
@@ -24,7 +23,6 @@ from prospr_engine.sweeps import table
 from prospr_engine.sweeps.config import SweepConfig
 from prospr_engine.sweeps.table import row
 
-ROOT = Path(__file__).resolve().parents[3]
 QUICK = ["--model", "mlp", "--train-limit", "200", "--test-limit", "50", "--epochs", "1"]
 GRID = [*QUICK, "--methods", "snip,random", "--sparsities", "0.5,95%", "--seeds", "0,1"]
 
@@ -38,12 +36,7 @@ def sweep(capsys: Any, *arguments: object) -> tuple[int, str, str]:
 @pytest.fixture(scope="module")
 def swept(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess.CompletedProcess]:
     out = tmp_path_factory.mktemp("cli") / "out"
-    done = subprocess.run(
-        [sys.executable, "-m", "prospr_engine", "sweep", *GRID, "--out", str(out), "--json"],
-        capture_output=True, text=True, cwd=ROOT, timeout=300,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )  # fmt: skip
-    return out, done
+    return out, python("-m", "prospr_engine", "sweep", *GRID, "--out", out, "--json")
 
 
 def test_a_sweep_prints_one_object_with_what_was_promised(swept):
@@ -224,11 +217,7 @@ def stored(child, *arguments):
         f"spawn.COMMAND = (sys.executable, '-c', {WORKER.format(child=child)!r})\n"
         "sys.exit(main())"
     )
-    return subprocess.run(
-        [sys.executable, "-c", code, "sweep", *map(str, arguments)],
-        capture_output=True, text=True, cwd=ROOT, timeout=60,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-    )  # fmt: skip
+    return python("-c", code, "sweep", *arguments)
 
 
 def test_a_sweep_in_the_store_reads_like_one_that_is_computed_here(store):

@@ -1,4 +1,4 @@
-"""What the tests of the queue share: a result that is none, and patience."""
+"""What the tests of the queue share: a result that is none, and workers to be ended."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ import json
 import os
 import re
 import signal
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+from waiting import until
 
 from prospr_engine.config import RunConfig
 from prospr_engine.jobs import spawn
@@ -79,13 +80,6 @@ def seeded(seed: int) -> RunConfig:
     return RunConfig(seed=seed)
 
 
-def until(condition: Callable[[], object], seconds: float = 30.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.02)
-
-
 def look(store: Store, id: str) -> Run:
     run = store.get(id)
     assert run is not None
@@ -103,6 +97,15 @@ def pids(store: Store) -> list[int]:
     log = store.folder / spawn.LOG
     text = log.read_text() if log.exists() else ""
     return [int(pid) for pid in re.findall(r"worker (\d+) begins", text)]
+
+
+def gone(pid: int) -> bool:
+    """Dead, or a zombie whom nobody has buried yet."""
+    status = Path(f"/proc/{pid}/stat")
+    try:
+        return status.read_text().rsplit(")", 1)[1].split()[0] == "Z"
+    except OSError:
+        return True
 
 
 def kill(pid: int, number: int = signal.SIGKILL) -> None:

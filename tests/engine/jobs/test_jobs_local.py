@@ -10,15 +10,17 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from paths import ROOT
+from waiting import PATIENCE, until
 
 from prospr_engine.config import LoadingConfig, RunConfig
 from prospr_engine.jobs import child, local
 from prospr_engine.jobs.executor import UNEXPECTED, Ended, Told
 from prospr_engine.jobs.local import LocalExecutor
 
-ROOT = Path(__file__).parents[3]
 SETTINGS = RunConfig(model="mlp").to_dict()
 ENGINE = (
     "import sys, time, types, prospr_engine\n"
@@ -50,10 +52,10 @@ def begin(executor: LocalExecutor, out: Path, id: str = "a") -> None:
     executor.start(id, SETTINGS, out)
 
 
-def listen(executor: LocalExecutor, seconds: float = 60.0) -> tuple[list[dict], Ended]:
+def listen(executor: LocalExecutor) -> tuple[list[dict], Ended]:
     """All that is told until a run ends, and how it ended."""
     told: list[dict] = []
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
         for message in executor.poll(0.05):
             if isinstance(message, Ended):
@@ -63,9 +65,13 @@ def listen(executor: LocalExecutor, seconds: float = 60.0) -> tuple[list[dict], 
     raise AssertionError("it did not end in time")
 
 
-def first_word(executor: LocalExecutor) -> None:
-    while not executor.poll(0.05):
-        pass
+def first_word(executor: LocalExecutor) -> Told:
+    """What a run tells first; it goes on."""
+    heard: list[Any] = []
+    until(lambda: heard.extend(executor.poll(0.05)) or heard)
+    (told,) = heard
+    assert isinstance(told, Told)
+    return told
 
 
 def test_what_a_run_tells_comes_in_order_and_its_end_last(
@@ -152,7 +158,7 @@ def test_a_message_that_is_none_ends_the_run_and_its_process(
     monkeypatch.setattr(local, "LAST_WORD", 0.2)
     pretend(monkeypatch, "import time; print('{\"x\": 1}', flush=True); time.sleep(600)")
     begin(executor, tmp_path)
-    assert listen(executor, 30.0)[1] == Ended("a", "failed", UNEXPECTED)
+    assert listen(executor)[1] == Ended("a", "failed", UNEXPECTED)
 
 
 def test_a_program_that_cannot_be_started_is_a_failed_run(
@@ -182,7 +188,7 @@ def test_stop_is_heard_between_two_steps(tmp_path: Path, monkeypatch: pytest.Mon
     executor.cancel("a")
     executor.cancel("a")
     executor.cancel("nobody")
-    told, end = listen(executor, 30.0)
+    told, end = listen(executor)
     assert [event["stage"] for event in told] == ["heard"]
     assert end == Ended("a", "stopped")
 
@@ -193,9 +199,10 @@ def test_a_child_that_does_not_listen_is_ended(
     pretend(monkeypatch, 'import time; print(\'{"event": "x"}\', flush=True); time.sleep(600)')
     begin(executor, tmp_path)
     first_word(executor)
+    asked = time.monotonic()
     executor.cancel("a")
-    assert executor.poll(0.1) == []  # it is given time
-    assert listen(executor, 30.0)[1] == Ended("a", "stopped")
+    assert listen(executor)[1] == Ended("a", "stopped")
+    assert time.monotonic() - asked >= 0.3  # it is given time
 
 
 def test_a_child_that_lingers_after_its_last_word_is_ended(
@@ -204,7 +211,7 @@ def test_a_child_that_lingers_after_its_last_word_is_ended(
     monkeypatch.setattr(local, "LAST_WORD", 0.2)
     pretend(monkeypatch, 'import time; print(\'{"end": "done"}\', flush=True); time.sleep(600)')
     begin(executor, tmp_path)
-    assert listen(executor, 30.0)[1] == Ended("a", "done")
+    assert listen(executor)[1] == Ended("a", "done")
 
 
 def test_a_child_that_still_imports_stops_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -222,7 +229,7 @@ def test_a_child_that_still_imports_stops_at_once(tmp_path: Path, monkeypatch: p
     begin(executor, tmp_path)
     first_word(executor)
     executor.cancel("a")
-    assert listen(executor, 30.0)[1] == Ended("a", "stopped")
+    assert listen(executor)[1] == Ended("a", "stopped")
 
 
 def test_a_run_that_told_its_result_is_done_whatever_happens_then(
@@ -281,7 +288,7 @@ def test_a_child_leaves_with_the_process_that_asked_and_not_for_signals_to_all()
         assert child.poll() is None
         child.stdin.close()
         try:
-            assert child.wait(30) == 1
+            assert child.wait(PATIENCE) == 1
         finally:
             child.kill()
 
@@ -350,14 +357,12 @@ def test_a_stop_leaves_the_child_alive_and_the_next_run_alone(
         ENGINE.format(work=f"{TELLS_WHO}\n    {waits}\n    if stop(): raise Stopped\n    {slowly}"),
     )
     begin(executor, tmp_path / "first")
-    while not (told := executor.poll(0.05)):
-        pass
+    told = first_word(executor)
     executor.cancel("a")
     assert listen(executor)[1] == Ended("a", "stopped")
     pid, end = work(executor, tmp_path / "second", "b")
     assert end == Ended("b", "done")
-    assert isinstance(told[0], Told)
-    assert told[0].event["text"] == str(pid)
+    assert told.event["text"] == str(pid)
 
 
 def test_who_asks_late_does_not_stop_the_next_run():
@@ -394,8 +399,9 @@ def test_a_child_that_dies_while_it_waits_is_not_missed(
 ):
     pretend(monkeypatch, ENGINE.format(work=TELLS_WHO))
     pid, _ = work(executor, tmp_path)
+    (waiting,) = executor._idle
     os.kill(pid, signal.SIGKILL)
-    time.sleep(0.2)
+    until(lambda: not waiting.waits)
     assert executor.poll() == []
     other, end = work(executor, tmp_path, "b")
     assert other != pid

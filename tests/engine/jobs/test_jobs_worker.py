@@ -24,12 +24,14 @@ from engine.jobs.jobs_fakes import (
     OBEYS,
     WORKER,
     end_workers,
+    gone,
     kill,
     look,
     pids,
     seeded,
-    until,
 )
+from paths import ROOT
+from waiting import PATIENCE, until
 
 from prospr_engine.config import LoadingConfig, RunConfig
 from prospr_engine.errors import ResourceError, StoreError
@@ -38,7 +40,6 @@ from prospr_engine.jobs.dispatcher import Dispatcher
 from prospr_engine.jobs.spawn import at_work, worker_lock
 from prospr_engine.store.store import Store
 
-ROOT = Path(__file__).parents[3]
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals and /proc of POSIX")
 
 
@@ -47,15 +48,6 @@ def store(tmp_path: Path) -> Iterator[Store]:
     store = Store(tmp_path / "store")
     yield store
     end_workers(store)
-
-
-def gone(pid: int) -> bool:
-    """Dead, or a zombie whom nobody has buried yet."""
-    status = Path(f"/proc/{pid}/stat")
-    try:
-        return status.read_text().rsplit(")", 1)[1].split()[0] == "Z"
-    except OSError:
-        return True
 
 
 @pytest.fixture
@@ -70,21 +62,25 @@ def children(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
 
 
 def stop_in_time(store: Store, id: str) -> None:
-    """Stop within two seconds by the store's own clock, however late this process looks."""
+    """Stop within two seconds by the store's own clock, however late this process looks; longer
+    only where others wait for the same processors."""
     asked = time.time()
     store.stop(id, "")
     wait_for(store, id, "stopped")
-    assert (look(store, id).ended or math.inf) - asked < 2.0
+    took = (look(store, id).ended or math.inf) - asked
+    assert took < 2.0 * max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
 
 
-def wait_for(store: Store, id: str, state: str, seconds: float = 60.0) -> None:
+def wait_for(store: Store, id: str, state: str) -> None:
     """As a page does: look, and see to it that there is a worker."""
 
     def seen() -> bool:
         ensure_worker(store.folder)
-        return look(store, id).state == state
+        run = look(store, id)
+        assert run.state == state or not run.ended, f"the run {run.state}: {run.error}"
+        return run.state == state
 
-    until(seen, seconds)
+    until(seen)
 
 
 def begun_again(store: Store, id: str, attempt: int) -> None:
@@ -103,7 +99,7 @@ def test_a_real_run_and_stop_in_the_midst_of_another(store: Store):
     loading = LoadingConfig(train_limit=100, test_limit=50)
     short = store.submit(RunConfig(model="mlp", method="magnitude", epochs=1, loading=loading))
     long = store.submit(RunConfig(model="mlp", method="magnitude", epochs=10_000, loading=loading))
-    wait_for(store, short.id, "done", 60)
+    wait_for(store, short.id, "done")
     run = look(store, short.id)
     assert run.summary
     assert run.summary["kept"] / run.summary["total"] == pytest.approx(0.1, abs=0.01)
@@ -111,7 +107,7 @@ def test_a_real_run_and_stop_in_the_midst_of_another(store: Store):
     assert str(store.folder) not in store.files(short.id)["result.json"].path.read_text()
     kinds = {event["event"] for event in store.events(short.id)}
     assert {"StageStarted", "Progress", "Pruned", "EpochEnded", "Finished"} <= kinds
-    until(lambda: trains(store, long.id), 60)
+    until(lambda: trains(store, long.id))
     store.stop(long.id, "")
     wait_for(store, long.id, "stopped")
     until(lambda: not store.work(long.id).exists())
@@ -268,7 +264,7 @@ def test_a_long_log_is_put_aside(store: Store, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(spawn, "COMMAND", (sys.executable, "-c", "print('new')"))
     log = store.folder / spawn.LOG
     log.write_text("x" * (spawn.LOG_SIZE + 1))
-    spawn._spawn(store.folder).wait(10)
+    spawn._spawn(store.folder).wait(PATIENCE)
     assert log.read_text() == "new\n"
     assert log.with_suffix(".old.log").stat().st_size > spawn.LOG_SIZE
 
@@ -305,7 +301,7 @@ def test_a_record_that_refuses_does_not_keep_an_idle_worker(
 
     monkeypatch.setattr(worker, "RETRY", 0.05)
     monkeypatch.setattr(Store, "waiting", refuse)
-    tired = time.monotonic() + 30.0
+    tired = time.monotonic() + PATIENCE
     assert worker.work(store.folder, lambda: time.monotonic() > tired, idle=0.3) == 0
     assert time.monotonic() < tired
 
@@ -342,7 +338,7 @@ def test_a_worker_whose_store_is_gone_goes(
     parts = {"folder": store.folder, "database": store.database}
     target = parts.get(lost, store.folder / "worker.lock")
     aside = store.folder.with_name("aside")
-    tired = time.monotonic() + 30.0
+    tired = time.monotonic() + PATIENCE
     ends: list[int] = []
     thread = threading.Thread(
         target=lambda: ends.append(
@@ -350,12 +346,12 @@ def test_a_worker_whose_store_is_gone_goes(
         )
     )
     thread.start()
-    assert serving.wait(60.0)
+    assert serving.wait(PATIENCE)
     target.rename(aside)
     if lost == "folder":  # by somebody who needs one
         Store(store.folder)
         (store.folder / "worker.lock").touch()
-    thread.join(60.0)
+    thread.join(PATIENCE)
     assert ends == [0]
     assert time.monotonic() < tired
 
@@ -434,7 +430,6 @@ def test_a_store_of_a_newer_version_is_a_line_in_the_log_and_exit_code_2(
         capture_output=True,
         text=True,
         cwd=ROOT,
-        timeout=60,
     )
     assert done.returncode == 2
     assert "newer version" in done.stderr
@@ -446,9 +441,7 @@ def test_the_worker_needs_no_torch():
         "import sys, prospr_engine.jobs.worker as w\n"
         "print([m for m in ('torch', 'torchvision', 'onnx', 'numpy') if m in sys.modules])"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, timeout=60
-    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
     assert done.stdout == "[]\n"
 
 

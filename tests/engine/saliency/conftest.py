@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
+from paths import GOLDEN
 from safetensors.torch import load_file
 from torch import Tensor, nn
-
-GOLDEN = Path(__file__).parents[2] / "data" / "golden"
 
 
 @pytest.fixture(scope="session")

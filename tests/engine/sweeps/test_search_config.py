@@ -6,15 +6,13 @@ import json
 import math
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
+from paths import ROOT
 
 from prospr_engine.config import RunConfig
 from prospr_engine.errors import ConfigError
 from prospr_engine.sweeps.search_config import Probe, SearchConfig, judge
-
-ROOT = Path(__file__).resolve().parents[3]
 
 
 @pytest.mark.parametrize(

@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import shutil
-import signal
-import subprocess
-import sys
-import time
 import zipfile
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 from filelock import FileLock
+from processes import kill_in_third_run
 
 import prospr_engine as pe
 from prospr_engine.errors import ConfigError, DataError, ScoringError, Stopped
@@ -23,7 +19,6 @@ from prospr_engine.events import CellEnded, CellStarted, StageStarted
 from prospr_engine.pipeline import run as pipeline
 from prospr_engine.sweeps.search import Probed
 
-ROOT = Path(__file__).resolve().parents[3]
 QUICK = {
     "model": "mlp",
     "epochs": 1,
@@ -212,23 +207,13 @@ def test_a_folder_is_one_search_and_one_process(runs, tmp_path):
 
 def test_killed_and_started_again(tmp_path):
     """For real: SIGKILL in the middle, and nothing that was done is done again."""
-    code = (
-        "import sys, torch, prospr_engine as pe; torch.set_num_threads(1);"
-        f"pe.search(**{QUICK!r}, most_lost=0.05, most_probes=4, out=sys.argv[1])"
-    )
-    process = subprocess.Popen([sys.executable, "-c", code, str(tmp_path / "out")], cwd=ROOT)
-    results = lambda: sorted((tmp_path / "out").glob("cells/*/result.json"))  # noqa: E731
-    deadline = time.monotonic() + 60
-    while len(results()) < 2 and process.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.01)
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
-    before = {path: path.stat().st_mtime_ns for path in results()}
-    assert len(before) >= 2
+    goal = {**QUICK, "most_lost": 0.05, "most_probes": 4, "out": str(tmp_path / "out")}
+    kill_in_third_run(f"import prospr_engine as pe; pe.search(**{goal!r}, on_event=hold)")
+    results = (tmp_path / "out").glob("cells/*/result.json")
+    before = {path: path.stat().st_mtime_ns for path in results}
+    assert len(before) == 2
     heard = []
-    found = pe.search(
-        **QUICK, most_lost=0.05, most_probes=4, out=tmp_path / "out", on_event=heard.append
-    )
+    found = pe.search(**goal, on_event=heard.append)
     assert {path: path.stat().st_mtime_ns for path in before} == before
     assert found.outcome.ended
     known = [event for event in heard if isinstance(event, CellEnded) and event.known]

@@ -6,10 +6,6 @@ import json
 import logging
 import os
 import shutil
-import signal
-import subprocess
-import sys
-import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -18,6 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from filelock import FileLock
+from processes import kill_in_third_run, python
 
 import prospr_engine as pe
 from prospr_engine.errors import (
@@ -32,7 +29,6 @@ from prospr_engine.events import CellEnded, CellStarted, EpochEnded, Event, Stag
 from prospr_engine.pipeline import run as pipeline
 from prospr_engine.sweeps import table
 
-ROOT = Path(__file__).resolve().parents[3]
 QUICK: dict[str, Any] = {
     "model": "mlp",
     "epochs": 1,
@@ -145,7 +141,7 @@ def test_a_finished_sweep_answers_at_once_and_without_torch(swept):
         "assert 'torch' not in sys.modules\n"
         "from prospr_engine.sweeps import table; print(json.dumps(table.records(frame)))"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    done = python("-c", code)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) == table.records(frame)
     assert {path: path.stat().st_mtime_ns for path in out.glob("cells/*/*")} == before
@@ -173,21 +169,11 @@ def test_a_larger_grid_computes_only_what_is_new(swept, tmp_path):
 def test_a_killed_sweep_goes_on_where_it_was(swept, tmp_path):
     _, whole, _ = swept
     out, grid = tmp_path / "out", {**GRID, "seeds": (0,)}
-    code = f"import prospr_engine as pe; pe.sweep(**{grid!r}, out={str(out)!r})"
-    process = subprocess.Popen(
-        [sys.executable, "-c", code], cwd=ROOT, env={**os.environ, "OMP_NUM_THREADS": "1"}
+    kill_in_third_run(
+        f"import prospr_engine as pe; pe.sweep(**{grid!r}, out={str(out)!r}, on_event=hold)"
     )
-    try:
-        deadline = time.monotonic() + 60
-        while not done_in(out) >= 2:
-            assert process.poll() is None, "it was over before it could be killed"
-            assert time.monotonic() < deadline
-            time.sleep(0.005)
-    finally:
-        process.send_signal(signal.SIGKILL)
-        process.wait()
     finished = {path.parent.name for path in out.glob("cells/*/result.json")}
-    assert 2 <= len(finished) < 4
+    assert len(finished) == 2
     kept = table.read(out / "cells.csv")  # never half a file
     assert len(kept) == 4
     assert set(kept["state"]) == {"done", "waiting"}
@@ -199,13 +185,6 @@ def test_a_killed_sweep_goes_on_where_it_was(swept, tmp_path):
     pd.testing.assert_frame_equal(
         frame.drop(columns=["seconds", "out"]), whole[:4].drop(columns=["seconds", "out"])
     )
-
-
-def done_in(out: Path) -> int:
-    try:
-        return int((table.read(out / "cells.csv")["state"] == "done").sum())
-    except DataError:
-        return 0
 
 
 def test_only_one_process_works_on_a_folder(tmp_path):
