@@ -1,6 +1,6 @@
 # make app    the dashboard on http://127.0.0.1:8501 (PORT=… changes it)
-# make test   everything that CI runs
-# Both set up .venv by themselves; the second time they are quick.
+# make test   what everybody runs before a change goes in; CI runs `make test-slow` as well
+# All set up .venv by themselves; the second time they are quick.
 
 PORT ?= 8501
 TESTERS ?= 2
@@ -17,11 +17,14 @@ app: $(APP_READY)
 
 # Files side by side, in their order: those with browsers have few tests that take long, and must
 # not come last.
-test: check
-	$(PY) -m pytest -m "not slow and not gpu" -n $(TESTERS) --dist loadfile --no-loadscope-reorder
+SIDE_BY_SIDE := -n $(TESTERS) --dist loadfile --no-loadscope-reorder
 
+test: check
+	$(PY) -m pytest -m "not slow and not gpu" $(SIDE_BY_SIDE)
+
+# The long tail: every page at every width in every theme, every network of torchvision.
 test-slow: $(DEV_READY)
-	$(PY) -m pytest -m slow
+	$(PY) -m pytest -m "slow and not gpu" $(SIDE_BY_SIDE)
 
 test-gpu: $(DEV_READY)
 	$(PY) -m pytest -m gpu

@@ -28,9 +28,9 @@ from playwright.sync_api import Page, sync_playwright
 from app.ui.studies import title
 from benchmarks.dashboard import _server
 from benchmarks.exploring import CHROMIUM
+from benchmarks.made_up import FULL, swept
 from benchmarks.visitors import Visit, watch
 from prospr_engine.store.store import Store
-from tests.e2e.e2e_sweep import FULL, swept
 
 TIMES = 7
 # The chart as it is drawn, and what stands at its axes.

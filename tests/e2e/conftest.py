@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from e2e_browser import CHROMIUM, QUIET, Visitor
 from e2e_dashboard import ALICE, Dashboard, compute_ready
+from filelock import FileLock
 from playwright.sync_api import Browser, Page
 
 MISSING = (
@@ -40,8 +41,15 @@ def browser_type_launch_args(browser_type_launch_args: dict[str, Any]) -> dict[s
 
 @pytest.fixture(scope="session")
 def ready(tmp_path_factory: pytest.TempPathFactory, chromium: None) -> Path:
-    """A store with finished runs, to be copied."""
-    return compute_ready(tmp_path_factory.mktemp("ready") / "runs")
+    """A store with finished runs, to be copied: computed once, whichever process comes first."""
+    folder = tmp_path_factory.getbasetemp()
+    if os.environ.get("PYTEST_XDIST_WORKER"):
+        folder = folder.parent
+    with FileLock(folder / "ready.lock"):
+        if not (folder / "ready").is_dir():
+            compute_ready(folder / "being-made")
+            (folder / "being-made").rename(folder / "ready")
+    return folder / "ready"
 
 
 @pytest.fixture(scope="module")

@@ -12,14 +12,15 @@ import socket
 import subprocess
 import sys
 import urllib.request
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from paths import ROOT
 from waiting import PATIENCE, until
 
 from prospr_engine.config import RunConfig
-from prospr_engine.jobs.spawn import LOG, at_work
+from prospr_engine.jobs.spawn import LOG, at_work, worker_lock
 from prospr_engine.store.records import Run
 from prospr_engine.store.store import Store
 
@@ -118,10 +119,21 @@ class Dashboard:
             with suppress(ProcessLookupError):
                 os.kill(self.paused.pop(), signal.SIGCONT)
 
+    @contextmanager
+    def without_worker(self) -> Iterator[Store]:
+        """The store, on which nobody works but the test."""
+        self.end_worker()
+        with worker_lock(self.folder):
+            yield self.store
+
     def close(self) -> None:
         """End the server and the worker, and wait until both are gone."""
         self.stop()
         self.resume()
+        self.end_worker()
+
+    def end_worker(self) -> None:
+        """End the worker, if there is one; what it computes is queued again."""
         while worker := self.worker():
             os.kill(worker, signal.SIGTERM)
             until(lambda worker=worker: self.worker() != worker)  # type: ignore[misc]

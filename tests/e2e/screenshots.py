@@ -13,10 +13,10 @@ from pathlib import Path
 from e2e_browser import CHROMIUM, QUIET, Visitor, expect, settled
 from e2e_dashboard import ALICE, BOB, READY, ROOT, SPARSER, Dashboard, compute_ready, owner
 from e2e_data import class_folders
-from e2e_sweep import swept
 from playwright.sync_api import Page, sync_playwright
 
 from app.compare.sections import SECTIONS
+from benchmarks.made_up import swept
 from prospr_engine.config import RunConfig
 from prospr_engine.store.queue import LOST
 from prospr_engine.store.records import Run

@@ -10,9 +10,9 @@ import pytest
 from conftest import Come
 from e2e_browser import download, expect, press, serious, settled, width
 from e2e_dashboard import ALICE, BOB, Dashboard, owner
-from e2e_sweep import FAILED, swept
 from playwright.sync_api import Locator, Page
 
+from benchmarks.made_up import FAILED, swept
 from prospr_engine.config import RunConfig
 from prospr_engine.store.study import Study
 from prospr_engine.sweeps.config import SweepConfig
@@ -30,12 +30,14 @@ REAL = SweepConfig(run=RunConfig(epochs=1), methods=("magnitude", "random"), see
 
 @pytest.fixture(scope="module")
 def grid(dashboard: Dashboard) -> Study:
-    return swept(dashboard.store, owner(ALICE), GRID, name="Three criteria")
+    with dashboard.without_worker() as store:
+        return swept(store, owner(ALICE), GRID, name="Three criteria")
 
 
 @pytest.fixture(scope="module")
 def one_seed(dashboard: Dashboard) -> Study:
-    return swept(dashboard.store, owner(ALICE), ONE_SEED)
+    with dashboard.without_worker() as store:
+        return swept(store, owner(ALICE), ONE_SEED)
 
 
 def accuracy(page: Page) -> Locator:
@@ -233,12 +235,13 @@ def test_a_sweep_is_stopped_and_goes_on(come: Come, dashboard: Dashboard):
 
 def test_a_tab_notices_that_another_one_lets_the_sweep_go_on(come: Come, dashboard: Dashboard):
     config = SweepConfig(run=RunConfig(epochs=1), methods=("magnitude", "random"), seeds=(21,))
-    study = swept(
-        dashboard.store,
-        owner(ALICE),
-        config,
-        fate=lambda c: "done" if c.method == "random" else "failed",
-    )
+    with dashboard.without_worker() as store:
+        study = swept(
+            store,
+            owner(ALICE),
+            config,
+            fate=lambda c: "done" if c.method == "random" else "failed",
+        )
     page = come(ALICE).open(f"compare?study={study.id}")
     expect(page.get_by_text("1 run failed; the others stand")).to_be_visible()
     other = come(ALICE).open(f"compare?study={study.id}")
@@ -247,31 +250,56 @@ def test_a_tab_notices_that_another_one_lets_the_sweep_go_on(come: Come, dashboa
     expect(points(page)).to_have_count(2)
 
 
-def test_nobody_is_kept_out(come: Come, dashboard: Dashboard, grid: Study):
-    failing = swept(
-        dashboard.store,
-        owner(ALICE),
-        SweepConfig(methods=("grasp", "synflow"), sparsities=(0.8, 0.99), seeds=(71, 72)),
-        fate=lambda config: "failed" if config.sparsity > 0.9 and config.seed == 72 else "done",
-    )
-    sections = "&".join(f"open-{name}=true" for name in ("curves", "layers", "overlap", "classes"))
-    mixed = ",".join(run.id for study in (grid, failing)
-                     for run in dashboard.store.study_runs(study.id)[:2])  # fmt: skip
-    for path in (
-        f"compare?study={grid.id}&{sections}",
-        f"compare?study={failing.id}",
-        f"compare?runs={mixed}",
-        "compare",
-        "compare?study=zzz",
-    ):
-        page = come(ALICE).open(path)
-        assert not serious(page), f"{path}, wide and light"
-        page.set_viewport_size({"width": 400, "height": 800})
-        page.emulate_media(color_scheme="dark", reduced_motion="reduce")
-        page.reload()
-        settled(page)
-        assert width(page) <= 400, path
-        assert not serious(page), f"{path}, narrow and dark"
+@pytest.fixture(scope="module")
+def failing(dashboard: Dashboard) -> Study:
+    """A sweep of which two runs failed."""
+    config = SweepConfig(methods=("grasp", "synflow"), sparsities=(0.8, 0.99), seeds=(71, 72))
+    with dashboard.without_worker() as store:
+        return swept(
+            store,
+            owner(ALICE),
+            config,
+            fate=lambda run: "failed" if run.sparsity > 0.9 and run.seed == 72 else "done",
+        )
+
+
+SECTIONS = "&".join(f"open-{name}=true" for name in ("curves", "layers", "overlap", "classes"))
+ADDRESSES = {
+    "all sections": f"study={{grid}}&{SECTIONS}",
+    "failed runs": "study={failing}",
+    "mixed": "runs={mixed}",
+    "nothing": "",
+    "unknown": "study=zzz",
+}
+LOOKS = [
+    pytest.param(name, wide, theme, marks=() if quick else pytest.mark.slow)
+    for name in ADDRESSES
+    for wide, theme in ((1280, "light"), (400, "dark"))
+    for quick in [(name, wide) in {("all sections", 400), ("failed runs", 1280)}]
+]
+
+
+@pytest.mark.parametrize(("address", "wide", "theme"), LOOKS)
+def test_nobody_is_kept_out(
+    come: Come,
+    dashboard: Dashboard,
+    grid: Study,
+    failing: Study,
+    address: str,
+    wide: int,
+    theme: str,
+):
+    mixed = [
+        run.id for study in (grid, failing) for run in dashboard.store.study_runs(study.id)[:2]
+    ]
+    query = ADDRESSES[address].format(grid=grid.id, failing=failing.id, mixed=",".join(mixed))
+    visitor = come(ALICE, viewport={"width": wide, "height": 900}, color_scheme=theme)
+    page = visitor.open(f"compare?{query}")
+    assert width(page) <= wide
+    assert not serious(page)
+
+
+def test_runs_that_failed_are_told_and_tried_again(come: Come, failing: Study):
     page = come(ALICE).open(f"compare?study={failing.id}")
     expect(page.get_by_text("2 runs failed; the others stand as they are.")).to_be_visible()
     expect(page.get_by_text(FAILED)).to_be_visible()

@@ -36,24 +36,33 @@ PAGES = {
 @pytest.fixture(scope="module")
 def ids(dashboard: Dashboard) -> dict[str, str]:
     """Runs that the pages are about."""
-    failed = dashboard.store.submit(RunConfig(seed=1), owner(ALICE))
-    assert dashboard.store.claim("test")
-    dashboard.store.finish(failed.id, "failed", "The images could not be read.")
+    with dashboard.without_worker() as store:
+        failed = store.submit(RunConfig(seed=1), owner(ALICE))
+        assert store.claim("test")
+        store.finish(failed.id, "failed", "The images could not be read.")
     first, second = (dashboard.finished(config, ALICE).id for config in (READY, SPARSER))
     return {"first": first, "second": second, "failed": failed.id}
 
 
-@pytest.mark.parametrize("page", PAGES)
-def test_nobody_is_kept_out(come: Come, ids: dict[str, str], page: str):
-    visitor = come(ALICE)
+# All of them are looked at by `make test-slow`; these by `make test`.
+FEW = {
+    *((page, 1280, "light") for page in ("new run", "result", "compare")),
+    *((page, 400, "dark") for page in ("new run", "result", "runs", "sweep", "compare", "try it")),
+}
+LOOKS = [
+    pytest.param(page, wide, theme, marks=() if (page, wide, theme) in FEW else pytest.mark.slow)
+    for page in PAGES
+    for wide in (1280, 400)
+    for theme in ("light", "dark")
+]
+
+
+@pytest.mark.parametrize(("page", "wide", "theme"), LOOKS)
+def test_nobody_is_kept_out(come: Come, ids: dict[str, str], page: str, wide: int, theme: str):
+    visitor = come(ALICE, viewport={"width": wide, "height": 900}, color_scheme=theme)
     tab = visitor.open(PAGES[page].format(**ids))
-    assert not serious(tab), "wide and light"
-    tab.set_viewport_size({"width": 400, "height": 800})
-    tab.emulate_media(color_scheme="dark", reduced_motion="reduce")
-    tab.reload()
-    settled(tab)
-    assert width(tab) <= 400
-    assert not serious(tab), "narrow and dark"
+    assert width(tab) <= wide
+    assert not serious(tab)
 
 
 def test_every_formula_is_drawn(come: Come):
@@ -72,10 +81,10 @@ def test_every_formula_is_drawn(come: Come):
     ("path", "leads_to"),
     [
         ("runs", "Prune before training"),
-        ("try", "Prune before training"),
-        ("run", "Prune before training"),
+        pytest.param("try", "Prune before training", marks=pytest.mark.slow),
+        pytest.param("run", "Prune before training", marks=pytest.mark.slow),
         ("compare", "Sweep"),
-        ("side-by-side", "Sweep"),
+        pytest.param("side-by-side", "Sweep", marks=pytest.mark.slow),
     ],
 )
 def test_a_page_with_nothing_to_show_says_what_to_do(come: Come, path: str, leads_to: str):
@@ -87,24 +96,28 @@ def test_a_page_with_nothing_to_show_says_what_to_do(come: Come, path: str, lead
     expect(page.get_by_role("heading", name=leads_to, exact=True)).to_be_visible()
 
 
+WRONG = [
+    (f"run?id={GARBAGE}", "There is no such run"),
+    ("compare?runs={first},{second}&against=%3Cscript%3E&at-sparsity=1e999", "In figures"),
+    ("?data=/etc/passwd&train-lr=nan", "Prune before training"),
+    ("no-such-page", "Page not found"),
+]
+WRONG_TOO = [
+    ("run?id=%00%27%3B%20DROP%20TABLE%20runs", "There is no such run"),
+    (f"run?id={'x' * 3000}", "There is no such run"),
+    (f"try?id={GARBAGE}", "The run in this address is not here"),
+    (f"side-by-side?a={GARBAGE}&b=%3Cscript%3E", "There is nothing to compare"),
+    (f"compare?study={GARBAGE}", "There is nothing to compare"),
+    (f"compare?runs={GARBAGE},%3Cscript%3E", "There is nothing to compare"),
+    ("sweep?methods=%3Cscript%3E&sparsities=x&seeds=-1&epochs=1e999", "Sweep"),
+    ("?model=%3Cscript%3E&sparsity=abc&epochs=1e999&method=none", "Prune before training"),
+    ("run?id={first}&at=1e999", "of the weights removed"),
+    ("run?id={first}&at=-5", "of the weights removed"),
+]
+
+
 @pytest.mark.parametrize(
-    ("path", "told"),
-    [
-        (f"run?id={GARBAGE}", "There is no such run"),
-        ("run?id=%00%27%3B%20DROP%20TABLE%20runs", "There is no such run"),
-        (f"run?id={'x' * 3000}", "There is no such run"),
-        (f"try?id={GARBAGE}", "The run in this address is not here"),
-        (f"side-by-side?a={GARBAGE}&b=%3Cscript%3E", "There is nothing to compare"),
-        (f"compare?study={GARBAGE}", "There is nothing to compare"),
-        (f"compare?runs={GARBAGE},%3Cscript%3E", "There is nothing to compare"),
-        ("compare?runs={first},{second}&against=%3Cscript%3E&at-sparsity=1e999", "In figures"),
-        ("sweep?methods=%3Cscript%3E&sparsities=x&seeds=-1&epochs=1e999", "Sweep"),
-        ("?model=%3Cscript%3E&sparsity=abc&epochs=1e999&method=none", "Prune before training"),
-        ("?data=/etc/passwd&train-lr=nan", "Prune before training"),
-        ("run?id={first}&at=1e999", "of the weights removed"),
-        ("run?id={first}&at=-5", "of the weights removed"),
-        ("no-such-page", "Page not found"),
-    ],
+    ("path", "told"), [*WRONG, *(pytest.param(*row, marks=pytest.mark.slow) for row in WRONG_TOO)]
 )
 def test_an_address_may_be_wrong(come: Come, ids: dict[str, str], path: str, told: str):
     page = come(ALICE).open(path.format(**ids))

@@ -11,7 +11,6 @@ from urllib.parse import parse_qs
 import pandas as pd
 import pytest
 from app_fakes import finished, new, words
-from e2e.e2e_sweep import FAILED, end, swept
 from streamlit.testing.v1 import AppTest
 
 from app import pages as links
@@ -19,6 +18,7 @@ from app.compare import accuracy_chart, curves_chart, layers_chart, overlap_char
 from app.compare.points import OPENED
 from app.compare.sections import Made, Section, read_results
 from app.services import RunConfig, SweepConfig, compared_results
+from benchmarks.made_up import FAILED, end, swept
 from prospr_engine.store.store import Store
 from prospr_engine.store.study import Study
 from prospr_engine.sweeps.search_config import SearchConfig

@@ -12,7 +12,6 @@ import numpy as np
 import pandas as pd
 import pytest
 from app_fakes import finished, found, running
-from e2e.e2e_sweep import FAILED, swept
 from hypothesis import given
 from hypothesis import strategies as some
 from paths import ROOT
@@ -21,6 +20,7 @@ from safetensors.numpy import save
 from app.services import RunConfig, SweepConfig, compared_results, comparison, overlap, searches
 from app.services.comparison import Comparison, frame, keep
 from app.services.overlap import Likeness, likeness
+from benchmarks.made_up import FAILED, swept
 from prospr_engine.config import ScoringConfig
 from prospr_engine.errors import DataError
 from prospr_engine.store.records import Run
@@ -340,7 +340,7 @@ def test_a_result_of_the_version_before_has_no_counts_by_class(store: Store):
 
 
 def test_a_search_says_what_it_found(store: Store):
-    from e2e.e2e_sweep import end
+    from benchmarks.made_up import end
 
     study = store.submit_study("search", SearchConfig(most_lost=0.05), "alice")
     while run := store.claim("test"):

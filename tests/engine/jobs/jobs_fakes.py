@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from fakes import RESULT
 from waiting import until
 
 from prospr_engine.config import RunConfig
@@ -18,31 +19,6 @@ from prospr_engine.jobs.executor import Ended, Message, Told
 from prospr_engine.jobs.spawn import at_work
 from prospr_engine.store.records import Run
 from prospr_engine.store.store import Store
-
-RESULT: dict[str, Any] = {
-    "accuracy": {"dense": 0.9, "pruned": 0.8},
-    "loss": {"dense": 0.1, "pruned": 0.2},
-    "sparsity": {"requested": 0.9, "achieved": 0.9, "effective": 0.91},
-    "layers": [],
-    "findings": [],
-    "onnx": {"bytes": 5, "path": "model.onnx", "zeros": 3, "ok": True, "checks": []},
-    "data": {
-        "name": "digits",
-        "shape": [1, 8, 8],
-        "classes": ["a", "b"],
-        "digest": "d" * 64,
-        "split": {"seed": 0, "train": 7, "validation": 1, "test": 2},
-        "mean": [0.5],
-        "std": [0.5],
-    },
-    "fingerprint": RunConfig().fingerprint,
-    "history": [],
-    "config": {"epochs": 3},
-    "trust": {"trusted": True, "verdict": "The ranking can be trusted."},
-    "environment": {"device": "cpu", "device_name": "x86", "threads": 1},
-    "seconds": 4.5,
-    "out": ".",
-}
 
 CHILD = f"""
 import json, os, pathlib, sys, time

@@ -6,8 +6,7 @@ import json
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -29,7 +28,7 @@ from prospr_engine.cli import store_runs
 from prospr_engine.config import LoadingConfig, RunConfig
 from prospr_engine.errors import ConfigError, StoreError
 from prospr_engine.events import CellEnded, CellStarted, Event, StageStarted
-from prospr_engine.jobs import ensure_worker, spawn
+from prospr_engine.jobs import ensure_worker
 from prospr_engine.store.store import Store
 from prospr_engine.store.study import Study
 from prospr_engine.sweeps.config import SweepConfig
@@ -44,24 +43,6 @@ WITHOUT_THE_SECOND = CHILD + (
 )
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    store = Store(tmp_path / "store")
-    yield store
-    end_workers(store)
-
-
-@pytest.fixture
-def children(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
-    """Let workers that are started from now on have children that run this code."""
-    monkeypatch.setattr(spawn, "PAUSE", 0.0)
-
-    def choose(child: str) -> None:
-        monkeypatch.setattr(spawn, "COMMAND", (sys.executable, "-c", WORKER.format(child=child)))
-
-    return choose
 
 
 def compute(store: Store, config: Any, **more: Any) -> tuple[list[dict[str, Any]], list[Event]]:

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,6 @@ from engine.jobs.jobs_fakes import (
     HANGS,
     OBEYS,
     WORKER,
-    end_workers,
     gone,
     kill,
     look,
@@ -41,24 +40,6 @@ from prospr_engine.jobs.spawn import at_work, worker_lock
 from prospr_engine.store.store import Store
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals and /proc of POSIX")
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    store = Store(tmp_path / "store")
-    yield store
-    end_workers(store)
-
-
-@pytest.fixture
-def children(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
-    """Let workers that are started from now on have children that run this code."""
-    monkeypatch.setattr(spawn, "PAUSE", 0.0)
-
-    def choose(child: str) -> None:
-        monkeypatch.setattr(spawn, "COMMAND", (sys.executable, "-c", WORKER.format(child=child)))
-
-    return choose
 
 
 def stop_in_time(store: Store, id: str) -> None:

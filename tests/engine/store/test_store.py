@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import fakes
 import pytest
 
 from prospr_engine.config import RunConfig
@@ -21,21 +22,9 @@ from prospr_engine.store.sameness import sameness
 from prospr_engine.store.store import Store
 
 RESULT: dict[str, Any] = {
-    "accuracy": {"dense": 0.9, "pruned": 0.8},
-    "loss": {"dense": 0.1, "pruned": 0.2},
-    "sparsity": {"requested": 0.9, "achieved": 0.9, "effective": 0.91},
+    **fakes.RESULT,
     "layers": [{"kept": 1, "total": 10}, {"kept": 2, "total": 20}],
     "onnx": {"bytes": 123, "path": "/srv/secret/work/model.onnx"},
-    "data": {
-        "shape": [1, 8, 8],
-        "classes": ["a", "b"],
-        "digest": "d" * 64,
-        "split": {"train": 7, "validation": 1, "test": 2},
-    },
-    "config": {"epochs": 3},
-    "trust": {"trusted": True},
-    "environment": {"device": "cpu", "device_name": "x86", "threads": 1},
-    "seconds": 4.5,
     "out": "/srv/secret/work",
 }
 

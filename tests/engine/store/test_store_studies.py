@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import fakes
 import pytest
 
 from prospr_engine.config import RunConfig
@@ -28,22 +29,9 @@ from prospr_engine.sweeps.config import SweepConfig
 from prospr_engine.sweeps.search_config import SearchConfig
 
 RESULT: dict[str, Any] = {
-    "accuracy": {"dense": 0.9, "pruned": 0.8},
-    "loss": {"dense": 0.1, "pruned": 0.2},
-    "sparsity": {"requested": 0.9, "achieved": 0.9, "effective": 0.91},
+    **fakes.RESULT,
     "layers": [{"kept": 1, "total": 10}, {"kept": 2, "total": 20}],
     "onnx": {"bytes": 123, "zipped": 99, "path": "model.onnx"},
-    "data": {
-        "shape": [1, 8, 8],
-        "classes": ["a", "b"],
-        "digest": "d" * 64,
-        "split": {"train": 7, "validation": 1, "test": 2},
-    },
-    "config": {"epochs": 3},
-    "trust": {"trusted": True},
-    "environment": {"device": "cpu", "device_name": "x86", "threads": 1},
-    "seconds": 4.5,
-    "out": ".",
 }
 FIRST = ["f71078cd"]
 GRID = SweepConfig(methods=("magnitude", "random"), sparsities=(0.5, 0.9), seeds=(0, 1))

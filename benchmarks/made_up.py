@@ -1,4 +1,5 @@
-"""Sweeps without training: results that nobody computed, but that look and lie as real ones do."""
+"""Sweeps without training: results that nobody computed, but that look and lie as real ones do.
+Benchmarks and tests fill stores with them."""
 
 from __future__ import annotations
 

@@ -1,0 +1,33 @@
+"""What a run says that nobody computed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from prospr_engine.config import RunConfig
+
+RESULT: dict[str, Any] = {
+    "accuracy": {"dense": 0.9, "pruned": 0.8},
+    "loss": {"dense": 0.1, "pruned": 0.2},
+    "sparsity": {"requested": 0.9, "achieved": 0.9, "effective": 0.91},
+    "layers": [],
+    "findings": [],
+    "onnx": {"bytes": 5, "path": "model.onnx", "zeros": 3, "ok": True, "checks": []},
+    "data": {
+        "name": "digits",
+        "shape": [1, 8, 8],
+        "classes": ["a", "b"],
+        "digest": "d" * 64,
+        "split": {"seed": 0, "train": 7, "validation": 1, "test": 2},
+        "mean": [0.5],
+        "std": [0.5],
+    },
+    "fingerprint": RunConfig().fingerprint,
+    "history": [],
+    "config": {"epochs": 3},
+    "trust": {"trusted": True, "verdict": "The ranking can be trusted."},
+    "environment": {"device": "cpu", "device_name": "x86", "threads": 1},
+    "seconds": 4.5,
+    "out": ".",
+}
+"""The least that the store and its readers need of ``result.json``."""
