@@ -52,10 +52,8 @@ def test_what_it_will_take_moves_with_the_slider(at: AppTest):
     after = metrics(at)
     assert after["Weights kept"] == ("30,344", "of 60,688")
     assert after["Operations left"][0] == "≈ 150,000"
-    assert after["File"] == (
-        "254\N{NO-BREAK SPACE}kB",
-        "≈ 132 kB zipped",
-    )  # zeros take room until they are zipped
+    # Zeros take room until they are zipped.
+    assert after["File"] == (f"254{SPACE}kB", f"≈ 132{SPACE}kB zipped")
     assert after["Time"] == before["Time"]
 
 
