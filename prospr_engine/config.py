@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from prospr_engine.errors import ConfigError
+from prospr_engine.format import SPACE, to_fraction
 from prospr_engine.registry import Option, check_options
 
 NO_CONTROL = "none"
@@ -244,7 +245,7 @@ def check_sparsity(sparsity: float) -> float:
     if not isinstance(sparsity, Real) or not 0.0 <= sparsity < 1.0:
         hint, told = "", sparsity if isinstance(sparsity, Real) else repr(sparsity)
         if isinstance(sparsity, Real) and 1 < sparsity < 100:
-            hint = f" For {sparsity:g} %, give {sparsity / 100:g}."
+            hint = f" For {sparsity:g}{SPACE}%, give {to_fraction(float(sparsity)):g}."
         raise ConfigError(
             f"The sparsity is {told}; it is the fraction of weights removed and must be a "
             f"number of at least 0 and below 1.{hint}"

@@ -80,6 +80,16 @@ def accuracy(fraction: float) -> str:
     return fixed_percent(fraction)
 
 
+def accuracy_range(low: float, high: float) -> str:
+    """``95.1 – 96.3 %``"""
+    return f"{100 * low:.1f} \N{EN DASH} {accuracy(high)}"
+
+
+def accuracy_within(mean: float, half: float) -> str:
+    """A mean and half of its interval: ``95.7 ± 0.6 %``."""
+    return f"{100 * mean:.1f} \N{PLUS-MINUS SIGN} {accuracy(half)}"
+
+
 def confidence(fraction: float) -> str:
     """``0.983`` is "98 %"; never all or nothing, since a network that is certain can be wrong."""
     if fraction > 0.995:
@@ -121,17 +131,17 @@ def signed(number: float, digits: int = 1) -> str:
 
 def signed_points(number: float) -> str:
     """``-1.1`` is "−1.1 points", ``1.0`` "+1.0 point"."""
-    return f"{signed(number)} {points_unit(number)}"
+    return f"{signed(number)} {points_unit(round(number, 1))}"
 
 
 def points(number: float) -> str:
     """Without a sign, for what "lost" or "apart" gives the direction of: "1.1 points"."""
-    return f"{abs(number):.1f} {points_unit(number)}"
+    return f"{abs(number):.1f} {points_unit(round(number, 1))}"
 
 
-def points_unit(number: float | str) -> str:
-    """Of ±1 (of 1.04, too, which is shown as 1.0) "point"."""
-    return plural(round(abs(float(number)), 1), "point")
+def points_unit(shown: float) -> str:
+    """ "point" for ±1, "points" for any other number, as it is shown."""
+    return plural(abs(shown), "point")
 
 
 # Sizes
@@ -181,6 +191,16 @@ def duration(seconds: float) -> str:
     return f"{whole // HOUR}{SPACE}h {whole % HOUR // MINUTE}{SPACE}min"
 
 
+def rough_duration(seconds: float) -> str:
+    """In the terminal, where nothing is updated: ``200`` is "3 min", ``9000`` "2 h 30 min"."""
+    if seconds < 90:
+        return f"{math.ceil(seconds)}{SPACE}s"
+    hours, minutes = divmod(round(seconds / MINUTE), 60)
+    if not hours:
+        return f"{minutes}{SPACE}min"
+    return f"{hours}{SPACE}h {minutes}{SPACE}min" if minutes else f"{hours}{SPACE}h"
+
+
 def estimated(seconds: float) -> str:
     """Rounded so that nobody takes it for more than an estimate: ``37`` is "≈ 35 s"."""
     if seconds < 10:
@@ -198,7 +218,7 @@ def estimated(seconds: float) -> str:
     return f"≈ {seconds / DAY:,.0f} days"
 
 
-def left(seconds: float) -> str:
+def time_left(seconds: float) -> str:
     """``37`` is "about 40 s left": rounded upwards, and too coarse to flicker."""
     if seconds <= 10:
         return "a few seconds left"

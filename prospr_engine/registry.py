@@ -17,6 +17,7 @@ from pathlib import PurePath
 from typing import Any, Generic, TypeVar
 
 from prospr_engine.errors import ConfigError
+from prospr_engine.format import plain_number
 
 
 @dataclass(frozen=True)
@@ -60,11 +61,13 @@ class Option:
             raise ConfigError(f"{self.name} is {value}; give a finite number.")
         if self.minimum is not None and value < self.minimum:
             raise ConfigError(
-                f"{self.name} is {_short(value)}; give a number of at least {_short(self.minimum)}."
+                f"{self.name} is {plain_number(value)}; give a number of at least "
+                f"{plain_number(self.minimum)}."
             )
         if self.maximum is not None and value > self.maximum:
             raise ConfigError(
-                f"{self.name} is {_short(value)}; give a number of at most {_short(self.maximum)}."
+                f"{self.name} is {plain_number(value)}; give a number of at most "
+                f"{plain_number(self.maximum)}."
             )
         return value
 
@@ -242,8 +245,3 @@ def check_options(options: tuple[Option, ...], given: Mapping[str, Any], owner: 
 def did_you_mean(name: str, known: list[str]) -> str:
     near = difflib.get_close_matches(name.lower(), known, n=1, cutoff=0.6)
     return f" (did you mean {near[0]!r}?)" if near else ""
-
-
-def _short(number: float) -> str:
-    """100.0 as 100, and a large whole number with all its digits."""
-    return str(int(number)) if number == int(number) else f"{number:g}"

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from app.charts.colours import Colours
 from app.charts.spec import DATA, Spec, spec
+from app.ui.format import scientific
 
 KEPT, REMOVED = "kept", "removed"
 HEIGHT = 240  # pixels, with axes and legend
@@ -37,7 +38,7 @@ def table(
                     "high": end,
                     "count": int(count),
                     "side": KEPT if line is None or start >= line else REMOVED,
-                    "range": " to ".join(map(number, scores)),
+                    "range": " to ".join(map(scientific, scores)),
                     "line": line,
                 }
             )
@@ -83,16 +84,5 @@ def description(rows: pd.DataFrame, threshold: float, whose: str) -> str:
     highest = max(rows.to_dict("records"), key=lambda row: row["count"])
     return (
         f"Histogram of the scores of {whose}. Most lie around {highest['range']}; "
-        f"those above {number(threshold)} are kept."
-    )
-
-
-def number(value: float) -> str:
-    """``0.00023`` is "2.3 · 10⁻⁴"; what is easily read stays as it is."""
-    if value == 0 or 0.01 <= abs(value) < 1000:
-        return f"{value:.3g}".replace("-", "\N{MINUS SIGN}")
-    digits, power = f"{value:.1e}".split("e")
-    raised = str(int(power)).translate(SUPERSCRIPT)
-    return f"{digits} · 10{raised}".replace("-", "\N{MINUS SIGN}").replace(
-        " ", "\N{NO-BREAK SPACE}"
+        f"those above {scientific(threshold)} are kept."
     )

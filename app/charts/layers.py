@@ -10,10 +10,10 @@ import pandas as pd
 
 from app.charts.colours import Colours
 from app.charts.spec import DATA, Spec, spec
-from app.ui.format import percent
+from app.ui.format import SPACE, percent
 
 BELOW = 55  # pixels for the axis, which Streamlit takes from the chart's height
-PERCENT = "round(100 * datum.value) + '\N{NO-BREAK SPACE}%'"
+PERCENT = f"round(100 * datum.value) + '{SPACE}%'"
 MOST_ROOMY = 16  # layers; with more of them the rows stand closer
 
 FINE, THIN, CUT_OFF, EMPTY = "fine", "thin", "cut off", "empty"

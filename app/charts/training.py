@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import altair as alt
 import pandas as pd
 
+from app.charts import expressions
 from app.charts.spec import DATA, Spec, spec
+from app.ui.format import accuracy
 
 NETWORKS = ["dense", "pruned"]
 HEIGHT = 260  # pixels, with axis and legend
@@ -23,17 +25,19 @@ class Measure:
     column: str
     title: str
     axis: str
-    digits: str
+    text: Callable[[float], str]
 
 
 MEASURES = {
     "Accuracy": Measure(
         "validation_accuracy",
         "Validation accuracy",
-        "format(100 * datum.value, '.4~g') + '\N{NO-BREAK SPACE}%'",
-        "{:.1%}",
+        expressions.percent(),
+        accuracy,
     ),
-    "Loss": Measure("validation_loss", "Validation loss", "format(datum.value, '.3~g')", "{:.3f}"),
+    "Loss": Measure(
+        "validation_loss", "Validation loss", "format(datum.value, '.3~g')", "{:.3f}".format
+    ),
 }
 
 
@@ -41,9 +45,7 @@ def table(epochs: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     """One row per network and epoch. ``epochs`` are ``EpochEnded`` events or the history."""
     columns = ["network", "epoch", "validation_accuracy", "validation_loss", "train_loss"]
     rows = pd.DataFrame([[epoch[c] for c in columns] for epoch in epochs], columns=columns)
-    rows["percent"] = [
-        f"{100 * share:.1f}\N{NO-BREAK SPACE}%" for share in rows["validation_accuracy"]
-    ]
+    rows["percent"] = [accuracy(share) for share in rows["validation_accuracy"]]
     return rows
 
 
@@ -85,8 +87,7 @@ def description(rows: pd.DataFrame, measure: Measure) -> str:
     """The chart in words, for those who cannot see it."""
     last = {row["network"]: row for row in rows.to_dict("records")}
     told = ", ".join(
-        f"{name} {measure.digits.format(last[name][measure.column]).replace('%', ' %')} "
-        f"after epoch {last[name]['epoch']}"
+        f"{name} {measure.text(last[name][measure.column])} after epoch {last[name]['epoch']}"
         for name in NETWORKS
         if name in last
     )

@@ -15,6 +15,7 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
+from app.charts import expressions
 from app.charts.colours import Colours
 from app.charts.rows import records
 from app.charts.series_style import (
@@ -29,14 +30,14 @@ from app.charts.series_style import (
 from app.charts.spec import DATA, Spec, spec
 from app.compare import axes
 from app.compare.axes import Ends, encoding, ends
-from app.ui.format import accuracy, percent, size
+from app.ui.format import accuracy, accuracy_range, counted, percent, size
 from app.ui.titles import data_label, model_label
 
 CLICK, HOVER, LEGEND = "click", "hover", "legend"
 """The names of the selections."""
 MEAN, CELL, DENSE = "mean", "cell", "dense"
 """Kinds of rows."""
-PERCENT = "format(100 * datum.value, '.4~g') + '\N{NO-BREAK SPACE}%'"
+PERCENT = expressions.percent()
 HEIGHT = 320  # pixels of the inside
 MARGIN = 0.04  # of the accuracies on show, above and below
 WIDEST_DODGE = 20  # pixels over which the error bars of one sparsity are spread
@@ -237,7 +238,7 @@ def between(low: float | None, high: float | None) -> str:
     """``95.1 – 96.3 %``"""
     if low is None or high is None:
         return "unknown"
-    return f"{100 * low:.1f} \N{EN DASH} {accuracy(high)}"
+    return accuracy_range(low, high)
 
 
 def _band_row(row: dict[str, Any]) -> dict[str, Any]:
@@ -255,7 +256,7 @@ def _named(what: str, value: Any) -> str:
         return model_label(value)
     if what == "data":
         return data_label(value)
-    return f"{value:,} epoch" + ("" if value == 1 else "s")
+    return counted(value, "epoch")
 
 
 def _dodges(found: pd.DataFrame) -> dict[str, float]:

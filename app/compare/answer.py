@@ -11,7 +11,7 @@ from app.compare import words
 from app.compare.filters import Shown
 from app.services.analysis import done, originals, sparsest
 from app.ui.findings import plain
-from app.ui.format import accuracy, percent, signed
+from app.ui.format import accuracy, percent, signed_points
 
 
 def show_answer(shown: Shown, classes: int | None) -> None:
@@ -59,7 +59,7 @@ def alone(rows: pd.DataFrame) -> str:
     if len(names) != 1 or not rows["epochs"].max():
         return ""
     found = sparsest(cells, names[0])
-    apart = f"{signed(found.points)} points against" if found.points else "as much as"
+    apart = f"{signed_points(found.points)} against" if found.points else "as much as"
     return (
         f"With {percent(found.sparsity)} removed, {found.series} has {accuracy(found.accuracy)}: "
         f"{apart} the dense network ({accuracy(found.dense)})."

@@ -14,21 +14,19 @@ from dataclasses import dataclass
 import altair as alt
 import pandas as pd
 
+from app.charts.expressions import SIZE, percent
 from app.services import metrics
 
-PERCENT_REMOVED = "format(100 * (1 - datum.value), '.6~g') + '\N{NO-BREAK SPACE}%'"
+PERCENT_REMOVED = percent(6, "(1 - datum.value)")
 COUNT = "format(datum.value, '.3~s')"
-BYTES = (
-    "datum.value >= 1e6 ? format(datum.value / 1e6, '.3~g') + '\N{NO-BREAK SPACE}MB' "
-    ": format(datum.value / 1e3, '.3~g') + '\N{NO-BREAK SPACE}kB'"
-)
+BYTES = SIZE
 ROUND = (0.0, 0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.998, 0.999, 0.9995, 0.9998, 0.9999)
 MOST_TICKS, LEAST_TICKS = 8, 3
 MOST_LINEAR = 5.0  # times the least; beyond it small files would lie on top of each other
 
 
 LABELS = {
-    "share": "format(100 * datum.value, '.4~g') + '\N{NO-BREAK SPACE}%'",
+    "share": percent(),
     "difference": "format(100 * datum.value, '+.3~g')",
     "count": COUNT,
     "bytes": BYTES,

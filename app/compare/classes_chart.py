@@ -19,7 +19,7 @@ from app.charts import heat_map
 from app.charts.colours import Colours
 from app.charts.heat_map import Grid
 from app.charts.spec import Spec
-from app.ui.format import accuracy, signed
+from app.ui.format import accuracy, signed, to_percent
 
 Lines = Mapping[str, Sequence[Mapping[str, Any]]]
 COLUMNS = (
@@ -140,7 +140,7 @@ def _by_class(results: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Any]]
 
 def _cell(several: Sequence[tuple[int, float, float]]) -> dict[str, Any]:
     images, dense, pruned = (list(values) for values in zip(*several, strict=True))
-    value = 100 * (_mean(pruned) - _mean(dense))
+    value = to_percent(_mean(pruned) - _mean(dense))
     counted = f"{min(images):,}" if len(set(images)) == 1 else f"{min(images):,} or more"
     return {
         "value": value,

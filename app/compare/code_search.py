@@ -7,6 +7,7 @@ import shlex
 
 from app.compare.code_sweep import arguments, flag, values
 from app.services import SearchConfig
+from app.ui.format import to_percent
 
 PROGRAM = """\
 import torch
@@ -39,7 +40,7 @@ def search_command(config: SearchConfig, threads: int, out: str = "out") -> str:
     for (group, name), value in values(config.run, OWN).items():
         words += flag(group, name, value)
     if config.most_lost is not None:
-        words += ["--max-loss", f"{100 * config.most_lost:.10g}"]
+        words += ["--max-loss", f"{to_percent(config.most_lost):.10g}"]
     else:
         words += ["--max-size", str(config.most_bytes)]
     words += ["--seeds", ",".join(map(str, config.seeds))]

@@ -16,6 +16,7 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
+from app.charts import expressions
 from app.charts.colours import Colours
 from app.charts.series_style import SHAPES, SOLID, Look, colour, legend
 from app.charts.spec import DATA, Spec, spec
@@ -24,7 +25,7 @@ from app.ui.format import accuracy
 Lines = Mapping[str, Sequence[Mapping[str, Any]]]
 DENSE = "Dense"
 COLUMNS = ("series", "epoch", "accuracy", "percent", "seeds")
-PERCENT = "format(100 * datum.value, '.4~g') + '\N{NO-BREAK SPACE}%'"
+PERCENT = expressions.percent()
 HEIGHT = 240  # pixels of the inside
 MARGIN = 0.04  # of the accuracies on show, above and below
 FEW = 20  # epochs; of more, points would hide the lines

@@ -8,8 +8,7 @@ from __future__ import annotations
 import pandas as pd
 
 from app.charts.rows import records
-from app.compare.words import listed
-from app.ui.format import percent
+from app.ui.format import counted, listed, percent
 
 RISING = 0.01
 """A curve that rose by more in its last epoch is not at its end."""
@@ -98,7 +97,7 @@ def classes(rows: pd.DataFrame, left_out: int = 0) -> list[str]:
             "stand out by luck alone."
         )
     told.append(
-        f"With {images:,} test {'image' if images == 1 else 'images'} of a class, one image is "
+        f"With {counted(images, 'test image')} of a class, one image is "
         f"{100 / images:.1f} points: small changes are luck."
     )
     return told

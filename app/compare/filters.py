@@ -13,6 +13,7 @@ import streamlit as st
 from app.compare import axes
 from app.services import is_control
 from app.services.comparison import keep
+from app.ui.format import percent_number
 from app.ui.labels import WITHOUT_CONTROL
 from app.ui.titles import control_label, method_label
 
@@ -87,7 +88,7 @@ def single_runs(rows: pd.DataFrame) -> bool:
 def level(rows: pd.DataFrame) -> float:
     """The sparsity that is looked at closely."""
     # All digits: the tries of a search lie close together.
-    names = {f"{100 * sparsity:.6g}": sparsity for sparsity in sorted(rows["sparsity"].unique())}
+    names = {percent_number(sparsity): sparsity for sparsity in sorted(rows["sparsity"].unique())}
     usual = min(names, key=lambda name: (abs(names[name] - USUAL), names[name]))
     if len(names) == 1:
         return float(names[usual])

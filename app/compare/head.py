@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 
 import pandas as pd
 import streamlit as st
@@ -13,7 +12,7 @@ from app.services import Study, comparison, studies
 from app.services.comparison import Comparison
 from app.ui import studies as words
 from app.ui.findings import plain
-from app.ui.studies import counted
+from app.ui.format import counted, listed, plural
 from app.ui.titles import data_label, model_label
 from app.ui.when import ago
 
@@ -117,11 +116,6 @@ def what(table: pd.DataFrame) -> str:
     return f"{criteria} criteria compared, in {len(names)} variants"
 
 
-def listed(words: Sequence[str]) -> str:
-    """``a, b and c``"""
-    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
-
-
 def _setting(table: pd.DataFrame) -> str:
     """What the runs have in common: ``Small CNN on Digits · 3 epochs · 2 seeds · 4 runs``."""
     told = []
@@ -145,7 +139,7 @@ def _gaps(compared: Comparison, table: pd.DataFrame) -> list[str]:
     told = []
     if missing := compared.missing:
         told.append(
-            f"{counted(missing, 'run')} {'is' if missing == 1 else 'are'} not here: deleted, out "
+            f"{counted(missing, 'run')} {plural(missing, 'is', 'are')} not here: deleted, out "
             "of time, or cut off from the end of this address."
         )
     if strange := len(compared.runs) - len(table):

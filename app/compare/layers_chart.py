@@ -14,12 +14,12 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
-from app.charts import heat_map
+from app.charts import expressions, heat_map
 from app.charts.colours import Colours
 from app.charts.heat_map import Grid
 from app.charts.layers import label
 from app.charts.spec import Spec
-from app.ui.format import percent
+from app.ui.format import cell_percent, percent
 
 Lines = Mapping[str, Sequence[Mapping[str, Any]]]
 COLUMNS = (
@@ -46,7 +46,7 @@ TOOLTIPS = {
     "told": "Runs",
 }
 LEAST = 1e-4
-PERCENT = "format(100 * datum.value, '.3~g') + '\N{NO-BREAK SPACE}%'"
+PERCENT = expressions.percent(3)
 COLLAPSED = "✕"
 
 
@@ -132,7 +132,7 @@ def _cell(layers: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         "total": total,
         "runs": len(layers),
         "empty": empty,
-        "text": "" if empty else _short(share),
+        "text": "" if empty else cell_percent(share),
         "sign": COLLAPSED if empty else "",
         "percent": percent(share),
         "counts": f"{kept:,.0f} of {total:,}",
@@ -154,10 +154,3 @@ def _floor(share: float) -> float:
 
 def _ticks(least: float) -> list[float]:
     return [10.0**-power for power in range(round(-math.log10(least)), -1, -1)]
-
-
-def _short(share: float) -> str:
-    """Percent in as few digits as tell something: 43, 7.1, 0.3; of a little, not nothing."""
-    if 0 < share < 0.0005:
-        return "<0.1"
-    return f"{100 * share:.0f}" if share >= 0.0995 else f"{100 * share:.1f}"

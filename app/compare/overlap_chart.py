@@ -14,13 +14,13 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
-from app.charts import heat_map
+from app.charts import expressions, heat_map
 from app.charts.colours import Colours
 from app.charts.heat_map import Grid
 from app.charts.layers import label
 from app.charts.spec import DATA, Spec, spec
 from app.services.overlap import Likeness
-from app.ui.format import percent
+from app.ui.format import SPACE, fixed_percent, percent
 
 COLUMNS = (
     "row",
@@ -41,7 +41,7 @@ TOOLTIPS = {
     "chance": "By chance",
     "seeds": "Pairs of runs",
 }
-PERCENT = "format(100 * datum.value, '.3~g') + '\N{NO-BREAK SPACE}%'"
+PERCENT = expressions.percent(3)
 AROUND = 105  # pixels for axis and legend
 MOST_ROOMY = 16  # layers; with more of them the rows stand closer
 KINDS = ["in common", "by chance"]
@@ -173,7 +173,7 @@ def _cell(row: str, column: str, one: Likeness, measured: bool) -> dict[str, Any
         "row": row,
         "column": column,
         "value": value,
-        "text": f"{100 * value:.0f}",
+        "text": fixed_percent(value, 0).removesuffix(f"{SPACE}%"),
         "sign": "",
         "pair": f"{one.first} and {one.second}",
         "measured": _percent(one.jaccard),

@@ -8,8 +8,10 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
+from app.charts import expressions
 from app.charts.layers import label
 from app.charts.spec import DATA, Spec, spec
+from app.ui.format import fixed_percent
 
 RUNS = ["A", "B"]
 NETWORKS = ["dense", "pruned"]
@@ -17,7 +19,7 @@ SHARES = ["kept by both", "only by A", "only by B"]
 HEIGHT = 280  # pixels of the curves, with axis and legend
 AROUND = 105  # pixels for axis and legend, which Streamlit takes from the chart's height
 MOST_ROOMY = 16  # layers; with more of them the rows stand closer
-PERCENT = "format(100 * datum.value, '.4~g') + '\N{NO-BREAK SPACE}%'"
+PERCENT = expressions.percent()
 
 
 def layers_table(
@@ -35,7 +37,7 @@ def layers_table(
                 "kept": layer["kept"],
                 "total": layer["total"],
                 "share": layer["kept"] / layer["total"],
-                "percent": _percent(layer["kept"] / layer["total"]),
+                "percent": fixed_percent(layer["kept"] / layer["total"], 2),
             }
             for run, layers in zip(RUNS, (first, second), strict=True)
             for number, layer in enumerate(layers, 1)
@@ -79,7 +81,7 @@ def layers_description(rows: pd.DataFrame) -> str:
     one, other = max(pairs, key=lambda pair: abs(pair[0]["share"] - pair[1]["share"]))
     return (
         f"Share of weights kept in each of {len(first)} layers by A and by B. They differ most in "
-        f"{one['layer']}: {_percent(one['share'], 1)} and {_percent(other['share'], 1)}."
+        f"{one['layer']}: {fixed_percent(one['share'], 1)} and {fixed_percent(other['share'], 1)}."
     )
 
 
@@ -95,7 +97,7 @@ def curves_table(
                 "curve": f"{run}, {epoch['network']}",
                 "epoch": epoch["epoch"],
                 "accuracy": epoch["validation_accuracy"],
-                "percent": _percent(epoch["validation_accuracy"], 1),
+                "percent": fixed_percent(epoch["validation_accuracy"], 1),
             }
             for run, history in zip(RUNS, (first, second), strict=True)
             for epoch in history
@@ -149,7 +151,7 @@ def curves_description(rows: pd.DataFrame) -> str:
     """The curves in words: where each of them ends."""
     last = {row["curve"]: row for row in rows.to_dict("records")}
     told = "; ".join(
-        f"{name} {_percent(row['accuracy'], 1)} after epoch {row['epoch']}"
+        f"{name} {fixed_percent(row['accuracy'], 1)} after epoch {row['epoch']}"
         for name, row in last.items()
     )
     return f"Validation accuracy by epoch: {told or 'nothing'}."
@@ -170,7 +172,9 @@ def overlap_table(layers: Sequence[Any]) -> pd.DataFrame:
                     "place": place,
                     "count": count,
                     "part": count / sum(counts) if sum(counts) else 0.0,
-                    "percent": _percent(count / sum(counts)) if sum(counts) else "none kept",
+                    "percent": fixed_percent(count / sum(counts), 2)
+                    if sum(counts)
+                    else "none kept",
                 }
             )
     return pd.DataFrame(rows)
@@ -217,13 +221,9 @@ def overlap_description(rows: pd.DataFrame) -> str:
     least, most = (pick(both, key=lambda row: row["part"]) for pick in (min, max))
     return (
         f"Of the weights that A or B keeps, the share that both keep, in {len(both)} layers: least "
-        f"in {least['layer']} ({_percent(least['part'], 1)}), most in {most['layer']} "
-        f"({_percent(most['part'], 1)})."
+        f"in {least['layer']} ({fixed_percent(least['part'], 1)}), most in {most['layer']} "
+        f"({fixed_percent(most['part'], 1)})."
     )
-
-
-def _percent(share: float, digits: int = 2) -> str:
-    return f"{100 * share:.{digits}f}\N{NO-BREAK SPACE}%"
 
 
 def _names(size: int) -> alt.Axis:

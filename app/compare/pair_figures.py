@@ -10,7 +10,17 @@ from typing import Any
 from app.services import analysis
 from app.services.overlap import LayerOverlap
 from app.ui.answer import points
-from app.ui.format import MINUS, SPACE, accuracy, duration, percent, signed, size
+from app.ui.format import (
+    MINUS,
+    SPACE,
+    accuracy,
+    duration,
+    percent,
+    points_unit,
+    signed_points,
+    size,
+    to_percent,
+)
 from app.ui.titles import data_label
 
 Result = Mapping[str, Any]
@@ -94,7 +104,10 @@ def figures(first: Result, second: Result) -> list[Figure]:
         return Figure(name, show(one), show(other), differ(one, other))
 
     def apart(one: float, other: float) -> str:
-        return _points(_shown(other) - _shown(one)) if same_task else UNKNOWN
+        return change(_shown(one), _shown(other))
+
+    def change(one: float, other: float) -> str:
+        return _points(other - one) if same_task else UNKNOWN
 
     same_task = comparable(first, second)
     return [
@@ -103,7 +116,7 @@ def figures(first: Result, second: Result) -> list[Figure]:
         pair("Effective sparsity", percent, lambda r: r["sparsity"]["effective"], _percent_points),
         pair("Accuracy, pruned", accuracy, lambda r: r["accuracy"]["pruned"], apart),
         pair("Accuracy, dense", accuracy, lambda r: r["accuracy"]["dense"], apart),
-        pair("Change by pruning", _points, points, lambda a, b: apart(a / 100, b / 100)),
+        pair("Change by pruning", _points, points, change),
         pair("Model file", size, lambda r: r["onnx"]["bytes"], _sizes),
         pair("Model file, zipped", _size, lambda r: r["onnx"].get("zipped"), _sizes),
         pair("Time", duration, lambda r: r["seconds"], lambda a, b: _signed(a, b, duration)),
@@ -119,11 +132,11 @@ def luck(first: Result, second: Result) -> str:
     if abs(shares[1] - shares[0]) > limit:
         return (
             "The difference between the two pruned networks is larger than chance explains "
-            f"(about {100 * limit:.1f} points)."
+            f"(about {to_percent(limit):.1f} points)."
         )
     return (
-        f"Up to about {100 * limit:.1f} points of difference can be chance: the test cannot tell "
-        "the two pruned networks apart."
+        f"Up to about {to_percent(limit):.1f} points of difference can be chance: the test cannot "
+        "tell the two pruned networks apart."
     )
 
 
@@ -154,21 +167,17 @@ def _percent_points(one: float, other: float) -> str:
     change = second - first
     if not change:
         return "same"
-    return f"{change.normalize():+f} {_unit(float(change))}".replace("-", MINUS)
+    return f"{change.normalize():+f} {points_unit(float(change))}".replace("-", MINUS)
 
 
 def _shown(share: float) -> float:
     """In percent, rounded as it is shown."""
-    return round(100 * share, 1)
+    return round(to_percent(share), 1)
 
 
 def _points(change: float) -> str:
     change = round(change, 1)
-    return f"{signed(change)} {_unit(change)}" if change else "same"
-
-
-def _unit(change: float) -> str:
-    return "point" if abs(change) == 1 else "points"
+    return signed_points(change) if change else "same"
 
 
 def _count(one: int, other: int) -> str:

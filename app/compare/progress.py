@@ -22,9 +22,7 @@ from app.charts.rows import records
 from app.services import EngineError, Run, Study, runs, studies
 from app.services.comparison import Comparison
 from app.ui.findings import plain, show_error
-from app.ui.format import percent
-from app.ui.studies import counted
-from app.ui.time_left import about
+from app.ui.format import counted, percent, plural, time_left
 
 POLL, STOPPING, RESTING = 2.0, 0.6, 5.0  # seconds between two looks
 CALM, SHARE = 2.0, 1 / 60
@@ -89,7 +87,7 @@ def show_unfinished(compared: Comparison, table: pd.DataFrame) -> None:
     if stopped:
         one = stopped == 1
         st.caption(
-            f"{counted(stopped, 'run')} {'was' if one else 'were'} stopped and "
+            f"{counted(stopped, 'run')} {plural(stopped, 'was', 'were')} stopped and "
             f"{'has' if one else 'have'} no result."
         )
     _again(compared, len(failed), stopped)
@@ -163,7 +161,7 @@ def _times(counts: Counts, stopping: bool, pace: float | None, begun: float,
     if searching:
         told.append(f"{counted(_ended(counts), 'run')} done so far")
     elif pace is not None:
-        told.append(about(pace * left))
+        told.append(time_left(pace * left))
     told.append("what is done shows below as it comes")
     told.append("you may close this page")
     text = " · ".join(told)
@@ -233,7 +231,7 @@ def _reasons(failed: pd.DataFrame) -> list[str]:
         for row in records(rows):
             by_cell.setdefault((row["series"], row["sparsity"]), []).append(str(row["seed"]))
         cells = [
-            f"{series} at {percent(sparsity)} (seed{'s' if seeds[1:] else ''} {', '.join(seeds)})"
+            f"{series} at {percent(sparsity)} ({plural(len(seeds), 'seed')} {', '.join(seeds)})"
             for (series, sparsity), seeds in by_cell.items()
         ]
         reason = plain(str(error) or "Nothing is known of the reason.")

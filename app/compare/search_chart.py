@@ -16,19 +16,17 @@ import altair as alt
 import pandas as pd
 
 from app.charts.colours import Colours
+from app.charts.expressions import SIZE
 from app.charts.spec import DATA, Spec, spec
 from app.compare.axes import PERCENT_REMOVED, ROUND
-from app.ui.format import percent, signed, size
+from app.ui.format import percent, points, signed_points, size, to_percent
 
 MET, MISSED, FAILED, GOAL = "goal met", "goal missed", "failed", "goal"
 STATES = [MET, MISSED, FAILED]
 SHAPES = ["circle", "diamond", "cross"]
 COLUMNS = ("kind", "number", "x", "value", "removed", "shown", "label", "error")
 HEIGHT = 320  # pixels, with axes and legend
-BYTES = (
-    "datum.value >= 1e6 ? format(datum.value / 1e6, '.3~g') + '\N{NO-BREAK SPACE}MB' "
-    ": format(datum.value / 1e3, '.3~g') + '\N{NO-BREAK SPACE}kB'"
-)
+BYTES = SIZE
 POINTS = "format(datum.value, '.3~g')"
 
 
@@ -163,6 +161,5 @@ def description(rows: pd.DataFrame) -> str:
 def _told(value: float, about_accuracy: bool) -> str:
     if not about_accuracy:
         return size(int(value))
-    shown = round(100 * value, 1)
-    unit = "point" if abs(shown) == 1 else "points"
-    return f"{shown:.1f} {unit}" if shown >= 0 else f"{signed(shown)} {unit}"
+    lost = to_percent(value)
+    return points(lost) if round(lost, 1) >= 0 else signed_points(lost)

@@ -23,7 +23,7 @@ from app.services.comparison import Comparison
 from app.ui import studies as words
 from app.ui.code import uploads
 from app.ui.findings import plain
-from app.ui.studies import counted
+from app.ui.format import counted
 
 
 def show_take(

@@ -16,7 +16,17 @@ import pandas as pd
 from app.charts.rows import records
 from app.services import CONTROLS, analysis
 from app.services.analysis import Controlled, Level, done
-from app.ui.format import accuracy, percent, points_between
+from app.ui.format import (
+    accuracy,
+    counted,
+    listed,
+    percent,
+    plural,
+    points,
+    points_between,
+    points_unit,
+    to_percent,
+)
 from app.ui.titles import data_label, model_label
 
 MOST_NAMED = 4
@@ -67,7 +77,7 @@ def standing(frame: pd.DataFrame) -> str:
         return ""
     words = {"failed": "failed", "waiting": "waiting", "running": "running", "stopped": "stopped"}
     rest = ", ".join(f"{counts[state]:,} {word}" for state, word in words.items() if counts[state])
-    told = f"{counts['done']:,} of {_plural(len(frame), 'run')} done, {rest}."
+    told = f"{counts['done']:,} of {counted(len(frame), 'run')} done, {rest}."
     failed = frame[frame["state"] == "failed"]
     for error, group in failed.groupby("error", sort=False):
         row = records(group)[0]
@@ -175,7 +185,7 @@ def doubted(frame: pd.DataFrame) -> str:
         return ""
     lines = cells[cells["trusted"].isin([False])]["series"].unique()
     return (
-        f"In {_plural(count, 'run')} ({listed(lines)}) the ranking hangs on rounding: the mask is "
+        f"In {counted(count, 'run')} ({listed(lines)}) the ranking hangs on rounding: the mask is "
         "partly noise."
     )
 
@@ -191,22 +201,9 @@ def limits(frame: pd.DataFrame) -> str:
     epochs = cells["epochs"].max()
     if not epochs:
         return "No network was trained: these accuracies say nothing about any method."
-    short = f"{_from_to(cells['epochs'])} {'epoch' if epochs == 1 else 'epochs'}"
+    short = f"{_from_to(cells['epochs'])} {plural(epochs, 'epoch')}"
     nets = "one network" if cells["model"].nunique() == 1 else "these networks"
     return f"{short}, {nets}, these images: longer training or others may change the order."
-
-
-def listed(words: Iterable[str], most: int | None = None) -> str:
-    """``A, B and C``; of more than ``most``, the rest as a number. Names with commas are parted by
-    semicolons."""
-    names = list(words)
-    if most and len(names) > most:
-        names = [*names[: most - 1], f"{len(names) - most + 1} more"]
-    if len(names) < 2:
-        return "".join(names)
-    if len(names) > 2 and any("," in name for name in names):
-        return f"{'; '.join(names[:-1])}; and {names[-1]}"
-    return f"{', '.join(names[:-1])} and {names[-1]}"
 
 
 def _lead(found: Level, sparsest: bool) -> str:
@@ -217,19 +214,21 @@ def _lead(found: Level, sparsest: bool) -> str:
     told = f"At {percent(found.sparsity)}, {where}, {best} is highest with {accuracy(high)}"
     noise = f"{'noise' if found.noise.seeded else 'what the test leaves to chance'}"
     if near and not found.noise.seeded:
+        are = plural(len(near), "is", "are")
         return (
-            f"{told}, but {listed(near, MOST_NAMED)} {_verb(near, 'is', 'are')} behind by no more "
-            f"than {noise} ({_points(found.noise.limit)})."
+            f"{told}, but {listed(near, MOST_NAMED)} {are} behind by no more than {noise} "
+            f"({_points(found.noise.limit)})."
         )
     if near:
+        lie = plural(len(near), "lies", "lie")
         return (
-            f"{told}, but {listed(near, MOST_NAMED)} {_verb(near, 'lies', 'lie')} within noise "
-            f"of it ({_points(found.noise.limit)})."
+            f"{told}, but {listed(near, MOST_NAMED)} {lie} within noise of it "
+            f"({_points(found.noise.limit)})."
         )
     second, low = ranked[1]
     ahead = points_between(low, high)
     return (
-        f"{told}, {_points(ahead / 100)} ahead of {second}: more than {noise} "
+        f"{told}, {points(ahead)} ahead of {second}: more than {noise} "
         f"({_points(found.noise.limit)})."
     )
 
@@ -242,10 +241,10 @@ def _controlled(control: str, verdict: str, found: Sequence[Controlled]) -> str:
     limit = _points(max(one.limit for one in found))
     levels = {one.levels for one in found}
     over = f" in the mean over {_from_to(levels)} sparsities" if max(levels) > 1 else ""
-    do = _verb(found, "does", "do")
+    do = plural(len(found), "does", "do")
     row = CONTROLS.get(control)
     how = (row.how if row else "") or f'under the control "{row.label if row else control}"'
-    began = f"{how[:1].upper()}{how[1:]}".replace("their", _verb(found, "its", "their"))
+    began = f"{how[:1].upper()}{how[1:]}".replace("their", plural(len(found), "its", "their"))
     if verdict == "no different":
         end = _meaning(control, verdict)
         noise = f"up to {limit}" if found[1:] else limit
@@ -273,16 +272,8 @@ def _noise(cells: pd.DataFrame, limit: float) -> str:
 
 def _points(share: float) -> str:
     # Two seeds may scatter so much that luck alone could explain more than there is.
-    shown = min(round(100 * share, 1), 100.0)
-    return f"{shown:.{0 if shown == 100 else 1}f} {'point' if shown == 1 else 'points'}"
-
-
-def _verb(of: Sequence[object], one: str, many: str) -> str:
-    return one if len(of) == 1 else many
-
-
-def _plural(number: int, noun: str) -> str:
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+    shown = min(round(to_percent(share), 1), 100.0)
+    return f"{shown:.{0 if shown == 100 else 1}f} {points_unit(shown)}"
 
 
 def _from_to(values: Iterable[float]) -> str:

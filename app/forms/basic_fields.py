@@ -14,6 +14,7 @@ from app.forms.url_state import FOLDER, IMAGES, WEIGHTS_FILE, called, key
 from app.services import TORCHVISION, ConfigError, EngineError, estimates
 from app.ui.bounds import MOST_SPARSE
 from app.ui.findings import plain, show_error
+from app.ui.format import to_fraction
 from app.ui.glossary import TERMS
 from app.ui.labels import OWN_IMAGES, OWN_WEIGHTS, PATH
 
@@ -188,7 +189,7 @@ def sparsity() -> float:
         "other.",
         bind="query-params",
     )
-    return round(percent / 100, 12)
+    return to_fraction(percent)
 
 
 def _reach() -> float:

@@ -14,7 +14,7 @@ from app.services import Run, RunConfig
 from app.services.estimates import Forecast
 from app.ui.figures import sparsity
 from app.ui.findings import plain
-from app.ui.format import percent, size
+from app.ui.format import DAY, estimated, percent, rough_number, size
 from app.ui.glossary import TERMS
 from app.ui.states import ICONS, state
 from app.ui.titles import title
@@ -49,7 +49,7 @@ def show_forecast(forecast: Forecast | None) -> None:
     with grid.cell():
         metric(
             "Time",
-            words.about(told.seconds),
+            estimated(told.seconds),
             "both networks",
             f"{words.rests_on(forecast)} Downloading images is not counted.",
         )
@@ -63,8 +63,8 @@ def show_forecast(forecast: Forecast | None) -> None:
     with grid.cell():
         metric(
             "Operations left",
-            f"≈ {words.roughly(told.macs_left)}",
-            f"of {words.roughly(told.macs)} per image",
+            f"≈ {rough_number(told.macs_left)}",
+            f"of {rough_number(told.macs)} per image",
             f"{TERMS['operations']} The estimate takes all layers to keep the same share.",
         )
     with grid.cell():
@@ -75,7 +75,7 @@ def show_forecast(forecast: Forecast | None) -> None:
             "The ONNX file to take home. Removed weights are stored as zeros, so it shrinks only "
             "when it is zipped.",
         )
-    if told.seconds > words.DAY / 2:
+    if told.seconds > DAY / 2:
         st.caption(words.TOO_LONG)
 
 

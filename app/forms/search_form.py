@@ -11,6 +11,7 @@ from app import services
 from app.forms import run_form, sweep_form, url_state
 from app.forms.fields import field
 from app.services import EngineError, SearchConfig
+from app.ui.format import KILO, to_fraction, to_percent
 from app.ui.labels import label
 from app.ui.studies import FIRST_SEED, GOALS
 
@@ -78,9 +79,9 @@ def values(config: SearchConfig) -> dict[str, Any]:
     }
     told |= {TRIES: config.most_probes, GOAL: ACCURACY if config.about_accuracy else SIZE}
     if config.most_lost is not None:
-        told[LOST] = round(100 * config.most_lost, 10)
+        told[LOST] = to_percent(config.most_lost)
     if config.most_bytes is not None:
-        told[KILOBYTES] = config.most_bytes / 1e3
+        told[KILOBYTES] = config.most_bytes / KILO
     return told
 
 
@@ -112,14 +113,14 @@ def _goal(faults: list[EngineError]) -> dict[str, Any]:
         option = dataclasses.replace(
             OPTIONS["most_lost"],
             name=LOST,
-            default=100 * (START.most_lost or 0.0),
+            default=to_percent(START.most_lost or 0.0),
             value_type=float,
             label=GOALS[ACCURACY],
             help="percentage points of test accuracy below the dense network, mean over the seeds",
             optional=False,
             maximum=100.0,
         )
-        return {"most_lost": round(field(option, faults) / 100, 12)}
+        return {"most_lost": to_fraction(field(option, faults))}
     option = dataclasses.replace(
         OPTIONS["most_bytes"],
         name=KILOBYTES,
@@ -132,4 +133,4 @@ def _goal(faults: list[EngineError]) -> dict[str, Any]:
         minimum=0.001,
         maximum=1e9,
     )
-    return {"most_bytes": round(1e3 * field(option, faults))}
+    return {"most_bytes": round(KILO * field(option, faults))}

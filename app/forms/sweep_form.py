@@ -23,6 +23,7 @@ from app.services import (
     is_control,
 )
 from app.ui.findings import show_error
+from app.ui.format import SPACE, to_fraction, to_percent
 from app.ui.glossary import TERMS
 from app.ui.labels import label
 from app.ui.studies import FIRST_SEED
@@ -70,7 +71,7 @@ def show() -> SweepConfig:
         {
             "run": run,
             "methods": methods,
-            "sparsities": [round(percent / 100, 12) for percent in sparsities],
+            "sparsities": [to_fraction(percent) for percent in sparsities],
             "seeds": list(range(first, first + count)),
             "steps": [int(number) for number in steps],
             "controls": [NO_CONTROL, *controls],
@@ -105,7 +106,7 @@ def values(config: SweepConfig) -> dict[str, Any]:
         told[url_state.key(option.name, SHARED)] = url_state.shown(option, value)
     return told | {
         CRITERIA: list(config.methods),
-        SPARSITIES: number_list.spelled([100 * share for share in config.sparsities]),
+        SPARSITIES: number_list.spelled([to_percent(share) for share in config.sparsities]),
         SEEDS: min(MOST_SEEDS, len(config.seeds)),
         "seed": config.seeds[0],
         STEPS: number_list.spelled(config.steps),
@@ -190,7 +191,7 @@ def _sparsities(faults: list[EngineError]) -> list[float]:
     def check(percent: float) -> float:
         if not 0 <= percent < 100:
             raise ConfigError(
-                f"A sparsity of {percent:g}\N{NO-BREAK SPACE}% cannot be: give percentages from "
+                f"A sparsity of {percent:g}{SPACE}% cannot be: give percentages from "
                 "0 up to, but not, 100."
             )
         return percent
@@ -199,13 +200,13 @@ def _sparsities(faults: list[EngineError]) -> list[float]:
         "Sparsities",
         SPARSITIES,
         USUAL,
-        [100 * share for share in START.sparsities],
+        [to_percent(share) for share in START.sparsities],
         faults,
         check,
         help=f"{TERMS['sparsity']} Pick some, or type your own into the box.",
-        own="As a list, with your own, in\N{NO-BREAK SPACE}%",
+        own="As a list, with your own, in{SPACE}%",
         none="Choose at least one sparsity.",
-        unit="\N{NO-BREAK SPACE}%",
+        unit="{SPACE}%",
     )
     if any(0 < percent < 1 for percent in found):
         st.caption("These are percentages: for nine weights in ten, give 90 and not 0.9.")

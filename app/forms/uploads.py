@@ -11,11 +11,12 @@ from app import session
 from app.services import EngineError, Upload, uploads
 from app.services.uploads import Contents, Kind, Preview
 from app.ui.findings import plain, show_error
+from app.ui.format import listed
 from app.ui.labels import label
 
 KEYS: dict[Kind, str] = {"images": "images", "weights": "weights-file"}
 """Of the boxes that show what is chosen, and the parameters of the address that remember it."""
-LISTED = 3  # broken images that are named
+LISTED = 4  # broken images, the last of which may say how many more there are
 
 IMAGES_HELP = (
     "One folder of images per class, with or without folders train and test above them. Any usual "
@@ -209,11 +210,10 @@ def _images_in_words(found: Preview) -> str:
 
 
 def _broken_in_words(found: Preview) -> str:
-    named = "; ".join(found.broken[:LISTED])
-    more = f"; and {len(found.broken) - LISTED:,} more" if len(found.broken) > LISTED else ""
+    named = listed(found.broken, LISTED)
     return plain(
-        f"Of {found.looked_at:,} images looked at, {len(found.broken):,} cannot be read: {named}"
-        f"{more}. A run stops at them unless “{label('skip_broken')}” is on (Advanced, Data)."
+        f"Of {found.looked_at:,} images looked at, {len(found.broken):,} cannot be read: "
+        f"{named}. A run stops at them unless “{label('skip_broken')}” is on (Advanced, Data)."
     )
 
 

@@ -10,6 +10,7 @@ import streamlit as st
 from app import services
 from app.services import GROUPS, Option, RunConfig
 from app.ui.code import PREFIXES
+from app.ui.format import to_percent
 from app.ui.labels import AUTOMATIC, OWN_IMAGES, OWN_WEIGHTS, PATH, WEIGHTS, WITHOUT_CONTROL, label
 
 IMAGES, WEIGHTS_FILE, FOLDER = "images", "weights-file", "folder"
@@ -60,7 +61,7 @@ def of_run(config: RunConfig, without: Sequence[str] = ()) -> dict[str, Any]:
         for option in services.settings_of(cls):
             values[key(option.name, group)] = shown(option, getattr(settings, option.name))
     if "sparsity" in values:
-        values["sparsity"] = round(100 * config.sparsity, 10)
+        values["sparsity"] = to_percent(config.sparsity)
     # A file of this machine can be named only where that is allowed, and weights nowhere; the box
     # for one's own files tells why it cannot have this one.
     if config.weights not in WEIGHTS:

@@ -9,11 +9,13 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
+from app.charts import expressions
 from app.charts.colours import Colours
 from app.charts.spec import Spec, spec
+from app.ui.format import accuracy, exact_percent
 
 Facts = Mapping[str, Any]
-PERCENT = "format(100 * datum.value, '.4~g') + '\N{NO-BREAK SPACE}%'"
+PERCENT = expressions.percent()
 DASHES = [[1, 0], [6, 3], [2, 2], [8, 3, 2, 3]]  # not by colour alone
 DENSE = "Dense"
 WAYS = {"joins": "kept because of the look ahead", "leaves": "removed because of it"}
@@ -27,7 +29,7 @@ def layers_table(facts: Facts, labels: Mapping[str, str]) -> pd.DataFrame:
             "criterion": label,
             "layer": f"Layer {i}",
             "share": kept / of,
-            "percent": _percent(kept / of),
+            "percent": accuracy(kept / of),
             "counts": f"{kept:,} of {of:,}",
         }
         for method, label in labels.items()
@@ -80,7 +82,7 @@ def ahead_table(facts: Facts) -> pd.DataFrame:
     """One row per weight and number of steps looked ahead."""
     rows = [
         {"weight": number, "way": WAYS[line["way"]], "steps": steps, "place": place,
-         "percent": _percent(place)}
+         "percent": accuracy(place)}
         for number, line in enumerate(facts["look_ahead"]["lines"])
         for steps, place in enumerate(line["places"])
     ]  # fmt: skip
@@ -157,7 +159,7 @@ def accuracy_chart(labels: Sequence[str], sparsities: Sequence[float]) -> Spec:
         x=alt.X(
             "removed:O",
             title="Weights removed",
-            scale=alt.Scale(domain=[_removed(at) for at in sparsities]),
+            scale=alt.Scale(domain=[exact_percent(at) for at in sparsities]),
             axis=alt.Axis(labelAngle=0, ticks=False),
         ),
         color=alt.Color("criterion:N", scale=alt.Scale(domain=names), legend=legend),
@@ -198,18 +200,10 @@ def accuracy_description(rows: pd.DataFrame) -> str:
 def _row(label: str, sparsity: float, found: Sequence[float]) -> dict[str, Any]:
     return {
         "criterion": label,
-        "removed": _removed(sparsity),
+        "removed": exact_percent(sparsity),
         "mean": mean(found),
         "lowest": min(found),
         "highest": max(found),
-        "percent": _percent(mean(found)),
-        "span": f"{_percent(min(found))} to {_percent(max(found))}",
+        "percent": accuracy(mean(found)),
+        "span": f"{accuracy(min(found))} to {accuracy(max(found))}",
     }
-
-
-def _removed(sparsity: float) -> str:
-    return f"{100 * sparsity:g}\N{NO-BREAK SPACE}%"
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.1f}\N{NO-BREAK SPACE}%"

@@ -11,7 +11,7 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
-from app.ui.format import percent
+from app.ui.format import accuracy, listed, percent
 
 FILE = Path(__file__).with_name("learn.json")
 Facts = Mapping[str, Any]
@@ -169,17 +169,13 @@ def best(facts: Facts) -> str:
     for at in pruned["prospr"]:
         first = max(LABELS, key=lambda method: mean(pruned[method][at]))
         winners.setdefault(first, []).append(percent(float(at)))
-    told = "; ".join(f"{LABELS[m]} at {_listed(places)}" for m, places in winners.items())
+    told = "; ".join(f"{LABELS[m]} at {listed(places)}" for m, places in winners.items())
     return f"The highest average at each share removed: {told}."
 
 
 def _accuracy(found: list[float]) -> str:
-    return f"{100 * mean(found):.1f}\N{NO-BREAK SPACE}%"
+    return accuracy(mean(found))
 
 
 def _flat(rows: list[list[float]]) -> list[float]:
     return [value for row in rows for value in row]
-
-
-def _listed(words: list[str]) -> str:
-    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"

@@ -8,7 +8,13 @@ from dataclasses import dataclass
 from app.services import CONTROLS, Run, analysis
 from app.services.analysis import Measurement
 from app.ui import figures
-from app.ui.format import accuracy, signed
+from app.ui.format import (
+    accuracy,
+    listed,
+    plural,
+    signed,
+    signed_points,
+)
 from app.ui.titles import control_label
 
 ABOUT = (
@@ -62,7 +68,7 @@ def change(original: Measured, control: Measured) -> str:
     apart = analysis.difference(original.tested, control.tested).points
     if not apart:
         return "as the original"
-    return f"{signed(apart)} {'point' if abs(apart) == 1 else 'points'}"
+    return signed_points(apart)
 
 
 def verdict(original: Measured, found: Mapping[str, Measured]) -> str:
@@ -110,20 +116,20 @@ def _compared(original: Measured, found: Mapping[str, Measured]) -> list[str]:
     for names, where in ((lower, "Lower"), (higher, "Higher")):
         if names:
             limit = max(limits[name] for name in names)
-            each = _listed([f"{_called(name)} ({signed(apart[name])})" for name in names])
+            each = listed([f"{_called(name)} ({signed(apart[name])})" for name in names])
             told.append(
                 f"{where} than the original, by more than chance explains (about {limit:.1f} "
                 f"points): {each}."
             )
     if lower:
-        told.append(f"So it mattered {_listed(_asked(lower))}.")
+        told.append(f"So it mattered {listed(_asked(lower))}.")
     if higher:
         told.append("There the criterion's choice did worse than chance's.")
     if within:
         limit = max(limits[name] for name in within)
-        verb = "lies" if len(within) == 1 else "lie"
+        verb = plural(len(within), "lies", "lie")
         told.append(
-            f"{_capital(_listed([_called(n) for n in within]))} {verb} within what chance explains "
+            f"{_capital(listed([_called(n) for n in within]))} {verb} within what chance explains "
             f"on {original.tested.images:,} test images (about {limit:.1f} points): nothing shows "
             f"that it mattered {' or '.join(_asked(within))}."
         )
@@ -136,7 +142,7 @@ def _draws(found: Mapping[str, Measured]) -> list[str]:
     for name in found:
         by_chance.setdefault(CONTROLS[name].chance, []).append(name)
     return [
-        f"{_capital(_listed([_called(name) for name in names]))} are draws of the same "
+        f"{_capital(listed([_called(name) for name in names]))} are draws of the same "
         f"kind, {_widest([found[name] for name in names]):.1f} points apart: the draw alone makes "
         "that much difference."
         for names in by_chance.values()
@@ -163,10 +169,6 @@ def _called(name: str) -> str:
 def _capital(text: str) -> str:
     """With a capital after the quotation mark."""
     return text[:1] + text[1:2].upper() + text[2:]
-
-
-def _listed(words: Sequence[str]) -> str:
-    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
 
 
 def described(name: str) -> str:

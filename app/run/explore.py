@@ -9,14 +9,13 @@ from typing import Any
 import streamlit as st
 
 from app import pages, session
-from app.charts.histogram import number
 from app.charts.layers import label
 from app.run.mask_view import show_mask
 from app.services import METHODS, EngineError, Run, runs, scores
 from app.services.scores import Cut, Ranking
 from app.ui.bounds import MOST_SPARSE
 from app.ui.findings import plain, show_error, show_findings
-from app.ui.format import percent
+from app.ui.format import percent, scientific, to_fraction, to_percent
 from app.ui.glossary import TERMS
 from app.ui.plots import show_histogram, show_layers
 
@@ -82,7 +81,7 @@ def _explore(run: Run, result: Mapping[str, Any]) -> None:
 
 def _slider(trained: float) -> tuple[bool, float]:
     """Is it where the run was trained, and the sparsity it stands at."""
-    there = round(100 * trained, 4)
+    there = round(to_percent(trained), 4)
     at = st.slider(
         "Weights removed",
         0.0,
@@ -95,7 +94,7 @@ def _slider(trained: float) -> tuple[bool, float]:
         help=f"{TERMS['sparsity']} Move it to see what any other sparsity would keep.",
     )
     # The settings' own number, not what is left of it after a hundredfold and back.
-    return (True, trained) if at == there else (False, round(at / 100, 6))
+    return (True, trained) if at == there else (False, to_fraction(at))
 
 
 def _offer(run: Run, sparsity: float) -> None:
@@ -117,7 +116,7 @@ def _offer_elsewhere(run: Run) -> None:
         f"{percent(run.config.sparsity)}, and would have taken other steps towards another. To see "
         "another, train at it."
     )
-    there = round(100 * run.config.sparsity, 4)
+    there = round(to_percent(run.config.sparsity), 4)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         at = st.number_input(
             "Weights removed (%)",
@@ -130,7 +129,7 @@ def _offer_elsewhere(run: Run) -> None:
             help=TERMS["sparsity"],
             width=FIELD,
         )
-        _train(run, round(at / 100, 6), "primary-train-elsewhere", known=at == there)
+        _train(run, to_fraction(at), "primary-train-elsewhere", known=at == there)
 
 
 def _train(run: Run, sparsity: float, key: str, known: bool = False) -> None:
@@ -173,7 +172,7 @@ def _show_scores(run: Run, ranking: Ranking, cut: Cut) -> None:
     shown = scores.histogram(run, chosen)
     whose = f"layer {names[chosen]}" if chosen else "all layers"
     show_histogram(shown, cut.threshold, whose, key="histogram")
-    told = f"The threshold is {number(cut.threshold)}, the lowest score that is kept."
+    told = f"The threshold is {scientific(cut.threshold)}, the lowest score that is kept."
     if shown.zeros:
         why = "exactly zero" if ranking.target is None else "zero, mostly from earlier rounds"
         told += f" {shown.zeros:,} scores are {why}, and not shown (log axis)."

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from app.services import Run, display_name, is_control
+from app.ui.format import percent_number
 
 LAYERS = ("name", "total", "kept", "effective", "channels", "dead_channels")
 EPOCHS = (
@@ -28,7 +29,7 @@ def file_name(run: Run, name: str) -> str:
     collide."""
     settings = run.settings
     data = display_name(str(settings.get("data", ""))).removesuffix(".zip")
-    percent = f"{100 * float(settings.get('sparsity', 0)):.6g}"
+    percent = percent_number(float(settings.get("sparsity", 0)))
     control = settings.get("control")
     changed = (control,) if is_control(control) else ()
     parts = (settings.get("model", ""), data, percent, *changed, run.id[:6], name)

@@ -20,10 +20,10 @@ from app.services import EngineError, Run, runs
 from app.services.estimates import forecast
 from app.ui import titles
 from app.ui.findings import plain, show_error, show_findings
-from app.ui.format import accuracy, duration, percent
+from app.ui.format import accuracy, counted, duration, percent, time_left
 from app.ui.glossary import TERMS
 from app.ui.plots import show_accuracy, show_layers
-from app.ui.time_left import about, seconds_left
+from app.ui.time_left import seconds_left
 
 POLL, STOPPING = 1.2, 0.4  # seconds between two looks
 CALM, SHARE = 2.0, 1 / 30
@@ -184,9 +184,7 @@ def _headline(run: Run) -> str:
     if not run.ahead:
         return "Starting"
     yours = "yours" if mine(run) else "this one"
-    return (
-        f"Waiting: {'1 run is' if run.ahead == 1 else f'{run.ahead:,} runs are'} ahead of {yours}"
-    )
+    return f"Waiting: {counted(run.ahead, 'run is', 'runs are')} ahead of {yours}"
 
 
 def _times(run: Run, told: Told) -> str:
@@ -198,7 +196,7 @@ def _times(run: Run, told: Told) -> str:
     if left is None:
         left = seconds_left(told.events(), now, _expected(run.id, run))
     if left is not None:
-        words.append(about(left))
+        words.append(time_left(left))
     words.append("you can close this page, the run continues")
     return " · ".join(words)
 

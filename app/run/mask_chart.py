@@ -17,8 +17,7 @@ from numpy.typing import NDArray
 
 from app.charts import picture
 from app.charts.colours import Colours
-from app.charts.histogram import number
-from app.ui.format import percent
+from app.ui.format import percent, scientific
 
 CELLS = 32  # along a side of the map: more would be slow, and too small to hit
 PIXELS = 512  # along a side of the picture under them
@@ -110,7 +109,7 @@ def block_rows(
             "place": [f"{row}, {column}" for row, column in zip(r, c, strict=True)],
             "told": np.where(part.ravel(), "kept", "removed"),
             "score": [
-                number(float(score))
+                scientific(float(score))
                 for score in scores.reshape(shape)[top:bottom, left:right].ravel()
             ],
         }

@@ -7,6 +7,7 @@ import streamlit as st
 from app.charts.layers import label
 from app.run import mask_chart as charts
 from app.services.scores import Cut, Ranking
+from app.ui.format import fixed_percent
 from app.ui.glossary import TERMS
 from app.ui.plots import clicked, show_picture, theme
 
@@ -113,5 +114,5 @@ def _shades(most: float, weights: int) -> str:
         return "Grey: none kept."
     if weights == 1 and most == 1:
         return "Blue: kept. Grey: removed."
-    share = f"{100 * most:.0f}\N{NO-BREAK SPACE}%"
+    share = fixed_percent(most, 0)
     return f"Darker blue: more kept (up to {share}). Grey: none."

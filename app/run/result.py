@@ -16,7 +16,7 @@ from app.services import ConfigError, EngineError, Run, runs
 from app.ui import answer as words
 from app.ui import code
 from app.ui.findings import plain, show_error, show_proof
-from app.ui.format import accuracy, duration, signed
+from app.ui.format import accuracy, counted, duration, signed_points
 from app.ui.glossary import TERMS
 from app.ui.plots import show_training
 from app.ui.titles import data_label, title
@@ -82,7 +82,7 @@ def _metrics(result: Mapping[str, Any]) -> None:
         (
             "Accuracy, pruned",
             accuracy(tested["pruned"]),
-            f"{signed(change)} points" if change else "no change",
+            signed_points(change) if change else "no change",
             # By hand: Streamlit takes only a hyphen for a minus.
             "off" if not change else "up" if change > 0 else "down",
             f"{TERMS['accuracy']} {TERMS['pruned']}",
@@ -124,7 +124,7 @@ def _same_again(run: Run, result: Mapping[str, Any]) -> None:
         threads = result["environment"]["threads"]
         st.caption(
             "Run them in the project's folder, with the Python of its .venv. The same settings, "
-            f"with {threads} {'thread' if threads == 1 else 'threads'} as here, give the same "
+            f"with {counted(threads, 'thread')} as here, give the same "
             "numbers on the same kind of machine."
         )
         for name in code.uploads(config):
@@ -141,7 +141,7 @@ def _provenance(run: Run, result: Mapping[str, Any]) -> None:
     rows = {
         "Computed": exactly(run.ended or run.created),
         "Device": f"{machine['device_name']} ({machine['device']}, "
-        f"{machine['threads']} {'thread' if machine['threads'] == 1 else 'threads'})",
+        f"{counted(machine['threads'], 'thread')})",
         "Versions": ", ".join(versions),
         "Seed": str(result["config"]["seed"]),
         "Data": f"{data_label(result['config']['data'])}: {split['train']:,} training images, "

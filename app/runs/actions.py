@@ -11,7 +11,7 @@ from app.runs.library import pick
 from app.services import NAME_LENGTH, EngineError, Run
 from app.services import runs as service
 from app.ui.findings import plain, show_error
-from app.ui.format import size
+from app.ui.format import counted, size
 from app.ui.titles import title
 
 MOST_LISTED = 6  # runs by name in a question
@@ -26,7 +26,7 @@ def show_actions(runs: Sequence[Run], visitor: str) -> None:
     theirs = None if mine else "Runs of the command line are renamed and deleted there."
     ids = [run.id for run in runs]
     with st.bottom, st.container(horizontal=True, vertical_alignment="center", key="chosen"):
-        st.markdown(f"**{_counted(len(runs))} chosen**", width="content")
+        st.markdown(f"**{counted(len(runs), 'run')} chosen**", width="content")
         if st.button(
             "Compare",
             type="primary",
@@ -81,7 +81,7 @@ def show_question(runs: Sequence[Run], visitor: str) -> None:
     elif what == "rename":
         st.dialog("Rename", on_dismiss=_answered)(_rename)(chosen[0], visitor)
     else:
-        name = f"Delete {_counted(len(chosen))}?"
+        name = f"Delete {counted(len(chosen), 'run')}?"
         st.dialog(name, on_dismiss=_answered)(_delete)(chosen, visitor)
 
 
@@ -135,9 +135,9 @@ def _delete(runs: Sequence[Run], visitor: str) -> None:
     if faults:
         show_error(faults[0])
         if len(faults) < len(runs):
-            st.caption(f"{_counted(len(runs) - len(faults))} deleted all the same.")
+            st.caption(f"{counted(len(runs) - len(faults), 'run')} deleted all the same.")
     else:
-        _close(f"{_counted(len(runs))} deleted.")
+        _close(f"{counted(len(runs), 'run')} deleted.")
 
 
 def _loss(runs: Sequence[Run]) -> str:
@@ -146,7 +146,7 @@ def _loss(runs: Sequence[Run]) -> str:
     told = []
     live = sum(run.live for run in runs)
     if live:
-        subject = "It is" if one else f"{_counted(live)} {'is' if live == 1 else 'are'}"
+        subject = "It is" if one else counted(live, "run is", "runs are")
         waiting = all(run.state == "queued" for run in runs if run.live)
         told.append(f"{subject} still {'waiting' if waiting else 'running'} and will be stopped.")
     if bytes:
@@ -161,7 +161,3 @@ def _close(told: str) -> None:
     _answered()
     st.session_state[TOLD] = told
     st.rerun()
-
-
-def _counted(number: int) -> str:
-    return "1 run" if number == 1 else f"{number:,} runs"

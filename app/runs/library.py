@@ -17,7 +17,7 @@ from app.services import studies as of_studies
 from app.ui import figures, run_link, when
 from app.ui import studies as words
 from app.ui.findings import plain
-from app.ui.format import accuracy, percent, signed, size
+from app.ui.format import accuracy, percent, plural, signed_points, size
 from app.ui.format import duration as lasting
 from app.ui.states import ICONS, WORDS, state
 from app.ui.titles import of, title
@@ -157,7 +157,7 @@ def watch_all(
 
 def kept(limits: Limits) -> str:
     """How long runs are kept."""
-    days = "1 day" if limits.keep_days == 1 else f"{limits.keep_days:g} days"
+    days = f"{limits.keep_days:g} {plural(limits.keep_days, 'day')}"
     return (
         f"A run is kept for {days} after it ended; if the files of all need more than "
         f"{limits.keep_gigabytes:g} GB, the oldest go first. Who has the link of a run can look "
@@ -199,9 +199,7 @@ def _figures(run: Run) -> str:
         told |= {
             "Accuracy": accuracy(pruned),
             "Dense": accuracy(dense),
-            "Change": f"{signed(change)} {'point' if abs(change) == 1 else 'points'}"
-            if change
-            else "none",
+            "Change": signed_points(change) if change else "none",
         }
     told["Model file"] = bytes is not None and size(bytes)
     cells = "".join(

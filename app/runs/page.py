@@ -26,6 +26,7 @@ from app.services import EngineError, Run, store
 from app.services import runs as service
 from app.services import studies as of_studies
 from app.ui.findings import show_error
+from app.ui.format import counted
 
 TICK = "Tick one to rename or delete it, two or more to compare them."
 
@@ -35,7 +36,7 @@ def show_library(runs: list[Run], visitor: str) -> None:
     show_filters()
     matching = found(runs)
     if matching:
-        count = f"{len(runs):,} runs" if len(runs) != 1 else "1 run"
+        count = counted(len(runs), "run")
         told = count if len(matching) == len(runs) else f"{len(matching):,} of {count}"
         st.caption(f"{told}. {TICK}")
         show_runs(matching)

@@ -9,6 +9,7 @@ from typing import Any
 from app.services import METHODS, Run, RunConfig
 from app.ui import figures
 from app.ui.code import EVERYDAY
+from app.ui.format import SPACE, exact_percent
 from app.ui.labels import label
 from app.ui.states import WORDS
 from app.ui.titles import data_label, model_label, title
@@ -51,7 +52,7 @@ def _words(run: Run) -> str:
     ]
     sparsity = figures.sparsity(run)
     if sparsity is not None:
-        told.append(f"{round(100 * sparsity, 2):g} % removed")
+        told.append(f"{exact_percent(sparsity)} removed".replace(SPACE, " "))
     return " ".join(told).lower()
 
 

@@ -14,6 +14,7 @@ from app.services import studies as service
 from app.ui import run_link, when
 from app.ui import studies as words
 from app.ui.findings import plain, show_error
+from app.ui.format import counted
 
 MOST = 5  # studies that are listed before somebody asks for all
 ALL = "all-studies"
@@ -155,7 +156,7 @@ def _delete(study: Study, visitor: str) -> None:
     st.markdown(f"- {plain(words.title(study))}")
     told = "It is not done yet and will be stopped. " if study.live else ""
     st.markdown(
-        f"{told}{words.counted(study.cells, 'run')} with results, masks and model files go for "
+        f"{told}{counted(study.cells, 'run')} with results, masks and model files go for "
         "good, and links to them stop working. The same settings give the same numbers again."
     )
     with st.container(horizontal=True):

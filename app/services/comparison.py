@@ -31,6 +31,7 @@ from app.services import (
     runs,
     studies,
 )
+from prospr_engine.format import counted
 from prospr_engine.store.study import row_of
 from prospr_engine.sweeps import table
 
@@ -252,7 +253,7 @@ def _called(key: Key, value: Any) -> str:
     if key == AHEAD:
         return f"M\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}{value}"
     if key == ("", "epochs"):
-        return "1 epoch" if value == 1 else f"{value:,} epochs"
+        return counted(value, "epoch")
     where = "" if group in ("", OPTIONS) else f"{group} "
     shown = display_name(value) if key == ("", "weights") else value
     return f"{where}{name.replace('_', ' ')} {'automatic' if shown is None else shown}"

@@ -22,6 +22,7 @@ from prospr_engine.data.opening import format_of_upload
 from prospr_engine.data.preview import Preview, preview
 from prospr_engine.data.readers import FORMATS
 from prospr_engine.errors import ConfigError, ModelError, ResourceError
+from prospr_engine.format import GIGA, megabytes
 from prospr_engine.io.files import disk_error
 from prospr_engine.io.tokens import clean_name, digest_in, display_name, is_token, locate, token
 from prospr_engine.models.imports.header import read_header
@@ -152,21 +153,24 @@ def _may_use(named: str, owner: str, kind: Kind) -> bool:
 def _check_room(owner: str, named: str, size: int) -> None:
     store, name = service.current(), display_name(named)
     limits = store.limits
-    if size > limits.upload_megabytes * MEGA:
+    most, most_together = (
+        round(MEGA * number)
+        for number in (limits.upload_megabytes, limits.upload_megabytes_per_visitor)
+    )
+    if size > most:
         raise ResourceError(
-            f"{name} has {size / MEGA:,.0f} MB, more than the {limits.upload_megabytes:,.0f} MB "
-            "that are taken. Give fewer or smaller images, or a smaller network."
+            f"{name} has {megabytes(size)}, more than the {megabytes(most)} that are taken. "
+            " Give fewer or smaller images, or a smaller network."
         )
     kept = [upload for kind in SUFFIXES for upload in store.uploads.of(owner, kind)]
     together = sum(upload.bytes for upload in kept if upload.token != named) + size
-    if together > limits.upload_megabytes_per_visitor * MEGA:
+    if together > most_together:
         raise ResourceError(
-            f"With {name} your files would take {together / MEGA:,.0f} MB, more than the "
-            f"{limits.upload_megabytes_per_visitor:,.0f} MB that are kept for you. Remove one "
-            "first."
+            f"With {name} your files would take {megabytes(together)}, more than the "
+            f"{megabytes(most_together)} that are kept for you. Remove one first."
         )
     free = shutil.disk_usage(store.folder).free
-    room = SHARE * limits.keep_gigabytes * 1e9 - _bytes_of_all(store.uploads.folder)
+    room = SHARE * limits.keep_gigabytes * GIGA - _bytes_of_all(store.uploads.folder)
     if size > min(room, free - SPARE):
         raise ResourceError(
             f"The server has no room left for {name}. Try a smaller file, or come back later."

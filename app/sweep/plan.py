@@ -11,7 +11,7 @@ from app.services import Limits, SearchConfig, Study, SweepConfig, studies
 from app.services.estimates import Plan
 from app.ui import studies as text
 from app.ui.findings import plain
-from app.ui.format import size
+from app.ui.format import DAY, GIGA, estimated, size
 from app.ui.glossary import TERMS
 
 POLL = 2.0  # seconds between two looks at a study under way
@@ -40,7 +40,7 @@ def show_plan(config: SweepConfig | SearchConfig, plan: Plan | None, limits: Lim
     with grid.cell():
         metric(
             "Time",
-            words.about(plan.seconds),
+            estimated(plan.seconds),
             "at most" if plan.at_most else "all of them",
             f"{words.rests_on(plan)} Downloading images is not counted, nor what was done before.",
         )
@@ -63,12 +63,12 @@ def show_plan(config: SweepConfig | SearchConfig, plan: Plan | None, limits: Lim
             f"Dense, the network takes ≈ {size(plan.each.bytes)}, zipped nearly as much: removed "
             "weights are what makes the zip smaller."
         )
-    if plan.bytes > limits.keep_gigabytes * 1e9:
+    if plan.bytes > limits.keep_gigabytes * GIGA:
         st.caption(
             f"That is more than the {limits.keep_gigabytes:g} GB that are kept here: the first "
             "runs will be gone before the last ones are done."
         )
-    if plan.seconds > words.DAY / 2:
+    if plan.seconds > DAY / 2:
         st.caption(words.TOO_LONG)
 
 

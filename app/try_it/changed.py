@@ -15,6 +15,7 @@ from app.services import EngineError, Run, predictions, runs
 from app.services.predictions import NETWORKS
 from app.try_it import words
 from app.ui.findings import show_error
+from app.ui.format import confidence
 
 PAGE = 24  # images; more come when asked for
 SIDE = 112  # pixels of a picture
@@ -88,7 +89,7 @@ def _item(gallery: predictions.Gallery, i: int, classes: tuple[str, ...]) -> str
     for network in NETWORKS:
         said = int(gallery.answers[network][i])
         right = said == label
-        sure = words.sure(float(gallery.probabilities[network][i][said]))
+        sure = confidence(float(gallery.probabilities[network][i][said]))
         lines.append(
             f'{network.capitalize()}: <span class="{"right" if right else "wrong"}">'
             f"{html.escape(classes[said])}\N{NO-BREAK SPACE}{'✓' if right else '✗'}</span> {sure}"

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from app.charts.spec import Spec, spec
+from app.ui.format import fixed_percent
 
 NETWORKS = ["dense", "pruned"]
 STEP = 30  # pixels per bar
@@ -25,7 +26,7 @@ def table(
             "order": order,
             "class": classes[i],
             "share": float(probabilities[i]),
-            "percent": f"{100 * float(probabilities[i]):.1f}\N{NO-BREAK SPACE}%",
+            "percent": fixed_percent(float(probabilities[i])),
         }
         for order, i in enumerate(chosen)
     ]

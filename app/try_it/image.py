@@ -16,6 +16,7 @@ from app.services.predictions import NETWORKS
 from app.try_it import confidence_chart, words
 from app.try_it.draw import draw
 from app.ui.findings import plain, show_error
+from app.ui.format import confidence
 from app.ui.glossary import TERMS
 
 SEEN = 168  # pixels of the picture of what the networks see
@@ -137,7 +138,7 @@ def _show_answer(
             st.image(_enlarged(pixels), width=SEEN, alt=f"The image as the networks see it. {told}")
         for network in NETWORKS:
             with st.container(width=BARS):
-                sure = words.sure(float(found[network].max()))
+                sure = confidence(float(found[network].max()))
                 st.markdown(f"{network.capitalize()}: **{says[network]}**, {sure} sure")
                 rows = confidence_chart.table(network, classes, chosen, found[network])
                 st.vega_lite_chart(

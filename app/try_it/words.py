@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from app.services.predictions import NETWORKS, OUTCOMES, Frame, Gallery
+from app.ui.format import counted, listed, plural
 
 NAMES = {"dense": "dense network", "pruned": "pruned network"}
 CHANGED = ("lost", "gained", "changed")
@@ -67,15 +68,6 @@ def verdict(says: Mapping[str, str], truth: str | None) -> str:
     return f"{told}; right is **{truth}**."
 
 
-def sure(share: float) -> str:
-    """``0.983`` is "98 %"; never all or nothing."""
-    if share > 0.995:
-        return "over\N{NO-BREAK SPACE}99\N{NO-BREAK SPACE}%"
-    if share < 0.005:
-        return "under\N{NO-BREAK SPACE}1\N{NO-BREAK SPACE}%"
-    return f"{100 * share:.0f}\N{NO-BREAK SPACE}%"
-
-
 def top(
     classes: Sequence[str], probabilities: Mapping[str, np.ndarray], most: int = 5
 ) -> list[int]:
@@ -98,10 +90,10 @@ def pixels(shape: tuple[int, ...], frame: Frame) -> str:
 def counts(gallery: Gallery) -> str:
     """How many answers pruning changed, and which way."""
     told = {name: sum(gallery.counts[outcome] for outcome in GROUPS[name][1]) for name in GROUPS}
-    images = _images(gallery.tested)
+    images = counted(gallery.tested, "test image")
     wrong = told["wrong"]
     if not told["changed"]:
-        gets = "gets" if wrong == 1 else "get"
+        gets = plural(wrong, "gets", "get")
         also = f" {wrong:,} {gets} the same wrong answer from both." if wrong else ""
         return f"None of {images} changed its answer.{also}"
     parts = [
@@ -113,8 +105,8 @@ def counts(gallery: Gallery) -> str:
         )
         if number
     ]
-    both = f" {wrong:,} {'is' if wrong == 1 else 'are'} wrong both times." if wrong else ""
-    return f"Of {images}, {told['changed']:,} changed the answer: {_listed(parts)}.{both}"
+    both = f" {wrong:,} {plural(wrong, 'is', 'are')} wrong both times." if wrong else ""
+    return f"Of {images}, {told['changed']:,} changed the answer: {listed(parts)}.{both}"
 
 
 def members(gallery: Gallery, group: str) -> tuple[np.ndarray, int]:
@@ -123,11 +115,3 @@ def members(gallery: Gallery, group: str) -> tuple[np.ndarray, int]:
     wanted = [OUTCOMES.index(outcome) for outcome in GROUPS[group][1]]
     here = np.flatnonzero(np.isin(gallery.outcomes, wanted))
     return here, sum(gallery.counts[outcome] for outcome in GROUPS[group][1])
-
-
-def _images(count: int) -> str:
-    return f"{count:,} test images" if count != 1 else "1 test image"
-
-
-def _listed(parts: Sequence[str]) -> str:
-    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from app.services import analysis
+from app.ui import format
 from app.ui.format import accuracy, percent, points_between
 
 
@@ -27,8 +28,7 @@ def answer(result: Mapping[str, Any]) -> str:
         return f"{removed}, and now the network only guesses"
     if not change:
         return f"{removed}, no accuracy lost" if share else f"{removed}, nothing lost"
-    unit = "point" if abs(change) == 1 else "points"
-    return f"{removed}, {abs(change):.1f} {unit} of accuracy {'gained' if change > 0 else 'lost'}"
+    return f"{removed}, {format.points(change)} of accuracy {'gained' if change > 0 else 'lost'}"
 
 
 def compared(result: Mapping[str, Any]) -> str:

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from app.services import Run
+from app.ui.format import points_between
 
 
 def pruned(run: Run) -> float | None:
@@ -28,7 +29,7 @@ def change(run: Run) -> float | None:
     before, after = dense(run), pruned(run)
     if before is None or after is None:
         return None
-    return round(round(100 * after, 1) - round(100 * before, 1), 1)
+    return points_between(before, after)
 
 
 def sparsity(run: Run) -> float | None:

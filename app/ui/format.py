@@ -1,9 +1,15 @@
 """Numbers as people read them: the engine's formatter, for pages, charts and forms."""
 
 from prospr_engine.format import (
+    DAY,
+    GIGA,
+    HOUR,
+    KILO,
     MINUS,
+    MINUTE,
     SPACE,
     accuracy,
+    accuracy_range,
     cell_percent,
     confidence,
     counted,
@@ -13,7 +19,6 @@ from prospr_engine.format import (
     exact_percent,
     fixed_percent,
     gigabytes,
-    left,
     listed,
     megabytes,
     noise,
@@ -30,14 +35,21 @@ from prospr_engine.format import (
     signed,
     signed_points,
     size,
+    time_left,
     to_fraction,
     to_percent,
 )
 
 __all__ = [
+    "DAY",
+    "GIGA",
+    "HOUR",
+    "KILO",
     "MINUS",
+    "MINUTE",
     "SPACE",
     "accuracy",
+    "accuracy_range",
     "cell_percent",
     "confidence",
     "counted",
@@ -47,7 +59,6 @@ __all__ = [
     "exact_percent",
     "fixed_percent",
     "gigabytes",
-    "left",
     "listed",
     "megabytes",
     "noise",
@@ -64,6 +75,7 @@ __all__ = [
     "signed",
     "signed_points",
     "size",
+    "time_left",
     "to_fraction",
     "to_percent",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from app.services import Run
+from app.ui.format import counted
 
 WORDS = {
     "queued": "Waiting",
@@ -25,5 +26,5 @@ def state(run: Run) -> str:
     if run.live and run.stopping:
         return "Stopping"
     if run.state == "queued" and run.ahead:
-        return f"Waiting for {'1 run' if run.ahead == 1 else f'{run.ahead} runs'}"
+        return f"Waiting for {counted(run.ahead, 'run')}"
     return WORDS[run.state]

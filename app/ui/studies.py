@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from app.services import ConfigError, SearchConfig, Study, SweepConfig, is_control
 from app.ui.code import EVERYDAY, changed
-from app.ui.format import percent
+from app.ui.format import counted, exact_kilobytes, listed, percentages, plural, to_percent
 from app.ui.titles import OTHER_VERSION, control_label, data_label, method_label, model_label
 
 FIRST_SEED = "First seed"
@@ -25,7 +25,7 @@ ICONS = {
     "Failed": ":red[:material/error:]",
     "Stopped": ":gray[:material/stop_circle:]",
 }
-MOST_NAMED = 3  # criteria by name in a line
+MOST_NAMED = 4  # criteria in a line, the last of which may say how many more there are
 
 HOW_SWEEP = (
     "Which criterion, and how sparse, before it breaks? Compare them on the same footing: the same "
@@ -107,9 +107,9 @@ def of_search(config: SearchConfig) -> str:
 def goal(config: SearchConfig) -> str:
     """``at most 1 point of accuracy lost``, ``at most 100 kB zipped``."""
     if config.most_lost is not None:
-        points = f"{100 * config.most_lost:.4g}"
-        return f"at most {points} {'point' if points == '1' else 'points'} of accuracy lost"
-    return f"at most {(config.most_bytes or 0) / 1e3:,.10g}\N{NO-BREAK SPACE}kB zipped"
+        lost = to_percent(config.most_lost)
+        return f"at most {lost:.4g} {plural(lost, 'point')} of accuracy lost"
+    return f"at most {exact_kilobytes(config.most_bytes or 0)} zipped"
 
 
 def state(study: Study) -> str:
@@ -147,8 +147,8 @@ def share(study: Study) -> float:
 def shape(config: SweepConfig) -> str:
     """How its runs come about: ``6 criteria × 3 sparsities × 2 seeds``."""
     parts = [
-        _plural(len(config.methods), "criterion", "criteria"),
-        _plural(len(config.sparsities), "sparsity", "sparsities"),
+        counted(len(config.methods), "criterion", "criteria"),
+        counted(len(config.sparsities), "sparsity", "sparsities"),
         counted(len(config.seeds), "seed"),
     ]
     if len(config.steps) > 1:
@@ -159,25 +159,12 @@ def shape(config: SweepConfig) -> str:
     return " × ".join(parts)
 
 
-def counted(number: int, noun: str) -> str:
-    """``1 run``, ``1,234 runs``."""
-    return _plural(number, noun, f"{noun}s")
-
-
-def _plural(number: int, one: str, many: str) -> str:
-    return f"{number:,} {one if number == 1 else many}"
-
-
 def _named(labels: Sequence[str]) -> str:
-    more = len(labels) - MOST_NAMED if len(labels) > MOST_NAMED + 1 else 0
-    named = labels[:MOST_NAMED] if more else labels
-    between = "; " if any("," in label for label in named) else ", "
-    return between.join(named) + (f" and {more} more" if more else "")
+    return listed(labels, MOST_NAMED)
 
 
 def _removed(sparsities: Sequence[float]) -> str:
-    numbers = [percent(sparsity).removesuffix("\N{NO-BREAK SPACE}%") for sparsity in sparsities]
-    return f"{', '.join(numbers)}\N{NO-BREAK SPACE}% removed"
+    return f"{percentages(sparsities)} removed"
 
 
 def _others(config: SweepConfig | SearchConfig) -> list[str]:

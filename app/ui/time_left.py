@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -53,15 +52,3 @@ def _of_training(
     if share < ENOUGH_SHARE and took < ENOUGH_SECONDS:
         return None
     return max(0.0, took / share - took - (now - last["time"]))
-
-
-def about(seconds: float) -> str:
-    """``37`` is "about 40 s left": coarse enough not to flicker."""
-    if seconds <= 10:
-        return "a few seconds left"
-    if seconds <= 90:
-        return f"about {10 * math.ceil(seconds / 10)} s left"
-    minutes = math.ceil(seconds / 60)
-    if minutes < 100:
-        return f"about {minutes} min left"
-    return f"about {math.ceil(seconds / 3600)} h left"

@@ -14,7 +14,7 @@ from app.services import (
     is_control,
 )
 from app.ui.code import EVERYDAY, changed
-from app.ui.format import percent
+from app.ui.format import counted, percent
 
 OTHER_VERSION = "Settings of another version of this software"
 
@@ -59,11 +59,11 @@ def summary(config: RunConfig) -> str:
         data_label(config.data),
         ", ".join(filter(None, (method_label(config.method), control_label(config.control)))),
         f"{percent(config.sparsity)} removed",
-        _counted(config.epochs, "epoch"),
+        counted(config.epochs, "epoch"),
         f"seed {config.seed}",
     ]
     if more:
-        parts.append(f"{_counted(more, 'other setting')} changed")
+        parts.append(f"{counted(more, 'other setting')} changed")
     return " · ".join(parts)
 
 
@@ -91,7 +91,3 @@ def control_label(name: object) -> str:
         return ""
     row = CONTROLS.get(str(name))
     return row.label[:1].lower() + row.label[1:] if row else str(name)
-
-
-def _counted(number: int, noun: str) -> str:
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

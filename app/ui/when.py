@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-MINUTE, HOUR, DAY = 60, 3600, 86_400  # seconds
+from app.ui.format import DAY, HOUR, MINUTE, counted
+
 FEW_DAYS = 7
 
 
@@ -14,11 +15,11 @@ def ago(then: float, now: float) -> str:
     if passed < MINUTE:  # or not yet, by the clock of another machine
         return "just now"
     if passed < HOUR:
-        return _counted(passed / MINUTE, "minute")
+        return f"{counted(int(passed / MINUTE), 'minute')} ago"
     if passed < DAY:
-        return _counted(passed / HOUR, "hour")
+        return f"{counted(int(passed / HOUR), 'hour')} ago"
     if passed < FEW_DAYS * DAY:
-        return _counted(passed / DAY, "day")
+        return f"{counted(int(passed / DAY), 'day')} ago"
     return day(then)
 
 
@@ -31,8 +32,3 @@ def day(then: float) -> str:
 def exactly(then: float) -> str:
     """``22 November 2026, 16:28:05 UTC``."""
     return f"{day(then)}, {datetime.fromtimestamp(then, UTC):%H:%M:%S} UTC"
-
-
-def _counted(number: float, unit: str) -> str:
-    whole = int(number)
-    return f"{whole} {unit}{'' if whole == 1 else 's'} ago"

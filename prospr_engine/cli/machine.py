@@ -14,6 +14,7 @@ from torch import nn
 from prospr_engine.data.memory import available_bytes
 from prospr_engine.data.torchvision_sets import data_folder
 from prospr_engine.errors import EngineError
+from prospr_engine.format import GIGA
 from prospr_engine.network.device import pick_device
 from prospr_engine.pipeline.result import environment
 from prospr_engine.saliency.score import score
@@ -32,9 +33,9 @@ def examine_machine() -> dict[str, Any]:
         "ok": all(check["ok"] for check in checks),
         "environment": environment(device),
         "gpus": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())],
-        "memory_available_gb": None if free is None else round(free / 1e9, 1),
+        "memory_available_gb": None if free is None else round(free / GIGA, 1),
         "data_folder": str(folder),
-        "disk_free_gb": round(shutil.disk_usage(existing).free / 1e9, 1),
+        "disk_free_gb": round(shutil.disk_usage(existing).free / GIGA, 1),
         "checks": checks,
     }
 

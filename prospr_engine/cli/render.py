@@ -15,6 +15,18 @@ from rich.table import Table
 
 from prospr_engine import events, metrics
 from prospr_engine.events import Event, OnEvent
+from prospr_engine.format import (
+    DAY,
+    HOUR,
+    MINUTE,
+    accuracy,
+    duration,
+    exact_percent,
+    fixed_percent,
+    points,
+    points_between,
+    size,
+)
 from prospr_engine.io.tokens import display_name
 from prospr_engine.pipeline.record import NETWORKS, PruningRecord, RunRecord
 
@@ -77,33 +89,34 @@ def _print_line(console: Console, event: Event) -> None:
 def _epoch(event: events.EpochEnded) -> str:
     return (
         f"{event.network:6} epoch {event.epoch} of {event.epochs}: "
-        f"loss {event.train_loss:.3f}, validation accuracy {100 * event.validation_accuracy:.1f} %"
+        f"loss {event.train_loss:.3f}, validation accuracy {accuracy(event.validation_accuracy)}"
     )
 
 
 def print_result(result: dict[str, Any]) -> None:
     """The answer first, then layers, findings and proof."""
     console, record = _console(), RunRecord.from_dict(result)
-    dense, pruned = (100 * record.accuracy[network] for network in NETWORKS)
-    lost = dense - pruned
-    change = f"{abs(lost):.1f} points {'lower' if lost > 0 else 'higher'}"
+    dense, pruned = (record.accuracy[network] for network in NETWORKS)
+    change = points_between(dense, pruned)
+    apart = f"{points(change)} {'lower' if change < 0 else 'higher'}"
+    removed = fixed_percent(record.pruning.sparsity.achieved, 2)
     console.print(
-        f"\n[bold]{100 * record.pruning.sparsity.achieved:.2f} % of the weights removed.[/bold] "
-        f"Test accuracy: dense {dense:.1f} %, pruned {pruned:.1f} % ({change})."
+        f"\n[bold]{removed} of the weights removed.[/bold] "
+        f"Test accuracy: dense {accuracy(dense)}, pruned {accuracy(pruned)} ({apart})."
     )
     _print_layers(console, record.pruning)
     for export in record.exports.values():
         _print_checks(console, ((check.ok, check.text) for check in export.checks))
         zeros = "" if export.zeros is None else f", {export.zeros:,} zeros"
-        console.print(f"\n{export.path}: {export.bytes / 1e6:.2f} MB{zeros}")
-    console.print(f"{record.seconds:.0f} s in all")
+        console.print(f"\n{export.path}: {size(export.bytes)}{zeros}")
+    console.print(f"{duration(record.seconds)} in all")
 
 
 def print_pruning(pruning: dict[str, Any]) -> None:
     """What scoring and masking alone found."""
     console, record = _console(), PruningRecord.from_dict(pruning)
-    removed = 100 * record.sparsity.achieved
-    console.print(f"\n[bold]{removed:.2f} % of the weights removed.[/bold]")
+    removed = fixed_percent(record.sparsity.achieved, 2)
+    console.print(f"\n[bold]{removed} of the weights removed.[/bold]")
     _print_layers(console, record)
     console.print(f"\nScores and masks are in {pruning['out']}")
 
@@ -163,7 +176,7 @@ def print_runs(listed: dict[str, Any]) -> None:
             _state(run),
             escape(settings["model"]),
             escape(display_name(settings["data"])),
-            f"{100 * settings['sparsity']:g} %",
+            exact_percent(settings["sparsity"]),
             *(_figure(metric, found[metric.name]) for metric in shown),
             _age(time.time() - run["created"]),
         )
@@ -210,9 +223,9 @@ def _state(run: dict[str, Any]) -> str:
 
 
 def _age(seconds: float) -> str:
-    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
-        if seconds >= size:
-            return f"{seconds / size:.0f} {unit}"
+    for length, unit in ((DAY, "d"), (HOUR, "h"), (MINUTE, "min")):
+        if seconds >= length:
+            return f"{seconds / length:.0f} {unit}"
     return f"{max(0, seconds):.0f} s"
 
 
@@ -245,7 +258,7 @@ def _print_layers(console: Console, pruning: PruningRecord) -> None:
             layer.name,
             f"{layer.total:,}",
             f"{layer.kept:,}",
-            f"{100 * layer.density:.2f} %",
+            fixed_percent(layer.density, 2),
             "█" * math.ceil(BAR * layer.density),
         )
     console.print(table)

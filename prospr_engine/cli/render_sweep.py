@@ -16,39 +16,47 @@ from rich.table import Table
 from prospr_engine import metrics
 from prospr_engine.config import NO_CONTROL
 from prospr_engine.events import CellEnded, CellStarted, Event, OnEvent, StageStarted, ignore
+from prospr_engine.format import (
+    SPACE,
+    accuracy,
+    counted,
+    exact_percent,
+    plural,
+    rough_duration,
+    to_percent,
+)
 from prospr_engine.metrics import Metric, Unit
 from prospr_engine.saliency import METHODS
 from prospr_engine.saliency.controls import CONTROLS
 from prospr_engine.sweeps.config import SweepConfig
 
 Row = Mapping[str, Any]
-SPACE = "\N{NO-BREAK SPACE}"
 
 
 def print_plan(config: SweepConfig, plan: Mapping[str, Any]) -> None:
     """What the sweep will take, before it starts."""
     cells, waiting = len(plan["cells"]), len(plan["cells"]) - plan["known"]
     kinds = [
-        _count(len(config.methods), "method"),
-        _count(len(config.sparsities), "sparsity", "sparsities"),
-        _count(len(config.seeds), "seed"),
+        counted(len(config.methods), "method"),
+        counted(len(config.sparsities), "sparsity", "sparsities"),
+        counted(len(config.seeds), "seed"),
     ]
     if config.steps:
         kinds.append(f"M of {', '.join(map(str, config.steps))}")
     if config.controls != (NO_CONTROL,):
-        kinds.append(_count(len(config.controls), "control"))
+        kinds.append(counted(len(config.controls), "control"))
     console = Console(stderr=True, soft_wrap=True, highlight=False)
-    console.print(f"{_count(cells, 'cell')}: {', '.join(kinds)}.")
+    console.print(f"{counted(cells, 'cell')}: {', '.join(kinds)}.")
     if plan["known"]:
-        are = "is" if plan["known"] == 1 else "are"
+        are = plural(plan["known"], "is", "are")
         console.print(f"{plan['known']} of them {are} known already.")
     if not waiting:
         return
-    needed = f"{_count(plan['dense'], 'dense network')} to train"
-    needed += f", {_count(plan['scorings'], 'scoring')}"
+    needed = f"{counted(plan['dense'], 'dense network')} to train"
+    needed += f", {counted(plan['scorings'], 'scoring')}"
     told = "how long it takes is not known, as the images have several sizes"
     if plan["estimate"] is not None:
-        told = f"about {duration(plan['estimate'])} on this machine's processor"
+        told = f"about {rough_duration(plan['estimate'])} on this machine's processor"
     console.print(f"{needed}; {told}.")
 
 
@@ -143,11 +151,11 @@ def line(event: CellEnded, left: float | None) -> str:
     row = event.row
     told = f"[{event.number} of {event.cells}] {name(row)}: "
     if row["state"] == "done":
-        told += f"{percent(row['accuracy'])}, dense {percent(row['dense_accuracy'])}"
+        told += f"{accuracy(row['accuracy'])}, dense {accuracy(row['dense_accuracy'])}"
     else:
         told += f"{row['state']}. {row['error']}".strip()
     if left is not None and event.number < event.cells:
-        told += f"; about {duration(left)} left" if left >= 1 else ""
+        told += f"; about {rough_duration(left)} left" if left >= 1 else ""
     return told
 
 
@@ -164,14 +172,14 @@ def print_sweep(told: Mapping[str, Any]) -> None:
     console.print(f"\n{noise_sentence(rows, told['noise'])}")
     failed = [row for row in rows if row["state"] != "done"]
     if failed:
-        console.print(f"\n[bold]{_count(len(failed), 'cell')} of {len(rows)} failed:[/bold]")
+        console.print(f"\n[bold]{counted(len(failed), 'cell')} of {len(rows)} failed:[/bold]")
     for row in failed:
         console.print(f"[red]✗[/red] {name(row)}: {escape(row['error'] or row['state'])}")
     if failed:
         console.print("The same command tries them again.")
     if told["out"]:
         console.print(f"\n{escape(told['out'])}/cells.csv holds the table.")
-    console.print(f"{duration(told['seconds'])} in all")
+    console.print(f"{rough_duration(told['seconds'])} in all")
 
 
 def noise_sentence(rows: Sequence[Row], noise: float | None) -> str:
@@ -182,16 +190,16 @@ def noise_sentence(rows: Sequence[Row], noise: float | None) -> str:
             return "1 seed: which differences are noise is not known; give more seeds."
         return "Too few cells are done to tell which differences are noise."
     images = max((row["test_images"] or 0 for row in rows), default=0)
-    points = 100 * max(noise, 1 / images if images else 0.0)
+    points = to_percent(max(noise, 1 / images if images else 0.0))
     return (
         f"{seeds} seeds: differences under {_ceil(points):.1f} points are noise "
-        "(of two means, with 95\N{NO-BREAK SPACE}% confidence)."
+        f"(of two means, with 95{SPACE}% confidence)."
     )
 
 
 def name(row: Row) -> str:
     """What a cell is: "ProsPr (M = 1), mask shuffled, at 95 %, seed 0"."""
-    return f"{series(row)} at {_sparsity(row['sparsity'])}, seed {row['seed']}"
+    return f"{series(row)} at {exact_percent(row['sparsity'])}, seed {row['seed']}"
 
 
 def series(row: Row, steps: bool = True) -> str:
@@ -203,29 +211,13 @@ def series(row: Row, steps: bool = True) -> str:
     return f"{told}, {control.label[0].lower()}{control.label[1:]}" if control else told
 
 
-def percent(fraction: float) -> str:
-    """``0.931`` is "93.1 %"."""
-    return f"{100 * fraction:.1f}{SPACE}%"
-
-
-def duration(seconds: float) -> str:
-    """``37`` is "37 s", ``200`` is "3 min", ``9000`` is "2 h 30 min"."""
-    if seconds < 90:
-        return f"{math.ceil(seconds)}{SPACE}s"
-    minutes = round(seconds / 60)
-    hours, rest = divmod(minutes, 60)
-    if not hours:
-        return f"{minutes}{SPACE}min"
-    return f"{hours}{SPACE}h {rest}{SPACE}min" if rest else f"{hours}{SPACE}h"
-
-
 def _means(rows: Sequence[Row], metric: Metric) -> Table:
     """A row per line, a column per sparsity: means of the figure and half of their intervals."""
     table = Table(box=None, pad_edge=False)
     sparsities = list(dict.fromkeys(row["sparsity"] for row in rows))
     table.add_column(metric.label, no_wrap=True)
     for sparsity in sparsities:
-        table.add_column(f"{_sparsity(sparsity)} removed", justify="right", no_wrap=True)
+        table.add_column(f"{exact_percent(sparsity)} removed", justify="right", no_wrap=True)
     several = len({(row["method"], row["steps"]) for row in rows}) > len(
         {row["method"] for row in rows}
     )
@@ -250,14 +242,6 @@ def _mean(values: Sequence[float | None], unit: Unit) -> str:
     return metrics.written(unit, found.mean, half)
 
 
-def _sparsity(sparsity: float) -> str:
-    return f"{100 * sparsity:.6g}{SPACE}%"
-
-
 def _ceil(points: float) -> float:
     """Upwards to a tenth: what is under it is under the limit."""
     return math.ceil(10 * points - 1e-9) / 10
-
-
-def _count(number: int, noun: str, plural: str = "") -> str:
-    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"

@@ -6,7 +6,6 @@ import argparse
 import contextlib
 import dataclasses
 import math
-import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -19,13 +18,11 @@ from prospr_engine.cli import store_runs
 from prospr_engine.cli.settings import add_settings, add_store, given, number, show
 from prospr_engine.errors import ConfigError, Stopped
 from prospr_engine.events import CellEnded, Event, OnEvent, StageStarted, ignore
+from prospr_engine.format import read_size, to_fraction
 from prospr_engine.sweeps.report import outcome, tell_probe
 from prospr_engine.sweeps.search import Probed, SearchResult, first_guess
 from prospr_engine.sweeps.search import search as do
 from prospr_engine.sweeps.search_config import SEARCHED, Probe, SearchConfig, judge
-
-UNITS = {"": 1, "b": 1, "kb": 1_000, "mb": 1_000_000, "gb": 1_000_000_000}
-SIZE = re.compile(r"(\d+\.?\d*|\.\d+)\s*([a-z]*)", re.IGNORECASE)
 
 PLAIN = ("lowest", "highest", "most_probes")
 
@@ -105,7 +102,7 @@ def config_of(parsed: argparse.Namespace) -> SearchConfig:
         values = SearchConfig(most_lost=0.0).to_dict()
     given(parsed, values["run"])
     if parsed.max_loss is not None:
-        values.update(most_lost=points(parsed.max_loss) / 100, most_bytes=None)
+        values.update(most_lost=to_fraction(points(parsed.max_loss)), most_bytes=None)
     if parsed.max_size is not None:
         values.update(most_lost=None, most_bytes=size(parsed.max_size))
     if parsed.seeds is not None:
@@ -130,11 +127,9 @@ def points(text: str) -> float:
 
 def size(text: str) -> int:
     """``"100kB"`` is 100000 bytes. Raises ``ConfigError``."""
-    match = SIZE.fullmatch(text.strip())
-    if match and match[2].lower() in UNITS:
-        told = round(float(match[1]) * UNITS[match[2].lower()])
-        if told >= 1:
-            return told
+    bytes = read_size(text)
+    if bytes is not None:
+        return bytes
     raise ConfigError(
         f"--max-size is {text!r}; give a size as 100kB, 0.1MB or 100000, which are all the same: "
         "1 kB is 1,000 bytes."

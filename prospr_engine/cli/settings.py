@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import json
 from collections.abc import Callable, Collection
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 
 from prospr_engine.config import GROUPS, RunConfig, settings_of
 from prospr_engine.errors import ConfigError
+from prospr_engine.format import read_percent, to_fraction
 from prospr_engine.registry import Option
 from prospr_engine.saliency.controls import control_names
 
@@ -88,10 +88,8 @@ def given(parsed: argparse.Namespace, values: dict[str, Any]) -> dict[str, Any]:
 
 def number(value: Any) -> Any:
     """``95%`` is what people type for 0.95."""
-    if isinstance(value, str) and value.strip().endswith("%"):
-        with contextlib.suppress(ValueError):
-            return round(float(value.strip()[:-1]) / 100, 12)  # 0.07, not 0.07000000000000001
-    return value
+    percent = read_percent(value) if isinstance(value, str) else None
+    return value if percent is None else to_fraction(percent)
 
 
 def show(

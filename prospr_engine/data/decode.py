@@ -15,6 +15,8 @@ from typing import BinaryIO
 import numpy as np
 from PIL import Image
 
+from prospr_engine.format import rough_number
+
 MAX_PIXELS = 89_000_000  # just below where Pillow itself begins to warn
 ORIENTATION = 0x0112  # EXIF tag
 # Pillow hands these to other programs (EPS runs Ghostscript) or cannot decode them by itself.
@@ -111,7 +113,7 @@ def _opened(stream: BinaryIO) -> Iterator[Image.Image]:
             width, height = image.size
             if width * height > MAX_PIXELS:
                 raise UnreadableError(
-                    f"{width} x {height} pixels are more than the {MAX_PIXELS / 1e6:.0f} million "
+                    f"{width} x {height} pixels are more than the {rough_number(MAX_PIXELS)} "
                     "that are read"
                 )
             yield image
@@ -119,7 +121,7 @@ def _opened(stream: BinaryIO) -> Iterator[Image.Image]:
         raise UnreadableError("not a supported image format") from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise UnreadableError(
-            f"it has more than the {MAX_PIXELS / 1e6:.0f} million pixels that are read"
+            f"it has more than the {rough_number(MAX_PIXELS)} pixels that are read"
         ) from None
     except BROKEN as error:
         raise UnreadableError(str(error) or type(error).__name__) from None

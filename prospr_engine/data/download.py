@@ -13,6 +13,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from prospr_engine.errors import DataError, ResourceError
+from prospr_engine.format import megabytes
 from prospr_engine.io.files import disk_error
 
 TIMEOUT = 30.0  # seconds without an answer
@@ -111,7 +112,7 @@ def _download(url: str, part: Path, advance: Callable[[int], None]) -> None:
                 done += len(chunk)
                 advance(done)
     if expected is not None and done < expected:
-        raise ConnectionError(f"the connection broke off after {done / 1e6:.0f} MB")
+        raise ConnectionError(f"the connection broke off after {megabytes(done)}")
 
 
 def _check_space(part: Path, needed: int) -> None:
@@ -119,8 +120,8 @@ def _check_space(part: Path, needed: int) -> None:
     if needed + SPARE > free:
         name = part.name.removesuffix(".part")
         raise ResourceError(
-            f"The disk is full: {name} needs {needed / 1e6:,.0f} MB, and {part.parent} has "
-            f"{free / 1e6:,.0f} MB free. Free some space, or set PROSPR_DATA to a folder on "
+            f"The disk is full: {name} needs {megabytes(needed)}, and {part.parent} has "
+            f"{megabytes(free)} free. Free some space, or set PROSPR_DATA to a folder on "
             "another disk."
         )
 

@@ -15,8 +15,8 @@ from pathlib import PurePosixPath
 import numpy as np
 
 from prospr_engine.data.readers.tree import Tree
-from prospr_engine.data.wording import counted
 from prospr_engine.errors import DataError
+from prospr_engine.format import counted, listed
 
 PARTS = {
     "train": "train",
@@ -28,7 +28,7 @@ PARTS = {
     "validation": "validation",
 }
 NOISE = frozenset({"__macosx", "thumbs.db", "desktop.ini", "icon\r", "$recycle.bin"})
-SHOWN = 5  # names in a message before it says "and more"
+SHOWN = 6  # names in a message, the last of which may say how many more there are
 
 Path = tuple[str, ...]
 
@@ -129,17 +129,17 @@ def _parts(name: str, images: list[Path], folders: set[Path]) -> tuple[dict[str,
         return {}, []  # a class may be called "train" too
     if strangers:
         raise DataError(
-            f"{name} holds {_listed(strangers)} beside {_listed(known)}. Take out what is neither "
+            f"{name} holds {_quoted(strangers)} beside {_quoted(known)}. Take out what is neither "
             "a train, test nor validation part."
         )
     for part in set(known.values()):
         same = [top for top in known if known[top] == part]
         if len(same) > 1:
             raise DataError(
-                f"{name} holds {_listed(same)}, which mean the same part. Keep one of them."
+                f"{name} holds {_quoted(same)}, which mean the same part. Keep one of them."
             )
     if "train" not in known.values():
-        raise DataError(f"{name} holds {_listed(known)}, but no part named train. Add one.")
+        raise DataError(f"{name} holds {_quoted(known)}, but no part named train. Add one.")
     for top in tops:
         if not below[top]:
             raise DataError(f"The part {top!r} of {name} holds no images. Fill it or remove it.")
@@ -171,7 +171,7 @@ def _classes(
             where = f"part {top!r} of {name}" if top else name
             raise DataError(
                 _sentences(
-                    f"The class {_listed(empty)} of {where} contains no readable images. Add "
+                    f"The class {_quoted(empty)} of {where} contains no readable images. Add "
                     "images or remove the folder.",
                     notes,
                 )
@@ -181,13 +181,13 @@ def _classes(
         if odd := held["train"] ^ held[part]:
             raise DataError(
                 f"The parts {top_of['train']!r} and {top!r} of {name} must hold the same classes, "
-                f"but only one of them has {_listed(odd)}. Add the missing folders, or remove the "
+                f"but only one of them has {_quoted(odd)}. Add the missing folders, or remove the "
                 "odd ones."
             )
     if len(held["train"]) < 2:
         raise DataError(
             _sentences(
-                f"{name} has only the class {_listed(held['train'])}. Give a folder for each of at "
+                f"{name} has only the class {_quoted(held['train'])}. Give a folder for each of at "
                 "least 2 classes.",
                 notes,
             )
@@ -216,10 +216,8 @@ def _folders(files: Iterable[str], folders: Iterable[str]) -> set[Path]:
     return {folder[:depth] for folder in found for depth in range(1, len(folder) + 1)}
 
 
-def _listed(names: Iterable[str]) -> str:
-    ordered = sorted(names, key=natural)
-    more = f" and {len(ordered) - SHOWN} more" if len(ordered) > SHOWN else ""
-    return ", ".join(f"{name!r}" for name in ordered[:SHOWN]) + more
+def _quoted(names: Iterable[str]) -> str:
+    return listed(map(repr, sorted(names, key=natural)), SHOWN)
 
 
 def _sentences(first: str, notes: Iterable[str]) -> str:

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from prospr_engine.errors import ResourceError
+from prospr_engine.format import gigabytes
 
 SHARE = 0.5  # of the free memory that the images may take: the run itself needs some too
 
@@ -16,8 +17,8 @@ def check_memory(N: int, C: int, size: int) -> None:
     free = available_bytes()
     if free is not None and needed > SHARE * free:
         raise ResourceError(
-            f"{N:,} images of {size} x {size} pixels take {needed / 1e9:,.1f} GB, but only "
-            f"{SHARE * free / 1e9:,.1f} GB of memory can be used for them. Set a smaller "
+            f"{N:,} images of {size} x {size} pixels take {gigabytes(needed)}, but only "
+            f"{gigabytes(SHARE * free)} of memory can be used for them. Set a smaller "
             "image_size, or read fewer with train_limit and test_limit."
         )
 

@@ -18,14 +18,14 @@ from prospr_engine.data.progress import Ticker
 from prospr_engine.data.readers.tree import Tree
 from prospr_engine.data.sizes import choose_size
 from prospr_engine.data.source import Pixels, Source
-from prospr_engine.data.wording import counted
 from prospr_engine.errors import DataError
 from prospr_engine.events import OnEvent
+from prospr_engine.format import counted, listed
 
 # Below this, on the average, the work is in Python, and threads only get into each other's way:
 # 10,000 JPEGs of 32 x 32 take 1.1 s with one thread and 1.7 s with two.
 WORTH_THREADS = 200 * 200  # pixels
-LISTED = 10  # broken images named in a note
+LISTED = 11  # broken images in a note, the last of which may say how many more there are
 
 
 def tree_source(tree: Tree) -> Source:
@@ -123,6 +123,5 @@ class Work:
 
 
 def _broken_note(broken: dict[int, str]) -> str:
-    names = sorted(broken.values())
-    more = f"; and {len(names) - LISTED:,} more" if len(names) > LISTED else ""
-    return f"Left out: {counted(len(names), 'broken image')}, {'; '.join(names[:LISTED])}{more}."
+    names = listed(sorted(broken.values()), LISTED)
+    return f"Left out: {counted(len(broken), 'broken image')}, {names}."

@@ -17,6 +17,7 @@ from PIL import Image
 
 from prospr_engine.data.decode import BROKEN, UnreadableError, read_pixels
 from prospr_engine.errors import DataError
+from prospr_engine.format import megabytes
 
 MOST_FILE_BYTES = 20_000_000
 MOST_DRAWING_BYTES = 1_000_000
@@ -67,8 +68,8 @@ def from_file(content: bytes, shape: tuple[int, int, int]) -> np.ndarray:
     in colour as the data are. Raises ``DataError`` if it is no image, or too large."""
     if len(content) > MOST_FILE_BYTES:
         raise DataError(
-            f"The image has {len(content) / 1e6:.0f} MB; give one of at most "
-            f"{MOST_FILE_BYTES / 1e6:.0f} MB."
+            f"The image has {megabytes(len(content))}; give one of at most "
+            f"{megabytes(MOST_FILE_BYTES)}."
         )
     try:
         return read_pixels(io.BytesIO(content), shape[0], shape[1])

@@ -13,6 +13,7 @@ import zlib
 from pathlib import Path
 
 from prospr_engine.errors import ConfigError, DiskError
+from prospr_engine.format import MEGA, megabytes
 
 
 def write_atomically(path: str | Path, data: bytes | str) -> None:
@@ -77,9 +78,9 @@ def check_room(folder: Path, needed: int) -> None:
     free = shutil.disk_usage(folder).free
     if free < needed:
         raise DiskError(
-            f"The disk has {free / 1e6:,.0f} MB free, and the files of this run need about "
-            f"{math.ceil(needed / 1e6):,} MB. Choose a smaller model, or ask whoever looks after "
-            "this machine to free some space or choose another folder."
+            f"The disk has {megabytes(free)} free, and the files of this run need about "
+            f"{megabytes(MEGA * math.ceil(needed / MEGA))}. Choose a smaller model, or ask whoever "
+            "looks after this machine to free some space or choose another folder."
         )
 
 
@@ -101,5 +102,5 @@ def disk_error(path: Path, error: OSError) -> DiskError:
 def _free_megabytes(path: Path) -> str:
     for folder in path.absolute().parents:
         if folder.exists():
-            return f"{shutil.disk_usage(folder).free / 1e6:,.0f} MB free"
+            return f"{megabytes(shutil.disk_usage(folder).free)} free"
     return "free space unknown"

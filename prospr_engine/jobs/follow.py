@@ -9,6 +9,7 @@ from typing import Any
 
 from prospr_engine.errors import StoreError
 from prospr_engine.events import CellEnded, CellStarted, Event, OnEvent, StageStarted, ignore
+from prospr_engine.format import counted
 from prospr_engine.jobs.spawn import ensure_worker
 from prospr_engine.store.records import Run
 from prospr_engine.store.store import Store
@@ -37,7 +38,7 @@ def follow(store: Store, id: str, on_event: OnEvent = ignore) -> Run:
         if not run.live:
             return run
         if run.ahead != ahead and run.ahead:
-            on_event(StageStarted("queue", f"Waiting: {_runs(run.ahead)} ahead"))
+            on_event(StageStarted("queue", f"Waiting: {counted(run.ahead, 'run')} ahead"))
         ahead = run.ahead
         ensure_worker(store.folder)
         time.sleep(PAUSE)
@@ -67,7 +68,7 @@ def follow_study(store: Store, id: str, on_event: OnEvent = ignore) -> list[Run]
             return runs
         before = min(run.ahead for run in live)  # one that runs has none
         if before != ahead and before:
-            on_event(StageStarted("queue", f"Waiting: {_runs(before)} ahead"))
+            on_event(StageStarted("queue", f"Waiting: {counted(before, 'run')} ahead"))
         ahead = before
         ensure_worker(store.folder)
         time.sleep(PAUSE)
@@ -97,7 +98,3 @@ def _event(told: Mapping[str, Any]) -> Event | None:
         return None
     known = {"result": {}, **told}  # the store keeps results as files
     return kind(**{field.name: known[field.name] for field in dataclasses.fields(kind)})
-
-
-def _runs(count: int) -> str:
-    return "1 run" if count == 1 else f"{count:,} runs"

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
 
 from prospr_engine.errors import ModelError
+from prospr_engine.format import fixed_percent
 from prospr_engine.models.meta import meta_copy
 from prospr_engine.network.prunable import prunable_weights
 
@@ -51,8 +52,9 @@ def check(model: nn.Module, shape: tuple[int, int, int], classes: int) -> list[P
     if share >= 0.1:
         problems.append(
             Problem(
-                f"{100 * share:.0f} % of the network's weights lie outside convolutions and linear "
-                "layers (attention projections, embeddings); they are trained but never pruned.",
+                f"{fixed_percent(share, 0)} of the network's weights lie outside convolutions and "
+                "linear layers (attention projections, embeddings); they are trained but never "
+                "pruned.",
                 False,
             )
         )

@@ -25,6 +25,7 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from prospr_engine.errors import ModelError
+from prospr_engine.format import fixed_percent
 from prospr_engine.network.prunable import PrunableWeight, prunable_weights
 from prospr_engine.pruning.masks import matching_parameters
 
@@ -275,9 +276,9 @@ def _findings(layers: tuple[LayerHealth, ...], outputs: int, dead_outputs: int) 
         findings.append(
             Finding(
                 _severity(cut_off / kept),
-                f"{cut_off:,} of {kept:,} kept weights ({100 * cut_off / kept:.1f} %) are cut "
+                f"{cut_off:,} of {kept:,} kept weights ({fixed_percent(cut_off / kept)}) are cut "
                 "off from the input or the output and do nothing: the effective sparsity is "
-                f"{100 * (1 - effective / total):.2f} %.",
+                f"{fixed_percent(1 - effective / total, 2)}.",
             )
         )
     for layer in layers:

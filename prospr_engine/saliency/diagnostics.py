@@ -10,6 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from prospr_engine.format import noise
+
 CALM, WILD = 0.02, 0.5
 """Sensitivities below which a ranking is trusted, and above which much of it is noise. In
 `benchmarks/trust.py` float32 and float64 agree on over 90 % of the weights kept while the
@@ -145,21 +147,15 @@ def _judge(
     start = "the gradient it starts from" if looks_ahead else "the scores of a round"
     if sensitivity < CALM:
         return True, (
-            f"Scores are numerically stable: rounding changes {start} by {_percent(sensitivity)}."
+            f"Scores are numerically stable: rounding changes {start} by {noise(sensitivity)}."
         )
     calmer = CALMER if looks_ahead else CLOSER
     remedy = calmer if dtype == torch.float64 else f"score in float64, or {calmer}"
     share = "Much" if sensitivity >= WILD else "Part"
     return False, (
         f"{share} of the ranking is unreliable: rounding alone changes {start} by "
-        f"{_percent(sensitivity)}, so another machine may keep different weights; {remedy}."
+        f"{noise(sensitivity)}, so another machine may keep different weights; {remedy}."
     )
-
-
-def _percent(fraction: float) -> str:
-    if fraction < 0.001:
-        return "less than 0.1 %"
-    return f"{100 * fraction:.2g} %" if fraction < 0.995 else f"{100 * fraction:.0f} %"
 
 
 def plain(value: Any) -> Any:

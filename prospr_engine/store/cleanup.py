@@ -6,6 +6,7 @@ import sqlite3
 import time
 from collections.abc import Iterable
 
+from prospr_engine.format import GIGA
 from prospr_engine.store.limits import Limits
 
 DAY = 24 * 3600.0
@@ -22,7 +23,7 @@ def sweep(c: sqlite3.Connection, limits: Limits) -> set[str]:
         (limits.keep_runs,),
     ).fetchall()
     unused |= forget(c, [row["id"] for row in rows])
-    while _bytes(c) > limits.keep_gigabytes * 1e9:
+    while _bytes(c) > limits.keep_gigabytes * GIGA:
         row = c.execute(
             f"SELECT id FROM runs WHERE {OVER} AND EXISTS "
             "(SELECT 1 FROM files WHERE run = runs.id) ORDER BY ended LIMIT 1"

@@ -12,6 +12,7 @@ from typing import Any
 
 from prospr_engine.config import RunConfig
 from prospr_engine.errors import ResourceError
+from prospr_engine.format import counted
 from prospr_engine.store import known, queries
 from prospr_engine.store.artifacts import Artifacts
 from prospr_engine.store.limits import Limits
@@ -54,13 +55,13 @@ def check_caps(c: sqlite3.Connection, owner: str, limits: Limits) -> None:
     mine = c.execute(f"{live} AND owner = ?", (owner,)).fetchone()[0]
     if owner and mine >= limits.most_queued_per_visitor:
         raise ResourceError(
-            f"{_counted(mine, 'run of yours waits or works', 'runs of yours wait or work')} "
+            f"{counted(mine, 'run of yours waits or works', 'runs of yours wait or work')} "
             "already. Let one end, or stop one; your settings stay as they are."
         )
     waiting = c.execute(f"{live} AND state = 'queued'").fetchone()[0]
     if waiting >= limits.most_queued:
         raise ResourceError(
-            f"{_counted(waiting, 'run is', 'runs are')} waiting already. Try again in a few "
+            f"{counted(waiting, 'run is', 'runs are')} waiting already. Try again in a few "
             "minutes; your settings stay as they are."
         )
 
@@ -142,7 +143,3 @@ def recover(c: sqlite3.Connection) -> list[str]:
     for row in c.execute("SELECT id FROM runs WHERE state = 'running'").fetchall():
         release(c, row["id"])
     return [row["study"] for row in failed]
-
-
-def _counted(number: int, one: str, many: str) -> str:
-    return f"1 {one}" if number == 1 else f"{number:,} {many}"

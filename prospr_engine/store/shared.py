@@ -8,6 +8,7 @@ import shutil
 import time
 from pathlib import Path
 
+from prospr_engine.format import GIGA
 from prospr_engine.store.cleanup import DAY
 from prospr_engine.store.limits import Limits
 
@@ -18,7 +19,7 @@ LEFTOVER = 3600.0  # seconds after which half-written things are nobody's
 def sweep(folder: Path, limits: Limits) -> None:
     """Remove what was not used for a day, and of the rest what was not used for longest until it
     is no more than ``shared_gigabytes``."""
-    room, now = limits.shared_gigabytes * 1e9, time.time()
+    room, now = limits.shared_gigabytes * GIGA, time.time()
     for used, size, path in sorted(_files(folder), reverse=True):
         room -= size
         passing = path.name.startswith(".")

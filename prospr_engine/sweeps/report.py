@@ -7,10 +7,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from prospr_engine.format import (
+    KILO,
+    SPACE,
+    counted,
+    exact_kilobytes,
+    exact_percent,
+    plural,
+    to_percent,
+)
 from prospr_engine.sweeps.bisection import bracket, ended
 from prospr_engine.sweeps.search_config import Probe, SearchConfig
-
-SPACE = "\N{NO-BREAK SPACE}"
 
 
 @dataclass(frozen=True)
@@ -70,32 +77,27 @@ def tell_probe(config: SearchConfig, probe: Probe) -> str:
 
 def removed(sparsity: float) -> str:
     """``0.9684`` is "96.84 % of the weights removed"."""
-    return f"{percent(sparsity)} of the weights removed"
-
-
-def percent(sparsity: float) -> str:
-    """All four digits: two tries may differ in the last."""
-    return f"{100 * sparsity:.2f}".rstrip("0").rstrip(".") + f"{SPACE}%"
+    return f"{exact_percent(sparsity)} of the weights removed"
 
 
 def figure(config: SearchConfig, value: float) -> str:
     """The value of a probe in the words of its goal: "0.8 points lost", "96 kB"."""
     if config.about_accuracy:
-        points = _beside(100 * value, 100 * config.limit, 1)
+        points = _beside(to_percent(value), to_percent(config.limit), 1)
         if not float(points):
             return "no accuracy lost"
         lost = "lost" if value > 0 else "gained"
         number = points.removeprefix("-")
-        return f"{number} {'point' if float(number) == 1 else 'points'} {lost}"
-    return f"{_beside(value / 1e3, config.limit / 1e3, 0)}{SPACE}kB"
+        return f"{number} {plural(float(number), 'point')} {lost}"
+    return f"{_beside(value / KILO, config.limit / KILO, 0)}{SPACE}kB"
 
 
 def goal(config: SearchConfig) -> str:
     """The limit in words: "at most 1 point of accuracy lost", "at most 100 kB zipped"."""
     if config.about_accuracy:
-        points = f"{100 * config.limit:.4g}"
-        return f"at most {points} {'point' if points == '1' else 'points'} of accuracy lost"
-    return f"at most {config.limit / 1e3:,.10g}{SPACE}kB zipped"
+        lost = to_percent(config.limit)
+        return f"at most {lost:.4g} {plural(lost, 'point')} of accuracy lost"
+    return f"at most {exact_kilobytes(config.limit)} zipped"
 
 
 def _beside(number: float, limit: float, digits: int) -> str:
@@ -119,7 +121,7 @@ def _answer(config: SearchConfig, trail: Sequence[Probe], best: Probe | None, re
             return f"Found: {found}, {told} ({allowed})."
         return f"Found: {found}, the zipped file takes {told} ({allowed})."
     if not reason:
-        tries = f"{len(trail)} {'try' if len(trail) == 1 else 'tries'}" if trail else "no try yet"
+        tries = counted(len(trail), "try", "tries") if trail else "no try yet"
         return f"Looking for {allowed}: {tries}{', none met it' if trail else ''}."
     if reason == "failed":
         return f"Nothing found: all {len(trail)} tries failed."
@@ -148,7 +150,7 @@ def _beyond(config: SearchConfig, trail: Sequence[Probe], best: Probe | None) ->
             return ""
         return f"The best was {removed(near.sparsity)}: {figure(config, near.value)}."
     if near is not None and near.value is not None:
-        return f"With {percent(near.sparsity)} it is {figure(config, near.value)}."
+        return f"With {exact_percent(near.sparsity)} it is {figure(config, near.value)}."
     if config.about_accuracy and best.sparsity == config.highest:
         return "That is the highest sparsity the search looked at; more may be possible."
     if not config.about_accuracy and best.sparsity == config.lowest:
@@ -162,7 +164,7 @@ def _early(config: SearchConfig, trail: Sequence[Probe], reason: str) -> str:
     low, high = bracket(config, trail)
     return (
         f"The search ended after {len(trail)} tries, as many as were allowed; between "
-        f"{percent(low)} and {percent(high)} it did not look."
+        f"{exact_percent(low)} and {exact_percent(high)} it did not look."
     )
 
 
@@ -176,14 +178,16 @@ def _contradiction(config: SearchConfig, trail: Sequence[Probe]) -> str:
     if config.about_accuracy:
         best = max(met)
         worse = max((sparsity for sparsity in missed if sparsity < best), default=None)
-        why = f"lost too much, and {percent(best)} did not. More seeds would make it steadier."
+        why = (
+            f"lost too much, and {exact_percent(best)} did not. More seeds would make it steadier."
+        )
     else:
         best = min(met)
         worse = min((sparsity for sparsity in missed if sparsity > best), default=None)
-        why = f"was too big, and {percent(best)} fits."
+        why = f"was too big, and {exact_percent(best)} fits."
     if worse is None:
         return ""
-    return f"The tries contradict each other: {percent(worse)} {why}"
+    return f"The tries contradict each other: {exact_percent(worse)} {why}"
 
 
 def _failures(trail: Sequence[Probe], reason: str) -> str:
@@ -192,10 +196,11 @@ def _failures(trail: Sequence[Probe], reason: str) -> str:
         return ""
     if reason == "failed":
         return f"The first said: {failed[0].error}"
-    count = f"{len(failed)} of {len(trail)} tries failed and counts as not met"
-    if len(failed) > 1:
-        count = count.replace("counts", "count")
-    return f"{count} ({percent(failed[0].sparsity)}: {failed[0].error})"
+    count = plural(len(failed), "counts", "count")
+    return (
+        f"{len(failed)} of {len(trail)} tries failed and {count} as not met "
+        f"({exact_percent(failed[0].sparsity)}: {failed[0].error})"
+    )
 
 
 def _luck(config: SearchConfig, best: Probe | None) -> str:

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from prospr_engine.data.readers.tree import MAX_FILES, Tree
-from prospr_engine.data.wording import counted
 from prospr_engine.errors import DataError
+from prospr_engine.format import counted
 
 
 @contextmanager

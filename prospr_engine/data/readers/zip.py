@@ -21,8 +21,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from prospr_engine.data.readers.tree import MAX_FILES, Tree
-from prospr_engine.data.wording import counted
 from prospr_engine.errors import DataError
+from prospr_engine.format import counted, megabytes
 
 
 @dataclass(frozen=True)
@@ -165,7 +165,7 @@ def _check(name: str, infos: list[zipfile.ZipInfo], size: int, limits: ZipLimits
     packed = max(1, min(size, sum(info.compress_size for info in infos)))
     if unpacked > limits.total or (unpacked > SMALL and unpacked > MAX_RATIO * packed):
         raise DataError(
-            f"{name} unpacks from {packed / 1e6:,.1f} to {unpacked / 1e6:,.0f} MB, which no data "
+            f"{name} unpacks from {megabytes(packed, 1)} to {megabytes(unpacked)}, which no data "
             "set of images does; it is refused as a possible zip bomb. Give smaller images, or "
             "fewer."
         )
@@ -195,8 +195,8 @@ def _check_entry(name: str, path: str, info: zipfile.ZipInfo, limits: ZipLimits)
         )
     if info.file_size > limits.file:
         raise DataError(
-            f"{path} in {name} unpacks to {info.file_size / 1e6:,.0f} MB, more than the "
-            f"{limits.file / 1e6:,.0f} MB an image may take. Leave it out."
+            f"{path} in {name} unpacks to {megabytes(info.file_size)}, more than the "
+            f"{megabytes(limits.file)} an image may take. Leave it out."
         )
     if info.compress_type not in limits.methods:
         raise DataError(

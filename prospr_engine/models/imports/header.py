@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from prospr_engine.errors import ModelError
+from prospr_engine.format import megabytes
 from prospr_engine.io.file_type import WORDS, kind_of
 
 MAX_HEADER = 10_000_000  # bytes; the largest of torchvision's networks needs 100 kB
@@ -69,7 +70,7 @@ def read_header(path: Path, name: str) -> Header:
             file.seek(0)
             length = int.from_bytes(file.read(8), "little")
             if length > MAX_HEADER:
-                raise _damaged(name, f"its header claims {length / 1e6:,.0f} MB")
+                raise _damaged(name, f"its header claims {megabytes(length)}")
             if 8 + length > size:
                 raise _damaged(name, "it ends within its header")
             text = file.read(length)

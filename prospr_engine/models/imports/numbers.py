@@ -9,12 +9,13 @@ from typing import BinaryIO
 import numpy as np
 
 from prospr_engine.errors import ModelError
+from prospr_engine.format import listed
 from prospr_engine.models.imports.header import Header, TensorInfo
 
 AT_ONCE = 1 << 20  # numbers; a file may be larger than the memory
 # numpy has no bfloat16: it is the upper half of a float32.
 KINDS = {"F16": "<f2", "BF16": "<u2", "F32": "<f4", "F64": "<f8"}
-SHOWN = 4  # names in a sentence before it says "and more"
+SHOWN = 5  # names in a sentence, the last of which may say how many more there are
 
 
 def check_numbers(path: Path, header: Header, name: str) -> None:
@@ -26,10 +27,9 @@ def check_numbers(path: Path, header: Header, name: str) -> None:
     except OSError as error:
         raise ModelError(f"{name} cannot be read ({error.strerror}). Write it again.") from None
     if wild:
-        more = f" and {len(wild) - SHOWN:,} more" if len(wild) > SHOWN else ""
         raise ModelError(
             f"{name} contains NaN or infinite values, or values too large for float32, in "
-            f"{', '.join(wild[:SHOWN])}{more}. The training diverged; give "
+            f"{listed(wild, SHOWN)}. The training diverged; give "
             "earlier weights."
         )
 

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor, nn
 
 from prospr_engine.errors import ModelError
+from prospr_engine.format import counted, listed
 from prospr_engine.io.tokens import display_name, locate
 from prospr_engine.models import MODELS
 from prospr_engine.models.imports.header import Header, TensorInfo, read_header
-from prospr_engine.models.imports.numbers import check_numbers
+from prospr_engine.models.imports.numbers import SHOWN, check_numbers
 from prospr_engine.models.outline import outline
 
 # What torch.compile, DataParallel and training frameworks put before every name.
@@ -20,7 +21,6 @@ PREFIXES = ("_orig_mod.", "module.", "model.")
 FLOATS = frozenset({"F16", "BF16", "F32", "F64"})
 WHOLE = frozenset({"U8", "I8", "I16", "I32", "I64"})
 COUNTER = "num_batches_tracked"  # of batch norm; files from before torch 0.4.1 lack it
-SHOWN = 4  # names in a sentence before it says "and more"
 
 
 @dataclass(frozen=True)
@@ -77,8 +77,8 @@ def fit(wanted: Wanted, header: Header, called: str) -> dict[str, str]:
     unusable = {n: i for n, i in common.items() if i.dtype not in _kinds(expected[n])}
     if missing or strange or misshapen:
         parts = [
-            *([f"missing {_listed(missing)}"] if missing else []),
-            *([f"not part of it {_listed(strange)}"] if strange else []),
+            *([f"missing {listed(missing, SHOWN)}"] if missing else []),
+            *([f"not part of it {listed(strange, SHOWN)}"] if strange else []),
             *([f"of another shape {_shapes(misshapen, expected)}"] if misshapen else []),
         ]
         advice = _advice(wanted, header, given, misshapen if not (missing or strange) else {})
@@ -88,8 +88,8 @@ def fit(wanted: Wanted, header: Header, called: str) -> dict[str, str]:
     if unusable:
         kinds = ", ".join(sorted({info.dtype for info in unusable.values()}))
         raise ModelError(
-            f"{called} holds {_listed(unusable)} as {kinds}. Quantised or complex numbers cannot "
-            "be pruned; give the weights as float32."
+            f"{called} holds {listed(unusable, SHOWN)} as {kinds}. Quantised or complex "
+            "numbers cannot be pruned; give the weights as float32."
         )
     return sources
 
@@ -143,8 +143,8 @@ def _advice(
         ((theirs, ours),) = pairs
         if len(ours) == 4 and _differ_at(1, theirs, ours) and ours[1] == wanted.shape[0]:
             return (
-                f"It reads images of {_channels(theirs[1])}, the data have "
-                f"{_channels(ours[1])}: choose data that fit."
+                f"It reads images of {counted(theirs[1], 'channel')}, the data have "
+                f"{counted(ours[1], 'channel')}: choose data that fit."
             )
     like = [n for n in MODELS if n != wanted.name and _same_names(n, wanted, given)]
     if like:
@@ -165,22 +165,15 @@ def _same_names(model: str, wanted: Wanted, given: Mapping[str, TensorInfo]) -> 
     }
 
 
-def _channels(count: int) -> str:
-    return "1 channel" if count == 1 else f"{count} channels"
-
-
 def _shapes(misshapen: Mapping[str, TensorInfo], expected: Mapping[str, Tensor]) -> str:
-    return _listed(
-        misshapen,
-        lambda n: f"{n} ({_size(misshapen[n].shape)} and not {_size(expected[n].shape)})",
+    return listed(
+        (
+            f"{n} ({_size(misshapen[n].shape)} and not {_size(expected[n].shape)})"
+            for n in misshapen
+        ),
+        SHOWN,
     )
 
 
 def _size(shape: Iterable[int]) -> str:
     return "×".join(map(str, shape)) or "a single number"
-
-
-def _listed(names: Iterable[str], written: Callable[[str], str] = str) -> str:
-    names = list(names)
-    more = f" and {len(names) - SHOWN:,} more" if len(names) > SHOWN else ""
-    return ", ".join(map(written, names[:SHOWN])) + more

@@ -167,21 +167,6 @@ def test_decades_are_written_as_powers():
     assert "'-8': '10⁻⁸'" in axis["labelExpr"]
 
 
-@pytest.mark.parametrize(
-    ("value", "text"),
-    [
-        (0.0, "0"),
-        (0.5, "0.5"),
-        (12.345, "12.3"),
-        (0.00023, f"2.3{NBSP}·{NBSP}10⁻⁴"),
-        (-0.00023, f"\N{MINUS SIGN}2.3{NBSP}·{NBSP}10⁻⁴"),
-        (45000.0, f"4.5{NBSP}·{NBSP}10⁴"),
-    ],
-)
-def test_scores_as_people_write_them(value: float, text: str):
-    assert histogram.number(value) == text
-
-
 # Masks
 
 

@@ -397,20 +397,6 @@ def test_curves_that_still_rise_are_told():
     assert len(detail_words.curves(rows[rows["series"] == "B"])) == 1
 
 
-@pytest.mark.parametrize(
-    ("words", "told"),
-    [
-        ([], ""),
-        (["A"], "A"),
-        (["A", "B", "C"], "A, B and C"),
-        (["A, x", "B", "C"], "A, x; B; and C"),
-        (list("ABCDEF"), "A, B, C and 3 more"),
-    ],
-)
-def test_lists_in_words(words: list[str], told: str):
-    assert compare_words.listed(words, 4) == told
-
-
 def test_no_difference_is_larger_than_all_there_is():
     wild = grid({"prospr": (0.9,), "snip": (0.1,)}, sparsities=(0.99,), seeds=(0, 1), spread=0.4)
     assert "differences under about 100 points are noise" in compare_words.luck(wild)

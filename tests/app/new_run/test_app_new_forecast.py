@@ -14,7 +14,7 @@ from app_run import finished_folder
 from paths import ROOT
 from test_app_uploads import zipped
 
-from app.forms.forecast_words import about, queue, rests_on, roughly
+from app.forms.forecast_words import queue, rests_on
 from app.services import estimates, uploads
 from app.services.estimates import Forecast, Timed, forecast
 from prospr_engine.config import LoadingConfig, RunConfig
@@ -170,41 +170,6 @@ def test_the_first_page_and_the_form_of_sweeps_need_no_torch(tmp_path: Path):
         check=True,
     )
     assert done.stdout.split("\n")[-2] == "set()"
-
-
-@pytest.mark.parametrize(
-    ("number", "text"),
-    [
-        (3, "under 10 s"),
-        (12, "≈ 10 s"),
-        (37, "≈ 35 s"),
-        (58, "≈ 1 min"),
-        (100, "≈ 2 min"),
-        (1500, "≈ 25 min"),
-        (3500, "≈ 1 h"),
-        (9000, "≈ 2.5 h"),
-        (90_000, "≈ 25 h"),
-        (800_000, "≈ 9 days"),
-    ],
-)
-def test_times_are_round(number: float, text: str):
-    assert about(number).replace("\N{NO-BREAK SPACE}", " ") == text
-
-
-@pytest.mark.parametrize(
-    ("number", "text"),
-    [
-        (0, "0"),
-        (5, "5"),
-        (30_477, "30,000"),
-        (304_768, "300,000"),
-        (999_999, "1.0 million"),
-        (40_551_040, "41 million"),
-        (1.29e9, "1.3 billion"),
-    ],
-)
-def test_counts_are_round(number: float, text: str):
-    assert roughly(number) == text
 
 
 def test_queues_are_counted():

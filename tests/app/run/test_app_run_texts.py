@@ -13,7 +13,7 @@ from app.run import stages
 from app.run.files import file_name, layers_csv, training_csv
 from app.ui.code import command, program, uploads
 from app.ui.proof import explained
-from app.ui.time_left import AFTER, about, seconds_left
+from app.ui.time_left import AFTER, seconds_left
 from prospr_engine.config import RunConfig
 from prospr_engine.store.store import Store
 
@@ -78,16 +78,6 @@ def test_a_steady_training_is_told_steadily():
         done = now - 10 - now % 3  # told every three seconds
         events = (stage("data", 0), stage("train", 10), trained(done, 10 + done))
         assert left(*events, now=now) == pytest.approx(110 - now + AFTER)
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [(0, "a few seconds left"), (10, "a few seconds left"), (10.1, "about 20 s left"),
-     (37, "about 40 s left"), (90, "about 90 s left"), (91, "about 2 min left"),
-     (600, "about 10 min left"), (7300, "about 3 h left")],
-)  # fmt: skip
-def test_time_is_told_coarsely(seconds: float, text: str):
-    assert about(seconds) == text
 
 
 # Stages

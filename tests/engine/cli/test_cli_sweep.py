@@ -13,7 +13,7 @@ from processes import python
 
 from prospr_engine.cli import main as cli
 from prospr_engine.cli import render_sweep
-from prospr_engine.cli.render_sweep import Left, duration, line, name, noise_sentence
+from prospr_engine.cli.render_sweep import Left, line, name, noise_sentence
 from prospr_engine.errors import ScoringError
 from prospr_engine.events import CellEnded, CellStarted
 from prospr_engine.pipeline import run as pipeline
@@ -270,14 +270,6 @@ def test_what_is_said_of_noise(seeds, noise, words):
 )
 def test_names_of_cells(changes, words):
     assert name(cell(**changes)).replace("\xa0", " ") == words
-
-
-@pytest.mark.parametrize(
-    ("seconds", "words"),
-    [(0.2, "1 s"), (89, "89 s"), (200, "3 min"), (3599, "1 h"), (9000, "2 h 30 min")],
-)
-def test_durations(seconds, words):
-    assert duration(seconds).replace("\xa0", " ") == words
 
 
 def test_the_time_left_follows_what_cells_took():
