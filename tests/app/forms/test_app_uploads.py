@@ -183,7 +183,7 @@ def test_limits_of_size_and_number(tmp_path: Path, monkeypatch) -> None:
     size = len(zipped()) / 1e6
     limits = Limits(uploads_per_visitor=2, upload_megabytes=1.5 * size)
     monkeypatch.setattr(store_service, "current", lambda: Store(tmp_path, limits))
-    with pytest.raises(ResourceError, match=r"big\.zip has 0 MB, more than"):
+    with pytest.raises(ResourceError, match=r"big\.zip has 0\sMB, more than"):
         uploads.add("alice", "images", "big.zip", zipped(count=20))
     for seed in (1, 2, 2):
         uploads.add("alice", "images", f"{seed}.zip", zipped(seed=seed))

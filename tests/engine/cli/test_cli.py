@@ -254,7 +254,7 @@ def test_a_run_in_the_store_reads_like_one_that_is_computed_here(store, tmp_path
     output, error = again.communicate(timeout=PATIENCE)
     assert again.returncode == 0, error
     assert f"known: run {run.id[:8]}" in error
-    assert "90.00 % of the weights removed" in output
+    assert "90.00\N{NO-BREAK SPACE}% of the weights removed" in output
     assert len(store.runs()) == 1
     (tmp_path / "out" / "result.json").write_text('{"fingerprint": "another"}')
     refused = stored(DIES, *arguments, "--out", tmp_path / "out")
@@ -346,7 +346,7 @@ def test_runs_lists_stops_and_deletes_what_anybody_started(store, capsys, monkey
     table = capsys.readouterr().out
     assert [line.split()[0] for line in table.splitlines()[1:]] == [other.id[:8], mine.id[:8]]
     assert "a [bold]name[/bold] " + "x" * 60 in table
-    assert "95 %" in table
+    assert "95\N{NO-BREAK SPACE}%" in table
     assert "cats.zip" in table
     assert "queued, 1 ahead" in table
     assert cli.main(["runs", "--json"]) == 0

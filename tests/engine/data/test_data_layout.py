@@ -106,7 +106,7 @@ def test_a_readme_beside_the_wrapping_folder_does_no_harm() -> None:
         (
             ("train/Cat/1.png", "train/dog/1.png", "test/cat/1.png", "test/dog/1.png"),
             (),
-            "only one of them has 'Cat', 'cat'",
+            "only one of them has 'Cat' and 'cat'",
         ),
         (("train/a/1.png", "train/b/1.png"), ("test",), "part 'test' of data holds no images"),
         (("test/a/1.png", "val/b/1.png"), (), "no part named train"),
@@ -114,12 +114,12 @@ def test_a_readme_beside_the_wrapping_folder_does_no_harm() -> None:
         (
             ("train/a/1.png", "Training/a/1.png", "test/a/1.png"),
             (),
-            "'train', 'Training', which mean the same",
+            "'train' and 'Training', which mean the same",
         ),
         (
             ("train/a/1.png", "test/a/1.png", "extra/a/1.png"),
             (),
-            "'extra' beside 'test', 'train'",
+            "'extra' beside 'test' and 'train'",
         ),
     ],
 )

@@ -103,7 +103,7 @@ def test_broken_images_are_left_out_and_listed(picture) -> None:
     assert len(pixels.images) == 2
     assert pixels.notes[0].startswith("Left out: 2 broken images, 1.png (not a supported image")
     many = {f"{number}.png": b"junk" for number in range(15)} | {"whole.png": whole}
-    assert "; and 5 more." in read(many, skip_broken=True).notes[0]
+    assert " and 5 more." in read(many, skip_broken=True).notes[0]
 
 
 def test_nothing_but_broken_images(picture) -> None:

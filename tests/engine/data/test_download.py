@@ -169,7 +169,7 @@ def test_no_answer_in_time(monkeypatch, remote) -> None:
 
 def test_a_disk_without_space_is_noticed_before(monkeypatch, remote) -> None:
     monkeypatch.setattr(module, "SPARE", shutil.disk_usage("/").total * 100)
-    with pytest.raises(ResourceError, match=r"The disk is full: file\.gz needs 1 MB"):
+    with pytest.raises(ResourceError, match=r"The disk is full: file\.gz needs 1\sMB"):
         get(remote("/whole"))
 
 

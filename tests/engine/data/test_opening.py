@@ -112,7 +112,7 @@ def test_no_sentence_names_the_place_of_an_upload(uploaded, picture, tmp_path: P
 
 def test_strangers_may_bring_less(uploaded, classes, monkeypatch) -> None:
     named = uploaded(classes() | {"a/big.bmp": b"\0" * 101_000_000})
-    with pytest.raises(DataError, match="more than the 100 MB an image may take"):
+    with pytest.raises(DataError, match=r"more than the 100\sMB an image may take"):
         load(named, LoadingConfig(), seed=0)
 
 

@@ -24,7 +24,7 @@ def test_a_run_for_which_there_is_no_room_ends_before_any_scoring(
 ):
     leave(monkeypatch, 3_000_000)
     heard: list[Any] = []
-    with pytest.raises(DiskError, match=r"has 3 MB free, .* need about \d+ MB\. Choose a sma"):
+    with pytest.raises(DiskError, match=r"has 3\sMB free, .* need about \d+\sMB\. Choose a sma"):
         pe.run(pe.RunConfig(model="mlp", epochs=1, device="cpu"), heard.append, out=tmp_path)
     assert all(getattr(event, "stage", "data") in {"data", "model"} for event in heard)
     assert not (tmp_path / "scores.safetensors").exists()
@@ -33,7 +33,7 @@ def test_a_run_for_which_there_is_no_room_ends_before_any_scoring(
 def test_room_is_enough_or_is_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     leave(monkeypatch, 1000)
     files.check_room(tmp_path, 1000)
-    with pytest.raises(DiskError, match=r"0 MB free, .* about 1 MB"):
+    with pytest.raises(DiskError, match=r"0\sMB free, .* about 1\sMB"):
         files.check_room(tmp_path, 1001)
 
 

@@ -95,7 +95,7 @@ def test_any_real_number_is_a_sparsity():
 
 
 def test_percent_are_understood_in_the_answer():
-    with pytest.raises(ConfigError, match=r"For 95 %, give 0\.95"):
+    with pytest.raises(ConfigError, match=r"For 95\s%, give 0\.95"):
         kept_count(10, 95)
 
 
