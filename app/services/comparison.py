@@ -32,6 +32,7 @@ from app.services import (
     studies,
 )
 from prospr_engine.format import counted
+from prospr_engine.guard import limits
 from prospr_engine.store.study import row_of
 from prospr_engine.sweeps import table
 
@@ -45,7 +46,7 @@ __all__ = [
     "of_study",
 ]
 
-MOST = 100
+MOST = limits.COMPARED_RUNS.value
 """Runs that an address may name; a study may have more."""
 ALWAYS, NEVER = ("", "method"), (("", "seed"), ("", "sparsity"))
 """Settings that name a line in any case, and those by which the runs of one line differ."""

@@ -23,6 +23,7 @@ from prospr_engine.data.user_image import (
     swapped,
 )
 from prospr_engine.errors import DataError, EngineError, ResourceError
+from prospr_engine.guard import limits
 from prospr_engine.pipeline.gallery import FILE, NETWORKS, OUTCOMES, Gallery
 from prospr_engine.store.records import Artifact, Run
 
@@ -44,7 +45,7 @@ __all__ = [
     "uploaded",
 ]
 
-LARGEST = 500_000_000  # bytes of both networks; two pairs must fit into the web server
+LARGEST = limits.TRIED_NETWORKS.value  # two pairs must fit into the web server
 UNREADABLE = (
     "The networks of this run cannot be read. The same settings give the same networks: start the "
     "run again."

@@ -14,13 +14,14 @@ import streamlit as st
 from app.services import runs
 from app.services.turns import HEAVY
 from prospr_engine.errors import DataError, ResourceError
+from prospr_engine.guard import limits
 from prospr_engine.pruning.ranking import Cut, Histogram, Ranking
 from prospr_engine.store.records import Artifact, Run
 
 __all__ = ["Cut", "Histogram", "Ranking", "examine", "histogram", "layers", "ranking"]
 
 SCORES = "scores.safetensors"
-MOST_BYTES = 120_000_000
+MOST_BYTES = limits.EXPLORED_SCORES.value
 """Of scores that are ranked for a visitor: 30 million weights, or half as many where the scores
 are in double precision. They take twice as much memory while they are on show, and several times
 as much while they are sorted."""

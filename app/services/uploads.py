@@ -22,7 +22,8 @@ from prospr_engine.data.opening import format_of_upload
 from prospr_engine.data.preview import Preview, preview
 from prospr_engine.data.readers import FORMATS
 from prospr_engine.errors import ConfigError, ModelError, ResourceError
-from prospr_engine.format import GIGA, megabytes
+from prospr_engine.format import GIGA, MEGA, megabytes
+from prospr_engine.guard import limits as bounds
 from prospr_engine.io.files import disk_error
 from prospr_engine.io.tokens import clean_name, digest_in, display_name, is_token, locate, token
 from prospr_engine.models.imports.header import read_header
@@ -32,9 +33,8 @@ from prospr_engine.store.records import Upload
 Kind = Literal["images", "weights"]
 
 SUFFIXES: dict[Kind, str] = {"images": ".zip", "weights": ".safetensors"}
-MEGA = 1_000_000
-SHARE = 0.5  # of what the store may keep; the rest is for runs, which uploads would push out
-SPARE = 500 * MEGA  # bytes of the disk that an upload leaves free
+SHARE = bounds.UPLOADS_SHARE.value
+SPARE = bounds.DISK_SPARE.value
 (WEIGHTS,) = (option for option in settings_of(RunConfig) if option.name == "weights")
 
 

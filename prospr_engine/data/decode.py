@@ -16,8 +16,9 @@ import numpy as np
 from PIL import Image
 
 from prospr_engine.format import rough_number
+from prospr_engine.guard import limits
 
-MAX_PIXELS = 89_000_000  # just below where Pillow itself begins to warn
+MAX_PIXELS = limits.IMAGE_PIXELS.value
 ORIENTATION = 0x0112  # EXIF tag
 # Pillow hands these to other programs (EPS runs Ghostscript) or cannot decode them by itself.
 REFUSED = frozenset({"EPS", "WMF", "MPEG", "BUFR", "GRIB", "HDF5"})

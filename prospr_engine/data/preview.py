@@ -22,6 +22,7 @@ from prospr_engine.data.readers.tree import Tree
 from prospr_engine.data.splits import plan
 from prospr_engine.errors import ResourceError
 from prospr_engine.events import ignore
+from prospr_engine.guard import limits
 
 if TYPE_CHECKING:
     from prospr_engine.data.source import Source  # which brings torch
@@ -29,8 +30,8 @@ if TYPE_CHECKING:
 CLASSES = 12  # that are shown with samples
 SAMPLES = 3  # of each
 SIDE = 96  # pixels, the most of a sample
-LOOKED_AT = 1000  # images of which the header is read
-PIXELS = 200_000_000  # decoded for all samples together; a forged image cannot take long
+LOOKED_AT = limits.PREVIEW_IMAGES.value  # images of which the header is read
+PIXELS = limits.PREVIEW_PIXELS.value  # decoded for all samples together
 
 
 @dataclass(frozen=True)

@@ -18,10 +18,11 @@ from PIL import Image
 from prospr_engine.data.decode import BROKEN, UnreadableError, read_pixels
 from prospr_engine.errors import DataError
 from prospr_engine.format import megabytes
+from prospr_engine.guard import limits
 
-MOST_FILE_BYTES = 20_000_000
-MOST_DRAWING_BYTES = 1_000_000
-MOST_DRAWING_SIDE = 1024  # pixels
+MOST_FILE_BYTES = limits.IMAGE_BYTES.value
+MOST_DRAWING_BYTES = limits.DRAWING_BYTES.value
+MOST_DRAWING_SIDE = limits.DRAWING_SIDE.value  # pixels
 PREFIX = "data:image/png;base64,"
 BARE = 0.2  # of full brightness: what is nearer to the ground than this is no stroke
 PLAIN = 0.6  # share of bare pixels at the border from which on the images have a ground

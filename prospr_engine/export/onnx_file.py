@@ -9,8 +9,9 @@ import onnx
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
 from prospr_engine.errors import ExportError
+from prospr_engine.guard import limits
 
-PROTOBUF_LIMIT = 2**31 - 1
+PROTOBUF_LIMIT = limits.ONNX_BYTES.value
 """Bytes of the largest message that protobuf, and so a single ONNX file, can hold."""
 
 INPUT = "input"

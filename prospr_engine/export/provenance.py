@@ -30,11 +30,12 @@ import numpy as np
 import onnx
 
 from prospr_engine.errors import ConfigError, ExportError
+from prospr_engine.guard import limits
 
 FORMAT = 1
 PREFIX = "prospr."
 REFERENCE_BATCHES = (1, 5)
-MAX_INPUT_VALUES = 1 << 26  # A forged shape must not fill the memory of the one who checks it.
+MAX_INPUT_VALUES = limits.ONNX_INPUT.value  # a forged shape must not fill the memory
 _OWN_KEYS = frozenset(
     {"format", "encoding", "input", "layers", "unused", "digests", "references", "seal"}
 )

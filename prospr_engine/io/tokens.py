@@ -13,10 +13,11 @@ import unicodedata
 from pathlib import Path
 
 from prospr_engine.errors import ConfigError
+from prospr_engine.guard import limits
 
 FOLDER = "PROSPR_UPLOADS"
 PREFIX = "upload:"
-LONGEST = 80  # characters of a file name
+LONGEST = limits.FILE_NAME_CHARACTERS.value
 NAMELESS = "file"
 TOKEN = re.compile(rf"{PREFIX}([0-9a-f]{{64}})/(.+)", re.DOTALL)
 # Besides what has no shape: separators of paths, quotation marks, and what Windows forbids.

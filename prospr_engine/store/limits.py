@@ -8,42 +8,29 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 
 from prospr_engine.errors import ConfigError
-
-PREFIX = "PROSPR_"
+from prospr_engine.guard import limits as table
 
 
 @dataclass(frozen=True)
 class Limits:
-    """Each can be set in the environment: ``most_queued`` as ``PROSPR_MOST_QUEUED``.
+    """The rows of ``guard.limits`` that have an environment variable; what each bounds stands
+    there. Visitors' limits do not hold for the command line.
 
     Raises ``ConfigError`` when a value is below zero or not finite.
     """
 
-    most_queued: int = 50
-    """Runs that wait, of all visitors, without those of studies."""
-    most_queued_per_visitor: int = 3
-    """Runs that wait or work, of one visitor (the command line has no such limit). Those of
-    studies do not count."""
-    most_cells: int = 400
-    """Runs of one study."""
-    most_studies_per_visitor: int = 1
-    """Studies that wait or work, of one visitor (the command line has no such limit)."""
-    keep_days: float = 30.0
-    """Days for which a run that is over, or an upload since its last use, is kept."""
-    keep_runs: int = 5000
-    """Runs that are over, of all visitors; the oldest go first."""
-    keep_gigabytes: float = 20.0
-    """Disk space of all files; the oldest runs go first."""
-    shared_gigabytes: float = 4.0
-    """Disk space of what runs leave for others; what was not used for longest goes first."""
-    run_minutes: float = 0.0
-    """Longest time one run may take; 0 is no limit."""
-    upload_megabytes: float = 200.0
-    """Largest file that a visitor may upload."""
-    uploads_per_visitor: int = 10
-    """Files that one visitor may keep on the server."""
-    upload_megabytes_per_visitor: float = 600.0
-    """Size of all of them together."""
+    most_queued: int = table.MOST_QUEUED.value
+    most_queued_per_visitor: int = table.MOST_QUEUED_PER_VISITOR.value
+    most_cells: int = table.MOST_CELLS.value
+    most_studies_per_visitor: int = table.MOST_STUDIES_PER_VISITOR.value
+    keep_days: float = table.KEEP_DAYS.value
+    keep_runs: int = table.KEEP_RUNS.value
+    keep_gigabytes: float = table.KEEP_GIGABYTES.value
+    shared_gigabytes: float = table.SHARED_GIGABYTES.value
+    run_minutes: float = table.RUN_MINUTES.value
+    upload_megabytes: float = table.UPLOAD_MEGABYTES.value
+    uploads_per_visitor: int = table.UPLOADS_PER_VISITOR.value
+    upload_megabytes_per_visitor: float = table.UPLOAD_MEGABYTES_PER_VISITOR.value
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -55,15 +42,14 @@ class Limits:
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Limits:
         """The defaults, and over them what the environment says; raises ``ConfigError``."""
         given: dict[str, float] = {}
-        for field in fields(cls):
-            name = PREFIX + field.name.upper()
-            text = environment.get(name, "").strip()
+        for row in table.TABLE:
+            text = environment.get(row.variable, "").strip() if row.variable else ""
             if not text:
                 continue
-            kind: type[int] | type[float] = int if isinstance(field.default, int) else float
+            kind = type(row.value)
             try:
-                given[field.name] = kind(text)
+                given[row.name] = kind(text)
             except ValueError:
                 wanted = "a whole number" if kind is int else "a number"
-                raise ConfigError(f"{name} is {text!r}; give {wanted}.") from None
+                raise ConfigError(f"{row.variable} is {text!r}; give {wanted}.") from None
         return cls(**given)  # type: ignore[arg-type]

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from prospr_engine.config import RunConfig
+from prospr_engine.guard import limits
 
 State = Literal["queued", "running", "done", "failed", "stopped"]
 STATES: tuple[State, ...] = ("queued", "running", "done", "failed", "stopped")
-NAME_LENGTH = 80
+NAME_LENGTH = limits.NAME_CHARACTERS.value
 ENDS: tuple[State, ...] = ("done", "failed", "stopped")
 
 

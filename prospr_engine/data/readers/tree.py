@@ -6,7 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import BinaryIO
 
-MAX_FILES = 2_000_000  # more than ImageNet; a whole disk or a forged archive has more
+from prospr_engine.guard import limits
+
+MAX_FILES = limits.TREE_FILES.value  # a whole disk or a forged archive has more
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ from typing import BinaryIO
 from prospr_engine.data.readers.tree import MAX_FILES, Tree
 from prospr_engine.errors import DataError
 from prospr_engine.format import counted, megabytes
+from prospr_engine.guard import limits as bounds
 
 
 @dataclass(frozen=True)
@@ -38,26 +39,26 @@ class ZipLimits:
 
 OWN = ZipLimits(
     files=MAX_FILES,
-    total=200 * 10**9,
-    file=500 * 10**6,
-    directory=500 * 10**6,
+    total=bounds.ZIP_BYTES.value,
+    file=bounds.ZIP_FILE_BYTES.value,
+    directory=bounds.ZIP_DIRECTORY.value,
     methods=(zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA),
 )
 """For an archive on the user's own machine."""
 UPLOADED = ZipLimits(
-    files=200_000,
-    total=4 * 10**9,
-    file=100 * 10**6,
-    directory=40 * 10**6,
+    files=bounds.UPLOADED_ZIP_FILES.value,
+    total=bounds.UPLOADED_ZIP_BYTES.value,
+    file=bounds.UPLOADED_ZIP_FILE_BYTES.value,
+    directory=bounds.UPLOADED_ZIP_DIRECTORY.value,
     # LZMA lets the archive say how much memory its unpacking takes.
     methods=(zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED),
 )
 """For one that a stranger sent."""
-MAX_RATIO = 100  # unpacked to packed; images hardly shrink
-SMALL = 200 * 10**6  # bytes below which the ratio does not matter
+MAX_RATIO = bounds.ZIP_RATIO.value
+SMALL = bounds.ZIP_RATIO_FROM.value
 ARCHIVES = (".zip", ".7z", ".rar", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".zst")
 ENCRYPTED = 0x1
-LONGEST = 1000  # characters of a path
+LONGEST = bounds.ZIP_PATH.value  # characters of a path
 UNPRINTABLE = re.compile(
     "[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]"
 )  # they may turn text round

@@ -16,12 +16,13 @@ from typing import Any
 
 from prospr_engine.errors import ModelError
 from prospr_engine.format import megabytes
+from prospr_engine.guard import limits
 from prospr_engine.io.file_type import WORDS, kind_of
 
-MAX_HEADER = 10_000_000  # bytes; the largest of torchvision's networks needs 100 kB
-MAX_TENSORS = 20_000
-MAX_NAME = 200  # characters
-MAX_AXES = 8
+MAX_HEADER = limits.WEIGHTS_HEADER.value  # bytes
+MAX_TENSORS = limits.WEIGHTS_TENSORS.value
+MAX_NAME = limits.TENSOR_NAME.value  # characters
+MAX_AXES = limits.TENSOR_AXES.value
 FAULTS = {
     "not fully covered": "it is cut off, or goes on after its last tensor",
     "invalid offset": "its tensors overlap or leave gaps",

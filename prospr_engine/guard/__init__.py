@@ -1,0 +1,1 @@
+"""What strangers may send, and how much of it is kept."""

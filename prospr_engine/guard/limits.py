@@ -1,0 +1,206 @@
+"""Every bound on what strangers send and on what the server keeps, in one table.
+
+Modules read their bounds from here. Those with an environment variable are set by whoever runs the
+server (``store/limits.py``); the others are fixed, since a larger value would let a forged file
+take the memory or the time of everybody. ``python -m prospr_engine.guard.limits`` prints the
+README's table of variables, and with ``--all`` the tables of ``docs/limits.md``.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+Number = TypeVar("Number", int, float)
+
+PREFIX = "PROSPR_"
+
+
+@dataclass(frozen=True)
+class Limit(Generic[Number]):
+    """``bounds`` says what is bounded, and why where that is not plain; ``variable`` is the
+    environment variable that sets another value, or None where nobody can."""
+
+    name: str
+    value: Number
+    unit: str
+    bounds: str
+    variable: str | None = None
+
+
+@dataclass(frozen=True)
+class Variable:
+    """An environment variable that sets no number; ``default`` in words."""
+
+    variable: str
+    meaning: str
+    default: str
+
+
+def _set_by(name: str, value: Number, unit: str, bounds: str) -> Limit[Number]:
+    """A bound that ``PROSPR_<NAME>`` sets."""
+    return Limit(name, value, unit, bounds, PREFIX + name.upper())
+
+
+# What the server takes in and keeps
+
+MOST_QUEUED = _set_by("most_queued", 50, "runs", "waiting, of all visitors")
+MOST_QUEUED_PER_VISITOR = _set_by(
+    "most_queued_per_visitor", 3, "runs", "waiting or running, of one visitor"
+)
+MOST_CELLS = _set_by("most_cells", 400, "runs", "of one sweep or search")
+MOST_STUDIES_PER_VISITOR = _set_by(
+    "most_studies_per_visitor", 1, "sweeps and searches", "in progress, of one visitor"
+)
+KEEP_DAYS = _set_by(
+    "keep_days", 30.0, "days", "for which finished runs, and uploads since their last use, are kept"
+)
+KEEP_RUNS = _set_by("keep_runs", 5_000, "runs", "kept; the oldest are deleted first")
+KEEP_GIGABYTES = _set_by(
+    "keep_gigabytes", 20.0, "GB", "of disk space for all files; the oldest runs are deleted first"
+)
+SHARED_GIGABYTES = _set_by(
+    "shared_gigabytes",
+    4.0,
+    "GB",
+    "for scores and dense networks kept for other runs, until a day after their last use",
+)
+RUN_MINUTES = _set_by("run_minutes", 0.0, "minutes", "that one run may take; 0 is no limit")
+UPLOAD_MEGABYTES = _set_by(
+    "upload_megabytes",
+    200.0,
+    "MB",
+    "of one uploaded file; above 200 also Streamlit's `server.maxUploadSize`",
+)
+UPLOADS_PER_VISITOR = _set_by("uploads_per_visitor", 10, "files", "that one visitor may keep")
+UPLOAD_MEGABYTES_PER_VISITOR = _set_by(
+    "upload_megabytes_per_visitor", 600.0, "MB", "of all files of one visitor together"
+)
+UPLOADS_SHARE = Limit(
+    "uploads_share", 0.5, "of `keep_gigabytes`", "for uploads; the rest is for runs"
+)
+DISK_SPARE = Limit("disk_spare", 500_000_000, "bytes", "of the disk that an upload leaves free")
+NAME_CHARACTERS = Limit("name_characters", 80, "characters", "of a name given to a run or study")
+FILE_NAME_CHARACTERS = Limit("file_name_characters", 80, "characters", "of an upload's file name")
+
+# Archives and folders of images
+
+TREE_FILES = Limit(
+    "tree_files", 2_000_000, "files", "in a folder or archive of one's own (ImageNet has 1.4 m)"
+)
+ZIP_BYTES = Limit("zip_bytes", 200 * 10**9, "bytes", "that an archive of one's own unpacks to")
+ZIP_FILE_BYTES = Limit("zip_file_bytes", 500_000_000, "bytes", "of a file in it, unpacked")
+ZIP_DIRECTORY = Limit("zip_directory", 500_000_000, "bytes", "of its list of files")
+UPLOADED_ZIP_FILES = Limit("uploaded_zip_files", 200_000, "files", "in an uploaded archive")
+UPLOADED_ZIP_BYTES = Limit("uploaded_zip_bytes", 4 * 10**9, "bytes", "that it unpacks to")
+UPLOADED_ZIP_FILE_BYTES = Limit(
+    "uploaded_zip_file_bytes", 100_000_000, "bytes", "of a file in it, unpacked"
+)
+UPLOADED_ZIP_DIRECTORY = Limit(
+    "uploaded_zip_directory", 40_000_000, "bytes", "of its list of files"
+)
+ZIP_RATIO = Limit(
+    "zip_ratio", 100, "times", "that an archive may grow by unpacking: images hardly shrink"
+)
+ZIP_RATIO_FROM = Limit(
+    "zip_ratio_from", 200_000_000, "bytes", "unpacked, below which the ratio does not matter"
+)
+ZIP_PATH = Limit("zip_path", 1_000, "characters", "of a path in an archive")
+
+# Images
+
+IMAGE_PIXELS = Limit(
+    "image_pixels", 89_000_000, "pixels", "of an image; just below where Pillow begins to warn"
+)
+IMAGE_BYTES = Limit("image_bytes", 20_000_000, "bytes", "of an image to try a network on")
+DRAWING_BYTES = Limit("drawing_bytes", 1_000_000, "bytes", "of a drawing")
+DRAWING_SIDE = Limit("drawing_side", 1_024, "pixels", "of the longer side of a drawing")
+PREVIEW_IMAGES = Limit(
+    "preview_images", 1_000, "images", "of an upload whose headers are read for its preview"
+)
+PREVIEW_PIXELS = Limit(
+    "preview_pixels", 200_000_000, "pixels", "decoded for the samples of an upload together"
+)
+
+# Weights and networks
+
+WEIGHTS_HEADER = Limit(
+    "weights_header", 10_000_000, "bytes", "of a safetensors header; torchvision's need 100 kB"
+)
+WEIGHTS_TENSORS = Limit("weights_tensors", 20_000, "tensors", "in a file of weights")
+TENSOR_NAME = Limit("tensor_name", 200, "characters", "of a tensor's name")
+TENSOR_AXES = Limit("tensor_axes", 8, "axes", "of a tensor")
+ONNX_BYTES = Limit(
+    "onnx_bytes", 2**31 - 1, "bytes", "of an ONNX file: the largest message that protobuf holds"
+)
+ONNX_INPUT = Limit(
+    "onnx_input", 1 << 26, "values", "of the input that verification feeds to an ONNX file"
+)
+
+# What the browser shows
+
+EXPLORED_SCORES = Limit(
+    "explored_scores",
+    120_000_000,
+    "bytes",
+    "of scores that are ranked for a visitor: 30 million weights in single precision",
+)
+TRIED_NETWORKS = Limit(
+    "tried_networks", 500_000_000, "bytes", "of both networks of a run on Try it"
+)
+COMPARED_RUNS = Limit("compared_runs", 100, "runs", "that the address of a comparison may name")
+
+TABLE: tuple[Limit[int] | Limit[float], ...] = tuple(
+    row for row in list(globals().values()) if isinstance(row, Limit)
+)
+VARIABLES = (
+    Variable("PROSPR_RUNS", "folder of runs", "in the user's data folder"),
+    Variable("PROSPR_DATA", "folder of data sets", "in the user's cache folder"),
+    *(row for row in TABLE if row.variable),
+    Variable("PROSPR_ALLOW_PATHS", "`1` lets visitors name folders of the server", "off"),
+)
+
+
+def variables_table() -> str:
+    """The environment variables as a Markdown table."""
+    return _table(
+        ("environment", "meaning", "default"),
+        (
+            (f"`{row.variable}`", row.meaning, row.default)
+            if isinstance(row, Variable)
+            else (f"`{row.variable}`", f"{row.unit} {row.bounds}", f"{row.value:,g}")
+            for row in VARIABLES
+        ),
+    )
+
+
+def fixed_table() -> str:
+    """The bounds that nobody sets as a Markdown table."""
+    fixed = (row for row in TABLE if not row.variable)
+    return _table(
+        ("limit", "value", "of what"),
+        ((f"`{row.name}`", f"{row.value:,}", f"{row.unit} {row.bounds}".strip()) for row in fixed),
+    )
+
+
+def page() -> str:
+    """Both tables: what ``docs/limits.md`` holds."""
+    return (
+        "# Limits\n\n"
+        "Set by environment variables:\n\n"
+        f"{variables_table()}\n\n"
+        "Fixed, so that no file that somebody sends can take the memory or the time of "
+        "everybody:\n\n"
+        f"{fixed_table()}\n"
+    )
+
+
+def _table(head: Sequence[str], rows: Iterator[Sequence[str]] | Sequence[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+if __name__ == "__main__":
+    print(page() if "--all" in sys.argv[1:] else variables_table())

@@ -1,0 +1,89 @@
+"""The table of bounds, and what reads it."""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from prospr_engine.guard import limits
+from prospr_engine.store.limits import Limits
+
+ROOT = Path(__file__).resolve().parents[3]
+# What 0.3.0 documented.
+VARIABLES = {
+    "PROSPR_RUNS",
+    "PROSPR_DATA",
+    "PROSPR_MOST_QUEUED",
+    "PROSPR_MOST_QUEUED_PER_VISITOR",
+    "PROSPR_MOST_CELLS",
+    "PROSPR_MOST_STUDIES_PER_VISITOR",
+    "PROSPR_SHARED_GIGABYTES",
+    "PROSPR_KEEP_DAYS",
+    "PROSPR_KEEP_GIGABYTES",
+    "PROSPR_KEEP_RUNS",
+    "PROSPR_RUN_MINUTES",
+    "PROSPR_UPLOAD_MEGABYTES",
+    "PROSPR_UPLOADS_PER_VISITOR",
+    "PROSPR_UPLOAD_MEGABYTES_PER_VISITOR",
+    "PROSPR_ALLOW_PATHS",
+}
+
+
+def test_the_readme_holds_the_table_as_the_command_prints_it():
+    command = [sys.executable, "-m", "prospr_engine.guard.limits"]
+    printed = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT).stdout
+    readme = (ROOT / "README.md").read_text("utf-8")
+    _, _, rest = readme.partition("<!-- python -m prospr_engine.guard.limits -->\n")
+    table, end, _ = rest.partition("<!-- end -->")
+    assert end
+    assert table == printed
+
+
+def test_the_page_of_limits_is_up_to_date():
+    assert (ROOT / "docs" / "limits.md").read_text("utf-8") == limits.page()
+
+
+def test_every_variable_is_documented_and_none_is_gone():
+    assert {row.variable for row in limits.VARIABLES} == VARIABLES
+
+
+def test_every_row_with_a_variable_is_a_limit_of_the_store():
+    rows = {row.name: row for row in limits.TABLE if row.variable}
+    assert rows.keys() == {field.name for field in dataclasses.fields(Limits)}
+    assert dataclasses.asdict(Limits()) == {name: row.value for name, row in rows.items()}
+
+
+@pytest.mark.parametrize("row", [row for row in limits.TABLE if row.variable], ids=lambda r: r.name)
+def test_every_variable_is_read(row):
+    assert row.variable
+    found = Limits.from_environment({row.variable: "7"})
+    assert found == dataclasses.replace(Limits(), **{row.name: 7})
+    assert isinstance(getattr(found, row.name), type(row.value))
+
+
+def test_every_row_bounds_something():
+    """A row that no module reads would promise what nobody checks."""
+    named = {
+        node.targets[0].id: row
+        for node in ast.parse((ROOT / "prospr_engine/guard/limits.py").read_text("utf-8")).body
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name)
+        for row in [getattr(limits, node.targets[0].id)]
+        if isinstance(row, limits.Limit)
+    }
+    assert tuple(named.values()) == limits.TABLE
+    others = [*(ROOT / "prospr_engine").rglob("*.py"), *(ROOT / "app").rglob("*.py")]
+    code = "".join(path.read_text("utf-8") for path in others if path.parent.name != "guard")
+    assert [name for name in named if f".{name}.value" not in code] == []
+
+
+def test_names_are_those_of_the_rows():
+    names = [row.name for row in limits.TABLE]
+    assert len(set(names)) == len(names)
+    for row in limits.TABLE:
+        assert getattr(limits, row.name.upper()) is row
+        assert row.value >= 0
