@@ -124,7 +124,7 @@ def _take(kind: Kind, text: str, help: str) -> None:
         return
     try:
         with st.spinner(f"Looking into {plain(file.name)}"):
-            upload = uploads.add(session.visitor(), kind, file.name, file.getvalue())
+            upload = uploads.add(session.visitor(), kind, file.name, file.getbuffer())
     except EngineError as error:
         st.session_state[problem] = str(error)
     else:

@@ -3,9 +3,7 @@ and used by nobody but those who brought them. Nothing of them is ever executed.
 
 from __future__ import annotations
 
-import hashlib
 import shutil
-import tempfile
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +22,6 @@ from prospr_engine.data.readers import FORMATS
 from prospr_engine.errors import ConfigError, ModelError, ResourceError
 from prospr_engine.format import GIGA, MEGA, megabytes
 from prospr_engine.guard import limits as bounds
-from prospr_engine.io.files import disk_error
 from prospr_engine.io.tokens import clean_name, digest_in, display_name, is_token, locate, token
 from prospr_engine.models.imports.header import read_header
 from prospr_engine.models.imports.numbers import check_numbers
@@ -48,25 +45,21 @@ class Contents:
     model: str
 
 
-def add(owner: str, kind: Kind, name: str, content: bytes) -> Upload:
+def add(owner: str, kind: Kind, name: str, content: bytes | memoryview) -> Upload:
     """Check a file and keep it for its owner.
 
     Raises ``EngineError``: it is too large or too many, something else than it should be, or
-    made to do harm.
+    made to do harm. Nothing of a file that is refused stays on the disk.
     """
     called = clean_name(name)
-    digest = hashlib.sha256(content).hexdigest()
-    _check_room(owner, token(digest, called), len(content))
-    with tempfile.NamedTemporaryFile() as file:
-        try:
-            file.write(content)
-            file.flush()
-        except OSError as error:
-            raise disk_error(Path(called), error) from None
-        (_preview if kind == "images" else _contents)(digest, called, Path(file.name))
-        suffix = _suffix(kind, Path(file.name), called)
-    ending = "" if called.lower().endswith(suffix) else suffix
-    return service.current().uploads.add(owner, kind, clean_name(called + ending), content, suffix)
+    uploads = service.current().uploads
+    _check_size(called, len(content))
+    with uploads.receive(content) as part:
+        _check_together(owner, token(part.digest, called), part.bytes)
+        (_preview if kind == "images" else _contents)(part.digest, called, part.path)
+        suffix = _suffix(kind, part.path, called)
+        ending = "" if called.lower().endswith(suffix) else suffix
+        return uploads.keep(part, owner, kind, clean_name(called + ending), suffix)
 
 
 def formats() -> str:
@@ -150,30 +143,33 @@ def _may_use(named: str, owner: str, kind: Kind) -> bool:
     return True
 
 
-def _check_room(owner: str, named: str, size: int) -> None:
-    store, name = service.current(), display_name(named)
-    limits = store.limits
-    most, most_together = (
-        round(MEGA * number)
-        for number in (limits.upload_megabytes, limits.upload_megabytes_per_visitor)
-    )
+def _check_size(name: str, size: int) -> None:
+    """Before anything is written."""
+    store = service.current()
+    most = round(MEGA * store.limits.upload_megabytes)
     if size > most:
         raise ResourceError(
             f"{name} has {megabytes(size)}, more than the {megabytes(most)} that are taken. "
-            " Give fewer or smaller images, or a smaller network."
-        )
-    kept = [upload for kind in SUFFIXES for upload in store.uploads.of(owner, kind)]
-    together = sum(upload.bytes for upload in kept if upload.token != named) + size
-    if together > most_together:
-        raise ResourceError(
-            f"With {name} your files would take {megabytes(together)}, more than the "
-            f"{megabytes(most_together)} that are kept for you. Remove one first."
+            "Give fewer or smaller images, or a smaller network."
         )
     free = shutil.disk_usage(store.folder).free
-    room = SHARE * limits.keep_gigabytes * GIGA - _bytes_of_all(store.uploads.folder)
+    room = SHARE * store.limits.keep_gigabytes * GIGA - _bytes_of_all(store.uploads.folder)
     if size > min(room, free - SPARE):
         raise ResourceError(
             f"The server has no room left for {name}. Try a smaller file, or come back later."
+        )
+
+
+def _check_together(owner: str, named: str, size: int) -> None:
+    """With what its owner has; the same file again takes no more room."""
+    store = service.current()
+    most = round(MEGA * store.limits.upload_megabytes_per_visitor)
+    kept = [upload for kind in SUFFIXES for upload in store.uploads.of(owner, kind)]
+    together = sum(upload.bytes for upload in kept if upload.token != named) + size
+    if together > most:
+        raise ResourceError(
+            f"With {display_name(named)} your files would take {megabytes(together)}, more than "
+            f"the {megabytes(most)} that are kept for you. Remove one first."
         )
 
 

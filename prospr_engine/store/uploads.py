@@ -12,7 +12,7 @@ import sqlite3
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from sqlite3 import Row
 
@@ -25,7 +25,17 @@ from prospr_engine.store.records import Upload
 from prospr_engine.store.schema import born, connect, transaction
 
 PASSING = ".part-"
+CHUNK = 1 << 20  # bytes that are hashed and written at a time
 LEFTOVER = 3600.0  # seconds after which a file that no row names is nobody's
+
+
+@dataclass(frozen=True)
+class Part:
+    """A file that was received and is not yet kept; ``digest`` is the SHA-256 of its content."""
+
+    path: Path
+    digest: str
+    bytes: int
 
 
 class Uploads:
@@ -34,14 +44,32 @@ class Uploads:
     def __init__(self, database: Path, folder: Path, limits: Limits):
         self._database, self.folder, self._limits = database, folder, limits
 
-    def add(self, owner: str, kind: str, name: str, content: bytes, suffix: str) -> Upload:
-        """Keep ``content`` for its owner; the same content again is the same file.
+    @contextlib.contextmanager
+    def receive(self, content: bytes | memoryview) -> Iterator[Part]:
+        """``content`` as a new file in the folder, written and hashed in one pass. It is gone when
+        the block ends, unless ``keep`` took it. Raises ``ResourceError`` if the disk is full."""
+        path, digest = self.folder / f"{PASSING}{uuid.uuid4().hex}", hashlib.sha256()
+        try:
+            try:
+                self.folder.mkdir(exist_ok=True)
+                with path.open("xb") as file:
+                    for start in range(0, len(content), CHUNK):
+                        chunk = content[start : start + CHUNK]
+                        digest.update(chunk)
+                        file.write(chunk)
+            except OSError as error:
+                raise disk_error(Path("the uploaded file"), error) from None
+            yield Part(path, digest.hexdigest(), len(content))
+        finally:
+            path.unlink(missing_ok=True)
+
+    def keep(self, part: Part, owner: str, kind: str, name: str, suffix: str) -> Upload:
+        """Keep what was received for its owner; the same content again is the same file.
 
         Raises ``ResourceError`` if the owner keeps too many already or the disk is full.
         """
-        digest = hashlib.sha256(content).hexdigest()
-        named, path = token(digest, name), self._path(digest, suffix)
-        with self._written(content) as part, transaction(self._database) as c:
+        named, path = token(part.digest, name), self._path(part.digest, suffix)
+        with transaction(self._database) as c:
             others = c.execute(
                 "SELECT COUNT(*) FROM uploads WHERE owner = ? AND token <> ?", (owner, named)
             ).fetchone()[0]
@@ -49,10 +77,13 @@ class Uploads:
                 raise ResourceError(
                     f"You keep {others} files here already, which is the most; remove one first."
                 )
-            part.replace(path)
+            try:
+                part.path.replace(path)
+            except OSError as error:
+                raise disk_error(Path("the uploaded file"), error) from None
             c.execute(
                 "INSERT OR REPLACE INTO uploads VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                (owner, named, kind, name, digest, suffix, len(content), time.time()),
+                (owner, named, kind, name, part.digest, suffix, part.bytes, time.time()),
             )
             row = c.execute(
                 "SELECT * FROM uploads WHERE owner = ? AND token = ?", (owner, named)
@@ -117,19 +148,6 @@ class Uploads:
 
     def _path(self, digest: str, suffix: str) -> Path:
         return self.folder / f"{digest}{suffix}"
-
-    @contextmanager
-    def _written(self, content: bytes) -> Iterator[Path]:
-        """A file of that content under a passing name: written before others have to wait."""
-        part = self.folder / f"{PASSING}{uuid.uuid4().hex}"
-        try:
-            self.folder.mkdir(exist_ok=True)
-            part.write_bytes(content)
-            yield part
-        except OSError as error:
-            raise disk_error(Path("the uploaded file"), error) from None
-        finally:
-            part.unlink(missing_ok=True)
 
     def _upload(self, row: Row) -> Upload:
         return Upload(

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import errno
+import hashlib
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -23,7 +27,8 @@ def store(tmp_path: Path) -> Store:
 def bring(
     store: Store, owner: str = "alice", content: bytes = b"zip", name: str = "a.zip"
 ) -> Upload:
-    return store.uploads.add(owner, "images", name, content, ".zip")
+    with store.uploads.receive(content) as part:
+        return store.uploads.keep(part, owner, "images", name, ".zip")
 
 
 def kept(store: Store) -> int:
@@ -103,3 +108,76 @@ def test_a_refused_file_leaves_nothing_behind(store: Store):
     with pytest.raises(ResourceError):
         bring(store, content=b"3")
     assert kept(store) == 2
+
+
+def test_an_upload_is_written_and_hashed_once(store: Store, monkeypatch: pytest.MonkeyPatch):
+    content = bytes(range(256)) * 5 * 4096  # 5 MiB
+    hashed, written = [], []
+    sha256, opened = hashlib.sha256, Path.open
+
+    class Counting:
+        def __init__(self) -> None:
+            self.hash = sha256()
+
+        def update(self, chunk: bytes) -> None:
+            hashed.append(len(chunk))
+            self.hash.update(chunk)
+
+        def hexdigest(self) -> str:
+            return self.hash.hexdigest()
+
+    def open_(self: Path, mode: str = "r", *rest: Any) -> Any:
+        file = opened(self, mode, *rest)
+        if "r" not in mode:
+            write = file.write
+            file = SimpleFile(file, lambda chunk: written.append(len(chunk)) or write(chunk))
+        return file
+
+    monkeypatch.setattr(hashlib, "sha256", Counting)
+    monkeypatch.setattr(Path, "open", open_)
+    found = bring(store, content=content)
+    assert sum(hashed) == sum(written) == len(content)
+    assert max(written) < len(content)  # a part at a time
+    assert found.path.read_bytes() == content
+    assert found.digest == found.path.stem == sha256(content).hexdigest()
+    assert kept(store) == 1
+
+
+@pytest.mark.parametrize("reason", [ResourceError("refused"), KeyboardInterrupt(), SystemExit()])
+def test_a_refused_or_interrupted_upload_leaves_nothing(store: Store, reason: BaseException):
+    def refuse() -> None:
+        with store.uploads.receive(b"bad") as part:
+            assert part.path.read_bytes() == b"bad"
+            raise reason
+
+    with pytest.raises(type(reason)):
+        refuse()
+    assert kept(store) == 0
+    assert store.uploads.of("alice", "images") == []
+
+
+def test_an_upload_that_breaks_off_while_it_is_written_leaves_nothing(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+):
+    opened = Path.open
+
+    def full(chunk: bytes) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "open", lambda self, *mode: SimpleFile(opened(self, *mode), full))
+    with pytest.raises(ResourceError, match="full"):
+        bring(store)
+    assert kept(store) == 0
+
+
+class SimpleFile:
+    """A file with another ``write``."""
+
+    def __init__(self, file: Any, write: Callable[[bytes], Any]):
+        self.file, self.write = file, write
+
+    def __enter__(self) -> SimpleFile:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.file.close()
