@@ -123,7 +123,7 @@ def test_about_ten_whole_epochs_are_marked(epochs: int, ticks: list[int]):
 
 def test_the_curves_in_words():
     rows, measures = training.table(HISTORY[:3]), training.MEASURES
-    assert training.description(rows, measures["Accuracy"]) == (
+    assert training.description(rows, measures["Accuracy"]).replace(NBSP, " ") == (
         "Validation accuracy by epoch: dense 92.0 % after epoch 2, pruned 91.0 % after epoch 1."
     )
     assert training.description(rows, measures["Loss"]) == (

@@ -480,7 +480,7 @@ def test_the_worker_is_called(at: AppTest, store: Store, monkeypatch: pytest.Mon
         ),
         (
             FEATURED,
-            "ResNet-20 · CIFAR-10 · ProsPr; Iterative SNIP; SynFlow; Random, ERK · "
+            "ResNet-20 · CIFAR-10 · ProsPr; Iterative SNIP; SynFlow; and Random, ERK · "
             f"50, 87.5, 99.9{SPACE}% removed · 2 seeds · 7 epochs · 0, 10 steps ahead · "
             "controls: new weights · 7 other settings changed",
         ),

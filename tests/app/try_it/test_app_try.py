@@ -339,14 +339,6 @@ def test_the_verdict(says, truth, told):
     assert text.verdict(dict(zip(("dense", "pruned"), says, strict=True)), truth) == told
 
 
-def test_confidence_is_never_all_or_nothing():
-    assert [text.sure(share) for share in (0.9999, 0.983, 0.001)] == [
-        f"over{SPACE}99{SPACE}%",
-        f"98{SPACE}%",
-        f"under{SPACE}1{SPACE}%",
-    ]
-
-
 def test_the_classes_that_either_network_believes_in_are_compared():
     shares = {"dense": np.array([0.1, 0.7, 0.2, 0]), "pruned": np.array([0, 0.05, 0.05, 0.9])}
     assert text.top("abcd", shares, 3) == [3, 1, 2]
