@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -154,12 +155,17 @@ def test_charts_ask_nobody(module):
     """From a table to a chart: whatever is computed was computed before."""
     for other in imports(MODULES[module]):
         assert part(other) not in ("access", "forms"), f"{module} imports {other}"
+        # The tables of criteria and controls are plain data; a service computes or reads.
+        assert not other.startswith("app.services."), f"{module} imports {other}"
 
 
 def test_statistics_have_one_home():
     for name, path in MODULES.items():
-        if "scipy" in path.read_text("utf-8"):
+        text = path.read_text("utf-8")
+        if "scipy" in text:
             assert name == "prospr_engine.sweeps.statistics", f"{name} computes statistics"
+        if name.startswith("app.") and part(name) != "services":
+            assert not re.search(r"sqrt|stdev|stdtrit|1\.96", text), f"{name} computes statistics"
 
 
 @pytest.mark.parametrize("package", ["prospr_engine", "app"])

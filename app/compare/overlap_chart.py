@@ -9,7 +9,7 @@ all series in order, ``chart(names, theme())``, ``description(rows)``; of two of
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import altair as alt
 import pandas as pd
@@ -19,8 +19,10 @@ from app.charts.colours import Colours
 from app.charts.heat_map import Grid
 from app.charts.layers import label
 from app.charts.spec import DATA, Spec, spec
-from app.services.overlap import Likeness
 from app.ui.format import SPACE, fixed_percent, percent
+
+if TYPE_CHECKING:
+    from app.services.overlap import Likeness
 
 COLUMNS = (
     "row",

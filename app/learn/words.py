@@ -5,12 +5,12 @@ from __future__ import annotations
 
 import functools
 import json
-import math
 from collections.abc import Mapping
 from pathlib import Path
-from statistics import mean, stdev
+from statistics import mean
 from typing import Any
 
+from app.services import analysis
 from app.ui.format import accuracy, listed, percent
 
 FILE = Path(__file__).with_name("learn.json")
@@ -147,11 +147,9 @@ def helps(facts: Facts) -> str:
     ranked = sorted(found, key=lambda method: -mean(found[method]))
     told = ", ".join(f"{LABELS[m]} {_accuracy(found[m])}" for m in ranked)
     first, second = ranked[:2]
-    gap = mean(found[first]) - mean(found[second])
-    noise = 2 * math.sqrt(sum(stdev(found[m]) ** 2 / len(found[m]) for m in (first, second)))
     verdict = (
         f"{LABELS[first]} is ahead of {LABELS[second]} by more than the seeds differ."
-        if gap > noise
+        if analysis.ahead(found[first], found[second])
         else f"Between {LABELS[first]} and {LABELS[second]} the difference is smaller than that "
         "between seeds: on this task they cannot be told apart."
     )
