@@ -14,15 +14,12 @@ from typing import Any
 
 from app import services
 from app.services import runs
-from app.services.uploads import WEIGHTS
-from prospr_engine.data import DATASETS
+from prospr_engine.config import RunConfig
 from prospr_engine.errors import DataError
-from prospr_engine.io.tokens import display_name, is_token
+from prospr_engine.identity import file_options, paths
+from prospr_engine.io.tokens import display_name
 from prospr_engine.store.records import Run
 from prospr_engine.store.study import Study
-
-KNOWN: dict[str, tuple[str, ...]] = {"data": tuple(DATASETS), "weights": tuple(WEIGHTS.choices)}
-"""The settings that may hold a path, and what is none."""
 
 
 def as_seen(run: Run, visitor: str) -> Run:
@@ -68,16 +65,14 @@ def _may_know(run: Run, visitor: str) -> bool:
 def _names(settings: Mapping[str, Any]) -> dict[str, str]:
     """By path in the settings, in every spelling, what to call it."""
     found: dict[str, str] = {}
-    for setting, known in KNOWN.items():
-        value = settings.get(setting)
-        if isinstance(value, str) and value not in known and not is_token(value):
-            found |= _places(value)
+    for path in paths(settings, RunConfig).values():
+        found |= _places(path)
     return found
 
 
 def _places(path: str) -> dict[str, str]:
     name = display_name(path)
-    if any(name in known for known in KNOWN.values()):
+    if any(name in option.known for option in file_options(RunConfig).values()):
         name = f"./{name}"  # a folder called digits is not the catalogue's
     whole = Path(path).expanduser()
     spelled = {path.rstrip("/"), str(Path(path)), str(whole), str(whole.absolute())}

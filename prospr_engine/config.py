@@ -7,7 +7,6 @@ are known, in ``pipeline.setup.check``; ranges are checked here.
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -17,25 +16,12 @@ from typing import Any
 
 from prospr_engine.errors import ConfigError
 from prospr_engine.format import SPACE, to_fraction
-from prospr_engine.registry import Option, check_options
+from prospr_engine.identity import dense_settings, fingerprint
+from prospr_engine.registry import check_options, setting, settings_of
 
 NO_CONTROL = "none"
 """The value of ``RunConfig.control`` that means: train what the criterion chose."""
 MAX_SEED = 2**32 - 1
-
-
-def setting(default: Any, help: str, **bounds: Any) -> Any:
-    """A dataclass field that knows its help text and its bounds (those of ``Option``)."""
-    return field(default=default, metadata={"help": help, "bounds": bounds})
-
-
-def settings_of(group: type) -> tuple[Option, ...]:
-    """The plain settings of a config class, as the options that forms and flags are made of."""
-    return tuple(
-        Option(f.name, f.default, f.metadata["help"], **f.metadata["bounds"])
-        for f in dataclasses.fields(group)
-        if "help" in f.metadata
-    )
 
 
 class _Checked:
@@ -156,7 +142,10 @@ class RunConfig(_Checked):
 
     model: str = setting("small_cnn", "network")
     data: str = setting(
-        "digits", "data set: a name, or the path of a folder or zip of class folders"
+        "digits",
+        "data set: a name, or the path of a folder or zip of class folders",
+        file=".zip",
+        catalogue="prospr_engine.data:DATASETS",
     )
     method: str = setting("prospr", "criterion that ranks the weights", table="method")
     sparsity: float = setting(0.9, "fraction of the weights removed, from 0 up to but not 1")
@@ -220,15 +209,12 @@ class RunConfig(_Checked):
     @property
     def dense(self) -> RunConfig:
         """What of these settings decides the dense network: the rest at its defaults."""
-        alike = ("model", "data", "epochs", "seed", "weights", "device", "loading", "training")
-        return RunConfig(**{name: getattr(self, name) for name in alike})
+        return RunConfig(**dense_settings(self))
 
     @property
     def fingerprint(self) -> str:
-        """Names the settings: 16 hex digits over all that differ from their defaults, so that
-        an option added later keeps the names of earlier runs (as open_lth names its runs)."""
-        text = json.dumps(_changed(self), sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+        """Names the settings: 16 hex digits; see ``identity.fingerprint``."""
+        return fingerprint(self)
 
 
 GROUPS: dict[str, type] = {
@@ -236,8 +222,6 @@ GROUPS: dict[str, type] = {
     "scoring": ScoringConfig,
     "training": TrainingConfig,
 }
-
-(WEIGHTS,) = (option for option in settings_of(RunConfig) if option.name == "weights")
 
 
 def check_sparsity(sparsity: float) -> float:
@@ -267,19 +251,3 @@ def _build(cls: type, values: Any, where: str) -> Any:
     if not isinstance(built.get("options", {}), Mapping):
         raise ConfigError(f"the options in {where} must be an object of names and values.")
     return cls(**built)
-
-
-def _changed(config: Any) -> dict[str, Any]:
-    changed = {}
-    for f in dataclasses.fields(config):
-        value = getattr(config, f.name)
-        if dataclasses.is_dataclass(value):
-            value = _changed(value)
-            if value:
-                changed[f.name] = value
-        elif f.default is dataclasses.MISSING:
-            if value:
-                changed[f.name] = dict(value)
-        elif value != f.default:
-            changed[f.name] = value
-    return changed

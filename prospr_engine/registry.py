@@ -7,6 +7,7 @@ first use: looking at a table costs nothing. Users add rows of their own with ``
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
 import importlib
 import math
@@ -39,8 +40,19 @@ class Option:
     """What kind of file may be named in the place of a choice; who opens it judges it."""
     table: str = ""
     """What is chosen from: the noun of a table, which checks the name where it is known."""
+    catalogue: str = ""
+    """``"package.module:NAME"`` of the registry whose names are no files, if ``file`` is given."""
     role: str = ""
     """What the option decides, where others than its owner need to know (``saliency.Role``)."""
+
+    @property
+    def known(self) -> tuple[Any, ...]:
+        """The values that name no file."""
+        return self.choices or (tuple(resolve(self.catalogue)) if self.catalogue else ())
+
+    def names_file(self, value: Any) -> bool:
+        """Whether ``value`` is the path or token of a file or folder."""
+        return bool(self.file) and isinstance(value, str) and value not in self.known
 
     @property
     def kind(self) -> type:
@@ -51,7 +63,7 @@ class Option:
         if value is None and self.optional:
             return None
         value = self._convert(value)
-        if self.choices and value not in self.choices and not self._names_file(value):
+        if self.choices and value not in self.choices and not self._may_be_file(value):
             also = f", or the path of a {self.file} file" if self.file else ""
             raise ConfigError(
                 f"{self.name} is {value!r}, but must be one of {', '.join(map(str, self.choices))}"
@@ -71,7 +83,7 @@ class Option:
             )
         return value
 
-    def _names_file(self, value: Any) -> bool:
+    def _may_be_file(self, value: Any) -> bool:
         return bool(self.file and isinstance(value, str) and PurePath(value).suffix)
 
     def _convert(self, value: Any) -> Any:
@@ -114,15 +126,16 @@ class Spec:
 
     def load(self) -> Callable[..., Any]:
         """The implementation, imported if the row names it."""
-        return resolve(self.target)
+        target: Callable[..., Any] = resolve(self.target)
+        return target
 
 
-def resolve(target: str | Callable[..., Any]) -> Callable[..., Any]:
-    """``target`` itself, or the function that ``"package.module:function"`` names."""
+def resolve(target: str | Callable[..., Any]) -> Any:
+    """``target`` itself, or what ``"package.module:name"`` names, imported."""
     if callable(target):
         return target
-    module, _, function = target.partition(":")
-    return getattr(importlib.import_module(module), function)
+    module, _, name = target.partition(":")
+    return getattr(importlib.import_module(module), name)
 
 
 S = TypeVar("S", bound=Spec)
@@ -224,6 +237,20 @@ class Registry(Mapping[str, S], Generic[S]):
                 f"There is no {self.noun} called {name!r}{did_you_mean(str(name), list(self))}. "
                 f"Known: {', '.join(self)}."
             ) from None
+
+
+def setting(default: Any, help: str, **bounds: Any) -> Any:
+    """A dataclass field that knows its help text and its bounds (those of ``Option``)."""
+    return dataclasses.field(default=default, metadata={"help": help, "bounds": bounds})
+
+
+def settings_of(group: type) -> tuple[Option, ...]:
+    """The plain settings of a config class, as the options that forms and flags are made of."""
+    return tuple(
+        Option(f.name, f.default, f.metadata["help"], **f.metadata["bounds"])
+        for f in dataclasses.fields(group)
+        if "help" in f.metadata
+    )
 
 
 def check_options(options: tuple[Option, ...], given: Mapping[str, Any], owner: str) -> dict:

@@ -17,10 +17,11 @@ from paths import ROOT
 LAYERS = [
     ["errors", "format", "version"],
     ["registry", "events"],
-    ["config"],
-    ["metrics", "identity"],
     ["guard"],
     ["io"],
+    ["identity"],
+    ["config"],
+    ["metrics"],
     ["network"],
     ["pruning"],
     ["saliency", "structured", "models", "data", "training", "export"],

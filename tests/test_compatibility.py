@@ -362,12 +362,12 @@ def test_an_unfinished_sweep_computes_what_is_missing(here: Path):
 
 
 def test_a_search_folder_of_0_3_0_is_continued(here: Path):
-    # By --out. Should the rule of fingerprints change and the command line look for a folder that
-    # is called by the earlier one, this is the place to leave --out away.
+    # Without --out: its folder is found by the fingerprint that 0.3.0 gave it.
     unpack(here, FOLDERS["search"])
     assert Path(FOLDERS["search"]).name.startswith("search-")
     before = stamps(here)
-    told = do(*SEARCH, "--out", FOLDERS["search"])
+    told = do(*SEARCH)
+    assert told["out"] == FOLDERS["search"]
     assert stamps(here) == before
     with Path(FOLDERS["search"], "trail.csv").open(encoding="utf-8", newline="") as file:
         trail = list(csv.DictReader(file))

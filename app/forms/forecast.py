@@ -11,6 +11,7 @@ import streamlit as st
 from app import pages
 from app.forms import forecast_words as words
 from app.services import Run, RunConfig
+from app.services import runs as service
 from app.services.estimates import Forecast
 from app.ui.figures import sparsity
 from app.ui.findings import plain
@@ -93,8 +94,7 @@ def metric(label: str, value: str, below: str, help: str) -> None:
 def show_standing(runs: Sequence[Run], config: RunConfig, owner: str) -> None:
     """What the button would do among the ``runs`` there are: whether it starts anything, or the
     same was run before; and who comes first."""
-    settings = config.to_dict()
-    same = [run for run in runs if run.settings == settings]
+    same = service.same(config, runs)
     own = next((run for run in same if run.owner == owner and (run.live or _done(run))), None)
     ahead = sum(run.live for run in runs)
     if own and own.live:

@@ -14,6 +14,8 @@ from app.ui.format import to_percent
 from app.ui.labels import AUTOMATIC, OWN_IMAGES, OWN_WEIGHTS, PATH, WEIGHTS, WITHOUT_CONTROL, label
 
 IMAGES, WEIGHTS_FILE, FOLDER = "images", "weights-file", "folder"
+OWN_FILES = {"data": (OWN_IMAGES, IMAGES), "weights": (OWN_WEIGHTS, WEIGHTS_FILE)}
+"""What is chosen for a file of one's own, and the widget with the file."""
 """Names of the widgets that choose a visitor's own zip, weights, or a folder of the machine."""
 
 
@@ -62,15 +64,17 @@ def of_run(config: RunConfig, without: Sequence[str] = ()) -> dict[str, Any]:
             values[key(option.name, group)] = shown(option, getattr(settings, option.name))
     if "sparsity" in values:
         values["sparsity"] = to_percent(config.sparsity)
-    # A file of this machine can be named only where that is allowed, and weights nowhere; the box
-    # for one's own files tells why it cannot have this one.
-    if config.weights not in WEIGHTS:
-        values |= {"weights": OWN_WEIGHTS, WEIGHTS_FILE: _own(config.weights)}
-    if config.data not in services.DATASETS:
-        if services.paths_allowed() and not services.is_token(config.data):
-            values |= {"data": PATH, FOLDER: config.data}
+    # Only images can be named by a path, and only where that is allowed; the box for one's own
+    # files says why it cannot have this one.
+    for name, file in services.file_settings(config).items():
+        if name == "data" and services.paths_allowed() and not services.is_token(file):
+            values |= {name: PATH, FOLDER: file}
+        elif name in OWN_FILES:
+            choice, box = OWN_FILES[name]
+            values |= {name: choice, box: _own(file)}
         else:
-            values |= {"data": OWN_IMAGES, IMAGES: _own(config.data)}
+            group, _, setting = name.rpartition(".")
+            values[key(setting, group)] = _own(file)
     return values
 
 

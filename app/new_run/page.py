@@ -8,7 +8,7 @@ from app import forms, pages, session
 from app.forms.forecast import show_forecast, show_latest, show_standing
 from app.forms.words import HOW, INTRO, SHARE, SHARE_OWN
 from app.presets import PRESETS
-from app.services import EngineError, RunConfig, estimates, is_token, runs
+from app.services import EngineError, RunConfig, estimates, runs, tokens
 from app.ui.findings import plain, show_error
 
 FORM = "run"
@@ -45,8 +45,7 @@ def the_form() -> tuple[RunConfig | None, str | None]:
         config = forms.show()
     except EngineError as error:
         return None, str(error)
-    own = any(map(is_token, (config.data, config.weights)))
-    st.caption(f":material/link: {SHARE} {SHARE_OWN if own else ''}")
+    st.caption(f":material/link: {SHARE} {SHARE_OWN if tokens(config) else ''}")
     return config, None
 
 

@@ -44,7 +44,7 @@ def show_controls(run: Run) -> None:
         st.caption(pointless)
         return
     try:
-        known = service.alike(run.config, session.visitor())
+        known = service.controls_of(run.config, session.visitor())
     except EngineError as error:
         st.caption(plain(str(error)))
         return
@@ -73,7 +73,7 @@ def show_original(run: Run) -> None:
             f"{words.described(name)}"
         )
         try:
-            original = service.alike(run.config, session.visitor()).get(NO_CONTROL)
+            original = service.controls_of(run.config, session.visitor()).get(NO_CONTROL)
         except EngineError as error:
             show_error(error)
             return
@@ -90,7 +90,7 @@ def show_original(run: Run) -> None:
 
 def _look(run: Run, polling: bool) -> None:
     try:
-        known = _controls(service.alike(run.config, session.visitor()))
+        known = _controls(service.controls_of(run.config, session.visitor()))
         for control in known.values():
             if control.live:
                 service.find(control.id)  # sees that somebody works on it

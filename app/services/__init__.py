@@ -10,13 +10,14 @@ import os
 from typing import Any
 
 from prospr_engine import metrics
-from prospr_engine.config import GROUPS, NO_CONTROL, RunConfig, settings_of
+from prospr_engine.config import GROUPS, NO_CONTROL, RunConfig
 from prospr_engine.data import DATASETS, DatasetSpec
 from prospr_engine.errors import ConfigError, EngineError, StoreError
+from prospr_engine.identity import file_settings, tokens
 from prospr_engine.io.tokens import display_name, is_token
 from prospr_engine.models import MODELS
 from prospr_engine.models.spec import TORCHVISION, ModelSpec
-from prospr_engine.registry import Option
+from prospr_engine.registry import Option, settings_of
 from prospr_engine.saliency import METHODS, SEED, STEPS, MethodSpec
 from prospr_engine.saliency.controls import CONTROLS, ControlSpec, control_names, is_control
 from prospr_engine.store.limits import Limits
@@ -56,12 +57,14 @@ __all__ = [
     "choices_of",
     "control_names",
     "display_name",
+    "file_settings",
     "is_control",
     "is_token",
     "metrics",
     "models_like",
     "paths_allowed",
     "settings_of",
+    "tokens",
 ]
 
 

@@ -21,6 +21,7 @@ from prospr_engine.config import RunConfig
 from prospr_engine.data import DATASETS
 from prospr_engine.data.inspect import Facts
 from prospr_engine.errors import EngineError
+from prospr_engine.identity import dense_group
 from prospr_engine.io.tokens import is_token
 from prospr_engine.models.measures import Measure, known, measure
 from prospr_engine.pipeline.estimate import (
@@ -134,16 +135,16 @@ def plan(config: SweepConfig | SearchConfig) -> Plan | None:
     cells = _most_cells(config) if isinstance(config, SearchConfig) else config.cells()
     seconds = START + sum(cell_seconds(cells, images, size, threads=threads()))
     paces, alike = _earlier(run, images, size)
-    seeds = {cell.seed for cell in cells}
-    ranked = {(cell.seed, cell.control, *scores_of(cell)) for cell in cells}
+    dense = {dense_group(cell) for cell in cells}
+    ranked = {(cell.control, scores_of(cell)) for cell in cells}
     network, masks = NUMBER * size.parameters, size.weights  # a mask takes one byte per weight
     files = sum(each.bytes for each in file_sizes(size, 1.0).values())
     return Plan(
         seconds=seconds * (median(paces) if paces else 1.0),
         runs=len(cells),
-        dense=len(seeds),
+        dense=len(dense),
         bytes=len(cells) * (files + masks + RECORD)
-        + len(seeds) * network
+        + len(dense) * network
         + len(ranked) * NUMBER * size.weights,
         each=estimate(cells[0], images, size, threads=threads()),
         at_most=at_most,

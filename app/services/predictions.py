@@ -13,7 +13,7 @@ import streamlit as st
 
 from app.services import is_token, paths_allowed, runs
 from app.services.turns import HEAVY
-from prospr_engine.data import DATASETS
+from prospr_engine.config import RunConfig
 from prospr_engine.data.user_image import (
     Frame,
     frame_of,
@@ -24,6 +24,7 @@ from prospr_engine.data.user_image import (
 )
 from prospr_engine.errors import DataError, EngineError, ResourceError
 from prospr_engine.guard import limits
+from prospr_engine.identity import file_settings
 from prospr_engine.pipeline.gallery import FILE, NETWORKS, OUTCOMES, Gallery
 from prospr_engine.store.records import Artifact, Run
 
@@ -55,8 +56,8 @@ UNREADABLE = (
 def shows_images(run: Run, visitor: str) -> bool:
     """May ``visitor`` see the test images of ``run``? Those that are not of the catalogue are their
     owner's alone; folders of this machine are everybody's where everybody may name them."""
-    data = run.settings.get("data")
-    open_to_all = data in list(DATASETS) or (paths_allowed() and not is_token(data))
+    file = file_settings(run.settings, RunConfig).get("data")
+    open_to_all = file is None or (paths_allowed() and not is_token(file))
     return run.owner == visitor or open_to_all
 
 

@@ -3,19 +3,20 @@ asks, so a restart loses nothing."""
 
 from __future__ import annotations
 
-import dataclasses
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import streamlit as st
 
 from app import services
-from app.services import DATASETS, NO_CONTROL, store
+from app.services import NO_CONTROL, store
 from app.services.uploads import check_tokens
 from prospr_engine.config import RunConfig
 from prospr_engine.errors import DataError
-from prospr_engine.io.tokens import is_token
+from prospr_engine.identity import replace_files, same_settings
+from prospr_engine.io.tokens import absolute
 from prospr_engine.pipeline.record import RESULT
 from prospr_engine.store.records import Artifact, Run
 
@@ -45,10 +46,8 @@ def usable(config: RunConfig, owner: str) -> RunConfig:
     # The form offers no such thing, but whatever a browser sends is checked here again.
     check_tokens(config, owner)
     services.check_model(config.model)
-    if config.data in DATASETS or is_token(config.data):
-        return config
     # The worker stands in another folder than this process.
-    return dataclasses.replace(config, data=str(Path(config.data).expanduser().absolute()))
+    return replace_files(config, absolute)
 
 
 def find(id: str | None) -> Run | None:
@@ -65,17 +64,20 @@ def mine(owner: str, studies: bool = False) -> list[Run]:
     return store.current().runs(owner, studies=studies)
 
 
-def alike(config: RunConfig, owner: str) -> dict[str, Run]:
+def controls_of(config: RunConfig, owner: str) -> dict[str, Run]:
     """The visitor's runs of these settings but for the control, by that (``NO_CONTROL``: the
     choice as it is): of several the newest, and first those that have a result or may still get
     one."""
-    wanted = {**config.to_dict(), "control": None}
     found: dict[str, Run] = {}
     for run in sorted(mine(owner, studies=True), key=lambda run: run.state in ENDED):
-        # Settings of earlier versions knew no controls.
-        if {**run.settings, "control": None} == wanted:
+        if same_settings(config, run.settings, but=("control",)):
             found.setdefault(run.settings.get("control", NO_CONTROL), run)
     return found
+
+
+def same(config: RunConfig, runs: Sequence[Run]) -> list[Run]:
+    """Those of ``runs`` that have these settings."""
+    return [run for run in runs if same_settings(config, run.settings)]
 
 
 def recent(studies: bool = False) -> list[Run]:

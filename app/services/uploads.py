@@ -13,8 +13,7 @@ import streamlit as st
 
 from app import services
 from app.services import store as service
-from prospr_engine.config import RunConfig, settings_of
-from prospr_engine.data import DATASETS
+from prospr_engine.config import RunConfig
 from prospr_engine.data.inspect import Facts
 from prospr_engine.data.opening import format_of_upload
 from prospr_engine.data.preview import Preview, preview
@@ -22,9 +21,11 @@ from prospr_engine.data.readers import FORMATS
 from prospr_engine.errors import ConfigError, ModelError, ResourceError
 from prospr_engine.format import GIGA, MEGA, megabytes
 from prospr_engine.guard import limits as bounds
+from prospr_engine.identity import file_options, file_settings
 from prospr_engine.io.tokens import clean_name, digest_in, display_name, is_token, locate, token
 from prospr_engine.models.imports.header import read_header
 from prospr_engine.models.imports.numbers import check_numbers
+from prospr_engine.registry import did_you_mean
 from prospr_engine.store.records import Upload
 
 Kind = Literal["images", "weights"]
@@ -32,7 +33,6 @@ Kind = Literal["images", "weights"]
 SUFFIXES: dict[Kind, str] = {"images": ".zip", "weights": ".safetensors"}
 SHARE = bounds.UPLOADS_SHARE.value
 SPARE = bounds.DISK_SPARE.value
-(WEIGHTS,) = (option for option in settings_of(RunConfig) if option.name == "weights")
 
 
 @dataclass(frozen=True)
@@ -127,20 +127,18 @@ def misfit(upload: Upload, model: str, shape: tuple[int, int, int], classes: int
 
 def check_tokens(config: RunConfig, owner: str) -> None:
     """Raise ``ConfigError`` if the settings name a file that is not the visitor's own upload."""
-    if config.data not in DATASETS and not _may_use(config.data, owner, "images"):
-        DATASETS.find(config.data)
-    if config.weights not in WEIGHTS.choices and not _may_use(config.weights, owner, "weights"):
-        raise ConfigError(
-            f"There are no weights called {display_name(config.weights)!r} here. Upload the file, "
-            "or choose fresh weights."
-        )
-
-
-def _may_use(named: str, owner: str, kind: Kind) -> bool:
-    if not is_token(named):
-        return services.paths_allowed()
-    find(owner, named, kind)
-    return True
+    options = file_options(RunConfig)
+    kinds = {suffix: kind for kind, suffix in SUFFIXES.items()}
+    for name, named in file_settings(config).items():
+        option = options[name]
+        if is_token(named) and option.file in kinds:
+            find(owner, named, kinds[option.file])
+        elif is_token(named) or not services.paths_allowed():
+            raise ConfigError(
+                f"There is no file {display_name(named)!r} here to use as {name}"
+                f"{did_you_mean(named, list(option.known))}. Upload the file, or choose one of "
+                f"{', '.join(option.known)}."
+            )
 
 
 def _check_size(name: str, size: int) -> None:

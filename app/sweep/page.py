@@ -11,7 +11,7 @@ from app import forms, pages, session
 from app.forms import search_form, sweep_form
 from app.forms.words import SHARE, SHARE_OWN
 from app.presets import SWEEPS
-from app.services import EngineError, SearchConfig, SweepConfig, estimates, is_token, store, studies
+from app.services import EngineError, SearchConfig, SweepConfig, estimates, store, studies, tokens
 from app.sweep.plan import obstacle, show_latest, show_plan
 from app.ui.findings import plain, show_error
 from app.ui.studies import HOW_SEARCH, HOW_SWEEP, SEARCH, SWEEP
@@ -63,8 +63,7 @@ def the_form(task: str) -> tuple[Config | None, str | None]:
         config: Config = FORMS[task].show()
     except EngineError as error:
         return None, str(error)
-    own = any(map(is_token, (config.run.data, config.run.weights)))
-    st.caption(f":material/link: {SHARE} {SHARE_OWN if own else ''}")
+    st.caption(f":material/link: {SHARE} {SHARE_OWN if tokens(config.run) else ''}")
     return config, None
 
 

@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Iterator
 from typing import Any
 
-from app.services import GROUPS, Option, RunConfig, display_name, is_token, settings_of
+from app.services import GROUPS, Option, RunConfig, display_name, is_token, settings_of, tokens
 
 EVERYDAY = ("model", "data", "method", "sparsity", "epochs", "seed")
 """Told whether or not they differ from their defaults: a reader looks for them."""
@@ -38,7 +38,7 @@ print(result.accuracy, result.proof.ok)"""
 def uploads(config: RunConfig) -> list[str]:
     """The uploaded files that the run used, as their owner called them. The code below names
     them as files beside it."""
-    return [display_name(value) for value in (config.data, config.weights) if is_token(value)]
+    return [display_name(token) for token in tokens(config).values()]
 
 
 def changed(config: RunConfig) -> Iterator[tuple[str, Option, Any]]:
@@ -53,6 +53,8 @@ def changed(config: RunConfig) -> Iterator[tuple[str, Option, Any]]:
     for group, cls in GROUPS.items():
         for option in settings_of(cls):
             value = getattr(getattr(config, group), option.name)
+            if is_token(value):
+                value = display_name(value)
             if value != option.default:
                 yield group, option, value
 

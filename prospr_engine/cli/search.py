@@ -79,12 +79,18 @@ def search(parsed: argparse.Namespace) -> int:
         raise ConfigError("With --store the files stay in the store; leave out --out.")
     with _progress(parsed.quiet) as on_event:
         if parsed.store is None:
-            out = Path(parsed.out or Path("runs") / f"search-{config.fingerprint}")
+            out = Path(parsed.out) if parsed.out else _folder(config)
             result = do(config, out=out, on_event=on_event)
         else:
             result = _in_store(config, parsed.store, parsed.name, on_event)
     show(parsed, result.to_dict(), _print)
     return 0 if result.found is not None else 1
+
+
+def _folder(config: SearchConfig) -> Path:
+    """Where the files of a search go; one that version 0.3.0 began goes on where it is."""
+    earlier = Path("runs") / f"search-{config.legacy_fingerprint}"
+    return earlier if earlier.exists() else Path("runs") / f"search-{config.fingerprint}"
 
 
 def config_of(parsed: argparse.Namespace) -> SearchConfig:

@@ -8,10 +8,10 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
-from prospr_engine.config import GROUPS, RunConfig, settings_of
+from prospr_engine.config import GROUPS, RunConfig
 from prospr_engine.errors import ConfigError
 from prospr_engine.format import read_percent, to_fraction
-from prospr_engine.registry import Option
+from prospr_engine.registry import Option, settings_of
 from prospr_engine.saliency.controls import control_names
 
 STORE_HELP = "(default: $PROSPR_RUNS, or ~/.local/share/prospr/runs)"
@@ -116,7 +116,8 @@ def _add_flag(parser: Any, option: Option, prefix: str, dest: str) -> None:
         return
     if option.default is not None:
         help += f" (default: {option.default})"
-    names = LISTED[option.table]() if option.table in LISTED else option.choices
-    choices = [*names, *([f"FILE{option.file}"] if option.file else [])]
+    choices = [*(LISTED[option.table]() if option.table in LISTED else option.choices)]
+    if choices and option.file:
+        choices.append(f"FILE{option.file}")
     metavar = "|".join(choices) or option.kind.__name__.upper()
     parser.add_argument(flag, dest=dest, metavar=metavar, help=help)

@@ -10,11 +10,12 @@ import time
 from pathlib import Path
 from typing import Any
 
-from prospr_engine.config import WEIGHTS, RunConfig
-from prospr_engine.data import DATASETS
+from prospr_engine.config import RunConfig
 from prospr_engine.errors import DataError, EngineError, Stopped, StoreError
 from prospr_engine.events import OnEvent, StageStarted
+from prospr_engine.identity import replace_files
 from prospr_engine.io.files import check_unused, disk_error
+from prospr_engine.io.tokens import absolute
 from prospr_engine.jobs import ensure_worker
 from prospr_engine.jobs.follow import follow, follow_study
 from prospr_engine.jobs.spawn import at_work
@@ -189,14 +190,9 @@ def _findable(config: RunConfig) -> RunConfig:
     """The worker works in a folder of its own: files are named by their whole paths."""
 
     def whole(text: str) -> str:
-        path = Path(text).expanduser()
-        return str(path.absolute()) if path.exists() else text
+        return absolute(text) if Path(text).expanduser().exists() else text
 
-    if config.data not in DATASETS:
-        config = dataclasses.replace(config, data=whole(config.data))
-    if config.weights not in WEIGHTS.choices:
-        config = dataclasses.replace(config, weights=whole(config.weights))
-    return config
+    return replace_files(config, whole)
 
 
 def _take(store: Store, run: Run, out: str | None) -> dict[str, Any]:

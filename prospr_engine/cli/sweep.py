@@ -14,6 +14,7 @@ from prospr_engine.cli import render_sweep, store_runs
 from prospr_engine.cli.settings import add_settings, add_store, given, number, show
 from prospr_engine.config import RunConfig
 from prospr_engine.errors import ConfigError
+from prospr_engine.identity import dense_group
 from prospr_engine.models import MODELS
 from prospr_engine.models.measures import known, measure
 from prospr_engine.pipeline.estimate import START, cell_seconds, images_of, scores_of
@@ -152,8 +153,8 @@ def plan_of(config: SweepConfig, out: Path | None) -> Plan:
 
     return Plan(
         rows,
-        dense=shared(lambda cell: cell.seed),
-        scorings=shared(lambda cell: (cell.seed, *scores_of(cell))),
+        dense=shared(dense_group),
+        scorings=shared(scores_of),
         each=_seconds(config, cells, waiting) if any(waiting) else [0.0] * len(cells),
     )
 

@@ -66,6 +66,11 @@ def locate(text: str, folder: Path | None = None) -> Path:
     return path
 
 
+def absolute(text: str) -> str:
+    """``text`` as a path that is the same from every folder; a token stays as it is."""
+    return text if is_token(text) else str(Path(text).expanduser().absolute())
+
+
 def digest_in(text: str) -> str:
     """The SHA-256 that a token holds; "" if it is none."""
     match = TOKEN.fullmatch(text)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from prospr_engine.config import WEIGHTS
+from prospr_engine.config import RunConfig
 from prospr_engine.errors import ModelError
+from prospr_engine.identity import file_options
 from prospr_engine.models import MODELS
 from prospr_engine.models.imports.weights import Wanted, load_weights
 from prospr_engine.models.spec import TORCHVISION
@@ -32,7 +33,8 @@ def build(
     if the network does not fit the data or such weights cannot be had.
     """
     spec = MODELS.find(name)
-    WEIGHTS.check(weights)
+    option = file_options(RunConfig)["weights"]
+    option.check(weights)
     if weights == "pretrained" and not spec.pretrained:
         raise ModelError(
             f"{name} has no pretrained weights; use weights='fresh', or choose one of "
@@ -53,7 +55,7 @@ def build(
         else:
             model = spec.load()(shape, classes)
             he_init(model)
-    if weights not in WEIGHTS.choices:
+    if option.names_file(weights):
         load_weights(Wanted(name, model, shape, classes), weights)
     for problem in check(model, shape, classes):
         if problem.fatal:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import hashlib
 import json
 import os
 import tempfile
@@ -109,12 +108,6 @@ class Shared:
 
     def _dense(self, key: str, suffix: str) -> Path:
         return self.folder / f"dense-{key}{suffix}"
-
-
-def key_of(parts: Mapping[str, Any]) -> str:
-    """A name for JSON-ready values: equal for equal ones."""
-    text = json.dumps(parts, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
 def _images_key(config: RunConfig) -> tuple[Any, ...]:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from prospr_engine.config import LoadingConfig, RunConfig
 from prospr_engine.data import DATASETS
 from prospr_engine.export.encodings import ENCODINGS, PRIMARY, FileSize
+from prospr_engine.identity import dense_group, scores_group
 from prospr_engine.models.measures import Measure
 from prospr_engine.pruning.budget import kept_count
 from prospr_engine.saliency import METHODS, REHEARSAL, ROUNDS, STEPS
@@ -205,21 +206,19 @@ def cell_seconds(
     for cell in cells:
         found = parts(cell, images, measure, speed, threads)
         needed = found.own
-        if cell.seed not in seen:
+        dense, scores = dense_group(cell), scores_of(cell)
+        if dense not in seen:
             needed += found.reading + found.dense + found.testing / 2
-        scores = (cell.seed, *scores_of(cell))
         if scores not in seen:
             needed += found.scoring
-        seen |= {cell.seed, scores}
+        seen |= {dense, scores}
         told.append(needed)
     return told
 
 
-def scores_of(config: RunConfig) -> tuple[Hashable, ...]:
-    """Equal for runs of one seed on one network and data set that share their scores."""
-    options = tuple(sorted(config.scoring.options.items()))
-    target = config.sparsity if METHODS[config.method].iterative else None
-    return config.method, options, target
+def scores_of(config: RunConfig) -> Hashable:
+    """Equal for runs that share their scores."""
+    return scores_group(config, METHODS[config.method].iterative)
 
 
 def split(images: Images, loading: LoadingConfig) -> tuple[int, int, int]:

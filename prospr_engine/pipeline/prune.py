@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import dataclasses
 import time
 from pathlib import Path
 from typing import Any
 
 from prospr_engine.config import RunConfig
 from prospr_engine.events import OnEvent, Pruned, StageStarted, ignore
+from prospr_engine.identity import scores_key
 from prospr_engine.network.device import explained_memory
-from prospr_engine.pipeline.cache import Shared, key_of
+from prospr_engine.pipeline.cache import Shared
 from prospr_engine.pipeline.result import Pruning, environment
 from prospr_engine.pipeline.setup import Prepared
 from prospr_engine.pruning.health import examine
@@ -34,9 +34,16 @@ def find_scores(
 
     They are saved in ``file``, and what the criterion said in ``shared``, before any control.
     """
-    control = find_control(prepared.config.control)
+    config = prepared.config
+    control = find_control(config.control)
     unchanged = not (control and control.rearranges_scores)
-    key = key_of(_decides_scores(prepared))
+    key = scores_key(
+        config,
+        prepared.contents,
+        _options(config),
+        _towards(config),
+        environment(prepared.device),
+    )
     scores = shared.scores(key) if shared else None
     seconds = 0.0
     if scores is None:
@@ -108,19 +115,3 @@ def _controlled(scores: Scores, config: RunConfig) -> Scores:
     if not control or not control.rearranges_scores:
         return scores
     return rearrange(control, scores, config.seed)
-
-
-def _decides_scores(prepared: Prepared) -> dict[str, Any]:
-    """All that the scores depend on."""
-    config = prepared.config
-    scoring = dataclasses.asdict(config.scoring) | {"options": _options(config)}
-    return {
-        "model": config.model,
-        "weights": prepared.weights,
-        "seed": config.seed,
-        "data": prepared.data.digest,
-        "method": config.method,
-        "scoring": scoring,
-        "towards": _towards(config),
-        "environment": environment(prepared.device),
-    }

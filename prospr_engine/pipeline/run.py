@@ -25,9 +25,10 @@ from prospr_engine.events import (
 )
 from prospr_engine.export.encodings import ENCODINGS
 from prospr_engine.export.export import export_onnx
+from prospr_engine.identity import dense_key
 from prospr_engine.io.files import check_room, check_unused, write_atomically, zipped_size
 from prospr_engine.network.device import explained_memory
-from prospr_engine.pipeline.cache import Shared, key_of
+from prospr_engine.pipeline.cache import Shared
 from prospr_engine.pipeline.checkpoint import save_network
 from prospr_engine.pipeline.gallery import FILE as GALLERY
 from prospr_engine.pipeline.predict import make_gallery
@@ -42,7 +43,7 @@ from prospr_engine.pipeline.result import (
     split_record,
 )
 from prospr_engine.pipeline.setup import Prepared, check, make_recipe, prepare
-from prospr_engine.pipeline.train import decides_dense, train_both
+from prospr_engine.pipeline.train import train_both
 
 ShouldStop = Callable[[], bool]
 
@@ -93,7 +94,8 @@ def run(
     pruning.masks.save(folder / "masks.safetensors")
 
     recipe = make_recipe(config, prepared)
-    key = key_of(decides_dense(prepared, recipe))
+    machine = environment(prepared.device)
+    key = dense_key(config, prepared.contents, dataclasses.asdict(recipe), machine)
     known = shared.dense(key) if shared else None
     trained = train_both(prepared, recipe, pruning.masks, tell, known)
     accuracy = {name: test.accuracy for name, test in trained.tested.items()}
@@ -121,7 +123,7 @@ def run(
         history=trained.history,
         recipe=dataclasses.asdict(recipe),
         data=split_record(prepared.data, config.seed),
-        environment=environment(prepared.device),
+        environment=machine,
         exports=exports,
         out=folder,
         seconds=time.perf_counter() - started,

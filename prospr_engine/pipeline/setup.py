@@ -7,10 +7,12 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from prospr_engine.config import WEIGHTS, RunConfig
+from prospr_engine.config import RunConfig
 from prospr_engine.data.images import ImageData, normalise
 from prospr_engine.data.load import load
+from prospr_engine.errors import ConfigError
 from prospr_engine.events import OnEvent, StageStarted, ignore
+from prospr_engine.identity import file_settings
 from prospr_engine.io.files import digest_of
 from prospr_engine.io.tokens import display_name, locate
 from prospr_engine.models import MODELS
@@ -40,6 +42,11 @@ class Prepared:
     weights: str
     """What the network started from: "fresh", "pretrained", or "sha256:" and a file's digest."""
 
+    @property
+    def contents(self) -> dict[str, str]:
+        """What the settings that may name a file hold, by name: see ``identity.dense_key``."""
+        return {"data": self.data.digest, "weights": self.weights}
+
 
 def check(config: RunConfig) -> None:
     """Check what can be known before any work: names, method options, device, and whether a file
@@ -51,8 +58,8 @@ def check(config: RunConfig) -> None:
     spec = METHODS.find(config.method)
     find_control(config.control)
     check_options(spec.options, config.scoring.options, f"the method {config.method!r}")
-    if config.weights not in WEIGHTS.choices:
-        read_header(locate(config.weights), display_name(config.weights))
+    if file := file_settings(config).get("weights"):
+        read_header(locate(file), display_name(file))
     pick_device(config.device)
 
 
@@ -75,12 +82,21 @@ def prepare(
         model = build(config.model, data.shape, len(data.classes), config.seed, config.weights)
         model.to(device)
     weights = config.weights
-    if weights not in WEIGHTS.choices:
-        weights = f"sha256:{digest_of(locate(weights))}"
+    if file := file_settings(config).get("weights"):
+        weights = content_of(file)
     transform = getattr(model, "transform_input", False)
     source = Source.of(config.model, data.shape, len(data.classes), transform)
     batches = _calibration_batches(config, data)
     return Prepared(config, device, data, model, batches, source, weights)
+
+
+def content_of(file: str) -> str:
+    """What the file that a path or token names holds: "sha256:" and its digest. Raises
+    ``ConfigError`` if it cannot be read."""
+    try:
+        return f"sha256:{digest_of(locate(file))}"
+    except OSError as error:
+        raise ConfigError(f"{file} cannot be read: {error.strerror}.") from None
 
 
 def make_recipe(config: RunConfig, prepared: Prepared) -> Recipe:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import copy
-import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from torch import nn
 
@@ -14,7 +12,6 @@ from prospr_engine.data.images import normalise
 from prospr_engine.events import EpochEnded, OnEvent, Progress, StageStarted
 from prospr_engine.network.device import explained_memory
 from prospr_engine.pipeline.cache import Dense
-from prospr_engine.pipeline.result import environment
 from prospr_engine.pipeline.setup import Prepared
 from prospr_engine.pruning.masks import Masks
 from prospr_engine.saliency.controls import find_control, seed_of
@@ -125,15 +122,3 @@ def _test(network: nn.Module, prepared: Prepared) -> Evaluation:
         lambda images: normalise(images, data.mean, data.std),
         prepared.device,
     )
-
-
-def decides_dense(prepared: Prepared, recipe: Recipe) -> dict[str, Any]:
-    """All that the trained dense network depends on."""
-    return {
-        "model": prepared.config.model,
-        "weights": prepared.weights,
-        "seed": prepared.config.seed,
-        "data": prepared.data.digest,
-        "recipe": dataclasses.asdict(recipe),
-        "environment": environment(prepared.device),
-    }

@@ -13,11 +13,11 @@ from typing import Any
 from prospr_engine.config import RunConfig
 from prospr_engine.errors import ResourceError
 from prospr_engine.format import counted
+from prospr_engine.identity import run_key
 from prospr_engine.store import known, queries
 from prospr_engine.store.artifacts import Artifacts
 from prospr_engine.store.limits import Limits
 from prospr_engine.store.records import State, clean_name
-from prospr_engine.store.sameness import sameness
 
 MOST_LOSSES = 2
 LOST = (
@@ -36,7 +36,7 @@ def enter(
 ) -> str:
     """A new run, done at once if its result is known and queued if not; its id. ``place`` is the
     study whose cell it is, and its number there."""
-    id, same = uuid.uuid4().hex, sameness(config)
+    id, same = uuid.uuid4().hex, run_key(config)
     study, cell = place or (None, None)
     settings = json.dumps(config.to_dict())
     c.execute(

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from prospr_engine.config import RunConfig
 from prospr_engine.errors import EngineError, StoreError
+from prospr_engine.identity import run_key
 from prospr_engine.io.files import digest_of, disk_error
 from prospr_engine.metrics import summary
 from prospr_engine.pipeline.record import RESULT
@@ -20,7 +21,6 @@ from prospr_engine.store.contents import Content, identify
 from prospr_engine.store.limits import Limits
 from prospr_engine.store.match import Match, index, match
 from prospr_engine.store.portable import make_portable
-from prospr_engine.store.sameness import sameness
 from prospr_engine.store.schema import RecordError, check, migrate, transaction
 from prospr_engine.store.store import RECORD, Store
 
@@ -134,7 +134,7 @@ def _enter(c: sqlite3.Connection, result: Content, found: Match) -> str:
     figures = json.dumps(summary(facts))
     id, now, seconds = uuid.uuid4().hex, time.time(), float(facts["seconds"])
     try:
-        same = sameness(RunConfig.from_dict(facts["config"]), facts["environment"]["prospr_engine"])
+        same = run_key(RunConfig.from_dict(facts["config"]), facts["environment"]["prospr_engine"])
     except EngineError:
         same = None
     c.execute(

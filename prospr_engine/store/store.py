@@ -19,8 +19,8 @@ from typing import Any, Literal
 
 from prospr_engine.config import RunConfig
 from prospr_engine.errors import StoreError
+from prospr_engine.identity import run_key, tokens
 from prospr_engine.io.files import digest_of
-from prospr_engine.io.tokens import is_token
 from prospr_engine.metrics import summary
 from prospr_engine.store import cleanup, known, queries, queue, shared, studies
 from prospr_engine.store.artifacts import Artifacts
@@ -28,7 +28,6 @@ from prospr_engine.store.contents import is_result
 from prospr_engine.store.limits import Limits
 from prospr_engine.store.portable import make_portable
 from prospr_engine.store.records import Artifact, Run, State, clean_name
-from prospr_engine.store.sameness import sameness
 from prospr_engine.store.schema import born, connect, keep_open, migrate, transaction
 from prospr_engine.store.study import Kind, Study
 from prospr_engine.store.uploads import Uploads
@@ -79,7 +78,7 @@ class Store:
 
         Raises ``ResourceError`` if too many are queued already, of all or of this owner.
         """
-        same = sameness(config)
+        same = run_key(config)
         with transaction(self.database) as c:
             mine = c.execute(
                 "SELECT id FROM runs WHERE sameness = ? AND owner = ? AND NOT stopping "
@@ -323,6 +322,5 @@ class Store:
                 self.artifacts.remove(digest)
 
     def _renew(self, c: sqlite3.Connection, config: RunConfig) -> None:
-        for text in (config.data, config.weights):
-            if is_token(text):
-                self.uploads.renew(c, text)
+        for token in tokens(config).values():
+            self.uploads.renew(c, token)

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 
 from prospr_engine.config import RunConfig
 from prospr_engine.errors import ConfigError, ResourceError, StoreError
+from prospr_engine.identity import same_settings
 from prospr_engine.store import cleanup, queries, queue
 from prospr_engine.store.artifacts import Artifacts
 from prospr_engine.store.limits import Limits
@@ -57,13 +58,14 @@ def submit(
     """See ``Store.submit_study``."""
     check_size(config, limits)
     settings = json.dumps(config.to_dict())
-    same = c.execute(
-        "SELECT id FROM studies WHERE owner = ? AND kind = ? AND settings = ? AND NOT stopped "
+    others = c.execute(
+        "SELECT id, settings FROM studies WHERE owner = ? AND kind = ? AND NOT stopped "
         f"AND {LIVE} ORDER BY number DESC",
-        (owner, kind, settings),
-    ).fetchone()
-    if same:
-        return str(same["id"])
+        (owner, kind),
+    ).fetchall()
+    for other in others:
+        if same_settings(config, json.loads(other["settings"])):
+            return str(other["id"])
     id = uuid.uuid4().hex
     c.execute(
         "INSERT INTO studies (id, owner, name, kind, settings, guess, created) "

@@ -10,12 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from prospr_engine.config import NO_CONTROL, WEIGHTS, RunConfig
-from prospr_engine.data import DATASETS
-from prospr_engine.errors import ConfigError, DiskError, EngineError, Stopped
+from prospr_engine.config import NO_CONTROL, RunConfig
+from prospr_engine.errors import DiskError, EngineError, Stopped
 from prospr_engine.events import CellStarted, Event, OnEvent, StageStarted, ignore
-from prospr_engine.io.files import digest_of
-from prospr_engine.io.tokens import display_name, is_token, locate
+from prospr_engine.identity import paths
+from prospr_engine.io.tokens import display_name
 from prospr_engine.metrics import summary
 from prospr_engine.pipeline.record import RESULT
 from prospr_engine.saliency import METHODS, STEPS
@@ -133,11 +132,18 @@ class Cells:
         self.images(cell)
 
     def _still_true(self, cell: RunConfig, result: dict[str, Any]) -> bool:
-        """Are data and weights still those that the result was made of?"""
-        if result["weights"] != _weights(cell):
-            return False
-        fixed = cell.data in DATASETS or is_token(cell.data)
-        return fixed or bool(result["data"]["digest"] == self.images(cell).digest)
+        """Are the files that the settings name by path still those that the result came from?"""
+        return all(
+            self._content(cell, name, path) == _recorded(result, name)
+            for name, path in paths(cell).items()
+        )
+
+    def _content(self, cell: RunConfig, name: str, path: str) -> str:
+        if name == "data":
+            return self.images(cell).digest
+        from prospr_engine.pipeline.setup import content_of
+
+        return content_of(path)
 
     def _result(self, cell: RunConfig) -> dict[str, Any] | None:
         """The cell's ``result.json``; None if there is none of just these settings."""
@@ -160,14 +166,10 @@ class Cells:
         return Done(row(cell, found) | {"out": str(self.place(cell))}, found, known)
 
 
-def _weights(cell: RunConfig) -> str:
-    """What the network starts from now, as in ``Prepared``: a file may have changed."""
-    if cell.weights in WEIGHTS.choices:
-        return cell.weights
-    try:
-        return f"sha256:{digest_of(locate(cell.weights))}"
-    except OSError as error:
-        raise ConfigError(f"{cell.weights} cannot be read: {error.strerror}.") from None
+def _recorded(result: dict[str, Any], name: str) -> str | None:
+    """The content of a file setting as the result has it; None if it has none."""
+    content: str | None = result["data"]["digest"] if name == "data" else result.get(name)
+    return content
 
 
 def _sentence(error: Exception) -> str:

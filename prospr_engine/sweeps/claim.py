@@ -11,6 +11,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from prospr_engine.errors import ConfigError
+from prospr_engine.identity import shared_settings
 from prospr_engine.io.files import disk_error, write_atomically
 from prospr_engine.sweeps.config import SweepConfig
 from prospr_engine.sweeps.search_config import SearchConfig
@@ -66,25 +67,18 @@ def check_folder(folder: Path, config: Config) -> None:
             )
         return
     try:
-        there = _shared_settings(type(config).read(file))
+        there = shared_settings(type(config).read(file))
     except ConfigError as error:
         raise ConfigError(
             f"{folder} holds a {kind} that cannot be read ({error}) Choose another folder."
         ) from None
-    here = _shared_settings(config)
+    here = shared_settings(config)
     for name in here:
         if there[name] != here[name]:
             raise ConfigError(
                 f"{folder} holds a {kind} with another setting of {name}: {_told(there[name])} "
                 f"there, {_told(here[name])} here. Choose another folder."
             )
-
-
-def _shared_settings(config: Config) -> dict[str, Any]:
-    """What all runs share, but for options: others make other runs, which lie side by side."""
-    run: dict[str, Any] = config.to_dict()["run"]
-    scoring = {name: value for name, value in run["scoring"].items() if name != "options"}
-    return run | {"scoring": scoring}
 
 
 def _inside(folder: Path) -> Iterator[Path]:

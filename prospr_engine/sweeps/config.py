@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import itertools
 import json
 from collections.abc import Iterable, Iterator, Mapping
@@ -18,10 +17,10 @@ from prospr_engine.config import (
     ScoringConfig,
     TrainingConfig,
     check_sparsity,
-    settings_of,
 )
 from prospr_engine.errors import ConfigError
-from prospr_engine.registry import did_you_mean
+from prospr_engine.identity import study_fingerprint
+from prospr_engine.registry import did_you_mean, settings_of
 from prospr_engine.saliency import METHODS, STEPS, MethodSpec
 from prospr_engine.saliency.controls import find_control
 
@@ -164,16 +163,8 @@ class SweepConfig:
 
     @property
     def fingerprint(self) -> str:
-        """Names the settings, as that of a run does: 16 hex digits over all that differ from
-        their defaults."""
-        default = type(self)()
-        changed = {
-            name: getattr(self, name)
-            for name in LISTS
-            if getattr(self, name) != getattr(default, name)
-        }
-        text = json.dumps([self.run.fingerprint, changed], sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+        """Names the settings: 16 hex digits; see ``identity.study_fingerprint``."""
+        return study_fingerprint(self)
 
     def _options(self, spec: MethodSpec) -> Iterator[dict[str, Any]]:
         """The options of the method, once for each number of steps."""

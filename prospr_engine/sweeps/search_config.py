@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import itertools
 import json
 import math
@@ -12,14 +11,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from prospr_engine.config import RunConfig, setting, settings_of
+from prospr_engine.config import RunConfig
 from prospr_engine.errors import ConfigError
-from prospr_engine.registry import did_you_mean
+from prospr_engine.identity import digest, study_fingerprint
+from prospr_engine.registry import did_you_mean, setting, settings_of
 from prospr_engine.sweeps.config import MOST_CELLS, Group
 
 (SEED,) = (option for option in settings_of(RunConfig) if option.name == "seed")
 SEARCHED = ("sparsity", "seed")
 """Settings of a run that are the search's to choose."""
+LEGACY = ("most_lost", "most_bytes", "seeds", "lowest", "highest", "most_probes")
+"""Settings of a search in 0.3.0."""
 EQUAL = 1e-9  # 0.95 − 0.94 is not more than 0.01, whatever the rounding makes of it
 
 
@@ -147,10 +149,16 @@ class SearchConfig:
 
     @property
     def fingerprint(self) -> str:
-        """Names the settings, as that of a run does."""
-        values = {**self.to_dict(), "run": self.run.fingerprint}
-        text = json.dumps(values, sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+        """Names the settings: 16 hex digits; see ``identity.study_fingerprint``."""
+        return study_fingerprint(self)
+
+    @property
+    def legacy_fingerprint(self) -> str:
+        """The fingerprint that versions up to 0.3.0 gave these settings, in which defaults count.
+        Only for finding the folder of a search that such a version began."""
+        fields = dataclasses.fields(self)
+        values = {f.name: getattr(self, f.name) for f in fields if f.name in LEGACY}
+        return digest(values | {"run": self.run.fingerprint})
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from app_fakes import RESULT, finished, found, new, running, words
 from app_run import opened
+from further_files import give_more_settings_a_file
 from streamlit.testing.v1 import AppTest
 
 from app import access, pages, session
@@ -16,8 +17,10 @@ from app.forms import address
 from app.run.downloads import reader
 from app.runs.search import search
 from app.services import RunConfig
+from app.services.uploads import check_tokens
 from app.ui.labels import PATH
-from prospr_engine.errors import DataError
+from prospr_engine.config import TrainingConfig
+from prospr_engine.errors import ConfigError, DataError
 from prospr_engine.store.records import Run
 from prospr_engine.store.store import Store
 
@@ -48,6 +51,23 @@ def test_others_see_names_and_its_owner_paths(store: Store, run: Run):
     assert "--weights w.safetensors" in theirs.code[0].value
     mine = opened(finished(store, "alice", CONFIG))
     assert f"--data {SECRET}/photos" in mine.code[0].value
+
+
+def test_any_setting_that_may_name_a_file_is_hidden(store: Store, monkeypatch):
+    give_more_settings_a_file(monkeypatch)
+    config = RunConfig(
+        device=f"{SECRET}/device.safetensors",
+        training=TrainingConfig(schedule=f"{SECRET}/schedule.safetensors"),
+    )
+    page = opened(finished(store, "", config))
+    assert SECRET not in everything(page)
+    assert "device.safetensors" in page.code[0].value
+    assert "schedule.safetensors" in page.code[0].value
+    seen = access.as_seen(found(store, store.runs()[0].id), "bob").settings
+    assert SECRET not in json.dumps(seen)
+    for stranger in (config, RunConfig(device=f"upload:{'0' * 64}/x.safetensors")):
+        with pytest.raises(ConfigError, match=r"\.safetensors"):
+            check_tokens(stranger, "bob")
 
 
 def test_where_paths_may_be_named_they_are_shown(run: Run, monkeypatch: pytest.MonkeyPatch):

@@ -15,10 +15,10 @@ import pytest
 
 from prospr_engine.config import RunConfig
 from prospr_engine.errors import ConfigError, ResourceError, StoreError
+from prospr_engine.identity import run_key
 from prospr_engine.store import default_folder, schema
 from prospr_engine.store.limits import Limits
 from prospr_engine.store.records import Run
-from prospr_engine.store.sameness import sameness
 from prospr_engine.store.store import Store
 
 RESULT: dict[str, Any] = {
@@ -162,9 +162,9 @@ def test_a_result_whose_files_are_gone_is_computed_again(store: Store):
 
 
 def test_data_that_may_have_changed_are_never_the_same():
-    assert sameness(RunConfig(data="digits"))
-    assert sameness(RunConfig(data="/some/photos.zip")) is None
-    assert sameness(RunConfig(data=f"upload:{'a' * 64}/photos.zip"))
+    assert run_key(RunConfig(data="digits"))
+    assert run_key(RunConfig(data="/some/photos.zip")) is None
+    assert run_key(RunConfig(data=f"upload:{'a' * 64}/photos.zip"))
 
 
 def test_what_the_store_says_of_settings_it_cannot_read(store: Store):
