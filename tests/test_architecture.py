@@ -180,6 +180,14 @@ def test_no_import_runs_in_a_circle(package):
     assert not arrows, f"circles among {sorted(arrows)}"
 
 
+def test_benchmarks_need_no_tests():
+    own = {path.stem for path in (ROOT / "tests").rglob("*.py")} | {"tests"}
+    for path in (ROOT / "benchmarks").glob("*.py"):
+        text = path.read_text("utf-8")
+        for module in re.findall(r"^\s*(?:from|import) ([\w.]+)", text, re.MULTILINE):
+            assert module.split(".")[0] not in own, f"{path.name} imports {module}"
+
+
 def test_the_engine_has_few_rooms_at_the_top():
     files = [path.name for path in (ROOT / "prospr_engine").glob("*.py")]
     assert len(files) <= MOST_AT_THE_TOP, sorted(files)

@@ -77,6 +77,7 @@ def test_program_and_command_really_do_the_sweep_and_find_the_same(tmp_path: Pat
     assert figures(tmp_path / "command") == found
 
 
+@pytest.mark.slow
 def test_the_program_for_runs_that_are_no_grid_really_does_them(tmp_path: Path):
     configs = [
         RunConfig(method="magnitude", sparsity=0.9, epochs=0, loading=FEW),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from app_compare_frames import TOTAL, cell, frame
 from streamlit.testing.v1 import AppTest
+from waiting import PATIENCE
 
 from app.compare import accuracy_chart, axes
 from app.compare.plots import accuracy_table
@@ -62,7 +63,7 @@ def page() -> None:
 
 @pytest.mark.usefixtures("latency")
 def test_a_new_figure_is_in_the_table_and_on_the_switch():
-    at = AppTest.from_function(page).run()
+    at = AppTest.from_function(page, default_timeout=PATIENCE).run()
     assert not at.exception
     (row,) = at.dataframe[0].value.to_dict("records")
     assert row["Latency"] == pytest.approx(0.002)

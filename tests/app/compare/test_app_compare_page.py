@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 from app_fakes import finished, new, words
 from streamlit.testing.v1 import AppTest
+from waiting import PATIENCE
 
 from app import pages as links
 from app.compare import accuracy_chart, curves_chart, layers_chart, overlap_chart, sections, take
@@ -337,7 +338,7 @@ def test_the_link_opens_what_is_on_show(store: Store):
     names = ("only", "only-seed", "against", "single", "open-curves")
     state = {key: at.session_state[key] for key in names}
     state["at-sparsity"] = at.session_state["at-sparsity"]
-    maker = AppTest.from_function(page)
+    maker = AppTest.from_function(page, default_timeout=PATIENCE)
     for key, value in state.items():
         maker.session_state[key] = value
     maker.run()

@@ -16,6 +16,7 @@ from app_fakes import new, words
 from PIL import Image
 from safetensors.torch import save
 from streamlit.testing.v1 import AppTest
+from waiting import PATIENCE
 
 from app.services import runs, uploads
 from app.services import store as store_service
@@ -246,7 +247,7 @@ def at(store: Store) -> AppTest:
 
 
 def tab(visitor: str = "alice", **query: str) -> AppTest:
-    at = AppTest.from_function(page, default_timeout=20)
+    at = AppTest.from_function(page, default_timeout=PATIENCE)
     at.session_state["visitor"] = visitor
     for name, value in query.items():
         at.query_params[name.replace("_", "-")] = value

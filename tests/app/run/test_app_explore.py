@@ -16,6 +16,7 @@ import torch
 from app_fakes import finished, words
 from paths import ROOT
 from streamlit.testing.v1 import AppTest
+from waiting import PATIENCE
 
 import prospr_engine as pe
 from app import pages
@@ -69,7 +70,7 @@ def explored(store: Store, scored: tuple[Any, bytes], config: RunConfig = RunCon
 
 
 def opened(run: Run, **address: str) -> AppTest:
-    at = AppTest.from_string(PAGE, default_timeout=30)
+    at = AppTest.from_string(PAGE, default_timeout=PATIENCE)
     at.session_state["visitor"] = "alice"
     at.query_params["id"] = run.id
     for name, value in address.items():
@@ -296,7 +297,7 @@ import streamlit as st
 from app.run.mask_view import show_mask
 show_mask(st.session_state["order"], st.session_state["order"].cut(0.9))
 """
-    at = AppTest.from_string(page, default_timeout=30)
+    at = AppTest.from_string(page, default_timeout=PATIENCE)
     at.session_state["order"] = order
     at.run()
     for i in range(len(shapes)):

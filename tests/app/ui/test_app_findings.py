@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from streamlit.testing.v1 import AppTest
+from waiting import PATIENCE
 
 from app.ui.findings import plain
 
@@ -31,7 +32,7 @@ def test_what_was_measured_is_folded_away():
         checks = {"zeros": "12 *of* 12 are zero.", "odd": "Odd checks pass."}
         show_proof([{"name": name, "ok": True, "text": text} for name, text in checks.items()])
 
-    at = AppTest.from_function(page).run()
+    at = AppTest.from_function(page, default_timeout=PATIENCE).run()
     (box,) = at.expander
     assert box.label == "Details of the checks"
     assert not box.proto.expanded
