@@ -32,7 +32,7 @@ TITLES = {
     "/try": "Try it",
     "/learn": "Learn",
     "/run": "No run selected",
-    "/side-by-side": "Side by side",
+    "/side-by-side": "Compare",  # with two runs, since 0.4.0
     "/compare": "Compare",
 }
 
