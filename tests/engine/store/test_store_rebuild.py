@@ -216,8 +216,10 @@ def test_an_older_copy_of_the_record_loses_nothing(folder: Path, caplog: pytest.
 
 def test_an_upload_from_before_the_record_stays(tmp_path: Path):
     store = Store(tmp_path)
-    upload = store.uploads.add("alice", "images", "cats.zip", b"cats", ".zip")
-    young = store.uploads.add("alice", "images", "dogs.zip", b"dogs", ".zip")
+    with store.uploads.receive(b"cats") as part:
+        upload = store.uploads.keep(part, "alice", "images", "cats.zip", ".zip")
+    with store.uploads.receive(b"dogs") as part:
+        young = store.uploads.keep(part, "alice", "images", "dogs.zip", ".zip")
     os.utime(upload.path, (time.time() - MONTHS,) * 2)
     for kept in (upload, young):
         store.uploads.remove("alice", kept.token)
