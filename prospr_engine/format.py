@@ -85,11 +85,6 @@ def accuracy_range(low: float, high: float) -> str:
     return f"{100 * low:.1f} \N{EN DASH} {accuracy(high)}"
 
 
-def accuracy_within(mean: float, half: float) -> str:
-    """A mean and half of its interval: ``95.7 ± 0.6 %``."""
-    return f"{100 * mean:.1f} \N{PLUS-MINUS SIGN} {accuracy(half)}"
-
-
 def confidence(fraction: float) -> str:
     """``0.983`` is "98 %"; never all or nothing, since a network that is certain can be wrong."""
     if fraction > 0.995:

@@ -8,12 +8,10 @@ than the catalogue. ``under(frame, start, classes)`` are the sentences under the
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Sequence
 
 import pandas as pd
 
-from app.charts.rows import records
 from app.services import CONTROLS, analysis
 from app.services.analysis import Controlled, Level, done
 from app.ui.format import (
@@ -30,15 +28,6 @@ from app.ui.format import (
 from app.ui.titles import data_label, model_label
 
 MOST_NAMED = 4
-
-
-def under(frame: pd.DataFrame, start: float = 0.0, classes: int | None = None) -> list[str]:
-    """All sentences under the chart whose axis begins at the accuracy ``start``."""
-    if done(frame).empty:
-        return []
-    told = [luck(frame), leader(frame, classes), breaks(frame, classes)]
-    told += [*controls(frame, classes), doubted(frame), axis(start), limits(frame)]
-    return [sentence for sentence in told if sentence]
 
 
 def unlike(frame: pd.DataFrame) -> list[str]:
@@ -67,23 +56,6 @@ def unlike(frame: pd.DataFrame) -> list[str]:
             f"The runs trained for {_from_to(cells['epochs'])} epochs: not every difference is the "
             "method's."
         )
-    return told
-
-
-def standing(frame: pd.DataFrame) -> str:
-    """How many runs are not done, and why the failed ones failed; "" if all are done."""
-    counts = Counter(frame["state"])
-    if counts["done"] == len(frame):
-        return ""
-    words = {"failed": "failed", "waiting": "waiting", "running": "running", "stopped": "stopped"}
-    rest = ", ".join(f"{counts[state]:,} {word}" for state, word in words.items() if counts[state])
-    told = f"{counts['done']:,} of {counted(len(frame), 'run')} done, {rest}."
-    failed = frame[frame["state"] == "failed"]
-    for error, group in failed.groupby("error", sort=False):
-        row = records(group)[0]
-        more = f" and {len(group) - 1:,} more" if len(group) > 1 else ""
-        where = f"{row['series']} at {percent(row['sparsity'])}, seed {row['seed']}{more}"
-        told += f" {where}: {str(error).rstrip('.') or 'no reason was given'}."
     return told
 
 

@@ -32,7 +32,9 @@ def controlled(
 
 
 def said(table: pd.DataFrame) -> str:
-    return " ".join(compare_words.under(table))
+    w = compare_words
+    sentences = [w.luck(table), w.leader(table), w.breaks(table), *w.controls(table)]
+    return " ".join([*sentences, w.doubted(table), w.limits(table)])
 
 
 # Luck
@@ -261,21 +263,15 @@ def test_a_control_is_compared_with_its_own_method_only():
 # What is missing, and what cannot be compared
 
 
-def test_what_is_not_done_is_counted_and_failures_are_told_once():
+def test_failed_and_waiting_runs_do_not_disturb_the_rest():
     rows = [cell("synflow", s, 0, 0.9) for s in (0.8, 0.9, 0.95, 0.98)]
     failed = [without(row, "failed", "The loss is not a number.") for row in rows[:2]]
     table = frame([*failed, without(rows[2], "waiting"), rows[3]])
-    assert compare_words.standing(table) == (
-        f"1 of 4 runs done, 2 failed, 1 waiting. SynFlow at 80{NBSP}%, seed 0 and 1 more: The "
-        "loss is not a number."
-    )
-    assert compare_words.standing(frame(rows)) == ""
-    assert "None is near guessing" in said(table)  # and the failed ones do not disturb the rest
+    assert "None is near guessing" in said(table)
 
 
 def test_nothing_is_said_where_nothing_is_done():
     waiting = frame([without(cell("snip", 0.9, 0, 0.9), "waiting")])
-    assert compare_words.under(waiting) == []
     assert compare_words.unlike(waiting) == []
 
 
@@ -315,11 +311,11 @@ def test_rankings_that_hang_on_rounding_are_told():
     assert compare_words.doubted(grid(TWO)) == ""
 
 
-def test_what_it_does_not_show_comes_last():
-    assert compare_words.under(grid(TWO), 0.75)[-2:] == [
-        f"The accuracy axis begins at 75{NBSP}%, not at zero.",
-        "3 epochs, one network, these images: longer training or others may change the order.",
-    ]
+def test_what_it_does_not_show():
+    assert compare_words.axis(0.75) == f"The accuracy axis begins at 75{NBSP}%, not at zero."
+    assert compare_words.limits(grid(TWO)) == (
+        "3 epochs, one network, these images: longer training or others may change the order."
+    )
     assert compare_words.axis(0.0) == ""
 
 

@@ -83,7 +83,7 @@ def test_a_sweep_stands_above_the_runs_and_its_runs_do_not(store: Store):
     assert linked(at)["Sweep\\: Small CNN on Digits"] == f"study={study.id}"
     told = words(at)
     assert "Running · 3 of 4 runs done · just now" in told
-    assert "SNIP, Magnitude · 80, 98\N{NO-BREAK SPACE}% removed · 1 seed · 3 epochs" in told
+    assert "SNIP and Magnitude · 80, 98\N{NO-BREAK SPACE}% removed · 1 seed · 3 epochs" in told
     assert "1 run." in told
     assert len(at.checkbox) == 1
     assert [bar.proto.value for bar in at.get("progress")] == [75]
