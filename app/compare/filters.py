@@ -59,7 +59,7 @@ def show_filters(table: pd.DataFrame, key: str) -> Shown:
 
 def show_none_left() -> None:
     """Nothing is like what was chosen."""
-    st.info("No run here is like that.", icon=":material/search_off:")
+    st.info("No matching runs.", icon=":material/search_off:")
     st.button("Show all", icon=":material/filter_list_off:", on_click=_show_all, key="show-all")
 
 

@@ -117,7 +117,7 @@ SECTIONS: tuple[Section, ...] = (
     ),
     Section(
         name="layers",
-        title="What they keep of every layer",
+        title="What they keep in each layer",
         icon="stacks",
         make=_layers,
         chart=lambda plan, colours: layers_chart.chart(plan, colours),

@@ -75,8 +75,8 @@ def weights(model: str, data: str, faults: list[EngineError]) -> str:
         kinds,
         format_func=lambda kind: called("weights", kind),
         key=key("weights"),
-        help="New weights are drawn at random from the seed. Networks of the list can also start "
-        "from a file of yours, those of torchvision from weights trained on ImageNet.",
+        help="New weights are drawn at random from the seed. Listed networks can also start from "
+        "your own file, torchvision networks from ImageNet weights.",
         bind="query-params",
     )
     if kind != OWN_WEIGHTS:
@@ -106,7 +106,7 @@ def data(faults: list[EngineError]) -> str:
         [*datasets, *own],
         format_func=lambda name: called("data", name),
         key=key("data"),
-        help="The images to learn from. Test images are looked at once, at the end.",
+        help="The images to learn from. Test images are used once, at the end.",
         bind="query-params",
     )
     if name == OWN_IMAGES:

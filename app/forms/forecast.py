@@ -63,7 +63,7 @@ def show_forecast(forecast: Forecast | None) -> None:
         )
     with grid.cell():
         metric(
-            "Operations left",
+            "Operations kept",
             f"≈ {rough_number(told.macs_left)}",
             f"of {rough_number(told.macs)} per image",
             f"{TERMS['operations']} The estimate takes all layers to keep the same share.",
@@ -73,7 +73,7 @@ def show_forecast(forecast: Forecast | None) -> None:
             "File",
             size(told.bytes),
             f"≈ {size(told.zipped)} zipped",
-            "The ONNX file to take home. Removed weights are stored as zeros, so it shrinks only "
+            "The ONNX file to download. Removed weights are stored as zeros, so it shrinks only "
             "when it is zipped.",
         )
     if told.seconds > DAY / 2:

@@ -6,8 +6,8 @@ from app.services.estimates import Forecast, Plan
 from app.ui.format import counted
 
 TOO_LONG = (
-    "That is long for a processor. Fewer epochs, fewer images (Advanced, Data) or a smaller model "
-    "take less; a machine with a GPU is much faster."
+    "This would take very long without a GPU. Fewer epochs, fewer images (Advanced, Data) or a "
+    "smaller model take less time."
 )
 
 
@@ -15,13 +15,13 @@ def rests_on(forecast: Forecast | Plan) -> str:
     """What the time was worked out from."""
     if forecast.by_processor:
         return (
-            "What a processor would take, worked out from the operations. This machine seems to "
-            "have a GPU, which is much faster; the first run will tell."
+            "Estimated from the operations, for a CPU. This machine seems to have a GPU, which is "
+            "much faster; the first run will show."
         )
     if not forecast.earlier:
         return (
-            "Worked out from the operations, for a usual processor: half or twice as long is "
-            "possible. Runs on this machine make it better."
+            "Estimated from the operations, for a typical CPU: half or twice as long is possible. "
+            "Runs on this machine improve it."
         )
     runs = counted(forecast.earlier, "earlier run")
     what = "of the same network" if forecast.alike else "of other networks"

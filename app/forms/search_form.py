@@ -105,8 +105,8 @@ def _goal(faults: list[EngineError]) -> dict[str, Any]:
         default=ACCURACY,
         required=True,
         key=GOAL,
-        help="What the pruned network has to meet. The search tries sparsities until it knows, to "
-        "about a tenth of what is kept, where the goal is met and where not any more.",
+        help="The goal for the pruned network. The search tries sparsities until it has found the "
+        "highest one that meets the goal, to within about a tenth of the weights kept.",
         bind="query-params",
     )
     if goal == ACCURACY:

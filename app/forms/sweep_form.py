@@ -191,8 +191,8 @@ def _sparsities(faults: list[EngineError]) -> list[float]:
     def check(percent: float) -> float:
         if not 0 <= percent < 100:
             raise ConfigError(
-                f"A sparsity of {percent:g}{SPACE}% cannot be: give percentages from "
-                "0 up to, but not, 100."
+                f"{percent:g}{SPACE}% is not a possible sparsity: give percentages from 0 to "
+                "below 100."
             )
         return percent
 
@@ -215,12 +215,12 @@ def _sparsities(faults: list[EngineError]) -> list[float]:
 
 def _controls() -> list[str]:
     chosen = st.pills(
-        "Controls besides",
+        "Controls to add",
         list(CONTROLS),
         selection_mode="multi",
         format_func=lambda name: CONTROLS[name].label,
         key=BESIDES,
-        help=f"{TERMS['control']} Each makes every run once more.",
+        help=f"{TERMS['control']} Each adds one run per combination.",
         bind="query-params",
     )
     return [name for name in CONTROLS if name in chosen]

@@ -19,14 +19,14 @@ KEYS: dict[Kind, str] = {"images": "images", "weights": "weights-file"}
 LISTED = 4  # broken images, the last of which may say how many more there are
 
 IMAGES_HELP = (
-    "One folder of images per class, with or without folders train and test above them. Any usual "
-    "kind of image; all are brought to one size. The file is yours: nobody else can use it, and "
-    "you can remove it."
+    "One folder of images per class, with or without folders train and test above them. Any "
+    "common image format; all are scaled to one size. Only you can use the file, and you can "
+    "remove it."
 )
 WEIGHTS_HELP = (
     "From PyTorch: safetensors.torch.save_file(model.state_dict(), 'weights.safetensors'). Names "
-    "and shapes must be those of the model chosen. Pickles (.pt, .pth) are not opened: they can "
-    "carry programs."
+    "and shapes must match the chosen model. Pickles (.pt, .pth) are not opened: they can contain "
+    "programs."
 )
 GALLERY = """
 <style>
@@ -170,7 +170,7 @@ def _choose(kind: Kind, text: str) -> Upload | None:
             st.button(
                 "Remove",
                 icon=":material/delete:",
-                help="Takes the file off the server. Runs that are done keep their results.",
+                help="Removes the file from the server. Finished runs keep their results.",
                 key=f"remove-{kind}",
                 on_click=_remove,
                 args=(kind, token),
@@ -219,7 +219,8 @@ def _broken_in_words(found: Preview) -> str:
 
 def _weights_in_words(found: Contents, fits: bool) -> str:
     written = f" Written here for {plain(found.model)}." if found.model else ""
-    fit = " They fit the model." if fits else " Whether they fit shows when the run starts."
+    unknown = " They are checked against the model when the run starts."
+    fit = " They fit the model." if fits else unknown
     return f"{found.numbers:,} numbers in {found.tensors:,} tensors.{written}{fit}"
 
 

@@ -12,9 +12,9 @@ INTRO = """\
    a few training steps ahead: does it matter for what the network will have learned by then?
 2. **Prune.** The weights that matter least are set to zero, before any training.
 3. **Train.** The pruned network learns beside the full one, on the same images in the same order.
-4. **Test and prove.** Both answer images they have never seen; the pruned one becomes an ONNX file
-   that is checked against its own label.
+4. **Test and prove.** Both classify images they have never seen; the pruned one becomes an
+   ONNX file that is checked before you get it.
 """
 
-SHARE = "The address of this page holds these settings: copy it to send the set-up to somebody."
-SHARE_OWN = "Files of your own do not travel with it."
+SHARE = "The address of this page holds these settings: copy it to share the settings."
+SHARE_OWN = "Your own files are not included."

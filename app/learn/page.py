@@ -33,20 +33,21 @@ with st.container(width=860):
     st.markdown(
         "\n".join(f"- **{words.LABELS[m]}** {meaning}" for m, meaning in words.MEANINGS.items())
     )
-    st.markdown("#### What they keep of every layer")
+    st.markdown("#### What they keep in each layer")
     pictures.show_layers(facts)
     st.markdown(words.layers(facts))
-    st.markdown("#### What they keep of every pixel")
+    st.markdown("#### What they keep of each pixel")
     pictures.show_pixels(facts)
-    st.caption("The brighter a square on dark ground, or the darker on light ground, the more.")
+    st.caption("Stronger colour: more weights kept.")
     st.markdown(words.pixels(facts))
 
     st.header("What ProsPr does that others do not")
     st.markdown(words.AHEAD.format(**numbers))
     pictures.show_look_ahead(facts)
     st.caption(
-        "Each line is a weight, drawn by chance from those whose fate the look ahead changes. What "
-        f"lies above the dashed line is kept: the highest {percent(1 - setting['sparsity'])}."
+        "Each line is a weight, sampled from those kept or removed only because of the "
+        "look-ahead. Weights above the dashed line are kept: the highest "
+        f"{percent(1 - setting['sparsity'])}."
     )
     st.markdown(words.look_ahead(facts))
     with st.expander("The same as a formula", icon=":material/function:"):
@@ -55,7 +56,7 @@ with st.container(width=860):
 
     st.header("Does it help?")
     pictures.show_accuracy(facts)
-    st.caption("Points are means over the seeds, upright lines go from the lowest to the highest.")
+    st.caption("Points are means over the seeds; vertical lines show the range.")
     st.markdown(words.helps(facts))
     st.markdown(words.best(facts))
 

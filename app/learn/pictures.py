@@ -95,7 +95,7 @@ def show_glossary(terms: Mapping[str, str] = TERMS) -> None:
     found = [t for t in terms if part in t.lower()]
     found += [t for t in terms if t not in found and part in terms[t].lower()]
     if not found:
-        st.caption("No term here holds these letters. Clear the field to see all of them.")
+        st.caption("No matching terms. Clear the field to see all of them.")
         return
     entries = "".join(
         f"<div><dt>{html.escape(term)}</dt><dd>{html.escape(terms[term])}</dd></div>"

@@ -18,9 +18,9 @@ Facts = Mapping[str, Any]
 
 LABELS = {"random": "Random", "magnitude": "Magnitude", "snip": "SNIP", "prospr": "ProsPr"}
 MEANINGS = {
-    "random": "asks nothing: chance decides. Whoever cannot beat it has learned nothing.",
-    "magnitude": "asks how large the weight is now.",
-    "snip": "asks how much the loss would change now, before any training, if the weight went.",
+    "random": "chooses by chance. A criterion that cannot beat chance is useless.",
+    "magnitude": "keeps the largest weights.",
+    "snip": "asks how much the loss would change now, before any training, without the weight.",
     "prospr": "asks how much the loss would change *after some steps of training* if the weight "
     "had never been there.",
 }
@@ -73,7 +73,7 @@ look-ahead, and this is SNIP.
 """
 
 TURN = """\
-This was one small network on small images; yours may come out otherwise. All four criteria, and
+This was one small network on small images; yours may differ. All four criteria, and
 more, are in the list under *Criterion*. Prune your own, and compare it with chance: a *sweep* does
 that for several criteria, sparsities and seeds at once.
 """
@@ -108,24 +108,21 @@ def layers(facts: Facts) -> str:
     kept = facts["layers"][method][layer]
     return (
         f"{LABELS[method]} leaves {kept:,} of the {total[layer]:,} weights of layer {layer + 1}: "
-        "all that the network knows has to pass through these. A layer that loses everything is "
-        "the end of the network."
+        "everything has to pass through these. A network with an empty layer can learn nothing."
     )
 
 
 def pixels(facts: Facts) -> str:
-    """Which criteria found out where the strokes are."""
+    """Which criteria found where the strokes are: a table."""
     bright = _flat(facts["pixels"]["brightness"])
-    told = []
+    rows = []
     for method, label in LABELS.items():
         share = _flat(facts["pixels"]["kept"][method])
         inked = mean(s for s, b in zip(share, bright, strict=True) if b >= 0.5)
         empty = mean(s for s, b in zip(share, bright, strict=True) if b < 0.05)
-        told.append(f"{label} {percent(round(inked, 3))} and {percent(round(empty, 3))}")
-    return (
-        "Of the weights of pixels that are bright in most digits, and of pixels that are almost "
-        f"always dark, are kept: {'; '.join(told)}."
-    )
+        rows.append(f"| {label} | {percent(round(inked, 3))} | {percent(round(empty, 3))} |")
+    head = ["| Weights kept | pixels bright in most digits | pixels almost always dark |"]
+    return "\n".join([*head, "|:--|--:|--:|", *rows])
 
 
 def look_ahead(facts: Facts) -> str:
@@ -134,7 +131,7 @@ def look_ahead(facts: Facts) -> str:
     losses = ahead["losses"]
     return (
         f"In {setting['steps']} steps the loss falls from {losses[0]:.2f} to {losses[-1]:.2f}. Of "
-        f"the {setting['kept']:,} weights that are kept, {ahead['joins']:,} are others than "
+        f"the {setting['kept']:,} weights kept, {ahead['joins']:,} would not have been kept "
         "without looking ahead."
     )
 
@@ -148,10 +145,10 @@ def helps(facts: Facts) -> str:
     told = ", ".join(f"{LABELS[m]} {_accuracy(found[m])}" for m in ranked)
     first, second = ranked[:2]
     verdict = (
-        f"{LABELS[first]} is ahead of {LABELS[second]} by more than the seeds differ."
+        f"{LABELS[first]} leads {LABELS[second]} by more than the noise between seeds."
         if analysis.ahead(found[first], found[second])
-        else f"Between {LABELS[first]} and {LABELS[second]} the difference is smaller than that "
-        "between seeds: on this task they cannot be told apart."
+        else f"Between {LABELS[first]} and {LABELS[second]} the difference is within the noise "
+        "between seeds: this task does not separate them."
     )
     dense = _accuracy(facts["accuracy"]["dense"])
     return (

@@ -57,7 +57,7 @@ def prospect(config: RunConfig | None) -> str | None:
         show_forecast(estimates.forecast(config))
     except EngineError as error:
         show_error(error)
-        return "With these settings there can be no run: see above."
+        return "These settings cannot be run: see above."
     return None
 
 

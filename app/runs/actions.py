@@ -55,7 +55,7 @@ def show_actions(runs: Sequence[Run], visitor: str) -> None:
             args=("delete", ids),
         )
         st.button(
-            "Choose none", type="tertiary", key="none", on_click=choose_none, args=(list(runs),)
+            "Clear selection", type="tertiary", key="none", on_click=choose_none, args=(list(runs),)
         )
 
 
@@ -100,7 +100,7 @@ def _rename(run: Run, visitor: str) -> None:
             value=run.name,
             max_chars=NAME_LENGTH,
             placeholder=title(run),
-            help="Without a name, a run is called by what it is of.",
+            help="Without a name, a run is listed by its model and data.",
             key=f"name-{run.id}",
         )
         if not st.form_submit_button("Save", icon=":material/check:", key="save"):
@@ -135,7 +135,7 @@ def _delete(runs: Sequence[Run], visitor: str) -> None:
     if faults:
         show_error(faults[0])
         if len(faults) < len(runs):
-            st.caption(f"{counted(len(runs) - len(faults), 'run')} deleted all the same.")
+            st.caption(f"{counted(len(runs) - len(faults), 'run')} deleted anyway.")
     else:
         _close(f"{counted(len(runs), 'run')} deleted.")
 
@@ -150,7 +150,9 @@ def _loss(runs: Sequence[Run]) -> str:
         waiting = all(run.state == "queued" for run in runs if run.live)
         told.append(f"{subject} still {'waiting' if waiting else 'running'} and will be stopped.")
     if bytes:
-        told.append(f"Results, curves, masks and model files ({size(bytes)}) go for good.")
+        told.append(
+            f"Results, curves, masks and model files ({size(bytes)}) are deleted permanently."
+        )
     told.append("Links to it stop working." if one else "Links to them stop working.")
     told.append("The same settings give the same numbers again.")
     return " ".join(told)

@@ -159,9 +159,9 @@ def kept(limits: Limits) -> str:
     """How long runs are kept."""
     days = f"{limits.keep_days:g} {plural(limits.keep_days, 'day')}"
     return (
-        f"A run is kept for {days} after it ended; if the files of all need more than "
-        f"{limits.keep_gigabytes:g} GB, the oldest go first. Who has the link of a run can look "
-        "at it; only you can change yours."
+        f"Runs are kept for {days} after they end; if all files together exceed "
+        f"{limits.keep_gigabytes:g} GB, the oldest go first. Anyone with a run's link can view "
+        "it; only you can change yours."
     )
 
 
@@ -212,7 +212,7 @@ def _figures(run: Run) -> str:
 
 def _times(run: Run) -> str:
     """The exact times, for the tooltip."""
-    told = [f"Asked for on {when.exactly(run.created)}"]
+    told = [f"Submitted on {when.exactly(run.created)}"]
     if run.started is not None:
         told.append(f"began on {when.exactly(run.started)}")
     if run.ended is not None:

@@ -41,7 +41,7 @@ def show_library(runs: list[Run], visitor: str) -> None:
         st.caption(f"{told}. {TICK}")
         show_runs(matching)
     else:
-        st.info("No run here is like that.", icon=":material/search_off:")
+        st.info("No matching runs.", icon=":material/search_off:")
         st.button("Show all runs", icon=":material/filter_list_off:", on_click=show_all)
     show_actions(picked(matching), visitor)
     show_question(runs, visitor)

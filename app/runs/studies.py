@@ -93,7 +93,7 @@ def _actions(study: Study) -> None:
                 "Resume",
                 icon=":material/play_arrow:",
                 key=f"study-resume-{study.id}",
-                help="Runs that failed or were stopped begin again; what is done stays.",
+                help="Restarts runs that failed or were stopped; finished runs stay.",
                 on_click=_change,
                 args=("resume", study),
             )
@@ -139,7 +139,7 @@ def _rename(study: Study, visitor: str) -> None:
             value=study.name,
             max_chars=NAME_LENGTH,
             placeholder=words.title(study),
-            help="Without a name, it is called by what it is of.",
+            help="Without a name, it is listed by its settings.",
             key=f"study-name-{study.id}",
         )
         if not st.form_submit_button("Save", icon=":material/check:", key="study-save"):

@@ -50,13 +50,13 @@ def show_nothing(known: list[Run]) -> None:
     """There is no run to try: what to do."""
     st.markdown(
         "Draw a digit, upload a picture or take one from the test, and see what the dense and the "
-        "pruned network say to it. For that there must be a run that is done."
+        "pruned network say to it. This needs a finished run."
     )
     live = next((run for run in known if run.live), None)
     if live is not None:
         st.page_link(
             pages.RUN,
-            label="Watch the run that is under way",
+            label="Watch the run in progress",
             icon=":material/monitoring:",
             query_params=pages.to_run(live.id),
         )
@@ -71,15 +71,15 @@ try:
     known = runs.mine(session.visitor())
     if asked and current is None:
         st.warning(
-            "The run in this address is not here: it was deleted, its time was over, or the "
-            "address is not complete.",
+            "The run in this address is not here: it was deleted or has expired, or the address "
+            "is incomplete.",
             icon=":material/search_off:",
         )
     elif current is not None and current.state != "done":
         why = (
-            "is not done, so its networks cannot answer yet."
+            "is not done yet, so there are no networks to try."
             if current.live
-            else "did not come to its end, so there are no networks to try."
+            else "did not finish, so there are no networks to try."
         )
         st.info(
             f"{plain(title(current))} {why}",

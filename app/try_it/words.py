@@ -17,7 +17,7 @@ GROUPS: dict[str, tuple[str, tuple[str, ...]]] = {
     "changed": ("Answer changed", CHANGED),
     "lost": ("Right before, wrong now", ("lost",)),
     "gained": ("Wrong before, right now", ("gained",)),
-    "wrong": ("Wrong both times", ("wrong", "changed")),
+    "wrong": ("Wrong in both", ("wrong", "changed")),
 }
 
 SOURCES = {
@@ -29,15 +29,15 @@ SOURCES = {
 DRAWN = {
     True: "Your drawing, moved and scaled to stand as in the images that the networks learned "
     "from: {pixels}.",
-    False: "Your drawing, scaled to {pixels}. The networks learned from pictures without a plain "
-    "ground; a drawing is far from what they know.",
+    False: "Your drawing, scaled to {pixels}. The networks learned from photographs; a drawing "
+    "looks very different.",
 }
-UPLOADED = "The middle square of your image, scaled to {pixels}."
+UPLOADED = "The central square of your image, scaled to {pixels}."
 TESTED = "Test image {number:,} of {of:,}: {pixels}. Neither network learned from it."
 SWAP = "Swap dark and light"
 SWAP_HELP = (
-    "The networks learned from images with {ground} ground. Swapped by itself where an image has "
-    "the other one."
+    "The networks learned from images with {ground} ground. Swapped automatically where an image "
+    "has the other one."
 )
 KINDS = "A JPEG, PNG or other image of at most 20 MB. It is not kept."
 PRIVATE = (
@@ -105,7 +105,7 @@ def counts(gallery: Gallery) -> str:
         )
         if number
     ]
-    both = f" {wrong:,} {plural(wrong, 'is', 'are')} wrong both times." if wrong else ""
+    both = f" {wrong:,} {plural(wrong, 'is', 'are')} wrong in both." if wrong else ""
     return f"Of {images}, {told['changed']:,} changed the answer: {listed(parts)}.{both}"
 
 

@@ -31,10 +31,7 @@ HOW_SWEEP = (
     "Which criterion, and how sparse, before it breaks? Compare them on the same footing: the same "
     "network and images, several sparsities, several seeds."
 )
-HOW_SEARCH = (
-    "How sparse may it get? Say what the pruned network has to meet, and the sparsity is looked "
-    "for."
-)
+HOW_SEARCH = "How sparse may it get? Set a goal, and the search finds the sparsity."
 SWEEP = """\
 ## What a sweep does
 

@@ -197,15 +197,15 @@ def test_the_table_opens_runs(come: Come, one_seed: Study):
 
 def test_sections_stay_open_while_the_sparsity_changes(come: Come, grid: Study):
     page = come(ALICE).open(f"compare?study={grid.id}")
-    page.get_by_text(re.compile("^What they keep of every layer")).click()
-    layers = section(page, "What they keep of every layer")
+    page.get_by_text(re.compile("^What they keep in each layer")).click()
+    layers = section(page, "What they keep in each layer")
     expect(layers).to_be_visible()
     page.get_by_text(re.compile("^Which weights they have in common")).click()
     expect(section(page, "Which weights they have in common")).to_have_count(2)
     before = layers.text_content()
     page.get_by_role("radio", name="98", exact=True).click()
     settled(page)
-    expect(page.get_by_text(re.compile("^What they keep of every layer, at 98"))).to_be_visible()
+    expect(page.get_by_text(re.compile("^What they keep in each layer, at 98"))).to_be_visible()
     expect(layers).to_be_visible()
     assert layers.text_content() != before
 

@@ -29,14 +29,14 @@ def test_runs_are_found_named_compared_and_deleted(come: Come, dashboard: Dashbo
     press(page, "Save")
     expect(page.get_by_role("link", name="Ninety")).to_be_visible()
     settled(page)
-    press(page, "Choose none")
+    press(page, "Clear selection")
     expect(page.get_by_role("button", name="Rename")).to_have_count(0)
 
     search = page.get_by_role("searchbox", name="Search")
     search.fill("ninety")
     expect(page.get_by_text("1 of 2 runs.")).to_be_visible()
     search.fill("no run is called that")
-    expect(page.get_by_text("No run here is like that.")).to_be_visible()
+    expect(page.get_by_text("No matching runs.")).to_be_visible()
     press(page, "Show all runs")
     expect(page.get_by_text("2 runs.")).to_be_visible()
 

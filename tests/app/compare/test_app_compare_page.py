@@ -316,7 +316,7 @@ def test_boxes_only_for_what_differs(store: Store):
 def test_nothing_is_like_that(store: Store):
     study = swept(store, "alice", GRID, fate=until("failed"))
     at = of(study, **{"only-seed": "1"})
-    assert at.info[0].value == "No run here is like that."
+    assert at.info[0].value == "No matching runs."
     at.button(key="show-all").click()
     assert len(charts(again(at))) == 1
 
@@ -434,7 +434,7 @@ def test_a_section_that_is_open(store: Store, name: str, says: str, drawn: int):
 def test_one_line_has_nothing_to_share_its_mask_with(store: Store):
     at = of(swept(store, "alice", ONE), **{"open-overlap": "true"})
     assert [box.label.replace(SPACE, " ") for box in at.expander] == [
-        "How they learned, at 90 %", "What they keep of every layer, at 90 %",
+        "How they learned, at 90 %", "What they keep in each layer, at 90 %",
         "Which classes pay, at 90 %",
     ]  # fmt: skip
 

@@ -83,7 +83,7 @@ def test_the_glossary_is_searched_by_word_and_then_by_meaning(page):
     assert "density" in found  # its sentence speaks of sparsity
     assert "kernel" not in found
     page.text_input(key="glossary").input("<b>nothing").run()
-    assert "No term here" in words(page)
+    assert "No matching terms" in words(page)
     assert not page.exception
 
 
@@ -112,7 +112,7 @@ def test_random_may_win_and_is_said_to(facts):
     at = f"{facts['setting']['sparsity']:g}"
     facts["accuracy"]["pruned"]["random"][at] = [0.99, 0.991, 0.99, 0.991, 0.99]
     assert f"Random 99.0{SPACE}%, ProsPr" in learn.helps(facts)
-    assert "Random is ahead of" in learn.helps(facts)
+    assert "Random leads" in learn.helps(facts)
     assert f"Random at 95{SPACE}%" in learn.best(facts)
 
 
@@ -120,9 +120,9 @@ def test_what_seeds_cannot_tell_apart_is_not_told_apart(facts):
     at = f"{facts['setting']['sparsity']:g}"
     pruned = facts["accuracy"]["pruned"]
     pruned["prospr"][at], pruned["snip"][at] = [0.9, 0.92, 0.94], [0.91, 0.93, 0.95]
-    assert "cannot be told apart" in learn.helps(facts)
+    assert "within the noise" in learn.helps(facts)
     pruned["snip"][at] = [0.96, 0.97, 0.98]
-    assert "SNIP is ahead of ProsPr" in learn.helps(facts)
+    assert "SNIP leads ProsPr" in learn.helps(facts)
 
 
 def test_the_worst_layer_is_named_whoever_did_it(facts):

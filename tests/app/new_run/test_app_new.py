@@ -35,7 +35,7 @@ def test_the_empty_page_says_what_will_happen(at: AppTest):
     assert [title.value for title in at.title] == ["Prune before training"]
     assert at.markdown[0].value == HOW
     assert "What happens when you press the button" in words(at)
-    assert "copy it to send the set-up" in words(at)
+    assert "copy it to share the settings" in words(at)
     assert not links_to(at)
     assert not at.button(key=START).disabled
 
@@ -43,15 +43,15 @@ def test_the_empty_page_says_what_will_happen(at: AppTest):
 def test_what_it_will_take_moves_with_the_slider(at: AppTest):
     before = metrics(at)
     assert before == {
-        "Time": ("under 10 s", "both networks"),
+        "Time": (f"under 10{SPACE}s", "both networks"),
         "Weights kept": ("6,069", "of 60,688"),
-        "Operations left": ("≈ 30,000", "of 300,000 per image"),
+        "Operations kept": ("≈ 30,000", "of 300,000 per image"),
         "File": (f"254{SPACE}kB", f"≈ 34{SPACE}kB zipped"),
     }
     at.slider(key="sparsity").set_value(50.0).run()
     after = metrics(at)
     assert after["Weights kept"] == ("30,344", "of 60,688")
-    assert after["Operations left"][0] == "≈ 150,000"
+    assert after["Operations kept"][0] == "≈ 150,000"
     # Zeros take room until they are zipped.
     assert after["File"] == (f"254{SPACE}kB", f"≈ 132{SPACE}kB zipped")
     assert after["Time"] == before["Time"]

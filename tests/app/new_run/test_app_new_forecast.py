@@ -45,7 +45,7 @@ def test_without_earlier_runs_it_rests_on_the_operations(store: Store):
         RunConfig(), found.images, size, threads=estimates.threads()
     )
     assert (found.earlier, found.by_processor) == (0, False)
-    assert rests_on(found).startswith("Worked out from the operations")
+    assert rests_on(found).startswith("Estimated from the operations")
 
 
 def test_runs_of_the_same_network_and_images_correct_it(store: Store):

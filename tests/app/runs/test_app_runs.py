@@ -233,7 +233,7 @@ def test_search_filter_and_order_are_read_from_the_address(store: Store):
 def test_nothing_that_matches_is_said_and_can_be_cleared(store: Store):
     named(store, "apple")
     at = library(find="pear", state="Failed")
-    assert "No run here is like that." in words(at)
+    assert "No matching runs." in words(at)
     assert not at.checkbox
     at.button[0].click().run()
     assert rows(at) == ["apple"]
@@ -444,7 +444,7 @@ def test_deleting_asks_first_and_says_what_goes(store: Store):
     at.button(key="delete").click().run()
     told = words(at)
     assert "- c\n- a" in told
-    assert "go for good" in told
+    assert "deleted permanently" in told
     assert "kB" in told
     at.button(key="keep").click().run()
     assert len(store.runs("alice")) == 3
@@ -513,7 +513,7 @@ def test_what_another_tab_deleted_is_told_and_the_rest_goes(store: Store):
         at.button(key="sure").click().run()
     assert not at.exception
     assert "There is no such run any more." in words(at)
-    assert "1 run deleted all the same." in words(at)
+    assert "1 run deleted anyway." in words(at)
     assert store.runs("alice") == []
 
 

@@ -189,8 +189,8 @@ def test_what_cannot_be_read_stays_while_pills_are_clicked(at: AppTest):
     [
         ("", "Choose at least one sparsity."),
         (" , ;", "Choose at least one sparsity."),
-        ("100", f"A sparsity of 100{SPACE}% cannot be: give percentages from 0 up to, but not,"),
-        ("-5", f"A sparsity of -5{SPACE}% cannot be"),
+        ("100", f"100{SPACE}% is not a possible sparsity: give percentages from 0 to below 100"),
+        ("-5", f"-5{SPACE}% is not a possible sparsity"),
         ("nan", "'nan' is not a number."),
         ("1e999", "'1e999' is not a number."),
         ("x" * 99, f"'{'x' * 20}…' is not a number."),

@@ -104,7 +104,7 @@ def board(monkeypatch):
 def test_without_runs_the_page_says_what_to_do(store):
     at = page()
     assert not at.exception
-    assert "there must be a run that is done" in words(at)
+    assert "needs a finished run" in words(at)
     assert "Start a run" in str(at.get("page_link")[0].proto)
     assert not at.get("vega_lite_chart")
 
@@ -113,7 +113,7 @@ def test_a_run_under_way_is_linked_and_cannot_be_tried_yet(store):
     live = running(store)
     assert "Watch the run" in str(page().get("page_link")[0].proto)
     told = words(page(live))
-    assert "is not done, so its networks cannot answer yet" in told
+    assert "is not done yet, so there are no networks to try" in told
 
 
 def test_an_unknown_run_is_told_and_others_are_offered(run):
@@ -315,7 +315,7 @@ def gallery(labels, dense, pruned, counts=None) -> Gallery:
         ([0, 0, 1], [1, 0, 0], "Of 3 test images, 2 changed the answer: 1 went from right to "
          "wrong and 1 from wrong to right."),
         ([1, 0, 0], [2, 0, 0], "Of 3 test images, 1 changed the answer: 1 from one wrong answer "
-         "to another. 1 is wrong both times."),
+         "to another. 1 is wrong in both."),
     ],
 )  # fmt: skip
 def test_counts_in_words(dense, pruned, told):
