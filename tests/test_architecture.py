@@ -206,20 +206,6 @@ def modules_after(statement: str) -> set[str]:
     return set(result.stdout.split())
 
 
-@pytest.mark.parametrize(
-    "statement",
-    [
-        "import prospr_engine",
-        "import prospr_engine as pe; list(pe.METHODS); list(pe.MODELS); list(pe.DATASETS)",
-        "import prospr_engine as pe; pe.RunConfig().fingerprint",
-        "import prospr_engine.cli.main",
-    ],
-)
-def test_looking_around_imports_nothing_heavy(statement):
-    loaded = modules_after(statement)
-    assert not loaded & {"torch", "torchvision", "onnx", "onnxruntime", "sklearn", "streamlit"}
-
-
 def test_scoring_imports_neither_torchvision_nor_onnx():
     loaded = modules_after("import prospr_engine as pe; pe.score, pe.Masks")
     assert "torch" in loaded

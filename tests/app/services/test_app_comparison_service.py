@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import subprocess
-import sys
 from typing import Any
 
 import numpy as np
@@ -14,7 +12,6 @@ import pytest
 from app_fakes import finished, found, running
 from hypothesis import given
 from hypothesis import strategies as some
-from paths import ROOT
 from safetensors.numpy import save
 
 from app.services import RunConfig, SweepConfig, compared_results, comparison, overlap, searches
@@ -356,16 +353,3 @@ def test_a_search_says_what_it_found(store: Store):
     assert sweep
     assert searches.searched(sweep) is None
     assert searches.searched(of(store, finished(store))) is None
-
-
-def test_the_table_needs_no_torch():
-    code = (
-        "import sys\n"
-        "from app.services import comparison, overlap, compared_results, searches\n"
-        "print(*sys.modules)"
-    )
-    told = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", code],
-        capture_output=True, text=True, check=True, cwd=ROOT,
-    )  # fmt: skip
-    assert not set(told.stdout.split()) & {"torch", "torchvision", "onnx", "sklearn"}

@@ -7,14 +7,11 @@ import dataclasses
 import io
 import json
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from app_fakes import found, new, running, words
-from paths import ROOT
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
@@ -342,11 +339,3 @@ def test_the_verdict(says, truth, told):
 def test_the_classes_that_either_network_believes_in_are_compared():
     shares = {"dense": np.array([0.1, 0.7, 0.2, 0]), "pruned": np.array([0, 0.05, 0.05, 0.9])}
     assert text.top("abcd", shares, 3) == [3, 1, 2]
-
-
-def test_the_page_needs_no_torch_until_somebody_asks_the_networks():
-    code = "import sys; from app.try_it import changed, image; print('torch' in sys.modules)"
-    told = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT
-    )
-    assert told.stdout.split() == ["False"]

@@ -1,8 +1,6 @@
 from __future__ import annotations
 
 import io
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -113,11 +111,6 @@ def test_how_the_images_will_be_split_is_told(zipped, classes) -> None:
 def test_too_few_images_are_told_at_once(zipped, picture) -> None:
     with pytest.raises(DataError, match="Too few images of 'b'"):
         look(zipped({"a/1.png": picture(), "a/2.png": picture(), "b/1.png": picture()}))
-
-
-def test_a_preview_needs_no_torch() -> None:
-    code = "import sys, prospr_engine.data.preview; assert 'torch' not in sys.modules"
-    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_cifar_as_a_person_would_upload_it(shared_cifar10: Path) -> None:

@@ -417,15 +417,6 @@ def test_a_store_of_a_newer_version_is_a_line_in_the_log_and_exit_code_2(
     assert "Traceback" not in done.stderr
 
 
-def test_the_worker_needs_no_torch():
-    code = (
-        "import sys, prospr_engine.jobs.worker as w\n"
-        "print([m for m in ('torch', 'torchvision', 'onnx', 'numpy') if m in sys.modules])"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
-    assert done.stdout == "[]\n"
-
-
 def test_a_folder_of_data_is_the_same_from_everywhere(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("PROSPR_DATA", "sets")
     assert spawn.environment()["PROSPR_DATA"] == str(Path.cwd() / "sets")

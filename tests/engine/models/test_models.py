@@ -68,18 +68,6 @@ def test_every_row_is_filled(name):
     assert (spec.lr == 0.1) == has_norm
 
 
-def test_looking_at_the_table_imports_nothing_heavy():
-    code = (
-        "import sys\n"
-        "from prospr_engine.models import MODELS\n"
-        "rows = [MODELS[name] for name in MODELS]\n"
-        "assert len(rows) == len(MODELS) and 'nothing' not in MODELS\n"
-        "print([m for m in ('torch', 'torchvision', 'numpy') if m in sys.modules])"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
-
-
 def test_own_networks_other_than_torchvisions_do_not_import_it():
     code = (
         "import sys\n"

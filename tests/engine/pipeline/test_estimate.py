@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import subprocess
-import sys
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -38,17 +36,6 @@ CIFAR = Images(3, 32, 10, 50_000, 10_000)
 
 def told(**changes: Any) -> float:
     return seconds(RunConfig(model="resnet20", data="cifar10", **changes), CIFAR, RESNET20)
-
-
-def test_an_estimate_needs_no_torch():
-    code = (
-        "import sys; from prospr_engine.config import RunConfig\n"
-        "from prospr_engine.pipeline.estimate import catalogue, estimate\n"
-        "from prospr_engine.models.measures import known\n"
-        "estimate(RunConfig(), catalogue('digits'), known('small_cnn', 1, 8, 10))\n"
-        "assert not {'torch', 'sklearn', 'onnx', 'numpy'} & {*sys.modules}"
-    )
-    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_counts_are_those_of_the_masks():

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-import subprocess
-import sys
 
 import pytest
-from paths import ROOT
 
 from prospr_engine.config import RunConfig
 from prospr_engine.errors import ConfigError
@@ -124,14 +121,3 @@ def test_what_failed_is_not_met():
     sizes = SearchConfig(most_bytes=10**9)
     assert not judge(sizes, 0.9, [summary(1, 1, None)]).met
     assert not judge(sizes, 0.9, [{"accuracy": {}}]).met
-
-
-def test_the_store_can_decide_without_torch_and_pandas():
-    code = (
-        "import sys, prospr_engine.sweeps.bisection, prospr_engine.sweeps.report;"
-        "print(*({'torch', 'pandas', 'numpy'} & set(sys.modules)))"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT
-    )
-    assert done.stdout.split() == []
