@@ -1,7 +1,11 @@
-"""What others may learn of a run: the names of its files, not where on this machine they lie.
+"""What a visitor may see and do. Pages ask here, and compare no owners themselves; the store
+checks again whatever is changed.
 
-Runs of the command line, and those of visitors whom the server lets name folders, have paths in
-their settings. Pages show any run as ``as_seen`` gives it, and any study as ``study_as_seen`` does.
+Who has the address of a run or study may look at it. Only its owner may name, stop or delete it
+and sees images of their own. Others learn the names of its files, not where on this machine they
+lie: runs of the command line, and those of visitors whom the server lets name folders, have paths
+in their settings, so pages show any run as ``as_seen`` gives it, and any study as
+``study_as_seen`` does.
 """
 
 from __future__ import annotations
@@ -13,13 +17,45 @@ from pathlib import Path
 from typing import Any
 
 from app import services
-from app.services import runs
+from app.services import runs, studies
 from prospr_engine.config import RunConfig
 from prospr_engine.errors import DataError
-from prospr_engine.identity import file_options, paths
-from prospr_engine.io.tokens import display_name
+from prospr_engine.identity import file_options, file_settings, paths
+from prospr_engine.io.tokens import display_name, is_token
+from prospr_engine.store.limits import Limits
 from prospr_engine.store.records import Run
 from prospr_engine.store.study import Study
+from prospr_engine.sweeps.config import SweepConfig
+from prospr_engine.sweeps.search_config import SearchConfig
+
+
+def owns(what: Run | Study, visitor: str) -> bool:
+    """Is the run or study the visitor's, to name, stop and delete?"""
+    return what.owner == visitor
+
+
+def shows_images(run: Run, visitor: str) -> bool:
+    """May ``visitor`` see the test images of ``run``? Those that are not of the catalogue are their
+    owner's alone; folders of this machine are everybody's where everybody may name them."""
+    file = file_settings(run.settings, RunConfig).get("data")
+    open_to_all = file is None or (services.paths_allowed() and not is_token(file))
+    return open_to_all or owns(run, visitor)
+
+
+def blocking_study(
+    config: SweepConfig | SearchConfig, visitor: str, limits: Limits
+) -> Study | None:
+    """The study for which the store would refuse another of this visitor, ``config``; None if it
+    would take it. The same study again is no other."""
+    live = [study for study in own_studies(visitor) if study.live and not study.stopped]
+    same = config.to_dict()
+    full = len(live) >= limits.most_studies_per_visitor
+    return live[0] if full and live and all(study.settings != same for study in live) else None
+
+
+def own_studies(visitor: str) -> list[Study]:
+    """The visitor's studies and not the command line's, the newest first."""
+    return [study for study in studies.mine(visitor) if owns(study, visitor)]
 
 
 def as_seen(run: Run, visitor: str) -> Run:
@@ -34,7 +70,7 @@ def as_seen(run: Run, visitor: str) -> Run:
 
 def study_as_seen(study: Study, visitor: str) -> Study:
     """``study`` with names in place of paths, as ``as_seen`` gives a run."""
-    if study.owner == visitor or services.paths_allowed():
+    if owns(study, visitor) or services.paths_allowed():
         return study
     names = _names(study.settings.get("run", {}))
     return dataclasses.replace(study, settings=_told(study.settings, names)) if names else study
@@ -59,7 +95,7 @@ def as_told(content: bytes, run: Run, visitor: str) -> bytes:
 
 
 def _may_know(run: Run, visitor: str) -> bool:
-    return run.owner == visitor or services.paths_allowed()
+    return owns(run, visitor) or services.paths_allowed()
 
 
 def _names(settings: Mapping[str, Any]) -> dict[str, str]:

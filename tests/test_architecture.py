@@ -160,6 +160,15 @@ def test_charts_ask_nobody(module):
         assert not other.startswith("app.services."), f"{module} imports {other}"
 
 
+def test_only_access_compares_owners():
+    for name in APP:
+        for node in ast.walk(ast.parse(MODULES[name].read_text("utf-8"))):
+            if isinstance(node, ast.Compare) and name != "app.access":
+                sides = map(ast.unparse, [node.left, *node.comparators])
+                found = [side for side in sides if side.endswith(".owner") or "visitor()" in side]
+                assert not found, f"{name} compares {found}: ask app.access"
+
+
 def test_statistics_have_one_home():
     for name, path in MODULES.items():
         text = path.read_text("utf-8")

@@ -7,7 +7,7 @@ import time
 import pandas as pd
 import streamlit as st
 
-from app import pages, session
+from app import access, pages, session
 from app.services import Study, comparison, studies
 from app.services.comparison import Comparison
 from app.ui import studies as words
@@ -129,7 +129,7 @@ def _setting(table: pd.DataFrame) -> str:
 
 
 def _whose(study: Study) -> str:
-    if study.owner == session.visitor():
+    if access.owns(study, session.visitor()):
         return f"your {study.kind}"
     return f"somebody else's {study.kind}" if study.owner else "from the command line"
 

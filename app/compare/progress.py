@@ -17,7 +17,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from app import session
+from app import access, session
 from app.charts.rows import records
 from app.services import EngineError, Run, Study, runs, studies
 from app.services.comparison import Comparison
@@ -179,7 +179,7 @@ def _pace(known: Sequence[Run]) -> float | None:
 
 
 def _stop(study: Study, stopping: bool) -> None:
-    if study.owner != session.visitor():
+    if not access.owns(study, session.visitor()):
         if study.owner:
             st.caption("Only its owner can stop it.", width="content")
         return
@@ -197,7 +197,7 @@ def _stop(study: Study, stopping: bool) -> None:
 
 def _again(compared: Comparison, failed: int, stopped: int) -> None:
     study = compared.study
-    if study is None or study.owner != session.visitor():
+    if study is None or not access.owns(study, session.visitor()):
         return
     if compared.live:
         st.caption("They can be tried again when the others are done.")

@@ -8,7 +8,7 @@ from typing import Any
 
 import streamlit as st
 
-from app import pages
+from app import access, pages
 from app.forms import forecast_words as words
 from app.services import Run, RunConfig
 from app.services import runs as service
@@ -95,7 +95,7 @@ def show_standing(runs: Sequence[Run], config: RunConfig, owner: str) -> None:
     """What the button would do among the ``runs`` there are: whether it starts anything, or the
     same was run before; and who comes first."""
     same = service.same(config, runs)
-    own = next((run for run in same if run.owner == owner and (run.live or _done(run))), None)
+    own = next((run for run in same if access.owns(run, owner) and (run.live or _done(run))), None)
     ahead = sum(run.live for run in runs)
     if own and own.live:
         st.caption("These settings are running already: the button opens that run.")
@@ -110,7 +110,7 @@ def show_standing(runs: Sequence[Run], config: RunConfig, owner: str) -> None:
 
 def show_latest(runs: Sequence[Run], owner: str) -> None:
     """The visitor's runs under way, else their latest, if there is any."""
-    own = [run for run in runs if run.owner == owner]
+    own = [run for run in runs if access.owns(run, owner)]
     live = [run for run in own if run.live]
     for run in live or own[:1]:
         word = "Your run in progress" if run.live else "Your latest run"

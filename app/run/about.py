@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from app import pages, session
+from app import access, pages, session
 from app.services import NAME_LENGTH, ConfigError, EngineError, Run, runs
 from app.ui import titles
 from app.ui.findings import plain, show_error
@@ -12,7 +12,7 @@ from app.ui.findings import plain, show_error
 
 def mine(run: Run) -> bool:
     """Is it this visitor's, to name, stop and delete?"""
-    return run.owner == session.visitor()
+    return access.owns(run, session.visitor())
 
 
 def whose(run: Run) -> str:

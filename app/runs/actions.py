@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from app import pages
+from app import access, pages
 from app.runs.library import pick
 from app.services import NAME_LENGTH, EngineError, Run
 from app.services import runs as service
@@ -22,7 +22,7 @@ def show_actions(runs: Sequence[Run], visitor: str) -> None:
     """A bar at the foot of the window, for the ``runs`` that are ticked."""
     if not runs:
         return
-    mine = all(run.owner == visitor for run in runs)
+    mine = all(access.owns(run, visitor) for run in runs)
     theirs = None if mine else "Runs of the command line are renamed and deleted there."
     ids = [run.id for run in runs]
     with st.bottom, st.container(horizontal=True, vertical_alignment="center", key="chosen"):

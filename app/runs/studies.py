@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from app import session
+from app import access, session
 from app.runs.search import has_all
 from app.services import NAME_LENGTH, EngineError, Study
 from app.services import studies as service
@@ -33,7 +33,7 @@ def show_studies(studies: Sequence[Study], visitor: str, query: str = "") -> Non
     now = time.time()
     everything = st.session_state.get(ALL, False)
     for study in found if everything else found[:MOST]:
-        _row(study, study.owner == visitor, now)
+        _row(study, access.owns(study, visitor), now)
     if len(found) > MOST and not everything:
         st.button(f"Show all {len(found):,}", key=f"{ALL}-button", on_click=_show_all)
 

@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import streamlit as st
 
-from app.services import is_token, paths_allowed, runs
+from app.services import runs
 from app.services.turns import HEAVY
-from prospr_engine.config import RunConfig
 from prospr_engine.data.user_image import (
     Frame,
     frame_of,
@@ -24,7 +23,6 @@ from prospr_engine.data.user_image import (
 )
 from prospr_engine.errors import DataError, EngineError, ResourceError
 from prospr_engine.guard import limits
-from prospr_engine.identity import file_settings
 from prospr_engine.pipeline.gallery import FILE, NETWORKS, OUTCOMES, Gallery
 from prospr_engine.store.records import Artifact, Run
 
@@ -41,7 +39,6 @@ __all__ = [
     "frame",
     "gallery",
     "looks_swapped",
-    "shows_images",
     "swapped",
     "uploaded",
 ]
@@ -51,14 +48,6 @@ UNREADABLE = (
     "The networks of this run cannot be read. The same settings give the same networks: start the "
     "run again."
 )
-
-
-def shows_images(run: Run, visitor: str) -> bool:
-    """May ``visitor`` see the test images of ``run``? Those that are not of the catalogue are their
-    owner's alone; folders of this machine are everybody's where everybody may name them."""
-    file = file_settings(run.settings, RunConfig).get("data")
-    open_to_all = file is None or (paths_allowed() and not is_token(file))
-    return run.owner == visitor or open_to_all
 
 
 def gallery(run: Run) -> Gallery:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import streamlit as st
 
-from app import pages
+from app import access, pages
 from app.forms import forecast_words as words
 from app.forms.forecast import figures, metric
-from app.services import Limits, SearchConfig, Study, SweepConfig, studies
+from app.services import Limits, SearchConfig, SweepConfig
 from app.services.estimates import Plan
 from app.ui import studies as text
 from app.ui.findings import plain
@@ -74,29 +74,23 @@ def show_plan(config: SweepConfig | SearchConfig, plan: Plan | None, limits: Lim
 
 def obstacle(config: SweepConfig | SearchConfig, visitor: str, limits: Limits) -> str | None:
     """Why the store would not take this study, if it would not."""
-    live = [study for study in own(visitor) if study.live and not study.stopped]
-    same = config.to_dict()
-    if len(live) >= limits.most_studies_per_visitor and all(s.settings != same for s in live):
-        return (
-            f"{text.title(live[0])} is under way, and one at a time is taken. Let it end, or stop "
-            "it; what is chosen here stays in the address."
-        )
-    return None
+    live = access.blocking_study(config, visitor, limits)
+    if live is None:
+        return None
+    return (
+        f"{text.title(live)} is under way, and one at a time is taken. Let it end, or stop it; "
+        "what is chosen here stays in the address."
+    )
 
 
 def show_latest(visitor: str) -> None:
     """The visitor's study under way, which is followed, else the latest, if there is any."""
-    live = any(study.live for study in own(visitor))
+    live = any(study.live for study in access.own_studies(visitor))
     st.fragment(_latest, run_every=POLL if live else None)(visitor, live)
 
 
-def own(visitor: str) -> list[Study]:
-    """The visitor's studies and not the command line's, the newest first."""
-    return [study for study in studies.mine(visitor) if study.owner == visitor]
-
-
 def _latest(visitor: str, followed: bool) -> None:
-    mine = own(visitor)
+    mine = access.own_studies(visitor)
     live = [study for study in mine if study.live]
     if bool(live) != followed:
         st.rerun()

@@ -10,7 +10,7 @@ import numpy as np
 import streamlit as st
 from PIL import Image
 
-from app import session
+from app import access, session
 from app.services import EngineError, Run, predictions, runs
 from app.services.predictions import NETWORKS
 from app.try_it import words
@@ -40,7 +40,7 @@ def show_changed(run: Run) -> None:
     try:
         gallery = predictions.gallery(run)
         st.markdown(words.counts(gallery))
-        if not predictions.shows_images(run, session.visitor()):
+        if not access.shows_images(run, session.visitor()):
             st.info(words.PRIVATE, icon=":material/lock:")
             return
         totals = {name: words.members(gallery, name)[1] for name in words.GROUPS}

@@ -9,7 +9,7 @@ import numpy as np
 import streamlit as st
 from PIL import Image
 
-from app import session
+from app import access, session
 from app.charts.spec import Spec
 from app.services import EngineError, Run, predictions, runs
 from app.services.predictions import NETWORKS
@@ -88,7 +88,7 @@ def _uploaded(run: Run) -> Given | None:
 
 
 def _tested(run: Run) -> Given | None:
-    if not predictions.shows_images(run, session.visitor()):
+    if not access.shows_images(run, session.visitor()):
         st.caption(words.PRIVATE)
         return None
     gallery = predictions.gallery(run)

@@ -1,4 +1,4 @@
-"""Where on the server a run's files lie is not for everybody."""
+"""What visitors may see and do: where a run's files lie is not for everybody."""
 
 from __future__ import annotations
 
@@ -21,8 +21,10 @@ from app.services.uploads import check_tokens
 from app.ui.labels import PATH
 from prospr_engine.config import TrainingConfig
 from prospr_engine.errors import ConfigError, DataError
+from prospr_engine.store.limits import Limits
 from prospr_engine.store.records import Run
 from prospr_engine.store.store import Store
+from prospr_engine.sweeps.config import SweepConfig
 
 SECRET = "/home/x/secret"
 CONFIG = RunConfig(
@@ -169,3 +171,47 @@ def test_names_of_paths(store: Store, path: str, name: str):
 def test_a_visitor_is_nobody_elses_owner(store: Store, run: Run):
     assert access.as_seen(run, "") == run  # the command line's own
     assert access.as_seen(run, session.VISITOR) != run
+
+
+# What one may do
+
+
+def test_only_the_owner_may_change_a_run_or_a_study(store: Store):
+    mine = store.submit(RunConfig(), "alice")
+    study = store.submit_study("sweep", SweepConfig(methods=("snip",)), "alice")
+    for what in (mine, study):
+        assert access.owns(what, "alice")
+        assert not access.owns(what, "bob")
+        assert not access.owns(what, "")
+
+
+@pytest.mark.parametrize(
+    ("data", "paths", "everybody"),
+    [
+        ("digits", "", True),
+        (f"{SECRET}/photos", "", False),
+        (f"{SECRET}/photos", "1", True),
+        (f"upload:{'0' * 64}/cats.zip", "", False),
+        (f"upload:{'0' * 64}/cats.zip", "1", False),
+    ],
+)
+def test_images_of_one_s_own_are_seen_by_their_owner(
+    store: Store, monkeypatch: pytest.MonkeyPatch, data: str, paths: str, everybody: bool
+):
+    monkeypatch.setenv("PROSPR_ALLOW_PATHS", paths)
+    run = store.submit(RunConfig(data=data), "alice")
+    assert access.shows_images(run, "alice")
+    assert access.shows_images(run, "bob") == everybody
+
+
+def test_the_quota_of_studies_is_known_before_the_store_refuses(store: Store):
+    first, second = (SweepConfig(methods=(name,)) for name in ("snip", "magnitude"))
+    limits = Limits(most_studies_per_visitor=1)
+    assert access.blocking_study(first, "alice", limits) is None
+    study = store.submit_study("sweep", first, "alice")
+    blocking = access.blocking_study(second, "alice", limits)
+    assert blocking is not None
+    assert blocking.id == study.id
+    assert access.blocking_study(first, "alice", limits) is None  # the same is no other
+    assert access.blocking_study(second, "bob", limits) is None
+    assert access.blocking_study(second, "alice", Limits(most_studies_per_visitor=2)) is None
