@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import altair as alt
 import pandas as pd
 
 from app.charts.colours import Colours
 from app.charts.spec import DATA, Spec, spec
+from app.services import LayerRecord
 from app.ui.format import SPACE, percent
 
 BELOW = 55  # pixels for the axis, which Streamlit takes from the chart's height
@@ -25,35 +25,35 @@ SIGNS = {
 }
 
 
-def table(layers: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
-    """One row per layer, in the network's order. ``layers`` are those of ``result.json``; where
-    ``effective`` is None, nobody has looked at the connections yet."""
+def table(layers: Sequence[LayerRecord]) -> pd.DataFrame:
+    """One row per layer, in the network's order. Where ``effective`` is
+    None, nobody has looked at the connections yet."""
     rows = [
         {
             "order": number,
-            "layer": label(layer["name"], number),
-            "name": layer["name"],
-            "kept": layer["kept"],
-            "total": layer["total"],
-            "share": layer["kept"] / layer["total"],
-            "percent": percent(layer["kept"] / layer["total"]),
-            "works": "not known yet" if layer["effective"] is None else f"{layer['effective']:,}",
+            "layer": label(layer.name, number),
+            "name": layer.name,
+            "kept": layer.kept,
+            "total": layer.total,
+            "share": layer.density,
+            "percent": percent(layer.density),
+            "works": "not known yet" if layer.effective is None else f"{layer.effective:,}",
             "state": state(layer),
             # The right axis shows what follows the bar; the number keeps equal counts apart.
-            "counts": f"{number}|{layer['kept']:,} of {layer['total']:,}",
+            "counts": f"{number}|{layer.kept:,} of {layer.total:,}",
         }
         for number, layer in enumerate(layers, 1)
     ]
     return pd.DataFrame(rows)
 
 
-def state(layer: Mapping[str, Any]) -> str:
+def state(layer: LayerRecord) -> str:
     """Is the layer in danger, and of what?"""
-    if not layer["kept"]:
+    if not layer.kept:
         return EMPTY
-    if layer["effective"] == 0:
+    if layer.effective == 0:
         return CUT_OFF
-    return THIN if layer["kept"] < layer.get("channels", 0) else FINE
+    return THIN if layer.kept < layer.channels else FINE
 
 
 def chart(count: int, colours: Colours) -> Spec:

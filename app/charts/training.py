@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import altair as alt
 import pandas as pd
 
 from app.charts import expressions
 from app.charts.spec import DATA, Spec, spec
+from app.services import EpochEnded
 from app.ui.format import accuracy
 
 NETWORKS = ["dense", "pruned"]
@@ -41,10 +41,10 @@ MEASURES = {
 }
 
 
-def table(epochs: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
-    """One row per network and epoch. ``epochs`` are ``EpochEnded`` events or the history."""
+def table(epochs: Sequence[EpochEnded]) -> pd.DataFrame:
+    """One row per network and epoch."""
     columns = ["network", "epoch", "validation_accuracy", "validation_loss", "train_loss"]
-    rows = pd.DataFrame([[epoch[c] for c in columns] for epoch in epochs], columns=columns)
+    rows = pd.DataFrame([[getattr(epoch, c) for c in columns] for epoch in epochs], columns=columns)
     rows["percent"] = [accuracy(share) for share in rows["validation_accuracy"]]
     return rows
 

@@ -1,6 +1,6 @@
 """Which classes pay for the pruning: points of accuracy that each series loses or gains in each.
 
-What goes in: by name of a series, in their order, the results (``result.json``) of its runs at one
+What goes in: by name of a series, in their order, the results of its runs at one
 sparsity. ``rows = table(lines)``, ``chart(plan(rows), theme())``, ``description(rows)``. Of many
 classes only those that lose and gain most are in the table: ``left_out(lines, rows)`` counts the
 rest, and ``text.compare_detail`` says so.
@@ -19,9 +19,10 @@ from app.charts import heat_map
 from app.charts.colours import Colours
 from app.charts.heat_map import Grid
 from app.charts.spec import Spec
+from app.services import RunRecord
 from app.ui.format import accuracy, signed, to_percent
 
-Lines = Mapping[str, Sequence[Mapping[str, Any]]]
+Lines = Mapping[str, Sequence[RunRecord]]
 COLUMNS = (
     "row",
     "column",
@@ -123,14 +124,14 @@ def description(rows: pd.DataFrame) -> str:
     )
 
 
-def _by_class(results: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+def _by_class(results: Sequence[RunRecord]) -> dict[str, dict[str, Any]]:
     """A cell for each class of which there are test images."""
     found: dict[str, list[tuple[int, float, float]]] = {}
     for result in results:
-        counts = result.get("per_class")
+        counts = result.per_class
         if not counts:
             continue
-        names = [str(name) for name in result["data"]["classes"]]
+        names = result.data.classes
         of = (counts["images"], counts["dense"], counts["pruned"])
         for name, images, dense, pruned in zip(names, *of, strict=True):
             if images:

@@ -1,6 +1,6 @@
 """How the networks of several series learn at one sparsity, and the dense one.
 
-What goes in: by name of a series, in their order, the results (``result.json``) of its runs at one
+What goes in: by name of a series, in their order, the results of its runs at one
 sparsity; and the looks of the frame (``compare_looks.looks``), so that a series looks as it does
 in the other charts. ``rows = table(lines)``, ``chart(plan(rows, looks), theme())``,
 ``description(rows)``.
@@ -20,9 +20,10 @@ from app.charts import expressions
 from app.charts.colours import Colours
 from app.charts.series_style import SHAPES, SOLID, Look, colour, legend
 from app.charts.spec import DATA, Spec, spec
+from app.services import EpochEnded, RunRecord
 from app.ui.format import accuracy
 
-Lines = Mapping[str, Sequence[Mapping[str, Any]]]
+Lines = Mapping[str, Sequence[RunRecord]]
 DENSE = "Dense"
 COLUMNS = ("series", "epoch", "accuracy", "percent", "seeds")
 PERCENT = expressions.percent()
@@ -45,13 +46,13 @@ class Plan:
 def table(lines: Lines) -> pd.DataFrame:
     """A row per series and epoch: validation accuracy of its pruned networks, the mean over the
     runs; and one of the dense networks, each seed of which counts once."""
-    dense: dict[Any, Sequence[Mapping[str, Any]]] = {}
+    dense: dict[int, Sequence[EpochEnded]] = {}
     for results in lines.values():
         for result in results:
-            dense.setdefault(result["config"].get("seed"), _history(result, "dense"))
+            dense.setdefault(result.config.seed, result.history_of("dense"))
     rows = [*_means(DENSE, list(dense.values()))]
     for series, results in lines.items():
-        rows += _means(series, [_history(result, "pruned") for result in results])
+        rows += _means(series, [result.history_of("pruned") for result in results])
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
@@ -124,17 +125,11 @@ def description(rows: pd.DataFrame) -> str:
     return f"Validation accuracy by epoch: {told or 'nothing'}."
 
 
-def _history(result: Mapping[str, Any], network: str) -> list[Mapping[str, Any]]:
-    return [epoch for epoch in result.get("history") or () if epoch["network"] == network]
-
-
-def _means(
-    series: str, histories: Sequence[Sequence[Mapping[str, Any]]]
-) -> Iterator[dict[str, Any]]:
+def _means(series: str, histories: Sequence[Sequence[EpochEnded]]) -> Iterator[dict[str, Any]]:
     by_epoch: dict[int, list[float]] = {}
     for history in histories:
         for epoch in history:
-            by_epoch.setdefault(epoch["epoch"], []).append(epoch["validation_accuracy"])
+            by_epoch.setdefault(epoch.epoch, []).append(epoch.validation_accuracy)
     for number, values in sorted(by_epoch.items()):
         yield {
             "series": series,

@@ -1,6 +1,6 @@
 """What several series keep of every layer: shades of density, collapsed layers marked.
 
-What goes in: by name of a series, in their order, the results (``result.json``) of its runs at one
+What goes in: by name of a series, in their order, the results of its runs at one
 sparsity. ``rows = table(lines)``, ``chart(plan(rows), theme())``, ``description(rows)``.
 """
 
@@ -19,9 +19,10 @@ from app.charts.colours import Colours
 from app.charts.heat_map import Grid
 from app.charts.layers import label
 from app.charts.spec import Spec
+from app.services import LayerRecord, RunRecord
 from app.ui.format import cell_percent, percent
 
-Lines = Mapping[str, Sequence[Mapping[str, Any]]]
+Lines = Mapping[str, Sequence[RunRecord]]
 COLUMNS = (
     "row",
     "column",
@@ -63,12 +64,12 @@ def table(lines: Lines) -> pd.DataFrame:
     """A row per layer and series, layers in the network's order: the mean over the runs. ``empty``
     counts the runs in which the layer lost all its weights."""
     numbers: dict[str, int] = {}
-    found: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
+    found: dict[tuple[str, str], list[LayerRecord]] = {}
     for series, results in lines.items():
         for result in results:
-            for layer in result.get("layers") or ():
-                numbers.setdefault(layer["name"], len(numbers) + 1)
-                found.setdefault((layer["name"], series), []).append(layer)
+            for layer in result.pruning.layers:
+                numbers.setdefault(layer.name, len(numbers) + 1)
+                found.setdefault((layer.name, series), []).append(layer)
     names = _apart(numbers)
     rows = [
         {"row": names[name], "column": series, "name": name, **_cell(found[name, series])}
@@ -117,11 +118,11 @@ def description(rows: pd.DataFrame) -> str:
     return f"Share of weights kept in each of {count} layers: {'; '.join(told) or 'nothing'}."
 
 
-def _cell(layers: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    total = layers[0]["total"]
-    kept = sum(layer["kept"] for layer in layers) / len(layers)
+def _cell(layers: Sequence[LayerRecord]) -> dict[str, Any]:
+    total = layers[0].total
+    kept = sum(layer.kept for layer in layers) / len(layers)
     share = kept / total
-    empty = sum(not layer["kept"] for layer in layers)
+    empty = sum(not layer.kept for layer in layers)
     told = "1" if len(layers) == 1 else f"mean of {len(layers)}"
     if empty:
         told += f"; no weight left in {empty}" if len(layers) > 1 else "; no weight left"

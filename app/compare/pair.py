@@ -8,12 +8,11 @@ import streamlit as st
 
 from app import pages, session
 from app.compare.head import what
-from app.compare.pair_figures import complete
 from app.compare.pair_view import LETTERS, show_pair
 from app.services import Run, comparison
 from app.services import runs as service
 from app.services.comparison import Comparison, frame
-from app.ui.findings import plain, show_error
+from app.ui.findings import plain
 from app.ui.titles import short, title
 from app.ui.watch import watch
 
@@ -48,14 +47,7 @@ def show_two(compared: Comparison, ids: Sequence[str], given: Mapping[str, str])
     for sentence in obstacles:
         st.info(plain(sentence), icon=":material/info:")
     if not obstacles:
-        results = [service.result(run) for run in there]
-        if all(map(complete, results)):
-            show_pair(compared, there, results, given)
-        else:
-            show_error(
-                "A result was written by another version of this software. Start both runs again "
-                "to compare them."
-            )
+        show_pair(compared, there, [service.result(run) for run in there], given)
     watch(there)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import altair as alt
@@ -11,6 +11,7 @@ import pandas as pd
 from app.charts import expressions
 from app.charts.layers import label
 from app.charts.spec import DATA, Spec, spec
+from app.services import EpochEnded, LayerRecord
 from app.ui.format import fixed_percent
 
 RUNS = ["A", "B"]
@@ -22,22 +23,19 @@ MOST_ROOMY = 16  # layers; with more of them the rows stand closer
 PERCENT = expressions.percent()
 
 
-def layers_table(
-    first: Sequence[Mapping[str, Any]], second: Sequence[Mapping[str, Any]]
-) -> pd.DataFrame:
-    """One row per layer and run, in the network's order. Both are layers of ``result.json``, of
-    one network."""
+def layers_table(first: Sequence[LayerRecord], second: Sequence[LayerRecord]) -> pd.DataFrame:
+    """One row per layer and run, in the network's order. Both are of one network."""
     return pd.DataFrame(
         [
             {
                 "order": number,
-                "layer": label(layer["name"], number),
-                "name": layer["name"],
+                "layer": label(layer.name, number),
+                "name": layer.name,
                 "run": run,
-                "kept": layer["kept"],
-                "total": layer["total"],
-                "share": layer["kept"] / layer["total"],
-                "percent": fixed_percent(layer["kept"] / layer["total"], 2),
+                "kept": layer.kept,
+                "total": layer.total,
+                "share": layer.density,
+                "percent": fixed_percent(layer.density, 2),
             }
             for run, layers in zip(RUNS, (first, second), strict=True)
             for number, layer in enumerate(layers, 1)
@@ -85,19 +83,17 @@ def layers_description(rows: pd.DataFrame) -> str:
     )
 
 
-def curves_table(
-    first: Sequence[Mapping[str, Any]], second: Sequence[Mapping[str, Any]]
-) -> pd.DataFrame:
-    """One row per run, network and epoch; both are the history of ``result.json``."""
+def curves_table(first: Sequence[EpochEnded], second: Sequence[EpochEnded]) -> pd.DataFrame:
+    """One row per run, network and epoch."""
     return pd.DataFrame(
         [
             {
                 "run": run,
-                "network": epoch["network"],
-                "curve": f"{run}, {epoch['network']}",
-                "epoch": epoch["epoch"],
-                "accuracy": epoch["validation_accuracy"],
-                "percent": fixed_percent(epoch["validation_accuracy"], 1),
+                "network": epoch.network,
+                "curve": f"{run}, {epoch.network}",
+                "epoch": epoch.epoch,
+                "accuracy": epoch.validation_accuracy,
+                "percent": fixed_percent(epoch.validation_accuracy, 1),
             }
             for run, history in zip(RUNS, (first, second), strict=True)
             for epoch in history

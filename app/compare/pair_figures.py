@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from app.services import analysis
+from app.services import RunRecord, analysis
 from app.services.overlap import LayerOverlap
 from app.ui.answer import points
 from app.ui.format import (
@@ -23,20 +23,6 @@ from app.ui.format import (
 )
 from app.ui.titles import data_label
 
-Result = Mapping[str, Any]
-
-NEEDED = (
-    "accuracy",
-    "config",
-    "data",
-    "findings",
-    "history",
-    "layers",
-    "onnx",
-    "seconds",
-    "sparsity",
-    "trust",
-)
 UNKNOWN = "\N{EN DASH}"
 DRAWS_TEST = ("test_fraction", "test_limit", "skip_broken")
 """Settings that decide, with the seed, which images test."""
@@ -52,23 +38,18 @@ class Figure:
     difference: str
 
 
-def complete(result: Result) -> bool:
-    """Does ``result`` hold all that is shown here? One of another version may not."""
-    return all(name in result for name in NEEDED)
-
-
-def other_images(first: Result, second: Result) -> str | None:
+def other_images(first: RunRecord, second: RunRecord) -> str | None:
     """Why accuracies of the two must not be compared, or only with care; else ``None``."""
-    one, other = first["data"], second["data"]
-    if one.get("digest") and one.get("digest") == other.get("digest"):
+    one, other = first.data, second.data
+    if one.digest and one.digest == other.digest:
         return None  # the same images, split in the same way
     if not comparable(first, second):
-        names = [data_label(str(result["config"].get("data"))) for result in (first, second)]
+        names = [data_label(result.config.data) for result in (first, second)]
         return (
             f"A learned from {names[0]}, B from {names[1]}: how well they do at different tasks "
             "cannot be compared."
         )
-    counts = [data["split"]["test"] for data in (one, other)]
+    counts = [data.split.test for data in (one, other)]
     if counts[0] != counts[1]:
         return (
             f"A was tested on {counts[0]:,} images, B on {counts[1]:,}: compare their accuracies "
@@ -82,21 +63,17 @@ def other_images(first: Result, second: Result) -> str | None:
     return None
 
 
-def comparable(first: Result, second: Result) -> bool:
+def comparable(first: RunRecord, second: RunRecord) -> bool:
     """Did both learn the same task?"""
-    return all(
-        first[part].get(name) == second[part].get(name)
-        for part, name in (("config", "data"), ("data", "classes"))
-    )
+    return (first.config.data, first.data.classes) == (second.config.data, second.data.classes)
 
 
-def _draw(result: Result) -> tuple[Any, ...]:
-    config = result["config"]
-    loading = config.get("loading", {})
-    return (config.get("seed"), *(loading.get(name) for name in DRAWS_TEST))
+def _draw(result: RunRecord) -> tuple[Any, ...]:
+    config = result.config
+    return (config.seed, *(getattr(config.loading, name) for name in DRAWS_TEST))
 
 
-def figures(first: Result, second: Result) -> list[Figure]:
+def figures(first: RunRecord, second: RunRecord) -> list[Figure]:
     """The table: differences are those of the numbers shown, B − A."""
 
     def pair(name: str, show: Any, value: Any, differ: Any) -> Figure:
@@ -111,23 +88,25 @@ def figures(first: Result, second: Result) -> list[Figure]:
 
     same_task = comparable(first, second)
     return [
-        pair("Weights removed", percent, lambda r: r["sparsity"]["achieved"], _percent_points),
-        pair("Weights kept", "{:,}".format, _kept, _count),
-        pair("Effective sparsity", percent, lambda r: r["sparsity"]["effective"], _percent_points),
-        pair("Accuracy, pruned", accuracy, lambda r: r["accuracy"]["pruned"], apart),
-        pair("Accuracy, dense", accuracy, lambda r: r["accuracy"]["dense"], apart),
+        pair("Weights removed", percent, lambda r: r.pruning.sparsity.achieved, _percent_points),
+        pair("Weights kept", "{:,}".format, lambda r: r.pruning.kept, _count),
+        pair(
+            "Effective sparsity", percent, lambda r: r.pruning.sparsity.effective, _percent_points
+        ),
+        pair("Accuracy, pruned", accuracy, lambda r: r.accuracy["pruned"], apart),
+        pair("Accuracy, dense", accuracy, lambda r: r.accuracy["dense"], apart),
         pair("Change by pruning", _points, points, change),
-        pair("Model file", size, lambda r: r["onnx"]["bytes"], _sizes),
-        pair("Model file, zipped", _size, lambda r: r["onnx"].get("zipped"), _sizes),
-        pair("Time", duration, lambda r: r["seconds"], lambda a, b: _signed(a, b, duration)),
+        pair("Model file", size, lambda r: r.onnx.bytes, _sizes),
+        pair("Model file, zipped", _size, lambda r: r.onnx.zipped, _sizes),
+        pair("Time", duration, lambda r: r.seconds, lambda a, b: _signed(a, b, duration)),
     ]
 
 
-def luck(first: Result, second: Result) -> str:
+def luck(first: RunRecord, second: RunRecord) -> str:
     """Whether the draw of the test images alone explains how far apart the two pruned networks
     are."""
-    shares = [result["accuracy"]["pruned"] for result in (first, second)]
-    counts = [result["data"]["split"]["test"] for result in (first, second)]
+    shares = [result.accuracy["pruned"] for result in (first, second)]
+    counts = [result.data.split.test for result in (first, second)]
     limit = analysis.image_noise(shares, counts)
     if abs(shares[1] - shares[0]) > limit:
         return (
@@ -156,10 +135,6 @@ def shared(layers: Sequence[LayerOverlap]) -> str:
     else:
         told = f"A keeps {first:,} weights and B {second:,}; {both:,} of them are the same."
     return f"{told} Drawn by chance, with as many in each layer, about {expected:,} would be."
-
-
-def _kept(result: Result) -> int:
-    return sum(layer["kept"] for layer in result["layers"])
 
 
 def _percent_points(one: float, other: float) -> str:

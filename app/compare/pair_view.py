@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import pandas as pd
 import streamlit as st
@@ -13,11 +12,11 @@ from app.compare import classes_chart, detail_words, pair_charts, words
 from app.compare.answer import show_sentences
 from app.compare.differences import differences, sentence
 from app.compare.filters import Shown, axis
-from app.compare.pair_figures import Result, comparable, figures, luck, other_images, shared
+from app.compare.pair_figures import comparable, figures, luck, other_images, shared
 from app.compare.plots import classes_spec, show_accuracy
 from app.compare.points import show_point
 from app.compare.take import show_take
-from app.services import EngineError, Run, analysis
+from app.services import EngineError, EpochEnded, LayerRecord, Run, RunRecord, analysis
 from app.services.comparison import Comparison, frame
 from app.services.overlap import LayerOverlap, overlap
 from app.ui import run_link
@@ -33,7 +32,7 @@ SAME_FOR_CHART = ("data", "digest", "model", "epochs", "seed", "test_images")
 
 
 def show_pair(
-    both: Comparison, runs: Sequence[Run], results: Sequence[Result], given: Mapping[str, str]
+    both: Comparison, runs: Sequence[Run], results: Sequence[RunRecord], given: Mapping[str, str]
 ) -> None:
     """All of two runs that are done; ``given`` names them in the address."""
     run_link.style()
@@ -55,17 +54,17 @@ def show_pair(
     for column, letter, result in zip(st.columns(2), LETTERS, results, strict=True):
         with column:
             st.markdown(f"**{letter}**")
-            show_findings(result)
+            show_findings(result.pruning)
 
 
-def _answer(letter: str, run: Run, result: Result) -> None:
+def _answer(letter: str, run: Run, result: RunRecord) -> None:
     run_link.show_link(run, letter)
     st.markdown(f"### {answer(result)}")
     st.markdown(compared(result))
     st.caption(plain(of(run)))
 
 
-def _figures(results: Sequence[Result], control: str) -> None:
+def _figures(results: Sequence[RunRecord], control: str) -> None:
     st.markdown("### In figures", help=TERMS["point"])
     rows = [f"| {f.name} | {f.first} | {f.second} | {f.difference} |" for f in figures(*results)]
     st.markdown("\n".join(["| Figure | A | B | B \N{MINUS SIGN} A |", "|:--|--:|--:|--:|", *rows]))
@@ -99,10 +98,10 @@ def _accuracy(both: Comparison, shown: Shown, given: Mapping[str, str]) -> None:
     show_take(both, shown, against, False, given, picture=drawn)
 
 
-def _layers(results: Sequence[Result]) -> None:
+def _layers(results: Sequence[RunRecord]) -> None:
     st.markdown("### Weights kept in each layer", help=TERMS["mask"])
-    one, other = (result["layers"] for result in results)
-    if [(x["name"], x["total"]) for x in one] == [(x["name"], x["total"]) for x in other]:
+    one, other = (result.pruning.layers for result in results)
+    if [(x.name, x.total) for x in one] == [(x.name, x.total) for x in other]:
         st.caption("Upper bar: A. Lower bar: B.")
         data, words = _layers_data(one, other)
         st.vega_lite_chart(data, _layers_spec(len(one)), key="pair-layers", alt=words)
@@ -114,20 +113,20 @@ def _layers(results: Sequence[Result]) -> None:
             show_layers(layers, key=f"layers-{letter}")
 
 
-def _curves(results: Sequence[Result]) -> None:
+def _curves(results: Sequence[RunRecord]) -> None:
     st.markdown("### Accuracy while training", help=TERMS["validation images"])
-    histories = [result["history"] for result in results]
+    histories = [result.history for result in results]
     if not any(histories):
         st.caption("Neither was trained.")
         return
-    epochs = max(epoch["epoch"] for history in histories for epoch in history)
+    epochs = max(epoch.epoch for history in histories for epoch in history)
     data, words = _curves_data(*histories)
     st.vega_lite_chart(data, _curves_spec(epochs), key="pair-curves", alt=words)
 
 
-def _classes(results: Sequence[Result]) -> None:
+def _classes(results: Sequence[RunRecord]) -> None:
     lines = {letter: [result] for letter, result in zip(LETTERS, results, strict=True)}
-    if not comparable(*results) or not all(result.get("per_class") for result in results):
+    if not comparable(*results) or not all(result.per_class for result in results):
         return
     st.markdown("### Change in accuracy by class")
     data = classes_chart.table(lines)
@@ -136,8 +135,8 @@ def _classes(results: Sequence[Result]) -> None:
     show_sentences(detail_words.classes(data, classes_chart.left_out(lines, data)))
 
 
-def _overlap(runs: Sequence[Run], results: Sequence[Result]) -> None:
-    if len({result["config"].get("model") for result in results}) > 1:
+def _overlap(runs: Sequence[Run], results: Sequence[RunRecord]) -> None:
+    if len({result.config.model for result in results}) > 1:
         return  # masks of different networks have no weight in common
     st.markdown("### Which weights both keep", help=TERMS["overlap"])
     try:
@@ -158,23 +157,24 @@ def _overlap(runs: Sequence[Run], results: Sequence[Result]) -> None:
     st.vega_lite_chart(data, _overlap_spec(len(layers)), key="pair-overlap", alt=words)
 
 
-def _start(result: Result) -> tuple[Any, Any]:
+def _start(result: RunRecord) -> tuple[str, int]:
     """What decides the initial weights."""
-    return result["config"].get("weights"), result["config"].get("seed")
+    return result.config.weights, result.config.seed
 
 
 # Building charts costs more than the rest of the page.
-Rows = Sequence[Mapping[str, Any]]
+Layers = Sequence[LayerRecord]
+Epochs = Sequence[EpochEnded]
 
 
 @st.cache_data(max_entries=20, show_spinner=False)
-def _layers_data(first: Rows, second: Rows) -> tuple[pd.DataFrame, str]:
+def _layers_data(first: Layers, second: Layers) -> tuple[pd.DataFrame, str]:
     data = pair_charts.layers_table(first, second)
     return data, pair_charts.layers_description(data)
 
 
 @st.cache_data(max_entries=20, show_spinner=False)
-def _curves_data(first: Rows, second: Rows) -> tuple[pd.DataFrame, str]:
+def _curves_data(first: Epochs, second: Epochs) -> tuple[pd.DataFrame, str]:
     data = pair_charts.curves_table(first, second)
     return data, pair_charts.curves_description(data)
 

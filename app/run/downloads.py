@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,11 +11,10 @@ import streamlit as st
 
 from app import access, session
 from app.run.files import file_name, layers_csv, training_csv
-from app.services import Artifact, Run, StoreError, runs
+from app.services import ENCODINGS, PRIMARY, Artifact, Run, RunRecord, StoreError, runs
 from app.ui.format import size
 from app.ui.glossary import TERMS
 
-MODEL = "model.onnx"
 JSON = "application/json"
 FILES = {
     # file: (label, type, what it is)
@@ -27,28 +26,30 @@ FILES = {
     "config.json": ("Settings", JSON, "For the command line and for Python."),
     "result.json": ("Result", JSON, "All numbers of this page, and more."),
 }
-TABLES: dict[str, tuple[str, Callable[[Mapping[str, Any]], bytes], str]] = {
+TABLES: dict[str, tuple[str, Callable[[RunRecord], bytes], str]] = {
     "layers.csv": ("Layers", layers_csv, "Weights kept in each layer."),
     "training.csv": ("Training", training_csv, "Loss and accuracy of both networks by epoch."),
 }
 
 
-def show_downloads(run: Run, result: Mapping[str, Any]) -> None:
+def show_downloads(run: Run, result: RunRecord) -> None:
     """The ONNX file first; the others behind one button."""
     files, visitor = runs.files(run), session.visitor()
-    if MODEL not in files:
+    exports = {Path(export.path).name: (row, export) for row, export in result.exports.items()}
+    if not exports.keys() <= files.keys():
         st.warning(runs.GONE, icon=":material/folder_off:")
-    _button(
-        run,
-        MODEL,
-        f"Download model.onnx ({size(result['onnx']['bytes'])})",
-        files.get(MODEL),
-        type="primary",
-        icon=":material/download:",
-        key="primary-onnx",
-        help=f"{TERMS['ONNX']} Removed weights are stored as zeros, so the file is as large as "
-        "the dense network's; compressed it shrinks.",
-    )
+    for name, (encoding, export) in exports.items():
+        first = encoding == PRIMARY
+        _button(
+            run,
+            name,
+            f"Download {name} ({size(export.bytes)})",
+            files.get(name),
+            type="primary" if first else "secondary",
+            icon=":material/download:",
+            key="primary-onnx" if first else f"download-onnx-{encoding}",
+            help=f"{TERMS['ONNX']} {_about(encoding)}",
+        )
     with st.popover("More files", icon=":material/folder_zip:"):
         for name, (label, mime, about) in FILES.items():
             words = f"{label} ({Path(name).suffix[1:]})"
@@ -67,6 +68,22 @@ def show_downloads(run: Run, result: Mapping[str, Any]) -> None:
                 help=about,
                 width="stretch",
             )
+
+
+def encoding_label(encoding: str) -> str:
+    """What an encoding is called; one of another version by its name."""
+    row = ENCODINGS.get(encoding)
+    return row.label if row else encoding
+
+
+def _about(encoding: str) -> str:
+    if encoding == PRIMARY:
+        return (
+            "Removed weights are stored as zeros, so the file is as large as the dense network's; "
+            "compressed it shrinks."
+        )
+    row = ENCODINGS.get(encoding)
+    return row.description if row else ""
 
 
 def _button(

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
-from typing import Any
 
 import streamlit as st
 
 from app import pages, session
 from app.charts.layers import label
 from app.run.mask_view import show_mask
-from app.services import METHODS, EngineError, Run, runs, scores
+from app.services import METHODS, EngineError, PruningRecord, Run, RunRecord, runs, scores
 from app.services.scores import Cut, Ranking
 from app.ui.bounds import MOST_SPARSE
 from app.ui.findings import plain, show_error, show_findings
@@ -26,11 +24,8 @@ ALL = "All layers"
 FIELD = 200  # pixels
 
 
-def show_explore(run: Run, result: Mapping[str, Any]) -> None:
-    """The section of a finished run's page. Only this part is drawn again when the slider moves.
-
-    ``result`` is what ``result.json`` holds.
-    """
+def show_explore(run: Run, result: RunRecord) -> None:
+    """The section of a finished run's page. Only this part is drawn again when the slider moves."""
     if st.session_state.setdefault(OF, run.id) != run.id:
         # Another run's slider stood elsewhere.
         st.session_state[OF] = run.id
@@ -39,14 +34,14 @@ def show_explore(run: Run, result: Mapping[str, Any]) -> None:
 
 
 @st.fragment
-def _explore(run: Run, result: Mapping[str, Any]) -> None:
+def _explore(run: Run, result: RunRecord) -> None:
     st.markdown("### Weights kept in each layer", help=TERMS["mask"])
     try:
         ranking, config = scores.ranking(run), run.config
     except EngineError as error:
         st.caption(plain(str(error)))
-        show_layers(result["layers"], key="layers")
-        show_findings(result)
+        show_layers(result.pruning.layers, key="layers")
+        show_findings(result.pruning)
         return
     own, sparsity = True, config.sparsity
     if ranking.target is None:
@@ -63,20 +58,20 @@ def _explore(run: Run, result: Mapping[str, Any]) -> None:
     st.markdown(_kept(cut, ranking))
     bars, findings = st.empty(), st.container()
     with bars.container():
-        show_layers(result["layers"] if own else scores.layers(ranking, cut), key="layers")
+        show_layers(result.pruning.layers if own else scores.layers(ranking, cut), key="layers")
     _show_scores(run, ranking, cut)
     st.markdown("#### Which weights are kept", help=TERMS["mask"])
     show_mask(ranking, cut)
     # Last, for it takes longest: all the rest is seen meanwhile.
     with findings:
-        examined = result if own else _examined(run, result, sparsity)
+        examined = result.pruning if own else _examined(run, result, sparsity)
         if examined is None:
             return
         show_findings(examined)
     if not own:
         # Once more, for only now it is known what is cut off.
         with bars.container():
-            show_layers(examined["layers"], key="layers")
+            show_layers(examined.layers, key="layers")
 
 
 def _slider(trained: float) -> tuple[bool, float]:
@@ -181,10 +176,9 @@ def _show_scores(run: Run, ranking: Ranking, cut: Cut) -> None:
     st.caption(told)
 
 
-def _examined(run: Run, result: Mapping[str, Any], sparsity: float) -> dict[str, Any] | None:
+def _examined(run: Run, result: RunRecord, sparsity: float) -> PruningRecord | None:
     try:
-        # The ranking is the same, and so is the trust in it.
-        return scores.examine(run, result, sparsity) | {"trust": result["trust"]}
+        return scores.examine(run, result, sparsity)
     except EngineError as error:
         show_error(error)
         return None

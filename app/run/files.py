@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import io
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from app.services import Run, display_name, is_control
+from app.services import Run, RunRecord, display_name, is_control
 from app.ui.format import percent_number
 
 LAYERS = ("name", "total", "kept", "effective", "channels", "dead_channels")
@@ -36,14 +37,14 @@ def file_name(run: Run, name: str) -> str:
     return "-".join(_safe(str(part)) for part in parts)
 
 
-def layers_csv(result: Mapping[str, Any]) -> bytes:
+def layers_csv(result: RunRecord) -> bytes:
     """One line per layer; counts of weights, and of output channels that are cut off."""
-    return table(result["layers"], LAYERS)
+    return table(map(dataclasses.asdict, result.pruning.layers), LAYERS)
 
 
-def training_csv(result: Mapping[str, Any]) -> bytes:
+def training_csv(result: RunRecord) -> bytes:
     """One line per network and epoch; losses in nats, accuracies between 0 and 1."""
-    return table(result["history"], EPOCHS)
+    return table(map(dataclasses.asdict, result.history), EPOCHS)
 
 
 def table(rows: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> bytes:

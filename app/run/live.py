@@ -16,7 +16,7 @@ import streamlit as st
 from app import pages, session
 from app.run import stages
 from app.run.about import mine, show_about, show_study
-from app.services import EngineError, Run, runs
+from app.services import EngineError, EpochEnded, PruningRecord, Run, epoch_record, runs
 from app.services.estimates import forecast
 from app.ui import titles
 from app.ui.findings import plain, show_error, show_findings
@@ -45,6 +45,17 @@ class Told:
 
     def events(self) -> list[dict[str, Any]]:
         return [*self.facts, *self.progress.values()]
+
+    @property
+    def epochs(self) -> list[EpochEnded]:
+        """The epochs that are over."""
+        return [epoch_record(event) for event in self.of("EpochEnded")]
+
+    @property
+    def pruning(self) -> PruningRecord | None:
+        """What pruning did, once it is known."""
+        found = self.of("Pruned")
+        return PruningRecord.from_dict(found[-1]) if found else None
 
     def of(self, kind: str) -> list[dict[str, Any]]:
         return [event for event in self.facts if event["event"] == kind]
@@ -106,14 +117,14 @@ def show_live(run: Run) -> None:
 
 def show_facts(told: Told) -> None:
     """What the run has found so far."""
-    if epochs := told.of("EpochEnded"):
+    if epochs := told.epochs:
         st.markdown("### Accuracy while training", help=TERMS["validation images"])
-        show_accuracy(epochs, epochs[-1]["epochs"], key="accuracy")
-    for pruned in told.of("Pruned")[-1:]:
+        show_accuracy(epochs, epochs[-1].epochs, key="accuracy")
+    if pruning := told.pruning:
         st.markdown("### Weights kept", help=TERMS["mask"])
-        st.markdown(_kept(pruned))
-        show_findings(pruned)
-        show_layers(pruned["layers"], key="layers")
+        st.markdown(_kept(pruning))
+        show_findings(pruning)
+        show_layers(pruning.layers, key="layers")
 
 
 def _look(id: str, drawn: Drawn) -> None:
@@ -141,7 +152,7 @@ def _look(id: str, drawn: Drawn) -> None:
     st.markdown(stages.row(stage))
     st.progress(share, text=plain(text))
     st.caption(_times(run, told))
-    if epochs := told.of("EpochEnded"):
+    if epochs := told.epochs:
         st.markdown(_latest(epochs))
 
 
@@ -212,17 +223,16 @@ def _expected(id: str, _run: Run) -> float | None:
     return None if known is None or known.by_processor else known.told.seconds
 
 
-def _latest(epochs: Sequence[dict[str, Any]]) -> str:
+def _latest(epochs: Sequence[EpochEnded]) -> str:
     """Both accuracies after the last epoch that both networks have behind them, if there is one:
     they take turns."""
-    pruned = [epoch for epoch in epochs if epoch["network"] == "pruned"]
-    number = pruned[-1]["epoch"] if pruned else epochs[-1]["epoch"]
-    told = [epoch for epoch in epochs if epoch["epoch"] == number]
-    networks = ", ".join(f"**{e['network']}** {accuracy(e['validation_accuracy'])}" for e in told)
-    return f"Accuracy after epoch {number:,} of {told[0]['epochs']:,}: {networks}."
+    pruned = [epoch for epoch in epochs if epoch.network == "pruned"]
+    number = pruned[-1].epoch if pruned else epochs[-1].epoch
+    told = [epoch for epoch in epochs if epoch.epoch == number]
+    networks = ", ".join(f"**{e.network}** {accuracy(e.validation_accuracy)}" for e in told)
+    return f"Accuracy after epoch {number:,} of {told[0].epochs:,}: {networks}."
 
 
-def _kept(pruned: dict[str, Any]) -> str:
-    kept, total = (sum(layer[name] for layer in pruned["layers"]) for name in ("kept", "total"))
-    removed = percent(pruned["sparsity"]["achieved"])
-    return f"**{kept:,}** of {total:,} weights are kept; {removed} are removed."
+def _kept(pruning: PruningRecord) -> str:
+    removed = percent(pruning.sparsity.achieved)
+    return f"**{pruning.kept:,}** of {pruning.total:,} weights are kept; {removed} are removed."

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import streamlit as st
@@ -10,9 +9,9 @@ import streamlit as st
 from app import pages
 from app.run.about import show_about, show_again, show_manage, show_share, show_study
 from app.run.controls import show_controls, show_original, show_way
-from app.run.downloads import show_downloads
+from app.run.downloads import encoding_label, show_downloads
 from app.run.explore import show_explore
-from app.services import ConfigError, EngineError, Run, runs
+from app.services import ConfigError, EngineError, ExportRecord, Run, RunRecord, runs
 from app.ui import answer as words
 from app.ui import code
 from app.ui.findings import plain, show_error, show_proof
@@ -61,10 +60,11 @@ def show_result(run: Run) -> None:
         show_share(run)
     show_explore(run, result)
     show_controls(run)
-    if result["history"]:
+    if result.history:
         st.markdown("### Training of both networks", help=TERMS["validation images"])
-        show_training(result["history"], result["config"]["epochs"], key="training")
-    _proof(result["onnx"])
+        show_training(result.history, result.config.epochs, key="training")
+    for encoding, export in result.exports.items():
+        _proof(encoding, export, several=len(result.exports) > 1)
     _same_again(run, result)
     _provenance(run, result)
     with st.container(horizontal=True):
@@ -72,9 +72,8 @@ def show_result(run: Run) -> None:
         show_manage(run)
 
 
-def _metrics(result: Mapping[str, Any]) -> None:
-    tested, layers = result["accuracy"], result["layers"]
-    kept, total = (sum(layer[name] for layer in layers) for name in ("kept", "total"))
+def _metrics(result: RunRecord) -> None:
+    tested, kept, total = result.accuracy, result.pruning.kept, result.pruning.total
     change = words.points(result)
     figures: tuple[tuple[str, str, str, Any, str], ...] = (
         # label, value, what stands below it, the arrow before that, the tooltip
@@ -90,13 +89,13 @@ def _metrics(result: Mapping[str, Any]) -> None:
         (
             "Accuracy, dense",
             accuracy(tested["dense"]),
-            f"{result['data']['split']['test']:,} test images",
+            f"{result.data.split.test:,} test images",
             "off",
             f"{TERMS['accuracy']} {TERMS['dense']}",
         ),
         (
             "Time",
-            duration(result["seconds"]),
+            duration(result.seconds),
             "both networks",
             "off",
             "Total time for both networks, from reading the images to the checked file.",
@@ -108,20 +107,21 @@ def _metrics(result: Mapping[str, Any]) -> None:
             st.metric(label, value, below, delta_color="off", delta_arrow=arrow, help=about)
 
 
-def _proof(onnx: Mapping[str, Any]) -> None:
-    verdict = "The file passed all checks" if onnx["ok"] else "The file failed its checks"
-    st.markdown(f"### {verdict}", help=TERMS["proof"])
-    show_proof(onnx["checks"])
+def _proof(encoding: str, export: ExportRecord, several: bool) -> None:
+    verdict = "The file passed all checks" if export.ok else "The file failed its checks"
+    which = f": {encoding_label(encoding)}" if several else ""
+    st.markdown(f"### {verdict}{which}", help=TERMS["proof"])
+    show_proof(export.checks)
 
 
-def _same_again(run: Run, result: Mapping[str, Any]) -> None:
+def _same_again(run: Run, result: RunRecord) -> None:
     with st.expander("Repeat from Python or the command line", icon=":material/terminal:"):
         try:
             config = run.config
         except ConfigError as error:
             st.caption(plain(str(error)))
             return
-        threads = result["environment"]["threads"]
+        threads = result.environment.threads
         st.caption(
             "Run them in the project's folder, with the Python of its .venv. The same settings, "
             f"with {counted(threads, 'thread')} as here, give the same "
@@ -133,22 +133,21 @@ def _same_again(run: Run, result: Mapping[str, Any]) -> None:
         st.code(code.program(config, threads), language="python", wrap_lines=True)
 
 
-def _provenance(run: Run, result: Mapping[str, Any]) -> None:
+def _provenance(run: Run, result: RunRecord) -> None:
     """What the numbers depend on, besides the settings."""
-    data, machine = result["data"], result["environment"]
-    split = data["split"]
-    versions = [f"{name} {machine[name]}" for name in VERSIONS if name in machine]
+    data, machine = result.data, result.environment
+    split = data.split
+    versions = [f"{name} {machine.versions[name]}" for name in VERSIONS if name in machine.versions]
     rows = {
         "Computed": exactly(run.ended or run.created),
-        "Device": f"{machine['device_name']} ({machine['device']}, "
-        f"{counted(machine['threads'], 'thread')})",
+        "Device": f"{machine.device_name} ({machine.device}, {counted(machine.threads, 'thread')})",
         "Versions": ", ".join(versions),
-        "Seed": str(result["config"]["seed"]),
-        "Data": f"{data_label(result['config']['data'])}: {split['train']:,} training images, "
-        f"{split['validation']:,} for validation, {split['test']:,} for the test",
-        "Digest of the data": data["digest"],
-        "Fingerprint of the settings": result["fingerprint"],
-        "Notes": " ".join(data["notes"]),
+        "Seed": str(result.config.seed),
+        "Data": f"{data_label(result.config.data)}: {split.train:,} training images, "
+        f"{split.validation:,} for validation, {split.test:,} for the test",
+        "Digest of the data": data.digest,
+        "Fingerprint of the settings": result.fingerprint,
+        "Notes": " ".join(data.notes),
     }
     with st.expander("Where these numbers come from", icon=":material/fact_check:"):
         lines = [f"- **{name}**: {plain(text)}" for name, text in rows.items() if text]

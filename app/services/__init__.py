@@ -13,10 +13,21 @@ from prospr_engine import metrics
 from prospr_engine.config import GROUPS, NO_CONTROL, RunConfig
 from prospr_engine.data import DATASETS, DatasetSpec
 from prospr_engine.errors import ConfigError, EngineError, StoreError
+from prospr_engine.events import EpochEnded
+from prospr_engine.export.encodings import ENCODINGS, PRIMARY
+from prospr_engine.export.proof import Check
 from prospr_engine.identity import file_settings, tokens
 from prospr_engine.io.tokens import display_name, is_token
 from prospr_engine.models import MODELS
 from prospr_engine.models.spec import TORCHVISION, ModelSpec
+from prospr_engine.pipeline.record import (
+    ExportRecord,
+    FindingRecord,
+    LayerRecord,
+    PruningRecord,
+    RunRecord,
+    epoch_record,
+)
 from prospr_engine.registry import Option, settings_of
 from prospr_engine.saliency import METHODS, SEED, STEPS, MethodSpec
 from prospr_engine.saliency.controls import CONTROLS, ControlSpec, control_names, is_control
@@ -29,25 +40,34 @@ from prospr_engine.sweeps.search_config import SearchConfig
 __all__ = [
     "CONTROLS",
     "DATASETS",
+    "ENCODINGS",
     "GROUPS",
     "METHODS",
     "MODELS",
     "NAME_LENGTH",
     "NO_CONTROL",
+    "PRIMARY",
     "SEED",
     "STEPS",
     "TORCHVISION",
     "Artifact",
+    "Check",
     "ConfigError",
     "ControlSpec",
     "DatasetSpec",
     "EngineError",
+    "EpochEnded",
+    "ExportRecord",
+    "FindingRecord",
+    "LayerRecord",
     "Limits",
     "MethodSpec",
     "ModelSpec",
     "Option",
+    "PruningRecord",
     "Run",
     "RunConfig",
+    "RunRecord",
     "SearchConfig",
     "StoreError",
     "Study",
@@ -57,6 +77,7 @@ __all__ = [
     "choices_of",
     "control_names",
     "display_name",
+    "epoch_record",
     "file_settings",
     "is_control",
     "is_token",

@@ -3,6 +3,7 @@ asks, so a restart loses nothing."""
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,7 +18,7 @@ from prospr_engine.config import RunConfig
 from prospr_engine.errors import DataError
 from prospr_engine.identity import replace_files, same_settings
 from prospr_engine.io.tokens import absolute
-from prospr_engine.pipeline.record import RESULT
+from prospr_engine.pipeline.record import RESULT, RunRecord
 from prospr_engine.store.records import Artifact, Run
 
 RECENT = 200
@@ -96,8 +97,9 @@ def files(run: Run) -> dict[str, Artifact]:
     return store.current().files(run.id)
 
 
-def result(run: Run) -> dict[str, Any]:
-    """What ``result.json`` of a finished run holds. Raises ``DataError`` if it is gone."""
+def result(run: Run) -> RunRecord:
+    """What a finished run found, but for the single predictions. Raises ``DataError`` if the result
+    is gone, or cannot be read by this version."""
     artifact = files(run).get(RESULT)
     if artifact is None:
         raise DataError(GONE)
@@ -121,10 +123,11 @@ def delete(run: Run, owner: str) -> None:
 
 # The name of the file is the digest of its content: it never changes. A resource, not data:
 # copies of it on every look at a page would cost more than the page.
-@st.cache_resource(max_entries=50, show_spinner=False)
-def _result(path: str) -> dict[str, Any]:
+@st.cache_resource(max_entries=400, show_spinner=False)
+def _result(path: str) -> RunRecord:
     try:
-        read: dict[str, Any] = json.loads(Path(path).read_text("utf-8"))
+        values = json.loads(Path(path).read_text("utf-8"))
     except (OSError, ValueError):
         raise DataError(GONE) from None
-    return read
+    # Nobody looks at single predictions here, and they are the largest part by far.
+    return dataclasses.replace(RunRecord.from_dict(values), predictions={})

@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 import time
-from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict
-from typing import Any
 
 import streamlit as st
 
-from app.services import runs
+from app.services import LayerRecord, PruningRecord, RunRecord, runs
 from app.services.turns import HEAVY
 from prospr_engine.errors import DataError, ResourceError
 from prospr_engine.guard import limits
+from prospr_engine.pipeline.record import FindingRecord, SparsityRecord, TrustRecord
 from prospr_engine.pruning.ranking import Cut, Histogram, Ranking
 from prospr_engine.store.records import Artifact, Run
 
 __all__ = ["Cut", "Histogram", "Ranking", "examine", "histogram", "layers", "ranking"]
 
 SCORES = "scores.safetensors"
+NETWORK = "pruned.safetensors"
 MOST_BYTES = limits.EXPLORED_SCORES.value
 """Of scores that are ranked for a visitor: 30 million weights, or half as many where the scores
 are in double precision. They take twice as much memory while they are on show, and several times
@@ -63,40 +63,35 @@ def histogram(run: Run, layer: str | None) -> Histogram:
     return _histogram(order, str(_file(run).path), layer)
 
 
-def layers(ranking: Ranking, cut: Cut) -> list[dict[str, Any]]:
-    """What ``cut`` keeps, in the form of ``result.json``. ``effective`` is None: nobody has
-    examined the connections."""
-    return [
-        {
-            "name": layer.name,
-            "total": layer.total,
-            "kept": kept,
-            "effective": None,
-            "channels": layer.shape[0],
-        }
+def layers(ranking: Ranking, cut: Cut) -> tuple[LayerRecord, ...]:
+    """What ``cut`` keeps. ``effective`` is None: nobody has examined the connections."""
+    return tuple(
+        LayerRecord(layer.name, layer.total, kept, effective=None, channels=layer.shape[0])
         for layer, kept in zip(ranking.layers, cut.kept_per_layer, strict=True)
-    ]
+    )
 
 
-def examine(run: Run, result: Mapping[str, Any], sparsity: float) -> dict[str, Any]:
-    """What masks at another sparsity would do to the network of ``run``: sparsity, layers and
-    findings as ``result.json`` holds them.
+def examine(run: Run, result: RunRecord, sparsity: float) -> PruningRecord:
+    """What masks at another sparsity would do to the network of ``run``. The ranking is that of
+    its ``result``, and so is the trust in it.
 
     Takes a second, and more the first time, for the engine is loaded; a visitor who moves on
     meanwhile does not wait for it. Raises ``EngineError``.
     """
-    order, data = ranking(run), result["data"]
-    settings = (tuple(data["shape"]), len(data["classes"]), sparsity, run.config.layer_floor)
+    order, network = ranking(run), runs.files(run).get(NETWORK)
+    if network is None:
+        raise DataError(runs.GONE)
+    settings = (str(network.path), result.data.shape, sparsity, run.config.layer_floor)
     path = str(_file(run).path)
     with st.spinner("Examining the network" if "torch" in sys.modules else "Loading the engine"):
         _give_way(PAUSE)
-        examination = _examiner.submit(_examine, order, path, run.config.model, *settings)
+        examination = _examiner.submit(_examine, order, path, *settings)
         try:
             while not examination.done():
                 _give_way(LOOK)
         finally:
             examination.cancel()  # unless it has begun
-    return examination.result()
+    return dataclasses.replace(examination.result(), trust=result.pruning.trust)
 
 
 def _give_way(seconds: float) -> None:
@@ -134,29 +129,29 @@ def _histogram(_order: Ranking, path: str, layer: str | None) -> Histogram:
 def _examine(
     _order: Ranking,
     path: str,
-    model: str,
+    network: str,
     shape: tuple[int, int, int],
-    classes: int,
     sparsity: float,
     floor: int,
-) -> dict[str, Any]:
+) -> PruningRecord:
     """In the examiner's thread. ``path`` tells one ``_order`` from another."""
     import torch
 
-    from prospr_engine.models.build import build
+    from prospr_engine.pipeline.checkpoint import untrained
     from prospr_engine.pruning.health import examine
 
     with HEAVY:
         cut = _order.cut(sparsity, floor)
         masks = {name: torch.from_numpy(mask) for name, mask in _order.masks(cut).items()}
         # Only the connections count, so new weights do.
-        health = examine(build(model, shape, classes), masks, torch.zeros(1, *shape))
-    return {
-        "sparsity": {
-            "requested": sparsity,
-            "achieved": health.sparsity,
-            "effective": health.effective_sparsity,
-        },
-        "layers": [asdict(layer) for layer in health.layers],
-        "findings": [asdict(finding) for finding in health.findings],
-    }
+        try:
+            architecture = untrained(network)
+        except DataError:
+            raise DataError(UNREADABLE) from None  # its sentence names a file of the server
+        health = examine(architecture, masks, torch.zeros(1, *shape))
+    return PruningRecord(
+        SparsityRecord(sparsity, health.sparsity, health.effective_sparsity),
+        tuple(LayerRecord(**dataclasses.asdict(layer)) for layer in health.layers),
+        tuple(FindingRecord(**dataclasses.asdict(finding)) for finding in health.findings),
+        TrustRecord(trusted=True, verdict=""),  # the caller knows
+    )

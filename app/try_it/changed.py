@@ -59,7 +59,7 @@ def show_changed(run: Run) -> None:
         here, total = words.members(gallery, group)
         key = f"shown-{run.id}-{group}"
         shown = here[: st.session_state.get(key, PAGE)]
-        classes = tuple(runs.result(run)["data"]["classes"])
+        classes = runs.result(run).data.classes
         st.html(_wall(run.id, gallery, shown, classes))
         if len(here) < total:
             st.caption(f"The run kept {len(here):,} of these {total:,} images.")

@@ -126,7 +126,7 @@ def _show_answer(
     found: Mapping[str, np.ndarray] | None,
     label: int | None,
 ) -> None:
-    classes: list[str] = runs.result(run)["data"]["classes"]
+    classes = runs.result(run).data.classes
     found = predictions.answer(run, pixels) if found is None else found
     says = {network: plain(classes[int(found[network].argmax())]) for network in NETWORKS}
     truth = None if label is None else plain(classes[label])

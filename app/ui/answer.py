@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
-from app.services import analysis
+from app.services import RunRecord, analysis
 from app.ui import format
 from app.ui.format import accuracy, percent, points_between
 
 
-def points(result: Mapping[str, Any]) -> float:
+def points(result: RunRecord) -> float:
     """Percentage points that pruning changed the test accuracy by."""
-    return points_between(result["accuracy"]["dense"], result["accuracy"]["pruned"])
+    return points_between(result.accuracy["dense"], result.accuracy["pruned"])
 
 
-def answer(result: Mapping[str, Any]) -> str:
+def answer(result: RunRecord) -> str:
     """The answer first: what was removed, and what that did."""
-    share = result["sparsity"]["achieved"]
+    share = result.pruning.sparsity.achieved
     removed = f"{percent(share)} of the weights removed" if share else "No weight removed"
     change = points(result)
-    if not result["config"]["epochs"]:
+    if not result.config.epochs:
         return f"{removed}, and neither network trained"
     if guessing(result, "pruned"):
         if guessing(result, "dense"):
@@ -31,14 +28,14 @@ def answer(result: Mapping[str, Any]) -> str:
     return f"{removed}, {format.points(change)} of accuracy {'gained' if change > 0 else 'lost'}"
 
 
-def compared(result: Mapping[str, Any]) -> str:
+def compared(result: RunRecord) -> str:
     """Both accuracies, what guessing would give if they are no better, and what of their
     difference chance allows."""
-    dense, pruned = (accuracy(result["accuracy"][name]) for name in ("dense", "pruned"))
-    images = f"{result['data']['split']['test']:,} test images"
-    if not result["config"]["epochs"]:
+    dense, pruned = (accuracy(result.accuracy[name]) for name in ("dense", "pruned"))
+    images = f"{result.data.split.test:,} test images"
+    if not result.config.epochs:
         return f"Untrained, they get {pruned} (pruned) and {dense} (dense) of {images} right."
-    if not result["sparsity"]["achieved"] and not points(result):
+    if not result.pruning.sparsity.achieved and not points(result):
         return f"Both are the same network: it gets {pruned} of {images} right."
     if guessing(result, "pruned"):
         return (
@@ -51,20 +48,20 @@ def compared(result: Mapping[str, Any]) -> str:
     )
 
 
-def guess(result: Mapping[str, Any]) -> float:
+def guess(result: RunRecord) -> float:
     """The accuracy of naming classes at random."""
     return _against_guessing(result, "pruned").guess
 
 
-def guessing(result: Mapping[str, Any], network: str) -> bool:
+def guessing(result: RunRecord, network: str) -> bool:
     """Is the network no better than naming classes at random, as far as the test can say?"""
     return _against_guessing(result, network).guessing
 
 
-def chance(result: Mapping[str, Any]) -> str:
+def chance(result: RunRecord) -> str:
     """How much of the difference could be luck of the draw of the test images."""
     found = analysis.difference(_tested(result, "dense"), _tested(result, "pruned"))
-    images, limit = f"{result['data']['split']['test']:,} test images", 100 * found.limit
+    images, limit = f"{result.data.split.test:,} test images", 100 * found.limit
     if found.explained:
         return (
             f"On {images}, a difference of up to about {limit:.1f} points can be chance: "
@@ -73,9 +70,9 @@ def chance(result: Mapping[str, Any]) -> str:
     return f"The difference is larger than chance explains on {images} (about {limit:.1f} points)."
 
 
-def _against_guessing(result: Mapping[str, Any], network: str) -> analysis.AgainstGuessing:
-    return analysis.against_guessing(_tested(result, network), len(result["data"]["classes"]))
+def _against_guessing(result: RunRecord, network: str) -> analysis.AgainstGuessing:
+    return analysis.against_guessing(_tested(result, network), len(result.data.classes))
 
 
-def _tested(result: Mapping[str, Any], network: str) -> analysis.Measurement:
-    return analysis.Measurement(result["accuracy"][network], result["data"]["split"]["test"])
+def _tested(result: RunRecord, network: str) -> analysis.Measurement:
+    return analysis.Measurement(result.accuracy[network], result.data.split.test)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import replace
 
 import streamlit as st
 
 from app.charts.layers import label
+from app.services import Check, FindingRecord, PruningRecord
 from app.ui.proof import explained
 
 ICONS = {
@@ -22,21 +23,21 @@ LINK = re.compile(r"https?(?=\\:)|www(?=\.)|(?<=\w)(?=@)", re.IGNORECASE)
 WORD_JOINER = "\N{WORD JOINER}"  # nothing to see, and no line breaks there
 
 
-def show_findings(pruned: Mapping[str, Any]) -> None:
+def show_findings(pruning: PruningRecord) -> None:
     """What a ``Pruned`` event or a result found: the worst first, a long tail folded away, and
     whether the ranking can be trusted, which is never folded away."""
-    verdict = pruned["trust"]["verdict"]
-    names = {layer["name"]: label(layer["name"], i) for i, layer in enumerate(pruned["layers"], 1)}
-    findings = [_called(f, names) for f in pruned["findings"] if f["text"] != verdict]
-    ranked = sorted(findings, key=lambda finding: ORDER.index(finding["level"]))
+    trust = pruning.trust
+    names = {layer.name: label(layer.name, i) for i, layer in enumerate(pruning.layers, 1)}
+    findings = [_called(f, names) for f in pruning.findings if f.text != trust.verdict]
+    ranked = sorted(findings, key=lambda finding: ORDER.index(finding.level))
     _lines(ranked[:MOST])
     if ranked[MOST:]:
         with st.expander(f"{len(ranked) - MOST} more"):
             _lines(ranked[MOST:])
-    _lines([{"level": "fine" if pruned["trust"]["trusted"] else "warning", "text": verdict}])
+    _lines([FindingRecord("fine" if trust.trusted else "warning", trust.verdict)])
 
 
-def show_proof(checks: Sequence[Mapping[str, Any]]) -> None:
+def show_proof(checks: Sequence[Check]) -> None:
     """The proof in plain words, with what was measured folded away."""
     told = explained(checks)
     st.markdown(
@@ -52,8 +53,8 @@ def show_error(sentence: object) -> None:
     st.error(plain(str(sentence)), icon=":material/error:")
 
 
-def _lines(findings: Sequence[Mapping[str, Any]]) -> None:
-    st.markdown("  \n".join(f"{ICONS[f['level']]} {plain(f['text'])}" for f in findings))
+def _lines(findings: Sequence[FindingRecord]) -> None:
+    st.markdown("  \n".join(f"{ICONS[f.level]} {plain(f.text)}" for f in findings))
 
 
 def plain(text: str) -> str:
@@ -63,11 +64,11 @@ def plain(text: str) -> str:
     return LINK.sub(lambda match: match[0] + WORD_JOINER, escaped)
 
 
-def _called(finding: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
+def _called(finding: FindingRecord, names: Mapping[str, str]) -> FindingRecord:
     """``finding`` with its layer called as in the chart, where parameters have no room."""
-    parameter, text = finding["layer"], finding["text"]
-    if parameter in names:
+    parameter, text = finding.layer, finding.text
+    if parameter is not None and parameter in names:
         name = names[parameter]
         full = name if name.startswith("Layer ") else f"Layer {name}"
         text = text.replace(f"Layer {parameter}", full).replace(parameter, name)
-    return {**finding, "text": text}
+    return replace(finding, text=text)

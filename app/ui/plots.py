@@ -6,7 +6,6 @@ A spec is made once and kept; only the data travel again, and the browser swaps 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 import pandas as pd
 import streamlit as st
@@ -14,6 +13,7 @@ import streamlit as st
 from app.charts import histogram, layers, picture, training
 from app.charts.colours import Colours, colours
 from app.charts.spec import Spec
+from app.services import EpochEnded, LayerRecord
 from app.services.scores import Histogram
 
 
@@ -22,7 +22,7 @@ def theme() -> Colours:
     return colours(st.context.theme.type == "dark")
 
 
-def show_layers(rows: Sequence[Mapping[str, Any]], key: str) -> None:
+def show_layers(rows: Sequence[LayerRecord], key: str) -> None:
     """One bar per layer of what was kept, and what the signs at some of them mean."""
     data, words, signs = _layers(rows)
     st.vega_lite_chart(data, _layers_spec(len(rows), theme()), key=key, alt=words)
@@ -30,13 +30,13 @@ def show_layers(rows: Sequence[Mapping[str, Any]], key: str) -> None:
         st.caption(signs)
 
 
-def show_accuracy(epochs: Sequence[Mapping[str, Any]], of: int, key: str) -> None:
+def show_accuracy(epochs: Sequence[EpochEnded], of: int, key: str) -> None:
     """Validation accuracy of both networks, as far as it is known."""
     _show_curves(epochs, of, "Accuracy", key)
 
 
 @st.fragment
-def show_training(history: Sequence[Mapping[str, Any]], epochs: int, key: str) -> None:
+def show_training(history: Sequence[EpochEnded], epochs: int, key: str) -> None:
     """How both networks learned: accuracy or loss, as the visitor likes."""
     shown = st.segmented_control(
         "What the curves show",
@@ -76,13 +76,13 @@ def clicked(key: str) -> tuple[int, int] | None:
     return (int(points[0]["top"]), int(points[0]["left"])) if points else None
 
 
-def _show_curves(epochs: Sequence[Mapping[str, Any]], of: int, shown: str, key: str) -> None:
+def _show_curves(epochs: Sequence[EpochEnded], of: int, shown: str, key: str) -> None:
     data, words = _curves(epochs, shown)
     st.vega_lite_chart(data, _curves_spec(of, shown), key=key, alt=words)
 
 
 @st.cache_data(max_entries=50, show_spinner=False)
-def _layers(rows: Sequence[Mapping[str, Any]]) -> tuple[pd.DataFrame, str, str]:
+def _layers(rows: Sequence[LayerRecord]) -> tuple[pd.DataFrame, str, str]:
     data = layers.table(rows)
     return data, layers.description(data), layers.legend(data)
 
@@ -93,7 +93,7 @@ def _layers_spec(count: int, colours: Colours) -> Spec:
 
 
 @st.cache_data(max_entries=50, show_spinner=False)
-def _curves(epochs: Sequence[Mapping[str, Any]], shown: str) -> tuple[pd.DataFrame, str]:
+def _curves(epochs: Sequence[EpochEnded], shown: str) -> tuple[pd.DataFrame, str]:
     data = training.table(epochs)
     return data, training.description(data, training.MEASURES[shown])
 

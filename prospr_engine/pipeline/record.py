@@ -232,6 +232,12 @@ class RunRecord:
         return cls.from_dict(values)
 
 
+def epoch_record(values: Mapping[str, Any]) -> EpochEnded:
+    """An epoch, from a result or an event as JSON. Raises ``TypeError`` if it is none."""
+    record: EpochEnded = _record(EpochEnded, values)
+    return record
+
+
 def onnx_files(result: Mapping[str, Any]) -> set[str]:
     """The names of a run's ONNX files, by what its ``result.json`` holds."""
     exports = result.get("exports", {}).values()
@@ -264,7 +270,7 @@ def _run_record(values: Mapping[str, Any]) -> RunRecord:
         loss=_by_network(values["loss"]),
         pruning=PruningRecord.from_dict(values),
         exports={name: _export(export) for name, export in exports.items()},
-        history=tuple(_record(EpochEnded, epoch) for epoch in values["history"]),
+        history=tuple(epoch_record(epoch) for epoch in values["history"]),
         data=_data(values["data"]),
         environment=_environment(values["environment"]),
         seconds=float(values["seconds"]),

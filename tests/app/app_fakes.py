@@ -14,13 +14,36 @@ from waiting import PATIENCE
 
 from app import pages
 from prospr_engine.config import RunConfig
+from prospr_engine.events import EpochEnded
+from prospr_engine.pipeline.record import LayerRecord, RunRecord
 from prospr_engine.store.records import Run
 from prospr_engine.store.store import Store
 
 LAYERS = [
-    {"name": "0.0.weight", "total": 144, "kept": 113, "effective": 113},
-    {"name": "1.0.weight", "total": 4608, "kept": 1489, "effective": 1489},
-    {"name": "6.weight", "total": 640, "kept": 0, "effective": 0},
+    {
+        "name": "0.0.weight",
+        "total": 144,
+        "kept": 113,
+        "effective": 113,
+        "channels": 16,
+        "dead_channels": 0,
+    },
+    {
+        "name": "1.0.weight",
+        "total": 4608,
+        "kept": 1489,
+        "effective": 1489,
+        "channels": 32,
+        "dead_channels": 0,
+    },
+    {
+        "name": "6.weight",
+        "total": 640,
+        "kept": 0,
+        "effective": 0,
+        "channels": 10,
+        "dead_channels": 10,
+    },
 ]
 HISTORY = [
     {
@@ -84,6 +107,32 @@ RESULT: dict[str, Any] = {
     "out": "/server/work",
     "seconds": 33.4,
 }
+
+
+def record(changes: Mapping[str, Any] | None = None) -> RunRecord:
+    """The result above as pages read it, with ``changes`` in it: of objects in part."""
+    told = copy.deepcopy(RESULT)
+    for name, value in copy.deepcopy(dict(changes or {})).items():
+        told[name] = _merged(told.get(name), value)
+    told["layers"] = [{"effective": 0, "channels": 1, **layer} for layer in told["layers"]]
+    told["history"] = [{**HISTORY[0], **epoch} for epoch in told["history"]]
+    return RunRecord.from_dict(told)
+
+
+def layers_of(*layers: Mapping[str, Any]) -> tuple[LayerRecord, ...]:
+    """Layers as pages read them; the rest of what they say as it comes."""
+    return record({"layers": list(layers)}).pruning.layers
+
+
+def epochs_of(*epochs: Mapping[str, Any]) -> tuple[EpochEnded, ...]:
+    """Epochs as pages read them."""
+    return record({"history": list(epochs)}).history
+
+
+def _merged(before: Any, value: Any) -> Any:
+    if isinstance(before, dict) and isinstance(value, dict):
+        return before | {name: _merged(before.get(name), each) for name, each in value.items()}
+    return value
 
 
 def finished(

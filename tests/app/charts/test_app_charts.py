@@ -8,7 +8,7 @@ import math
 
 import numpy as np
 import pytest
-from app_fakes import HISTORY, LAYERS
+from app_fakes import HISTORY, LAYERS, epochs_of, layers_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -24,8 +24,9 @@ NBSP = "\N{NO-BREAK SPACE}"
 
 
 def test_one_row_per_layer_in_the_networks_order_with_names_that_can_be_read():
-    rows = layers.table([*LAYERS, {"name": "layer1.0.conv1.weight", "total": 8, "kept": 4,
-                                   "effective": 4}])  # fmt: skip
+    rows = layers.table(
+        layers_of(*LAYERS, {"name": "layer1.0.conv1.weight", "total": 8, "kept": 4, "effective": 4})
+    )
     assert list(rows["layer"]) == ["Layer 1", "Layer 2", "Layer 3", "layer1.0.conv1"]
     assert list(rows["share"]) == pytest.approx([113 / 144, 1489 / 4608, 0, 0.5])
     assert rows["counts"][1] == "2|1,489 of 4,608"
@@ -33,11 +34,11 @@ def test_one_row_per_layer_in_the_networks_order_with_names_that_can_be_read():
 
 def test_equal_counts_of_two_layers_stay_two_rows():
     twins = [{"name": f"{i}.weight", "total": 10, "kept": 5, "effective": 5} for i in range(3)]
-    assert layers.table(twins)["counts"].is_unique
+    assert layers.table(layers_of(*twins))["counts"].is_unique
 
 
 def test_a_bar_per_layer_with_counts_and_tooltips():
-    rows = layers.table(LAYERS)
+    rows = layers.table(layers_of(*LAYERS))
     spec = layers.chart(3, LIGHT)
     bar, signs, counts = spec["layer"]
     assert bar["mark"]["type"] == "bar"
@@ -61,7 +62,7 @@ def test_a_bar_per_layer_with_counts_and_tooltips():
 )
 def test_layers_in_danger_have_a_sign_that_is_explained(kept, effective, state):
     layer = {"name": "a", "total": 72, "kept": kept, "effective": effective, "channels": 8}
-    rows = layers.table([layer])
+    rows = layers.table(layers_of(layer))
     assert list(rows["state"]) == [state]
     signs, words = layers.legend(rows), layers.description(rows)
     if state == layers.FINE:
@@ -70,12 +71,12 @@ def test_layers_in_danger_have_a_sign_that_is_explained(kept, effective, state):
         sign, _, meaning = layers.SIGNS[state]
         assert signs == f":orange[{sign}] {meaning}"
         assert f"a: {meaning}." in words
-    assert len(layers.legend(layers.table([layer] * 3)).splitlines()) <= 1
+    assert len(layers.legend(layers.table(layers_of(*[layer] * 3))).splitlines()) <= 1
 
 
 def test_what_nobody_examined_is_not_told():
     layer = {"name": "a", "total": 9, "kept": 9, "effective": None, "channels": 1}
-    assert list(layers.table([layer])["works"]) == ["not known yet"]
+    assert list(layers.table(layers_of(layer))["works"]) == ["not known yet"]
 
 
 @pytest.mark.parametrize(("count", "most"), [(5, 200), (54, 850)])
@@ -84,7 +85,7 @@ def test_many_layers_stay_readable_and_not_too_tall(count: int, most: int):
 
 
 def test_the_layers_in_words():
-    assert layers.description(layers.table(LAYERS)) == (
+    assert layers.description(layers.table(layers_of(*LAYERS))) == (
         f"Share of weights kept in each of 3 layers: most in Layer 1 (78.5{NBSP}%), "
         f"least in Layer 3 (0{NBSP}%). Layer 3: no weight left."
     )
@@ -94,7 +95,7 @@ def test_the_layers_in_words():
 
 
 def test_both_networks_by_epoch_told_apart_without_colour():
-    assert len(training.table(HISTORY)) == 6
+    assert len(training.table(epochs_of(*HISTORY))) == 6
     lines = training.chart(3, training.MEASURES["Accuracy"])["layer"][0]["encoding"]
     assert lines["color"]["scale"]["domain"] == ["dense", "pruned"]
     assert lines["strokeDash"]["scale"]["range"] == [[1, 0], [6, 3]]
@@ -108,7 +109,7 @@ def test_both_networks_by_epoch_told_apart_without_colour():
 def test_the_curves_show_what_was_asked_for(shown: str, column: str):
     spec = training.chart(3, training.MEASURES[shown])
     assert [part["encoding"]["y"]["field"] for part in spec["layer"]] == [column, column]
-    assert column in training.table(HISTORY)
+    assert column in training.table(epochs_of(*HISTORY))
 
 
 @pytest.mark.parametrize(
@@ -122,7 +123,7 @@ def test_about_ten_whole_epochs_are_marked(epochs: int, ticks: list[int]):
 
 
 def test_the_curves_in_words():
-    rows, measures = training.table(HISTORY[:3]), training.MEASURES
+    rows, measures = training.table(epochs_of(*HISTORY[:3])), training.MEASURES
     assert training.description(rows, measures["Accuracy"]).replace(NBSP, " ") == (
         "Validation accuracy by epoch: dense 92.0 % after epoch 2, pruned 91.0 % after epoch 1."
     )

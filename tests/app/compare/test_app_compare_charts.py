@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from app_compare_frames import cell, frame, grid, without
+from app_fakes import record
 from PIL import Image
 
 from app.charts import heat_map, series_style
@@ -24,7 +25,7 @@ from app.compare import layers_chart as compare_layers
 from app.compare import picture as compare_picture
 from app.compare.axes import ends, known
 from app.compare.plots import accuracy_table
-from app.services import CONTROLS, METHODS, ControlSpec, MethodSpec
+from app.services import CONTROLS, METHODS, ControlSpec, MethodSpec, RunRecord
 from app.services.overlap import Likeness
 
 NBSP = "\N{NO-BREAK SPACE}"
@@ -313,8 +314,8 @@ def result(
     kept: tuple[int, ...] = (50, 10),
     right: tuple[int, ...] = (9, 5),
     curve: tuple[float, ...] = (0.5, 0.9),
-) -> dict[str, Any]:
-    return {
+) -> RunRecord:
+    told = {
         "config": {"seed": seed},
         "layers": [
             {"name": f"{place}.weight", "total": 100 * (place + 1), "kept": k, "effective": k}
@@ -332,6 +333,7 @@ def result(
             for epoch, accuracy in enumerate(curve, 1)
         ],
     }
+    return record(told)
 
 
 def test_layers_are_means_over_runs_and_collapsed_ones_are_marked():
@@ -355,7 +357,10 @@ def test_a_layer_that_lost_everything_everywhere_has_no_shade():
 
 def test_layers_of_different_networks_do_not_fall_into_one():
     one, other = result(kept=(5, 5)), result(kept=(5,))
-    other["layers"][0]["name"] = "stem.weight"
+    (layer,) = other.pruning.layers
+    renamed = (dataclasses.replace(layer, name="stem.weight"),)
+    pruning = dataclasses.replace(other.pruning, layers=renamed)
+    other = dataclasses.replace(other, pruning=pruning)
     rows = compare_layers.table({"A": [one], "B": [other]})
     assert len(rows) == 3
     assert rows["row"].nunique() == 3
@@ -411,9 +416,9 @@ def test_of_many_classes_those_that_lose_and_gain_most_are_shown():
 
 
 def test_results_without_counts_by_class_and_classes_without_images_are_left_out():
-    old, empty = result(), result()
-    del old["per_class"]
-    empty["per_class"] |= {"images": [10, 0], "dense": [9, 0], "pruned": [8, 0]}
+    old = dataclasses.replace(result(), per_class=None)
+    counts = {"images": (10, 0), "dense": (9, 0), "pruned": (8, 0)}
+    empty = dataclasses.replace(result(), per_class=counts)
     rows = classes_chart.table({"old": [old], "B": [empty]})
     assert list(rows["row"]) == ["class 0"]
     assert "not known" in classes_chart.description(classes_chart.table({"old": [old]}))
@@ -438,7 +443,7 @@ def test_curves_are_means_and_the_dense_network_counts_once_per_seed():
 
 
 def test_nothing_trained_is_no_curve():
-    untrained = result() | {"history": []}
+    untrained = dataclasses.replace(result(), history=())
     rows = curves_chart.table({"ProsPr": [untrained]})
     assert rows.empty
     assert curves_chart.plan(rows, ()).epochs == 0

@@ -401,13 +401,13 @@ def test_a_point_of_one_run_goes_there(store: Store):
 def test_closed_sections_read_nothing(store: Store, monkeypatch: pytest.MonkeyPatch):
     study = swept(store, "alice", GRID)
     read: list[str] = []
-    real = compared_results._path
+    real = compared_results.runs.result
 
     def path(run: Any) -> Any:
         read.append(run.id)
         return real(run)
 
-    monkeypatch.setattr(compared_results, "_path", path)
+    monkeypatch.setattr(compared_results.runs, "result", path)
     at = of(study)
     assert not read
     at = of(study, **{"open-layers": "true", "at-sparsity": "80"})

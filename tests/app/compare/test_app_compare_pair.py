@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
-import copy
 import json
 import sqlite3
 from typing import Any
 
 import numpy as np
 import pytest
-from app_fakes import HISTORY, LAYERS, RESULT, finished, found, new, running, words
+from app_fakes import (
+    HISTORY,
+    LAYERS,
+    RESULT,
+    epochs_of,
+    finished,
+    found,
+    layers_of,
+    new,
+    record,
+    running,
+    words,
+)
 from safetensors.numpy import save
 from streamlit.testing.v1 import AppTest
 from streamlit.util import calc_hash
@@ -18,6 +29,7 @@ from app import pages
 from app.compare import pair_charts
 from app.compare.differences import Difference, differences, sentence
 from app.compare.pair_figures import Figure, figures, luck, other_images, shared
+from app.services import RunRecord
 from app.services.overlap import LayerOverlap, overlap
 from prospr_engine.config import LoadingConfig, RunConfig, ScoringConfig, TrainingConfig
 from prospr_engine.errors import DataError
@@ -71,12 +83,9 @@ def specs(at: AppTest) -> list[dict[str, Any]]:
     return [json.loads(chart.proto.spec) for chart in at.get("vega_lite_chart")]
 
 
-def result(**changes: Any) -> dict[str, Any]:
-    """A result; ``data`` and ``config`` are changed inside."""
-    told = copy.deepcopy(RESULT)
-    for part in ("data", "config"):
-        told[part] |= changes.pop(part, {})
-    return told | changes
+def result(**changes: Any) -> RunRecord:
+    """A result; objects are changed in part."""
+    return record(changes)
 
 
 # The page
@@ -227,7 +236,7 @@ def test_a_result_of_another_version_is_a_sentence(store: Store):
     first, second = pair(store)
     store.files(second.id)["result.json"].path.write_text('{"accuracy": 0.5}')
     at = page(first.id, second.id)
-    assert "another version" in at.error[0].value
+    assert "not the result of a run" in at.error[0].value
 
 
 def test_settings_of_another_version_can_be_compared(store: Store):
@@ -245,7 +254,7 @@ def test_other_networks_have_charts_of_their_own_and_no_overlap(store: Store):
     second = finished(
         store,
         config=RunConfig(model="resnet20"),
-        layers=[{"name": "conv1.weight", "total": 8, "kept": 4, "effective": 4}],
+        layers=[{"name": "conv1.weight", "total": 8, "kept": 4, "effective": 4, "channels": 2}],
     )
     at = page(first.id, second.id)
     assert len(specs(at)) == 3
@@ -386,7 +395,7 @@ def test_differences_of_figures_are_those_of_the_numbers_shown():
 
 
 def test_shares_differ_by_what_is_shown():
-    def at(share: float) -> dict[str, Any]:
+    def at(share: float) -> RunRecord:
         return result(sparsity={"requested": share, "achieved": share, "effective": share})
 
     for first, second, difference in (
@@ -483,7 +492,7 @@ def test_chance_alone_gives_the_product_of_the_densities():
 
 def test_bars_of_both_runs_stand_in_the_networks_order():
     other = [{**layer, "kept": layer["total"]} for layer in LAYERS]
-    rows = pair_charts.layers_table(LAYERS, other)
+    rows = pair_charts.layers_table(layers_of(*LAYERS), layers_of(*other))
     assert list(rows["layer"]) == ["Layer 1", "Layer 2", "Layer 3"] * 2
     assert list(rows["run"]) == ["A"] * 3 + ["B"] * 3
     spec = pair_charts.layers_chart(3)
@@ -494,7 +503,7 @@ def test_bars_of_both_runs_stand_in_the_networks_order():
 
 
 def test_curves_are_told_apart_without_colour():
-    rows = pair_charts.curves_table(HISTORY, HISTORY[:2])
+    rows = pair_charts.curves_table(epochs_of(*HISTORY), epochs_of(*HISTORY[:2]))
     assert len(rows) == 8
     line, point = pair_charts.curves_chart(3)["layer"]
     assert line["encoding"]["strokeDash"]["scale"]["range"] == [[1, 0], [6, 3]]

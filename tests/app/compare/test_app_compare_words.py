@@ -7,10 +7,11 @@ import math
 import pandas as pd
 import pytest
 from app_compare_frames import cell, frame, grid, without
+from app_fakes import record
 
 from app.compare import classes_chart, detail_words, layers_chart, overlap_chart
 from app.compare import words as compare_words
-from app.services import analysis
+from app.services import RunRecord, analysis
 from app.services.overlap import Likeness
 
 NBSP = "\N{NO-BREAK SPACE}"
@@ -329,13 +330,13 @@ def test_networks_that_were_not_trained_say_nothing_about_methods():
 # Details
 
 
-def result(kept: tuple[int, ...] = (50, 10), classes: int = 2, right: int = 8) -> dict[str, object]:
-    return {
+def result(kept: tuple[int, ...] = (50, 10), classes: int = 2, right: int = 8) -> RunRecord:
+    return record({
         "layers": [{"name": f"{i}.weight", "total": 100, "kept": k} for i, k in enumerate(kept)],
         "per_class": {"images": [10] * classes, "dense": [9] * classes,
                       "pruned": [max(0, right - i % 7) for i in range(classes)]},
         "data": {"classes": [f"class {i}" for i in range(classes)]},
-    }  # fmt: skip
+    })  # fmt: skip
 
 
 def test_collapsed_layers_are_told_by_series():

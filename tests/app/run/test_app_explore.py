@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import subprocess
 import sys
+import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -21,10 +23,12 @@ from waiting import PATIENCE
 import prospr_engine as pe
 from app import pages
 from app.run import explore, mask_view
-from app.services import RunConfig, predictions, scores
+from app.services import RunConfig, predictions, runs, scores
 from app.services import store as store_service
 from prospr_engine.errors import DataError, ResourceError
 from prospr_engine.models.build import build
+from prospr_engine.pipeline.checkpoint import Source, save_network
+from prospr_engine.pipeline.record import PruningRecord
 from prospr_engine.pipeline.result import Pruning
 from prospr_engine.pruning.health import examine
 from prospr_engine.store.limits import Limits
@@ -66,7 +70,18 @@ def explored(store: Store, scored: tuple[Any, bytes], config: RunConfig = RunCon
     """A finished run with scores."""
     found, file = scored
     told = pruned(found, config.sparsity, config.layer_floor)
-    return finished(store, config=config, files={"scores.safetensors": file}, **told)
+    files = {"scores.safetensors": file, "pruned.safetensors": network()}
+    return finished(store, config=config, files=files, **told)
+
+
+@functools.cache
+def network() -> bytes:
+    """The file of a small network."""
+    source = Source.of("small_cnn", (1, 8, 8), 10)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "pruned.safetensors")
+        save_network(path, source.build(), {}, source)
+        return path.read_bytes()
 
 
 def opened(run: Run, **address: str) -> AppTest:
@@ -202,12 +217,13 @@ def test_floors_that_leave_no_room_get_a_sentence(store: Store, scored):
 def test_the_examination_is_the_engines(store: Store, scored):
     found, _ = scored
     run = explored(store, scored, RunConfig(layer_floor=2))
-    result = {"data": {"shape": [1, 8, 8], "classes": list("0123456789")}}
+    result = runs.result(run)
     told = scores.examine(run, result, 0.98)
-    expected = pruned(found, 0.98, 2)
-    assert told["sparsity"] == expected["sparsity"]
-    assert told["layers"] == expected["layers"]
-    assert told["findings"] == expected["findings"][:-1]  # the last one is the trust
+    expected = PruningRecord.from_dict(pruned(found, 0.98, 2))
+    assert told.sparsity == expected.sparsity
+    assert told.layers == expected.layers
+    assert told.findings == expected.findings[:-1]  # the last one is the trust
+    assert told.trust == result.pruning.trust
 
 
 def test_scores_are_sorted_once(store: Store, scored, monkeypatch: pytest.MonkeyPatch):

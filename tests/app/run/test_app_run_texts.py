@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import io
 from typing import Any
 
 import pytest
-from app_fakes import RESULT, finished
+from app_fakes import finished, record
 
 from app.run import stages
 from app.run.files import file_name, layers_csv, training_csv
+from app.services import Check
 from app.ui.code import command, program, uploads
 from app.ui.proof import explained
 from app.ui.time_left import AFTER, seconds_left
@@ -112,7 +114,7 @@ def test_a_stage_that_nobody_knows_is_told_in_its_own_words():
 
 
 NAMES = ("file", "onnx", "record", "graph", "weights", "zeros", "masks", "logits", "sample")
-CHECKS = [{"name": name, "ok": True, "text": f"Technical {name}."} for name in NAMES]
+CHECKS = [Check(name, True, f"Technical {name}.") for name in NAMES]
 
 
 def test_a_proof_that_holds_is_told_in_four_sentences():
@@ -120,20 +122,18 @@ def test_a_proof_that_holds_is_told_in_four_sentences():
     assert len(lines) == 4
     assert all(ok for ok, _, _ in lines)
     behind = " ".join(technical for _, _, technical in lines)
-    assert all(check["text"] in behind for check in CHECKS)
+    assert all(check.text in behind for check in CHECKS)
 
 
 def test_what_failed_comes_first_and_is_not_explained_away():
-    checks = [{**c, "ok": c["name"] != "logits"} for c in CHECKS]
+    checks = [dataclasses.replace(c, ok=c.name != "logits") for c in CHECKS]
     lines = explained(checks)
     assert lines[0] == (False, "Technical logits.", "")
     assert "It gives the same answers as the trained network." not in [text for _, text, _ in lines]
 
 
 def test_a_check_without_plain_words_keeps_its_own():
-    assert explained([{"name": "new", "ok": True, "text": "Fine too."}]) == [
-        (True, "Fine too.", "")
-    ]
+    assert explained([Check("new", True, "Fine too.")]) == [(True, "Fine too.", "")]
 
 
 # Files
@@ -154,10 +154,10 @@ def test_no_name_of_an_upload_or_a_model_breaks_a_file_name(store: Store):
 
 
 def test_tables_hold_what_the_result_holds():
-    layers = list(csv.DictReader(io.StringIO(layers_csv(RESULT).decode())))
+    layers = list(csv.DictReader(io.StringIO(layers_csv(record()).decode())))
     assert [row["name"] for row in layers] == ["0.0.weight", "1.0.weight", "6.weight"]
     assert [int(row["kept"]) for row in layers] == [113, 1489, 0]
-    epochs = list(csv.DictReader(io.StringIO(training_csv(RESULT).decode())))
+    epochs = list(csv.DictReader(io.StringIO(training_csv(record()).decode())))
     assert len(epochs) == 6
     assert float(epochs[-1]["validation_accuracy"]) == 0.93
 

@@ -323,8 +323,8 @@ def test_results_are_read_as_far_as_they_are_there(store: Store):
     lines = {"ProsPr": [runs[0], runs[4]], "SNIP": [runs[2]]}
     found, gone = compared_results.results(lines)
     assert gone == 0
-    assert [result["config"]["seed"] for result in found["ProsPr"]] == [0, 1]
-    assert set(found["SNIP"][0]) == {"config", "history", "layers", "per_class", "data"}
+    assert [result.config.seed for result in found["ProsPr"]] == [0, 1]
+    assert found["SNIP"][0].config == runs[2].config
     store.files(runs[2].id)["result.json"].path.unlink()
     found, gone = compared_results.results(lines)
     assert (list(found), gone) == (["ProsPr"], 1)
@@ -333,7 +333,7 @@ def test_results_are_read_as_far_as_they_are_there(store: Store):
 def test_a_result_of_the_version_before_has_no_counts_by_class(store: Store):
     found, gone = compared_results.results({"ProsPr": [finished(store)]})
     assert gone == 0
-    assert found["ProsPr"][0]["per_class"] is None
+    assert found["ProsPr"][0].per_class is None
 
 
 def test_a_search_says_what_it_found(store: Store):

@@ -23,6 +23,7 @@ from app.try_it import draw
 from app.try_it import image as try_it
 from app.try_it import words as text
 from prospr_engine.errors import DataError, ResourceError
+from prospr_engine.pipeline.record import RunRecord
 from prospr_engine.store.records import Run
 from prospr_engine.store.store import Store
 
@@ -214,9 +215,9 @@ def test_an_upload_that_is_no_image_gets_a_sentence(run, board):
 def test_changed_answers_are_counted_and_shown(run, board):
     at = page(run)
     gallery = predictions.gallery(run)
-    result = runs.result(run)
+    result = RunRecord.read(runs.files(run)["result.json"].path)
     changed = np.flatnonzero(
-        np.array(result["predictions"]["dense"]) != np.array(result["predictions"]["pruned"])
+        np.array(result.predictions["dense"]) != np.array(result.predictions["pruned"])
     )
     assert f"{len(changed)} changed the answer" in words(at)
     shown = html(at)

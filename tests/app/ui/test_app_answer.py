@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-import pytest
+from typing import Any
 
+import pytest
+from app_fakes import record
+
+from app.services import RunRecord
 from app.ui.answer import answer, chance, compared, points
 from app.ui.format import accuracy, percent, signed
 
@@ -19,13 +23,14 @@ def test_what_is_nearly_everything_is_not_called_everything(fraction: float, tex
     assert percent(fraction) == text.replace(" ", SPACE)
 
 
-def told(dense: float, pruned: float, count: int = 359) -> dict:
-    return {
+def told(dense: float, pruned: float, count: int = 359, **changes: Any) -> RunRecord:
+    values = {
         "accuracy": {"dense": dense, "pruned": pruned},
         "sparsity": {"achieved": 0.9},
         "config": {"epochs": 3},
         "data": {"split": {"test": count}, "classes": list("0123456789")},
     }
+    return record(values | changes)
 
 
 @pytest.mark.parametrize(
@@ -78,13 +83,13 @@ def test_what_guesses_is_compared_with_guessing():
 
 
 def test_untrained_networks_are_called_that():
-    result = told(0.1, 0.12) | {"config": {"epochs": 0}}
+    result = told(0.1, 0.12, config={"epochs": 0})
     assert answer(result).endswith("weights removed, and neither network trained")
     assert "12.0 % (pruned) and 10.0 % (dense)" in compared(result).replace(SPACE, " ")
 
 
 def test_removing_nothing_is_called_that():
-    result = told(0.97, 0.97) | {"sparsity": {"achieved": 0.0}}
+    result = told(0.97, 0.97, sparsity={"achieved": 0.0})
     assert answer(result) == "No weight removed, nothing lost"
     assert "the same network" in compared(result)
 

@@ -27,10 +27,11 @@ def test_nothing_becomes_a_link(text: str):
 
 def test_what_was_measured_is_folded_away():
     def page() -> None:
+        from app.services import Check
         from app.ui.findings import show_proof
 
         checks = {"zeros": "12 *of* 12 are zero.", "odd": "Odd checks pass."}
-        show_proof([{"name": name, "ok": True, "text": text} for name, text in checks.items()])
+        show_proof([Check(name, True, text) for name, text in checks.items()])
 
     at = AppTest.from_function(page, default_timeout=PATIENCE).run()
     (box,) = at.expander
