@@ -1,16 +1,13 @@
-"""Which classes pay for the pruning: points of accuracy that each series loses or gains in each.
+"""Which classes lose accuracy: the change by pruning in each class, by series.
 
-What goes in: by name of a series, in their order, the results of its runs at one
-sparsity. ``rows = table(lines)``, ``chart(plan(rows), theme())``, ``description(rows)``. Of many
-classes only those that lose and gain most are in the table: ``left_out(lines, rows)`` counts the
-rest, and ``text.compare_detail`` says so.
+Takes the means by class (``analysis.classes``). ``rows = table(means)``,
+``chart(plan(rows), theme())``, ``description(rows)``. Of many classes only those that lose and gain
+most are in the table: ``left_out(means, rows)`` counts the rest.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import altair as alt
 import pandas as pd
@@ -18,11 +15,10 @@ import pandas as pd
 from app.charts import heat_map
 from app.charts.colours import Colours
 from app.charts.heat_map import Grid
+from app.charts.rows import records
 from app.charts.spec import Spec
-from app.services import RunRecord
 from app.ui.format import accuracy, signed, to_percent
 
-Lines = Mapping[str, Sequence[RunRecord]]
 COLUMNS = (
     "row",
     "column",
@@ -35,7 +31,7 @@ COLUMNS = (
     "points",
     "dense",
     "pruned",
-    "told",
+    "count",
 )
 TOOLTIPS = {
     "column": "Series",
@@ -43,11 +39,11 @@ TOOLTIPS = {
     "points": "Change",
     "dense": "Dense",
     "pruned": "Pruned",
-    "told": "Test images",
+    "count": "Test images",
 }
 POINTS = "datum.value ? format(datum.value, '+.3~g') : '0'"
 MOST = 20
-"""Classes on show: of more, half of them those that lose most and half those that gain most."""
+"""Classes shown: of more, the half that lose most and the half that gain most."""
 
 
 @dataclass(frozen=True)
@@ -59,29 +55,29 @@ class Plan:
     most: float
 
 
-def table(lines: Lines) -> pd.DataFrame:
-    """A row per class and series, the class that loses most on top: the mean over its runs.
-    ``value`` and ``mean`` (over the series) are points of accuracy, pruned less dense. Results
-    without counts by class, and classes without test images, are left out."""
-    changes: dict[str, dict[str, dict[str, Any]]] = {}
-    for series, results in lines.items():
-        for name, cell in _by_class(results).items():
-            changes.setdefault(name, {})[series] = cell
-    means = {name: _mean(cell["value"] for cell in by.values()) for name, by in changes.items()}
-    ordered = sorted(means, key=lambda name: means[name])
+def table(means: pd.DataFrame) -> pd.DataFrame:
+    """A row per class and series, most affected class first. ``value`` and ``mean`` (over the
+    series) are points of accuracy, pruned − dense."""
+    ordered = list(means["name"].unique())
     shown = ordered if len(ordered) <= MOST else ordered[: MOST // 2] + ordered[-MOST // 2 :]
-    rows = [
-        {"row": name, "column": series, "mean": means[name], **cell} | {"sign": ""}
-        for name in shown
-        for series, cell in changes[name].items()
-    ]
-    return pd.DataFrame(rows, columns=list(COLUMNS))
+    means = means[means["name"].isin(shown)]
+    value = means["change"].map(to_percent)
+    rows = means.rename(columns={"name": "row", "series": "column", "fewest": "images"}).assign(
+        value=value,
+        mean=means["mean"].map(to_percent),
+        text=value.map(_short),
+        sign="",
+        points=value.map(lambda points: f"{_signed(points)} points"),
+        dense=means["dense"].map(accuracy),
+        pruned=means["pruned"].map(accuracy),
+        count=[_images(**one) for one in records(means[["fewest", "most", "runs"]])],
+    )
+    return rows[list(COLUMNS)]
 
 
-def left_out(lines: Lines, rows: pd.DataFrame) -> int:
-    """How many classes are not in ``rows``, the table of ``lines``."""
-    known = {name for results in lines.values() for name in _by_class(results)}
-    return len(known) - rows["row"].nunique()
+def left_out(means: pd.DataFrame, rows: pd.DataFrame) -> int:
+    """How many classes are not in ``rows``, the table of ``means``."""
+    return int(means["name"].nunique() - rows["row"].nunique())
 
 
 def plan(rows: pd.DataFrame) -> Plan:
@@ -92,7 +88,7 @@ def plan(rows: pd.DataFrame) -> Plan:
 
 
 def chart(plan: Plan, colours: Colours) -> Spec:
-    """The heat map: one colour for losses, the other for gains, the ground for no change."""
+    """The heat map: one colour for losses, another for gains, the background for no change."""
     shades = alt.Color(
         "value:Q",
         scale=alt.Scale(
@@ -101,7 +97,7 @@ def chart(plan: Plan, colours: Colours) -> Spec:
             interpolate="rgb",
         ),
         legend=heat_map.scale_of_shades(
-            "Points of accuracy, pruned less dense", POINTS, [-plan.most, 0, plan.most]
+            "Points of accuracy, pruned \N{MINUS SIGN} dense", POINTS, [-plan.most, 0, plan.most]
         ),
     )
     lost, gained = (
@@ -112,9 +108,9 @@ def chart(plan: Plan, colours: Colours) -> Spec:
 
 
 def description(rows: pd.DataFrame) -> str:
-    """The shades in words: who pays most, who least."""
+    """The shades in words: the classes that lose most and least."""
     if rows.empty:
-        return "Change of accuracy by class: not known."
+        return "Change of accuracy by class: unknown."
     means = rows.drop_duplicates("row")
     worst, best = means.iloc[0], means.iloc[-1]
     return (
@@ -124,47 +120,17 @@ def description(rows: pd.DataFrame) -> str:
     )
 
 
-def _by_class(results: Sequence[RunRecord]) -> dict[str, dict[str, Any]]:
-    """A cell for each class of which there are test images."""
-    found: dict[str, list[tuple[int, float, float]]] = {}
-    for result in results:
-        counts = result.per_class
-        if not counts:
-            continue
-        names = result.data.classes
-        of = (counts["images"], counts["dense"], counts["pruned"])
-        for name, images, dense, pruned in zip(names, *of, strict=True):
-            if images:
-                found.setdefault(name, []).append((images, dense / images, pruned / images))
-    return {name: _cell(several) for name, several in found.items()}
-
-
-def _cell(several: Sequence[tuple[int, float, float]]) -> dict[str, Any]:
-    images, dense, pruned = (list(values) for values in zip(*several, strict=True))
-    value = to_percent(_mean(pruned) - _mean(dense))
-    counted = f"{min(images):,}" if len(set(images)) == 1 else f"{min(images):,} or more"
-    return {
-        "value": value,
-        "text": _short(value),
-        "images": min(images),
-        "runs": len(several),
-        "points": f"{_signed(value)} points",
-        "dense": accuracy(_mean(dense)),
-        "pruned": accuracy(_mean(pruned)),
-        "told": counted if len(several) == 1 else f"{counted} in each of {len(several)} runs",
-    }
+def _images(fewest: int, most: int, runs: int) -> str:
+    """``120``, ``118 or more in each of 5 runs``"""
+    images = f"{fewest:,}" if fewest == most else f"{fewest:,} or more"
+    return images if runs == 1 else f"{images} in each of {runs} runs"
 
 
 def _short(points: float) -> str:
-    """In as few digits as tell something."""
+    """With as few digits as are significant."""
     shown = _signed(points)
     return shown if abs(points) < 9.95 else f"{shown[0]}{abs(points):.0f}"
 
 
 def _signed(points: float) -> str:
     return signed(points) if abs(points) >= 0.05 else "0"
-
-
-def _mean(values: Any) -> float:
-    several = list(values)
-    return float(sum(several) / len(several))

@@ -1,17 +1,13 @@
-"""How the networks of several series learn at one sparsity, and the dense one.
+"""Training curves of several series at one sparsity, and of the dense network.
 
-What goes in: by name of a series, in their order, the results of its runs at one
-sparsity; and the looks of the frame (``compare_looks.looks``), so that a series looks as it does
-in the other charts. ``rows = table(lines)``, ``chart(plan(rows, looks), theme())``,
-``description(rows)``.
+Takes the means by epoch (``analysis.curves``), and the looks of the series in the other
+charts. ``rows = table(means)``, ``chart(plan(rows, looks), theme())``, ``description(rows)``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import fmean
-from typing import Any
 
 import altair as alt
 import pandas as pd
@@ -20,22 +16,20 @@ from app.charts import expressions
 from app.charts.colours import Colours
 from app.charts.series_style import SHAPES, SOLID, Look, colour, legend
 from app.charts.spec import DATA, Spec, spec
-from app.services import EpochEnded, RunRecord
 from app.ui.format import accuracy
 
-Lines = Mapping[str, Sequence[RunRecord]]
 DENSE = "Dense"
 COLUMNS = ("series", "epoch", "accuracy", "percent", "seeds")
 PERCENT = expressions.percent()
 HEIGHT = 240  # pixels of the inside
-MARGIN = 0.04  # of the accuracies on show, above and below
-FEW = 20  # epochs; of more, points would hide the lines
+MARGIN = 0.04  # of the range of accuracies, above and below
+FEW = 20  # epochs; with more, points would hide the lines
 
 
 @dataclass(frozen=True)
 class Plan:
-    """Of the dense network and the series: their looks, the number of epochs, and the ends of the
-    axis."""
+    """The looks of the series, whether there is a dense network, the number of epochs, and the ends
+    of the accuracy axis."""
 
     looks: tuple[Look, ...]
     dense: bool
@@ -43,17 +37,14 @@ class Plan:
     accuracy: tuple[float, float] = (0.0, 1.0)
 
 
-def table(lines: Lines) -> pd.DataFrame:
-    """A row per series and epoch: validation accuracy of its pruned networks, the mean over the
-    runs; and one of the dense networks, each seed of which counts once."""
-    dense: dict[int, Sequence[EpochEnded]] = {}
-    for results in lines.values():
-        for result in results:
-            dense.setdefault(result.config.seed, result.history_of("dense"))
-    rows = [*_means(DENSE, list(dense.values()))]
-    for series, results in lines.items():
-        rows += _means(series, [result.history_of("pruned") for result in results])
-    return pd.DataFrame(rows, columns=list(COLUMNS))
+def table(means: pd.DataFrame) -> pd.DataFrame:
+    """A row per series and epoch, the dense network as a series of its own."""
+    rows = means.assign(
+        series=means["series"].where(means["network"] != "dense", DENSE),
+        percent=means["accuracy"].map(accuracy),
+        seeds=means["runs"].map(lambda runs: "1" if runs == 1 else f"mean of {runs}"),
+    )
+    return rows[list(COLUMNS)]
 
 
 def plan(rows: pd.DataFrame, looks: Sequence[Look]) -> Plan:
@@ -69,7 +60,7 @@ def plan(rows: pd.DataFrame, looks: Sequence[Look]) -> Plan:
 
 
 def chart(plan: Plan, colours: Colours) -> Spec:
-    """A thin line per series; points too, where epochs are few."""
+    """A thin line per series; larger points where epochs are few."""
     names = [look.series for look in plan.looks]
     inks = [colour(colours, look) for look in plan.looks]
     dashes = [list(look.dash) for look in plan.looks]
@@ -119,22 +110,7 @@ def chart(plan: Plan, colours: Colours) -> Spec:
 
 
 def description(rows: pd.DataFrame) -> str:
-    """The curves in words: where each of them ends."""
+    """The curves in words: where each ends."""
     last = rows.drop_duplicates("series", keep="last").to_dict("records")
-    told = "; ".join(f"{row['series']} {row['percent']} after epoch {row['epoch']}" for row in last)
-    return f"Validation accuracy by epoch: {told or 'nothing'}."
-
-
-def _means(series: str, histories: Sequence[Sequence[EpochEnded]]) -> Iterator[dict[str, Any]]:
-    by_epoch: dict[int, list[float]] = {}
-    for history in histories:
-        for epoch in history:
-            by_epoch.setdefault(epoch.epoch, []).append(epoch.validation_accuracy)
-    for number, values in sorted(by_epoch.items()):
-        yield {
-            "series": series,
-            "epoch": number,
-            "accuracy": fmean(values),
-            "percent": accuracy(fmean(values)),
-            "seeds": "1" if len(values) == 1 else f"mean of {len(values)}",
-        }
+    ends = "; ".join(f"{row['series']} {row['percent']} after epoch {row['epoch']}" for row in last)
+    return f"Validation accuracy by epoch: {ends or 'nothing'}."

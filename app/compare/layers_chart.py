@@ -1,15 +1,14 @@
-"""What several series keep of every layer: shades of density, collapsed layers marked.
+"""Share of weights kept in each layer by several series, collapsed layers marked.
 
-What goes in: by name of a series, in their order, the results of its runs at one
-sparsity. ``rows = table(lines)``, ``chart(plan(rows), theme())``, ``description(rows)``.
+Takes the means by layer (``analysis.layers``). ``rows = table(means)``,
+``chart(plan(rows), theme())``, ``description(rows)``.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import altair as alt
 import pandas as pd
@@ -19,10 +18,8 @@ from app.charts.colours import Colours
 from app.charts.heat_map import Grid
 from app.charts.layers import label
 from app.charts.spec import Spec
-from app.services import LayerRecord, RunRecord
 from app.ui.format import cell_percent, percent
 
-Lines = Mapping[str, Sequence[RunRecord]]
 COLUMNS = (
     "row",
     "column",
@@ -37,14 +34,14 @@ COLUMNS = (
     "sign",
     "percent",
     "counts",
-    "told",
+    "mean_of",
 )
 TOOLTIPS = {
     "column": "Series",
     "name": "Parameter",
     "percent": "Share kept",
     "counts": "Weights kept",
-    "told": "Runs",
+    "mean_of": "Runs",
 }
 LEAST = 1e-4
 PERCENT = expressions.percent(3)
@@ -60,24 +57,21 @@ class Plan:
     least: float
 
 
-def table(lines: Lines) -> pd.DataFrame:
-    """A row per layer and series, layers in the network's order: the mean over the runs. ``empty``
-    counts the runs in which the layer lost all its weights."""
-    numbers: dict[str, int] = {}
-    found: dict[tuple[str, str], list[LayerRecord]] = {}
-    for series, results in lines.items():
-        for result in results:
-            for layer in result.pruning.layers:
-                numbers.setdefault(layer.name, len(numbers) + 1)
-                found.setdefault((layer.name, series), []).append(layer)
-    names = _apart(numbers)
-    rows = [
-        {"row": names[name], "column": series, "name": name, **_cell(found[name, series])}
-        for name in numbers
-        for series in lines
-        if (name, series) in found
-    ]
-    return pd.DataFrame(rows, columns=list(COLUMNS))
+def table(means: pd.DataFrame) -> pd.DataFrame:
+    """A row per layer and series, layers in the network's order. ``empty`` is the number of runs in
+    which the layer lost all its weights."""
+    names = _unique(dict(zip(means["name"], means["number"], strict=True)))
+    empty = means["empty"] > 0
+    rows = means.rename(columns={"series": "column"}).assign(
+        row=means["name"].map(names),
+        value=means["share"].where(means["share"] > 0),
+        text=means["share"].map(cell_percent).where(~empty, ""),
+        sign=empty.map({True: COLLAPSED, False: ""}),
+        percent=means["share"].map(percent),
+        counts=[f"{m.kept:,.0f} of {m.total:,}" for m in means.itertuples()],
+        mean_of=[_runs(*pair) for pair in zip(means["runs"], means["empty"], strict=True)],
+    )
+    return rows[list(COLUMNS)]
 
 
 def plan(rows: pd.DataFrame) -> Plan:
@@ -88,7 +82,7 @@ def plan(rows: pd.DataFrame) -> Plan:
 
 
 def chart(plan: Plan, colours: Colours) -> Spec:
-    """The heat map; shades are those of the logarithm, for layers differ in factors."""
+    """The heat map; the colour scale is logarithmic, as densities differ by factors."""
     shades = alt.Color(
         "value:Q",
         scale=alt.Scale(
@@ -110,46 +104,31 @@ def chart(plan: Plan, colours: Colours) -> Spec:
 
 def description(rows: pd.DataFrame) -> str:
     """The shades in words: of every series, the layer that keeps the least."""
-    told = []
+    lines = []
     for series, group in rows.groupby("column", sort=False):
         worst = group.sort_values("share").iloc[0]
-        told.append(f"{series} keeps least in {worst['row']} ({worst['percent']})")
+        lines.append(f"{series} keeps least in {worst['row']} ({worst['percent']})")
     count = rows["row"].nunique()
-    return f"Share of weights kept in each of {count} layers: {'; '.join(told) or 'nothing'}."
+    return f"Share of weights kept in each of {count} layers: {'; '.join(lines) or 'nothing'}."
 
 
-def _cell(layers: Sequence[LayerRecord]) -> dict[str, Any]:
-    total = layers[0].total
-    kept = sum(layer.kept for layer in layers) / len(layers)
-    share = kept / total
-    empty = sum(not layer.kept for layer in layers)
-    told = "1" if len(layers) == 1 else f"mean of {len(layers)}"
-    if empty:
-        told += f"; no weight left in {empty}" if len(layers) > 1 else "; no weight left"
-    return {
-        "value": share or None,
-        "share": share,
-        "kept": kept,
-        "total": total,
-        "runs": len(layers),
-        "empty": empty,
-        "text": "" if empty else cell_percent(share),
-        "sign": COLLAPSED if empty else "",
-        "percent": percent(share),
-        "counts": f"{kept:,.0f} of {total:,}",
-        "told": told,
-    }
+def _runs(runs: int, empty: int) -> str:
+    """``1``, ``mean of 5``, and in how many of them the layer is empty."""
+    text = "1" if runs == 1 else f"mean of {runs}"
+    if not empty:
+        return text
+    return f"{text}; no weight left in {empty}" if runs > 1 else f"{text}; no weight left"
 
 
-def _apart(numbers: Mapping[str, int]) -> dict[str, str]:
-    """What layers are called, no two the same."""
+def _unique(numbers: Mapping[str, int]) -> dict[str, str]:
+    """The label of each layer; its full name where labels repeat."""
     labels = {name: label(name, number) for name, number in numbers.items()}
     seen = list(labels.values())
     return {name: text if seen.count(text) == 1 else name for name, text in labels.items()}
 
 
 def _floor(share: float) -> float:
-    """A tenth, a hundredth … not above ``share``, but at least ``LEAST``."""
+    """The largest power of ten not above ``share``, but at least ``LEAST``."""
     return max(LEAST, 10.0 ** math.floor(math.log10(min(share, 0.999)) + 1e-9))
 
 

@@ -129,10 +129,11 @@ def _classes(results: Sequence[RunRecord]) -> None:
     if not comparable(*results) or not all(result.per_class for result in results):
         return
     st.markdown("### Change in accuracy by class")
-    data = classes_chart.table(lines)
+    means = analysis.classes(lines)
+    data = classes_chart.table(means)
     spec = classes_spec(classes_chart.plan(data), theme())
     st.vega_lite_chart(data, spec, key="pair-classes", alt=classes_chart.description(data))
-    show_sentences(detail_words.classes(data, classes_chart.left_out(lines, data)))
+    show_sentences(detail_words.classes(data, classes_chart.left_out(means, data)))
 
 
 def _overlap(runs: Sequence[Run], results: Sequence[RunRecord]) -> None:

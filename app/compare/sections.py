@@ -20,7 +20,7 @@ from app.compare import classes_chart, curves_chart, layers_chart, overlap_chart
 from app.compare import detail_words as words
 from app.compare.filters import OPEN
 from app.compare.overlap_layers import show_overlap_layers
-from app.services import Run
+from app.services import Run, analysis
 from app.services.compared_results import Results, results
 from app.services.overlap import Likeness, likeness
 
@@ -81,13 +81,13 @@ def read_overlap(lines: Lines) -> tuple[int, Sequence[Likeness]]:
 
 
 def _curves(found: Results, there: pd.DataFrame) -> Made:
-    data = curves_chart.table(found)
+    data = curves_chart.table(analysis.curves(found))
     plan = None if data.empty else curves_chart.plan(data, series_style.looks(there))
     return Made(data, plan, curves_chart.description(data), tuple(words.curves(data)))
 
 
 def _layers(found: Results, there: pd.DataFrame) -> Made:
-    data = layers_chart.table(found)
+    data = layers_chart.table(analysis.layers(found))
     alt = layers_chart.description(data)
     return Made(data, layers_chart.plan(data), alt, tuple(words.layers(data)))
 
@@ -100,8 +100,9 @@ def _overlap(found: Sequence[Likeness], there: pd.DataFrame) -> Made:
 
 
 def _classes(found: Results, there: pd.DataFrame) -> Made:
-    data = classes_chart.table(found)
-    sentences = words.classes(data, classes_chart.left_out(found, data))
+    means = analysis.classes(found)
+    data = classes_chart.table(means)
+    sentences = words.classes(data, classes_chart.left_out(means, data))
     plan = None if data.empty else classes_chart.plan(data)
     return Made(data, plan, classes_chart.description(data), tuple(sentences))
 

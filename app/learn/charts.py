@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from statistics import mean
 from typing import Any
 
 import altair as alt
@@ -138,15 +137,15 @@ def ahead_description(facts: Facts) -> str:
     )
 
 
-def accuracy_table(facts: Facts, labels: Mapping[str, str]) -> pd.DataFrame:
-    """One row per criterion and sparsity: mean, lowest and highest of the seeds."""
-    pruned, dense = facts["accuracy"]["pruned"], facts["accuracy"]["dense"]
-    rows = [
-        _row(label, float(at), found)
-        for method, label in labels.items()
-        for at, found in pruned[method].items()
-    ]
-    return pd.DataFrame([*rows, *(_row(DENSE, float(at), dense) for at in pruned["prospr"])])
+def accuracy_table(means: pd.DataFrame, labels: Mapping[str, str]) -> pd.DataFrame:
+    """A row per criterion and sparsity: mean, lowest and highest of the seeds. ``means`` is that of
+    ``words.accuracies``; what has no label is the dense network."""
+    return means.assign(
+        criterion=means["name"].map(lambda name: labels.get(name, DENSE)),
+        removed=means["sparsity"].map(exact_percent),
+        percent=means["mean"].map(accuracy),
+        span=means["lowest"].map(accuracy) + " to " + means["highest"].map(accuracy),
+    ).drop(columns=["name", "sparsity"])
 
 
 def accuracy_chart(labels: Sequence[str], sparsities: Sequence[float]) -> Spec:
@@ -195,15 +194,3 @@ def accuracy_description(rows: pd.DataFrame) -> str:
     ]
     dense = rows.loc[rows["criterion"] == DENSE, "percent"].iloc[0]
     return f"Mean test accuracy. {'. '.join(told)}. Dense: {dense}."
-
-
-def _row(label: str, sparsity: float, found: Sequence[float]) -> dict[str, Any]:
-    return {
-        "criterion": label,
-        "removed": exact_percent(sparsity),
-        "mean": mean(found),
-        "lowest": min(found),
-        "highest": max(found),
-        "percent": accuracy(mean(found)),
-        "span": f"{accuracy(min(found))} to {accuracy(max(found))}",
-    }

@@ -135,7 +135,7 @@ def _ahead_spec(steps: int, threshold: float, colours: Colours) -> Spec:
 
 @st.cache_data(max_entries=1, show_spinner=False)
 def _accuracy_rows() -> pd.DataFrame:
-    return charts.accuracy_table(words.facts(), words.LABELS)
+    return charts.accuracy_table(words.accuracies(words.facts()), words.LABELS)
 
 
 @st.cache_data(max_entries=1, show_spinner=False)

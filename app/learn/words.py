@@ -5,17 +5,21 @@ from __future__ import annotations
 
 import functools
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
-from statistics import mean
 from typing import Any
 
+import pandas as pd
+
+from app.charts.rows import records
 from app.services import analysis
 from app.ui.format import accuracy, listed, percent
 
 FILE = Path(__file__).with_name("learn.json")
 Facts = Mapping[str, Any]
 
+DENSE = "dense"
 LABELS = {"random": "Random", "magnitude": "Magnitude", "snip": "SNIP", "prospr": "ProsPr"}
 MEANINGS = {
     "random": "chooses by chance. A criterion that cannot beat chance is useless.",
@@ -86,6 +90,14 @@ def facts() -> Facts:
     return read
 
 
+def accuracies(facts: Facts) -> pd.DataFrame:
+    """The means over the seeds of every criterion and of the dense network at every sparsity, see
+    ``analysis.by_seed``."""
+    pruned = {method: facts["accuracy"]["pruned"][method] for method in LABELS}
+    dense = dict.fromkeys(pruned["prospr"], facts["accuracy"]["dense"])
+    return analysis.by_seed({**pruned, DENSE: dense})
+
+
 def source(facts: Facts, model: str, data: str) -> str:
     """Which run this is and how to make it again."""
     setting, made = facts["setting"], facts["environment"]
@@ -118,8 +130,8 @@ def pixels(facts: Facts) -> str:
     rows = []
     for method, label in LABELS.items():
         share = _flat(facts["pixels"]["kept"][method])
-        inked = mean(s for s, b in zip(share, bright, strict=True) if b >= 0.5)
-        empty = mean(s for s, b in zip(share, bright, strict=True) if b < 0.05)
+        inked = analysis.mean_between(share, bright, 0.5, math.inf)
+        empty = analysis.mean_between(share, bright, 0.0, 0.05)
         rows.append(f"| {label} | {percent(round(inked, 3))} | {percent(round(empty, 3))} |")
     head = ["| Weights kept | pixels bright in most digits | pixels almost always dark |"]
     return "\n".join([*head, "|:--|--:|--:|", *rows])
@@ -141,8 +153,10 @@ def helps(facts: Facts) -> str:
     call one of the best two better."""
     at = f"{facts['setting']['sparsity']:g}"
     found = {method: facts["accuracy"]["pruned"][method][at] for method in LABELS}
-    ranked = sorted(found, key=lambda method: -mean(found[method]))
-    told = ", ".join(f"{LABELS[m]} {_accuracy(found[m])}" for m in ranked)
+    table = accuracies(facts)
+    means = table[table["sparsity"] == float(at)].set_index("name")["mean"]
+    ranked = list(means.drop(DENSE).sort_values(ascending=False, kind="stable").index)
+    told = ", ".join(f"{LABELS[m]} {accuracy(means[m])}" for m in ranked)
     first, second = ranked[:2]
     verdict = (
         f"{LABELS[first]} leads {LABELS[second]} by more than the noise between seeds."
@@ -150,26 +164,21 @@ def helps(facts: Facts) -> str:
         else f"Between {LABELS[first]} and {LABELS[second]} the difference is within the noise "
         "between seeds: this task does not separate them."
     )
-    dense = _accuracy(facts["accuracy"]["dense"])
     return (
         f"With {percent(float(at))} removed, on average over {facts['setting']['seeds']} seeds: "
-        f"{told}; dense {dense}. {verdict}"
+        f"{told}; dense {accuracy(means[DENSE])}. {verdict}"
     )
 
 
 def best(facts: Facts) -> str:
     """Who is ahead at every sparsity, whoever it is."""
-    pruned = facts["accuracy"]["pruned"]
+    table = accuracies(facts)
+    pruned = table[table["name"] != DENSE]
     winners: dict[str, list[str]] = {}
-    for at in pruned["prospr"]:
-        first = max(LABELS, key=lambda method: mean(pruned[method][at]))
-        winners.setdefault(first, []).append(percent(float(at)))
+    for row in records(pruned.loc[pruned.groupby("sparsity")["mean"].idxmax()]):
+        winners.setdefault(row["name"], []).append(percent(row["sparsity"]))
     told = "; ".join(f"{LABELS[m]} at {listed(places)}" for m, places in winners.items())
     return f"The highest average at each share removed: {told}."
-
-
-def _accuracy(found: list[float]) -> str:
-    return accuracy(mean(found))
 
 
 def _flat(rows: list[list[float]]) -> list[float]:

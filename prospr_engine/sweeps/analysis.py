@@ -11,7 +11,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from statistics import fmean
 from typing import Any, Literal
 
 import pandas as pd
@@ -23,7 +22,6 @@ from prospr_engine.sweeps.statistics import (
     difference_limit,
     guessing_limit,
     interval,
-    mean_error,
     noise,
     summarise,
 )
@@ -125,12 +123,6 @@ def difference(first: Measurement, second: Measurement) -> Difference:
         second.accuracy - first.accuracy,
         difference_limit([first.accuracy, second.accuracy], [first.images, second.images]),
     )
-
-
-def ahead(first: Sequence[float], second: Sequence[float]) -> bool:
-    """Is the mean of the first, over several seeds, larger than that of the second by more than
-    two standard errors of the difference?"""
-    return fmean(first) - fmean(second) > mean_error(first, second)
 
 
 def against_guessing(tested: Measurement, classes: int) -> AgainstGuessing:

@@ -25,7 +25,7 @@ from app.compare import layers_chart as compare_layers
 from app.compare import picture as compare_picture
 from app.compare.axes import ends, known
 from app.compare.plots import accuracy_table
-from app.services import CONTROLS, METHODS, ControlSpec, MethodSpec, RunRecord
+from app.services import CONTROLS, METHODS, ControlSpec, MethodSpec, RunRecord, analysis
 from app.services.overlap import Likeness
 
 NBSP = "\N{NO-BREAK SPACE}"
@@ -338,19 +338,19 @@ def result(
 
 def test_layers_are_means_over_runs_and_collapsed_ones_are_marked():
     rows = compare_layers.table(
-        {"A": [result(kept=(50, 10)), result(1, kept=(70, 0))], "B": [result()]}
+        analysis.layers({"A": [result(kept=(50, 10)), result(1, kept=(70, 0))], "B": [result()]})
     )
     assert list(rows["share"]) == pytest.approx([0.6, 0.5, 0.025, 0.05])
     assert list(rows["row"]) == ["Layer 1", "Layer 1", "Layer 2", "Layer 2"]
     collapsed = rows[rows["sign"] != ""]
     assert list(collapsed["column"]) == ["A"]
-    assert list(collapsed["told"]) == ["mean of 2; no weight left in 1"]
+    assert list(collapsed["mean_of"]) == ["mean of 2; no weight left in 1"]
     assert list(rows["text"]) == ["60", "50", "", "5.0"]
     assert compare_layers.plan(rows).least == pytest.approx(0.01)
 
 
 def test_a_layer_that_lost_everything_everywhere_has_no_shade():
-    rows = compare_layers.table({"A": [result(kept=(0, 200))]})
+    rows = compare_layers.table(analysis.layers({"A": [result(kept=(0, 200))]}))
     assert pd.isna(rows["value"][0])
     assert compiled(compare_layers.chart(compare_layers.plan(rows), LIGHT), rows)
 
@@ -361,7 +361,7 @@ def test_layers_of_different_networks_do_not_fall_into_one():
     renamed = (dataclasses.replace(layer, name="stem.weight"),)
     pruning = dataclasses.replace(other.pruning, layers=renamed)
     other = dataclasses.replace(other, pruning=pruning)
-    rows = compare_layers.table({"A": [one], "B": [other]})
+    rows = compare_layers.table(analysis.layers({"A": [one], "B": [other]}))
     assert len(rows) == 3
     assert rows["row"].nunique() == 3
 
@@ -385,7 +385,7 @@ def test_contrast_is_that_of_the_standard():
 @pytest.mark.parametrize("colours", BOTH)
 def test_eleven_series_over_a_hundred_layers_can_be_drawn(colours: Colours):
     rows = compare_layers.table(
-        {spec.label: [result(kept=tuple(range(110)))] for spec in METHODS.values()}
+        analysis.layers({spec.label: [result(kept=tuple(range(110)))] for spec in METHODS.values()})
     )
     spec = compare_layers.chart(compare_layers.plan(rows), colours)
     assert 12 * 110 < spec["height"] < 20 * 110
@@ -396,7 +396,9 @@ def test_eleven_series_over_a_hundred_layers_can_be_drawn(colours: Colours):
 
 def test_classes_are_sorted_by_what_they_lose():
     rows = classes_chart.table(
-        {"A": [result(right=(9, 5)), result(1, right=(9, 3))], "B": [result(right=(10, 7))]}
+        analysis.classes(
+            {"A": [result(right=(9, 5)), result(1, right=(9, 3))], "B": [result(right=(10, 7))]}
+        )
     )
     assert list(rows["row"]) == ["class 1", "class 1", "class 0", "class 0"]
     assert list(rows["value"]) == pytest.approx([-50, -20, 0, 10])
@@ -406,9 +408,9 @@ def test_classes_are_sorted_by_what_they_lose():
 
 def test_of_many_classes_those_that_lose_and_gain_most_are_shown():
     lines = {"A": [result(right=tuple(min(10, i % 11) for i in range(100)))]}
-    rows = classes_chart.table(lines)
+    rows = classes_chart.table(analysis.classes(lines))
     assert rows["row"].nunique() == classes_chart.MOST
-    assert classes_chart.left_out(lines, rows) == 100 - classes_chart.MOST
+    assert classes_chart.left_out(analysis.classes(lines), rows) == 100 - classes_chart.MOST
     shown = rows["value"]
     assert shown.is_monotonic_increasing
     assert shown.iloc[0] == pytest.approx(-90)
@@ -419,18 +421,22 @@ def test_results_without_counts_by_class_and_classes_without_images_are_left_out
     old = dataclasses.replace(result(), per_class=None)
     counts = {"images": (10, 0), "dense": (9, 0), "pruned": (8, 0)}
     empty = dataclasses.replace(result(), per_class=counts)
-    rows = classes_chart.table({"old": [old], "B": [empty]})
+    rows = classes_chart.table(analysis.classes({"old": [old], "B": [empty]}))
     assert list(rows["row"]) == ["class 0"]
-    assert "not known" in classes_chart.description(classes_chart.table({"old": [old]}))
+    assert "unknown" in classes_chart.description(
+        classes_chart.table(analysis.classes({"old": [old]}))
+    )
 
 
 def test_curves_are_means_and_the_dense_network_counts_once_per_seed():
     seen = series_style.looks(grid(TWO))
     rows = curves_chart.table(
-        {
-            "ProsPr": [result(0, curve=(0.4, 0.8)), result(1, curve=(0.6, 0.9))],
-            "Magnitude": [result(0, curve=(0.4, 0.8))],
-        }
+        analysis.curves(
+            {
+                "ProsPr": [result(0, curve=(0.4, 0.8)), result(1, curve=(0.6, 0.9))],
+                "Magnitude": [result(0, curve=(0.4, 0.8))],
+            }
+        )
     )
     found = rows.set_index(["series", "epoch"])["accuracy"]
     assert found["ProsPr", 2] == pytest.approx(0.85)
@@ -444,7 +450,7 @@ def test_curves_are_means_and_the_dense_network_counts_once_per_seed():
 
 def test_nothing_trained_is_no_curve():
     untrained = dataclasses.replace(result(), history=())
-    rows = curves_chart.table({"ProsPr": [untrained]})
+    rows = curves_chart.table(analysis.curves({"ProsPr": [untrained]}))
     assert rows.empty
     assert curves_chart.plan(rows, ()).epochs == 0
     assert curves_chart.description(rows) == "Validation accuracy by epoch: nothing."

@@ -341,7 +341,9 @@ def result(kept: tuple[int, ...] = (50, 10), classes: int = 2, right: int = 8) -
 
 def test_collapsed_layers_are_told_by_series():
     rows = layers_chart.table(
-        {"A": [result((0, 5)), result((0, 0))], "B": [result((3, 0))], "C": [result()]}
+        analysis.layers(
+            {"A": [result((0, 5)), result((0, 0))], "B": [result((3, 0))], "C": [result()]}
+        )
     )
     told = detail_words.layers(rows)
     assert "✕ A keeps no weight of Layer 1 and Layer 2 in 1 of 2 runs." in told
@@ -351,21 +353,25 @@ def test_collapsed_layers_are_told_by_series():
 
 def test_layers_that_all_kept_something_are_told_so():
     assert "No layer lost all its weights." in detail_words.layers(
-        layers_chart.table({"A": [result()]})
+        layers_chart.table(analysis.layers({"A": [result()]}))
     )
 
 
 def test_classes_say_what_one_image_is_and_which_are_not_shown():
     lines = {"A": [result(classes=50)]}
-    rows = classes_chart.table(lines)
-    told = " ".join(detail_words.classes(rows, classes_chart.left_out(lines, rows)))
+    rows = classes_chart.table(analysis.classes(lines))
+    told = " ".join(
+        detail_words.classes(rows, classes_chart.left_out(analysis.classes(lines), rows))
+    )
     assert "Of 50 classes, the 10 that lose most and the 10 that gain most or lose least" in told
     assert (
         "With 10 test images of a class, one image is 10.0 points: small changes are luck" in told
     )
-    few = detail_words.classes(classes_chart.table({"A": [result()]}))
+    few = detail_words.classes(classes_chart.table(analysis.classes({"A": [result()]})))
     assert not any("luck alone" in sentence for sentence in few)
-    assert "no counts by class" in detail_words.classes(classes_chart.table({}))[0]
+    assert (
+        "no counts by class" in detail_words.classes(classes_chart.table(analysis.classes({})))[0]
+    )
 
 
 def test_masks_that_share_no_more_than_chance_are_told():

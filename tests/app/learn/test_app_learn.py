@@ -129,7 +129,7 @@ def test_the_worst_layer_is_named_whoever_did_it(facts):
 
 
 def test_the_charts_show_the_figures(facts):
-    rows = charts.accuracy_table(facts, learn.LABELS)
+    rows = charts.accuracy_table(learn.accuracies(facts), learn.LABELS)
     at = rows[(rows["criterion"] == "SNIP") & (rows["removed"] == f"90{SPACE}%")].iloc[0]
     found = facts["accuracy"]["pruned"]["snip"]["0.9"]
     assert (at["mean"], at["lowest"], at["highest"]) == (mean(found), min(found), max(found))
