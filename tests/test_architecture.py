@@ -175,7 +175,9 @@ def test_statistics_have_one_home():
         if "scipy" in text:
             assert name == "prospr_engine.sweeps.statistics", f"{name} computes statistics"
         if name.startswith("app.") and part(name) != "services":
-            assert not re.search(r"sqrt|stdev|stdtrit|1\.96", text), f"{name} computes statistics"
+            assert not re.search(r"sqrt|stdev|stdtrit|1\.96|from statistics|\bf?mean\(", text), (
+                f"{name} computes statistics"
+            )
 
 
 @pytest.mark.parametrize("package", ["prospr_engine", "app"])

@@ -11,7 +11,6 @@ import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from statistics import fmean
 from typing import Any
 
 import pandas as pd
@@ -19,7 +18,7 @@ import streamlit as st
 
 from app import access, session
 from app.charts.rows import records
-from app.services import EngineError, Run, Study, runs, studies
+from app.services import EngineError, Study, runs, studies
 from app.services.comparison import Comparison
 from app.ui.findings import plain, show_error
 from app.ui.format import counted, percent, plural, time_left
@@ -28,8 +27,6 @@ POLL, STOPPING, RESTING = 2.0, 0.6, 5.0  # seconds between two looks
 CALM, SHARE = 2.0, 1 / 60
 """The page is drawn again after so many seconds at the earliest, and after this share of the time
 since the runs began: the more there are, the less one more changes."""
-ENOUGH, LATEST = 2, 40  # runs that tell how long one takes, and how many of them count
-KNOWN = 0.05  # seconds in which no run is computed: its result was there already
 PROBLEM = "compare-problem"
 MOST = 8  # kinds of failures that are listed
 
@@ -66,7 +63,7 @@ def show_progress(compared: Comparison) -> None:
     stopping = bool(study and study.stopped)
     drawn = Drawn(counts, stopping, time.time())
     begun = min((run.started for run in compared.runs if run.started), default=time.time())
-    pace = _pace(compared.runs)
+    pace = runs.pace(compared.runs)
     ids = [run.id for run in compared.runs if run.live]
     st.fragment(_look, run_every=STOPPING if stopping else POLL)(study, ids, drawn, begun, pace)
 
@@ -166,16 +163,6 @@ def _times(counts: Counts, stopping: bool, pace: float | None, begun: float,
     told.append("you may close this page")
     text = " · ".join(told)
     return text[:1].upper() + text[1:]
-
-
-def _pace(known: Sequence[Run]) -> float | None:
-    """Seconds that a run takes, as far as that is known: those that had to be computed."""
-    took = [
-        run.ended - run.started
-        for run in known
-        if run.state == "done" and run.started and run.ended and run.ended - run.started > KNOWN
-    ]
-    return fmean(took[-LATEST:]) if len(took) >= ENOUGH else None
 
 
 def _stop(study: Study, stopping: bool) -> None:

@@ -7,6 +7,7 @@ import dataclasses
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import streamlit as st
@@ -23,6 +24,9 @@ from prospr_engine.store.records import Artifact, Run
 
 RECENT = 200
 """More than can wait; the form asks for them whenever it moves."""
+ENOUGH, LATEST = 2, 40
+"""Runs that a pace needs, and the most that it is the mean of."""
+INSTANT = 0.05  # seconds; a run that took less was not computed, its result existed already
 ENDED = ("failed", "stopped")
 """Without a result."""
 GONE = (
@@ -85,6 +89,16 @@ def recent(studies: bool = False) -> list[Run]:
     """The latest runs of everybody, the newest first: what goes on here. Not to be listed. The
     runs of studies only if ``studies`` says so."""
     return store.current().runs(most=RECENT, studies=studies)
+
+
+def pace(runs: Sequence[Run]) -> float | None:
+    """The mean seconds of the latest ``runs`` that were computed; None if too few are done."""
+    seconds = [
+        run.ended - run.started
+        for run in runs
+        if run.state == "done" and run.started and run.ended and run.ended - run.started > INSTANT
+    ]
+    return fmean(seconds[-LATEST:]) if len(seconds) >= ENOUGH else None
 
 
 def events(run: Run, after: int = 0) -> list[dict[str, Any]]:

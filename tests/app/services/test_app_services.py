@@ -6,6 +6,7 @@ import dataclasses
 import os
 import shlex
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from app_fakes import finished
@@ -162,3 +163,15 @@ def imports(file: Path) -> set[str]:
         elif isinstance(node, ast.ImportFrom) and node.module:
             found.add(node.module.split(".")[0])
     return found
+
+
+def test_the_pace_is_that_of_runs_that_were_computed():
+    def ran(seconds: float | None, state: str = "done") -> SimpleNamespace:
+        return SimpleNamespace(
+            state=state, started=100.0, ended=None if seconds is None else 100.0 + seconds
+        )
+
+    reused, failed, running = ran(0.01), ran(50.0, "failed"), ran(None, "running")
+    assert runs.pace([ran(2.0), reused, failed, running]) is None
+    assert runs.pace([ran(2.0), reused, failed, running, ran(4.0)]) == pytest.approx(3.0)
+    assert runs.pace([ran(900.0)] + [ran(1.0)] * runs.LATEST) == pytest.approx(1.0)
