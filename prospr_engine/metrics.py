@@ -132,14 +132,12 @@ def _change(row: Mapping[str, Any]) -> float | None:
 METRICS: tuple[Metric, ...] = (
     Metric(
         "sparsity",
-        "Weights removed, as asked for",
+        "Weights removed (target)",
         "share",
         source="sparsity.requested",
         key="sparsity.requested",
         column=False,
-        axis=Axis(
-            "sparsity", "Sparsity", "Weights removed, as asked for", log=True, complement=True
-        ),
+        axis=Axis("sparsity", "Sparsity", "Weights removed (target)", log=True, complement=True),
     ),
     Metric(
         "achieved_sparsity",

@@ -1,10 +1,10 @@
-"""Accuracy against how much was pruned: a line of means per series, with what luck allows.
+"""Accuracy against sparsity or another axis: a line of means per series, with intervals.
 
-What goes in are the means and intervals of ``services.analysis``; ``plots.accuracy_data`` puts
-them together and keeps the result of each step as long as what goes in is the same.
+Takes the means and intervals of ``services.analysis``; ``plots.accuracy_data`` combines them and
+caches each step.
 
 A click puts ``{"series", "sparsity", "run"}`` into the selection ``CLICK``; ``run`` is "" where
-the point stands for several runs. The legend is Vega's own affair and makes no rerun.
+the point is a mean of several runs. Clicks on the legend stay in the browser and rerun nothing.
 """
 
 from __future__ import annotations
@@ -39,13 +39,13 @@ MEAN, CELL, DENSE = "mean", "cell", "dense"
 """Kinds of rows."""
 PERCENT = expressions.percent()
 HEIGHT = 320  # pixels of the inside
-MARGIN = 0.04  # of the accuracies on show, above and below
+MARGIN = 0.04  # of the range of accuracies, above and below
 WIDEST_DODGE = 20  # pixels over which the error bars of one sparsity are spread
 
 
 @dataclass(frozen=True)
 class Plan:
-    """All that decides the chart, but for the data and the theme."""
+    """Everything that decides the chart, except the data and the theme."""
 
     looks: tuple[Look, ...]
     axis: str
@@ -55,7 +55,7 @@ class Plan:
 
 def table(points: pd.DataFrame, dense: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:
     """A row per series and sparsity (``points``), one per dense network (``dense``), and one per
-    cell of ``cells``, which holds those that are drawn by themselves."""
+    run that is drawn as a point of its own (``cells``)."""
     dodges = _dodges(points)
     rows = [_band_row(row) for row in records(dense)]
     rows += [_cell(row, dodges[row["series"]]) for row in records(cells)]
@@ -65,14 +65,14 @@ def table(points: pd.DataFrame, dense: pd.DataFrame, cells: pd.DataFrame) -> pd.
 
 
 def plan(frame: pd.DataFrame, rows: pd.DataFrame, axis: str = "sparsity") -> Plan:
-    """How to draw ``rows``. ``frame`` gives the looks: as long as it is the whole comparison, a
-    series keeps its look when others are filtered out of ``rows``."""
+    """How to draw ``rows``. ``frame`` is the whole comparison, so that a series keeps its look
+    when others are filtered out."""
     points = rows[rows["kind"] != DENSE]
     span = ends(axes.known()[axis], points["x"], points["sparsity"] if axis == "sparsity" else ())
     known = pd.concat([rows["accuracy"], rows["low"], rows["high"]]).dropna()
     low, high = (known.min(), known.max()) if len(known) else (0.0, 1.0)
     margin = MARGIN * (high - low) or 0.01
-    # Rounded, so that a new cell inside these ends makes no new chart.
+    # Rounded, so that a new run within these limits needs no new chart.
     bottom, top = max(0.0, round(low - margin, 3)), min(1.0, round(high + margin, 3))
     seen = tuple(look for look in looks(frame) if look.series in set(points["series"]))
     return Plan(seen, axis, span, (bottom, top))
@@ -104,8 +104,8 @@ def chart(plan: Plan, colours: Colours) -> Spec:
         clear="pointerout",
         empty=False,
     )
-    # Cleared by nothing, for the page opens what was clicked last; and made only by a click near
-    # a point: any other, such as one on the legend, would select nothing and clear it after all.
+    # Never cleared: the page opens the point clicked last. Only clicks near a point count; any
+    # other, such as one on the legend, would select nothing and so clear it.
     click = alt.selection_point(
         name=CLICK,
         fields=["series", "sparsity", "run"],
@@ -127,7 +127,7 @@ def chart(plan: Plan, colours: Colours) -> Spec:
     )
     lines = means.mark_line(**dodge).encode(
         strokeDash=alt.StrokeDash("series:N", scale=dash_scale(plan.looks), legend=under),
-        # A line has no other width that may depend on anything.
+        # The only channel for the width of a line.
         size=alt.condition(hover, alt.value(4), alt.value(2)),
     )
     points = drawn.transform_filter(f"datum.kind != '{DENSE}'").mark_point(
@@ -153,18 +153,18 @@ def chart(plan: Plan, colours: Colours) -> Spec:
 
 
 def description(rows: pd.DataFrame, axis: str = "sparsity") -> str:
-    """The chart in words: where each line begins and where it ends."""
-    told = []
+    """The chart in words: where each line starts and ends."""
+    lines = []
     for series, group in rows[rows["kind"] == MEAN].groupby("series", sort=False):
         first, last = group.iloc[0], group.iloc[-1]
         text = f"{series} {first['shown']} at {first['removed']} removed"
         if len(group) > 1:
             text += f", {last['shown']} at {last['removed']}"
-        told.append(text)
+        lines.append(text)
     dense = [row["label"] for row in records(rows[rows["kind"] == DENSE])]
     title = axes.known()[axis].title.partition(" (")[0]
     against = title if title.startswith("ONNX") else title[:1].lower() + title[1:]
-    listed = "; ".join([*told, *dense]) or "nothing yet"
+    listed = "; ".join([*lines, *dense]) or "nothing yet"
     return f"Test accuracy against {against}: {listed}."
 
 
@@ -197,7 +197,7 @@ def _mean(row: dict[str, Any], dodge: float) -> dict[str, Any]:
         MEAN,
         row["series"],
         row["accuracy"],
-        **_told(row["sparsity"], row["kept_weights"], row["zipped_bytes"]),
+        **_figures(row["sparsity"], row["kept_weights"], row["zipped_bytes"]),
         order=row["order"],
         sparsity=row["sparsity"],
         x=row["x"],
@@ -215,7 +215,7 @@ def _cell(row: dict[str, Any], dodge: float) -> dict[str, Any]:
         CELL,
         row["series"],
         row["accuracy"],
-        **_told(row["sparsity"], row["kept_weights"], row["zipped_bytes"]),
+        **_figures(row["sparsity"], row["kept_weights"], row["zipped_bytes"]),
         order=row["order"],
         sparsity=row["sparsity"],
         x=row["x"],
@@ -226,7 +226,7 @@ def _cell(row: dict[str, Any], dodge: float) -> dict[str, Any]:
     )
 
 
-def _told(sparsity: float, kept: float | None, zipped: float | None) -> dict[str, str]:
+def _figures(sparsity: float, kept: float | None, zipped: float | None) -> dict[str, str]:
     return {
         "removed": percent(sparsity),
         "kept": "unknown" if kept is None or pd.isna(kept) else f"{kept:,.0f}",
@@ -242,32 +242,32 @@ def between(low: float | None, high: float | None) -> str:
 
 
 def _band_row(row: dict[str, Any]) -> dict[str, Any]:
-    """That of a dense network."""
-    named = [
-        _named(what, row[what]) for what in ("model", "data", "epochs") if row[what] is not None
+    """The row of a dense network."""
+    settings = [
+        _label(name, row[name]) for name in ("model", "data", "epochs") if row[name] is not None
     ]
-    names = f" ({', '.join(named)})" if named else ""
-    label = f"Dense{names} {accuracy(row['accuracy'])}"
+    suffix = f" ({', '.join(settings)})" if settings else ""
+    label = f"Dense{suffix} {accuracy(row['accuracy'])}"
     return _row(DENSE, "", row["accuracy"], low=row["low"], high=row["high"], label=label)
 
 
-def _named(what: str, value: Any) -> str:
-    if what == "model":
+def _label(setting: str, value: Any) -> str:
+    if setting == "model":
         return model_label(value)
-    if what == "data":
+    if setting == "data":
         return data_label(value)
     return counted(value, "epoch")
 
 
 def _dodges(found: pd.DataFrame) -> dict[str, float]:
-    """How far each series is moved sideways, in pixels, so that error bars do not hide others."""
+    """How far each series is moved sideways, in pixels, so that error bars do not overlap."""
     names = list(found.sort_values("order", kind="stable")["series"].unique())
     step = min(4.0, WIDEST_DODGE / max(1, len(names) - 1))
     return {name: round(step * (i - (len(names) - 1) / 2), 2) for i, name in enumerate(names)}
 
 
 def _band(base: alt.Chart, colours: Colours) -> list[alt.Chart]:
-    """The dense networks, behind everything: mean, interval and label over the whole width."""
+    """The dense networks, behind the lines: mean, interval and label across the whole width."""
     dense = base.transform_filter(f"datum.kind == '{DENSE}'").encode(
         x=alt.value(0), x2=alt.value("width")
     )

@@ -1,8 +1,8 @@
-"""What a comparison can be drawn against: the figures that the table of figures calls axes.
+"""The horizontal axes of a comparison: the figures that ``metrics`` marks as axes.
 
-All of them read the same way, the sparser the further right. Compression is compared in factors,
-so the axes are logarithmic (as in Blalock et al., What is the State of Neural Network Pruning?,
-MLSys 2020); that of the file's size only where sizes differ several times over.
+Sparser is always further right. Compression ratios matter, so the axes are logarithmic (as in
+Blalock et al., What is the State of Neural Network Pruning?, MLSys 2020); file size only where
+sizes differ several times over.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ COUNT = "format(datum.value, '.3~s')"
 BYTES = SIZE
 ROUND = (0.0, 0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.998, 0.999, 0.9995, 0.9998, 0.9999)
 MOST_TICKS, LEAST_TICKS = 8, 3
-MOST_LINEAR = 5.0  # times the least; beyond it small files would lie on top of each other
+MOST_LINEAR = 5.0  # largest over smallest; beyond it small files would overlap
 
 
 LABELS = {
@@ -33,13 +33,13 @@ LABELS = {
     "seconds": "format(datum.value, '.3~s') + 's'",
     "nats": "format(datum.value, '.3~g')",
 }
-"""How Vega writes the numbers of a unit along the axis."""
+"""Vega expressions for the tick labels, by unit."""
 
 
 @dataclass(frozen=True)
 class Axis:
-    """The ``column`` of the table that is drawn under ``title``, its ``labels`` written by Vega.
-    The other settings are those of ``metrics.Axis``."""
+    """The ``column`` of the table to draw, with its ``title`` and the Vega expression of its tick
+    ``labels``. For the other settings see ``metrics.Axis``."""
 
     name: str
     label: str
@@ -52,7 +52,7 @@ class Axis:
 
 
 def known() -> dict[str, Axis]:
-    """All axes by name, as the table of figures has them."""
+    """All axes by name."""
     return {
         name: Axis(
             name=name,
@@ -70,7 +70,7 @@ def known() -> dict[str, Axis]:
 
 @dataclass(frozen=True)
 class Ends:
-    """What an axis goes from and to, in what is drawn; ``ticks`` is empty where Vega may choose."""
+    """Where an axis starts and ends, in drawn values; ``ticks`` is empty where Vega may choose."""
 
     low: float
     high: float
@@ -79,38 +79,37 @@ class Ends:
 
 
 def places(frame: pd.DataFrame, axis: Axis) -> pd.Series:
-    """Where each row of ``frame`` (of cells that are done) lies on ``axis``, NaN where that is
-    not known."""
+    """The position on ``axis`` of each row of ``frame`` (finished runs); NaN if unknown."""
     values = frame[axis.column].astype(float)
     if not axis.complement:
         return values if axis.log is False else values.where(values > 0)
-    # A network that does nothing any more has no place on a logarithmic axis: it stands where one
-    # with half a weight would.
+    # A network without weights has no place on a logarithmic axis: it is drawn where one with half
+    # a weight would be.
     least = 0.5 / frame["total_weights"].astype(float)
     return (1 - values).clip(lower=least.fillna(1e-6))
 
 
-def ends(axis: Axis, drawn: Iterable[float], asked: Iterable[float] = ()) -> Ends:
-    """The ends of ``axis`` for what is ``drawn``; ticks stand at the sparsities ``asked`` for as
-    long as they are few."""
+def ends(axis: Axis, drawn: Iterable[float], targets: Iterable[float] = ()) -> Ends:
+    """The ends of ``axis`` for the values ``drawn``; ticks are at the target sparsities if these
+    are few."""
     values = sorted(set(drawn))
     low, high = (values[0], values[-1]) if values else (0.5, 1.0)
     if axis.complement:
-        levels = sorted(set(asked))
+        levels = sorted(set(targets))
         if not 0 < len(levels) <= MOST_TICKS:
             levels = [level for level in ROUND if low / 1.2 <= 1 - level <= high * 1.2]
         ticks = tuple(round(1 - level, 9) for level in levels)
-        return Ends(*_apart(min([low, *ticks]), min(1.0, max([high, *ticks]))), ticks=ticks)
+        return Ends(*_separate(min([low, *ticks]), min(1.0, max([high, *ticks]))), ticks=ticks)
     log = axis.log if axis.log is not None else high > MOST_LINEAR * low
     if log:
-        low, high = _apart(low, high)
+        low, high = _separate(low, high)
         return Ends(low, high, ticks=_round(low, high))
     margin = 0.05 * (high - low) or 0.05 * high
     return Ends(low - margin, high + margin, log=False)
 
 
 def encoding(axis: Axis, span: Ends) -> alt.X:
-    """The channel of a column ``x``."""
+    """The channel of the column ``x``."""
     return alt.X(
         "x:Q",
         title=axis.title,
@@ -128,15 +127,15 @@ def encoding(axis: Axis, span: Ends) -> alt.X:
             labelSeparation=4,
             labelFlush=False,
             grid=False,
-            # On a logarithmic axis a number of ticks would take labels away from given ones.
+            # On a logarithmic axis, tickCount would drop labels of given ticks.
             **({"values": list(span.ticks)} if span.ticks else {"tickCount": 5}),
         ),
     )
 
 
 def _round(low: float, high: float) -> tuple[float, ...]:
-    """The numbers 1, 2 and 5, ten times as much and so on between the ends; every number with
-    one digit where that would be too few, none where even these are."""
+    """Powers of ten between the ends; 1, 2 and 5 times these, or every digit, where that would be
+    too few; none where even these are."""
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     for digits in ((1,), (1, 2, 5), range(1, 10)):
         found = [digit * 10.0**power for power in powers for digit in digits]
@@ -146,6 +145,6 @@ def _round(low: float, high: float) -> tuple[float, ...]:
     return ()
 
 
-def _apart(low: float, high: float) -> tuple[float, float]:
-    """The ends themselves, but never one and the same."""
+def _separate(low: float, high: float) -> tuple[float, float]:
+    """The ends, moved outwards if they coincide."""
     return (low, high) if high > low * 1.0001 else (low / 1.2, high * 1.2)

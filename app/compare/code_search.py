@@ -17,25 +17,25 @@ import prospr_engine as pe
 torch.set_num_threads({threads})
 
 
-def tell(event):
-    told = event.to_dict()
-    if told["event"] == "Probed":
-        print(told["text"])
+def report(event):
+    fields = event.to_dict()
+    if fields["event"] == "Probed":
+        print(fields["text"])
 
 
 result = pe.search(
 {settings}    out={out!r},
-    on_event=tell,
+    on_event=report,
 )
 print(result.outcome.text)"""
 
 OWN = ("sparsity", "seed")
-"""Settings of a run that a search finds, or has a list of."""
+"""Settings of a run that the search sets itself."""
 FLAGS = {"lowest": "lowest", "highest": "highest", "most_probes": "max-tries"}
 
 
 def search_command(config: SearchConfig, threads: int, out: str = "out") -> str:
-    """The command line that does the same search with as many threads."""
+    """The command line of the same search with as many threads."""
     words = [".venv/bin/python", "-m", "prospr_engine", "search"]
     for (group, name), value in values(config.run, OWN).items():
         words += flag(group, name, value)
@@ -52,7 +52,7 @@ def search_command(config: SearchConfig, threads: int, out: str = "out") -> str:
 
 
 def search_program(config: SearchConfig, threads: int, out: str = "out") -> str:
-    """The Python program that does the same search with as many threads."""
+    """The Python program of the same search with as many threads."""
     goal = "most_bytes" if config.most_lost is None else "most_lost"
     own = {goal: getattr(config, goal), "seeds": list(config.seeds)} | _unusual(config)
     lists = [f"{name}={value!r}" for name, value in own.items()]
@@ -61,6 +61,6 @@ def search_program(config: SearchConfig, threads: int, out: str = "out") -> str:
 
 
 def _unusual(config: SearchConfig) -> dict[str, object]:
-    """Where it looks and how often, as far as that is not as usual."""
+    """The bounds and the number of tries, where they differ from the defaults."""
     usual = {field.name: field.default for field in dataclasses.fields(SearchConfig)}
     return {name: value for name in FLAGS if (value := getattr(config, name)) != usual[name]}

@@ -1,8 +1,8 @@
 """A comparison without a browser: as a command line and as a Python program.
 
-For a sweep ``sweep_command(config, threads)`` and ``sweep_program(config, threads)``; for runs
-that somebody picked, ``as_sweep(configs)`` finds the sweep that does exactly these, if there is
-one, and else ``runs_command`` and ``runs_program`` do each of them.
+For a sweep, ``sweep_command(config, threads)`` and ``sweep_program(config, threads)``. For picked
+runs, ``as_sweep(configs)`` finds the sweep of exactly these runs, if there is one; else
+``runs_command`` and ``runs_program`` repeat each of them.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from app.ui.code import PREFIXES, changed, command
 
 LISTS = ("methods", "sparsities", "seeds", "steps", "controls")
 OWN = ("method", "sparsity", "seed", "control")
-"""Settings of a run that a sweep has lists of."""
+"""Settings of a run of which a sweep has lists."""
 
 SWEEP = """\
 import torch
@@ -27,17 +27,17 @@ import prospr_engine as pe
 torch.set_num_threads({threads})
 
 
-def tell(event):
-    told = event.to_dict()
-    if told["event"] == "CellEnded":
-        row = told["row"]
-        done = f"{{told['number']}} of {{told['cells']}}"
+def report(event):
+    fields = event.to_dict()
+    if fields["event"] == "CellEnded":
+        row = fields["row"]
+        done = f"{{fields['number']}} of {{fields['cells']}}"
         print(done, row["method"], row["sparsity"], row["seed"], row["state"])
 
 
 table = pe.sweep(
 {settings}    out={out!r},
-    on_event=tell,
+    on_event=report,
 )
 by = ["method", "steps", "control", "sparsity"]
 print(table.groupby(by, sort=False, dropna=False)["accuracy"].agg(["mean", "std", "count"]))"""
@@ -57,7 +57,7 @@ for number, config in enumerate(configs, 1):
 
 
 def sweep_command(config: SweepConfig, threads: int, out: str = "out") -> str:
-    """The command line that does the same sweep with as many threads."""
+    """The command line of the same sweep with as many threads."""
     words = [".venv/bin/python", "-m", "prospr_engine", "sweep"]
     default = SweepConfig()
     for name in ("model", "data"):
@@ -75,7 +75,7 @@ def sweep_command(config: SweepConfig, threads: int, out: str = "out") -> str:
 
 
 def sweep_program(config: SweepConfig, threads: int, out: str = "out") -> str:
-    """The Python program that does the same sweep with as many threads."""
+    """The Python program of the same sweep with as many threads."""
     default = SweepConfig()
     lists = [
         f"{name}={list(getattr(config, name))!r}"
@@ -88,21 +88,21 @@ def sweep_program(config: SweepConfig, threads: int, out: str = "out") -> str:
 
 
 def runs_command(configs: Sequence[RunConfig], threads: int, out: str = "out") -> str:
-    """The command lines that do each of these runs, one per line."""
+    """The command lines of these runs, one per line."""
     return "\n".join(
         command(config, threads, f"{out}/{number}") for number, config in enumerate(configs, 1)
     )
 
 
 def runs_program(configs: Sequence[RunConfig], threads: int, out: str = "out") -> str:
-    """The Python program that does each of these runs."""
+    """The Python program of these runs."""
     lines = "".join(f"    pe.RunConfig({', '.join(arguments(c))}),\n" for c in configs)
     return RUNS.format(configs=lines, threads=threads, out=out)
 
 
 def as_sweep(configs: Sequence[RunConfig]) -> SweepConfig | None:
-    """The sweep whose runs are exactly ``configs``, in whatever order; None if there is none, or
-    if they are fewer than two."""
+    """The sweep of exactly these runs, in any order; None if there is none, or with fewer than two
+    runs."""
     plain = [_without_defaults(config) for config in configs]
     if len(plain) < 2:
         return None
@@ -140,7 +140,7 @@ def as_sweep(configs: Sequence[RunConfig]) -> SweepConfig | None:
 def arguments(
     config: RunConfig, without: Sequence[str] = (), lists: Sequence[str] = ()
 ) -> list[str]:
-    """What ``RunConfig`` is called with, as code; ``lists`` come after the model and the data."""
+    """The arguments of ``RunConfig`` as code; ``lists`` come after the model and the data."""
     given: dict[str, list[str]] = {group: [] for group in ("", *GROUPS)}
     for (group, name), value in values(config, without).items():
         given[group].append(f"{name}={value!r}")
@@ -153,7 +153,7 @@ def arguments(
 
 
 def values(config: RunConfig, without: Sequence[str] = OWN) -> dict[tuple[str, str], Any]:
-    """By group and name what differs from its default, and what a reader looks for."""
+    """By group and name, the settings that differ from their default, and those always shown."""
     return {
         (group, option.name): value
         for group, option, value in changed(config)
@@ -169,7 +169,7 @@ def flag(group: str, name: str, value: Any) -> list[str]:
 
 
 def _without_defaults(config: RunConfig) -> RunConfig:
-    """With those of the method's options that differ from their defaults only."""
+    """Without the options of the criterion that are at their default."""
     spec = METHODS.get(config.method)
     usual = {option.name: option.default for option in spec.options} if spec else {}
     options = {
@@ -181,6 +181,6 @@ def _without_defaults(config: RunConfig) -> RunConfig:
 
 
 def _steps(config: RunConfig) -> int | None:
-    """The steps that the method looks ahead, if it does."""
+    """The number of look-ahead steps of the criterion, if it has any."""
     spec = METHODS.get(config.method)
     return spec.value(STEPS, config.scoring.options) if spec else None

@@ -1,6 +1,6 @@
-"""What the details of a comparison show, and what they do not: layers, masks, classes, curves.
+"""Captions of the details of a comparison: layers, masks, classes, curves, searches.
 
-Each takes the table of its chart (``charts.compare_layers.table`` and so on) and gives sentences.
+Each function takes the table of its chart (``layers_chart.table`` and so on).
 """
 
 from __future__ import annotations
@@ -11,105 +11,105 @@ from app.charts.rows import records
 from app.ui.format import counted, listed, percent
 
 RISING = 0.01
-"""A curve that rose by more in its last epoch is not at its end."""
+"""A curve that rose by more in its last epoch has not converged."""
 MOST_NAMED = 4
 
 
 def layers(rows: pd.DataFrame) -> list[str]:
-    """Under the shades of ``compare_layers``."""
+    """Caption of ``layers_chart``."""
     if rows.empty:
         return ["No layers to show."]
-    told = [
-        f"Numbers are percent of a layer's weights that are kept{_mean_of(rows['runs'].max())}; "
-        "shades go by factors."
+    sentences = [
+        f"Percent of each layer's weights kept{_mean_of(rows['runs'].max())}. The colour scale is "
+        "logarithmic."
     ]
     lost = records(rows[rows["empty"] > 0])
     if not lost:
-        return [*told, "No layer lost all its weights."]
+        return [*sentences, "Every layer keeps at least one weight."]
     for series in dict.fromkeys(row["column"] for row in lost):
         own = [row for row in lost if row["column"] == series]
         names = listed((_where(row) for row in own), MOST_NAMED)
-        told.append(f"✕ {series} keeps no weight of {names}.")
-    told.append("What lies behind an empty layer is cut off, unless a shortcut leads around it.")
-    return told
+        sentences.append(f"✕ {series} keeps no weight of {names}.")
+    sentences.append("An empty layer blocks the signal unless a shortcut bypasses it.")
+    return sentences
 
 
 def overlap(rows: pd.DataFrame) -> list[str]:
-    """Under the square of ``compare_overlap``."""
+    """Caption of ``overlap_chart``."""
     known = rows.dropna(subset=["jaccard"]).drop_duplicates("pair")
     if known.empty:
         return [
-            "No two of these masks can be compared: that needs the same network and the same seed."
+            "No two of these masks can be compared: only runs with the same network and seed can."
         ]
-    told = [
-        "Of the weights that either of two masks keeps, the percentage that both keep: to the "
-        "right of the diagonal as it is, to the left as chance would make it with as many weights "
-        "in each layer."
+    sentences = [
+        "Weights kept by both masks, in percent of those kept by either. Above the diagonal: "
+        "measured. Below: by chance, with as many weights in each layer."
     ]
     ranked = known.sort_values("jaccard")
     most = ranked.iloc[-1]
-    told.append(
-        f"Most alike: {most['pair']} ({most['measured']} in common, {most['chance']} by chance)."
+    sentences.append(
+        f"Most similar: {most['pair']} ({most['measured']}; by chance {most['chance']})."
     )
-    chance = known[known["jaccard"] <= 1.1 * known["luck"]]
+    chance = known[known["jaccard"] <= 1.1 * known["by_chance"]]
     if len(chance) == len(known) > 1:
-        told.append("No pair has clearly more in common than chance would give.")
+        sentences.append("No pair overlaps clearly more than by chance.")
     elif len(chance):
         pairs = (
             listed(chance["pair"])
             if len(chance) <= MOST_NAMED
             else f"{len(chance):,} of {len(known):,} pairs"
         )
-        told.append(f"No more in common than by chance, or hardly: {pairs}.")
-    told.append(
-        "Only runs of the same seed are compared, which start from the same weights. Masks can "
-        "differ and do equally well."
+        sentences.append(f"Little or no more overlap than by chance: {pairs}.")
+    sentences.append(
+        "Only runs with the same seed are compared, as they start from the same weights. Different "
+        "masks can work equally well."
     )
-    return told
+    return sentences
 
 
 def overlap_layers(rows: pd.DataFrame, first: str, second: str) -> list[str]:
-    """Under the bars of two series of ``compare_overlap.layers_table``."""
+    """Caption of ``overlap_chart.layers_chart``, of two series."""
     known = rows.dropna(subset=["jaccard"])
     if known.empty:
         return [f"The masks of {first} and {second} cannot be compared."]
-    below = int((known["jaccard"] <= 1.1 * known["luck"]).sum())
-    told = f"{first} and {second}, layer by layer; the line across a bar is what chance would give."
+    below = int((known["jaccard"] <= 1.1 * known["by_chance"]).sum())
+    legend = f"{first} and {second}. The line across a bar is the overlap by chance."
     if not below:
-        return [told, "In every layer they have more in common than that."]
-    return [told, f"In {below} of {len(known)} layers they have no more in common, or hardly."]
+        return [legend, "Every layer overlaps more than that."]
+    return [legend, f"In {below} of {len(known)} layers the overlap is hardly more than that."]
 
 
 def classes(rows: pd.DataFrame, left_out: int = 0) -> list[str]:
-    """Under the shades of ``compare_classes``, which left out as many classes."""
+    """Caption of ``classes_chart``; ``left_out`` is the number of classes not shown."""
     if rows.empty:
-        return ["These results hold no counts by class; runs of this version do."]
+        return ["These results have no counts by class; runs of this version do."]
     images = int(rows["images"].min())
-    told = [
-        "Numbers are points of accuracy in the class, pruned less dense"
-        f"{_mean_of(rows['runs'].max())}; the class that loses most is on top."
+    minus = "\N{MINUS SIGN}"
+    sentences = [
+        f"Accuracy in the class, pruned {minus} dense, in points{_mean_of(rows['runs'].max())}; "
+        "most affected class first."
     ]
     if left_out:
         shown = rows["row"].nunique()
-        told.append(
-            f"Of {shown + left_out} classes, the {shown // 2} that lose most and the "
+        sentences.append(
+            f"Of {shown + left_out} classes, only the {shown // 2} that lose most and the "
             f"{shown - shown // 2} that gain most or lose least are shown; among so many, some "
-            "stand out by luck alone."
+            "stand out by chance."
         )
-    told.append(
-        f"With {counted(images, 'test image')} of a class, one image is "
-        f"{100 / images:.1f} points: small changes are luck."
+    sentences.append(
+        f"With {counted(images, 'test image')} per class, one image is {100 / images:.1f} points: "
+        "small changes are noise."
     )
-    return told
+    return sentences
 
 
 def curves(rows: pd.DataFrame) -> list[str]:
-    """Under the lines of ``compare_curves``."""
+    """Caption of ``curves_chart``."""
     if rows.empty:
-        return ["None of these was trained."]
-    told = [
-        "Validation images, which nothing learns from; the accuracy above is that of the test "
-        "images."
+        return ["None of these networks was trained."]
+    sentences = [
+        "Measured on validation images, which are not used for training. The accuracies above are "
+        "of test images."
     ]
     rising = []
     for series, group in rows.groupby("series", sort=False):
@@ -117,23 +117,23 @@ def curves(rows: pd.DataFrame) -> list[str]:
         if len(last) == 2 and last[1] - last[0] > RISING:
             rising.append(str(series))
     if rising:
-        told.append(
+        sentences.append(
             f"Still rising by more than {percent(RISING)} per epoch at the end: "
             f"{listed(rising, MOST_NAMED)}. Longer training may change the order."
         )
-    return told
+    return sentences
 
 
 def search(rows: pd.DataFrame) -> list[str]:
-    """Under the trail of ``compare_search``."""
+    """Caption of ``search_chart``."""
     if len(rows) < 2:
-        return ["Nothing was tried yet."]
-    told = [
-        "Numbers are the order of the tries: sparser after a goal met, less sparse after a goal "
-        "missed. Between two tries nothing was looked at."
+        return ["Nothing has been tried yet."]
+    sentences = [
+        "Numbered in the order tried: sparser after meeting the goal, less sparse after missing "
+        "it. Sparsities between tries were not tested."
     ]
     errors = rows.loc[rows["error"] != "", "error"].unique()
-    return [*told, *(f"A try failed: {error}" for error in errors)]
+    return [*sentences, *(f"A try failed: {error}" for error in errors)]
 
 
 def _where(row: dict[str, object]) -> str:
@@ -142,4 +142,4 @@ def _where(row: dict[str, object]) -> str:
 
 
 def _mean_of(runs: int) -> str:
-    return f", in the mean over {runs} runs" if runs > 1 else ""
+    return f", mean over {runs} runs" if runs > 1 else ""

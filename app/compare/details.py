@@ -1,4 +1,4 @@
-"""What lies behind the comparison at one sparsity: nothing of it is read before it is opened."""
+"""Details of a comparison at one sparsity; nothing is read before a section is opened."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from app.ui.plots import theme
 
 
 def show_details(shown: Shown, runs: dict[str, Run]) -> None:
-    """The sections, closed, and the sparsity that they are about."""
-    st.markdown("### Up close, at one sparsity")
+    """The choice of a sparsity, and the sections, closed at first."""
+    st.markdown("### Details at one sparsity")
     at = level(shown.rows)
     rows = done(shown.rows)
     there = rows[rows["sparsity"] == at].sort_values(["order", "seed"], kind="stable")
@@ -30,7 +30,7 @@ def show_details(shown: Shown, runs: dict[str, Run]) -> None:
     for series, run in zip(there["series"], there["run"], strict=True):
         lines.setdefault(series, []).append(runs[run])
     if not lines:
-        st.caption("Nothing is done at this sparsity.")
+        st.caption("No finished runs at this sparsity.")
         return
     for section in sections.SECTIONS:
         if len(lines) < section.fewest_lines:
@@ -60,7 +60,7 @@ def _show(section: Section, key: str, lines: Lines, there: pd.DataFrame) -> None
         section.more(found)
 
 
-# Kept by what is on show and how much of it was there: some results may be gone later.
+# ``count`` is part of the key: some results may be deleted later.
 @st.cache_data(max_entries=200, show_spinner=False)
 def _make(
     name: str, key: str, count: int, _section: Section, _found: Any, _there: pd.DataFrame

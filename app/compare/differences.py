@@ -1,4 +1,4 @@
-"""In which settings two runs differ."""
+"""The settings in which two runs differ."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from app.ui.titles import control_label, data_label, model_label
 
 MISSING = object()
 DEFAULTS = RunConfig().to_dict()
-OPTION = "option"  # the group of a criterion's own options
+OPTION = "option"  # the group of the options of a criterion
 
 
 @dataclass(frozen=True)
 class Difference:
-    """A setting, and what it is in the first and in the second run, as shown."""
+    """A setting and its values in the first and the second run, as shown."""
 
     name: str
     first: str
@@ -26,9 +26,9 @@ class Difference:
 
 
 def differences(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[Difference]:
-    """All settings that differ, in the order of the form. ``first`` and ``second`` are settings
-    as ``RunConfig.to_dict`` gives them, of whatever version: what one of them does not have is
-    at its default, if that is known."""
+    """All settings that differ, in the order of the form. ``first`` and ``second`` are as
+    ``RunConfig.to_dict`` of any version returns them: a missing setting has its default, if that
+    is known."""
     one, other, usual = dict(_flat(first)), dict(_flat(second)), dict(_flat(DEFAULTS))
     if first.get("method") == second.get("method"):
         usual |= dict(_options(str(first.get("method"))))

@@ -1,4 +1,4 @@
-"""Which runs of a comparison are on show, and against what: all of it in the address."""
+"""Which runs of a comparison are shown, and against what: all of it in the address."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ from app.ui.format import percent_number
 from app.ui.labels import WITHOUT_CONTROL
 from app.ui.titles import control_label, method_label
 
-# The names of these widgets stand in the address. No other page has such ones.
+# These widgets bind to query parameters, under names that no other page uses.
 METHODS, CONTROLS, SEEDS, STEPS = "only", "only-control", "only-seed", "only-steps"
 AXIS, CELLS, LEVEL = "against", "single", "at-sparsity"
 OPEN = "open-"
-"""Before the name of a section: the box that opens it."""
-USUAL = 0.95  # the sparsity that is looked at closely, or the nearest one to it
+"""Prefix of the key of a section's expander."""
+USUAL = 0.95  # the details are of this sparsity at first, or of the nearest one
 MOST_SEGMENTS = 8
 
 
 @dataclass(frozen=True)
 class Shown:
-    """``rows`` of the table are on show; ``key`` is another one as soon as they are others."""
+    """The ``rows`` of the table that are shown; ``key`` identifies them in caches."""
 
     rows: pd.DataFrame
     key: str
 
 
 def show_filters(table: pd.DataFrame, key: str) -> Shown:
-    """Boxes for whatever differs; nothing chosen in one is everything."""
+    """A box for each setting that differs; an empty box means all."""
     methods = {method_label(name): name for name in table.sort_values("order")["method"].unique()}
     controls = {_control(name): name for name in _ordered(table, "control")}
     seeds = {str(seed): seed for seed in sorted(table["seed"].unique())}
@@ -58,13 +58,13 @@ def show_filters(table: pd.DataFrame, key: str) -> Shown:
 
 
 def show_none_left() -> None:
-    """Nothing is like what was chosen."""
+    """No run matches the filters."""
     st.info("No matching runs.", icon=":material/search_off:")
     st.button("Show all", icon=":material/filter_list_off:", on_click=_show_all, key="show-all")
 
 
 def axis() -> str:
-    """What accuracy is drawn against."""
+    """The name of the horizontal axis."""
     names = {axis.label: axis.name for axis in axes.known().values()}
     shown = st.segmented_control(
         "Accuracy against",
@@ -78,16 +78,16 @@ def axis() -> str:
 
 
 def single_runs(rows: pd.DataFrame) -> bool:
-    """Are the single runs drawn besides their means? Asked only where there are some."""
+    """Whether to draw single runs as well as means; the toggle appears only with several seeds."""
     if rows["seed"].nunique() < 2:
         return False
-    return bool(st.toggle("Every seed", key=CELLS, bind="query-params",
-                          help="Draw every run besides the means."))  # fmt: skip
+    return bool(st.toggle("Single runs", key=CELLS, bind="query-params",
+                          help="Also show every run, not just the means."))  # fmt: skip
 
 
 def level(rows: pd.DataFrame) -> float:
-    """The sparsity that is looked at closely."""
-    # All digits: the tries of a search lie close together.
+    """The sparsity of the details."""
+    # All digits: the sparsities that a search tries lie close together.
     names = {percent_number(sparsity): sparsity for sparsity in sorted(rows["sparsity"].unique())}
     usual = min(names, key=lambda name: (abs(names[name] - USUAL), names[name]))
     if len(names) == 1:
@@ -113,13 +113,13 @@ def level(rows: pd.DataFrame) -> float:
 
 
 def address(given: Mapping[str, str]) -> str:
-    """What follows the question mark in the link to all that is on show: ``given`` says what is
-    compared, the widgets say the rest."""
+    """The query string of a link to this view: ``given`` says what is compared, the widgets say
+    the rest."""
     open_sections = sorted(str(name) for name in st.session_state if str(name).startswith(OPEN))
     names = (METHODS, CONTROLS, SEEDS, STEPS, AXIS, CELLS, LEVEL, *open_sections)
-    held = {name: value for name in names if (value := st.session_state.get(name))}
-    told = {name: "true" if value is True else value for name, value in held.items()}
-    return urlencode({**given, **told}, doseq=True, safe=",")
+    values = {name: value for name in names if (value := st.session_state.get(name))}
+    parameters = {name: "true" if value is True else value for name, value in values.items()}
+    return urlencode({**given, **parameters}, doseq=True, safe=",")
 
 
 def _control(name: str) -> str:

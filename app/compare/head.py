@@ -1,4 +1,4 @@
-"""What the page compares: named by its address, told in its head."""
+"""What the page compares: read from the address, described in the header."""
 
 from __future__ import annotations
 
@@ -16,32 +16,32 @@ from app.ui.format import counted, listed, plural
 from app.ui.titles import data_label, model_label
 from app.ui.when import ago
 
-KEPT = "compared"
+LAST = "compared"
 PLACES = (pages.STUDY, pages.RUNS_OF)
-FEW = 3  # lines that a title can name
+FEW = 3  # series that fit into a title
 
 
 def repair_address() -> None:
-    """On the way back from a run, what was compared comes back too."""
-    # See ``library.repair_address``; this page's own parameters are in no widget and went.
+    """Restore the comparison when the visitor comes back from a run."""
+    # See ``library.repair_address``. No widget holds this page's own parameters, so they are lost.
     if pages.ID in st.query_params:
         del st.query_params[pages.ID]
-        st.query_params.update(st.session_state.get(KEPT, {}))
+        st.query_params.update(st.session_state.get(LAST, {}))
         st.rerun()
 
 
-def asked() -> dict[str, str]:
-    """The parameters by which the address says what to compare; empty if it does not."""
+def from_address() -> dict[str, str]:
+    """The query parameters that say what to compare; empty if there are none."""
     first, second = (st.query_params.pop(name, "") for name in (pages.FIRST, pages.SECOND))
     if first or second:  # an earlier address, for two runs
         st.query_params[pages.RUNS_OF] = f"{first},{second}".rstrip(",")
     found = {place: value for place in PLACES if (value := st.query_params.get(place))}
-    st.session_state[KEPT] = found
+    st.session_state[LAST] = found
     return found
 
 
 def chosen(given: dict[str, str]) -> Comparison | None:
-    """What is compared, if it is there. Raises ``StoreError``."""
+    """What is compared; None if it does not exist. Raises ``StoreError``."""
     visitor = session.visitor()
     if pages.STUDY in given:
         return comparison.of_study(given[pages.STUDY], visitor)
@@ -50,7 +50,7 @@ def chosen(given: dict[str, str]) -> Comparison | None:
 
 
 def show_start() -> None:
-    """Nothing is chosen: the visitor's studies."""
+    """Nothing is chosen yet: list the visitor's studies."""
     st.title("Compare")
     mine = studies.mine(session.visitor())
     if mine:
@@ -58,7 +58,7 @@ def show_start() -> None:
         now = time.time()
         for study in mine:
             with st.container(border=True, gap=None):
-                # No link: of one to the page itself the address would keep nothing.
+                # Not a link: a link to the current page would drop the parameters.
                 st.button(
                     plain(words.title(study)),
                     icon=":material/query_stats:",
@@ -74,28 +74,28 @@ def show_start() -> None:
                 st.caption(plain(words.of(study)))
     else:
         st.markdown(
-            "Which criterion, how sparse, before it breaks? Start a sweep: every criterion that "
-            "you choose, at every sparsity, from several seeds. Here its runs are compared. Or "
-            "tick some of your runs that are done."
+            "Which criterion works best, and how sparse can the network get? Start a sweep: it "
+            "runs every criterion you choose at every sparsity, with several seeds, and this page "
+            "compares the runs. Or tick some of your finished runs."
         )
 
 
 def show_nothing() -> None:
-    """The address names what is not there."""
-    st.title("There is nothing to compare")
+    """What the address names does not exist."""
+    st.title("Nothing to compare")
     st.markdown(
-        "What this address names was deleted or has expired, or the address is incomplete. The "
-        "same settings give the same results again."
+        "It was deleted or has expired, or the address is incomplete. Running the same settings "
+        "again gives the same results."
     )
     show_ways_on()
 
 
 def show_head(compared: Comparison, table: pd.DataFrame) -> None:
-    """What is compared, and whose it is."""
+    """What is compared, and its owner."""
     study = compared.study
     if study:
         st.title(plain(words.title(study)))
-        st.caption(plain(f"{words.of(study)} · {_whose(study)}"))
+        st.caption(plain(f"{words.of(study)} · {_owner(study)}"))
     else:
         st.title(plain(what(table)))
         st.caption(plain(_setting(table)))
@@ -104,7 +104,7 @@ def show_head(compared: Comparison, table: pd.DataFrame) -> None:
 
 
 def what(table: pd.DataFrame) -> str:
-    """What the lines are: ``ProsPr, SNIP and Random compared``, or ``11 criteria compared``."""
+    """The title: ``ProsPr, SNIP and Random compared``, or ``11 criteria compared``."""
     names = list(table.sort_values("order", kind="stable")["series"].unique())
     if not names:
         return "Compare"
@@ -118,40 +118,40 @@ def what(table: pd.DataFrame) -> str:
 
 def _setting(table: pd.DataFrame) -> str:
     """What the runs have in common: ``Small CNN on Digits · 3 epochs · 2 seeds · 4 runs``."""
-    told = []
+    parts = []
     models, data = (table[name].unique() for name in ("model", "data"))
     if len(models) == len(data) == 1:
-        told.append(f"{model_label(models[0])} on {data_label(data[0])}")
+        parts.append(f"{model_label(models[0])} on {data_label(data[0])}")
     if table["epochs"].nunique() == 1:
-        told.append(counted(int(table["epochs"].iloc[0]), "epoch"))
-    told.append(counted(table["seed"].nunique(), "seed"))
-    return " · ".join([*told, counted(len(table), "run")])
+        parts.append(counted(int(table["epochs"].iloc[0]), "epoch"))
+    parts.append(counted(table["seed"].nunique(), "seed"))
+    return " · ".join([*parts, counted(len(table), "run")])
 
 
-def _whose(study: Study) -> str:
+def _owner(study: Study) -> str:
     if access.owns(study, session.visitor()):
         return f"your {study.kind}"
-    return f"somebody else's {study.kind}" if study.owner else "from the command line"
+    return f"someone else's {study.kind}" if study.owner else "from the command line"
 
 
 def _gaps(compared: Comparison, table: pd.DataFrame) -> list[str]:
     """Which runs are not in the table, and why."""
-    told = []
+    sentences = []
     if missing := compared.missing:
-        told.append(
-            f"{counted(missing, 'run')} {plural(missing, 'is', 'are')} not here: deleted, out "
-            "of time, or cut off from the end of this address."
+        sentences.append(
+            f"{counted(missing, 'run')} {plural(missing, 'is', 'are')} missing: deleted, "
+            "expired, or cut off the end of this address."
         )
-    if strange := len(compared.runs) - len(table):
-        told.append(
-            f"{counted(strange, 'run')} of another version of this software cannot be compared. "
-            "Start the same settings again."
+    if unreadable := len(compared.runs) - len(table):
+        sentences.append(
+            f"{counted(unreadable, 'run')} of another version of this software cannot be compared. "
+            "Run the same settings again."
         )
-    return told
+    return sentences
 
 
 def show_ways_on() -> None:
-    """How to get something to compare."""
+    """Links to pages from which something can be compared."""
     with st.container(horizontal=True):
         st.page_link(pages.SWEEP, label="Start a sweep", icon=":material/grid_view:")
         st.page_link(pages.RUNS, label="See your runs", icon=":material/list:")

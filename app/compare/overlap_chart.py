@@ -1,7 +1,7 @@
-"""How much the masks of several series have in common, and what chance alone would give.
+"""The overlap of the masks of several series, and what chance alone would give.
 
-What goes in are the ``Likeness`` of ``services.overlap.likeness``: of each two series, for the
-whole network (``layer`` "") and for its layers. ``rows = table(found, names)`` with the names of
+Takes the ``MaskOverlap`` of ``services.overlap.mask_overlaps``: of each two series, for the whole
+network (``layer`` "") and for its layers. ``rows = table(found, names)`` with the names of
 all series in order, ``chart(names, theme())``, ``description(rows)``; of two of them,
 ``layers_table(found, first, second)``, ``layers_chart(layers)``, ``layers_description(rows)``.
 """
@@ -22,7 +22,7 @@ from app.charts.spec import DATA, Spec, spec
 from app.ui.format import SPACE, fixed_percent, percent
 
 if TYPE_CHECKING:
-    from app.services.overlap import Likeness
+    from app.services.overlap import MaskOverlap
 
 COLUMNS = (
     "row",
@@ -34,7 +34,7 @@ COLUMNS = (
     "measured",
     "chance",
     "jaccard",
-    "luck",
+    "by_chance",
     "seeds",
 )
 TOOLTIPS = {
@@ -49,10 +49,9 @@ MOST_ROOMY = 16  # layers; with more of them the rows stand closer
 KINDS = ["in common", "by chance"]
 
 
-def table(found: Iterable[Likeness], names: Sequence[str]) -> pd.DataFrame:
-    """A row per cell of the square of ``names``: to the right of the diagonal what two masks have
-    in common, to the left of it what they would by chance; nothing for a pair that was not
-    compared or that keeps nothing."""
+def table(found: Iterable[MaskOverlap], names: Sequence[str]) -> pd.DataFrame:
+    """A row per cell of the square of ``names``: above the diagonal the overlap of two masks,
+    below it the overlap by chance; empty for pairs not compared or without weights."""
     pairs = {(one.first, one.second): one for one in found if not one.layer}
     pairs |= {(second, first): one for (first, second), one in pairs.items()}
     rows = []
@@ -75,14 +74,14 @@ def chart(names: tuple[str, ...], colours: Colours) -> Spec:
             range=[heat_map.nothing(colours), colours.most],
             interpolate="rgb",
         ),
-        legend=heat_map.scale_of_shades("Kept by both, of what either keeps", PERCENT, [0, 0.5, 1]),
+        legend=heat_map.scale_of_shades("Kept by both / kept by either", PERCENT, [0, 0.5, 1]),
     )
     strong = f"datum.value > {heat_map.turn(colours.most, colours)}"
     return heat_map.chart(Grid(names, names, TOOLTIPS), shades, strong, colours)
 
 
 def description(rows: pd.DataFrame) -> str:
-    """The square in words: the most and the least alike."""
+    """The square in words: the pairs with the most and the least overlap."""
     known = rows.dropna(subset=["jaccard"]).drop_duplicates("pair")
     if known.empty:
         return "Overlap of masks: no two could be compared."
@@ -95,8 +94,8 @@ def description(rows: pd.DataFrame) -> str:
     )
 
 
-def layers_table(found: Iterable[Likeness], first: str, second: str) -> pd.DataFrame:
-    """A row per layer of what the masks of two series have in common, in the network's order."""
+def layers_table(found: Iterable[MaskOverlap], first: str, second: str) -> pd.DataFrame:
+    """A row per layer: the overlap of the masks of two series, in the network's order."""
     wanted = ({first, second},)
     layers = [one for one in found if one.layer and {one.first, one.second} in wanted]
     rows: list[dict[str, Any]] = [
@@ -105,18 +104,18 @@ def layers_table(found: Iterable[Likeness], first: str, second: str) -> pd.DataF
             "layer": label(one.layer, number),
             "name": one.layer,
             "jaccard": one.jaccard,
-            "luck": one.chance,
+            "by_chance": one.chance,
             "measured": _percent(one.jaccard),
             "chance": _percent(one.chance),
         }
         for number, one in enumerate(layers, 1)
     ]
-    columns = ["order", "layer", "name", "jaccard", "luck", "measured", "chance"]
+    columns = ["order", "layer", "name", "jaccard", "by_chance", "measured", "chance"]
     return pd.DataFrame(rows, columns=columns)
 
 
 def layers_chart(layers: tuple[str, ...], colours: Colours) -> Spec:
-    """A bar per layer (by label) for what is in common, and a line across it where chance lies."""
+    """A bar per layer (by label) for the overlap, and a line across it at the overlap by chance."""
     step, size = (26, 13) if len(layers) <= MOST_ROOMY else (14, 11)
     base = alt.Chart(DATA).encode(
         y=alt.Y(
@@ -140,7 +139,7 @@ def layers_chart(layers: tuple[str, ...], colours: Colours) -> Spec:
         ],
     )
     across: dict[str, Any] = {
-        "title": "Kept by both, of what either keeps",
+        "title": "Kept by both / kept by either",
         "scale": alt.Scale(domain=[0, 1]),
         "axis": alt.Axis(labelExpr=PERCENT, values=[0, 0.2, 0.4, 0.6, 0.8, 1]),
     }
@@ -148,7 +147,7 @@ def layers_chart(layers: tuple[str, ...], colours: Colours) -> Spec:
         x=alt.X("jaccard:Q", **across)
     )
     lines = base.mark_tick(thickness=3, color=colours.danger, height={"band": 0.95}).encode(
-        x=alt.X("luck:Q", **across)
+        x=alt.X("by_chance:Q", **across)
     )
     height = step * len(layers) + AROUND
     return spec(alt.LayerChart(layer=[bars, lines]).properties(height=height))
@@ -168,7 +167,7 @@ def layers_description(rows: pd.DataFrame) -> str:
     )
 
 
-def _cell(row: str, column: str, one: Likeness, measured: bool) -> dict[str, Any]:
+def _cell(row: str, column: str, one: MaskOverlap, measured: bool) -> dict[str, Any]:
     value = one.jaccard if measured else one.chance
     assert value is not None
     return {
@@ -181,7 +180,7 @@ def _cell(row: str, column: str, one: Likeness, measured: bool) -> dict[str, Any
         "measured": _percent(one.jaccard),
         "chance": _percent(one.chance),
         "jaccard": one.jaccard,
-        "luck": one.chance,
+        "by_chance": one.chance,
         "seeds": str(one.seeds),
     }
 
@@ -198,7 +197,7 @@ def _empty(row: str, column: str) -> dict[str, Any]:
         "measured": "the same series" if same else "not compared",
         "chance": "",
         "jaccard": None,
-        "luck": None,
+        "by_chance": None,
         "seeds": "",
     }
 

@@ -1,4 +1,4 @@
-"""Two masks of a comparison, layer by layer."""
+"""The overlap of two masks, layer by layer."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ from app.charts.spec import Spec
 from app.compare import detail_words as words
 from app.compare import overlap_chart
 from app.compare.answer import show_sentences
-from app.services.overlap import Likeness
+from app.services.overlap import MaskOverlap
 from app.ui.glossary import TERMS
 from app.ui.plots import theme
 
 
-def show_overlap_layers(found: Sequence[Likeness]) -> None:
-    """What the masks of two lines have in common, layer by layer; nothing if there are no two."""
+def show_overlap_layers(found: Sequence[MaskOverlap]) -> None:
+    """The overlap of the masks of two series, layer by layer; nothing if there is no pair."""
     pairs = [(one.first, one.second) for one in found if not one.layer]
     if not pairs:
         return
     st.markdown("**Layer by layer**", help=TERMS["layer"])
-    alike = max((one for one in found if not one.layer), key=lambda one: one.jaccard or 0)
-    first, second = alike.first, alike.second
+    closest = max((one for one in found if not one.layer), key=lambda one: one.jaccard or 0)
+    first, second = closest.first, closest.second
     if len(pairs) > 1:
         names = list(dict.fromkeys(name for pair in pairs for name in pair))
         left, right = st.columns(2)
         first = left.selectbox("Masks of", names, names.index(first), key="pair-first")
         known = [a if b == first else b for a, b in pairs if first in (a, b)]
-        start = known.index(second) if first == alike.first else 0
-        second = right.selectbox("and of", known, start, key=f"pair-second-{first}")
+        start = known.index(second) if first == closest.first else 0
+        second = right.selectbox("and", known, start, key=f"pair-second-{first}")
     data = overlap_chart.layers_table(found, first, second)
     layers = tuple(data["layer"])
     spec = _spec(layers, theme())

@@ -1,6 +1,6 @@
-"""A study, or any runs, compared: accuracy against sparsity, and what lies behind it.
+"""Compare: a study or a set of runs, accuracy against sparsity, and the details.
 
-Its address is the link to exactly what is on show.
+The address is a link to exactly this view.
 """
 
 from __future__ import annotations
@@ -9,12 +9,13 @@ from collections.abc import Mapping
 
 import streamlit as st
 
-from app.compare.answer import show_answer, show_limits, show_warnings
+from app.compare.answer import show_answer, show_caveats, show_warnings
 from app.compare.details import show_details
+from app.compare.download import show_downloads
 from app.compare.filters import axis, show_filters, show_none_left, single_runs
 from app.compare.head import (
-    asked,
     chosen,
+    from_address,
     repair_address,
     show_head,
     show_nothing,
@@ -27,7 +28,6 @@ from app.compare.points import show_point
 from app.compare.progress import show_progress, show_unfinished
 from app.compare.search import is_search, show_search
 from app.compare.table import show_table
-from app.compare.take import show_take
 from app.services import EngineError
 from app.services.analysis import done
 from app.services.comparison import Comparison, frame
@@ -35,7 +35,7 @@ from app.ui.findings import show_error
 
 
 def show(compared: Comparison, given: Mapping[str, str]) -> None:
-    """All of a comparison, which is the one that is ``given`` in the address."""
+    """The whole comparison; ``given`` are its query parameters."""
     table = frame(compared)
     show_head(compared, table)
     show_progress(compared)
@@ -51,22 +51,22 @@ def show(compared: Comparison, given: Mapping[str, str]) -> None:
     if done(shown.rows).empty:
         show_none_left()
         return
-    if not is_search(compared):  # whose answer is another one, and told
+    if not is_search(compared):  # a search has an answer of its own
         with answer:
             show_answer(shown, compared.classes)
     show_warnings(shown)
-    whose = next(iter(given.values()))
-    start = show_accuracy(shown, against, cells, whose)
-    show_point(whose, shown.rows, compared.by_id)
-    show_limits(shown, start)
-    show_take(compared, shown, against, cells, given)
-    st.markdown("### In figures")
-    show_table(shown, whose)
+    comparison_id = next(iter(given.values()))
+    start = show_accuracy(shown, against, cells, comparison_id)
+    show_point(comparison_id, shown.rows, compared.by_id)
+    show_caveats(shown, start)
+    show_downloads(compared, shown, against, cells, given)
+    st.markdown("### Results")
+    show_table(shown, comparison_id)
     show_details(shown, compared.by_id)
 
 
 repair_address()
-given = asked()
+given = from_address()
 try:
     compared = chosen(given) if given else None
     two = ids_of(given)

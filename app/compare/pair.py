@@ -1,4 +1,4 @@
-"""Two runs compared: which ones, chosen by the address or here, and what they come to."""
+"""Compare two runs, chosen by the address or on the page."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from app.ui.watch import watch
 
 
 def ids_of(given: Mapping[str, str]) -> list[str] | None:
-    """The two ids in the address, empty where A or B is still to be chosen; None if the address
-    names a study, no run, or more than two."""
+    """The two ids in the address, "" where A or B is still to be chosen; None if the address names
+    a study, no run, or more than two."""
     value = given.get(pages.RUNS_OF, "")
     parts = [id.strip() for id in value.split(",")]
     if len(parts) != 2:
@@ -30,42 +30,42 @@ def ids_of(given: Mapping[str, str]) -> list[str] | None:
 
 
 def show_two(compared: Comparison, ids: Sequence[str], given: Mapping[str, str]) -> None:
-    """The page of two runs, or of one whose partner is still to be chosen."""
+    """The page of two runs, or of one while the other is still to be chosen."""
     runs = [compared.by_id.get(id) for id in ids]
     there = [run for run in runs if run is not None]
     table = frame(compared)
     named = len(there) == 2 and table["series"].nunique() == 2
     st.title(plain(what(table)) if named else "Two runs compared")
     show_choice(ids, runs, _finished())
-    obstacles = [
+    problems = [
         sentence
         for letter, id, run in zip(LETTERS, ids, runs, strict=True)
-        if (sentence := obstacle(letter, id, run))
+        if (sentence := problem(letter, id, run))
     ]
-    if not obstacles and ids[0] == ids[1]:
-        obstacles = ["A and B are the same run. Choose another run for A or B."]
-    for sentence in obstacles:
+    if not problems and ids[0] == ids[1]:
+        problems = ["A and B are the same run. Choose another run for A or B."]
+    for sentence in problems:
         st.info(plain(sentence), icon=":material/info:")
-    if not obstacles:
+    if not problems:
         show_pair(compared, there, [service.result(run) for run in there], given)
     watch(there)
 
 
 def show_first_choice() -> None:
-    """The boxes of a page on which no run is chosen yet; nothing if the visitor has not two."""
+    """The boxes while no run is chosen; nothing if the visitor has fewer than two runs."""
     finished = _finished()
     if len(finished) > 1:
         st.markdown("Compare two of your runs, or tick more of them under *Runs*.")
         show_choice(["", ""], [None, None], finished)
 
 
-def obstacle(letter: str, id: str, run: Run | None) -> str | None:
-    """Why the run in the address cannot be shown, if it cannot."""
+def problem(letter: str, id: str, run: Run | None) -> str | None:
+    """Why the run in the address cannot be shown; None if it can."""
     if not id:
         return f"Choose a run for {letter}."
     if run is None:
         return (
-            f"Run {letter} is not here: it was deleted or has expired, or the address is "
+            f"Run {letter} was not found: it was deleted or has expired, or the address is "
             "incomplete. Choose another run."
         )
     if run.live:
@@ -78,8 +78,8 @@ def obstacle(letter: str, id: str, run: Run | None) -> str | None:
 
 
 def show_choice(ids: Sequence[str], runs: Sequence[Run | None], finished: Sequence[Run]) -> None:
-    """Two boxes to choose from the visitor's ``finished`` runs and the ``runs`` at hand, whose
-    ``ids`` are those of the address."""
+    """Two boxes to choose from the visitor's ``finished`` runs and the current ``runs``; ``ids``
+    are those in the address."""
     known = {run.id: run for run in (*filter(None, runs), *finished)}
     names = _names(list(known.values()))
     left, middle, right = st.columns([0.44, 0.12, 0.44], vertical_alignment="bottom")
@@ -111,7 +111,7 @@ def _finished() -> list[Run]:
 
 
 def _names(runs: Sequence[Run]) -> dict[str, str]:
-    """What the runs are called in the boxes, no two the same."""
+    """Unique names of the runs for the boxes."""
     names: dict[str, str] = {}
     for run in runs:
         name = short(run)

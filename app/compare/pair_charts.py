@@ -1,4 +1,4 @@
-"""Two runs in one picture. A and B are told apart by colour and by place, never by colour alone."""
+"""Charts of two runs. A and B differ in colour and position, never in colour alone."""
 
 from __future__ import annotations
 
@@ -131,8 +131,8 @@ def curves_chart(epochs: int) -> Spec:
     lines = base.mark_line(strokeWidth=2.5).encode(
         strokeDash=alt.StrokeDash("network:N", scale=dashes, legend=_legend("stroke"))
     )
-    # A is a circle and B a square, dense is full and pruned hollow: not by colour alone, and to be
-    # told apart where one epoch leaves no line.
+    # A is a circle and B a square, dense is filled and pruned hollow: not colour alone, and visible
+    # even where a single epoch leaves no line.
     points = base.mark_point(size=60 if epochs <= 20 else 15, opacity=1).encode(
         shape=alt.Shape(
             "run:N", scale=alt.Scale(domain=RUNS, range=["circle", "square"]), legend=None
@@ -146,11 +146,11 @@ def curves_chart(epochs: int) -> Spec:
 def curves_description(rows: pd.DataFrame) -> str:
     """The curves in words: where each of them ends."""
     last = {row["curve"]: row for row in rows.to_dict("records")}
-    told = "; ".join(
+    ends = "; ".join(
         f"{name} {fixed_percent(row['accuracy'], 1)} after epoch {row['epoch']}"
         for name, row in last.items()
     )
-    return f"Validation accuracy by epoch: {told or 'nothing'}."
+    return f"Validation accuracy by epoch: {ends or 'nothing'}."
 
 
 def overlap_table(layers: Sequence[Any]) -> pd.DataFrame:

@@ -1,4 +1,4 @@
-"""Two results next to each other: their figures, and what may not be compared."""
+"""The figures of two results side by side, and what must not be compared."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ from app.ui.titles import data_label
 
 UNKNOWN = "\N{EN DASH}"
 DRAWS_TEST = ("test_fraction", "test_limit", "skip_broken")
-"""Settings that decide, with the seed, which images test."""
+"""Settings that, with the seed, decide which images are test images."""
 
 
 @dataclass(frozen=True)
 class Figure:
-    """A line of the table: what it is, its value in either run, and the difference."""
+    """A row of the table: its name, the values of both runs, and the difference."""
 
     name: str
     first: str
@@ -39,15 +39,15 @@ class Figure:
 
 
 def other_images(first: RunRecord, second: RunRecord) -> str | None:
-    """Why accuracies of the two must not be compared, or only with care; else ``None``."""
+    """Why the accuracies must not be compared, or only with care; None if they can be."""
     one, other = first.data, second.data
     if one.digest and one.digest == other.digest:
         return None  # the same images, split in the same way
     if not comparable(first, second):
         names = [data_label(result.config.data) for result in (first, second)]
         return (
-            f"A learned from {names[0]}, B from {names[1]}: how well they do at different tasks "
-            "cannot be compared."
+            f"A was trained on {names[0]}, B on {names[1]}: accuracies of different tasks cannot "
+            "be compared."
         )
     counts = [data.split.test for data in (one, other)]
     if counts[0] != counts[1]:
@@ -57,14 +57,14 @@ def other_images(first: RunRecord, second: RunRecord) -> str | None:
         )
     if _draw(first) != _draw(second):
         return (
-            "Their seeds or settings of the data differ, so their test images may be different "
-            "ones: compare their accuracies with care."
+            "Their seeds or data settings differ, so they may use different test images: compare "
+            "their accuracies with care."
         )
     return None
 
 
 def comparable(first: RunRecord, second: RunRecord) -> bool:
-    """Did both learn the same task?"""
+    """Whether both runs are of the same task."""
     return (first.config.data, first.data.classes) == (second.config.data, second.data.classes)
 
 
@@ -74,13 +74,13 @@ def _draw(result: RunRecord) -> tuple[Any, ...]:
 
 
 def figures(first: RunRecord, second: RunRecord) -> list[Figure]:
-    """The table: differences are those of the numbers shown, B − A."""
+    """The table; differences are B − A of the numbers as shown."""
 
     def pair(name: str, show: Any, value: Any, differ: Any) -> Figure:
         one, other = value(first), value(second)
         return Figure(name, show(one), show(other), differ(one, other))
 
-    def apart(one: float, other: float) -> str:
+    def difference(one: float, other: float) -> str:
         return change(_shown(one), _shown(other))
 
     def change(one: float, other: float) -> str:
@@ -93,8 +93,8 @@ def figures(first: RunRecord, second: RunRecord) -> list[Figure]:
         pair(
             "Effective sparsity", percent, lambda r: r.pruning.sparsity.effective, _percent_points
         ),
-        pair("Accuracy, pruned", accuracy, lambda r: r.accuracy["pruned"], apart),
-        pair("Accuracy, dense", accuracy, lambda r: r.accuracy["dense"], apart),
+        pair("Accuracy, pruned", accuracy, lambda r: r.accuracy["pruned"], difference),
+        pair("Accuracy, dense", accuracy, lambda r: r.accuracy["dense"], difference),
         pair("Change by pruning", _points, points, change),
         pair("Model file", size, lambda r: r.onnx.bytes, _sizes),
         pair("Model file, zipped", _size, lambda r: r.onnx.zipped, _sizes),
@@ -102,39 +102,39 @@ def figures(first: RunRecord, second: RunRecord) -> list[Figure]:
     ]
 
 
-def luck(first: RunRecord, second: RunRecord) -> str:
-    """Whether the draw of the test images alone explains how far apart the two pruned networks
-    are."""
+def noise(first: RunRecord, second: RunRecord) -> str:
+    """Whether the draw of the test images alone explains the difference between the two pruned
+    networks."""
     shares = [result.accuracy["pruned"] for result in (first, second)]
     counts = [result.data.split.test for result in (first, second)]
     limit = analysis.image_noise(shares, counts)
     if abs(shares[1] - shares[0]) > limit:
         return (
-            "The difference between the two pruned networks is larger than chance explains "
-            f"(about {to_percent(limit):.1f} points)."
+            "The difference between the two pruned networks is larger than the noise of the test "
+            f"set (about {to_percent(limit):.1f} points)."
         )
     return (
-        f"Up to about {to_percent(limit):.1f} points of difference can be chance: the test cannot "
-        "tell the two pruned networks apart."
+        "The difference between the two pruned networks is within the noise of the test set (about "
+        f"{to_percent(limit):.1f} points)."
     )
 
 
 def shared(layers: Sequence[LayerOverlap]) -> str:
-    """How much two masks have in common, and what chance alone would give."""
+    """The overlap of two masks, and what chance alone would give."""
     first, second, both = (sum(getattr(x, n) for x in layers) for n in ("first", "second", "both"))
     expected = round(sum(x.first * x.second / x.total for x in layers if x.total))
     if not min(first, second):
-        return "One of the two keeps no weight, so they have none in common."
+        return "One of the two keeps no weights, so they share none."
     if both == first == second:
         return f"Both keep the same {both:,} weights."
     if both in (first, second):
         small, large = ("A", "B") if both == first else ("B", "A")
-        told = f"All {both:,} weights that {small} keeps are among those of {large}."
+        sentence = f"All {both:,} weights that {small} keeps are also kept by {large}."
     elif first == second:
-        told = f"Each keeps {first:,} weights; {both:,} of them are the same."
+        sentence = f"Each keeps {first:,} weights; {both:,} of them are the same."
     else:
-        told = f"A keeps {first:,} weights and B {second:,}; {both:,} of them are the same."
-    return f"{told} Drawn by chance, with as many in each layer, about {expected:,} would be."
+        sentence = f"A keeps {first:,} weights and B {second:,}; {both:,} of them are the same."
+    return f"{sentence} By chance, with as many in each layer, about {expected:,} would be."
 
 
 def _percent_points(one: float, other: float) -> str:
@@ -146,7 +146,7 @@ def _percent_points(one: float, other: float) -> str:
 
 
 def _shown(share: float) -> float:
-    """In percent, rounded as it is shown."""
+    """In percent, rounded as shown."""
     return round(to_percent(share), 1)
 
 
@@ -160,7 +160,7 @@ def _count(one: int, other: int) -> str:
 
 
 def _size(bytes: int | None) -> str:
-    return size(bytes) if bytes else UNKNOWN  # not known of results of early versions
+    return size(bytes) if bytes else UNKNOWN  # results of early versions have no size
 
 
 def _sizes(one: int | None, other: int | None) -> str:

@@ -1,4 +1,4 @@
-"""Two results next to each other: answers, settings, figures, layers, curves, masks, findings."""
+"""Two results side by side: answers, settings, figures, layers, curves, masks, findings."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from app.charts.spec import Spec
 from app.compare import classes_chart, detail_words, pair_charts, words
 from app.compare.answer import show_sentences
 from app.compare.differences import differences, sentence
+from app.compare.download import show_downloads
 from app.compare.filters import Shown, axis
-from app.compare.pair_figures import comparable, figures, luck, other_images, shared
+from app.compare.pair_figures import comparable, figures, noise, other_images, shared
 from app.compare.plots import classes_spec, show_accuracy
 from app.compare.points import show_point
-from app.compare.take import show_take
 from app.services import EngineError, EpochEnded, LayerRecord, Run, RunRecord, analysis
 from app.services.comparison import Comparison, frame
 from app.services.overlap import LayerOverlap, overlap
@@ -28,13 +28,13 @@ from app.ui.titles import of
 
 LETTERS = ("A", "B")
 SAME_FOR_CHART = ("data", "digest", "model", "epochs", "seed", "test_images")
-"""What two runs have in common whose accuracies make one chart."""
+"""Columns in which two runs must agree to share a chart."""
 
 
 def show_pair(
     both: Comparison, runs: Sequence[Run], results: Sequence[RunRecord], given: Mapping[str, str]
 ) -> None:
-    """All of two runs that are done; ``given`` names them in the address."""
+    """Two finished runs; ``given`` are their query parameters."""
     run_link.style()
     shown = Shown(frame(both), both.key)
     warning = other_images(*results)
@@ -65,21 +65,21 @@ def _answer(letter: str, run: Run, result: RunRecord) -> None:
 
 
 def _figures(results: Sequence[RunRecord], control: str) -> None:
-    st.markdown("### In figures", help=TERMS["point"])
+    st.markdown("### Results", help=TERMS["point"])
     rows = [f"| {f.name} | {f.first} | {f.second} | {f.difference} |" for f in figures(*results)]
     st.markdown("\n".join(["| Figure | A | B | B \N{MINUS SIGN} A |", "|:--|--:|--:|--:|", *rows]))
     if comparable(*results):
-        show_sentences([luck(*results), control])
+        show_sentences([noise(*results), control])
 
 
 def _control(rows: pd.DataFrame, classes: int | None) -> str:
-    """What it means if one of the two is a control of the other."""
+    """What the comparison means if one run is a control of the other."""
     found = analysis.controlled(rows, classes)
     return words.meaning(found[0]) if found else ""
 
 
 def _accuracy(both: Comparison, shown: Shown, given: Mapping[str, str]) -> None:
-    """The chart of accuracies where the two are points of one, and what can be downloaded."""
+    """The accuracy chart, if the two share one, and the downloads."""
     rows = shown.rows
     if len(rows) < 2:
         return  # settings of another version
@@ -91,11 +91,11 @@ def _accuracy(both: Comparison, shown: Shown, given: Mapping[str, str]) -> None:
     against = "sparsity"
     if drawn:
         against = axis()
-        whose = next(iter(given.values()))
-        start = show_accuracy(shown, against, False, whose)
-        show_point(whose, rows, both.by_id)
-        show_sentences(list(filter(None, [words.axis(start), words.limits(rows)])))
-    show_take(both, shown, against, False, given, picture=drawn)
+        comparison_id = next(iter(given.values()))
+        start = show_accuracy(shown, against, False, comparison_id)
+        show_point(comparison_id, rows, both.by_id)
+        show_sentences(list(filter(None, [words.axis_start(start), words.caveats(rows)])))
+    show_downloads(both, shown, against, False, given, picture=drawn)
 
 
 def _layers(results: Sequence[RunRecord]) -> None:
@@ -114,7 +114,7 @@ def _layers(results: Sequence[RunRecord]) -> None:
 
 
 def _curves(results: Sequence[RunRecord]) -> None:
-    st.markdown("### Accuracy while training", help=TERMS["validation images"])
+    st.markdown("### Training curves", help=TERMS["validation images"])
     histories = [result.history for result in results]
     if not any(histories):
         st.caption("Neither was trained.")
@@ -138,8 +138,8 @@ def _classes(results: Sequence[RunRecord]) -> None:
 
 def _overlap(runs: Sequence[Run], results: Sequence[RunRecord]) -> None:
     if len({result.config.model for result in results}) > 1:
-        return  # masks of different networks have no weight in common
-    st.markdown("### Which weights both keep", help=TERMS["overlap"])
+        return  # different networks have no weights in common
+    st.markdown("### Overlap of masks", help=TERMS["overlap"])
     try:
         layers = overlap(*runs)
     except EngineError as error:
@@ -151,8 +151,8 @@ def _overlap(runs: Sequence[Run], results: Sequence[RunRecord]) -> None:
     st.markdown(shared(layers))
     if len({_start(result) for result in results}) > 1:
         st.caption(
-            "The two networks started from different weights: the same position does not hold the "
-            "same weight."
+            "The two networks started from different weights, so the same position does not hold "
+            "the same weight."
         )
     data, words = _overlap_data(layers)
     st.vega_lite_chart(data, _overlap_spec(len(layers)), key="pair-overlap", alt=words)

@@ -1,7 +1,7 @@
-"""A chart as a file: SVG or PNG with its data, and what it is of written over it.
+"""A chart as an SVG or PNG file, with a title and its source.
 
-Made without a browser by vl-convert (https://github.com/vega/vl-convert), which brings the
-libraries that draw the page's charts. Give it a spec in the light theme: the file is for paper.
+Made without a browser by vl-convert (https://github.com/vega/vl-convert), which bundles the
+libraries that draw the charts of the page. Pass a spec in the light theme: the background is white.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ FONT = "DejaVu Sans, Liberation Sans, Arial, Helvetica, sans-serif"
 VERSION = "6.4"  # of Vega-Lite, as Streamlit has it
 GREY = "#E4E9ED"
 COLUMNS = re.compile(r'\{"expr": "max\(\d+, floor\(width / (\d+)\)\)"\}')
-"""Of a legend, see ``compare_looks.legend``."""
+"""The columns of a legend, see ``series_style.legend``."""
 
 CONFIG: dict[str, Any] = {
     "background": "#FFFFFF",
@@ -62,8 +62,8 @@ CONFIG: dict[str, Any] = {
 
 
 def picture(spec: Spec, data: pd.DataFrame, kind: Kind, title: str, source: str) -> bytes:
-    """``spec`` drawn with ``data``: under ``title`` stands ``source``, what it is of and how it
-    was made (settings, no date: the same comparison gives the same file)."""
+    """``spec`` drawn with ``data``, under ``title`` and ``source``: what it shows and how it was
+    made (settings, no date, so the same comparison gives the same file)."""
     import vl_convert
 
     whole = copy.deepcopy(spec)
@@ -72,9 +72,9 @@ def picture(spec: Spec, data: pd.DataFrame, kind: Kind, title: str, source: str)
     whole["width"] = WIDTH
     whole["autosize"] = GROWS
     whole["padding"] = 16
-    # What the chart says of its marks goes before; the rest of it is Altair's own.
+    # The mark settings of the chart win; the rest of its config is Altair's default.
     whole["config"] = {**CONFIG, "mark": spec.get("config", {}).get("mark", {})}
-    # Columns that depend on the width would be known only after the room for them was measured.
+    # Vega measures the legend before it evaluates columns that depend on the width.
     text = COLUMNS.sub(lambda found: str(max(1, WIDTH // int(found[1]))), json.dumps(whole))
     if kind == "svg":
         return vl_convert.vegalite_to_svg(text, vl_version=VERSION).encode()
@@ -82,15 +82,15 @@ def picture(spec: Spec, data: pd.DataFrame, kind: Kind, title: str, source: str)
 
 
 def csv(frame: pd.DataFrame) -> bytes:
-    """The table of a comparison, a row per cell; folders of this machine are nothing to anybody.
+    """The table of a comparison, a row per run, without folders of this machine.
 
-    A text that a spreadsheet would take for a formula gets an apostrophe in front of it (CWE-1236):
-    names of uploads are anybody's choice.
+    Text that a spreadsheet would take for a formula gets an apostrophe in front (CWE-1236):
+    visitors choose the names of uploads.
     """
-    told = frame.drop(columns=["out"], errors="ignore")
-    for name in told.columns[[not pd.api.types.is_numeric_dtype(told[c]) for c in told]]:
-        told[name] = [_harmless(value) for value in told[name]]
-    return told.to_csv(index=False).encode()
+    table = frame.drop(columns=["out"], errors="ignore")
+    for name in table.columns[[not pd.api.types.is_numeric_dtype(table[c]) for c in table]]:
+        table[name] = [_harmless(value) for value in table[name]]
+    return table.to_csv(index=False).encode()
 
 
 def _harmless(value: Any) -> Any:
@@ -98,5 +98,5 @@ def _harmless(value: Any) -> Any:
 
 
 def _wrapped(text: str, width: int = 125) -> list[str]:
-    """In lines of about that many letters."""
+    """Lines of at most ``width`` characters."""
     return textwrap.wrap(text, width)

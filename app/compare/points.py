@@ -12,25 +12,25 @@ from app.ui.findings import plain
 from app.ui.format import accuracy, percent
 from app.ui.states import ICONS
 
-OPENED = "compare-opened"  # of which comparison, line and sparsity the runs are listed
+OPENED = "compare-opened"  # the comparison, series and sparsity whose runs are listed
 
 Point = tuple[str, str, float]
 
 
-def open_point(whose: str, series: str, sparsity: float, run: str = "") -> None:
-    """Show the runs of a line at a sparsity; or go to the one ``run`` that the point stands for.
-    ``whose`` names the comparison. For callbacks: the page does it when it is drawn."""
-    st.session_state[OPENED] = (whose, series, float(sparsity), run)
+def open_point(comparison_id: str, series: str, sparsity: float, run: str = "") -> None:
+    """List the runs of a series at a sparsity, or go to ``run`` if the point is a single one. For
+    callbacks: takes effect when the page is drawn."""
+    st.session_state[OPENED] = (comparison_id, series, float(sparsity), run)
 
 
-def show_point(whose: str, rows: pd.DataFrame, runs: dict[str, Run]) -> None:
-    """The runs behind what was clicked last, if they are on show."""
+def show_point(comparison_id: str, rows: pd.DataFrame, runs: dict[str, Run]) -> None:
+    """The runs behind the point clicked last, if they are shown."""
     opened, series, sparsity, run = st.session_state.get(OPENED, ("", "", 0.0, ""))
-    if opened != whose:
+    if opened != comparison_id:
         return
     behind = rows[(rows["series"] == series) & (rows["sparsity"] == sparsity)]
     if run or len(behind) == 1:
-        # Once: whoever comes back finds the chart, and can click again.
+        # Only once: a visitor who comes back sees the chart and can click again.
         st.session_state.pop(OPENED)
         st.switch_page(pages.RUN, query_params=pages.to_run(run or behind.iloc[0]["run"]))
     if behind.empty:
@@ -39,14 +39,14 @@ def show_point(whose: str, rows: pd.DataFrame, runs: dict[str, Run]) -> None:
     with box:
         st.markdown(f"**{plain(series)}, {percent(sparsity)} removed**", width="content")
         for row in records(behind.sort_values("seed")):
-            told = (
+            outcome = (
                 accuracy(row["accuracy"])
                 if row["state"] == "done"
                 else f"{ICONS[runs[row['run']].state]} {row['state']}"
             )
             st.page_link(
                 pages.RUN,
-                label=f"Seed {row['seed']}: {told}",
+                label=f"Seed {row['seed']}: {outcome}",
                 query_params=pages.to_run(row["run"]),
             )
         icon = ":material/close:"

@@ -1,4 +1,4 @@
-"""A budget search: what it found, and every sparsity that it tried on the way."""
+"""A budget search: what it found, and every sparsity it tried."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from app.compare import detail_words as words
 from app.compare import search_chart
 from app.compare.answer import show_sentences
 from app.services.comparison import Comparison
-from app.services.searches import Searched, searched
+from app.services.searches import SearchResult, search_result
 from app.ui.findings import plain
 from app.ui.plots import theme
 
 
 def is_search(compared: Comparison) -> bool:
-    """Are the runs those of a search?"""
+    """Whether the comparison is a search."""
     return compared.study is not None and compared.study.kind == "search"
 
 
 def show_search(compared: Comparison) -> None:
     """The answer first, then the trail."""
-    found = searched(compared)
+    found = search_result(compared)
     if found is None:
         return
     _answer(found)
@@ -33,30 +33,30 @@ def show_search(compared: Comparison) -> None:
         st.vega_lite_chart(data, spec, key="trail", alt=search_chart.description(data))
         show_sentences(words.search(data))
         with st.container(border=True, gap=None):
-            for number, (probe, told) in enumerate(zip(found.trail, found.told, strict=True), 1):
+            for number, (probe, line) in enumerate(zip(found.trail, found.lines, strict=True), 1):
                 icon = ":green[:material/check:]" if probe.met else ":gray[:material/close:]"
                 with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-                    st.markdown(f"{number}. {icon} {plain(told)}", width="content")
-                    _ways(probe.runs)
+                    st.markdown(f"{number}. {icon} {plain(line)}", width="content")
+                    _links(probe.runs)
 
 
-def _answer(found: Searched) -> None:
-    told = found.sentences
-    if not told:
+def _answer(found: SearchResult) -> None:
+    if not found.sentences:
         return
-    st.markdown(f"### {plain(told[0])}")
-    if told[1:]:
-        st.markdown(plain(" ".join(told[1:])))
+    answer, *rest = found.sentences
+    st.markdown(f"### {plain(answer)}")
+    if rest:
+        st.markdown(plain(" ".join(rest)))
     if found.runs:
         st.page_link(
             pages.RUN,
-            label="Open the network that was found",
+            label="Open the network found",
             icon=":material/target:",
             query_params=pages.to_run(found.runs[0]),
         )
 
 
-def _ways(runs: tuple[str, ...]) -> None:
+def _links(runs: tuple[str, ...]) -> None:
     for number, id in enumerate(runs, 1):
         label = "Open" if len(runs) == 1 else f"Run {number}"
         st.page_link(pages.RUN, label=label, query_params=pages.to_run(id))

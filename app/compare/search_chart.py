@@ -1,7 +1,7 @@
 """The trail of a budget search: every sparsity that was tried, in order, against the goal.
 
-What goes in are the probes of the search (objects with ``sparsity``, ``met``, ``value`` and
-``error``) and its goal: ``limit``, and ``about_accuracy`` (else it is a size).
+Takes the probes of the search and its goal: ``limit``, an accuracy loss if ``about_accuracy``,
+else a size.
 ``rows = table(trail, limit, about_accuracy)``, ``chart(plan(rows, about_accuracy), theme())``,
 ``description(rows)``.
 """
@@ -31,8 +31,8 @@ POINTS = "format(datum.value, '.3~g')"
 
 
 class Probe(Protocol):
-    """A sparsity that was tried, see ``sweep.budget.Probe``: ``value`` is the accuracy lost (a
-    fraction) or the bytes of the zipped file, None if the run failed."""
+    """A sparsity that was tried: ``value`` is the accuracy lost (a fraction) or the bytes of the
+    zipped file, None if the run failed."""
 
     @property
     def sparsity(self) -> float: ...
@@ -54,8 +54,8 @@ class Plan:
 
 
 def table(trail: Sequence[Probe], limit: float, about_accuracy: bool) -> pd.DataFrame:
-    """A row per probe, in order, and one for the goal. A failed one stands on the goal's line:
-    it has no value of its own."""
+    """A row per probe, in order, and one for the goal. A failed probe has no value and is drawn
+    on the goal's line."""
     unit = 100 if about_accuracy else 1
     rows = []
     for number, probe in enumerate(trail, 1):
@@ -68,12 +68,12 @@ def table(trail: Sequence[Probe], limit: float, about_accuracy: bool) -> pd.Data
                 "x": 1 - probe.sparsity,
                 "value": unit * value,
                 "removed": percent(probe.sparsity),
-                "shown": "no result" if failed else _told(value, about_accuracy),
+                "shown": "no result" if failed else _value(value, about_accuracy),
                 "label": "",
                 "error": probe.error,
             }
         )
-    goal = _told(limit, about_accuracy).removeprefix("+")
+    goal = _value(limit, about_accuracy).removeprefix("+")
     label = f"Goal: at most {goal}" + (" lost" if about_accuracy else "")
     rows.append(
         {"kind": GOAL, "value": unit * limit, "label": label, "shown": goal}
@@ -97,7 +97,7 @@ def chart(plan: Plan, colours: Colours) -> Spec:
     ticks = [1 - s for s in ROUND if plan.density[0] <= 1 - s <= plan.density[1]]
     y = alt.Y(
         "value:Q",
-        title="Points of accuracy lost" if plan.about_accuracy else "ONNX file, zipped",
+        title="Accuracy lost (points)" if plan.about_accuracy else "ONNX file, zipped",
         scale=alt.Scale(domain=list(plan.value), nice=False, zero=False),
         axis=alt.Axis(labelExpr=POINTS if plan.about_accuracy else BYTES, tickCount=5),
     )
@@ -133,7 +133,7 @@ def chart(plan: Plan, colours: Colours) -> Spec:
     numbers = probes.mark_text(dy=-14, fontSize=12, color=colours.ink).encode(text="number:N")
     goal = base.transform_filter(f"datum.kind == '{GOAL}'")
     rule = goal.mark_rule(color=colours.ink, strokeDash=[6, 4], opacity=0.7)
-    # On the side of the line on which the sparse end has no points.
+    # On the side of the line that has no points at the sparse end.
     under = plan.about_accuracy
     label = goal.mark_text(
         align="right",
@@ -149,16 +149,16 @@ def chart(plan: Plan, colours: Colours) -> Spec:
 
 def description(rows: pd.DataFrame) -> str:
     """The trail in words."""
-    told = [
+    tried = [
         f"{row['removed']} ({row['shown']}, {row['kind']})"
         for row in rows.to_dict("records")
         if row["kind"] != GOAL
     ]
     goal = rows.loc[rows["kind"] == GOAL, "label"].iloc[0]
-    return f"{goal}. Tried in this order: {', '.join(told) or 'nothing yet'}."
+    return f"{goal}. Tried in this order: {', '.join(tried) or 'nothing yet'}."
 
 
-def _told(value: float, about_accuracy: bool) -> str:
+def _value(value: float, about_accuracy: bool) -> str:
     if not about_accuracy:
         return size(int(value))
     lost = to_percent(value)

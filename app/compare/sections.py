@@ -1,7 +1,7 @@
-"""What a comparison shows up close, at one sparsity: the one table ``SECTIONS``.
+"""The details of a comparison at one sparsity: the table ``SECTIONS``.
 
 A new chart is one file, with functions from the results to a table and from its plan to a chart,
-and one row here. ``details`` draws and keeps whatever the rows make.
+and one row here. ``details`` draws and caches them.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from app.compare.filters import OPEN
 from app.compare.overlap_layers import show_overlap_layers
 from app.services import Run, analysis
 from app.services.compared_results import Results, results
-from app.services.overlap import Likeness, likeness
+from app.services.overlap import MaskOverlap, mask_overlaps
 
 Lines = dict[str, list[Run]]
-"""The runs of a comparison at one sparsity, by the name of their line."""
+"""The runs of a comparison at one sparsity, by series."""
 
 
 @dataclass(frozen=True)
 class Made:
-    """The ``data`` of a chart, what decides its looks (hashable; None: there is nothing to
-    draw), and the chart and what it shows in words."""
+    """The ``data`` of a chart; the ``plan`` that decides its looks (hashable; None if there is
+    nothing to draw); its alt text and caption."""
 
     data: pd.DataFrame
     plan: Any
@@ -41,11 +41,11 @@ class Made:
 
 @dataclass(frozen=True)
 class Section:
-    """A chart and its words. ``name`` stands in addresses; ``icon`` is one of Material Symbols.
+    """A chart and its caption. ``name`` appears in addresses; ``icon`` is a Material Symbol.
 
-    ``read(lines)`` gets what the section is about, and how much of it there is. ``make`` gets
-    that and the rows of the comparison at this sparsity; ``chart(plan, colours)`` draws. Both are
-    pure: what they return is kept. ``more`` draws what follows the chart.
+    ``read(lines)`` returns how many items there are, and the items. ``make`` takes these and the
+    rows of the comparison at this sparsity; ``chart(plan, colours)`` draws. Both are pure, and
+    their results are cached. ``more`` draws what follows the chart.
     """
 
     name: str
@@ -55,28 +55,28 @@ class Section:
     chart: Callable[[Any, Colours], Spec]
     read: Callable[[Lines], tuple[int, Any]]
     fewest_lines: int = 1
-    """It says nothing of fewer."""
+    """Series below which the section is left out."""
     more: Callable[[Any], None] | None = None
 
     @property
     def key(self) -> str:
-        """Of the box that opens and closes it, and of the parameter of the address."""
+        """Key of its expander, which is also the query parameter."""
         return f"{OPEN}{self.name}"
 
 
 def read_results(lines: Lines) -> tuple[int, Results]:
-    """The results as far as they are there; says how many are not."""
+    """The results that still exist, and how many; shows how many are missing."""
     with st.spinner("Reading the results"):
         found, gone = results(lines)
     if gone:
-        several = "result is" if gone == 1 else "results are"
-        st.caption(f"{gone:,} {several} not on the server any more.")
+        results_are = "result is" if gone == 1 else "results are"
+        st.caption(f"{gone:,} {results_are} no longer on the server.")
     return sum(map(len, found.values())), found
 
 
-def read_overlap(lines: Lines) -> tuple[int, Sequence[Likeness]]:
-    """How much the masks of every two lines have in common."""
-    found = likeness(lines)
+def read_overlap(lines: Lines) -> tuple[int, Sequence[MaskOverlap]]:
+    """The overlap of the masks of every two series."""
+    found = mask_overlaps(lines)
     return len(found), found
 
 
@@ -92,7 +92,7 @@ def _layers(found: Results, there: pd.DataFrame) -> Made:
     return Made(data, layers_chart.plan(data), alt, tuple(words.layers(data)))
 
 
-def _overlap(found: Sequence[Likeness], there: pd.DataFrame) -> Made:
+def _overlap(found: Sequence[MaskOverlap], there: pd.DataFrame) -> Made:
     names = tuple(there["series"].unique())
     data = overlap_chart.table(found, names)
     plan = names if data["jaccard"].notna().any() else None
@@ -110,7 +110,7 @@ def _classes(found: Results, there: pd.DataFrame) -> Made:
 SECTIONS: tuple[Section, ...] = (
     Section(
         name="curves",
-        title="How they learned",
+        title="Training curves",
         icon="show_chart",
         make=_curves,
         chart=lambda plan, colours: curves_chart.chart(plan, colours),
@@ -118,7 +118,7 @@ SECTIONS: tuple[Section, ...] = (
     ),
     Section(
         name="layers",
-        title="What they keep in each layer",
+        title="Weights kept in each layer",
         icon="stacks",
         make=_layers,
         chart=lambda plan, colours: layers_chart.chart(plan, colours),
@@ -126,7 +126,7 @@ SECTIONS: tuple[Section, ...] = (
     ),
     Section(
         name="overlap",
-        title="Which weights they have in common",
+        title="Overlap of masks",
         icon="join_inner",
         make=_overlap,
         chart=lambda plan, colours: overlap_chart.chart(plan, colours),
@@ -136,7 +136,7 @@ SECTIONS: tuple[Section, ...] = (
     ),
     Section(
         name="classes",
-        title="Which classes pay",
+        title="Which classes lose accuracy",
         icon="category",
         make=_classes,
         chart=lambda plan, colours: classes_chart.chart(plan, colours),

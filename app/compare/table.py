@@ -1,4 +1,4 @@
-"""All figures of a comparison: a line of the table for every line and sparsity of the chart."""
+"""All figures of a comparison: a row of the table for every series and sparsity."""
 
 from __future__ import annotations
 
@@ -15,25 +15,26 @@ from app.services.analysis import means
 
 TABLE, BUTTON = "compare-table", "compare-open"
 OPEN = "Open"
+TARGET = "Removed (target)"
 BY = ["series", "sparsity"]
 UNITS = {"share": " %%", "bytes": " kB", "seconds": " s"}
-DIGITS = 3  # after the point, where the figure's row does not say how many
+DIGITS = 3  # after the point, where the row of the figure sets none
 
 
-def show_table(shown: Shown, whose: str) -> None:
-    """The table; the last column opens the runs."""
+def show_table(shown: Shown, comparison_id: str) -> None:
+    """The table; its last column opens the runs."""
     data = _table(shown.key, shown.rows)
     st.dataframe(
         data,
         hide_index=True,
-        column_config=_columns(data, shown, whose),
+        column_config=_columns(data, shown, comparison_id),
         key=TABLE,
         placeholder="\N{EN DASH}",
         alt="Figures of every series at every sparsity",
     )
     st.caption(
-        "\N{PLUS-MINUS SIGN}: half of the 95\N{NO-BREAK SPACE}% interval of the mean over seeds. "
-        "Change: against the dense network of the same seed."
+        "\N{PLUS-MINUS SIGN}: half the 95\N{NO-BREAK SPACE}% interval of the mean over seeds. "
+        "Change: compared to the dense network of the same seed."
     )
 
 
@@ -51,23 +52,23 @@ def _table(key: str, _rows: pd.DataFrame) -> pd.DataFrame:
             figures[_spread(column)] = scale * (found[f"{metric.name}_high"] - mean)
     table = pd.DataFrame(
         {
-            "Asked for": 100 * found.index.get_level_values("sparsity"),
+            TARGET: 100 * found.index.get_level_values("sparsity"),
             **figures,
             "Seeds": seeds,
             "State": states,
             "Runs": seeds.map(_actions),
-            "asked": found.index.get_level_values("sparsity"),
+            "target": found.index.get_level_values("sparsity"),
             "order": order,
         },
         index=found.index,
     )
     table.insert(0, "Series", found.index.get_level_values("series"))
-    ordered = table.sort_values(["order", "asked"], kind="stable")
+    ordered = table.sort_values(["order", "target"], kind="stable")
     return ordered.drop(columns="order").reset_index(drop=True)
 
 
 def _shown() -> list[tuple[metrics.Metric, metrics.Column]]:
-    """The figures on show, the leading ones first."""
+    """The figures of the table, the leading ones first."""
     found = [(metric, metric.compare) for metric in metrics.METRICS if metric.compare]
     return sorted(found, key=lambda pair: not pair[1].leading)
 
@@ -103,27 +104,27 @@ def _seeds(seeds: pd.Series) -> str:
 
 
 def _actions(seeds: str) -> list[str]:
-    """What the button of a row offers."""
+    """The labels of a row's buttons."""
     several = seeds.split(", ")
     return [OPEN] if len(several) == 1 else [f"Seed {seed}" for seed in several]
 
 
-def _opened(data: pd.DataFrame, rows: pd.DataFrame, whose: str) -> None:
+def _opened(data: pd.DataFrame, rows: pd.DataFrame, comparison_id: str) -> None:
     click = st.session_state[BUTTON]
     line = data.iloc[click["row"]]
-    behind = rows[(rows["series"] == line["Series"]) & (rows["sparsity"] == line["asked"])]
+    behind = rows[(rows["series"] == line["Series"]) & (rows["sparsity"] == line["target"])]
     if click["label"] != OPEN:
         behind = behind[behind["seed"].astype(str) == click["label"].removeprefix("Seed ")]
-    open_point(whose, line["Series"], line["asked"], behind.iloc[0]["run"])
+    open_point(comparison_id, line["Series"], line["target"], behind.iloc[0]["run"])
 
 
-def _columns(data: pd.DataFrame, shown: Shown, whose: str) -> dict[str, Any]:
+def _columns(data: pd.DataFrame, shown: Shown, comparison_id: str) -> dict[str, Any]:
     number = st.column_config.NumberColumn
     figures: dict[str, Any] = {}
     for metric, column in _shown():
         figures[column.heading] = number(format=_format(metric, column), help=column.help or None)
         if column.spread:
-            unit = "Points" if metric.unit == "share" else "Half of the interval"
+            unit = "Points" if metric.unit == "share" else "Half the interval"
             figures[_spread(column)] = number(
                 "\N{PLUS-MINUS SIGN}",
                 format=f"%.{_digits(metric, column)}f",
@@ -131,10 +132,10 @@ def _columns(data: pd.DataFrame, shown: Shown, whose: str) -> dict[str, Any]:
             )
     return {
         "Series": st.column_config.TextColumn("Series", pinned=True),
-        "Asked for": number(format="%.4g %%", help="Share of the weights to be removed."),
+        TARGET: number(format="%.4g %%", help="Share of the weights to remove."),
         **figures,
         "Runs": st.column_config.ButtonColumn(
-            on_click=_opened, args=(data, shown.rows, whose), key=BUTTON, type="tertiary"
+            on_click=_opened, args=(data, shown.rows, comparison_id), key=BUTTON, type="tertiary"
         ),
-        "asked": None,
+        "target": None,
     }

@@ -1,9 +1,7 @@
-"""What the chart of a comparison shows and what it does not, from the data.
+"""The sentences of a comparison: who leads, what is noise, what cannot be compared.
 
-``frame`` is a row per cell of all that is compared, the failed and the waiting ones too, see
-``charts.compare_accuracy``; ``classes`` is how many the data have, where the page knows better
-than the catalogue. ``under(frame, start, classes)`` are the sentences under the chart, in order;
-``unlike(frame)`` those that warn above it; ``standing(frame)`` says what is not done.
+``frame`` is the table of the comparison, a row per run, failed and waiting ones included.
+``classes`` is the number of classes, where it is known better than from the catalogue.
 """
 
 from __future__ import annotations
@@ -30,103 +28,107 @@ from app.ui.titles import data_label, model_label
 MOST_NAMED = 4
 
 
-def unlike(frame: pd.DataFrame) -> list[str]:
-    """Why accuracies cannot be compared, or only with care; nothing if they can."""
+def warnings(frame: pd.DataFrame) -> list[str]:
+    """Why accuracies cannot be compared, or only with care; empty if they can."""
     cells = done(frame)
-    told = []
     if cells["data"].nunique() > 1:
         names = listed(data_label(str(name)) for name in cells["data"].unique())
-        return [f"The runs learned different data ({names}): their accuracies cannot be compared."]
+        return [
+            f"The runs use different data sets ({names}), so their accuracies cannot be compared."
+        ]
+    sentences = []
     digests = cells[cells["digest"].fillna("") != ""].groupby("seed")["digest"].nunique()
     counts = cells["test_images"].dropna().unique()
     if len(digests) and digests.max() > 1:
-        told.append(
-            "Runs of the same seed saw different images, or split them differently: compare their "
-            "accuracies with care."
+        sentences.append(
+            "Runs with the same seed used different images or splits: compare accuracies with care."
         )
     elif len(counts) > 1:
-        told.append(
+        sentences.append(
             f"The runs were tested on {_from_to(counts)} images: compare accuracies with care."
         )
+    confounded = "differences in accuracy are not only due to the criterion."
     if cells["model"].nunique() > 1:
         names = listed(model_label(str(name)) for name in cells["model"].unique())
-        told.append(f"The networks differ ({names}): not every difference is the method's.")
+        sentences.append(f"The networks differ ({names}): {confounded}")
     if cells["epochs"].nunique() > 1:
-        told.append(
-            f"The runs trained for {_from_to(cells['epochs'])} epochs: not every difference is the "
-            "method's."
-        )
-    return told
+        epochs = _from_to(cells["epochs"])
+        sentences.append(f"The runs were trained for {epochs} epochs: {confounded}")
+    return sentences
 
 
-def luck(frame: pd.DataFrame) -> str:
+def noise(frame: pd.DataFrame) -> str:
     """Which differences are noise."""
     cells = done(frame)
-    noise = analysis.spread(cells)
-    limit = noise.limit
-    if not noise.seeded:
-        told = "One seed" if cells["seed"].nunique() == 1 else "One seed per point"
-        if not limit:
-            return f"{told}: how much of this is luck is not known."
-        return (
-            f"{told}: how much another would move the points is not known. The test alone leaves "
-            f"differences of up to about {_points(limit)} to chance."
-        )
+    spread = analysis.spread(cells)
+    limit = spread.limit
+    if not spread.seeded:
+        per_point = "" if cells["seed"].nunique() == 1 else " per point"
+        sentence = f"One seed{per_point}, so the noise between seeds is unknown."
+        if limit:
+            sentence += (
+                f" The test set alone allows differences of up to about {_points(limit)} by chance."
+            )
+        return sentence
     seeds = cells.groupby(["series", "sparsity"])["seed"].nunique()
-    told = f"{_from_to(seeds)} seeds: differences under about {_noise(cells, limit)} are noise"
-    told += (
-        ". Bars, and the grey band of the dense network, are 95\N{NO-BREAK SPACE}% intervals "
-        "over the seeds"
-    )
+    sentences = [
+        f"{_from_to(seeds)} seeds: differences below about {_noise(cells, limit)} are noise.",
+        "Bars and the grey band of the dense network are 95\N{NO-BREAK SPACE}% intervals over "
+        "seeds.",
+    ]
     if cells["series"].nunique() > 1:
-        # What a seed does to all alike is in the bars, but not in the differences.
-        told += ", which all methods share: their differences are surer than the bars look"
+        # The effect of a seed on all series is in the bars, but not in the differences.
+        sentences.append(
+            "All series share these seeds, so differences between them are more certain than the "
+            "bars suggest."
+        )
     if seeds.min() == 2:
         # Student's t and the root of the number: 9.0 of two, 2.5 of three standard deviations.
-        told += ". Two seeds say little of the spread: from three, bars are a third as long"
-    return f"{told}."
+        sentences.append("With three seeds instead of two, bars are about a third as long.")
+    return " ".join(sentences)
 
 
 def leader(frame: pd.DataFrame, classes: int | None = None) -> str:
-    """Who leads at the sparsest level that all have reached, and whether by more than noise."""
+    """Who leads at the highest sparsity that all have reached, and whether by more than noise."""
     names = analysis.originals(done(frame))
     if len(names) < 2 or done(frame)["data"].nunique() > 1 or not frame["epochs"].max():
         return ""
     broken = analysis.guessing(frame, classes)
     levels = analysis.common(frame, names)
-    standing = [s for s in levels if not all(s in broken.get(name, []) for name in names)]
+    working = [s for s in levels if not all(s in broken.get(name, []) for name in names)]
     if not levels:
-        return "There is no sparsity at which all have a result, so none is said to lead."
-    if not standing:
-        return f"At {percent(levels[0])} and beyond, all are near guessing: nobody leads."
-    found = analysis.level(frame, standing[-1], names)
-    told = _lead(found, sparsest=standing[-1] == levels[-1])
+        return "No sparsity has results for every series, so none leads."
+    if not working:
+        return f"At {percent(levels[0])} and beyond, all are near guessing, so none leads."
+    found = analysis.level(frame, working[-1], names)
+    sentence = _lead(found, sparsest=working[-1] == levels[-1])
     if len(names) > 2:
-        told += f" Of {len(names)} compared, the best is partly the luckiest."
-    return told
+        sentence += f" The best of {len(names)} is often just the luckiest."
+    return sentence
 
 
-def breaks(frame: pd.DataFrame, classes: int | None = None) -> str:
-    """Where each falls to near guessing; if none does, where the worst one is."""
+def near_guessing(frame: pd.DataFrame, classes: int | None = None) -> str:
+    """Where each series falls to near guessing, if any does."""
     chance = analysis.guess(frame, classes)
     cells = done(frame)
-    if chance is None or not frame["epochs"].max() or cells["data"].nunique() > 1:
+    if chance is None or not cells["epochs"].max() > 0 or cells["data"].nunique() > 1:
         return ""
     broken = analysis.guessing(frame, classes)
     if not broken:
         last = float(cells["sparsity"].max())
-        return f"None is near guessing ({percent(chance)}) up to {percent(last)}."
+        who = "All are" if cells["series"].nunique() > 1 else "It is"
+        return f"{who} still well above guessing ({percent(chance)}) at {percent(last)}."
     last_of = cells.groupby("series")["sparsity"].max()
-    told = [
+    places = [
         f"{series} {'at' if levels[0] == last_of[series] else 'from'} {percent(levels[0])}"
         + ("" if levels[0] == last_of[series] else " on")
         for series, levels in broken.items()
     ]
-    return f"Near guessing ({percent(chance)}): {listed(told)}."
+    return f"Near guessing ({percent(chance)}): {listed(places)}."
 
 
 def controls(frame: pd.DataFrame, classes: int | None = None) -> list[str]:
-    """Whether chance does as well as the methods' choices, a sentence per control and verdict."""
+    """Whether chance does as well as the criteria, a sentence per control and verdict."""
     groups: dict[tuple[str, str], list[Controlled]] = {}
     for one in analysis.controlled(frame, classes):
         groups.setdefault((one.control, one.verdict), []).append(one)
@@ -134,116 +136,105 @@ def controls(frame: pd.DataFrame, classes: int | None = None) -> list[str]:
 
 
 def meaning(one: Controlled) -> str:
-    """What the verdict on a control says about the mask: ``It made no difference which …``"""
+    """What the verdict on a control says about the mask, a sentence; "" if nothing."""
     found = _meaning(one.control, one.verdict) if one.control in CONTROLS else ""
     return f"{found[:1].upper()}{found[1:]}." if found else ""
 
 
 def _meaning(control: str, verdict: str) -> str:
-    """Within a sentence."""
+    """As part of a sentence."""
     row = CONTROLS.get(control)
     if verdict == "no different":
-        return f"no sign that it mattered {row.chance}" if row else "no sign of a difference"
+        return f"nothing shows that it mattered {row.chance}" if row else "nothing shows an effect"
     if verdict == "worse":
-        return f"there it mattered {row.chance}" if row else "there it made a difference"
+        return f"it did matter {row.chance}" if row else "there was an effect"
     return ""
 
 
-def doubted(frame: pd.DataFrame) -> str:
-    """Whether there are rankings that cannot be trusted."""
+def unstable(frame: pd.DataFrame) -> str:
+    """Whether some rankings depend on rounding."""
     cells = done(frame)
     count = sum(trusted is False or trusted == 0 for trusted in cells["trusted"].dropna())
     if not count:
         return ""
-    lines = cells[cells["trusted"].isin([False])]["series"].unique()
+    names = cells[cells["trusted"].isin([False])]["series"].unique()
     return (
-        f"In {counted(count, 'run')} ({listed(lines)}) the ranking hangs on rounding: the mask is "
-        "partly noise."
+        f"In {counted(count, 'run')} ({listed(names)}) the ranking depends on rounding errors: the "
+        "mask is partly noise."
     )
 
 
-def axis(start: float) -> str:
-    """Where the axis begins, if not at zero."""
-    return f"The accuracy axis begins at {percent(round(start, 3))}, not at zero." if start else ""
+def axis_start(start: float) -> str:
+    """Where the accuracy axis starts, if not at zero."""
+    return f"The accuracy axis starts at {percent(round(start, 3))}, not at zero." if start else ""
 
 
-def limits(frame: pd.DataFrame) -> str:
+def caveats(frame: pd.DataFrame) -> str:
     """What the comparison does not show."""
     cells = done(frame)
     epochs = cells["epochs"].max()
     if not epochs:
-        return "No network was trained: these accuracies say nothing about any method."
-    short = f"{_from_to(cells['epochs'])} {plural(epochs, 'epoch')}"
-    nets = "one network" if cells["model"].nunique() == 1 else "these networks"
-    return f"{short}, {nets}, these images: longer training or others may change the order."
+        return "No network was trained: these accuracies say nothing about the criteria."
+    return (
+        f"Trained for {_from_to(cells['epochs'])} {plural(epochs, 'epoch')}: longer training, "
+        "other networks or other images may change the order."
+    )
 
 
 def _lead(found: Level, sparsest: bool) -> str:
     ranked = sorted(found.means.items(), key=lambda pair: -pair[1])
     best, high = ranked[0]
     near = [name for name, mean in ranked[1:] if high - mean <= found.noise.limit]
-    where = "the sparsest level that all have" if sparsest else "the last at which any still works"
-    told = f"At {percent(found.sparsity)}, {where}, {best} is highest with {accuracy(high)}"
-    noise = f"{'noise' if found.noise.seeded else 'what the test leaves to chance'}"
-    if near and not found.noise.seeded:
-        are = plural(len(near), "is", "are")
-        return (
-            f"{told}, but {listed(near, MOST_NAMED)} {are} behind by no more than {noise} "
-            f"({_points(found.noise.limit)})."
-        )
-    if near:
-        lie = plural(len(near), "lies", "lie")
-        return (
-            f"{told}, but {listed(near, MOST_NAMED)} {lie} within noise of it "
-            f"({_points(found.noise.limit)})."
-        )
-    second, low = ranked[1]
-    ahead = points_between(low, high)
-    return (
-        f"{told}, {points(ahead)} ahead of {second}: more than {noise} "
-        f"({_points(found.noise.limit)})."
+    where = (
+        "the highest sparsity that all reached"
+        if sparsest
+        else "the highest at which any still works"
     )
+    start = f"At {percent(found.sparsity)}, {where}, {best} is best with {accuracy(high)}"
+    source = "the noise" if found.noise.seeded else "the noise of the test set"
+    limit = f"{source} ({_points(found.noise.limit)})"
+    if near:
+        are = plural(len(near), "is", "are")
+        return f"{start}, but {listed(near, MOST_NAMED)} {are} within {limit}."
+    second, low = ranked[1]
+    return f"{start}, {points(points_between(low, high))} ahead of {second}: more than {limit}."
 
 
 def _controlled(control: str, verdict: str, found: Sequence[Controlled]) -> str:
     names = listed(one.original for one in found)
-    apart = [abs(one.difference) for one in found]
-    lowest, highest = _points(min(apart)), _points(max(apart))
+    differences = [abs(one.difference) for one in found]
+    lowest, highest = _points(min(differences)), _points(max(differences))
     much = lowest if lowest == highest else f"{lowest.partition(' ')[0]} to {highest}"
     limit = _points(max(one.limit for one in found))
     levels = {one.levels for one in found}
-    over = f" in the mean over {_from_to(levels)} sparsities" if max(levels) > 1 else ""
-    do = plural(len(found), "does", "do")
+    over = f" on average over {_from_to(levels)} sparsities" if max(levels) > 1 else ""
     row = CONTROLS.get(control)
     how = (row.how if row else "") or f'under the control "{row.label if row else control}"'
-    began = f"{how[:1].upper()}{how[1:]}".replace("their", plural(len(found), "its", "their"))
+    start = f"{how[:1].upper()}{how[1:]}".replace("their", plural(len(found), "its", "their"))
+    end = _meaning(control, verdict)
     if verdict == "no different":
-        end = _meaning(control, verdict)
-        noise = f"up to {limit}" if found[1:] else limit
-        return (
-            f"{began}, {names} {do} as well{over}, as far as noise of {noise} lets one tell: {end}."
-        )
-    if verdict == "worse":
-        end = _meaning(control, verdict)
-        return f"{began}, {names} {do} worse by {much}{over} (noise: {limit}): {end}."
-    return f"{began}, {names} {do} better by {much}{over} (noise: {limit})."
+        do = plural(len(found), "does", "do")
+        limit = f"up to {limit}" if found[1:] else limit
+        return f"{start}, {names} {do} as well{over}, within the noise ({limit}); {end}."
+    are = plural(len(found), "is", "are")
+    sentence = f"{start}, {names} {are} {much} {verdict}{over} (noise: {limit})"
+    return f"{sentence}; {end}." if end else f"{sentence}."
 
 
 def _noise(cells: pd.DataFrame, limit: float) -> str:
-    """``limit``, that of all; where luck of some sparsities is far from it, the least and the
-    most of them: ``0.9 points at 80 % and 12.2 points at 99 %``."""
+    """``limit``, that of all; where it varies a lot between sparsities, the least and the most:
+    ``0.9 points at 80 % and 12.2 points at 99 %``."""
     of_level = analysis.spread_by_sparsity(cells)
     if len(of_level) < 2:
         return _points(limit)
-    calm, wild = min(of_level, key=of_level.__getitem__), max(of_level, key=of_level.__getitem__)
-    if of_level[wild] < 2 * of_level[calm]:
+    least, most = min(of_level, key=of_level.__getitem__), max(of_level, key=of_level.__getitem__)
+    if of_level[most] < 2 * of_level[least]:
         return _points(limit)
-    told = [f"{_points(of_level[one])} at {percent(one)}" for one in sorted((calm, wild))]
-    return " and ".join(told)
+    return " and ".join(f"{_points(of_level[s])} at {percent(s)}" for s in sorted((least, most)))
 
 
 def _points(share: float) -> str:
-    # Two seeds may scatter so much that luck alone could explain more than there is.
+    # Two seeds may scatter so much that noise alone could explain more than there is.
     shown = min(round(to_percent(share), 1), 100.0)
     return f"{shown:.{0 if shown == 100 else 1}f} {points_unit(shown)}"
 

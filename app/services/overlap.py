@@ -1,4 +1,4 @@
-"""What masks of one network have in common, weight by weight."""
+"""The overlap of masks of one network, weight by weight."""
 
 from __future__ import annotations
 
@@ -31,11 +31,12 @@ class LayerOverlap:
 
 
 @dataclass(frozen=True)
-class Likeness:
-    """How alike the masks of the lines ``first`` and ``second`` are, in one ``layer`` or ("") in
-    the whole network: the weights that both keep, as a share of those that either keeps (Jaccard,
-    1901), in the mean over ``seeds`` pairs of runs. ``chance`` is what masks with as many weights
-    in each layer would share if they were drawn by chance. Both are None where neither keeps any.
+class MaskOverlap:
+    """The overlap of the masks of two series, in one ``layer`` or ("") in the whole network.
+
+    ``jaccard``: weights that both keep, as a share of those that either keeps (Jaccard, 1901),
+    mean over ``seeds`` pairs of runs. ``chance``: the same for random masks with as many weights
+    in each layer. Both are None where neither keeps any.
     """
 
     first: str
@@ -47,7 +48,7 @@ class Likeness:
 
 
 Masks = tuple[tuple[str, tuple[tuple[int, str], ...]], ...]
-"""By name of a line, its runs: their seeds, and the files of their masks."""
+"""By series, the seed and the mask file of each run."""
 
 
 def overlap(first: Run, second: Run) -> tuple[LayerOverlap, ...] | None:
@@ -58,14 +59,16 @@ def overlap(first: Run, second: Run) -> tuple[LayerOverlap, ...] | None:
     return _overlap(_path(first), _path(second))
 
 
-def likeness(lines: Mapping[str, Sequence[Run]]) -> tuple[Likeness, ...]:
-    """Of each two of ``lines``, whole and layer by layer in the network's order: runs are paired
-    by their seed, for it decides the initial weights, without which a place in the network says
-    nothing. Lines of different networks, or without a seed in common, are not paired.
+def mask_overlaps(lines: Mapping[str, Sequence[Run]]) -> tuple[MaskOverlap, ...]:
+    """The overlap of each two series, whole and layer by layer in the network's order.
+
+    Runs are paired by seed: it decides the initial weights, and with other initial weights a
+    position means another weight. Series of different networks, or without a common seed, are
+    left out.
 
     Raises ``DataError`` if a file is gone or cannot be read.
     """
-    return _likeness(
+    return _mask_overlaps(
         tuple(
             (name, tuple((run.config.seed, _path(run)) for run in several))
             for name, several in lines.items()
@@ -83,8 +86,8 @@ def _path(run: Run) -> str:
 # A file's name is the digest of its content: it never changes.
 @st.cache_data(max_entries=50, show_spinner="Comparing the masks")
 def _overlap(first: str, second: str) -> tuple[LayerOverlap, ...] | None:
-    # One layer of either at a time: masks of large networks need not lie in memory at once.
-    with _opened(first) as one, _opened(second) as other:
+    # One layer at a time: masks of large networks must not fill the memory.
+    with _open(first) as one, _open(second) as other:
         names = _names(one)
         if set(names) != set(other.keys()) or any(
             one.get_slice(name).get_shape() != other.get_slice(name).get_shape() for name in names
@@ -94,12 +97,12 @@ def _overlap(first: str, second: str) -> tuple[LayerOverlap, ...] | None:
 
 
 @st.cache_data(max_entries=30, show_spinner="Comparing the masks")
-def _likeness(lines: Masks) -> tuple[Likeness, ...]:
+def _mask_overlaps(lines: Masks) -> tuple[MaskOverlap, ...]:
     found: dict[tuple[str, str], dict[str, list[Shared]]] = {}
     for seed in dict.fromkeys(seed for _, files in lines for seed, _ in files):
-        # One seed at a time, and a bit for each weight: 50 large masks need not lie in memory.
+        # One seed at a time, and one bit per weight: 50 large masks must not fill the memory.
         packed = {
-            name: _packed(path) for name, files in lines for its, path in files if its == seed
+            name: _packed(path) for name, files in lines for other, path in files if other == seed
         }
         for one, other in itertools.combinations(packed, 2):
             for layer, shared in _shared(packed[one], packed[other]):
@@ -114,7 +117,7 @@ def _likeness(lines: Masks) -> tuple[Likeness, ...]:
 
 @dataclass(frozen=True)
 class Packed:
-    """A layer's mask, a bit for each weight."""
+    """The mask of a layer, one bit per weight."""
 
     shape: tuple[int, ...]
     bits: np.ndarray
@@ -135,7 +138,7 @@ class Shared:
 
 
 def _packed(path: str) -> dict[str, Packed]:
-    with _opened(path) as file:
+    with _open(path) as file:
         masks = ((name, file.get_tensor(name)) for name in _names(file))
         return {
             name: Packed(mask.shape, np.packbits(mask), int(np.count_nonzero(mask)))
@@ -161,17 +164,17 @@ def _shared(one: Mapping[str, Packed], other: Mapping[str, Packed]) -> Iterator[
     yield from layers.items()
 
 
-def _mean(first: str, second: str, layer: str, seeds: Sequence[Shared]) -> Likeness:
+def _mean(first: str, second: str, layer: str, seeds: Sequence[Shared]) -> MaskOverlap:
     known = [shared for shared in seeds if shared.either]
     shares = [shared.both / shared.either for shared in known]
-    # Of as many weights on both sides, those that chance puts in the same place.
-    luck = [s.chance / (s.both + s.either - s.chance) for s in known]
-    return Likeness(
+    # The expected overlap of random masks with as many weights.
+    by_chance = [s.chance / (s.both + s.either - s.chance) for s in known]
+    return MaskOverlap(
         first,
         second,
         layer,
         fmean(shares) if shares else None,
-        fmean(luck) if luck else None,
+        fmean(by_chance) if by_chance else None,
         len(known),
     )
 
@@ -181,7 +184,7 @@ def _layer(name: str, first: np.ndarray, second: np.ndarray) -> LayerOverlap:
     return LayerOverlap(name, first.size, *kept)
 
 
-def _opened(path: str) -> Any:
+def _open(path: str) -> Any:
     from safetensors import SafetensorError, safe_open
 
     try:
@@ -191,7 +194,7 @@ def _opened(path: str) -> Any:
 
 
 def _names(file: Any) -> list[str]:
-    """The layers in the network's order, which only the header remembers."""
+    """The layers in the network's order, which only the header records."""
     names = list(file.keys())
     try:
         header = json.loads(file.metadata()["prospr"])["names"]

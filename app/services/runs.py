@@ -30,8 +30,8 @@ INSTANT = 0.05  # seconds; a run that took less was not computed, its result exi
 ENDED = ("failed", "stopped")
 """Without a result."""
 GONE = (
-    "The files of this run are not on the server any more. The same settings give the same files: "
-    "start the run again."
+    "The files of this run are no longer on the server. Start the run again: the same settings "
+    "give the same files."
 )
 
 

@@ -128,12 +128,12 @@ def test_the_link_shows_somebody_else_the_same(come: Come, grid: Study):
     choose(page, "SNIP")
     page.get_by_role("radio", name="File size").click()
     settled(page)
-    page.get_by_text("Every seed").click()
+    page.get_by_text("Single runs").click()
     settled(page)
     page.get_by_role("radio", name="80", exact=True).click()
     settled(page)
-    page.get_by_text(re.compile("^Which classes pay")).click()
-    expect(section(page, "Which classes pay")).to_be_visible()
+    page.get_by_text(re.compile("^Which classes lose accuracy")).click()
+    expect(section(page, "Which classes lose accuracy")).to_be_visible()
     press(page, "Copy link")
     code = page.get_by_test_id("stCode")
     expect(code).to_be_visible()
@@ -147,12 +147,12 @@ def test_the_link_shows_somebody_else_the_same(come: Come, grid: Study):
         expect(tab.get_by_role("radio", name="File size")).to_be_checked()
         expect(tab.get_by_role("radio", name="80", exact=True)).to_be_checked()
         expect(points(tab)).to_have_count(2 * 3 * (1 + 3))
-    expect(section(other, "Which classes pay")).to_be_visible()
+    expect(section(other, "Which classes lose accuracy")).to_be_visible()
     alt = "svg[aria-label], [aria-label]"
     names = [accuracy(tab).locator(alt).first.get_attribute("aria-label") for tab in (page, other)]
     assert names[0]
     assert names[0] == names[1]
-    assert "somebody else's sweep" in other.get_by_test_id("stMain").inner_text()
+    assert "someone else's sweep" in other.get_by_test_id("stMain").inner_text()
 
 
 def test_the_address_remembers_what_is_chosen(come: Come, grid: Study):
@@ -197,15 +197,15 @@ def test_the_table_opens_runs(come: Come, one_seed: Study):
 
 def test_sections_stay_open_while_the_sparsity_changes(come: Come, grid: Study):
     page = come(ALICE).open(f"compare?study={grid.id}")
-    page.get_by_text(re.compile("^What they keep in each layer")).click()
-    layers = section(page, "What they keep in each layer")
+    page.get_by_text(re.compile("^Weights kept in each layer")).click()
+    layers = section(page, "Weights kept in each layer")
     expect(layers).to_be_visible()
-    page.get_by_text(re.compile("^Which weights they have in common")).click()
-    expect(section(page, "Which weights they have in common")).to_have_count(2)
+    page.get_by_text(re.compile("^Overlap of masks")).click()
+    expect(section(page, "Overlap of masks")).to_have_count(2)
     before = layers.text_content()
     page.get_by_role("radio", name="98", exact=True).click()
     settled(page)
-    expect(page.get_by_text(re.compile("^What they keep in each layer, at 98"))).to_be_visible()
+    expect(page.get_by_text(re.compile("^Weights kept in each layer, at 98"))).to_be_visible()
     expect(layers).to_be_visible()
     assert layers.text_content() != before
 
@@ -227,10 +227,10 @@ def test_a_sweep_is_stopped_and_goes_on(come: Come, dashboard: Dashboard):
     page = come(ALICE).open(f"compare?study={study.id}")
     press(page, "Stop")
     expect(page.get_by_text("3 runs were stopped")).to_be_visible()
-    expect(page.get_by_role("button", name="Go on where it stopped")).to_be_visible()
+    expect(page.get_by_role("button", name="Resume")).to_be_visible()
     dashboard.store.delete_study(study.id, owner(ALICE))
     page.reload()
-    expect(page.get_by_role("heading", name="There is nothing to compare")).to_be_visible()
+    expect(page.get_by_role("heading", name="Nothing to compare")).to_be_visible()
 
 
 def test_a_tab_notices_that_another_one_lets_the_sweep_go_on(come: Come, dashboard: Dashboard):
@@ -243,9 +243,9 @@ def test_a_tab_notices_that_another_one_lets_the_sweep_go_on(come: Come, dashboa
             fate=lambda c: "done" if c.method == "random" else "failed",
         )
     page = come(ALICE).open(f"compare?study={study.id}")
-    expect(page.get_by_text("1 run failed; the others stand")).to_be_visible()
+    expect(page.get_by_text("1 run failed; the others are")).to_be_visible()
     other = come(ALICE).open(f"compare?study={study.id}")
-    press(other, "Try the failed ones again")
+    press(other, "Retry failed runs")
     expect(page.get_by_text("1 run failed")).to_have_count(0)
     expect(points(page)).to_have_count(2)
 
@@ -301,6 +301,6 @@ def test_nobody_is_kept_out(
 
 def test_runs_that_failed_are_told_and_tried_again(come: Come, failing: Study):
     page = come(ALICE).open(f"compare?study={failing.id}")
-    expect(page.get_by_text("2 runs failed; the others stand as they are.")).to_be_visible()
+    expect(page.get_by_text("2 runs failed; the others are not affected.")).to_be_visible()
     expect(page.get_by_text(FAILED)).to_be_visible()
-    expect(page.get_by_role("button", name="Try the failed ones again")).to_be_visible()
+    expect(page.get_by_role("button", name="Retry failed runs")).to_be_visible()

@@ -98,7 +98,7 @@ def test_a_page_with_nothing_to_show_says_what_to_do(come: Come, path: str, lead
 
 WRONG = [
     (f"run?id={GARBAGE}", "There is no such run"),
-    ("compare?runs={first},{second}&against=%3Cscript%3E&at-sparsity=1e999", "In figures"),
+    ("compare?runs={first},{second}&against=%3Cscript%3E&at-sparsity=1e999", "Results"),
     ("?data=/etc/passwd&train-lr=nan", "Prune before training"),
     ("no-such-page", "Page not found"),
 ]
@@ -106,9 +106,9 @@ WRONG_TOO = [
     ("run?id=%00%27%3B%20DROP%20TABLE%20runs", "There is no such run"),
     (f"run?id={'x' * 3000}", "There is no such run"),
     (f"try?id={GARBAGE}", "The run in this address is not here"),
-    (f"side-by-side?a={GARBAGE}&b=%3Cscript%3E", "There is nothing to compare"),
-    (f"compare?study={GARBAGE}", "There is nothing to compare"),
-    (f"compare?runs={GARBAGE},%3Cscript%3E", "There is nothing to compare"),
+    (f"side-by-side?a={GARBAGE}&b=%3Cscript%3E", "Nothing to compare"),
+    (f"compare?study={GARBAGE}", "Nothing to compare"),
+    (f"compare?runs={GARBAGE},%3Cscript%3E", "Nothing to compare"),
     ("sweep?methods=%3Cscript%3E&sparsities=x&seeds=-1&epochs=1e999", "Sweep"),
     ("?model=%3Cscript%3E&sparsity=abc&epochs=1e999&method=none", "Prune before training"),
     ("run?id={first}&at=1e999", "of the weights removed"),

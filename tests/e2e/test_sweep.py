@@ -71,9 +71,9 @@ def test_a_sweep_from_the_form_to_its_cells(come: Come, dashboard: Dashboard):
 
     # Stopped, and gone on with, where it is watched.
     press(page, "Stop")
-    expect(page.get_by_role("button", name="Go on where it stopped")).to_be_visible()
+    expect(page.get_by_role("button", name="Resume")).to_be_visible()
     assert counts(dashboard, study)["stopped"]
-    press(page, "Go on where it stopped")
+    press(page, "Resume")
     until(lambda: counts(dashboard, study)["done"] == 4)
     settled(page)
     assert not serious(page)

@@ -67,6 +67,6 @@ def test_the_program_holds_the_same_search():
         def search(out, on_event, **settings):
             return SearchConfig.of(**settings)
 
-    names: dict = {"pe": Engine, "tell": print}
+    names: dict = {"pe": Engine, "report": print}
     exec(body, names)
     assert names["result"] == EVERYTHING

@@ -26,7 +26,7 @@ from app.compare import picture as compare_picture
 from app.compare.axes import ends, known
 from app.compare.plots import accuracy_table
 from app.services import CONTROLS, METHODS, ControlSpec, MethodSpec, RunRecord, analysis
-from app.services.overlap import Likeness
+from app.services.overlap import MaskOverlap
 
 NBSP = "\N{NO-BREAK SPACE}"
 BOTH = [pytest.param(LIGHT, id="light"), pytest.param(DARK, id="dark")]
@@ -300,7 +300,7 @@ def test_the_chart_is_one_that_vega_lite_draws(colours: Colours):
 def test_the_chart_in_words():
     rows = accuracy_table(grid(TWO))
     assert accuracy_chart.description(rows) == (
-        f"Test accuracy against weights removed, as asked for: ProsPr 95.0{NBSP}% at 80{NBSP}% "
+        f"Test accuracy against weights removed: ProsPr 95.0{NBSP}% at 80{NBSP}% "
         f"removed, 90.0{NBSP}% at 95{NBSP}%; Magnitude 94.0{NBSP}% at 80{NBSP}% removed, "
         f"80.0{NBSP}% at 95{NBSP}%; Dense 97.0{NBSP}%."
     )
@@ -457,10 +457,10 @@ def test_nothing_trained_is_no_curve():
 
 
 ALIKE = (
-    Likeness("A", "B", "", 0.5, 0.1, 2),
-    Likeness("A", "B", "0.weight", 0.6, 0.2, 2),
-    Likeness("A", "B", "1.weight", None, None, 2),
-    Likeness("A", "C", "", 0.02, 0.1, 1),
+    MaskOverlap("A", "B", "", 0.5, 0.1, 2),
+    MaskOverlap("A", "B", "0.weight", 0.6, 0.2, 2),
+    MaskOverlap("A", "B", "1.weight", None, None, 2),
+    MaskOverlap("A", "C", "", 0.02, 0.1, 1),
 )
 
 

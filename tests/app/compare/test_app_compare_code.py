@@ -125,7 +125,7 @@ def test_the_program_holds_the_same_sweep():
     program = code_sweep.sweep_program(EVERYTHING, threads=2, out="here")
     body = program[program.index("table = ") : program.index("by = ")]
     with pytest.raises(KeyboardInterrupt):
-        exec(body, {"pe": Engine, "tell": print})
+        exec(body, {"pe": Engine, "report": print})
     (settings,) = calls
     assert settings.pop("out") == "here"
     del settings["on_event"]

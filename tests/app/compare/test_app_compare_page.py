@@ -15,7 +15,14 @@ from streamlit.testing.v1 import AppTest
 from waiting import PATIENCE
 
 from app import pages as links
-from app.compare import accuracy_chart, curves_chart, layers_chart, overlap_chart, sections, take
+from app.compare import (
+    accuracy_chart,
+    curves_chart,
+    download,
+    layers_chart,
+    overlap_chart,
+    sections,
+)
 from app.compare.points import OPENED
 from app.compare.sections import Made, Section, read_results
 from app.services import RunConfig, SweepConfig, compared_results
@@ -77,8 +84,8 @@ def test_a_study_that_is_done(store: Store):
     text = told(at)
     assert [title.value for title in at.title] == ["All three"]
     assert "your sweep" in text
-    assert re.search(r"\*\*At 95 %, the sparsest level that all have, ProsPr is highest", text)
-    assert "2 seeds: differences under about" in text
+    assert re.search(r"\*\*At 95 %, the highest sparsity that all reached, ProsPr is best", text)
+    assert "2 seeds: differences below about" in text
     assert not at.warning
     (chart,) = charts(at)
     assert "ProsPr" in chart.alt
@@ -99,7 +106,7 @@ def test_the_table_has_what_was_asked_for_and_what_came_of_it(store: Store):
     pruned = [100 * summary["accuracy"]["pruned"] for summary in mine]
     dense = [100 * summary["accuracy"]["dense"] for summary in mine]
     assert row["Series"] == "ProsPr"
-    assert row["Asked for"] == 80
+    assert row["Removed (target)"] == 80
     assert row["Removed"] == pytest.approx(100 * mine[0]["sparsity"]["achieved"])
     assert row["Accuracy"] == pytest.approx(sum(pruned) / 2)
     # Two values: the t quantile of one degree of freedom, 12.706, times half their distance.
@@ -139,30 +146,30 @@ def test_runs_that_cannot_be_compared_are_shown_with_a_warning(store: Store):
     runs += [finished(store, config=RunConfig(seed=1))]
     at = opened(runs=",".join(run.id for run in runs))
     (warning,) = at.warning
-    assert "different data (Digits and MNIST)" in warning.value
+    assert "different data sets (Digits and MNIST)" in warning.value
     assert len(charts(at)) == 1
 
 
 def test_runs_that_are_gone_are_told(store: Store):
     run = finished(store)
     at = opened(runs=f"{run.id},{'0' * 32},zzz")
-    assert "2 runs are not here" in told(at)
+    assert "2 runs are missing" in told(at)
     assert len(table(at)) == 1
     study = swept(store, "alice", GRID)
     store.delete(store.study_runs(study.id)[0].id, "alice")
-    assert "1 run is not here" in told(of(study))
+    assert "1 run is missing" in told(of(study))
 
 
 @pytest.mark.parametrize("id", ["zzz", "0" * 32, "'; DROP TABLE studies", "a" * 5000, "☃", ",,"])
 @pytest.mark.parametrize("place", ["study", "runs"])
 def test_an_unknown_id_is_told(store: Store, place: str, id: str):
     at = opened(**{place: id})
-    assert at.title[0].value == "There is nothing to compare"
+    assert at.title[0].value == "Nothing to compare"
     assert set(pages(at)) == {"Start a sweep", "See your runs"}
 
 
 def test_the_start_lists_what_there_is(store: Store):
-    assert "Start a sweep: every criterion" in told(opened())
+    assert "Start a sweep: it runs" in told(opened())
     study = swept(store, "alice", GRID, name="Mine")
     swept(store, "bob", ONE, name="Theirs")
     at = opened()
@@ -177,7 +184,7 @@ def test_the_start_lists_what_there_is(store: Store):
 def test_whoever_has_the_link_can_look_and_change_nothing(store: Store):
     study = swept(store, "alice", GRID, fate=until("failed"))
     at = of(study, "bob")
-    assert "somebody else's sweep" in told(at)
+    assert "someone else's sweep" in told(at)
     assert len(charts(at)) == 1
     assert not {"stop-study", "resume-study"} & {button.key for button in at.button}
 
@@ -186,7 +193,7 @@ def test_paths_of_others_are_not_told(store: Store):
     config = SweepConfig(run=RunConfig(data="/home/alice/secret/faces"), sparsities=(0.8, 0.9))
     study = swept(store, "alice", config, fate=lambda c: "done" if c.sparsity < 0.85 else "failed")
     at = of(study, "bob")
-    at.session_state["take-code"] = True
+    at.session_state["copy-code"] = True
     again(at)
     sent = str(charts(at)) + told(at) + str([c.value for c in at.code])
     assert "faces" in sent
@@ -246,7 +253,7 @@ def test_failed_runs_are_shown_and_tried_again(store: Store):
     study = swept(store, "alice", GRID, fate=until("failed"))
     at = of(study)
     text = told(at)
-    assert "6 runs failed; the others stand as they are." in text
+    assert "6 runs failed; the others are not affected." in text
     assert "ProsPr at 80 % (seed 1); ProsPr at 95 % (seed 1)" in text
     assert text.count(FAILED) == 1
     assert set(table(at)["State"]) == {"1 done, 1 failed"}
@@ -395,7 +402,7 @@ def test_a_point_of_one_run_goes_there(store: Store):
     assert "of the weights removed" in at.title[0].value
 
 
-# Up close
+# Details
 
 
 def test_closed_sections_read_nothing(store: Store, monkeypatch: pytest.MonkeyPatch):
@@ -434,8 +441,8 @@ def test_a_section_that_is_open(store: Store, name: str, says: str, drawn: int):
 def test_one_line_has_nothing_to_share_its_mask_with(store: Store):
     at = of(swept(store, "alice", ONE), **{"open-overlap": "true"})
     assert [box.label.replace(SPACE, " ") for box in at.expander] == [
-        "How they learned, at 90 %", "What they keep in each layer, at 90 %",
-        "Which classes pay, at 90 %",
+        "Training curves, at 90 %", "Weights kept in each layer, at 90 %",
+        "Which classes lose accuracy, at 90 %",
     ]  # fmt: skip
 
 
@@ -446,8 +453,8 @@ def test_files_that_are_gone_are_told(store: Store):
             file.path.unlink()
     open = {"open-curves": "true", "open-overlap": "true", "at-sparsity": "80"}
     at = of(study, **open)
-    assert "1 result is not on the server any more." in told(at)
-    assert "not on the server any more" in at.error[0].value
+    assert "1 result is no longer on the server." in told(at)
+    assert "no longer on the server" in at.error[0].value
     assert len(charts(at)) == 2
 
 
@@ -515,13 +522,13 @@ def test_a_chart_of_ones_own_is_one_row(store: Store, monkeypatch: pytest.Monkey
     assert "runs in all." not in told(again(at))
 
 
-# What to take home
+# Downloads
 
 
 def test_the_code_does_what_is_on_show(store: Store):
     study = swept(store, "alice", GRID)
     at = of(study, only=["SNIP"])
-    at.session_state["take-code"] = True
+    at.session_state["copy-code"] = True
     again(at)
     command, program = (code.value for code in at.code)
     assert "prospr_engine sweep" in command
@@ -529,9 +536,9 @@ def test_the_code_does_what_is_on_show(store: Store):
     assert "pe.sweep(" in program
 
 
-def test_files_are_made_when_they_are_asked_for(store: Store, monkeypatch: pytest.MonkeyPatch):
+def test_files_are_made_only_when_downloaded(store: Store, monkeypatch: pytest.MonkeyPatch):
     made: list[str] = []
-    monkeypatch.setattr(take.compare_picture, "picture",
+    monkeypatch.setattr(download.picture_file, "picture",
                         lambda *given: made.append(given[2]) or b"x")  # fmt: skip
     at = of(swept(store, "alice", GRID))
     assert {button.proto.label for button in at.get("download_button")} == {"CSV", "PNG", "SVG"}
@@ -552,7 +559,7 @@ def test_a_search_says_its_answer_first(store: Store):
     trail, accuracy = charts(at)
     assert trail.alt.startswith("Goal: at most 5.0 points lost. Tried in this order:")
     assert json.loads(accuracy.spec)
-    assert "is highest" not in text
+    assert "is best" not in text
     assert any(query.startswith("id=") for query in pages(at).values())
 
 

@@ -28,7 +28,7 @@ from streamlit.util import calc_hash
 from app import pages
 from app.compare import pair_charts
 from app.compare.differences import Difference, differences, sentence
-from app.compare.pair_figures import Figure, figures, luck, other_images, shared
+from app.compare.pair_figures import Figure, figures, noise, other_images, shared
 from app.services import RunRecord
 from app.services.overlap import LayerOverlap, overlap
 from prospr_engine.config import LoadingConfig, RunConfig, ScoringConfig, TrainingConfig
@@ -184,7 +184,7 @@ def test_an_unknown_id_is_a_sentence(store: Store, id: str):
     first, _ = pair(store)
     at = page(first.id, id)
     (told,) = [info.value for info in at.info]
-    assert told.startswith("Run B is not here")
+    assert told.startswith("Run B was not found")
     assert not specs(at)
 
 
@@ -192,7 +192,7 @@ def test_a_deleted_run_is_a_sentence(store: Store):
     first, second = pair(store)
     store.delete(first.id, "alice")
     at = page(first.id, second.id)
-    assert "Run A is not here" in at.info[0].value
+    assert "Run A was not found" in at.info[0].value
 
 
 def test_runs_without_a_result_are_told_as_such(store: Store):
@@ -224,11 +224,11 @@ def test_files_that_are_gone_are_a_sentence(store: Store):
     first, second = pair(store)
     store.files(second.id)["masks.safetensors"].path.unlink()
     at = page(first.id, second.id)
-    assert "not on the server any more" in at.error[0].value
+    assert "no longer on the server" in at.error[0].value
     assert len(specs(at)) == 3
     store.files(second.id)["result.json"].path.unlink()
     at = page(first.id, second.id)
-    assert "not on the server any more" in at.error[0].value
+    assert "no longer on the server" in at.error[0].value
     assert not specs(at)
 
 
@@ -259,7 +259,7 @@ def test_other_networks_have_charts_of_their_own_and_no_overlap(store: Store):
     at = page(first.id, second.id)
     assert len(specs(at)) == 3
     assert "layers cannot be matched" in words(at)
-    assert "Which weights both keep" not in words(at)
+    assert "Overlap of masks" not in words(at)
 
 
 def test_untrained_networks_have_no_curves(store: Store):
@@ -342,11 +342,11 @@ def test_the_same_images_can_be_compared():
 @pytest.mark.parametrize(
     ("data", "config", "told"),
     [
-        ({"digest": "e"}, {"data": "mnist"}, "A learned from Digits, B from MNIST"),
+        ({"digest": "e"}, {"data": "mnist"}, "A was trained on Digits, B on MNIST"),
         ({"digest": "e", "classes": ["x"]}, {}, "cannot be compared"),
         ({"digest": "e", "split": {"test": 100}}, {}, "A was tested on 359 images, B on 100"),
-        ({"digest": "e"}, {"seed": 1}, "may be different ones"),
-        ({"digest": None}, {"loading": {"test_fraction": 0.3}}, "may be different ones"),
+        ({"digest": "e"}, {"seed": 1}, "may use different test images"),
+        ({"digest": None}, {"loading": {"test_fraction": 0.3}}, "may use different test images"),
     ],
 )
 def test_other_images_are_warned_of(data: dict, config: dict, told: str):
@@ -374,7 +374,7 @@ def test_the_warning_is_on_the_page(store: Store):
     at = page(first.id, second.id)
     assert "cannot be compared" in at.warning[0].value
     assert "| Accuracy, pruned | 96.1 % | 96.1 % | – |".replace(" %", f"{SPACE}%") in words(at)
-    assert "can be chance" not in words(at).split("In figures")[1]
+    assert "noise" not in words(at).split("Results")[1]
     assert "accuracy by class" not in words(at)
 
 
@@ -409,12 +409,12 @@ def test_shares_differ_by_what_is_shown():
 
 
 def test_chance_is_two_standard_errors():
-    near = luck(result(), result(accuracy={"dense": 0.97, "pruned": 0.95}))
-    far = luck(result(), result(accuracy={"dense": 0.97, "pruned": 0.90}))
-    assert "cannot tell" in near
+    near = noise(result(), result(accuracy={"dense": 0.97, "pruned": 0.95}))
+    far = noise(result(), result(accuracy={"dense": 0.97, "pruned": 0.90}))
+    assert "within the noise" in near
     # 1.96 √(2 · .95 · .05 / 359): both are taken to scatter as much as the less sure one.
     assert "bout 3.2 points" in near
-    assert "larger than chance explains" in far
+    assert "larger than the noise" in far
 
 
 # Masks
@@ -470,11 +470,11 @@ def test_masks_that_cannot_be_read_are_a_sentence(store: Store, content: bytes):
     ("first", "second", "both", "told"),
     [
         (10, 10, 10, "Both keep the same 10 weights."),
-        (10, 4, 4, "All 4 weights that B keeps are among those of A."),
-        (4, 10, 4, "All 4 weights that A keeps are among those of B."),
+        (10, 4, 4, "All 4 weights that B keeps are also kept by A."),
+        (4, 10, 4, "All 4 weights that A keeps are also kept by B."),
         (10, 10, 3, "Each keeps 10 weights; 3 of them are the same."),
         (10, 8, 3, "A keeps 10 weights and B 8; 3 of them are the same."),
-        (10, 0, 0, "One of the two keeps no weight"),
+        (10, 0, 0, "One of the two keeps no weights"),
     ],
 )
 def test_the_overlap_in_words(first: int, second: int, both: int, told: str):

@@ -1,4 +1,4 @@
-"""What is said under a comparison: only what its numbers carry."""
+"""The sentences of a comparison claim no more than its numbers support."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from app_fakes import record
 
 from app.compare import classes_chart, detail_words, layers_chart, overlap_chart
 from app.compare import words as compare_words
-from app.services import RunRecord, analysis
-from app.services.overlap import Likeness
+from app.services import CONTROLS, RunRecord, analysis
+from app.services.overlap import MaskOverlap
 
 NBSP = "\N{NO-BREAK SPACE}"
 TWO = {"prospr": (0.95, 0.9), "magnitude": (0.94, 0.8)}
@@ -32,13 +32,14 @@ def controlled(
     )
 
 
-def said(table: pd.DataFrame) -> str:
-    w = compare_words
-    sentences = [w.luck(table), w.leader(table), w.breaks(table), *w.controls(table)]
-    return " ".join([*sentences, w.doubted(table), w.limits(table)])
+def sentences(table: pd.DataFrame) -> str:
+    """All of them."""
+    found = (compare_words.noise, compare_words.leader, compare_words.near_guessing,
+             compare_words.unstable, compare_words.caveats)  # fmt: skip
+    return " ".join([*(name(table) for name in found), *compare_words.controls(table)])
 
 
-# Luck
+# Noise
 
 
 def test_which_differences_are_noise_with_several_seeds():
@@ -46,34 +47,34 @@ def test_which_differences_are_noise_with_several_seeds():
     # At either level the two differ by -0.01, -0.01 and 0.02: s² = 0.0006 / 2 / 2, pooled over
     # four degrees of freedom.
     limit = 100 * 2.776 * math.sqrt(0.00015) * math.sqrt(2 / 3)
-    assert compare_words.luck(table).startswith(
-        f"3 seeds: differences under about {limit:.1f} points are noise. "
+    assert compare_words.noise(table).startswith(
+        f"3 seeds: differences below about {limit:.1f} points are noise. "
     )
 
 
-def test_seeds_that_scatter_more_where_it_is_sparse_are_told():
+def test_noise_is_given_by_sparsity_where_it_varies():
     calm = grid({"prospr": (0.95,), "snip": (0.94,)}, sparsities=(0.8,), spread=0.001)
     wild = grid({"prospr": (0.8,), "snip": (0.7,)}, sparsities=(0.99,), spread=0.05)
-    told = compare_words.luck(pd.concat([calm, wild]))
+    told = compare_words.noise(pd.concat([calm, wild]))
     calmest, wildest = (100 * analysis.spread(cells).limit for cells in (calm, wild))
     assert calmest < 1 < wildest
     assert told.startswith(
-        f"3 seeds: differences under about {calmest:.1f} points at 80{NBSP}% and {wildest:.1f} "
+        f"3 seeds: differences below about {calmest:.1f} points at 80{NBSP}% and {wildest:.1f} "
         f"points at 99{NBSP}% are noise."
     )
 
 
-def test_bars_of_two_seeds_are_said_to_be_long():
-    assert "from three, bars are a third as long" in compare_words.luck(grid(TWO, seeds=(0, 1)))
-    assert "a third" not in compare_words.luck(grid(TWO))
+def test_bars_of_two_seeds_are_explained():
+    assert "a third as long" in compare_words.noise(grid(TWO, seeds=(0, 1)))
+    assert "a third" not in compare_words.noise(grid(TWO))
 
 
-def test_one_seed_says_nothing_of_luck_but_what_the_test_leaves():
-    told = compare_words.luck(grid(TWO, seeds=(0,)))
+def test_one_seed_leaves_only_the_noise_of_the_test_set():
+    told = compare_words.noise(grid(TWO, seeds=(0,)))
     limit = 100 * 1.96 * math.sqrt(2 * 0.8 * 0.2 / 400)
     assert told == (
-        "One seed: how much another would move the points is not known. The test alone leaves "
-        f"differences of up to about {limit:.1f} points to chance."
+        "One seed, so the noise between seeds is unknown. The test set alone allows differences of "
+        f"up to about {limit:.1f} points by chance."
     )
     assert "interval" not in told
 
@@ -87,27 +88,27 @@ def test_seeds_that_agree_to_the_digit_leave_at_least_a_test_image():
 def test_numbers_of_seeds_that_differ_are_a_range():
     table = grid(TWO)
     table = table[(table["seed"] != 2) | (table["method"] == "prospr")]
-    assert compare_words.luck(table).startswith("2 to 3 seeds: ")
+    assert compare_words.noise(table).startswith("2 to 3 seeds: ")
 
 
 # Who leads
 
 
-def test_a_lead_beyond_noise_is_told_with_its_size():
+def test_a_lead_beyond_noise_is_given_with_its_size():
     told = compare_words.leader(grid(TWO))
     assert told.startswith(
-        f"At 95{NBSP}%, the sparsest level that all have, ProsPr is highest with 90.0{NBSP}%, "
-        "10.0 points ahead of Magnitude: more than noise ("
+        f"At 95{NBSP}%, the highest sparsity that all reached, ProsPr is best with "
+        f"90.0{NBSP}%, 10.0 points ahead of Magnitude: more than the noise ("
     )
     assert "luckiest" not in told
 
 
-def test_a_lead_within_noise_is_none_and_the_best_of_many_is_partly_lucky():
+def test_a_lead_within_noise_is_none_and_the_best_of_many_may_be_lucky():
     told = compare_words.leader(grid(THREE))
-    assert "ProsPr is highest with 90.0" in told
-    assert "but SNIP lies within noise of it" in told
+    assert "ProsPr is best with 90.0" in told
+    assert "but SNIP is within the noise (" in told
     assert "ahead" not in told
-    assert told.endswith("Of 3 compared, the best is partly the luckiest.")
+    assert told.endswith("The best of 3 is often just the luckiest.")
 
 
 def test_the_answer_and_the_caption_speak_of_the_same_noise():
@@ -118,16 +119,16 @@ def test_the_answer_and_the_caption_speak_of_the_same_noise():
     )
     both = pd.concat([table, wild])
     limit = f"{100 * analysis.spread(both).limit:.1f} points"
-    assert f"under about {limit} are noise" in compare_words.luck(both)
+    assert f"below about {limit} are noise" in compare_words.noise(both)
     assert f"({limit})" in compare_words.leader(both)
     assert f"({limit})" not in compare_words.leader(table)
 
 
 def test_with_one_seed_a_lead_is_measured_by_the_test():
     told = compare_words.leader(grid(TWO, seeds=(0,)))
-    assert "more than what the test leaves to chance" in told
+    assert "more than the noise of the test set" in told
     told = compare_words.leader(grid(THREE, seeds=(0,)))
-    assert "but SNIP is behind by no more than what the test leaves to chance (5." in told
+    assert "but SNIP is within the noise of the test set (5." in told
 
 
 def test_the_level_compared_is_one_that_all_have():
@@ -139,7 +140,7 @@ def test_the_level_compared_is_one_that_all_have():
 def test_where_no_level_is_common_nobody_leads():
     table = grid(TWO)
     table = table[(table["method"] == "prospr") == (table["sparsity"] < 0.9)]
-    assert "no sparsity at which all have a result" in compare_words.leader(table)
+    assert "No sparsity has results for every series" in compare_words.leader(table)
 
 
 def test_only_seeds_that_both_have_are_compared():
@@ -168,63 +169,56 @@ def test_where_each_falls_to_guessing():
         {"prospr": (0.95, 0.9, 0.8), "snip": (0.94, 0.5, 0.12), "magnitude": (0.9, 0.1, 0.1)},
         sparsities=(0.8, 0.95, 0.98),
     )
-    assert compare_words.breaks(table) == (
+    assert compare_words.near_guessing(table) == (
         f"Near guessing (10{NBSP}%): SNIP at 98{NBSP}% and Magnitude from 95{NBSP}% on."
     )
 
 
 def test_a_dip_from_which_it_recovers_is_no_break():
     table = grid({"prospr": (0.95, 0.1, 0.8)}, sparsities=(0.8, 0.95, 0.98))
-    assert compare_words.breaks(table) == f"None is near guessing (10{NBSP}%) up to 98{NBSP}%."
+    assert compare_words.near_guessing(table) == (
+        f"It is still well above guessing (10{NBSP}%) at 98{NBSP}%."
+    )
 
 
 def test_where_all_are_guessing_nobody_leads():
     table = grid({"prospr": (0.9, 0.1), "snip": (0.8, 0.11)})
-    assert compare_words.leader(table).startswith(f"At 80{NBSP}%, the last at which any still")
+    assert compare_words.leader(table).startswith(f"At 80{NBSP}%, the highest at which any still")
     table = grid({"prospr": (0.1, 0.1), "snip": (0.1, 0.11)})
-    assert "nobody leads" in compare_words.leader(table)
+    assert "none leads" in compare_words.leader(table)
 
 
 def test_without_the_number_of_classes_nothing_is_said_of_guessing():
     table = grid({"prospr": (0.95, 0.5)}, data="upload")
-    assert compare_words.breaks(table) == ""
-    assert "Near guessing (50" in compare_words.breaks(table, classes=2)
+    assert compare_words.near_guessing(table) == ""
+    assert "Near guessing (50" in compare_words.near_guessing(table, classes=2)
 
 
 # Controls
 
 
-@pytest.mark.parametrize(
-    ("name", "sign"),
-    [
-        ("shuffle", "no sign that it mattered which weights each layer keeps"),
-        ("reinit", "no sign that it mattered which values the kept weights began with"),
-        ("random", "no sign that it mattered which weights each layer keeps"),
-    ],
-)
-def test_a_control_that_does_as_well_is_the_fields_own_warning(name: str, sign: str):
+@pytest.mark.parametrize("name", ["shuffle", "reinit", "random"])
+def test_a_control_that_does_as_well_is_the_fields_own_warning(name: str):
     (told,) = compare_words.controls(controlled(0.9, 0.901, name))
     assert (
-        "ProsPr does as well in the mean over 2 sparsities, as far as noise of 0.6 points lets "
-        "one tell: " in told
+        "ProsPr does as well on average over 2 sparsities, within the noise (0.6 points); " in told
     )
-    assert told.endswith(f"{sign}.")
+    assert told.endswith(f"nothing shows that it mattered {CONTROLS[name].chance}.")
 
 
 def test_a_control_that_does_worse_shows_that_the_choice_mattered():
     (told,) = compare_words.controls(controlled(0.9, 0.85))
     assert told == (
-        "With its mask shuffled inside each layer, ProsPr does worse by 5.0 points in the mean "
-        "over 2 sparsities (noise: 0.6 points): there it mattered which weights each layer "
-        "keeps."
+        "With its mask shuffled inside each layer, ProsPr is 5.0 points worse on average "
+        "over 2 sparsities (noise: 0.6 points); it did matter which weights each layer keeps."
     )
 
 
 def test_a_control_that_does_better_is_told_without_a_reason():
     (told,) = compare_words.controls(controlled(0.85, 0.9, "reinit"))
     assert told == (
-        "With new initial weights under the same mask, ProsPr does better by 5.0 points in the "
-        "mean over 2 sparsities (noise: 0.6 points)."
+        "With new initial weights under the same mask, ProsPr is 5.0 points better on "
+        "average over 2 sparsities (noise: 0.6 points)."
     )
 
 
@@ -238,7 +232,7 @@ def test_controls_of_several_methods_are_told_together_by_what_they_show():
     assert told[0].startswith(
         "With their mask shuffled inside each layer, ProsPr and SNIP do as well"
     )
-    assert "GraSP does worse by 20.0 points" in told[1]
+    assert "GraSP is 20.0 points worse" in told[1]
 
 
 def test_a_control_is_compared_where_there_is_something_to_lose_only():
@@ -246,7 +240,7 @@ def test_a_control_is_compared_where_there_is_something_to_lose_only():
     broken = controlled(0.1, 0.1)
     broken["sparsity"] = broken["sparsity"].replace({0.8: 0.98, 0.9: 0.99})
     (told,) = compare_words.controls(pd.concat([controlled(0.9, 0.8), broken]))
-    assert "worse by 10.0 points" in told
+    assert "10.0 points worse" in told
     assert compare_words.controls(broken) == []
 
 
@@ -268,62 +262,68 @@ def test_failed_and_waiting_runs_do_not_disturb_the_rest():
     rows = [cell("synflow", s, 0, 0.9) for s in (0.8, 0.9, 0.95, 0.98)]
     failed = [without(row, "failed", "The loss is not a number.") for row in rows[:2]]
     table = frame([*failed, without(rows[2], "waiting"), rows[3]])
-    assert "None is near guessing" in said(table)
+    assert "above guessing" in sentences(table)
 
 
 def test_nothing_is_said_where_nothing_is_done():
     waiting = frame([without(cell("snip", 0.9, 0, 0.9), "waiting")])
-    assert compare_words.unlike(waiting) == []
+    assert compare_words.leader(waiting) == ""
+    assert compare_words.near_guessing(waiting) == ""
+    assert compare_words.controls(waiting) == []
+    assert compare_words.warnings(waiting) == []
 
 
 def test_the_same_data_give_no_warning():
-    assert compare_words.unlike(grid(THREE)) == []  # digests differ by seed: splits do
+    assert compare_words.warnings(grid(THREE)) == []  # digests differ by seed: splits do
 
 
 @pytest.mark.parametrize(
     ("changes", "warning"),
     [
-        ({"data": "cifar10"}, "different data (Digits and CIFAR-10): their accuracies cannot be"),
-        ({"digest": "other images"}, "saw different images, or split them differently"),
+        (
+            {"data": "cifar10"},
+            "different data sets (Digits and CIFAR-10), so their accuracies",
+        ),
+        ({"digest": "other images"}, "used different images or splits"),
         ({"model": "resnet20"}, "The networks differ (Small CNN and ResNet-20)"),
         ({"epochs": 9}, "trained for 3 to 9 epochs"),
         ({"test_images": 99, "digest": ""}, "tested on 99 to 400 images"),
     ],
 )
 def test_what_cannot_be_compared_is_told(changes: dict[str, object], warning: str):
-    (told,) = compare_words.unlike(frame([cell("snip", 0.9, 0, 0.9),
+    (told,) = compare_words.warnings(frame([cell("snip", 0.9, 0, 0.9),
                                           cell("prospr", 0.9, 0, 0.9, **changes)]))  # fmt: skip
     assert warning in told
 
 
 def test_nobody_leads_over_different_tasks():
     table = frame([cell("snip", 0.9, 0, 0.9), cell("prospr", 0.9, 0, 0.8, data="cifar10")])
-    told = said(table)
-    assert "highest" not in told
+    told = sentences(table)
+    assert "is best" not in told
     assert "guessing" not in told
 
 
 def test_rankings_that_hang_on_rounding_are_told():
     table = grid(TWO)
     table["trusted"] = [method != "prospr" for method in table["method"]]
-    assert compare_words.doubted(table) == (
-        "In 6 runs (ProsPr) the ranking hangs on rounding: the mask is partly noise."
+    assert compare_words.unstable(table) == (
+        "In 6 runs (ProsPr) the ranking depends on rounding errors: the mask is partly noise."
     )
-    assert compare_words.doubted(grid(TWO)) == ""
+    assert compare_words.unstable(grid(TWO)) == ""
 
 
-def test_what_it_does_not_show():
-    assert compare_words.axis(0.75) == f"The accuracy axis begins at 75{NBSP}%, not at zero."
-    assert compare_words.limits(grid(TWO)) == (
-        "3 epochs, one network, these images: longer training or others may change the order."
+def test_the_axis_and_the_training_are_named():
+    assert compare_words.axis_start(0.75) == (
+        f"The accuracy axis starts at 75{NBSP}%, not at zero."
     )
-    assert compare_words.axis(0.0) == ""
+    assert compare_words.caveats(grid(TWO)).startswith("Trained for 3 epochs: ")
+    assert compare_words.axis_start(0.0) == ""
 
 
 def test_networks_that_were_not_trained_say_nothing_about_methods():
-    told = said(grid(TWO, epochs=0))
-    assert told.endswith("No network was trained: these accuracies say nothing about any method.")
-    assert "highest" not in told
+    told = sentences(grid(TWO, epochs=0))
+    assert "No network was trained: these accuracies say nothing about the criteria." in told
+    assert "is best" not in told
     assert "guessing" not in told
 
 
@@ -352,7 +352,7 @@ def test_collapsed_layers_are_told_by_series():
 
 
 def test_layers_that_all_kept_something_are_told_so():
-    assert "No layer lost all its weights." in detail_words.layers(
+    assert "Every layer keeps at least one weight." in detail_words.layers(
         layers_chart.table(analysis.layers({"A": [result()]}))
     )
 
@@ -363,12 +363,12 @@ def test_classes_say_what_one_image_is_and_which_are_not_shown():
     told = " ".join(
         detail_words.classes(rows, classes_chart.left_out(analysis.classes(lines), rows))
     )
-    assert "Of 50 classes, the 10 that lose most and the 10 that gain most or lose least" in told
+    assert "only the 10 that lose most and the 10 that gain most or lose least" in told
     assert (
-        "With 10 test images of a class, one image is 10.0 points: small changes are luck" in told
+        "With 10 test images per class, one image is 10.0 points: small changes are noise" in told
     )
     few = detail_words.classes(classes_chart.table(analysis.classes({"A": [result()]})))
-    assert not any("luck alone" in sentence for sentence in few)
+    assert not any("by chance" in sentence for sentence in few)
     assert (
         "no counts by class" in detail_words.classes(classes_chart.table(analysis.classes({})))[0]
     )
@@ -376,19 +376,19 @@ def test_classes_say_what_one_image_is_and_which_are_not_shown():
 
 def test_masks_that_share_no_more_than_chance_are_told():
     found = (
-        Likeness("A", "B", "", 0.5, 0.1, 2),
-        Likeness("A", "C", "", 0.1, 0.1, 2),
-        Likeness("A", "C", "0.weight", 0.1, 0.1, 2),
+        MaskOverlap("A", "B", "", 0.5, 0.1, 2),
+        MaskOverlap("A", "C", "", 0.1, 0.1, 2),
+        MaskOverlap("A", "C", "0.weight", 0.1, 0.1, 2),
     )
     told = " ".join(detail_words.overlap(overlap_chart.table(found, ["A", "B", "C"])))
-    assert f"Most alike: A and B (50{NBSP}% in common, 10{NBSP}% by chance)." in told
-    assert "No more in common than by chance, or hardly: A and C." in told
+    assert f"Most similar: A and B (50{NBSP}%; by chance 10{NBSP}%)." in told
+    assert "Little or no more overlap than by chance: A and C." in told
     layers = overlap_chart.layers_table(found, "C", "A")
     assert detail_words.overlap_layers(layers, "C", "A")[1] == (
-        "In 1 of 1 layers they have no more in common, or hardly."
+        "In 1 of 1 layers the overlap is hardly more than that."
     )
     none = overlap_chart.table((), ["A", "B"])
-    assert "needs the same network and the same seed" in detail_words.overlap(none)[0]
+    assert "only runs with the same network and seed" in detail_words.overlap(none)[0]
 
 
 def test_curves_that_still_rise_are_told():
@@ -402,4 +402,4 @@ def test_curves_that_still_rise_are_told():
 
 def test_no_difference_is_larger_than_all_there_is():
     wild = grid({"prospr": (0.9,), "snip": (0.1,)}, sparsities=(0.99,), seeds=(0, 1), spread=0.4)
-    assert "differences under about 100 points are noise" in compare_words.luck(wild)
+    assert "differences below about 100 points are noise" in compare_words.noise(wild)

@@ -195,7 +195,7 @@ def test_without_scores_the_result_still_stands(store: Store, scored, file: byte
     files = {} if file is None else {"scores.safetensors": file}
     at = opened(finished(store, files=files, **pruned(found, 0.9)))
     assert not at.slider
-    assert "not on the server any more" in words(at) or "cannot be read" in words(at)
+    assert "no longer on the server" in words(at) or "cannot be read" in words(at)
     assert "Share of weights kept in each of 5 layers" in alts(at)[0]
     assert "Every kept weight is connected" in words(at)
 
@@ -336,7 +336,7 @@ def test_the_section_is_drawn_without_the_engine():
 
 
 def test_gone_scores_raise_a_sentence(store: Store):
-    with pytest.raises(DataError, match="not on the server any more"):
+    with pytest.raises(DataError, match="no longer on the server"):
         scores.ranking(finished(store))
 
 

@@ -48,19 +48,19 @@ def test_files_that_are_gone_are_not_offered(store: Store):
     take = reader(path)
     assert take() == b"the network"
     path.unlink()
-    with pytest.raises(StoreError, match="not on the server any more"):
+    with pytest.raises(StoreError, match="no longer on the server"):
         take()
     at = opened(run)
     (gone,) = (b for b in at.get("download_button") if b.proto.disabled)
     assert gone.proto.label.startswith("Download model.onnx")
-    assert "not on the server any more" in at.warning[0].value
+    assert "no longer on the server" in at.warning[0].value
 
 
 def test_a_result_that_is_gone_is_told(store: Store):
     run = finished(store)
     store.files(run.id)["result.json"].path.unlink()
     at = opened(run)
-    assert "not on the server any more" in at.error[0].value
+    assert "no longer on the server" in at.error[0].value
     assert "again" in keys(at)
 
 

@@ -16,7 +16,7 @@ from safetensors.numpy import save
 
 from app.services import RunConfig, SweepConfig, compared_results, comparison, overlap, searches
 from app.services.comparison import Comparison, frame, keep
-from app.services.overlap import Likeness, likeness
+from app.services.overlap import MaskOverlap, mask_overlaps
 from benchmarks.made_up import FAILED, swept
 from prospr_engine.config import ScoringConfig
 from prospr_engine.errors import DataError
@@ -250,7 +250,7 @@ def at(*places: int, size: int = 12) -> np.ndarray:
 def test_two_masks_by_hand(store: Store):
     one = run_with(store, at(0, 1, 2), at(0, 1))
     other = run_with(store, at(1, 2, 3), at(5), method="snip")
-    whole, first, second = likeness({"A": [one], "B": [other]})
+    whole, first, second = mask_overlaps({"A": [one], "B": [other]})
     assert (first.layer, first.jaccard) == ("0.weight", 2 / 4)
     assert (second.layer, second.jaccard) == ("1.weight", 0.0)
     assert (whole.layer, whole.jaccard, whole.seeds) == ("", 2 / 7, 1)
@@ -268,7 +268,7 @@ def test_runs_are_paired_by_seed_and_their_mean_is_told(store: Store):
             "random": [(9, (0, 1))],
         }.items()
     }
-    found = likeness(lines)
+    found = mask_overlaps(lines)
     assert {(one.first, one.second) for one in found} == {("prospr", "snip")}
     assert found[0].jaccard == pytest.approx((1 / 3 + 1) / 2)
     assert found[0].seeds == 2
@@ -277,12 +277,12 @@ def test_runs_are_paired_by_seed_and_their_mean_is_told(store: Store):
 def test_masks_of_different_networks_are_not_paired(store: Store):
     one = run_with(store, at(0))
     other = run_with(store, at(0, size=9), method="snip")
-    assert likeness({"A": [one], "B": [other]}) == ()
+    assert mask_overlaps({"A": [one], "B": [other]}) == ()
 
 
 def test_where_neither_keeps_anything_there_is_nothing_to_share(store: Store):
     one, other = run_with(store, at(), at(1)), run_with(store, at(), at(1), method="snip")
-    _, empty, full = likeness({"A": [one], "B": [other]})
+    _, empty, full = mask_overlaps({"A": [one], "B": [other]})
     assert (empty.jaccard, empty.chance, empty.seeds) == (None, None, 0)
     assert full.jaccard == 1.0
 
@@ -290,8 +290,8 @@ def test_where_neither_keeps_anything_there_is_nothing_to_share(store: Store):
 def test_a_missing_file_is_a_sentence(store: Store):
     one, other = run_with(store, at(0)), run_with(store, at(1), method="snip")
     store.files(other.id)["masks.safetensors"].path.unlink()
-    with pytest.raises(DataError, match="not on the server any more"):
-        likeness({"A": [one], "B": [other]})
+    with pytest.raises(DataError, match="no longer on the server"):
+        mask_overlaps({"A": [one], "B": [other]})
 
 
 @given(some.data())
@@ -309,9 +309,9 @@ def test_packed_masks_share_what_sets_share(data: Any):
 def test_random_masks_share_what_chance_gives(store: Store):
     random = np.random.default_rng(0)
     runs = [run_with(store, random.random((100, 100)) < 0.3, method=m) for m in ("random", "snip")]
-    whole, _ = likeness({"A": [runs[0]], "B": [runs[1]]})
+    whole, _ = mask_overlaps({"A": [runs[0]], "B": [runs[1]]})
     assert whole.jaccard == pytest.approx(whole.chance, abs=0.01)
-    assert isinstance(whole, Likeness)
+    assert isinstance(whole, MaskOverlap)
 
 
 # Results and searches
@@ -344,12 +344,12 @@ def test_a_search_says_what_it_found(store: Store):
         end(store, run)
     compared = comparison.of_study(study.id, "alice")
     assert compared
-    told = searches.searched(compared)
+    told = searches.search_result(compared)
     assert told is not None
     assert told.sentences[0].startswith("Found:")
-    assert len(told.trail) == len(told.told) == len(compared.runs)
+    assert len(told.trail) == len(told.lines) == len(compared.runs)
     assert found(store, told.runs[0]).state == "done"
     sweep = comparison.of_study(swept(store, "alice", TWO).id, "alice")
     assert sweep
-    assert searches.searched(sweep) is None
-    assert searches.searched(of(store, finished(store))) is None
+    assert searches.search_result(sweep) is None
+    assert searches.search_result(of(store, finished(store))) is None

@@ -139,7 +139,7 @@ def test_a_result_is_read_once_and_told_when_it_is_gone(store: Store):
     result = runs.result(run)
     assert runs.result(run) is result
     runs.files(run)["result.json"].path.unlink()
-    with pytest.raises(DataError, match="not on the server any more"):
+    with pytest.raises(DataError, match="no longer on the server"):
         runs.result(run)
 
 

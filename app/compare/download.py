@@ -1,5 +1,5 @@
-"""What to take home from a comparison: its table, its chart, its link, and the code that does it
-again. Nothing of it is made before somebody asks for it."""
+"""Downloads of a comparison: its table, its chart, a link, and code that repeats it. Each is made
+only when it is needed."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import streamlit as st
 
 from app.charts.colours import LIGHT
 from app.compare import code_search, code_sweep
-from app.compare import picture as compare_picture
+from app.compare import picture as picture_file
 from app.compare.filters import Shown, address
 from app.compare.head import what
 from app.compare.picture import MIMES, Kind
 from app.compare.plots import accuracy_data, accuracy_spec
-from app.compare.words import unlike
+from app.compare.words import warnings
 from app.services import RunConfig, SearchConfig
 from app.services.analysis import done
 from app.services.comparison import Comparison
@@ -26,7 +26,7 @@ from app.ui.findings import plain
 from app.ui.format import counted
 
 
-def show_take(
+def show_downloads(
     compared: Comparison,
     shown: Shown,
     axis: str,
@@ -34,19 +34,19 @@ def show_take(
     given: Mapping[str, str],
     picture: bool = True,
 ) -> None:
-    """Downloads, link and code in a row. ``given`` names in the address what is compared;
-    ``picture``: there is a chart to be downloaded."""
+    """Downloads, link and code in a row. ``given`` are the query parameters of the comparison;
+    ``picture``: whether there is a chart."""
     with st.container(horizontal=True):
         name = _file_name(compared, given)
         st.download_button(
             "CSV",
-            partial(compare_picture.csv, shown.rows),
+            partial(picture_file.csv, shown.rows),
             file_name=f"{name}.csv",
             mime="text/csv",
             on_click="ignore",
             icon=":material/download:",
-            key="take-csv",
-            help="The runs on show, one per line.",
+            key="download-csv",
+            help="The runs shown here, one per line.",
         )
         for kind in MIMES if picture else ():
             st.download_button(
@@ -56,8 +56,8 @@ def show_take(
                 mime=MIMES[kind],
                 on_click="ignore",
                 icon=":material/image:",
-                key=f"take-{kind}",
-                help="The chart as it is, on white.",
+                key=f"download-{kind}",
+                help="This chart, on white.",
             )
         _show_code(compared, shown)
         _show_link(given)
@@ -66,8 +66,8 @@ def show_take(
 def _show_link(given: Mapping[str, str]) -> None:
     with st.popover("Copy link", icon=":material/link:"):
         st.markdown(
-            "This link opens exactly what is on show: the runs, what is chosen among them, and "
-            "what they are drawn against. Whoever has it can look, but change nothing."
+            "This link opens exactly this view. Anyone with the link can look, but not change "
+            "anything."
         )
         if st.context.url:
             link = f"{st.context.url.partition('?')[0]}?{address(given)}"
@@ -75,22 +75,22 @@ def _show_link(given: Mapping[str, str]) -> None:
 
 
 def _show_code(compared: Comparison, shown: Shown) -> None:
-    box = st.popover("Copy code", icon=":material/terminal:", key="take-code", on_change="rerun")
+    box = st.popover("Copy code", icon=":material/terminal:", key="copy-code", on_change="rerun")
     if not box.open:
         return
     configs = [compared.by_id[run].config for run in shown.rows["run"]]
-    searched = compared.study.config if compared.study else None
+    search = compared.study.config if compared.study else None
     with box:
         threads = _threads(compared)
-        again = f"Does the {counted(len(configs), 'run')} on show again"
-        if isinstance(searched, SearchConfig):
-            again = "Searches again"
-        st.caption(f"{again}. Run it in the project's folder, with the Python of its .venv.")
+        repeats = f"Repeats the {counted(len(configs), 'run')} shown here"
+        if isinstance(search, SearchConfig):
+            repeats = "Repeats the search"
+        st.caption(f"{repeats}. Run it in the project's folder, with the Python of its .venv.")
         for name in sorted({name for config in configs for name in uploads(config)}):
-            st.caption(f"{plain(name)} is the file that was uploaded; put it beside them.")
-        if isinstance(searched, SearchConfig):
-            command = code_search.search_command(searched, threads)
-            program = code_search.search_program(searched, threads)
+            st.caption(f"Put the uploaded file {plain(name)} into the same folder.")
+        if isinstance(search, SearchConfig):
+            command = code_search.search_command(search, threads)
+            program = code_search.search_program(search, threads)
         else:
             command, program = _code(configs, threads)
         st.markdown("**Copy as command**")
@@ -108,7 +108,7 @@ def _code(configs: list[RunConfig], threads: int) -> tuple[str, str]:
 
 
 def _threads(compared: Comparison) -> int:
-    """How many the runs computed with."""
+    """How many threads the runs were computed with."""
     known = (run.summary.get("threads") for run in compared.runs if run.summary)
     return next((int(threads) for threads in known if threads), 1)
 
@@ -118,14 +118,14 @@ def _picture(compared: Comparison, shown: Shown, axis: str, cells: bool, kind: K
     study = compared.study
     title = words.title(study) if study else what(shown.rows)
     made_of = counted(len(done(shown.rows)), "run")
-    told = [words.of(study) if study else "", made_of, *unlike(shown.rows)]
-    source = " · ".join(filter(None, told))
-    return compare_picture.picture(accuracy_spec(plan, LIGHT), rows, kind, title, source)
+    parts = [words.of(study) if study else "", made_of, *warnings(shown.rows)]
+    source = " · ".join(filter(None, parts))
+    return picture_file.picture(accuracy_spec(plan, LIGHT), rows, kind, title, source)
 
 
 def _file_name(compared: Comparison, given: Mapping[str, str]) -> str:
-    """``comparison-everything-3f0a2c``: what every file system takes, no two the same."""
+    """``comparison-everything-3f0a2c``: valid on every file system, and unique."""
     study = compared.study
-    called = re.sub(r"[^\w.+]+", "_", words.title(study) if study else "").strip("_.").lower()
+    name = re.sub(r"[^\w.+]+", "_", words.title(study) if study else "").strip("_.").lower()
     id = study.id if study else next(iter(given.values()))
-    return "-".join(filter(None, ("comparison", called[:40], id[:6])))
+    return "-".join(filter(None, ("comparison", name[:40], id[:6])))
