@@ -1,4 +1,4 @@
-"""The command ``completion``: the Tab key for commands and flags of ``prospr``."""
+"""The command ``completion``: shell completion for the commands and flags of ``prospr``."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ SHELLS = ("bash", "zsh")
 
 
 def add(command: Callable[..., argparse.ArgumentParser], parser: argparse.ArgumentParser) -> None:
-    """Add the command to ``parser``, of which the script is made."""
+    """Add the command to ``parser``, from which the script is generated."""
 
     def completion(parsed: argparse.Namespace) -> int:
         import shtab
 
-        parser.prog = "prospr"  # a shell completes the words after one name
+        parser.prog = "prospr"  # shells complete the arguments of a single command name
         print(shtab.complete(parser, parsed.shell))
         return 0
 
-    sub = command("completion", completion, "print what lets a shell complete commands and flags")
+    sub = command("completion", completion, "print a shell completion script")
     sub.add_argument("shell", choices=SHELLS)

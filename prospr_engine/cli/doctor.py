@@ -1,4 +1,4 @@
-"""The command ``doctor``: is this machine fit for the job?"""
+"""The command ``doctor``: does everything work on this machine?"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The command ``export``: the ONNX file of a network that ``run`` trained, proven again."""
+"""The command ``export``: write and verify the ONNX file of a trained network again."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ def add(command: Callable[..., argparse.ArgumentParser]) -> None:
     sub.add_argument(
         "--encoding", default=PRIMARY, help=f"how weights are stored (default: {PRIMARY})"
     )
-    sub.add_argument("--out", help="the file (default: NETWORK.onnx in that folder)")
+    sub.add_argument("--out", help="file to write (default: NETWORK.onnx in that folder)")
 
 
 def export(parsed: argparse.Namespace) -> int:
-    """Write the file and prove it."""
+    """Write the file and verify it."""
     from prospr_engine.pipeline.checkpoint import export_again
 
     name = ENCODINGS.find(parsed.encoding).file(parsed.network)
     out = Path(parsed.out or Path(parsed.run) / name)
     if out.suffix != ".onnx":
-        raise ConfigError(f"The file is called {out.name}; give it a name that ends in .onnx.")
+        raise ConfigError(f"The output file {out.name} must have a name that ends in .onnx.")
     proof = export_again(parsed.run, parsed.network, out, parsed.encoding)
     show(parsed, proof.to_dict(), render.print_proof)
     return 0

@@ -1,4 +1,4 @@
-"""The command ``list``: what there is to choose from."""
+"""The command ``list``: the methods, models and data sets to choose from."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from prospr_engine.models import MODELS
 from prospr_engine.saliency import METHODS
 
 HIDDEN = {"target", "first_order", "by_chance"}
-"""Of a row, and below of an option: what matters to the program alone."""
+"""Fields of a row, and below of an option, that only the program needs."""
 HIDDEN_OF_OPTION = {"value_type", "label", "optional", "file", "table", "role"}
 
 
 def add(command: Callable[..., argparse.ArgumentParser]) -> None:
     """Add the command to the parser."""
-    sub = command("list", list_table, "what there is to choose from")
+    sub = command("list", list_table, "list the methods, models or data sets to choose from")
     sub.add_argument("table", choices=tuple(TABLES))
 
 

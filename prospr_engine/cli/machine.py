@@ -1,4 +1,4 @@
-"""Is this machine fit for the job? Versions, devices, room, and two small proofs."""
+"""Does everything work on this machine? Versions, devices, free space, and two small checks."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ TOLERANCE = 1e-9
 
 
 def examine_machine() -> dict[str, Any]:
-    """A JSON-ready report; ``ok`` is False if a check failed, whose sentence says why."""
+    """A JSON-ready report; ``ok`` is False if a check failed, and that check's text says why."""
     device = pick_device("auto")
     folder = data_folder()
     existing = next(parent for parent in (folder, *folder.parents) if parent.exists())
@@ -74,7 +74,7 @@ def _small_network(generator: torch.Generator) -> nn.Module:
 def _unrolled(
     model: nn.Module, x: torch.Tensor, y: torch.Tensor, steps: int, lr: float
 ) -> dict[str, torch.Tensor]:
-    """|w ⊙ ∂L/∂θ⁰| by one graph through all steps: slow, obvious, and independent of ours."""
+    """|w ⊙ ∂L/∂θ⁰| from one graph through all steps: slow, obvious, and independent of ours."""
     start = {n: p.detach().clone().requires_grad_() for n, p in model.named_parameters()}
     point = dict(start)
     for _ in range(steps):
@@ -102,5 +102,5 @@ def _check_export() -> dict[str, Any]:
     return {
         "name": "export",
         "ok": proof.ok,
-        "text": f"An exported network answers as torch does, to {proof.max_abs_error:.1e}.",
+        "text": f"An exported network matches PyTorch to within {proof.max_abs_error:.1e}.",
     }

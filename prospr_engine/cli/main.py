@@ -1,9 +1,9 @@
 """The command line: ``python -m prospr_engine COMMAND``, with the commands of ``COMMANDS``.
 
 Results go to standard output (``--json``: one object), progress and errors to standard error.
-Exit codes: 0 it worked; 1 it was looked at and found wrong (``verify``, ``doctor``), or a run of
-several failed (``sweep``); 2 an input or the machine does not allow it, the sentence says what to
-do; 130 stopped by Ctrl-C.
+Exit codes: 0 success; 1 a check failed (``verify``, ``doctor``), one of several runs failed
+(``sweep``) or no network met the goal (``search``); 2 an input is wrong or the machine cannot do
+it, and the message says what to do; 130 stopped by Ctrl-C.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from prospr_engine.errors import EngineError, Stopped
 from prospr_engine.version import VERSION
 
 COMMANDS = (run, runs, score, export, verify, list_, sweep, search, doctor)
-"""Each is a module with ``add``; in the order of the help."""
+"""Modules with ``add``, in the order of the help."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -36,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         if not isinstance(error, BrokenPipeError):
             return _fail(parsed, f"Reading or writing failed: {error}.", 2)
-        # The reader of our output has gone (as `| head` does); there is nobody to tell.
+        # The reader of our output has gone (as `| head` does); nobody would see a message.
         sys.stderr.close()
         return 0
     return code
@@ -45,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _fail(parsed: argparse.Namespace, error: object, code: int) -> int:
     print(f"error: {error}", file=sys.stderr)
     if parsed.json:
-        with contextlib.suppress(OSError):  # Where the output cannot be written, nor can this.
+        with contextlib.suppress(OSError):  # standard output itself may be what failed
             print_json({"error": {"type": type(error).__name__, "message": str(error)}})
     return code
 
@@ -54,7 +54,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m prospr_engine",
         description="Prune a network before training, train it beside the dense one, and export "
-        "an ONNX file that is proven to be what its label says.",
+        "an ONNX file that is verified against its record.",
     )
     parser.add_argument("--version", action="version", version=VERSION)
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")

@@ -1,4 +1,4 @@
-"""What a person sees in a terminal: progress bars on standard error, results as tables."""
+"""Terminal output: progress bars on standard error, results as tables."""
 
 from __future__ import annotations
 
@@ -50,17 +50,17 @@ def progress(quiet: bool = False) -> Iterator[OnEvent]:
         TimeElapsedColumn(),
     )
     with Progress(*columns, console=console) as bars:
-        yield _Bars(bars).hear
+        yield _Bars(bars).on_event
 
 
 class _Bars:
-    """One bar per stage: the last one moves, the earlier ones stand full."""
+    """One bar per stage: the last one moves, the earlier ones are full."""
 
     def __init__(self, bars: Progress):
         self._bars = bars
         self._stage: TaskID | None = None
 
-    def hear(self, event: Event) -> None:
+    def on_event(self, event: Event) -> None:
         if isinstance(event, events.StageStarted):
             self._finish()
             self._stage = self._bars.add_task(event.text, total=None, note="")
@@ -94,15 +94,15 @@ def _epoch(event: events.EpochEnded) -> str:
 
 
 def print_result(result: dict[str, Any]) -> None:
-    """The answer first, then layers, findings and proof."""
+    """The result first, then layers, findings and checks."""
     console, record = _console(), RunRecord.from_dict(result)
     dense, pruned = (record.accuracy[network] for network in NETWORKS)
     change = points_between(dense, pruned)
-    apart = f"{points(change)} {'lower' if change < 0 else 'higher'}"
+    difference = f"{points(change)} {'lower' if change < 0 else 'higher'}"
     removed = fixed_percent(record.pruning.sparsity.achieved, 2)
     console.print(
         f"\n[bold]{removed} of the weights removed.[/bold] "
-        f"Test accuracy: dense {accuracy(dense)}, pruned {accuracy(pruned)} ({apart})."
+        f"Test accuracy: dense {accuracy(dense)}, pruned {accuracy(pruned)} ({difference})."
     )
     _print_layers(console, record.pruning)
     for export in record.exports.values():
@@ -113,7 +113,7 @@ def print_result(result: dict[str, Any]) -> None:
 
 
 def print_pruning(pruning: dict[str, Any]) -> None:
-    """What scoring and masking alone found."""
+    """The result of scoring and pruning without training."""
     console, record = _console(), PruningRecord.from_dict(pruning)
     removed = fixed_percent(record.sparsity.achieved, 2)
     console.print(f"\n[bold]{removed} of the weights removed.[/bold]")
@@ -125,12 +125,12 @@ def print_proof(proof: dict[str, Any]) -> None:
     """The verdict on a file, check by check."""
     console = _console()
     _print_checks(console, ((check["ok"], check["text"]) for check in proof["checks"]))
-    verdict = "is what its label says" if proof["ok"] else "is NOT what its label says"
+    verdict = "matches its record" if proof["ok"] else "does NOT match its record"
     console.print(f"\n[bold]{proof['path']} {verdict}.[/bold]")
 
 
 def print_tables(tables: dict[str, list[dict[str, Any]]]) -> None:
-    """Rows of a registry, one after the other."""
+    """Rows of a registry, one after another."""
     console = _console()
     for rows in tables.values():
         for row in rows:
@@ -180,7 +180,7 @@ def print_runs(listed: dict[str, Any]) -> None:
             *(_figure(metric, found[metric.name]) for metric in shown),
             _age(time.time() - run["created"]),
         )
-    # As wide as it has to be: lines that scripts read must not be cut.
+    # As wide as needed: lines that scripts read must not be cut.
     width = Console(width=10_000).measure(table).maximum
     Console(width=width, highlight=False).print(table)
 
@@ -190,17 +190,17 @@ def _figure(metric: metrics.Metric, value: float | None) -> str:
 
 
 def print_state(run: dict[str, Any]) -> None:
-    """How one run stands."""
+    """The state of one run."""
     _console().print(f"Run {run['id'][:8]}: {_state(run)}.")
 
 
 def print_deleted(run: dict[str, Any]) -> None:
-    """That a run is forgotten."""
+    """Confirmation that a run was deleted."""
     _console().print(f"Run {run['id'][:8]} and its files are deleted.")
 
 
 def print_rebuilt(rebuilt: dict[str, Any]) -> None:
-    """The runs that were entered, and what could not be placed."""
+    """The runs that were added, and the files that were not."""
     console = _console()
     if rebuilt["aside"]:
         console.print(f"The earlier record is now called {rebuilt['aside']}.")
@@ -211,7 +211,7 @@ def print_rebuilt(rebuilt: dict[str, Any]) -> None:
         console.print(escape(f"{line} (not found: {missing})" if missing else line))
     for name, what in (("unplaced", "belong to no run"), ("damaged", "are damaged")):
         if rebuilt[name]:
-            console.print(f"{len(rebuilt[name]):,} files in artifacts {what} and stay there:")
+            console.print(f"{len(rebuilt[name]):,} files in artifacts {what} and were left there:")
             for digest in rebuilt[name]:
                 console.print(f"  {digest}")
 

@@ -1,4 +1,4 @@
-"""What a person sees of a sweep in a terminal: what it will take, how far it is, what it found."""
+"""Terminal output of a sweep: the plan, the progress and the results."""
 
 from __future__ import annotations
 
@@ -49,28 +49,28 @@ def print_plan(config: SweepConfig, plan: Mapping[str, Any]) -> None:
     console.print(f"{counted(cells, 'cell')}: {', '.join(kinds)}.")
     if plan["known"]:
         are = plural(plan["known"], "is", "are")
-        console.print(f"{plan['known']} of them {are} known already.")
+        console.print(f"{plan['known']} of them {are} already done.")
     if not waiting:
         return
     needed = f"{counted(plan['dense'], 'dense network')} to train"
     needed += f", {counted(plan['scorings'], 'scoring')}"
-    told = "how long it takes is not known, as the images have several sizes"
+    time_needed = "no time estimate, because the images differ in size"
     if plan["estimate"] is not None:
-        told = f"about {rough_duration(plan['estimate'])} on this machine's processor"
-    console.print(f"{needed}; {told}.")
+        time_needed = f"about {rough_duration(plan['estimate'])} on this machine's CPU"
+    console.print(f"{needed}; {time_needed}.")
 
 
 @contextlib.contextmanager
 def progress(each: Sequence[float] | None, quiet: bool = False) -> Iterator[OnEvent]:
-    """A listener that tells cell by cell how a sweep goes on, with a bar on a terminal. ``each``
-    is the seconds that the cells are expected to take."""
+    """A listener that prints a line per cell, with a bar on a terminal. ``each`` is the number of
+    seconds that each cell is expected to take."""
     if quiet:
         yield ignore
         return
     console = Console(stderr=True, soft_wrap=True, highlight=False)
     left = Left(each)
     if not console.is_terminal:
-        yield _Lines(console, left).hear
+        yield _Lines(console, left).on_event
         return
     columns = (
         TextColumn("{task.description}"),
@@ -79,11 +79,11 @@ def progress(each: Sequence[float] | None, quiet: bool = False) -> Iterator[OnEv
         TimeElapsedColumn(),
     )
     with Progress(*columns, console=console) as bars:
-        yield _Lines(console, left, bars).hear
+        yield _Lines(console, left, bars).on_event
 
 
 class Left:
-    """How long it still takes, by what was expected and by how long the first cells took."""
+    """The time left, from the estimates and from how long the finished cells took."""
 
     def __init__(self, each: Sequence[float] | None):
         self._each = each
@@ -92,19 +92,19 @@ class Left:
         self._took = self._expected = 0.0
 
     def began(self, number: int, now: float) -> None:
-        """The cell ``number`` begins at ``now`` seconds."""
+        """Cell ``number`` begins at ``now`` seconds."""
         self._began[number] = now
 
     def ended(self, number: int, now: float, failed: bool = False) -> None:
-        """The cell ``number`` is over, or was so from the beginning. One that ``failed`` tells
-        nothing of the pace."""
+        """Cell ``number`` is over, or was already done. One that ``failed`` does not count for
+        the pace."""
         self._over.add(number)
         if number in self._began and not failed:
             self._took += now - self._began[number]
             self._expected += self._of(number)
 
     def seconds(self, cells: int) -> float | None:
-        """Seconds until all ``cells`` are over; None before the first one tells."""
+        """Seconds until all ``cells`` are over; None before the first one ended."""
         rest = sum(self._of(n) for n in range(1, cells + 1) if n not in self._over)
         return self._took / self._expected * rest if self._expected else None
 
@@ -113,7 +113,7 @@ class Left:
 
 
 class _Lines:
-    """A line for each cell; with ``bars`` what goes on moves below them."""
+    """A line for each cell; with ``bars``, a bar below them."""
 
     def __init__(self, console: Console, left: Left, bars: Progress | None = None):
         self._console = console
@@ -122,7 +122,7 @@ class _Lines:
         self._cells: TaskID | None = None
         self._stage = ""
 
-    def hear(self, event: Event) -> None:
+    def on_event(self, event: Event) -> None:
         if isinstance(event, CellStarted):
             self._left.began(event.number, time.monotonic())
         elif isinstance(event, CellEnded):
@@ -149,70 +149,70 @@ class _Lines:
 def line(event: CellEnded, left: float | None) -> str:
     """How a cell ended: "[3 of 36] SNIP at 95 %, seed 0: 93.1 %, dense 96.4 %; 4 min left"."""
     row = event.row
-    told = f"[{event.number} of {event.cells}] {name(row)}: "
+    text = f"[{event.number} of {event.cells}] {name(row)}: "
     if row["state"] == "done":
-        told += f"{accuracy(row['accuracy'])}, dense {accuracy(row['dense_accuracy'])}"
+        text += f"{accuracy(row['accuracy'])}, dense {accuracy(row['dense_accuracy'])}"
     else:
-        told += f"{row['state']}. {row['error']}".strip()
+        text += f"{row['state']}. {row['error']}".strip()
     if left is not None and event.number < event.cells:
-        told += f"; about {rough_duration(left)} left" if left >= 1 else ""
-    return told
+        text += f"; about {rough_duration(left)} left" if left >= 1 else ""
+    return text
 
 
-def print_sweep(told: Mapping[str, Any]) -> None:
-    """The means, what of them is noise, and which cells failed."""
+def print_sweep(result: Mapping[str, Any]) -> None:
+    """The means, which differences are noise, and which cells failed."""
     console = Console(soft_wrap=True, highlight=False)
-    rows = told["cells"]
+    rows = result["cells"]
     for metric in metrics.columns():
         if metric.terminal_means:
             table = _means(rows, metric)
             width = Console(width=10_000).measure(table).maximum
             console.print()
             Console(width=max(width, 1), highlight=False).print(table)
-    console.print(f"\n{noise_sentence(rows, told['noise'])}")
+    console.print(f"\n{noise_sentence(rows, result['noise'])}")
     failed = [row for row in rows if row["state"] != "done"]
     if failed:
         console.print(f"\n[bold]{counted(len(failed), 'cell')} of {len(rows)} failed:[/bold]")
     for row in failed:
         console.print(f"[red]✗[/red] {name(row)}: {escape(row['error'] or row['state'])}")
     if failed:
-        console.print("The same command tries them again.")
-    if told["out"]:
-        console.print(f"\n{escape(told['out'])}/cells.csv holds the table.")
-    console.print(f"{rough_duration(told['seconds'])} in all")
+        console.print("Run the same command to try them again.")
+    if result["out"]:
+        console.print(f"\nThe table is in {escape(result['out'])}/cells.csv.")
+    console.print(f"{rough_duration(result['seconds'])} in all")
 
 
 def noise_sentence(rows: Sequence[Row], noise: float | None) -> str:
-    """Which differences of means say nothing. ``noise`` is a fraction."""
+    """Which differences between means are noise. ``noise`` is a fraction."""
     seeds = len({row["seed"] for row in rows})
     if noise is None:
         if seeds == 1:
-            return "1 seed: which differences are noise is not known; give more seeds."
-        return "Too few cells are done to tell which differences are noise."
+            return "With 1 seed the noise is unknown; give more seeds."
+        return "Too few cells are done to estimate the noise."
     images = max((row["test_images"] or 0 for row in rows), default=0)
     points = to_percent(max(noise, 1 / images if images else 0.0))
     return (
         f"{seeds} seeds: differences under {_ceil(points):.1f} points are noise "
-        f"(of two means, with 95{SPACE}% confidence)."
+        f"(two means, 95{SPACE}% confidence)."
     )
 
 
 def name(row: Row) -> str:
-    """What a cell is: "ProsPr (M = 1), mask shuffled, at 95 %, seed 0"."""
+    """The name of a cell: "ProsPr (M = 1), mask shuffled, at 95 %, seed 0"."""
     return f"{series(row)} at {exact_percent(row['sparsity'])}, seed {row['seed']}"
 
 
 def series(row: Row, steps: bool = True) -> str:
-    """What the cells of one line have in common."""
+    """What the cells of one row of the table have in common."""
     spec, control = METHODS.get(row["method"]), CONTROLS.get(row["control"])
-    told = spec.label if spec else str(row["method"])
+    label = spec.label if spec else str(row["method"])
     if steps and row["steps"] is not None:
-        told += f" (M = {row['steps']})"
-    return f"{told}, {control.label[0].lower()}{control.label[1:]}" if control else told
+        label += f" (M = {row['steps']})"
+    return f"{label}, {control.label[0].lower()}{control.label[1:]}" if control else label
 
 
 def _means(rows: Sequence[Row], metric: Metric) -> Table:
-    """A row per line, a column per sparsity: means of the figure and half of their intervals."""
+    """A row per series, a column per sparsity: means of the figure and half of their intervals."""
     table = Table(box=None, pad_edge=False)
     sparsities = list(dict.fromkeys(row["sparsity"] for row in rows))
     table.add_column(metric.label, no_wrap=True)
@@ -224,11 +224,11 @@ def _means(rows: Sequence[Row], metric: Metric) -> Table:
     for label in dict.fromkeys(series(row, several) for row in rows):
         own = [row for row in rows if series(row, several) == label]
         values = [[r[metric.name] for r in own if r["sparsity"] == s] for s in sparsities]
-        table.add_row(label, *(_mean(several, metric.unit) for several in values))
+        table.add_row(label, *(_mean(column, metric.unit) for column in values))
     if metric.reference:
         dense = {row["seed"]: row[metric.reference] for row in rows if row["state"] == "done"}
         mean = _mean(list(dense.values()), metric.unit)
-        table.add_row("none: the dense network", *[mean] * len(sparsities))
+        table.add_row("dense network", *[mean] * len(sparsities))
     return table
 
 
@@ -243,5 +243,5 @@ def _mean(values: Sequence[float | None], unit: Unit) -> str:
 
 
 def _ceil(points: float) -> float:
-    """Upwards to a tenth: what is under it is under the limit."""
+    """Rounded up to a tenth, so that what is below it is below the limit."""
     return math.ceil(10 * points - 1e-9) / 10

@@ -1,4 +1,4 @@
-"""The command ``run``: the whole job, here or in the store."""
+"""The command ``run``: a complete run, here or in the store."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from prospr_engine.cli.settings import (
 
 def add(command: Callable[..., argparse.ArgumentParser]) -> None:
     """Add the command to the parser."""
-    sub = command("run", run, "do the whole job: score, prune, train, test, export, prove")
+    sub = command("run", run, "score, prune, train, test, export and verify")
     add_settings(sub)
     sub.add_argument("--out", help=f"folder for the results {OWN_FOLDER}")
     sub.add_argument("--overwrite", action="store_true", help="replace another run's results")

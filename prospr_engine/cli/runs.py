@@ -1,4 +1,4 @@
-"""The command ``runs``: list the runs of a store, stop or delete one, or rebuild their record."""
+"""The command ``runs``: list the runs of a store, stop or delete one, or rebuild its database."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ def add(command: Callable[..., argparse.ArgumentParser]) -> None:
     choice.add_argument(
         "--rebuild",
         action="store_true",
-        help="make a record that was lost or damaged anew, from the files of finished runs",
+        help="rebuild a lost or damaged database from the files of finished runs",
     )
 
 
 def runs(parsed: argparse.Namespace) -> int:
-    """List the runs, stop or delete one, or rebuild their record."""
+    """List the runs, stop or delete one, or rebuild the database."""
     if parsed.stop is not None:
         show(parsed, store_runs.stop(parsed.store, parsed.stop), render.print_state)
     elif parsed.delete is not None:

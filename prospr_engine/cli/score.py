@@ -13,7 +13,7 @@ from prospr_engine.pipeline.record import RESULT
 
 def add(command: Callable[..., argparse.ArgumentParser]) -> None:
     """Add the command to the parser."""
-    sub = command("score", score, "score and prune without training; shows what each layer keeps")
+    sub = command("score", score, "score and prune without training; print what each layer keeps")
     add_settings(sub)
     sub.add_argument("--out", help=f"folder for scores and masks {OWN_FOLDER}")
 
@@ -26,7 +26,7 @@ def score(parsed: argparse.Namespace) -> int:
     config = config_of(parsed)
     out = folder_of(parsed, config)
     if (out / RESULT).exists():
-        raise ConfigError(f"{out} holds a finished run; choose another folder for the scores.")
+        raise ConfigError(f"{out} contains a finished run; choose another folder for the scores.")
     with render.progress(quiet=parsed.quiet) as on_event:
         pruning = prune(prepare(config, on_event), on_event)
     pruning.scores.save(out / "scores.safetensors")

@@ -30,28 +30,28 @@ PLAIN = ("lowest", "highest", "most_probes")
 def add(command: Callable[..., argparse.ArgumentParser]) -> None:
     """Add the command to the parser."""
     sub = command(
-        "search", search, "find the sparsity that loses little enough, or makes a file small enough"
+        "search", search, "find the sparsity that meets a limit on lost accuracy or on file size"
     )
     add_settings(sub, "search.json of a search", but=SEARCHED)
     sub.add_argument(
         "--max-loss",
         metavar="POINTS",
-        help="points of test accuracy that may be lost against the dense network, mean over the "
-        "seeds: finds the sparsest network",
+        help="find the sparsest network that loses at most this many points of test accuracy "
+        "against the dense one (mean over the seeds)",
     )
     sub.add_argument(
         "--max-size",
         metavar="SIZE",
-        help="what the zipped ONNX file may take, as 100kB, 0.1MB or 100000 (1 kB is 1,000 "
-        "bytes): finds the least sparse network. The ONNX file itself stores the zeros, too, "
-        "and has one size at every sparsity",
+        help="find the least sparse network whose zipped ONNX file has at most this size, e.g. "
+        "100kB, 0.1MB or 100000 (1 kB is 1,000 bytes). The unzipped file stores zeros too and "
+        "has the same size at every sparsity",
     )
     default = SearchConfig(most_lost=0.0)
-    sub.add_argument("--seeds", metavar="LIST", help="seeds, as 0,1,2 (default: 0)")
+    sub.add_argument("--seeds", metavar="LIST", help="seeds, e.g. 0,1,2 (default: 0)")
     sub.add_argument(
         "--lowest",
         metavar="SPARSITY",
-        help=f"lowest sparsity to try, as 0.5 or 50%% (default: {default.lowest:g})",
+        help=f"lowest sparsity to try, e.g. 0.5 or 50%% (default: {default.lowest:g})",
     )
     sub.add_argument(
         "--highest",
@@ -62,18 +62,18 @@ def add(command: Callable[..., argparse.ArgumentParser]) -> None:
         "--max-tries",
         dest="most_probes",
         metavar="N",
-        help=f"sparsities to try at most (default: {default.most_probes})",
+        help=f"maximum number of sparsities to try (default: {default.most_probes})",
     )
     sub.add_argument(
         "--out",
-        help="folder for the results; a search that is there goes on "
-        "(default: runs/search-, then a name made of the settings)",
+        help="folder for the results; a search in it is resumed "
+        "(default: runs/search-, then the fingerprint of the settings)",
     )
     add_store(sub, "search")
 
 
 def search(parsed: argparse.Namespace) -> int:
-    """The search; 1 if no network that was tried met the goal."""
+    """Search; returns 1 if no network met the goal."""
     config = config_of(parsed)
     if parsed.store is not None and parsed.out:
         raise ConfigError("With --store the files stay in the store; leave out --out.")
@@ -94,15 +94,15 @@ def _folder(config: SearchConfig) -> Path:
 
 
 def config_of(parsed: argparse.Namespace) -> SearchConfig:
-    """The settings: those of ``--config`` or the defaults, and over them what was given."""
+    """The settings of ``--config`` or the defaults, overridden by the flags given."""
     if parsed.max_loss is not None and parsed.max_size is not None:
         raise ConfigError("A search has one goal; give either --max-loss or --max-size.")
     if parsed.config:
         values = SearchConfig.read(parsed.config).to_dict()
     elif parsed.max_loss is None and parsed.max_size is None:
         raise ConfigError(
-            "Say what the network has to meet: --max-loss 1 (points of accuracy) or "
-            "--max-size 100kB (of the zipped file)."
+            "Set a goal: --max-loss 1 (points of accuracy) or --max-size 100kB (of the zipped "
+            "file)."
         )
     else:
         values = SearchConfig(most_lost=0.0).to_dict()
@@ -123,11 +123,11 @@ def config_of(parsed: argparse.Namespace) -> SearchConfig:
 def points(text: str) -> float:
     """``"0.5"`` (or ``"0.5%"``) points. Raises ``ConfigError``."""
     with contextlib.suppress(ValueError):
-        told = float(text.strip().removesuffix("%"))
-        if 0 <= told <= 100:
-            return told
+        value = float(text.strip().removesuffix("%"))
+        if 0 <= value <= 100:
+            return value
     raise ConfigError(
-        f"--max-loss is {text!r}; give points of accuracy from 0 to 100, as 1 or 0.5."
+        f"--max-loss is {text!r}; give points of accuracy from 0 to 100, e.g. 1 or 0.5."
     )
 
 
@@ -137,8 +137,8 @@ def size(text: str) -> int:
     if bytes is not None:
         return bytes
     raise ConfigError(
-        f"--max-size is {text!r}; give a size as 100kB, 0.1MB or 100000, which are all the same: "
-        "1 kB is 1,000 bytes."
+        f"--max-size is {text!r}; give a size such as 100kB, 0.1MB or 100000, which are all the "
+        "same: 1 kB is 1,000 bytes."
     )
 
 
@@ -148,12 +148,12 @@ def _in_store(config: SearchConfig, folder: str, name: str, on_event: OnEvent) -
     trail: list[Probe] = []
     rows: list[Mapping[str, Any]] = []
 
-    def hear(event: Event) -> None:
+    def judge_rows(event: Event) -> None:
         on_event(event)
         if isinstance(event, CellEnded):
             rows.append(event.row)
             if event.row["state"] == "stopped":
-                raise Stopped("The search was stopped by somebody else.")
+                raise Stopped("The search was stopped by someone else.")
             if len(rows) == len(config.seeds):
                 probe = _probe(config, rows)
                 rows.clear()
@@ -161,13 +161,13 @@ def _in_store(config: SearchConfig, folder: str, name: str, on_event: OnEvent) -
                 values, text = dataclasses.asdict(probe), tell_probe(config, probe)
                 on_event(Probed(len(trail), config.most_probes, values, text))
 
-    store_runs.compute_study(config, folder, name, hear, first_guess(config))
+    store_runs.compute_study(config, folder, name, judge_rows, first_guess(config))
     seconds = time.perf_counter() - started
     return SearchResult(config, tuple(trail), outcome(config, trail), None, seconds)
 
 
 def _probe(config: SearchConfig, rows: Sequence[Mapping[str, Any]]) -> Probe:
-    """What the rows of one sparsity say, one for each seed; its runs are ids."""
+    """The probe that the rows of one sparsity make, one row per seed; its runs are ids."""
     errors = [row["error"] or "The run failed." for row in rows if row["state"] != "done"]
     summaries = [
         {
@@ -188,7 +188,7 @@ def _probe(config: SearchConfig, rows: Sequence[Mapping[str, Any]]) -> Probe:
 
 @contextlib.contextmanager
 def _progress(quiet: bool) -> Iterator[OnEvent]:
-    """A listener that prints the trail as it goes; a terminal shows below it what is done now."""
+    """A listener that prints each try; on a terminal, with the current stage below."""
     if quiet:
         yield ignore
         return
@@ -196,7 +196,7 @@ def _progress(quiet: bool) -> Iterator[OnEvent]:
     waiting = console.status("") if console.is_terminal else contextlib.nullcontext()
     with waiting as status:
 
-        def hear(event: Event) -> None:
+        def report(event: Event) -> None:
             if isinstance(event, Probed):
                 console.print(escape(f"Try {event.number} of at most {event.most}: {event.text}"))
             elif isinstance(event, StageStarted) and status:
@@ -204,19 +204,19 @@ def _progress(quiet: bool) -> Iterator[OnEvent]:
             elif isinstance(event, StageStarted) and event.stage == "queue":
                 console.print(escape(event.text))
 
-        yield hear
+        yield report
 
 
-def _print(told: Mapping[str, Any]) -> None:
-    """The answer, and where it lies."""
+def _print(result: Mapping[str, Any]) -> None:
+    """The answer, and where the network is."""
     console = Console(soft_wrap=True, highlight=False)
-    first, *others = told["sentences"]
+    first, *others = result["sentences"]
     console.print(f"\n[bold]{escape(first)}[/bold]")
     for sentence in others:
         console.print(escape(sentence))
-    for run in told["runs"]:
-        where = f"Run {run[:8]} is" if told["out"] is None else f"{run} holds"
-        console.print(escape(f"{where} the network."))
-    if told["out"]:
-        console.print(escape(f"{told['out']}/trail.csv holds the trail."))
-    console.print(f"{math.ceil(told['seconds'])} s in all")
+    for run in result["runs"]:
+        where = f"run {run[:8]}" if result["out"] is None else run
+        console.print(escape(f"The network is in {where}."))
+    if result["out"]:
+        console.print(escape(f"All tries are in {result['out']}/trail.csv."))
+    console.print(f"{math.ceil(result['seconds'])} s in all")

@@ -1,4 +1,4 @@
-"""What commands have in common: the settings of a run as flags, and how a result is shown."""
+"""What commands share: the settings of a run as flags, and how a result is shown."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from prospr_engine.registry import Option, settings_of
 from prospr_engine.saliency.controls import control_names
 
 STORE_HELP = "(default: $PROSPR_RUNS, or ~/.local/share/prospr/runs)"
-OWN_FOLDER = "(default: runs/, then a name made of the settings)"
+OWN_FOLDER = "(default: runs/, then the fingerprint of the settings)"
 LISTED = {"control": control_names}
-"""The tables that are short enough for their names to stand in the help of a flag."""
+"""Tables short enough to list in the help of a flag."""
 PREFIXES = {"loading": "", "scoring": "score-", "training": "train-"}
 
 
 def add_settings(
     parser: argparse.ArgumentParser, source: str = "config.json of a run", but: Collection[str] = ()
 ) -> None:
-    """A flag for every setting of a run ``but`` those; ``--config`` reads them from ``source``."""
+    """A flag for every setting of a run except ``but``; ``--config`` reads them from ``source``."""
     parser.add_argument("--config", metavar="FILE", help=f"start from the {source}")
     parser.add_argument("--quiet", action="store_true", help="no progress on standard error")
     parser.add_argument(
@@ -33,7 +33,7 @@ def add_settings(
         action="append",
         default=[],
         metavar="NAME=VALUE",
-        help="an option of the method, as steps=3; see `list methods`",
+        help="an option of the method, e.g. steps=3; see `list methods`",
     )
     for option in settings_of(RunConfig):
         if option.name not in but:
@@ -45,15 +45,15 @@ def add_settings(
 
 
 def add_store(parser: argparse.ArgumentParser, noun: str) -> None:
-    """The flags of a command that the dashboard's worker can carry out: a ``noun``."""
+    """The flags of a command that the dashboard's worker can run; ``noun`` is what it makes."""
     parser.add_argument(
         "--store",
         nargs="?",
         const="",
         metavar="DIR",
-        help=f"let the dashboard's worker do it, so that the browser shows it too {STORE_HELP}",
+        help=f"let the dashboard's worker compute it, so that the browser shows it {STORE_HELP}",
     )
-    parser.add_argument("--name", default="", help=f"what to call the {noun}, with --store")
+    parser.add_argument("--name", default="", help=f"name of the {noun} in the store")
 
 
 def folder_of(parsed: argparse.Namespace, config: RunConfig) -> Path:
@@ -62,13 +62,13 @@ def folder_of(parsed: argparse.Namespace, config: RunConfig) -> Path:
 
 
 def config_of(parsed: argparse.Namespace) -> RunConfig:
-    """The settings: those of ``--config`` or the defaults, and over them what was given."""
+    """The settings of ``--config`` or the defaults, overridden by the flags given."""
     config = RunConfig.read(parsed.config) if parsed.config else RunConfig()
     return RunConfig.from_dict(given(parsed, config.to_dict()))
 
 
 def given(parsed: argparse.Namespace, values: dict[str, Any]) -> dict[str, Any]:
-    """``values``, as ``RunConfig.to_dict`` gives them, and over them the flags that were given."""
+    """``values``, as ``RunConfig.to_dict`` gives them, overridden by the flags given."""
     flags = vars(parsed)
     for name in (option.name for option in settings_of(RunConfig)):
         if flags.get(name) is not None:
@@ -81,25 +81,25 @@ def given(parsed: argparse.Namespace, values: dict[str, Any]) -> dict[str, Any]:
     for pair in parsed.option:
         name, equals, value = pair.partition("=")
         if not equals:
-            raise ConfigError(f"--option is {pair!r}; give a name and a value, as steps=3.")
+            raise ConfigError(f"--option is {pair!r}; give a name and a value, e.g. steps=3.")
         values["scoring"]["options"] = {**values["scoring"]["options"], name.strip(): value}
     return values
 
 
 def number(value: Any) -> Any:
-    """``95%`` is what people type for 0.95."""
+    """``value`` itself, or 0.95 for the text ``95%``."""
     percent = read_percent(value) if isinstance(value, str) else None
     return value if percent is None else to_fraction(percent)
 
 
 def show(
-    parsed: argparse.Namespace, values: dict[str, Any], tell: Callable[[dict[str, Any]], None]
+    parsed: argparse.Namespace, values: dict[str, Any], render: Callable[[dict[str, Any]], None]
 ) -> None:
-    """The result of a command: as JSON if that was asked for, else as ``tell`` tells it."""
+    """Print the result of a command: as JSON with ``--json``, else with ``render``."""
     if parsed.json:
         print_json(values)
     else:
-        tell(values)
+        render(values)
 
 
 def print_json(values: dict[str, Any]) -> None:
@@ -108,7 +108,7 @@ def print_json(values: dict[str, Any]) -> None:
 
 
 def _add_flag(parser: Any, option: Option, prefix: str, dest: str) -> None:
-    """Values stay text here: ``Option.check`` converts them, with better sentences."""
+    """Values stay text here: ``Option.check`` converts them, with better error messages."""
     flag = "--" + prefix + option.name.replace("_", "-")
     help = option.help.replace("%", "%%")
     if option.kind is bool:

@@ -1,5 +1,5 @@
-"""The store of runs: what ``--store`` does for ``run``, ``sweep`` and ``search``, and what ``runs``
-shows and changes."""
+"""What ``run``, ``sweep`` and ``search`` do with ``--store``, and what ``runs`` shows and
+changes."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from prospr_engine.sweeps.config import SweepConfig
 from prospr_engine.sweeps.search_config import SearchConfig
 
 # Not from models/build.py, which brings torch: these commands need none.
-STOPPING = 10.0  # seconds to wait for a run that was asked to stop
+STOPPING = 10.0  # seconds to wait for a run to stop
 
 
 def compute(
@@ -44,9 +44,10 @@ def compute(
     overwrite: bool,
     on_event: OnEvent,
 ) -> dict[str, Any]:
-    """Let the worker of the store in ``folder`` do the run; its result, and its files in ``out``.
+    """Let the worker of the store in ``folder`` compute the run; returns its result and copies its
+    files to ``out``.
 
-    Ctrl-C stops the run. Raises ``EngineError`` if it cannot be done or does not end well.
+    Ctrl-C stops the run. Raises ``EngineError`` if it cannot start, fails or is stopped.
     """
     if out and not overwrite:
         check_unused(Path(out), config.fingerprint)
@@ -54,7 +55,7 @@ def compute(
     store = Store(_folder(folder), Limits.from_environment())
     run = store.submit(_findable(config), name=name)
     if not run.live:
-        on_event(StageStarted("known", f"The result of these settings is known: run {run.id[:8]}"))
+        on_event(StageStarted("known", f"These settings were run before: run {run.id[:8]}"))
     else:
         try:
             run = follow(store, run.id, on_event)
@@ -63,7 +64,7 @@ def compute(
             follow(store, run.id)
             raise
     if run.state == "stopped":
-        raise Stopped("The run was stopped by somebody else.")
+        raise Stopped("The run was stopped by someone else.")
     if run.state == "failed":
         raise EngineError(run.error)
     return _take(store, run, out)
@@ -76,12 +77,13 @@ def compute_study(
     on_event: OnEvent,
     guess: float | None = None,
 ) -> list[dict[str, Any]]:
-    """Let the worker of the store in ``folder`` do a sweep or a search; a row per run (see
-    ``sweeps.table``), with the run's id under ``run``. A search begins at the sparsity ``guess``.
+    """Let the worker of the store in ``folder`` compute a sweep or a search; returns a row per run
+    (see ``sweeps.table``), with the run's id under ``run``. A search begins at the sparsity
+    ``guess``.
 
-    Runs that are known are not done again, so a sweep that was broken off goes on. Ctrl-C stops
-    it. Raises ``EngineError`` if it cannot be begun, or is deleted meanwhile; a run that fails or
-    is stopped is a row that says so.
+    Finished runs are not repeated, so an interrupted sweep is resumed. Ctrl-C stops it. Raises
+    ``EngineError`` if it cannot start or is deleted meanwhile; the row of a run that fails or is
+    stopped says so.
     """
     _check_names(config.run)
     config = dataclasses.replace(config, run=_findable(config.run))
@@ -97,14 +99,13 @@ def compute_study(
 
 
 def all_runs(folder: str) -> list[dict[str, Any]]:
-    """The runs that the store remembers but for those of studies, the newest first, as JSON-ready
-    values."""
+    """The runs in the store except those of studies, newest first, as JSON-ready values."""
     store = _existing(folder)
     return [_to_dict(store, run) for run in store.runs()] if store else []
 
 
 def stop(folder: str, id: str) -> dict[str, Any]:
-    """Stop the one run or study whose id begins so, and wait until it is over."""
+    """Stop the one run or study whose id begins with ``id``, and wait until it is over."""
     store, found = _one(folder, id)
     if isinstance(found, Study):
         store.stop_study(found.id, found.owner)
@@ -112,32 +113,32 @@ def stop(folder: str, id: str) -> dict[str, Any]:
         store.stop(found.id, found.owner)
     deadline = time.monotonic() + STOPPING
     while (now := _look(store, found)) and now.live and time.monotonic() < deadline:
-        ensure_worker(store.folder)  # one that died cannot stop anything
+        ensure_worker(store.folder)  # a worker that died cannot stop anything
         time.sleep(0.1)
-    return _told(store, now or found)
+    return _json_ready(store, now or found)
 
 
 def delete(folder: str, id: str) -> dict[str, Any]:
-    """Forget the one run or study whose id begins so; what it was."""
+    """Delete the one run or study whose id begins with ``id``; returns what it was."""
     store, found = _one(folder, id)
-    told = _told(store, found)
+    deleted = _json_ready(store, found)
     if isinstance(found, Study):
         store.delete_study(found.id, found.owner)
     else:
         store.delete(found.id, found.owner)
-    return told
+    return deleted
 
 
 def rebuild(folder: str) -> dict[str, Any]:
-    """Enter finished runs that the record does not name, by their files; the runs, and what could
-    not be placed. Raises ``StoreError`` while a worker may write to the record."""
+    """Add finished runs that are missing from the database, from their files; returns the runs and
+    the files that belong to none. Raises ``StoreError`` while a worker may write."""
     from prospr_engine.store.rebuild import rebuild as rebuild_here
 
     place = _folder(folder)
     if place.is_dir() and at_work(place.absolute()):
         raise StoreError(
-            "The process that computes runs is at work on this store. Stop the dashboard, wait a "
-            "minute until that process has ended, then try again."
+            "A worker is using this store. Stop the dashboard, wait a minute until the worker has "
+            "ended, then try again."
         )
     rebuilt = rebuild_here(place, Limits.from_environment())
     store = Store(place, Limits.from_environment())
@@ -151,7 +152,7 @@ def rebuild(folder: str) -> dict[str, Any]:
 
 
 def _check_names(config: RunConfig) -> None:
-    """A wrong name need not wait for the worker to be refused."""
+    """Refuse a wrong name here, without waiting for the worker."""
     MODELS.find(config.model)
     METHODS.find(config.method)
     find_control(config.control)
@@ -162,19 +163,19 @@ def _folder(given: str) -> Path:
 
 
 def _existing(given: str) -> Store | None:
-    """The store, if there is one: looking must not make one where somebody mistyped."""
+    """The store, if there is one: a mistyped folder must not become a new store."""
     folder = _folder(given)
     if (folder / RECORD).exists() or Artifacts(folder / "artifacts").any():
         return Store(folder, Limits.from_environment())
     if given:
-        raise StoreError(f"There is no store of runs in {folder}; give the folder of one.")
+        raise StoreError(f"There is no store in {folder}; give the folder of a store.")
     return None
 
 
 def _one(folder: str, id: str) -> tuple[Store, Run | Study]:
     store = _existing(folder)
-    there: list[Run | Study] = [*store.runs(studies=True), *store.studies()] if store else []
-    found = [one for one in there if id and one.id.startswith(id)]
+    everything: list[Run | Study] = [*store.runs(studies=True), *store.studies()] if store else []
+    found = [one for one in everything if id and one.id.startswith(id)]
     if store is None or not found:
         raise StoreError(f"No run has an id that begins with {id!r}; `runs` lists them.")
     if len(found) > 1:
@@ -187,7 +188,7 @@ def _look(store: Store, found: Run | Study) -> Run | Study | None:
 
 
 def _findable(config: RunConfig) -> RunConfig:
-    """The worker works in a folder of its own: files are named by their whole paths."""
+    """``config`` with absolute paths, since the worker runs in another folder."""
 
     def whole(text: str) -> str:
         return absolute(text) if Path(text).expanduser().exists() else text
@@ -196,12 +197,12 @@ def _findable(config: RunConfig) -> RunConfig:
 
 
 def _take(store: Store, run: Run, out: str | None) -> dict[str, Any]:
-    """The result of a finished run, which says where its files are."""
+    """The result of a finished run, with the paths of its files."""
     files = {name: artifact.path for name, artifact in store.files(run.id).items()}
     result = json.loads(files[RESULT].read_text("utf-8")) if RESULT in files else None
     if result is None or not all(name in files for name in onnx_files(result)):
         raise DataError(
-            f"The files of run {run.id[:8]} are not in the store any more. Delete the run "
+            f"The files of run {run.id[:8]} are missing from the store. Delete the run "
             f"(runs --delete {run.id[:8]}), then run again."
         )
     if out:
@@ -212,7 +213,7 @@ def _take(store: Store, run: Run, out: str | None) -> dict[str, Any]:
 
 
 def _result_last(files: dict[str, Path]) -> list[tuple[str, Path]]:
-    """It is the sign of a folder that is complete."""
+    """The result comes last, because it marks a folder as complete."""
     return sorted(files.items(), key=lambda file: file[0] == RESULT)
 
 
@@ -228,7 +229,7 @@ def _copy(source: Path, target: Path) -> Path:
     return target
 
 
-def _told(store: Store, found: Run | Study) -> dict[str, Any]:
+def _json_ready(store: Store, found: Run | Study) -> dict[str, Any]:
     return _study_to_dict(found) if isinstance(found, Study) else _to_dict(store, found)
 
 
@@ -243,6 +244,6 @@ def _study_to_dict(study: Study) -> dict[str, Any]:
 
 def _values(found: Run | Study) -> dict[str, Any]:
     values = dataclasses.asdict(found)
-    # Of a visitor it is a digest, which proves nothing and tells a reader nothing either.
+    # A visitor's owner field is a digest, which is of no use to a reader.
     values["started_by"] = "a visitor" if values.pop("owner") else "the command line"
     return values

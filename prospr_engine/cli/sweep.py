@@ -1,4 +1,4 @@
-"""The command ``sweep``: what it will take, then the sweep itself, here or in the store."""
+"""The command ``sweep``: its plan, then the sweep itself, here or in the store."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ from prospr_engine.store.studies import check_size
 from prospr_engine.sweeps.config import LISTS, OWN, SweepConfig
 
 BY = ("method", "steps", "control", "sparsity")
-"""What the cells of one mean have in common: they differ in their seed."""
+"""Cells that agree in these and differ only in their seed form one mean."""
 
 LISTED = {
     "methods": f"criteria to compare: all, or some of {', '.join(METHODS)}",
-    "sparsities": "fractions of the weights removed, as 0.8,0.95 or 80%%,95%%",
-    "seeds": "seeds, as 0,1,2: the more, the surer the means",
-    "steps": "steps looked ahead (M) to compare, for the criteria that look ahead",
-    "controls": f"what to change about the masks: {', '.join(control_names())}; or all of them",
+    "sparsities": "fractions of the weights removed, e.g. 0.8,0.95 or 80%%,95%%",
+    "seeds": "seeds, e.g. 0,1,2; more seeds make the means more certain",
+    "steps": "look-ahead steps (M) to compare, for the criteria that look ahead",
+    "controls": f"what to change about the masks: {', '.join(control_names())}; or all",
 }
 
 
@@ -44,14 +44,14 @@ def add(command: Callable[..., argparse.ArgumentParser]) -> None:
     for name, help in LISTED.items():
         values = ",".join(map(str, getattr(default, name))) or "each method's own"
         sub.add_argument(f"--{name}", metavar="LIST", help=f"{help} (default: {values})")
-    sub.add_argument("--out", help="folder for the results; a sweep that is there goes on "
-                     "(default: runs/sweep-, then a name made of the settings)")  # fmt: skip
-    sub.add_argument("--dry-run", action="store_true", help="only say what it would take")
+    sub.add_argument("--out", help="folder for the results; a sweep in it is resumed "
+                     "(default: runs/sweep-, then the fingerprint of the settings)")  # fmt: skip
+    sub.add_argument("--dry-run", action="store_true", help="print the plan and stop")
     add_store(sub, "sweep")
 
 
 def sweep(parsed: argparse.Namespace) -> int:
-    """Many runs; 1 if one of them failed."""
+    """Run the sweep; returns 1 if one of the runs failed."""
     config = config_of(parsed)
     if parsed.store is not None and parsed.out:
         raise ConfigError("With --store the files stay in the store; leave out --out.")
@@ -63,8 +63,8 @@ def sweep(parsed: argparse.Namespace) -> int:
     if not parsed.quiet:
         render_sweep.print_plan(config, plan.to_dict())
     if parsed.dry_run:
-        told = {"out": str(out) if parsed.store is None else None, **plan.to_dict()}
-        show(parsed, told, lambda _: None)
+        planned = {"out": str(out) if parsed.store is None else None, **plan.to_dict()}
+        show(parsed, planned, lambda _: None)
         return 0
     started = time.perf_counter()
     with render_sweep.progress(plan.each, parsed.quiet) as on_event:
@@ -75,7 +75,7 @@ def sweep(parsed: argparse.Namespace) -> int:
             rows = table.records(do(config, out=out, on_event=on_event))
         else:
             rows = store_runs.compute_study(config, parsed.store, parsed.name, on_event)
-    told = {
+    result = {
         "out": str(out) if parsed.store is None else None,
         "cells": rows,
         **summary_of(rows),
@@ -83,12 +83,12 @@ def sweep(parsed: argparse.Namespace) -> int:
         "seconds": time.perf_counter() - started,
         "estimate": plan.seconds,
     }
-    show(parsed, told, render_sweep.print_sweep)
-    return 1 if told["failed"] else 0
+    show(parsed, result, render_sweep.print_sweep)
+    return 1 if result["failed"] else 0
 
 
 def config_of(parsed: argparse.Namespace) -> SweepConfig:
-    """The settings: those of ``--config`` or the defaults, and over them what was given."""
+    """The settings of ``--config`` or the defaults, overridden by the flags given."""
     config = SweepConfig.read(parsed.config) if parsed.config else SweepConfig()
     values = config.to_dict()
     given(parsed, values["run"])
@@ -103,10 +103,9 @@ def config_of(parsed: argparse.Namespace) -> SweepConfig:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a sweep will take: of all ``rows`` those that wait, the ``dense`` networks to be
-    trained and the ``scorings`` to be made for them. ``each`` is the seconds that each cell will
-    take, 0 where it is known, the first with the start of Python; None where the images do not
-    tell their size."""
+    """The work of a sweep: a row per cell, and the number of ``dense`` networks to train and of
+    ``scorings`` to compute. ``each`` is the expected seconds of each cell, 0 if it is done, the
+    first including the start of Python; None where the images differ in size."""
 
     rows: Sequence[dict[str, Any]]
     dense: int
@@ -115,7 +114,7 @@ class Plan:
 
     @property
     def seconds(self) -> float | None:
-        """All of them."""
+        """Expected seconds in total."""
         return None if self.each is None else sum(self.each)
 
     def to_dict(self) -> dict[str, Any]:
@@ -131,7 +130,7 @@ class Plan:
 
 def plan_of(config: SweepConfig, out: Path | None) -> Plan:
     """What is left to do of the sweep in ``out`` (None: in the store), and how long that takes on
-    this machine's processor. Raises ``EngineError`` if the folder holds something else, the data
+    this machine's CPU. Raises ``EngineError`` if the folder contains something else, the data
     cannot be read or the network does not fit them."""
     cells = config.cells()
     if out is None:
@@ -147,7 +146,7 @@ def plan_of(config: SweepConfig, out: Path | None) -> Plan:
     waiting = [row["state"] != "done" for row in rows]
 
     def shared(key: Callable[[RunConfig], object]) -> int:
-        """How many different ones are needed that no finished cell has left."""
+        """How many different ones are needed that no finished cell has produced."""
         needed = {key(cell) for cell, waits in zip(cells, waiting, strict=True) if waits}
         return len(needed - {key(c) for c, waits in zip(cells, waiting, strict=True) if not waits})
 
@@ -160,7 +159,7 @@ def plan_of(config: SweepConfig, out: Path | None) -> Plan:
 
 
 def summary_of(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """The means of the cells that differ in their seed alone, and which differences are noise."""
+    """The means over seeds, and the difference below which they are noise."""
     from prospr_engine.sweeps import statistics, table
 
     frame = table.frame(rows)

@@ -54,7 +54,7 @@ def test_verify_accepts_the_file_and_rejects_a_changed_one(finished, tmp_path):
     _, out = finished
     good = command("verify", out / "model.onnx")
     assert good.returncode == 0, good.stderr
-    assert "is what its label says" in good.stdout
+    assert "matches its record" in good.stdout
     changed = bytearray((out / "model.onnx").read_bytes())
     position = len(changed) // 3
     changed[position : position + 4] = bytes(b ^ 0x3F for b in changed[position : position + 4])
@@ -288,7 +288,7 @@ def test_a_run_in_the_store_that_does_not_end_well_is_exit_code_2(store):
     assert stopped.stderr.readline() == "Training\n"
     (run,) = (run for run in store.runs() if run.live)
     store.stop(run.id, "")
-    assert "stopped by somebody else" in stopped.communicate(timeout=PATIENCE)[1]
+    assert "stopped by someone else" in stopped.communicate(timeout=PATIENCE)[1]
     assert stopped.returncode == 2
     deleted = stored(OBEYS, "run", "--store", store.folder)
     assert deleted.stderr.readline() == "Training\n"
@@ -373,5 +373,5 @@ def test_runs_refuses_ids_that_name_no_run_or_several(store, capsys, tmp_path):
         assert words in capsys.readouterr().err
     assert len(store.runs()) == 17
     assert cli.main(["runs", "--store", str(tmp_path / "mistyped")]) == 2
-    assert "no store of runs" in capsys.readouterr().err
+    assert "There is no store in" in capsys.readouterr().err
     assert not (tmp_path / "mistyped").exists()

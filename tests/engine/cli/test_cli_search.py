@@ -79,7 +79,7 @@ def test_the_trail_goes_to_standard_error_and_the_answer_to_standard_output(runs
     assert "good enough" in err
     assert out.strip().startswith("Found: ")
     assert "at most 4 points of accuracy lost" in out
-    assert "trail.csv holds the trail." in out
+    assert "All tries are in" in out
     assert [config.seed for config in runs[:2]] == [0, 1]
     _, _, quiet = search(capsys, *QUICK, "--max-loss", 4, "--quiet", "--out", tmp_path / "other")
     assert quiet == ""
@@ -117,8 +117,8 @@ def test_settings_reach_the_runs_and_come_back_from_the_file(runs, capsys, tmp_p
         (["--max-loss", "a little"], "--max-loss is 'a little'; give points of accuracy"),
         (["--max-loss", "101"], "from 0 to 100"),
         (["--max-loss", "nan"], "from 0 to 100"),
-        (["--max-size", "100 KiB"], "--max-size is '100 KiB'; give a size as 100kB"),
-        (["--max-size", "0"], "give a size as"),
+        (["--max-size", "100 KiB"], "--max-size is '100 KiB'; give a size such as 100kB"),
+        (["--max-size", "0"], "give a size such as"),
         (["--max-loss", "1", "--seeds", ""], "seeds is empty"),
         (["--max-loss", "1", "--seeds", "1,1"], "1 more than once"),
         (["--max-loss", "1", "--seeds", "one"], "give a whole number"),
@@ -158,7 +158,7 @@ def test_sizes(text, bytes):
 
 @pytest.mark.parametrize("text", ["", "kB", "-1kB", "1,5kB", "100 KiB", "1e5", "0.0001kB", "1kB2"])
 def test_what_is_no_size(text):
-    with pytest.raises(ConfigError, match="give a size as"):
+    with pytest.raises(ConfigError, match="give a size such as"):
         size(text)
 
 

@@ -73,13 +73,13 @@ def test_a_finished_sweep_is_told_again_in_words(swept, capsys):
     out, done = swept
     code, told, error = sweep(capsys, *GRID, "--out", out)
     assert code == 0
-    assert error == "8 cells: 2 methods, 2 sparsities, 2 seeds.\n8 of them are known already.\n"
+    assert error == "8 cells: 2 methods, 2 sparsities, 2 seeds.\n8 of them are already done.\n"
     rows = {line.split("  ")[0]: line for line in told.splitlines() if "  " in line}
-    assert set(rows) == {"Test accuracy", "SNIP", "Random", "none: the dense network"}
+    assert set(rows) == {"Test accuracy", "SNIP", "Random", "dense network"}
     mean = json.loads(done.stdout)["summary"][0]["accuracy_mean"]
     assert f"{100 * mean:.1f} ± " in rows["SNIP"]
     assert "2 seeds: differences under " in told
-    assert f"{out}/cells.csv holds the table" in told
+    assert f"{out}/cells.csv" in told
     code, again, _ = sweep(capsys, *GRID, "--out", out, "--json", "--quiet")
     assert json.loads(again)["cells"] == json.loads(done.stdout)["cells"]
 
@@ -146,8 +146,8 @@ def test_a_failed_cell_is_listed_and_the_exit_code_is_1(capsys, tmp_path, monkey
     assert "[1 of 2] SNIP at 90 %, seed 0: failed. fc1: no [derivative].\n" in error
     assert "1 cell of 2 failed:" in told
     assert "✗ SNIP at 90 %, seed 0: fc1: no [derivative]." in told
-    assert "tries them again" in told
-    assert "1 seed: which differences are noise is not known; give more seeds." in told
+    assert "try them again" in told
+    assert "With 1 seed the noise is unknown; give more seeds." in told
     code, told, _ = sweep(capsys, *arguments, "--json")
     assert (code, json.loads(told)["failed"], json.loads(told)["noise"]) == (1, 1, None)
     assert json.loads(told)["cells"][0]["accuracy"] is None
@@ -251,7 +251,7 @@ def cell(**changes: Any) -> dict[str, Any]:
         ((0, 1, 2), 0.0123, "3 seeds: differences under 1.3 points are noise"),
         ((0, 1), 0.013, "2 seeds: differences under 1.3 points are noise"),
         ((0, 1), 0.0, "differences under 0.3 points"),  # a single image of 360
-        ((0,), None, "1 seed: which differences are noise is not known; give more seeds."),
+        ((0,), None, "With 1 seed the noise is unknown; give more seeds."),
         ((0, 1), None, "Too few cells are done"),
     ],
 )

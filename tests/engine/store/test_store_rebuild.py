@@ -358,5 +358,5 @@ def test_a_worker_at_work_is_not_disturbed(folder: Path, capsys: pytest.CaptureF
     deleted(folder)
     with worker_lock(folder):
         assert main(["runs", "--rebuild", "--store", str(folder)]) == 2
-    assert "at work on this store" in capsys.readouterr().err
+    assert "using this store" in capsys.readouterr().err
     assert not (folder / RECORD).exists()
