@@ -1,7 +1,7 @@
-"""The settings of a run: frozen, checked when made, and named by a fingerprint.
+"""The settings of a run: frozen, checked when created, and identified by a fingerprint.
 
-Names (of models, data sets, methods, controls) are checked against their tables where the tables
-are known, in ``pipeline.setup.check``; ranges are checked here.
+Names (of models, data sets, methods, controls) are checked against their tables in
+``pipeline.setup.check``; ranges are checked here.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from prospr_engine.identity import dense_settings, fingerprint
 from prospr_engine.registry import check_options, setting, settings_of
 
 NO_CONTROL = "none"
-"""The value of ``RunConfig.control`` that means: train what the criterion chose."""
+"""The value of ``RunConfig.control`` for no control: train what the criterion chose."""
 MAX_SEED = 2**32 - 1
 
 
 class _Checked:
-    """Checks every plain setting against its own bounds as soon as an instance is made."""
+    """Checks every plain setting against its bounds when an instance is created."""
 
     def __post_init__(self) -> None:
         for option in settings_of(type(self)):
@@ -38,7 +38,7 @@ class LoadingConfig(_Checked):
 
     image_size: int | None = setting(
         None,
-        "side of the square images in pixels (default: as the data come)",
+        "side of the square images in pixels (default: from the data)",
         optional=True,
         value_type=int,
         minimum=4,
@@ -46,14 +46,14 @@ class LoadingConfig(_Checked):
     )
     train_limit: int | None = setting(
         None,
-        "read at most this many training images, chosen by the seed, classes balanced",
+        "use at most this many training images, chosen by the seed, classes balanced",
         optional=True,
         value_type=int,
         minimum=10,
     )
     test_limit: int | None = setting(
         None,
-        "read at most this many test images, chosen by the seed, classes balanced",
+        "use at most this many test images, chosen by the seed, classes balanced",
         optional=True,
         value_type=int,
         minimum=10,
@@ -63,12 +63,12 @@ class LoadingConfig(_Checked):
     )
     test_fraction: float = setting(
         0.2,
-        "share held out for the test where the data have no test part",
+        "share held out for testing if the data have no test part",
         minimum=0.01,
         maximum=0.5,
     )
     skip_broken: bool = setting(
-        False, "leave out images that cannot be read, and list them, instead of stopping"
+        False, "skip images that cannot be read, and list them, instead of stopping"
     )
 
 
@@ -79,13 +79,13 @@ class ScoringConfig(_Checked):
     batch_size: int = setting(128, "images in one calibration batch", minimum=2, maximum=65536)
     batches: int = setting(
         1,
-        "calibration batches; one serves every step, more are used in turn",
+        "calibration batches; a single one is used for every step, more are used in turn",
         minimum=1,
         maximum=1024,
     )
     precision: str | None = setting(
         None,
-        "arithmetic of the scoring (default: the model's own, float32)",
+        "number format for scoring (default: the model's own, float32)",
         optional=True,
         value_type=str,
         choices=("float32", "float64"),
@@ -100,7 +100,7 @@ class TrainingConfig(_Checked):
 
     batch_size: int | None = setting(
         None,
-        "images in one training step (default: 128, fewer on small data)",
+        "images in one training step (default: 128, fewer for small data sets)",
         optional=True,
         value_type=int,
         minimum=2,
@@ -108,7 +108,7 @@ class TrainingConfig(_Checked):
     )
     lr: float | None = setting(
         None,
-        "learning rate at the start (default: the model's own)",
+        "initial learning rate (default: the model's own)",
         optional=True,
         value_type=float,
         minimum=0.0,
@@ -118,24 +118,24 @@ class TrainingConfig(_Checked):
     weight_decay: float = setting(5e-4, "weight decay (L2)", minimum=0.0, maximum=1.0)
     schedule: str = setting(
         "cosine",
-        "how the learning rate falls: to zero along a cosine, or by ten at half and three quarters",
+        "learning rate decay: to zero along a cosine, or tenfold at half and at three quarters",
         choices=("cosine", "step", "constant"),
     )
     augmentation: str = setting(
         "auto",
-        "random shifts and mirror images of the training data (auto: what suits the data)",
+        "random shifts and flips of the training images (auto: what suits the data)",
         choices=("auto", "none", "shift", "shift+flip"),
     )
     precision: str = setting(
         "auto",
-        "arithmetic of the training (auto: bfloat16 on a GPU that has it, else float32)",
+        "number format for training (auto: bfloat16 on GPUs that support it, else float32)",
         choices=("auto", "float32", "bfloat16"),
     )
 
 
 @dataclass(frozen=True)
 class RunConfig(_Checked):
-    """Everything that decides the result of a run. Same config, same machine, same result.
+    """Everything that determines the result of a run. Same config, same machine, same result.
 
     Raises ``ConfigError`` when a value is out of range.
     """
@@ -148,10 +148,10 @@ class RunConfig(_Checked):
         catalogue="prospr_engine.data:DATASETS",
     )
     method: str = setting("prospr", "criterion that ranks the weights", table="method")
-    sparsity: float = setting(0.9, "fraction of the weights removed, from 0 up to but not 1")
+    sparsity: float = setting(0.9, "fraction of the weights removed, at least 0 and below 1")
     epochs: int = setting(3, "passes over the training data", minimum=0, maximum=10_000)
     seed: int = setting(
-        0, "decides initial weights, splits, batches and noise", minimum=0, maximum=MAX_SEED
+        0, "determines initial weights, splits, batches and noise", minimum=0, maximum=MAX_SEED
     )
     weights: str = setting(
         "fresh",
@@ -160,13 +160,13 @@ class RunConfig(_Checked):
         file=".safetensors",
     )
     layer_floor: int = setting(
-        0, "fewest weights that every layer keeps", minimum=0, maximum=1_000_000
+        0, "minimum number of weights that every layer keeps", minimum=0, maximum=1_000_000
     )
     control: str = setting(
         NO_CONTROL,
-        "what to change once the masks are made, to see whether it matters: the places of the kept "
-        "weights in each layer (shuffle), their initial values (reinit), or the choice as a whole, "
-        "but for how many each layer keeps (random)",
+        "what to change after pruning, to see whether it matters: which weights are kept within "
+        "each layer (shuffle), their initial values (reinit), or everything but the number of "
+        "weights kept per layer (random)",
         table="control",
     )
     device: str = setting("auto", "where to compute: auto, cpu, cuda, cuda:1, mps")
@@ -192,12 +192,12 @@ class RunConfig(_Checked):
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> RunConfig:
-        """The config that ``to_dict`` gave; ``ConfigError`` if a setting is unknown or misfits."""
+        """The config from ``to_dict``; ``ConfigError`` if a setting is unknown or invalid."""
         return _build(cls, values, "the settings")
 
     @classmethod
     def read(cls, path: str | Path) -> RunConfig:
-        """Read a ``config.json``; raises ``ConfigError`` if it is missing or not one."""
+        """Read a ``config.json``; raises ``ConfigError`` if it is missing or invalid."""
         try:
             values = json.loads(Path(path).read_text("utf-8"))
         except OSError as error:
@@ -208,7 +208,7 @@ class RunConfig(_Checked):
 
     @property
     def dense(self) -> RunConfig:
-        """What of these settings decides the dense network: the rest at its defaults."""
+        """The settings that determine the dense network, with all others at their defaults."""
         return RunConfig(**dense_settings(self))
 
     @property
@@ -227,12 +227,12 @@ GROUPS: dict[str, type] = {
 def check_sparsity(sparsity: float) -> float:
     """``sparsity`` itself if it lies in [0, 1); else ``ConfigError``."""
     if not isinstance(sparsity, Real) or not 0.0 <= sparsity < 1.0:
-        hint, told = "", sparsity if isinstance(sparsity, Real) else repr(sparsity)
+        hint, shown = "", sparsity if isinstance(sparsity, Real) else repr(sparsity)
         if isinstance(sparsity, Real) and 1 < sparsity < 100:
             hint = f" For {sparsity:g}{SPACE}%, give {to_fraction(float(sparsity)):g}."
         raise ConfigError(
-            f"The sparsity is {told}; it is the fraction of weights removed and must be a "
-            f"number of at least 0 and below 1.{hint}"
+            f"The sparsity is {shown}; it is the fraction of weights removed, a number of at "
+            f"least 0 and below 1.{hint}"
         )
     return float(sparsity)
 

@@ -1,8 +1,8 @@
-"""Tables of what there is to choose from, as frozen, plain data.
+"""Tables of methods, models, data sets and the like, as frozen, plain data.
 
 The form, the command line and ``list`` are generated from these rows, so a new method is one
 file and one row. A row names its implementation as ``"module:function"`` and imports it on
-first use: looking at a table costs nothing. Users add rows of their own with ``register``.
+first use, so reading a table is cheap. Users add rows of their own with ``register``.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ class Option:
     maximum: float | None = None
     label: str = ""
     optional: bool = False
-    """``None`` is allowed (and means: decide by itself)."""
+    """``None`` is allowed, and means automatic."""
     value_type: type | None = None
     """Needed only where ``default`` is ``None``."""
     file: str = ""
-    """What kind of file may be named in the place of a choice; who opens it judges it."""
+    """The kind of file that may be given instead of a choice; whoever opens it checks it."""
     table: str = ""
-    """What is chosen from: the noun of a table, which checks the name where it is known."""
+    """The noun of the table to choose from, which checks the name where it is known."""
     catalogue: str = ""
     """``"package.module:NAME"`` of the registry whose names are no files, if ``file`` is given."""
     role: str = ""
@@ -47,7 +47,7 @@ class Option:
 
     @property
     def known(self) -> tuple[Any, ...]:
-        """The values that name no file."""
+        """The values that are not files."""
         return self.choices or (tuple(resolve(self.catalogue)) if self.catalogue else ())
 
     def names_file(self, value: Any) -> bool:
@@ -182,7 +182,7 @@ class Registry(Mapping[str, S], Generic[S]):
 
     def _check(self, spec: S) -> None:
         if not isinstance(spec, self._row):
-            raise ConfigError(f"{spec!r} is no row of this table; give a {self._row.__name__}.")
+            raise ConfigError(f"{spec!r} is not a row of this table; give a {self._row.__name__}.")
         if not (isinstance(spec.name, str) and NAME.fullmatch(spec.name)):
             raise ConfigError(
                 f"The {self.noun} is called {spec.name!r}; give a name of lower-case letters, "

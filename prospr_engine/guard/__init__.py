@@ -1,1 +1,1 @@
-"""What strangers may send, and how much of it is kept."""
+"""Limits on what visitors may send, and on how much of it is kept."""

@@ -1,9 +1,9 @@
-"""Every bound on what strangers send and on what the server keeps, in one table.
+"""Every limit on what visitors send and on what the server keeps, in one table.
 
-Modules read their bounds from here. Those with an environment variable are set by whoever runs the
-server (``store/limits.py``); the others are fixed, since a larger value would let a forged file
-take the memory or the time of everybody. ``python -m prospr_engine.guard.limits`` prints the
-README's table of variables, and with ``--all`` the tables of ``docs/limits.md``.
+Modules read their limits from here. Those with an environment variable can be changed by the
+server's administrator (``store/limits.py``); the others are fixed, since a larger value would let
+a malicious file exhaust memory or time for everyone. ``python -m prospr_engine.guard.limits`` prints the table of
+variables in the README, and with ``--all`` the tables of ``docs/limits.md``.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ PREFIX = "PROSPR_"
 
 @dataclass(frozen=True)
 class Limit(Generic[Number]):
-    """``bounds`` says what is bounded, and why where that is not plain; ``variable`` is the
-    environment variable that sets another value, or None where nobody can."""
+    """``bounds`` says what is limited, and why if that is not obvious; ``variable`` is the
+    environment variable that sets another value, or None if the limit is fixed."""
 
     name: str
     value: Number
@@ -32,7 +32,7 @@ class Limit(Generic[Number]):
 
 @dataclass(frozen=True)
 class Variable:
-    """An environment variable that sets no number; ``default`` in words."""
+    """An environment variable whose value is not a number; ``default`` in words."""
 
     variable: str
     meaning: str
@@ -40,7 +40,7 @@ class Variable:
 
 
 def _set_by(name: str, value: Number, unit: str, bounds: str) -> Limit[Number]:
-    """A bound that ``PROSPR_<NAME>`` sets."""
+    """A limit that ``PROSPR_<NAME>`` sets."""
     return Limit(name, value, unit, bounds, PREFIX + name.upper())
 
 
@@ -88,9 +88,9 @@ FILE_NAME_CHARACTERS = Limit("file_name_characters", 80, "characters", "of an up
 # Archives and folders of images
 
 TREE_FILES = Limit(
-    "tree_files", 2_000_000, "files", "in a folder or archive of one's own (ImageNet has 1.4 m)"
+    "tree_files", 2_000_000, "files", "in a local folder or archive (ImageNet has 1.4 m)"
 )
-ZIP_BYTES = Limit("zip_bytes", 200 * 10**9, "bytes", "that an archive of one's own unpacks to")
+ZIP_BYTES = Limit("zip_bytes", 200 * 10**9, "bytes", "that a local archive unpacks to")
 ZIP_FILE_BYTES = Limit("zip_file_bytes", 500_000_000, "bytes", "of a file in it, unpacked")
 ZIP_DIRECTORY = Limit("zip_directory", 500_000_000, "bytes", "of its list of files")
 UPLOADED_ZIP_FILES = Limit("uploaded_zip_files", 200_000, "files", "in an uploaded archive")
@@ -102,10 +102,10 @@ UPLOADED_ZIP_DIRECTORY = Limit(
     "uploaded_zip_directory", 40_000_000, "bytes", "of its list of files"
 )
 ZIP_RATIO = Limit(
-    "zip_ratio", 100, "times", "that an archive may grow by unpacking: images hardly shrink"
+    "zip_ratio", 100, "times", "that an archive may grow when unpacked; images hardly compress"
 )
 ZIP_RATIO_FROM = Limit(
-    "zip_ratio_from", 200_000_000, "bytes", "unpacked, below which the ratio does not matter"
+    "zip_ratio_from", 200_000_000, "bytes", "unpacked, below which the ratio is not checked"
 )
 ZIP_PATH = Limit("zip_path", 1_000, "characters", "of a path in an archive")
 
@@ -133,10 +133,10 @@ WEIGHTS_TENSORS = Limit("weights_tensors", 20_000, "tensors", "in a file of weig
 TENSOR_NAME = Limit("tensor_name", 200, "characters", "of a tensor's name")
 TENSOR_AXES = Limit("tensor_axes", 8, "axes", "of a tensor")
 ONNX_BYTES = Limit(
-    "onnx_bytes", 2**31 - 1, "bytes", "of an ONNX file: the largest message that protobuf holds"
+    "onnx_bytes", 2**31 - 1, "bytes", "of an ONNX file: the largest message that protobuf allows"
 )
 ONNX_INPUT = Limit(
-    "onnx_input", 1 << 26, "values", "of the input that verification feeds to an ONNX file"
+    "onnx_input", 1 << 26, "values", "in the input that verification feeds to an ONNX file"
 )
 
 # What the browser shows
@@ -150,7 +150,7 @@ EXPLORED_SCORES = Limit(
 TRIED_NETWORKS = Limit(
     "tried_networks", 500_000_000, "bytes", "of both networks of a run on Try it"
 )
-COMPARED_RUNS = Limit("compared_runs", 100, "runs", "that the address of a comparison may name")
+COMPARED_RUNS = Limit("compared_runs", 100, "runs", "that the URL of a comparison may list")
 
 TABLE: tuple[Limit[int] | Limit[float], ...] = tuple(
     row for row in list(globals().values()) if isinstance(row, Limit)
@@ -159,7 +159,7 @@ VARIABLES = (
     Variable("PROSPR_RUNS", "folder of runs", "in the user's data folder"),
     Variable("PROSPR_DATA", "folder of data sets", "in the user's cache folder"),
     *(row for row in TABLE if row.variable),
-    Variable("PROSPR_ALLOW_PATHS", "`1` lets visitors name folders of the server", "off"),
+    Variable("PROSPR_ALLOW_PATHS", "`1` lets visitors use folders on the server", "off"),
 )
 
 
@@ -177,7 +177,7 @@ def variables_table() -> str:
 
 
 def fixed_table() -> str:
-    """The bounds that nobody sets as a Markdown table."""
+    """The fixed limits as a Markdown table."""
     fixed = (row for row in TABLE if not row.variable)
     return _table(
         ("limit", "value", "of what"),
@@ -186,13 +186,12 @@ def fixed_table() -> str:
 
 
 def page() -> str:
-    """Both tables: what ``docs/limits.md`` holds."""
+    """Both tables: the content of ``docs/limits.md``."""
     return (
         "# Limits\n\n"
         "Set by environment variables:\n\n"
         f"{variables_table()}\n\n"
-        "Fixed, so that no file that somebody sends can take the memory or the time of "
-        "everybody:\n\n"
+        "Fixed, so that no file can exhaust memory or time for everyone:\n\n"
         f"{fixed_table()}\n"
     )
 

@@ -1,1 +1,1 @@
-"""Files, tensors and names of uploads: what touches the disk."""
+"""Disk access: files, tensors and names of uploads."""

@@ -6,7 +6,7 @@ import re
 import struct
 from typing import BinaryIO
 
-READ = 1024  # bytes from the start; the mark of a tar lies at 257
+READ = 1024  # bytes from the start; a tar has its magic number at 257
 
 WORDS = {
     "empty": "empty",
@@ -31,14 +31,14 @@ WORDS = {
     "html": "a web page",
     "json": "JSON text",
     "text": "plain text",
-    "unknown": "of a kind that is not known here",
+    "unknown": "of an unknown type",
 }
-"""Every kind, as it goes after "the file is"."""
+"""Every kind, worded to follow "the file is"."""
 
 MARKS: tuple[tuple[int, bytes, str], ...] = (
     (0, b"PK\x03\x04", "zip"),
-    (0, b"PK\x05\x06", "zip"),  # without any file
-    (0, b"PK\x07\x08", "zip"),  # one of several volumes
+    (0, b"PK\x05\x06", "zip"),  # an empty one
+    (0, b"PK\x07\x08", "zip"),  # one volume of several
     (0, b"\x89HDF\r\n\x1a\n", "hdf5"),
     (0, b"\x93NUMPY", "numpy"),
     (0, b"GGUF", "gguf"),

@@ -1,4 +1,4 @@
-"""Files: written so that a failure never leaves half of one, read so that it says what to do."""
+"""Files: written whole or not at all, with errors that say what to do."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def write_atomically(path: str | Path, data: bytes | str) -> None:
 
 
 def check_unused(folder: Path, fingerprint: str) -> None:
-    """Raise ``ConfigError`` if ``folder`` holds the finished run of other settings."""
+    """Raise ``ConfigError`` if ``folder`` contains a finished run of other settings."""
     result = folder / "result.json"
     if not result.exists():
         return
@@ -52,7 +52,7 @@ def check_unused(folder: Path, fingerprint: str) -> None:
         earlier = None
     if earlier != fingerprint:
         raise ConfigError(
-            f"{folder} already holds the result of another run; choose another folder, or "
+            f"{folder} already contains the result of another run; choose another folder, or "
             "overwrite it (--overwrite, or overwrite=True)."
         )
 
@@ -64,9 +64,9 @@ def digest_of(path: Path) -> str:
 
 
 def zipped_size(path: Path) -> int:
-    """Bytes of a zip (deflate) that holds the file and nothing else."""
+    """Bytes of a zip (deflate) that contains only the file."""
     deflate = zlib.compressobj(wbits=-zlib.MAX_WBITS)
-    size = 98 + 2 * len(path.name.encode())  # what a zip says of a file, and of itself
+    size = 98 + 2 * len(path.name.encode())  # the zip's headers, which hold the name twice
     with path.open("rb") as file:
         while chunk := file.read(1 << 20):
             size += len(deflate.compress(chunk))
@@ -79,23 +79,23 @@ def check_room(folder: Path, needed: int) -> None:
     if free < needed:
         raise DiskError(
             f"The disk has {megabytes(free)} free, and the files of this run need about "
-            f"{megabytes(MEGA * math.ceil(needed / MEGA))}. Choose a smaller model, or ask whoever "
-            "looks after this machine to free some space or choose another folder."
+            f"{megabytes(MEGA * math.ceil(needed / MEGA))}. Choose a smaller model, or ask the "
+            "server's administrator to free some space or choose another folder."
         )
 
 
 def disk_error(path: Path, error: OSError) -> DiskError:
-    """The sentence for a failure to write ``path``: for a visitor of the dashboard, too, who has
-    no say in where things are written."""
+    """The error for a failure to write ``path``, worded for visitors of the dashboard too, who
+    cannot choose where files go."""
     if error.errno in {errno.ENOSPC, errno.EDQUOT}:
         free = _free_megabytes(path)
         return DiskError(
-            f"The disk is full: {path} could not be written ({free}). Whoever looks after this "
-            "machine has to free some space or choose another folder; then run again."
+            f"The disk is full: {path} could not be written ({free}). The server's administrator "
+            "must free some space or choose another folder; then run again."
         )
     return DiskError(
-        f"{path} could not be written: {error.strerror or error}. Whoever looks after this machine "
-        "has to choose a folder that can be written to."
+        f"{path} could not be written: {error.strerror or error}. The server's administrator must "
+        "choose a writable folder."
     )
 
 

@@ -1,4 +1,4 @@
-"""Our safetensors container: named tensors in the order of writing, and one JSON object."""
+"""Our safetensors container: named tensors in the order they were written, and one JSON object."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 def read_tensors(
     path: str | Path, framework: str = "pt", leave_out: str | None = None
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The tensors and the metadata that ``save_tensors`` wrote, in the order of writing.
+    """The tensors and the metadata that ``save_tensors`` wrote, in the order they were written.
 
     ``framework`` "np" gives arrays and needs no torch. Names that begin with ``leave_out`` are
-    not read. Raises ``DataError`` if the file is no such thing.
+    not read. Raises ``DataError`` if the file is missing or not readable.
     """
     from safetensors import SafetensorError, safe_open
 
@@ -38,7 +38,7 @@ def read_tensors(
     except FileNotFoundError:
         raise DataError(f"There is no file {path}.") from None
     except (SafetensorError, OSError, ValueError, TypeError) as error:
-        # A TypeError: a kind of number that numpy does not have.
+        # A TypeError: a number format that numpy lacks.
         raise DataError(f"{path} is not a readable safetensors file ({error}).") from None
     return tensors, header.get("metadata", {})
 
@@ -50,11 +50,11 @@ def save_tensors(
     from safetensors.torch import save
 
     content = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    # safetensors sorts by name; the header remembers the order in which the network was walked.
+    # safetensors sorts by name; the header keeps the order of the network's layers.
     header = {"names": list(content), "metadata": dict(metadata)}
     write_atomically(path, save(content, {"prospr": json.dumps(header)}))
 
 
 def load_tensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Read what ``save_tensors`` wrote; raises ``DataError`` if the file is no such thing."""
+    """Read what ``save_tensors`` wrote; raises ``DataError`` as ``read_tensors`` does."""
     return read_tensors(path)

@@ -1,8 +1,8 @@
 """Names for uploaded files that reveal nothing about the server.
 
-Settings, results and files speak of an upload by its token, ``upload:<SHA-256>/<file name>``.
-Whoever computes finds the file in the folder that the environment variable ``PROSPR_UPLOADS``
-names; a token reveals only the digest of the content and the name its owner gave it.
+Settings, results and files refer to an upload by its token, ``upload:<SHA-256>/<file name>``.
+The worker finds the file in the folder that the environment variable ``PROSPR_UPLOADS`` names; a
+token reveals only the digest of the content and the name its owner gave it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ PREFIX = "upload:"
 LONGEST = limits.FILE_NAME_CHARACTERS.value
 NAMELESS = "file"
 TOKEN = re.compile(rf"{PREFIX}([0-9a-f]{{64}})/(.+)", re.DOTALL)
-# Besides what has no shape: separators of paths, quotation marks, and what Windows forbids.
+# Path separators, quotation marks and what Windows forbids; unprintable characters go anyway.
 FORBIDDEN = frozenset('/\\"<>|:*?')
 
 
@@ -35,7 +35,7 @@ def token(digest: str, name: str) -> str:
 
 
 def display_name(text: str) -> str:
-    """What to call the file that a token or path names, before anybody."""
+    """The name to show for the file that a token or path names; safe to show to anyone."""
     if is_token(text):
         match = TOKEN.fullmatch(text)
         return clean_name(match[2]) if match else "the uploaded file"
@@ -43,24 +43,24 @@ def display_name(text: str) -> str:
 
 
 def locate(text: str, folder: Path | None = None) -> Path:
-    """The file that a token names, in ``folder`` or where the environment says; any other text is
-    a path and is given back as one.
+    """The file that a token names, in ``folder`` or in that of the environment; any other text is
+    returned as a path.
 
-    Raises ``ConfigError`` if the token is none, or if its file is not on this machine.
+    Raises ``ConfigError`` if the token is malformed, or if its file is not on this machine.
     """
     if not is_token(text):
         return Path(text)
     match = TOKEN.fullmatch(text)
     if not match or match[2] != clean_name(match[2]):
         raise ConfigError(
-            "The settings name an uploaded file that cannot be one. Upload the file again."
+            "The settings refer to an uploaded file in an invalid way. Upload the file again."
         )
     digest, name = match.groups()
     place = folder or os.environ.get(FOLDER)
     path = Path(place, digest + Path(name).suffix.lower()) if place else None
     if path is None or not path.is_file():
         raise ConfigError(
-            f"The uploaded file {name} is not here any more. Upload it again, or give the path "
+            f"The uploaded file {name} is no longer available. Upload it again, or give the path "
             "of a copy."
         )
     return path
@@ -72,7 +72,7 @@ def absolute(text: str) -> str:
 
 
 def digest_in(text: str) -> str:
-    """The SHA-256 that a token holds; "" if it is none."""
+    """The SHA-256 in a token; "" if ``text`` is not a token."""
     match = TOKEN.fullmatch(text)
     return match[1] if match else ""
 
@@ -80,8 +80,8 @@ def digest_in(text: str) -> str:
 def clean_name(name: str) -> str:
     """``name`` as one printable part of a path, at most 80 characters, never empty.
 
-    What a browser sends as a file name may be anything at all; what comes out can stand in a
-    path, in JSON and on a page. Cleaning twice changes nothing.
+    A browser may send any text as a file name; the result is safe in a path, in JSON and on a
+    page. Cleaning twice changes nothing.
     """
     last = re.split(r"[/\\]", name)[-1]
     shown = (" " if c.isspace() else c for c in last if c.isspace() or c.isprintable())

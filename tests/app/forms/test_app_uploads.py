@@ -216,7 +216,7 @@ def test_the_facts_of_a_token(store: Store) -> None:
     upload = uploads.add("alice", "images", "Pets.zip", zipped())
     assert uploads.facts(upload.token) == uploads.look(upload).facts
     uploads.remove("alice", upload.token)
-    with pytest.raises(ConfigError, match="not here any more"):
+    with pytest.raises(ConfigError, match="no longer available"):
         uploads.facts(upload.token)
 
 

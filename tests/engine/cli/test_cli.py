@@ -258,7 +258,7 @@ def test_a_run_in_the_store_reads_like_one_that_is_computed_here(store, tmp_path
     assert len(store.runs()) == 1
     (tmp_path / "out" / "result.json").write_text('{"fingerprint": "another"}')
     refused = stored(DIES, *arguments, "--out", tmp_path / "out")
-    assert "already holds the result" in refused.communicate(timeout=PATIENCE)[1]
+    assert "already contains the result" in refused.communicate(timeout=PATIENCE)[1]
     assert refused.returncode == 2
 
 

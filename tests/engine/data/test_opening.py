@@ -47,7 +47,7 @@ def torch_file() -> bytes:
         (b"\x89PNG\r\n\x1a\n" + b"\0" * 30, "is a single image"),
         (b"\x7fELF" + b"\0" * 30, "is a program"),
         (b"hello", "is plain text"),
-        (b"\0\1\2\3", "is of a kind that is not known here"),
+        (b"\0\1\2\3", "is of an unknown type"),
         (b"PK\x03\x04" + b"\0" * 60, "not a zip file, or is damaged"),
     ],
     ids=[
@@ -120,5 +120,5 @@ def test_an_upload_that_is_gone(uploaded, classes, monkeypatch, tmp_path: Path) 
     named = uploaded(classes())
     for file in tmp_path.glob("*.zip"):
         file.unlink()
-    with pytest.raises(ConfigError, match=r"Flowers\.zip is not here any more"):
+    with pytest.raises(ConfigError, match=r"Flowers\.zip is no longer available"):
         load(named, LoadingConfig(), seed=0)

@@ -107,9 +107,9 @@ def test_an_upload_that_is_gone(tmp_path: Path, monkeypatch) -> None:
     named = token(DIGEST, "flowers.zip")
     for folder in (str(tmp_path), str(tmp_path / "gone")):
         monkeypatch.setenv("PROSPR_UPLOADS", folder)
-        with pytest.raises(ConfigError, match=r"flowers\.zip is not here any more") as error:
+        with pytest.raises(ConfigError, match=r"flowers\.zip is no longer available") as error:
             locate(named)
         assert str(tmp_path) not in str(error.value)
     monkeypatch.delenv("PROSPR_UPLOADS")
-    with pytest.raises(ConfigError, match="not here any more"):
+    with pytest.raises(ConfigError, match="no longer available"):
         locate(named)

@@ -179,7 +179,7 @@ def test_stop_ends_the_run_at_once_and_keeps_what_was_found(tmp_path):
 def test_a_finished_run_is_not_overwritten_by_another(tmp_path):
     quick = config(epochs=0)
     pe.run(quick, out=tmp_path)
-    with pytest.raises(ConfigError, match="already holds the result of another run"):
+    with pytest.raises(ConfigError, match="already contains the result of another run"):
         pe.run(dataclasses.replace(quick, seed=2), out=tmp_path)
     assert json.loads((tmp_path / "result.json").read_text())["config"]["seed"] == 0
     pe.run(quick, out=tmp_path)  # the same run again is no loss

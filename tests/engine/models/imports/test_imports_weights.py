@@ -256,7 +256,7 @@ def test_what_holds_no_network_is_not_to_be_loaded(tmp_path) -> None:
         (zip_of_one(), "is a zip archive"),
         (b"\x89HDF\r\n\x1a\n" + b"\0" * 50, "as Keras writes it"),
         (b"\x08\x07\x12\x07pytorch", "is an ONNX model"),
-        (b"\0" * 100, "of a kind that is not known here; weights are read from a safetensors"),
+        (b"\0" * 100, "of an unknown type; weights are read from a safetensors"),
         (raw({"a": row()}, b"\0" * 4, length=1 << 30), "claims 1,074\N{NO-BREAK SPACE}MB"),
         (raw({"a": row()}, b"\0" * 4, length=5000), "ends within its header"),
         (raw(b"{]}"), "no JSON"),
