@@ -1,6 +1,6 @@
-"""The image data there are to choose from: the one table ``DATASETS``.
+"""The image data sets to choose from: the table ``DATASETS``.
 
-Beside these names, ``load`` takes the path of a folder or zip of class folders.
+Besides these names, ``load`` takes the path of a folder or zip of class folders.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ DATASETS: Registry[DatasetSpec] = Registry(
         DatasetSpec(
             name="digits",
             label="Digits",
-            description="Handwritten digits of 8×8 pixels; part of the software, ready at once",
+            description="Handwritten digits of 8×8 pixels; included, no download",
             target="prospr_engine.data.builtin:digits",
             channels=1,
             classes=10,
@@ -65,7 +65,7 @@ DATASETS: Registry[DatasetSpec] = Registry(
         DatasetSpec(
             name="fashion_mnist",
             label="Fashion-MNIST",
-            description="Photographs of clothing in grey, in the format of MNIST",
+            description="Greyscale photographs of clothing, in the format of MNIST",
             target="prospr_engine.data.torchvision_sets:mnist",
             channels=1,
             classes=10,

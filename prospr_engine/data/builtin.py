@@ -1,4 +1,4 @@
-"""Data that are part of the software: scikit-learn's digits."""
+"""Data included with the software: scikit-learn's digits."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def digits(spec: DatasetSpec, on_event: OnEvent) -> Source:
     """1797 handwritten digits, (1, 8, 8), their 17 grey levels spread over 0..255.
 
-    There is no test part: it is held out by the seed.
+    There is no test part: the seed decides which images are held out for it.
     Source: https://scikit-learn.org/stable/modules/generated/sklearn.datasets.load_digits.html
     """
     from sklearn.datasets import load_digits

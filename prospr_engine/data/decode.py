@@ -1,4 +1,4 @@
-"""One image file, of whatever format and mode, as a square of 8-bit pixels."""
+"""One image file, in any format and mode, as a square of 8-bit pixels."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ORIENTATION = 0x0112  # EXIF tag
 # Pillow hands these to other programs (EPS runs Ghostscript) or cannot decode them by itself.
 REFUSED = frozenset({"EPS", "WMF", "MPEG", "BUFR", "GRIB", "HDF5"})
 GREY_MODES = frozenset({"1", "L", "LA", "La", "I", "F", "I;16", "I;16L", "I;16B", "I;16N"})
-TURNED = {  # EXIF orientation: what puts the picture upright
+UPRIGHT = {  # the operation that undoes an EXIF orientation
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
     4: Image.Transpose.FLIP_TOP_BOTTOM,
@@ -37,16 +37,16 @@ BROKEN = (
     *(TypeError, AttributeError, OverflowError, RuntimeError, NotImplementedError),
     *(zipfile.BadZipFile, Image.DecompressionBombError, Image.DecompressionBombWarning),
 )
-"""What Pillow and zipfile raise on files that are broken in one way or another."""
+"""What Pillow and zipfile raise on broken files."""
 
 
 class UnreadableError(Exception):
-    """Says why one image cannot be read; never leaves the package."""
+    """Says why an image cannot be read; never leaves this package."""
 
 
 @dataclass(frozen=True)
 class Header:
-    """What is known of an image before it is decoded: upright size in pixels, and its kind."""
+    """What is known of an image before it is decoded: size in pixels when upright, and mode."""
 
     width: int
     height: int
@@ -56,7 +56,7 @@ class Header:
 
 @functools.cache
 def formats() -> tuple[str, ...]:
-    """Pillow's names of all formats that are read, the usual ones first (the order of trial)."""
+    """Pillow's names of the supported formats, in the order they are tried: common ones first."""
     Image.init()
     usual = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF")
     others = sorted(set(Image.OPEN) - set(usual) - REFUSED)
@@ -66,7 +66,7 @@ def formats() -> tuple[str, ...]:
 @functools.cache
 def endings() -> frozenset[str]:
     """File name endings of these formats, in lower case with the dot."""
-    known = {*formats(), "MPO"}  # what many cameras write; read as JPEG
+    known = {*formats(), "MPO"}  # written by many cameras; read as JPEG
     return frozenset(end for end, name in Image.registered_extensions().items() if name in known)
 
 
@@ -75,7 +75,7 @@ def is_image(path: str) -> bool:
 
 
 def read_header(stream: BinaryIO) -> Header:
-    """Size and kind, without decoding. Raises ``UnreadableError``."""
+    """Size and mode, without decoding. Raises ``UnreadableError``."""
     with _opened(stream) as image:
         width, height = image.size
         if width != height and _orientation(image) >= 5:
@@ -86,15 +86,15 @@ def read_header(stream: BinaryIO) -> Header:
 def read_pixels(stream: BinaryIO, channels: int, size: int) -> np.ndarray:
     """uint8 (channels, size, size): upright, the middle square of the first frame, scaled.
 
-    Transparent images are laid on white, as a page would show them; 16-bit greys keep their
-    upper 8 bits; floating point greys are read as 0..1 if they fit in there, else as 0..255.
+    Transparent images are placed on white, as a page would show them; 16-bit greys keep their
+    upper 8 bits; floating-point greys are read as 0..1 if they lie in that range, else as 0..255.
     Raises ``UnreadableError``.
     """
     with _opened(stream) as image:
-        # JPEG can decode at 1/2, 1/4 or 1/8, which is several times faster for photographs.
+        # JPEG can be decoded at 1/2, 1/4 or 1/8 size: several times faster for photographs.
         image.draft(None, (2 * size, 2 * size))
         picture = _plain(image, "L" if channels == 1 else "RGB")
-        if (turn := TURNED.get(_orientation(image))) is not None:
+        if (turn := UPRIGHT.get(_orientation(image))) is not None:
             picture = picture.transpose(turn)
         width, height = picture.size
         if (width, height) != (size, size):
@@ -114,29 +114,28 @@ def _opened(stream: BinaryIO) -> Iterator[Image.Image]:
             width, height = image.size
             if width * height > MAX_PIXELS:
                 raise UnreadableError(
-                    f"{width} x {height} pixels are more than the {rough_number(MAX_PIXELS)} "
-                    "that are read"
+                    f"{width} x {height} pixels exceed the limit of {rough_number(MAX_PIXELS)}"
                 )
             yield image
     except Image.UnidentifiedImageError:
         raise UnreadableError("not a supported image format") from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise UnreadableError(
-            f"it has more than the {rough_number(MAX_PIXELS)} pixels that are read"
+            f"it exceeds the limit of {rough_number(MAX_PIXELS)} pixels"
         ) from None
     except BROKEN as error:
         raise UnreadableError(str(error) or type(error).__name__) from None
 
 
 def _orientation(image: Image.Image) -> int:
-    if image.format == "TIFF":  # Pillow turns these by itself, and does not forget the tag at once
+    if image.format == "TIFF":  # Pillow rotates these itself, but may keep the tag
         return 1
-    # In PNG the tag may stand behind the pixels, and looking for it would decode them all.
+    # In PNG the tag may come after the pixels, and looking for it would decode them all.
     if image.format == "PNG" and "exif" not in image.info:
         return 1
     try:
         value = image.getexif().get(ORIENTATION, 1)
-    except BROKEN:  # the picture may still be fine: take it as it lies
+    except BROKEN:  # the picture may still be fine: leave it unrotated
         return 1
     return value if isinstance(value, int) else 1
 

@@ -1,4 +1,4 @@
-"""Download one file: resumed where it broke off, and never taken for whole unless its MD5 fits."""
+"""Download one file: resumed after an interruption, and accepted only if its MD5 matches."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SPARE = 50_000_000  # bytes that a download leaves free on the disk
 
 @dataclass(frozen=True)
 class Remote:
-    """A file, where it belongs, the addresses that offer it, and the MD5 it must have."""
+    """A file: its local path, its URLs, and its MD5."""
 
     path: Path
     urls: tuple[str, ...]
@@ -31,21 +31,21 @@ class Remote:
 
 
 def intact(path: Path, md5: str) -> bool:
-    """Whether ``path`` is there and has the checksum ``md5``."""
+    """Whether ``path`` exists and has the checksum ``md5``."""
     if not path.is_file():
         return False
     with path.open("rb") as file:
-        # MD5 is what the publishers give; here it finds damage, not forgery
+        # MD5 is what the publishers provide; it detects damage, not tampering
         return (
             hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest() == md5
         )
 
 
 def fetch(remote: Remote, advance: Callable[[int], None]) -> None:
-    """Make sure that ``remote.path`` is there and intact, from the first address that works.
+    """Make sure that ``remote.path`` exists and is intact, from the first URL that works.
 
-    ``advance`` receives the number of bytes so far; what it raises ends the download,
-    and the next one resumes. Raises ``DataError`` if no address delivers, ``ResourceError`` if
+    ``advance`` receives the number of bytes so far; an exception it raises stops the download,
+    and the next one resumes. Raises ``DataError`` if every URL fails, ``ResourceError`` if
     the file cannot be written.
     """
     path, part = remote.path, remote.path.with_name(remote.path.name + ".part")
@@ -57,7 +57,7 @@ def fetch(remote: Remote, advance: Callable[[int], None]) -> None:
         raise _not_writable(path, error) from None
     reasons = []
     for url in remote.urls:
-        # A second time from the start, in case what an earlier download left was damaged.
+        # A second time from the start, in case an earlier download left a damaged part.
         for _ in range(2):
             resuming = part.exists()
             try:
@@ -65,11 +65,11 @@ def fetch(remote: Remote, advance: Callable[[int], None]) -> None:
                 if intact(part, remote.md5):
                     part.replace(path)
                     return
-                reason = "what arrived is damaged (its checksum is wrong)"
+                reason = "the download is damaged (wrong checksum)"
                 part.unlink()
             except urllib.error.HTTPError as error:
                 error.close()
-                reason = f"it answers {error.code} {error.reason}"
+                reason = f"HTTP {error.code} {error.reason}"
                 if error.code == http.client.REQUESTED_RANGE_NOT_SATISFIABLE:
                     part.unlink(missing_ok=True)
             except urllib.error.URLError as error:
@@ -82,7 +82,7 @@ def fetch(remote: Remote, advance: Callable[[int], None]) -> None:
                 break
         reasons.append(f"{urlsplit(url).netloc}: {reason}")
     raise DataError(
-        f"{path.name} could not be fetched ({'; '.join(reasons)}). Check the network and run "
+        f"{path.name} could not be downloaded ({'; '.join(reasons)}). Check the network and run "
         f"again, or put the file into {path.parent} yourself ({remote.urls[0]}). The data set "
         "'digits' needs no network."
     )
@@ -112,7 +112,7 @@ def _download(url: str, part: Path, advance: Callable[[int], None]) -> None:
                 done += len(chunk)
                 advance(done)
     if expected is not None and done < expected:
-        raise ConnectionError(f"the connection broke off after {megabytes(done)}")
+        raise ConnectionError(f"the connection was lost after {megabytes(done)}")
 
 
 def _check_space(part: Path, needed: int) -> None:
@@ -129,5 +129,5 @@ def _check_space(part: Path, needed: int) -> None:
 def _not_writable(path: Path, error: OSError) -> ResourceError:
     return ResourceError(
         f"{path.parent} cannot be written to ({error.strerror}). Set PROSPR_DATA to a folder "
-        "you may write to."
+        "you can write to."
     )

@@ -1,4 +1,4 @@
-"""Images in memory: three splits of 8-bit pixels with what is needed to normalise them."""
+"""Images in memory: three splits of 8-bit pixels, with the statistics to normalise them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor
 
 from prospr_engine.errors import DataError
 
-CHUNK = 4096  # images that are counted at a time, so that no wide copy of all of them is made
+CHUNK = 4096  # images counted at a time, so that they are not all copied to a wider type at once
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,7 +30,7 @@ class Split:
         if self.labels.dtype != torch.int64 or self.labels.shape != self.images.shape[:1]:
             raise DataError(
                 f"There are {len(self.images)} images, but the labels are {self.labels.dtype} of "
-                f"shape {tuple(self.labels.shape)}; give one whole number for each image."
+                f"shape {tuple(self.labels.shape)}; give one integer per image."
             )
 
     def __len__(self) -> int:
@@ -39,13 +39,13 @@ class Split:
 
 @dataclass(frozen=True, eq=False)
 class ImageData:
-    """Everything a run needs to know of its data.
+    """The data of a run.
 
     ``mean`` and ``std`` are those of the training split, per channel, of pixels scaled to 0..1.
-    ``notes`` are sentences that a person should read: what was resized, left out or split.
+    ``notes`` are sentences for the user: what was resized, skipped or split.
     ``digest`` (SHA-256, hex) covers class names, images, labels and the split.
 
-    Raises ``DataError`` if the splits do not fit one another.
+    Raises ``DataError`` if the splits do not fit together.
     """
 
     name: str
@@ -67,8 +67,9 @@ class ImageData:
                 raise DataError(f"The {part} split of {self.name} is empty; give it more images.")
             if split.images.shape[1:] != self.train.images.shape[1:]:
                 raise DataError(
-                    f"The {part} images of {self.name} are {tuple(split.images.shape[1:])}, but "
-                    f"those for training {self.shape}; all must have one shape."
+                    f"The {part} images of {self.name} have the shape "
+                    f"{tuple(split.images.shape[1:])}, but the training images {self.shape}; all "
+                    "must have the same shape."
                 )
             if split.labels.min() < 0 or split.labels.max() >= len(self.classes):
                 raise DataError(
@@ -79,8 +80,8 @@ class ImageData:
         missing = [name for name, count in zip(self.classes, counts, strict=True) if not count]
         if missing:
             raise DataError(
-                f"{self.name} has no training image of {', '.join(missing[:5])}; give more images "
-                "of it, or raise train_limit."
+                f"{self.name} has no training image of {', '.join(missing[:5])}; add images of "
+                "it, or raise train_limit."
             )
 
     @classmethod
@@ -94,7 +95,7 @@ class ImageData:
         augmentation: str,
         notes: tuple[str, ...] = (),
     ) -> ImageData:
-        """Measure ``mean``, ``std`` and ``digest``, and put all together."""
+        """Compute ``mean``, ``std`` and ``digest``, and build the object."""
         mean, std = channel_statistics(train.images)
         return cls(
             name=name,
@@ -125,7 +126,7 @@ class ImageData:
 
     @property
     def image_size(self) -> int:
-        """Height in pixels; what ``load`` makes is square."""
+        """Height in pixels; images from ``load`` are square."""
         return self.shape[1]
 
 
@@ -135,9 +136,9 @@ def normalise(
     std: tuple[float, ...],
     dtype: torch.dtype = torch.float32,
 ) -> Tensor:
-    """Pixels 0..255 of shape (..., C, H, W) as ``dtype``, with zero mean and unit deviation.
+    """Pixels 0..255 of shape (..., C, H, W) as ``dtype``, with mean zero and unit deviation.
 
-    Computed in single precision at least, and rounded to narrower types only at the end.
+    Computed in at least single precision, and rounded to narrower types only at the end.
     """
     exact = torch.float64 if dtype == torch.float64 else torch.float32
     centre = torch.tensor(mean, dtype=exact, device=images.device).view(-1, 1, 1) * 255
@@ -149,7 +150,7 @@ def channel_statistics(images: Tensor) -> tuple[tuple[float, ...], tuple[float, 
     """Mean and standard deviation per channel of uint8 (N, C, H, W), on the scale 0..1.
 
     Taken from exact counts of the 256 values, so that they do not depend on the order of the
-    images. A channel without any variation gets the deviation 1, by which one can divide.
+    images. A constant channel gets the deviation 1, to avoid division by zero.
     """
     values = torch.arange(256, dtype=torch.float64) / 255
     means, deviations = [], []

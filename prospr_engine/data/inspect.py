@@ -21,15 +21,15 @@ from prospr_engine.events import ignore
 if TYPE_CHECKING:
     from prospr_engine.data.source import Source  # which brings torch
 
-PROBED = 32  # headers that are looked at
+PROBED = 32  # headers read
 
 
 @dataclass(frozen=True)
 class Facts:
-    """What is known of data without reading their pixels; ``None`` where that is not enough.
+    """What is known of a data set without reading its pixels; ``None`` where unknown.
 
     ``classes`` and ``per_class`` (training images before validation and test are held out) are
-    empty for a table's row, whose files may not be here yet.
+    empty for a row of ``DATASETS``, whose files may not have been downloaded yet.
     """
 
     name: str
@@ -45,7 +45,7 @@ class Facts:
 
 
 def describe(name_or_path: str) -> Facts:
-    """Quick facts for a preview. Raises as ``load`` does, but never fetches anything."""
+    """Quick facts for a preview. Raises as ``load`` does, but never downloads anything."""
     if name_or_path in DATASETS:
         return _facts_of_row(DATASETS[name_or_path])
     with open_data(name_or_path) as (name, opened):
@@ -77,7 +77,7 @@ def facts_of(name: str, layout: Layout | Source, opened: Tree | Source) -> Facts
 
 
 def _facts_of_row(row: DatasetSpec) -> Facts:
-    notes = [f"The first use fetches {row.download_mb} MB."] if row.download_mb else []
+    notes = [f"The first use downloads {row.download_mb} MB."] if row.download_mb else []
     if row.licence:
         notes.append(f"Licence: {row.licence}.")
     return Facts(
@@ -102,7 +102,7 @@ def _probe_pixels(source: Source) -> tuple[int | None, int | None]:
 
 
 def _probe(tree: Tree, layout: Layout) -> tuple[int | None, int | None]:
-    """Channels and image size judged by a few headers, as far as these agree."""
+    """Channels and image size from a few headers, if they agree."""
     headers = []
     for file in layout.files[:: math.ceil(len(layout.files) / PROBED)]:
         with contextlib.suppress(UnreadableError, OSError), tree.open(file) as stream:

@@ -1,7 +1,7 @@
-"""Which file is an image of which class and part, judged by the paths alone.
+"""The class and part of every image file, from the paths alone.
 
-Understood are class folders, ``class/**/image``, and parts of class folders,
-``train/class/**/image``, either within any number of wrapping folders.
+Supported are class folders, ``class/**/image``, and parts with class folders,
+``train/class/**/image``, both inside any number of enclosing folders.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ PARTS = {
     "validation": "validation",
 }
 NOISE = frozenset({"__macosx", "thumbs.db", "desktop.ini", "icon\r", "$recycle.bin"})
-SHOWN = 6  # names in a message, the last of which may say how many more there are
+SHOWN = 6  # names in a message, including the "and n more"
 
 Path = tuple[str, ...]
 
 
 @dataclass(frozen=True, eq=False)
 class Layout:
-    """``files`` in order of their paths, ``labels`` (N,), and the numbers of those in each part."""
+    """``files`` sorted by path, ``labels`` (N,), and the indices of those in each part."""
 
     classes: tuple[str, ...]
     files: tuple[str, ...]
@@ -45,13 +45,13 @@ class Layout:
 
 
 def arrange(tree: Tree, is_image: Callable[[str], bool]) -> Layout:
-    """Find parts and classes. Raises ``DataError`` if there are no two classes with images, a
-    class is empty, or the parts do not hold the same classes."""
+    """Find parts and classes. Raises ``DataError`` if fewer than two classes have images, a class
+    is empty, or the parts do not have the same classes."""
     visible = [file for file in tree.files if not _is_noise(file)]
     images = sorted(file for file in visible if is_image(file))
     notes = [*tree.notes, *_left_out(tree.files, visible, images)]
     if not images:
-        raise DataError(_sentences(f"{tree.name} holds no readable images.", notes))
+        raise DataError(_sentences(f"{tree.name} contains no readable images.", notes))
     paths = {file: tuple(file.split("/")) for file in images}
     folders = _folders(visible, tree.folders)
     depth = _wrapping(list(paths.values()), folders)
@@ -59,14 +59,14 @@ def arrange(tree: Tree, is_image: Callable[[str], bool]) -> Layout:
     folders = {folder[depth:] for folder in folders if len(folder) > depth}
 
     parts, part_notes = _parts(tree.name, list(paths.values()), folders)
-    at = 1 if parts else 0  # how many folders stand before that of the class
+    at = 1 if parts else 0  # number of folders above that of the class
     placed = {
         file: (parts.get(path[0], "") if parts else "train", path[at])
         for file, path in paths.items()
         if len(path) > at + 1 and (not parts or path[0] in parts)
     }
     if loose := len(images) - len(placed):
-        notes.append(f"Left out: {counted(loose, 'image')} in no class folder.")
+        notes.append(f"Skipped: {counted(loose, 'image')} outside the class folders.")
     notes += part_notes
     if not placed:
         raise DataError(
@@ -89,10 +89,10 @@ def arrange(tree: Tree, is_image: Callable[[str], bool]) -> Layout:
 
 
 def natural(name: str) -> tuple[list[tuple[bool, int, str]], str]:
-    """Sorts ``image10`` after ``image9``, whatever the letter case."""
+    """A key that sorts ``image10`` after ``image9``, ignoring case."""
     key = []
     for piece in re.findall(r"[0-9]+|[^0-9]+", name.casefold()):
-        # Numbers are compared as text of a length: one of 5,000 digits is a legal file name too.
+        # Compared by length, then as text: a file name may be a number too long for ``int``.
         digits = piece.lstrip("0") if piece[0] in "0123456789" else ""
         is_text = piece[0] not in "0123456789"
         key.append((is_text, len(digits), piece if is_text else digits))
@@ -100,7 +100,7 @@ def natural(name: str) -> tuple[list[tuple[bool, int, str]], str]:
 
 
 def _wrapping(images: Sequence[Path], folders: set[Path]) -> int:
-    """How many folders wrap everything: each is alone on its level and holds class folders."""
+    """How many folders enclose everything: each is alone on its level and has class folders."""
     depth = 0
     while True:
         tops = {folder[depth] for folder in folders if len(folder) > depth}
@@ -110,47 +110,50 @@ def _wrapping(images: Sequence[Path], folders: set[Path]) -> int:
 
 
 def _is_deep(images: Iterable[Path]) -> bool:
-    """Whether most of ``images`` lie in a folder within a folder."""
+    """Whether most of ``images`` are in a folder inside a folder."""
     depths = [len(path) >= 3 for path in images]
     return 2 * sum(depths) > len(depths)
 
 
 def _parts(name: str, images: list[Path], folders: set[Path]) -> tuple[dict[str, str], list[str]]:
-    """The part that each top folder is, or nothing if the top folders are the classes."""
+    """The part of each top folder, or nothing if the top folders are the classes."""
     tops = sorted({folder[0] for folder in folders})
     known = {top: PARTS[top.lower()] for top in tops if top.lower() in PARTS}
     below: dict[str, list[Path]] = {top: [] for top in tops}
     for path in images:
         if len(path) > 1:
             below[path[0]].append(path)
-    strangers = [top for top in tops if top not in known]
+    others = [top for top in tops if top not in known]
     trains = [top for top, part in known.items() if part == "train" and _is_deep(below[top])]
-    if not known or (strangers and not (trains and len(known) > 1)):
+    if not known or (others and not (trains and len(known) > 1)):
         return {}, []  # a class may be called "train" too
-    if strangers:
+    if others:
         raise DataError(
-            f"{name} holds {_quoted(strangers)} beside {_quoted(known)}. Take out what is neither "
-            "a train, test nor validation part."
+            f"{name} contains {_quoted(others)} beside {_quoted(known)}. Remove everything but "
+            "the train, test and validation parts."
         )
     for part in set(known.values()):
         same = [top for top in known if known[top] == part]
         if len(same) > 1:
             raise DataError(
-                f"{name} holds {_quoted(same)}, which mean the same part. Keep one of them."
+                f"{name} contains {_quoted(same)}, which are names of the same part. Keep one of "
+                "them."
             )
     if "train" not in known.values():
-        raise DataError(f"{name} holds {_quoted(known)}, but no part named train. Add one.")
+        raise DataError(f"{name} contains {_quoted(known)}, but no part named train. Add one.")
     for top in tops:
         if not below[top]:
-            raise DataError(f"The part {top!r} of {name} holds no images. Fill it or remove it.")
-    # Competitions publish test images without their classes: useless here, but not an error.
+            raise DataError(
+                f"The part {top!r} of {name} contains no images. Add some or remove it."
+            )
+    # Competitions publish test images without labels: useless here, but not an error.
     flat = [top for top in tops if known[top] != "train" and not _is_deep(below[top])]
     parts = {top: part for top, part in known.items() if top not in flat}
     notes = [f"The images in {top!r} have no classes and cannot be used." for top in flat]
     if "validation" in parts.values() and "test" not in parts.values():
         top = next(top for top, part in parts.items() if part == "validation")
         parts[top] = "test"
-        notes.append(f"There is no test part, so the images in {top!r} are used for the test.")
+        notes.append(f"There is no test part, so the images in {top!r} are used for testing.")
     return parts, notes
 
 
@@ -176,34 +179,34 @@ def _classes(
                     notes,
                 )
             )
-    held = {part: {own for p, own in filled if p == part} for part in top_of}
+    classes = {part: {own for p, own in filled if p == part} for part in top_of}
     for part, top in top_of.items():
-        if odd := held["train"] ^ held[part]:
+        if odd := classes["train"] ^ classes[part]:
             raise DataError(
-                f"The parts {top_of['train']!r} and {top!r} of {name} must hold the same classes, "
+                f"The parts {top_of['train']!r} and {top!r} of {name} must have the same classes, "
                 f"but only one of them has {_quoted(odd)}. Add the missing folders, or remove the "
-                "odd ones."
+                "extra ones."
             )
-    if len(held["train"]) < 2:
+    if len(classes["train"]) < 2:
         raise DataError(
             _sentences(
-                f"{name} has only the class {_quoted(held['train'])}. Give a folder for each of at "
-                "least 2 classes.",
+                f"{name} has only the class {_quoted(classes['train'])}. Give at least 2 classes, "
+                "with a folder for each.",
                 notes,
             )
         )
-    return tuple(sorted(held["train"], key=natural))
+    return tuple(sorted(classes["train"], key=natural))
 
 
 def _left_out(files: Sequence[str], visible: Sequence[str], images: Sequence[str]) -> Iterable[str]:
     if hidden := len(files) - len(visible):
-        yield f"Left out: {counted(hidden, 'hidden or system file')}."
+        yield f"Skipped: {counted(hidden, 'hidden or system file')}."
     chosen = set(images)
     others = [file for file in visible if file not in chosen]
     if others:
-        kinds = Counter(PurePosixPath(file).suffix.lower() or "no ending" for file in others)
+        kinds = Counter(PurePosixPath(file).suffix.lower() or "no extension" for file in others)
         shown = ", ".join(kind for kind, _ in kinds.most_common(SHOWN))
-        yield f"Left out: {counted(len(others), 'file')} of other kinds ({shown})."
+        yield f"Skipped: {counted(len(others), 'file')} of other types ({shown})."
 
 
 def _is_noise(path: str) -> bool:

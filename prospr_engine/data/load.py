@@ -1,4 +1,4 @@
-"""From a name or a path to image data that are split, measured and ready for a run."""
+"""From a name or path to image data that are split, measured and ready for a run."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ def load(
     name_or_path: str, config: LoadingConfig, seed: int, on_event: OnEvent = ignore
 ) -> ImageData:
     """Read a data set of ``DATASETS``, or images in one of ``readers.FORMATS`` (a folder or
-    zip of class folders), by their path or the token of an upload.
+    zip of class folders) given by a path or the token of an upload.
 
-    The splits depend on ``config`` and ``seed`` alone; global random states stay untouched.
-    Emits ``Progress`` of the stage ``"data"``. Raises ``ConfigError`` for an unknown name,
+    The splits depend on ``config`` and ``seed`` alone; global random states are not touched.
+    Emits ``Progress`` events of the stage ``"data"``. Raises ``ConfigError`` for an unknown name,
     ``DataError`` for data that are missing, broken or do not fit, ``ResourceError`` if memory
     or disk space run out.
     """
@@ -71,7 +71,7 @@ def _opened(name_or_path: str, on_event: OnEvent) -> Iterator[tuple[str, Source]
 
 
 def _augmentation(name_or_path: str, channels: int) -> str:
-    """What a table says; else what is usual: grey images are often writing, colour photographs."""
+    """From the table, or what is usual: grey images are often writing, colour ones photographs."""
     if name_or_path in DATASETS:
         return DATASETS[name_or_path].augmentation
     return "shift" if channels == 1 else "shift+flip"

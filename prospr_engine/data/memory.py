@@ -8,7 +8,7 @@ from pathlib import Path
 from prospr_engine.errors import ResourceError
 from prospr_engine.format import gigabytes
 
-SHARE = 0.5  # of the free memory that the images may take: the run itself needs some too
+SHARE = 0.5  # of the free memory that images may take; the run itself needs some too
 
 
 def check_memory(N: int, C: int, size: int) -> None:
@@ -45,7 +45,7 @@ def _free_on_machine() -> int | None:
 
 
 def _free_in_container(group: Path = Path("/sys/fs/cgroup")) -> int | None:
-    """What the control group (version 2) leaves; pages of files it can drop count as free."""
+    """What the control group (version 2) leaves; droppable file pages count as free."""
     try:
         limit = int((group / "memory.max").read_text("ascii"))
         used = int((group / "memory.current").read_text("ascii"))

@@ -1,4 +1,4 @@
-"""What a path, or the token of an upload, names: opened by the row of its format."""
+"""Open the data at a path or behind the token of an upload, by the row of their format."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ ARCHIVES = frozenset({"zip", "tar", "gzip", "bzip2", "xz", "zstandard", "rar", "
 
 @contextmanager
 def open_data(text: str) -> Iterator[tuple[str, Tree | Source]]:
-    """What lies at a path or behind a token, and what to call it.
+    """A display name and the opened data for a path or token.
 
     Raises ``ConfigError`` if ``text`` looks like the misspelt name of a data set, or the upload
-    is gone; ``DataError`` if there is nothing there, or something that no format is.
+    is gone; ``DataError`` if there is nothing there, or nothing in a supported format.
     """
     if is_token(text):
         with open_uploaded(locate(text), display_name(text)) as opened:
@@ -44,25 +44,25 @@ def open_data(text: str) -> Iterator[tuple[str, Tree | Source]]:
 
 @contextmanager
 def open_uploaded(path: Path, name: str) -> Iterator[Tree | Source]:
-    """What a stranger sent and calls ``name``: of a format that may be uploaded."""
+    """Open an uploaded file called ``name``, if its format may be uploaded."""
     with format_of_upload(path, name).load()(path, name, True) as opened:
         yield opened
 
 
 def format_of_upload(path: Path, name: str) -> FormatSpec:
-    """The format of a file that a stranger sent and calls ``name``; raises ``DataError`` if it is
-    none that may be uploaded."""
-    taken = tuple(spec for spec in FORMATS.values() if spec.uploads)
-    return _recognise(path, name, taken)
+    """The format of an uploaded file called ``name``; raises ``DataError`` if it may not be
+    uploaded."""
+    uploads = tuple(spec for spec in FORMATS.values() if spec.uploads)
+    return _recognise(path, name, uploads)
 
 
 def _recognise(path: Path, name: str, specs: tuple[FormatSpec, ...]) -> FormatSpec:
-    """The format of what lies at ``path``; raises ``DataError`` if it is none of ``specs``."""
+    """The format of the data at ``path``; raises ``DataError`` if it is not one of ``specs``."""
     kind = "unknown"
     if path.is_dir():
         if folders := [spec for spec in specs if spec.folder]:
             return folders[0]
-    elif path.is_file():  # a pipe would keep us waiting
+    elif path.is_file():  # reading a pipe would block
         try:
             with path.open("rb") as file:
                 kind = kind_of(file)
@@ -73,7 +73,7 @@ def _recognise(path: Path, name: str, specs: tuple[FormatSpec, ...]) -> FormatSp
         return (named or fitting)[0]
     *others, last = [spec.noun for spec in specs]
     none = f"neither {', '.join(others)} nor {last}" if others else f"not {last}"
-    remedy = f"Unpack it and make {last} of the folder" if kind in ARCHIVES else "Give one"
+    remedy = f"Unpack it and turn the folder into {last}" if kind in ARCHIVES else "Give one"
     raise DataError(
         f"{name} is {WORDS[kind]}, {none}. {remedy}, with a folder of images for each class."
     )
@@ -82,7 +82,7 @@ def _recognise(path: Path, name: str, specs: tuple[FormatSpec, ...]) -> FormatSp
 def _path(text: str) -> Path:
     """``text`` as a path; raises ``ConfigError`` if it looks like a misspelt name."""
     path = Path(text)
-    with contextlib.suppress(RuntimeError):  # nobody of that name has a home here
+    with contextlib.suppress(RuntimeError):  # no user of that name
         path = path.expanduser()
     suffixes = tuple(suffix for spec in FORMATS.values() for suffix in spec.suffixes)
     looks_like_path = text.lower().endswith(suffixes) or {"/", os.sep} & {*text}
@@ -94,5 +94,5 @@ def _path(text: str) -> Path:
 def _exists(path: Path) -> bool:
     try:
         return path.exists()
-    except OSError:  # a name too long for this file system, or a folder one may not look into
+    except OSError:  # a name too long for the file system, or no permission
         return False

@@ -1,4 +1,4 @@
-"""What a person should see of images before using them: classes, counts, a few of each."""
+"""What to show of uploaded images before they are used: classes, counts, a few samples."""
 
 from __future__ import annotations
 
@@ -27,20 +27,20 @@ from prospr_engine.guard import limits
 if TYPE_CHECKING:
     from prospr_engine.data.source import Source  # which brings torch
 
-CLASSES = 12  # that are shown with samples
+CLASSES = 12  # shown with samples
 SAMPLES = 3  # of each
-SIDE = 96  # pixels, the most of a sample
-LOOKED_AT = limits.PREVIEW_IMAGES.value  # images of which the header is read
+SIDE = 96  # pixels, the largest side of a sample
+LOOKED_AT = limits.PREVIEW_IMAGES.value  # images whose headers are read
 PIXELS = limits.PREVIEW_PIXELS.value  # decoded for all samples together
 
 
 @dataclass(frozen=True)
 class Preview:
-    """Images of one upload. ``counts`` has the images of each part ("train", and where they come
-    along "validation" and "test") by class; ``samples`` a few by class, square, as PNG.
+    """Images of one upload. ``counts`` has the number of images per class of each part ("train",
+    and if present "validation" and "test"); ``samples`` a few per class, square, as PNG.
 
-    ``notes`` are sentences on what was left out and how the images will be split; ``broken``
-    names images that cannot be read, with the reason, among ``looked_at`` of all, evenly spread.
+    ``notes`` are sentences on what was skipped and how the images will be split; ``broken`` lists
+    unreadable images, with the reason, among ``looked_at`` evenly spread ones.
     """
 
     facts: Facts
@@ -52,10 +52,10 @@ class Preview:
 
 
 def preview(path: Path, name: str) -> Preview:
-    """Look into the images that somebody uploaded, in whatever format, and calls ``name``.
+    """Preview the uploaded images in the file at ``path``, called ``name``.
 
-    Raises ``DataError`` with a sentence if it is something else, does harm or holds too little;
-    ``ResourceError`` if memory runs out.
+    Raises ``DataError`` if they are something else, unsafe or too few, ``ResourceError`` if memory
+    runs out.
     """
     try:
         with open_uploaded(path, name) as opened:
@@ -80,7 +80,7 @@ def preview(path: Path, name: str) -> Preview:
             )
     except MemoryError:
         raise ResourceError(
-            f"There is not enough memory to look into {name}. Give fewer or smaller images."
+            f"There is not enough memory to open {name}. Give fewer or smaller images."
         ) from None
 
 
@@ -140,7 +140,7 @@ def _sample(tree: Tree, file: str, channels: int, size: int, left: Counter[str])
 
 
 def _enlarged(pixels: np.ndarray) -> np.ndarray:
-    """Without smoothing: a person sees the pixels that a network sees."""
+    """Enlarged without smoothing, to show the pixels that the network sees."""
     times = max(1, SIDE // max(pixels.shape[1:]))
     return pixels.repeat(times, axis=1).repeat(times, axis=2)
 
@@ -153,6 +153,6 @@ def _png(pixels: np.ndarray) -> bytes:
 
 
 def _spread(numbers: Sequence[int] | np.ndarray, most: int) -> Iterator[int]:
-    """At most ``most`` of ``numbers``, evenly spread, the first among them."""
+    """At most ``most`` of ``numbers``, evenly spread, including the first."""
     count = min(most, len(numbers))
     return (numbers[place * len(numbers) // count] for place in range(count))

@@ -22,10 +22,10 @@ from prospr_engine.errors import DataError
 from prospr_engine.events import OnEvent
 from prospr_engine.format import counted, listed
 
-# Below this, on the average, the work is in Python, and threads only get into each other's way:
+# Below this average size most of the work is in Python, and threads only slow each other down:
 # 10,000 JPEGs of 32 x 32 take 1.1 s with one thread and 1.7 s with two.
 WORTH_THREADS = 200 * 200  # pixels
-LISTED = 11  # broken images in a note, the last of which may say how many more there are
+LISTED = 11  # broken images in a note, including the "and n more"
 
 
 def tree_source(tree: Tree) -> Source:
@@ -43,8 +43,8 @@ def read_images(
 ) -> Pixels:
     """Decode ``files``, in their order: one channel if all are grey, else three.
 
-    Raises ``DataError`` naming the first broken image, unless ``config.skip_broken``; then the
-    note names them. Raises ``ResourceError`` if the images do not fit in memory.
+    Raises ``DataError`` with the first broken image, unless ``config.skip_broken``; then a note
+    lists them. Raises ``ResourceError`` if the images do not fit in memory.
     """
     headers: dict[int, Header] = {}
     order = sorted(range(len(files)), key=files.__getitem__)  # the disk's order, not ours
@@ -54,7 +54,7 @@ def read_images(
             headers[index] = read_header(stream)
 
     work = Work(tree, files, config.skip_broken)
-    work.do(look, order, False, Ticker(on_event, len(files), "images", "Looking at the images"))
+    work.do(look, order, False, Ticker(on_event, len(files), "images", "Checking the images"))
     order = [index for index in order if index in headers]
     if not order:
         raise DataError(
@@ -73,7 +73,7 @@ def read_images(
     heavy = mean(header.width * header.height for header in headers.values()) > WORTH_THREADS
     work.do(decode, order, heavy, Ticker(on_event, len(order), "images", "Reading the images"))
     if transparent := sum(header.transparent for header in headers.values()):
-        notes.append(f"Laid on white: {counted(transparent, 'image')} with transparent places.")
+        notes.append(f"Placed on white: {counted(transparent, 'image')} with transparent areas.")
     kept = np.array([index not in work.broken for index in range(len(files))])
     if work.broken:
         notes.append(_broken_note(work.broken))
@@ -82,14 +82,14 @@ def read_images(
 
 
 class Work:
-    """Does something with every image and collects, or refuses, the broken ones."""
+    """Runs a step on every image, and collects the broken ones or raises on the first."""
 
     def __init__(self, tree: Tree, files: Sequence[str], skip_broken: bool):
         self.tree = tree
         self.files = files
         self.skip_broken = skip_broken
         self.broken: dict[int, str] = {}
-        """By number: the file, and why it cannot be read."""
+        """By index: the file, and why it cannot be read."""
 
     def do(
         self, step: Callable[[int], None], order: Sequence[int], threads: bool, ticker: Ticker
@@ -106,13 +106,13 @@ class Work:
             reasons = (pool.map if pool else map)(attempt, order)
             for done, (index, reason) in enumerate(zip(order, reasons, strict=True), start=1):
                 if reason is not None:
-                    self._take_out(index, reason)
+                    self._add_broken(index, reason)
                 ticker.at(done)
         finally:
             if pool:
                 pool.shutdown(cancel_futures=True)
 
-    def _take_out(self, index: int, reason: str) -> None:
+    def _add_broken(self, index: int, reason: str) -> None:
         self.broken[index] = f"{self.files[index]} ({reason})"
         if not self.skip_broken:
             raise DataError(
@@ -124,4 +124,4 @@ class Work:
 
 def _broken_note(broken: dict[int, str]) -> str:
     names = listed(sorted(broken.values()), LISTED)
-    return f"Left out: {counted(len(broken), 'broken image')}, {names}."
+    return f"Skipped: {counted(len(broken), 'broken image')}, {names}."

@@ -1,4 +1,4 @@
-"""The one size that images of all sizes are brought to."""
+"""The common size that images are scaled to."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from statistics import median_low
 
 from prospr_engine.data.decode import Header
 
-MAX_COMMON_SIZE = 224  # pixels; for images that all have one size
+MAX_COMMON_SIZE = 224  # pixels; for images that all have the same size
 MAX_MIXED_SIZE = 64  # pixels; for images of many sizes
 MIN_SIZE = 4  # pixels; as LoadingConfig.image_size
 
@@ -21,7 +21,7 @@ def choose_size(headers: Sequence[Header], wanted: int | None) -> tuple[int, lis
     notes = []
     if len(sizes) > 1:
         notes.append(
-            f"The images have {len(sizes):,} sizes, their shorter sides {min(shorter)} to "
+            f"The images have {len(sizes):,} sizes, with shorter sides of {min(shorter)} to "
             f"{max(shorter)} pixels; all were resized to {size} x {size} (image_size)."
         )
     elif sizes != {(size, size)}:
@@ -31,5 +31,5 @@ def choose_size(headers: Sequence[Header], wanted: int | None) -> tuple[int, lis
             "(image_size)."
         )
     if any(width != height for width, height in sizes):
-        notes.append("Of images that are not square, only the middle is used.")
+        notes.append("Images that are not square were cropped to the middle.")
     return size, notes

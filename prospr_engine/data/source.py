@@ -1,6 +1,6 @@
-"""What ``load`` reads from: labels that are known at once, and pixels that are read on demand.
+"""What ``load`` reads from: labels known at once, and pixels read on demand.
 
-Splits are decided on the labels alone, so that only the images that were chosen are decoded.
+Splits are decided from the labels alone, so that only the chosen images are decoded.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from prospr_engine.config import LoadingConfig
 from prospr_engine.data.memory import check_memory
 from prospr_engine.events import OnEvent
 
-CHUNK = 4096  # images that are resized at a time
+CHUNK = 4096  # images resized at a time
 
 
 @dataclass(frozen=True, eq=False)
 class Pixels:
-    """Images, uint8 (K, C, H, W); which of the N asked for they are, bool (N,); notes on them."""
+    """Images, uint8 (K, C, H, W); which of the N requested these are, bool (N,); notes on them."""
 
     images: Tensor
     kept: np.ndarray
@@ -36,9 +36,9 @@ Read = Callable[[np.ndarray, LoadingConfig, OnEvent], Pixels]
 class Source:
     """Images numbered from 0 to N - 1.
 
-    ``labels`` is int64 (N,); ``parts`` has the numbers of the images of ``"train"`` and, where
-    the data bring them along, of ``"validation"`` and ``"test"``. ``read`` takes the numbers of
-    the images that are wanted, in the order in which they are wanted.
+    ``labels`` is int64 (N,); ``parts`` has the numbers of the images of ``"train"`` and, if the
+    data have them, of ``"validation"`` and ``"test"``. ``read`` takes the numbers of the wanted
+    images, in the wanted order.
     """
 
     classes: tuple[str, ...]
@@ -53,7 +53,7 @@ def array_source(
     parts: Mapping[str, tuple[Tensor, Tensor]],
     notes: tuple[str, ...] = (),
 ) -> Source:
-    """A source over images that are in memory: uint8 (N, C, H, W) and labels (N,) by part."""
+    """A source over images in memory: uint8 (N, C, H, W) and labels (N,) by part."""
     images = torch.cat([images for images, _ in parts.values()])
     numbers = {}
     start = 0

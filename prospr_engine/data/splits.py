@@ -1,8 +1,8 @@
-"""Which images train, validate and test: seeded, stratified, and decided on labels alone.
+"""The split into training, validation and test images: seeded, stratified, from labels alone.
 
-All randomness comes from NumPy generators made from the seed and the purpose of the draw, so
+All randomness comes from NumPy generators seeded with the seed and the purpose of the draw, so
 that global random states are neither used nor changed, and the test images do not depend on
-how many training images are read.
+how many training images are used.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ TEST, TRAIN_LIMIT, TEST_LIMIT, VALIDATION, ORDER = range(5)  # what a draw is fo
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """Numbers of the images of each split, in an order that mixes the classes."""
+    """Indices of the images of each split, in an order that mixes the classes."""
 
     train: np.ndarray
     validation: np.ndarray
@@ -35,11 +35,11 @@ def plan(
     config: LoadingConfig,
     seed: int,
 ) -> Plan:
-    """Decide the splits of images with ``labels`` (N,), given the parts the data bring along.
+    """Decide the splits of images with ``labels`` (N,), given the ``parts`` of the data.
 
     A missing test part is held out of the training images first, then limits apply, then a
-    missing validation part is held out of what is left. ``test_limit`` also limits a validation
-    part that the data bring along. Raises ``DataError`` if a class has too few images, and
+    missing validation part is held out of the rest. ``test_limit`` also limits a validation part
+    of the data. Raises ``DataError`` if a class has too few images, and
     ``ConfigError`` if a limit leaves a class without any.
     """
 
@@ -53,11 +53,11 @@ def plan(
     counts = np.bincount(labels[train], minlength=len(classes))
     if test is None:
         _check_counts(counts, classes)
-        rest, held = hold_out(labels[train], config.test_fraction, random(TEST))
-        train, test = train[rest], train[held]
+        rest, held_out = hold_out(labels[train], config.test_fraction, random(TEST))
+        train, test = train[rest], train[held_out]
         notes.append(
             f"The data have no test part: {len(test):,} of {len(labels[rest]) + len(test):,} "
-            "images, chosen by the seed, are held out for the test."
+            "images, chosen by the seed, are held out for testing."
         )
     if config.train_limit is not None and config.train_limit < len(train):
         if config.train_limit < len(classes):
@@ -69,10 +69,10 @@ def plan(
         notes.append(f"{len(chosen):,} of {len(train):,} training images are used (train_limit).")
         train = train[chosen]
     if validation is None:
-        rest, held = hold_out(labels[train], config.validation_fraction, random(VALIDATION))
-        if not len(held):
+        rest, held_out = hold_out(labels[train], config.validation_fraction, random(VALIDATION))
+        if not len(held_out):
             raise _nothing_to_validate(config, len(train), len(classes))
-        train, validation = train[rest], train[held]
+        train, validation = train[rest], train[held_out]
     else:
         validation = _limited(validation, labels, config, random(TEST_LIMIT), "validation", notes)
     test = _limited(test, labels, config, random(TEST_LIMIT), "test", notes)
@@ -86,8 +86,8 @@ def hold_out(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Positions (the rest, the held out) of ``labels`` (N,), ``fraction`` of every class held out.
 
-    The total is ``round(N * fraction)`` as near as classes allow: one with two or more images
-    has at least one on either side; one with a single image keeps it in the rest.
+    The total is ``round(N * fraction)`` as closely as classes allow: a class with two or more
+    images has at least one on either side; a single image stays in the rest.
     """
     classes, counts = np.unique(labels, return_counts=True)
     share = counts * fraction
@@ -98,18 +98,18 @@ def hold_out(
         if missing > 0 and quota[index] < highest[index]:
             quota[index] += 1
             missing -= 1
-    held = _first_of_each(labels, classes, quota, random)
-    rest = np.setdiff1d(np.arange(len(labels)), held, assume_unique=True)
-    return rest, held
+    held_out = _first_of_each(labels, classes, quota, random)
+    rest = np.setdiff1d(np.arange(len(labels)), held_out, assume_unique=True)
+    return rest, held_out
 
 
 def limit(labels: np.ndarray, most: int, random: np.random.Generator) -> np.ndarray:
-    """Positions of at most ``most`` of ``labels`` (N,), classes as even as their counts allow.
+    """Positions of at most ``most`` of ``labels`` (N,), classes as balanced as their counts allow.
 
-    With the same generator, a smaller limit chooses a subset of what a larger one chooses.
+    With the same generator, a smaller limit chooses a subset of a larger one's choice.
     """
     classes, counts = np.unique(labels, return_counts=True)
-    first = random.permutation(len(classes))  # who gets what does not divide evenly
+    first = random.permutation(len(classes))  # which classes get the remainder
     quota = np.zeros_like(counts)
     left = min(most, len(labels))
     while left:
@@ -164,6 +164,6 @@ def _nothing_to_validate(config: LoadingConfig, images: int, classes: int) -> Ex
             f"validation; give at least {2 * classes}."
         )
     return DataError(
-        "There is one training image of each class, and none left for validation; add images, or "
+        "There is one training image of each class, and none left for validation; add images or "
         "a part named validation."
     )

@@ -1,7 +1,7 @@
-"""Data sets that torchvision knows: fetched once into a folder, then read from there.
+"""Torchvision's data sets: downloaded once into a folder, then read from there.
 
-The folder is laid out as torchvision's ``root``, so that what one of them fetched serves the
-other. It is ``PROSPR_DATA`` from the environment, or a folder in the user's cache
+The folder is laid out as torchvision's ``root``, so that both share their downloads. It is
+``PROSPR_DATA`` from the environment, or a folder in the user's cache
 (``~/.cache/prospr/data`` on Linux).
 """
 
@@ -37,7 +37,7 @@ DAMAGE = (
     *(OSError, RuntimeError, ValueError, TypeError, AssertionError, KeyError, IndexError),
     *(EOFError, zlib.error, tarfile.TarError, pickle.UnpicklingError, AttributeError),
 )
-"""What the readers of torchvision, gzip and tarfile raise on files that are not what they seem."""
+"""What the readers of torchvision, gzip and tarfile raise on damaged files."""
 
 
 def data_folder() -> Path:
@@ -45,7 +45,7 @@ def data_folder() -> Path:
     chosen = os.environ.get("PROSPR_DATA")
     if chosen:
         return Path(chosen).expanduser()
-    # Until 0.3.0 always here; what was downloaded, or put here by hand, is found again.
+    # The only folder until 0.3.0: keep using what was downloaded or put there.
     earlier = Path.home() / ".cache" / "prospr" / "data"
     return earlier if earlier.is_dir() else user_cache_path("prospr", appauthor=False) / "data"
 
@@ -73,7 +73,7 @@ def mnist(spec: DatasetSpec, on_event: OnEvent) -> Source:
         data = cls(root, train=train)
         return _checked(data.data.unsqueeze(1), data.targets)
 
-    # torchvision writes "3 - three" for the digits; one of the two will do
+    # torchvision writes "3 - three" for the digits
     classes = tuple(name.split(" - ")[0] for name in cls.classes)
     return _source(raw, lambda: (classes, part(True), part(False)))
 
@@ -109,7 +109,7 @@ def cifar(spec: DatasetSpec, on_event: OnEvent) -> Source:
         wanted = {f"{cls.base_folder}/{name}": folder / name for name, _ in listed}
         with tarfile.open(archive.path, "r:gz") as tar:
             for member in tar:
-                # Only what was asked for, under our own names: nothing can land elsewhere.
+                # Only the expected files, under our own names: nothing can be written elsewhere.
                 if member.name in wanted and (content := tar.extractfile(member)) is not None:
                     write_atomically(wanted[member.name], content.read())
 
@@ -137,7 +137,7 @@ def _provide(
     unpack: Callable[[], None],
     on_event: OnEvent,
 ) -> None:
-    """Fetch and unpack what is not there; of several that ask at once, one does the work."""
+    """Download and unpack what is missing; of several processes at once, only one does so."""
     if present():
         return
     folder = data_folder()
@@ -153,7 +153,7 @@ def _provide(
     except OSError as error:
         raise ResourceError(
             f"{folder} cannot be written to ({error.strerror}). Set PROSPR_DATA to a folder you "
-            "may write to."
+            "can write to."
         ) from None
     try:
         if not present():
@@ -205,5 +205,5 @@ def _checked(images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
 def _damaged(folder: Path, error: BaseException) -> DataError:
     return DataError(
         f"The files in {folder} are damaged ({error or type(error).__name__}). Delete them and run "
-        "again to fetch them anew."
+        "again to download them again."
     )

@@ -1,8 +1,8 @@
 """From a drawing or an uploaded file to the pixels that a network takes.
 
-A network knows images only as its data were: of one size, the strokes of writing bright on dark
-or dark on bright, as large and as central as whoever made the data put them. A drawing is brought
-into that form; a file is cropped and scaled as the files of a data set are.
+A network only knows images like its data: one size, strokes bright on dark or dark on bright, of
+a typical size and position. A drawing is converted to that form; a file is cropped and scaled as
+the files of a data set are.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ MOST_FILE_BYTES = limits.IMAGE_BYTES.value
 MOST_DRAWING_BYTES = limits.DRAWING_BYTES.value
 MOST_DRAWING_SIDE = limits.DRAWING_SIDE.value  # pixels
 PREFIX = "data:image/png;base64,"
-BARE = 0.2  # of full brightness: what is nearer to the ground than this is no stroke
-PLAIN = 0.6  # share of bare pixels at the border from which on the images have a ground
+BARE = 0.2  # of full brightness: pixels closer to the background than this are not strokes
+PLAIN = 0.6  # share of background pixels at the border that makes a plain background
 FINE = 8  # a drawing is placed on a grid this many times finer than the pixels
 
 
 @dataclass(frozen=True)
 class Frame:
-    """How strokes stand in the images of a data set.
+    """The size and position of strokes in the images of a data set.
 
-    ``ground`` is "dark" or "light", or None for images without a plain ground, such as
-    photographs; then the rest has no meaning. ``size`` is the longer side of the strokes' box
-    and ``centre`` the place of their centre of mass (down, across), as fractions of the image.
+    ``ground`` is "dark" or "light", or None for images without a plain background, such as
+    photographs; then the rest is meaningless. ``size`` is the longer side of the strokes' box
+    and ``centre`` their centre of mass (down, across), as fractions of the image.
     """
 
     ground: str | None
@@ -66,18 +66,16 @@ def frame_of(images: np.ndarray) -> Frame:
 
 def from_file(content: bytes, shape: tuple[int, int, int]) -> np.ndarray:
     """An image file as uint8 (C, H, W) of ``shape``: upright, the middle square, scaled, grey or
-    in colour as the data are. Raises ``DataError`` if it is no image, or too large."""
+    in colour as the data are. Raises ``DataError`` if it is not an image, or too large."""
     if len(content) > MOST_FILE_BYTES:
         raise DataError(
-            f"The image has {megabytes(len(content))}; give one of at most "
-            f"{megabytes(MOST_FILE_BYTES)}."
+            f"The image has {megabytes(len(content))}; the limit is {megabytes(MOST_FILE_BYTES)}."
         )
     try:
         return read_pixels(io.BytesIO(content), shape[0], shape[1])
     except UnreadableError as error:
         raise DataError(
-            f"This image cannot be read: {str(error).rstrip('.')}. Give a JPEG or PNG file, or "
-            "another picture."
+            f"This image cannot be read: {str(error).rstrip('.')}. Give another JPEG or PNG file."
         ) from None
 
 
@@ -104,12 +102,12 @@ def from_drawing(url: str, shape: tuple[int, int, int], frame: Frame) -> np.ndar
 
 
 def swapped(pixels: np.ndarray) -> np.ndarray:
-    """Dark for light and light for dark."""
+    """The image with light and dark swapped."""
     return 255 - pixels
 
 
 def looks_swapped(pixels: np.ndarray, frame: Frame) -> bool:
-    """Has this image, uint8 (C, H, W), a plain ground of the other brightness than the data?"""
+    """Whether this image, uint8 (C, H, W), has a plain background opposite to that of the data."""
     own = frame_of(pixels[np.newaxis]).ground
     return own is not None and frame.ground is not None and own != frame.ground
 
@@ -142,11 +140,11 @@ def _placed(ink: np.ndarray, size: tuple[int, int], frame: Frame) -> np.ndarray:
     x = _offset(frame.centre[1] * width - centre[1], across, width)
     fine[y : y + down, x : x + across] = scaled[:height, :width]
     small = fine.reshape(size[0], FINE, size[1], FINE).mean(axis=(1, 3))
-    return small / max(small.max(), 0.5)  # thin strokes fade when scaled; those of data are full
+    return small / max(small.max(), 0.5)  # thin strokes fade when scaled; the data's do not
 
 
 def _offset(wanted: float, length: int, room: int) -> int:
-    """Where something of ``length`` begins so that all of it stays within ``room``."""
+    """The start of something of ``length`` that keeps all of it within ``room``."""
     return max(0, min(round(wanted), room - length))
 
 

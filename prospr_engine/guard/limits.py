@@ -2,8 +2,9 @@
 
 Modules read their limits from here. Those with an environment variable can be changed by the
 server's administrator (``store/limits.py``); the others are fixed, since a larger value would let
-a malicious file exhaust memory or time for everyone. ``python -m prospr_engine.guard.limits`` prints the table of
-variables in the README, and with ``--all`` the tables of ``docs/limits.md``.
+a malicious file exhaust memory or time for everyone.
+``python -m prospr_engine.guard.limits`` prints the table of variables in the README, and with
+``--all`` the tables of ``docs/limits.md``.
 """
 
 from __future__ import annotations

@@ -31,7 +31,7 @@ def test_a_zip_of_class_folders_is_shown_and_learned_from(come: Come):
     choose(page, "Data", "Your own images")
     drop(page, "shapes.zip", class_folders())
     expect(page.get_by_text("80 grey images of 16 × 16 pixels in 2 classes.")).to_be_visible()
-    expect(page.get_by_text("Left out: 1 file of other kinds (.txt).")).to_be_visible()
+    expect(page.get_by_text("Skipped: 1 file of other types (.txt).")).to_be_visible()
     expect(page.locator(".samples img")).to_have_count(6)
     address = page.url
     page.reload()

@@ -1,7 +1,7 @@
-"""What one's own images may lie in: the one table ``FORMATS``.
+"""The formats in which users can bring their own images: the table ``FORMATS``.
 
-A new format is one file here and one row: whatever loads, describes, previews or takes uploads
-of images goes by the row. The table can be looked at without torch.
+A new format is one file here and one row: loading, describing, previewing and uploading all
+follow the row. Reading the table needs no torch.
 """
 
 from __future__ import annotations
@@ -19,41 +19,40 @@ SUFFIX = re.compile(r"\.[a-z0-9]+")
 @dataclass(frozen=True)
 class FormatSpec(Spec):
     """A format of images on a disk. ``target`` is a context manager ``(path, name, uploaded)``:
-    it opens what lies at ``path``, which sentences call ``name``, as a ``Tree`` of image files in
-    class folders, or as a ``Source`` of pixels. ``uploaded``: a stranger sent it, so it has to be
-    checked more strictly. Raises ``DataError`` with a sentence if it cannot be read.
+    it opens the data at ``path``, called ``name`` in messages, as a ``Tree`` of image files in
+    class folders, or as a ``Source`` of pixels. ``uploaded``: a visitor sent it, so it is checked
+    more strictly. Raises ``DataError`` if it cannot be read.
 
-    Raises ``ConfigError`` if nothing recognises the format.
+    Raises ``ConfigError`` if the row does not say how to recognise the format.
     """
 
     noun: str
-    """As it follows "this is not": "a zip"."""
+    """Worded to follow "this is not": "a zip"."""
     kinds: tuple[str, ...] = ()
-    """What the first bytes of such a file say it is: of ``io.file_type.WORDS``."""
+    """Types of such a file by its first bytes: keys of ``io.file_type.WORDS``."""
     folder: bool = False
     """It is a folder, not a file."""
     suffixes: tuple[str, ...] = ()
-    """In small letters, how the names of such files end. Of several formats of one kind that one
-    is chosen whose suffix a file has, or the first."""
+    """File name suffixes in lower case. Among several formats of the same type, the one with the
+    file's suffix is chosen, or else the first."""
     uploads: bool = False
-    """Strangers may send such a file."""
+    """Visitors may upload such a file."""
 
     def __post_init__(self) -> None:
         if self.folder == bool(self.kinds) or not {*self.kinds} <= {*WORDS}:
             raise ConfigError(
-                f"The data format {self.name!r} is not recognised by anything; set folder, or "
-                "kinds to some of those in io.file_type.WORDS."
+                f"Nothing identifies the data format {self.name!r}; set folder, or set kinds to "
+                "keys of io.file_type.WORDS."
             )
         if self.uploads and not self.suffixes:
             raise ConfigError(
-                f"The data format {self.name!r} may be uploaded; say how the names of its files "
-                "end (suffixes)."
+                f"The data format {self.name!r} may be uploaded but has no suffixes; give some."
             )
         for suffix in self.suffixes:
             if not SUFFIX.fullmatch(suffix):
                 raise ConfigError(
                     f"The data format {self.name!r} has the suffix {suffix!r}; give a dot and "
-                    "small letters or digits, as .zip."
+                    "lower-case letters or digits, such as .zip."
                 )
 
 

@@ -15,15 +15,15 @@ from prospr_engine.format import counted
 
 @contextmanager
 def open_folder(path: Path, name: str, uploaded: bool) -> Iterator[Tree]:
-    """The row's target: see ``FormatSpec``. A folder is never uploaded."""
+    """The target of the row: see ``FormatSpec``. Folders are never uploaded."""
     yield folder_tree(path)
 
 
 def folder_tree(root: Path) -> Tree:
     """All regular files below ``root``; raises ``DataError`` if a folder cannot be read.
 
-    A link to a file within ``root`` is a file; links to folders, out of ``root`` or to nothing
-    are left out and counted. So are pipes and devices, which would keep a reader waiting.
+    A link to a file within ``root`` is a file; links to folders, outside ``root`` or to nothing
+    are skipped and counted. So are pipes and devices, which would block a reader.
     """
     root = root.resolve()
     files: list[str] = []
@@ -45,15 +45,15 @@ def folder_tree(root: Path) -> Tree:
                 special += 1
         if len(files) > MAX_FILES:
             raise DataError(
-                f"{root} holds more than {MAX_FILES:,} files; choose the folder of one data set."
+                f"{root} contains more than {MAX_FILES:,} files; choose the folder of one data set."
             )
     notes = []
     if links:
         notes.append(
-            f"Left out: {counted(links, 'link')} to folders, to nothing or out of {root.name}."
+            f"Skipped: {counted(links, 'link')} to folders, to nothing or outside {root.name}."
         )
     if special:
-        notes.append(f"Left out: {counted(special, 'special file')} (pipes, devices).")
+        notes.append(f"Skipped: {counted(special, 'special file')} (pipes, devices).")
 
     def open_file(path: str) -> BinaryIO:
         return (root / path).open("rb")
@@ -67,8 +67,8 @@ def _entries(folder: Path) -> list[os.DirEntry[str]]:
             return list(entries)
     except OSError as error:
         raise DataError(
-            f"The folder {folder} cannot be read ({error.strerror}). Check that it is there and "
-            "that you may open it."
+            f"The folder {folder} cannot be read ({error.strerror}). Check that it exists and "
+            "that you have permission to open it."
         ) from None
 
 

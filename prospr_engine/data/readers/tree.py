@@ -1,4 +1,4 @@
-"""Files by relative path, wherever they lie: what folders and zips have in common."""
+"""Files by relative path: what folders and zips have in common."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import BinaryIO
 
 from prospr_engine.guard import limits
 
-MAX_FILES = limits.TREE_FILES.value  # a whole disk or a forged archive has more
+MAX_FILES = limits.TREE_FILES.value  # a whole disk or a malicious archive has more
 
 
 @dataclass(frozen=True)
 class Tree:
-    """``files`` and ``folders`` are relative, with ``/`` between the parts.
+    """``files`` and ``folders`` are relative paths with ``/`` as the separator.
 
-    ``open`` gives one of ``files`` as a seekable binary stream, which the caller closes.
+    ``open`` opens one of ``files`` as a seekable binary stream, which the caller closes.
     """
 
     name: str

@@ -1,6 +1,6 @@
-"""The files of a zip, read in place and never unpacked to the disk.
+"""The files of a zip, read in place and never unpacked to disk.
 
-An archive may come from anybody, so one that looks made to do harm is refused as a whole.
+An archive may come from anyone, so one that looks malicious is refused as a whole.
 """
 
 from __future__ import annotations
@@ -50,10 +50,10 @@ UPLOADED = ZipLimits(
     total=bounds.UPLOADED_ZIP_BYTES.value,
     file=bounds.UPLOADED_ZIP_FILE_BYTES.value,
     directory=bounds.UPLOADED_ZIP_DIRECTORY.value,
-    # LZMA lets the archive say how much memory its unpacking takes.
+    # LZMA lets the archive decide how much memory unpacking takes.
     methods=(zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED),
 )
-"""For one that a stranger sent."""
+"""For an uploaded archive."""
 MAX_RATIO = bounds.ZIP_RATIO.value
 SMALL = bounds.ZIP_RATIO_FROM.value
 ARCHIVES = (".zip", ".7z", ".rar", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".zst")
@@ -61,7 +61,7 @@ ENCRYPTED = 0x1
 LONGEST = bounds.ZIP_PATH.value  # characters of a path
 UNPRINTABLE = re.compile(
     "[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]"
-)  # they may turn text round
+)  # some change the direction of the text around them
 MAC_ICON = "Icon\r"
 DAMAGE = (
     *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error),
@@ -71,18 +71,18 @@ DAMAGE = (
 
 @contextmanager
 def open_zip(path: Path, name: str, uploaded: bool) -> Iterator[Tree]:
-    """The row's target: see ``FormatSpec``."""
+    """The target of the row: see ``FormatSpec``."""
     with zip_tree(path, name, UPLOADED if uploaded else OWN) as tree:
         yield tree
 
 
 @contextmanager
 def zip_tree(path: Path, name: str, limits: ZipLimits = OWN) -> Iterator[Tree]:
-    """The files of the zip at ``path``, open while the context lasts; sentences call it ``name``.
+    """The files of the zip at ``path``, open while the context lasts; messages call it ``name``.
 
-    Of entries with one path the last counts, as it does in unpacking. Raises ``DataError`` if
-    the zip is damaged, encrypted, nested, holds links or paths that lead out of it, or unpacks
-    to far more than it is.
+    Of several entries with the same path the last counts, as in unpacking. Raises ``DataError`` if
+    the zip is damaged, encrypted or nested, contains links or paths that point outside it, or
+    unpacks to far more than its size.
     """
     with _opened(path, name, limits) as archive:
         infos = archive.infolist()
@@ -94,14 +94,14 @@ def zip_tree(path: Path, name: str, limits: ZipLimits = OWN) -> Iterator[Tree]:
             try:
                 return io.BytesIO(archive.read(entries[name]))
             except DAMAGE as error:
-                raise OSError(f"it is damaged in the archive: {error}") from None
+                raise OSError(f"damaged in the archive: {error}") from None
 
         yield Tree(
             name,
             tuple(path for path, entry in entries.items() if not _is_folder(entry)),
             tuple(path for path, entry in entries.items() if _is_folder(entry)),
             open_entry,
-            (f"Left out: {counted(twice, 'file')} that a later one replaces.",) if twice else (),
+            (f"Skipped: {counted(twice, 'file')} replaced by a later one.",) if twice else (),
         )
 
 
@@ -118,7 +118,7 @@ def _opened(path: Path, name: str, limits: ZipLimits) -> Iterator[zipfile.ZipFil
             raise _too_many(name, limits) from None
         except (zipfile.BadZipFile, NotImplementedError, ValueError) as error:
             raise DataError(
-                f"{name} is not a zip file, or is damaged ({error}). Make the zip again."
+                f"{name} is not a zip file, or is damaged ({error}). Create the zip again."
             ) from None
         except OSError as error:
             raise DataError(f"{name} cannot be read ({error.strerror}).") from None
@@ -133,7 +133,7 @@ class _TooLongError(Exception):
 
 class _Guarded(io.BufferedReader):
     """While ``most`` is set, refuses to read more than that at once: zipfile reads the list of
-    files in one piece and makes objects of it, before anybody could count them."""
+    files in one piece and creates objects for it before they can be counted."""
 
     def __init__(self, raw: io.FileIO, most: int | None):
         super().__init__(raw)
@@ -162,49 +162,49 @@ def _check(name: str, infos: list[zipfile.ZipInfo], size: int, limits: ZipLimits
     for info in infos:
         _check_entry(name, _name(info), info, limits)
     unpacked = sum(info.file_size for info in infos)
-    # Entries may share their bytes, and then claim more of them than the file has.
+    # Entries may share bytes, and then claim more of them than the file has.
     packed = max(1, min(size, sum(info.compress_size for info in infos)))
     if unpacked > limits.total or (unpacked > SMALL and unpacked > MAX_RATIO * packed):
         raise DataError(
-            f"{name} unpacks from {megabytes(packed, 1)} to {megabytes(unpacked)}, which no data "
-            "set of images does; it is refused as a possible zip bomb. Give smaller images, or "
-            "fewer."
+            f"{name} unpacks from {megabytes(packed, 1)} to {megabytes(unpacked)}, far more than "
+            "a data set of images would; it is refused as a possible zip bomb. Give smaller or "
+            "fewer images."
         )
 
 
 def _check_entry(name: str, path: str, info: zipfile.ZipInfo, limits: ZipLimits) -> None:
     if len(path) > LONGEST or UNPRINTABLE.search(path.removesuffix(MAC_ICON)):
         raise DataError(
-            f"{name} holds the name {path[:40]!r}, which is too long or has characters that "
-            "cannot be shown. Rename it and make the zip again."
+            f"{name} contains the file name {path[:40]!r}, which is too long or has unprintable "
+            "characters. Rename the file and create the zip again."
         )
     if posixpath.isabs(path) or ".." in path.split("/") or path[1:2] == ":":
         raise DataError(
-            f"{name} holds the path {info.filename!r}, which leads out of the archive. Make "
-            "the zip again from the folder itself."
+            f"{name} contains the path {info.filename!r}, which points outside the archive. "
+            "Create the zip again from the folder itself."
         )
     if stat.S_ISLNK(info.external_attr >> 16):
         raise DataError(
-            f"{name} holds a link ({path}). Make the zip again with the files themselves."
+            f"{name} contains a link ({path}). Create the zip again with the files themselves."
         )
     if info.flag_bits & ENCRYPTED:
-        raise DataError(f"{name} is encrypted. Make the zip again without a password.")
+        raise DataError(f"{name} is encrypted. Create the zip again without a password.")
     if path.lower().endswith(ARCHIVES) and not path.startswith("__MACOSX/"):
         raise DataError(
-            f"{name} holds another archive ({path}). Unpack it, and make one zip of the class "
-            "folders."
+            f"{name} contains another archive ({path}). Unpack it, and create a single zip of the "
+            "class folders."
         )
     if info.file_size > limits.file:
         raise DataError(
-            f"{path} in {name} unpacks to {megabytes(info.file_size)}, more than the "
-            f"{megabytes(limits.file)} an image may take. Leave it out."
+            f"{path} in {name} unpacks to {megabytes(info.file_size)}, above the limit of "
+            f"{megabytes(limits.file)} per image. Leave it out."
         )
     if info.compress_type not in limits.methods:
         raise DataError(
-            f"{name} is packed in a way that is not read here (method {info.compress_type}). Make "
-            "the zip again with the usual compression (Deflate)."
+            f"{name} uses an unsupported compression method ({info.compress_type}). Create the "
+            "zip again with the usual compression (Deflate)."
         )
 
 
 def _too_many(name: str, limits: ZipLimits) -> DataError:
-    return DataError(f"{name} holds more than {limits.files:,} files; give a smaller archive.")
+    return DataError(f"{name} contains more than {limits.files:,} files; give a smaller archive.")

@@ -147,8 +147,8 @@ def test_paths_only_where_whoever_runs_the_server_allows_them(store: Store, monk
         ("images", b"<!doctype html>", EngineError, "is a web page, not a zip"),
         ("images", pickle.dumps(Trap()), EngineError, "is a pickle, not a zip"),
         ("images", b"PK\x03\x04" + b"\0" * 50, EngineError, "x.dat is not a zip file, or is damag"),
-        ("images", zipped(extra=["../up.png"]), EngineError, "leads out of the archive"),
-        ("images", zipped(extra=["inner.zip"]), EngineError, "holds another archive"),
+        ("images", zipped(extra=["../up.png"]), EngineError, "points outside the archive"),
+        ("images", zipped(extra=["inner.zip"]), EngineError, "contains another archive"),
         ("images", zipped(["one"]), EngineError, "only the class 'one'"),
         ("images", zipped(count=1), EngineError, "Too few images"),
         ("weights", pickle.dumps(Trap()), ModelError, "x.dat is a pickle.*not opened here"),
@@ -275,7 +275,7 @@ def test_what_is_dropped_is_chosen_and_shown(at: AppTest) -> None:
     assert told(at)[0].endswith("/Pets _1_.zip")
     written = words(at)
     assert "20 grey images of 8 × 8 pixels in 2 classes." in written
-    assert "1 file of other kinds (.txt)" in written
+    assert "1 file of other types (.txt)" in written
     (gallery,) = [h.proto.body for h in at.get("html") if "samples" in h.proto.body]
     assert gallery.count("<img ") == gallery.count('alt="cat, sample ') * 2 == 6
     assert at.file_uploader[0].value is None  # its bytes are not held any longer

@@ -253,7 +253,7 @@ def test_a_run_in_the_store_reads_like_one_that_is_computed_here(store, tmp_path
     again = stored(DIES, *arguments)
     output, error = again.communicate(timeout=PATIENCE)
     assert again.returncode == 0, error
-    assert f"known: run {run.id[:8]}" in error
+    assert f"run before: run {run.id[:8]}" in error
     assert "90.00\N{NO-BREAK SPACE}% of the weights removed" in output
     assert len(store.runs()) == 1
     (tmp_path / "out" / "result.json").write_text('{"fingerprint": "another"}')

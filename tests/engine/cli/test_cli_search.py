@@ -199,4 +199,4 @@ def test_in_the_store(capsys, store, monkeypatch):
     assert err.count("Try ") == len(told["trail"]) == 2
     _, out, _ = search(capsys, *QUICK, "--max-loss", 10, "--store", store.folder)
     again = [run.id for run in store.study_runs(store.studies()[0].id)]
-    assert f"Run {again[-1][:8]} is the network." in out
+    assert f"The network is in run {again[-1][:8]}." in out

@@ -160,7 +160,7 @@ def png_that_claims(width: int, height: int) -> io.BytesIO:
 
 @pytest.mark.parametrize("side", [9_440, 12_000, 100_000])
 def test_an_image_bomb_is_refused_before_it_is_decoded(side: int) -> None:
-    with pytest.raises(UnreadableError, match=r"than the 89 million (pixels )?that are read"):
+    with pytest.raises(UnreadableError, match=r"limit of 89 million"):
         read_header(png_that_claims(side, side))
 
 

@@ -49,7 +49,7 @@ def test_parts_of_any_letter_case_in_any_wrapping(wrap, train, test, val) -> Non
 def test_a_lone_validation_part_is_the_test() -> None:
     layout = arranged("train/a/1.png", "train/b/1.png", "val/a/1.png", "val/b/1.png")
     assert set(layout.parts) == {"train", "test"}
-    assert layout.notes == ("There is no test part, so the images in 'val' are used for the test.",)
+    assert layout.notes == ("There is no test part, so the images in 'val' are used for testing.",)
 
 
 def test_a_lone_train_part_is_a_wrapping() -> None:
@@ -60,7 +60,7 @@ def test_a_lone_train_part_is_a_wrapping() -> None:
 def test_unlabelled_test_images_are_left_out() -> None:
     layout = arranged("train/a/1.png", "train/b/1.png", "test/1.png", "test/2.png", "test/3.png")
     assert (set(layout.parts), layout.classes) == ({"train"}, ("a", "b"))
-    assert "Left out: 3 images in no class folder." in layout.notes
+    assert "Skipped: 3 images outside the class folders." in layout.notes
     assert "The images in 'test' have no classes and cannot be used." in layout.notes
 
 
@@ -77,9 +77,9 @@ def test_what_is_no_image_is_skipped_and_counted() -> None:
     )
     assert (layout.classes, len(layout.files)) == (("a", "b"), 2)
     assert layout.notes == (
-        "Left out: 5 hidden or system files.",
-        "Left out: 3 files of other kinds (.csv, .txt).",
-        "Left out: 1 image in no class folder.",
+        "Skipped: 5 hidden or system files.",
+        "Skipped: 3 files of other types (.csv, .txt).",
+        "Skipped: 1 image outside the class folders.",
     )
 
 
@@ -91,7 +91,7 @@ def test_a_readme_beside_the_wrapping_folder_does_no_harm() -> None:
     ("files", "folders", "sentence"),
     [
         ((), (), "no readable images"),
-        (("a/1.heic", "b/2.heic"), (), r"of other kinds \(.heic\)"),
+        (("a/1.heic", "b/2.heic"), (), r"of other types \(.heic\)"),
         (("1.png", "2.png"), (), "no class folders"),
         (("cat/1.png",), (), "only the class 'cat'"),
         (("set/cat/1.png",), (), "only the class 'cat'"),
@@ -108,13 +108,13 @@ def test_a_readme_beside_the_wrapping_folder_does_no_harm() -> None:
             (),
             "only one of them has 'Cat' and 'cat'",
         ),
-        (("train/a/1.png", "train/b/1.png"), ("test",), "part 'test' of data holds no images"),
+        (("train/a/1.png", "train/b/1.png"), ("test",), "part 'test' of data contains no images"),
         (("test/a/1.png", "val/b/1.png"), (), "no part named train"),
         (("train/1.png", "test/2.png"), (), "no class folders"),
         (
             ("train/a/1.png", "Training/a/1.png", "test/a/1.png"),
             (),
-            "'train' and 'Training', which mean the same",
+            "'train' and 'Training', which are names of the same",
         ),
         (
             ("train/a/1.png", "test/a/1.png", "extra/a/1.png"),
@@ -130,7 +130,7 @@ def test_what_is_wrong_is_said(files, folders, sentence) -> None:
 
 def test_a_refusal_tells_what_was_left_out_before() -> None:
     with pytest.raises(DataError, match="2 links to folders"):
-        arranged("a/1.png", notes=("Left out: 2 links to folders.",))
+        arranged("a/1.png", notes=("Skipped: 2 links to folders.",))
 
 
 def test_natural_order() -> None:

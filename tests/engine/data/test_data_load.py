@@ -108,7 +108,7 @@ def test_labels_still_belong_to_their_images_when_broken_ones_are_left_out(zippe
         load(path, LoadingConfig(), seed=0)
     data = load(path, LoadingConfig(skip_broken=True), seed=0)
     assert sum(len(split) for split in data.splits.values()) == 40
-    assert "Left out: 20 broken images" in data.notes[-1]
+    assert "Skipped: 20 broken images" in data.notes[-1]
     for split in data.splits.values():
         assert torch.equal(split.images.amax((1, 2, 3)), (split.labels * 255).to(torch.uint8))
 
@@ -196,13 +196,13 @@ def test_no_memory_left(monkeypatch, zipped, classes) -> None:
 def test_describe_a_row_and_a_zip(zipped, classes) -> None:
     facts = describe("mnist")
     assert (facts.class_count, facts.train, facts.test) == (10, 60_000, 10_000)
-    assert facts.notes[0] == "The first use fetches 12 MB."
+    assert facts.notes[0] == "The first use downloads 12 MB."
     files = classes(prefix="train/", mode="L") | classes(prefix="test/", count=3, mode="L")
     facts = describe(zipped(files | {"train/readme.txt": b"x"}))
     assert (facts.classes, facts.per_class) == (("cat", "dog"), (10, 10))
     assert (facts.train, facts.validation, facts.test) == (20, None, 6)
     assert (facts.channels, facts.image_size) == (1, 8)
-    assert facts.notes == ("Left out: 1 file of other kinds (.txt).",)
+    assert facts.notes == ("Skipped: 1 file of other types (.txt).",)
 
 
 def test_describe_does_not_mind_broken_or_mixed_images(zipped, picture) -> None:

@@ -25,7 +25,7 @@ def test_classes_counts_and_samples(zipped, classes) -> None:
     found = look(zipped(files))
     assert (found.facts.name, found.facts.classes) == ("Mine.zip", ("cat", "dog"))
     assert found.counts == {"train": (10, 10), "test": (4, 4)}
-    assert found.notes == found.facts.notes == ("Left out: 1 file of other kinds (.txt).",)
+    assert found.notes == found.facts.notes == ("Skipped: 1 file of other types (.txt).",)
     assert (found.looked_at, found.broken) == (28, ())
     assert {name: len(shown) for name, shown in found.samples.items()} == {"cat": 3, "dog": 3}
 
@@ -92,7 +92,7 @@ def test_no_memory_is_a_sentence(zipped, classes, monkeypatch) -> None:
         raise MemoryError
 
     monkeypatch.setattr(module, "arrange", fail)
-    with pytest.raises(ResourceError, match="not enough memory to look into"):
+    with pytest.raises(ResourceError, match="not enough memory to open"):
         look(zipped(classes()))
 
 

@@ -101,7 +101,7 @@ def test_broken_images_are_left_out_and_listed(picture) -> None:
     pixels = read(files, skip_broken=True)
     assert pixels.kept.tolist() == [False, True, False, True]
     assert len(pixels.images) == 2
-    assert pixels.notes[0].startswith("Left out: 2 broken images, 1.png (not a supported image")
+    assert pixels.notes[0].startswith("Skipped: 2 broken images, 1.png (not a supported image")
     many = {f"{number}.png": b"junk" for number in range(15)} | {"whole.png": whole}
     assert " and 5 more." in read(many, skip_broken=True).notes[0]
 
@@ -119,7 +119,7 @@ def test_a_file_that_vanished_is_broken(picture, tmp_path: Path) -> None:
 
 def test_transparency_is_noted(picture) -> None:
     pixels = read({"1.png": picture(mode="RGBA"), "2.png": picture()})
-    assert pixels.notes == ("Laid on white: 1 image with transparent places.",)
+    assert pixels.notes == ("Placed on white: 1 image with transparent areas.",)
 
 
 def test_too_much_for_the_memory_is_refused_before_decoding(picture, monkeypatch) -> None:

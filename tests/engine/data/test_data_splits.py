@@ -63,7 +63,7 @@ def test_the_plan_has_the_shares_that_were_asked_for() -> None:
     assert [len(made.test), len(made.validation), len(made.train)] == [30, 30, 90]
     together = np.concatenate([made.train, made.validation, made.test])
     assert sorted(together) == list(range(150))
-    assert "30 of 150 images, chosen by the seed, are held out for the test" in made.notes[0]
+    assert "30 of 150 images, chosen by the seed, are held out for testing" in made.notes[0]
 
 
 def test_the_same_seed_gives_the_same_plan_and_another_one_another() -> None:

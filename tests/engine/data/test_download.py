@@ -146,7 +146,7 @@ def test_failure_says_what_why_and_what_to_do(remote, path: str, reason: str) ->
     wanted = remote(path)
     with pytest.raises(DataError) as caught:
         get(wanted)
-    for piece in ("file.gz could not be fetched", reason, str(wanted.path.parent), "'digits'"):
+    for piece in ("file.gz could not be downloaded", reason, str(wanted.path.parent), "'digits'"):
         assert piece in str(caught.value)
     assert not wanted.path.exists()
 

@@ -180,7 +180,7 @@ def test_without_a_network_one_is_told_what_to_do(name, offered, data_folder, si
     offered(name)
     for file in site[0].iterdir():
         file.unlink()
-    with pytest.raises(DataError, match=r"could not be fetched .* yourself .*'digits'") as caught:
+    with pytest.raises(DataError, match=r"not be downloaded .* yourself .*'digits'") as caught:
         load(name, LoadingConfig(), 0)
     assert str(data_folder) in str(caught.value)
 

@@ -30,7 +30,7 @@ def test_links_out_of_the_folder_are_skipped_and_counted(folder, tmp_path: Path)
     (root / "within.png").symlink_to(root / "a/1.png")
     tree = folder_tree(root)
     assert sorted(tree.files) == ["a/1.png", "within.png"]
-    assert tree.notes == ("Left out: 4 links to folders, to nothing or out of data.",)
+    assert tree.notes == ("Skipped: 4 links to folders, to nothing or outside data.",)
 
 
 def test_a_pipe_does_not_keep_the_reader_waiting(folder) -> None:
@@ -38,7 +38,7 @@ def test_a_pipe_does_not_keep_the_reader_waiting(folder) -> None:
     os.mkfifo(root / "a" / "pipe.png")
     tree = folder_tree(root)
     assert tree.files == ("a/1.png",)
-    assert tree.notes == ("Left out: 1 special file (pipes, devices).",)
+    assert tree.notes == ("Skipped: 1 special file (pipes, devices).",)
 
 
 def test_a_folder_that_cannot_be_read(folder, monkeypatch) -> None:
