@@ -83,7 +83,7 @@ def test_digest_tells_data_apart() -> None:
             {"test": Split(torch.empty(0, 3, 5, 5, dtype=torch.uint8), torch.empty(0).long())},
             "empty",
         ),
-        ({"validation": random_split(4, C=1)}, "one shape"),
+        ({"validation": random_split(4, C=1)}, "the same shape"),
         ({"test": random_split(6, classes=3)}, "between 0 and 1"),
         ({"classes": ("a", "b", "c")}, "no training image of c"),
     ],
@@ -94,7 +94,7 @@ def test_splits_that_do_not_fit_are_refused(changes: dict, sentence: str) -> Non
 
 
 def test_labels_and_images_must_match() -> None:
-    with pytest.raises(DataError, match="one whole number for each image"):
+    with pytest.raises(DataError, match="one integer per image"):
         Split(random_split(4).images, torch.zeros(3).long())
     with pytest.raises(DataError, match="8-bit"):
         Split(torch.rand(4, 3, 5, 5), torch.zeros(4).long())

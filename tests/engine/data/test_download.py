@@ -136,10 +136,10 @@ def test_the_next_mirror_is_tried(remote) -> None:
 @pytest.mark.parametrize(
     ("path", "reason"),
     [
-        ("/missing", "it answers 404 Not Found"),
-        ("/busy", "it answers 503"),
-        ("/wrong", "its checksum is wrong"),
-        ("/short", "the connection broke off"),
+        ("/missing", "HTTP 404 Not Found"),
+        ("/busy", "HTTP 503"),
+        ("/wrong", "wrong checksum"),
+        ("/short", "the connection was lost"),
     ],
 )
 def test_failure_says_what_why_and_what_to_do(remote, path: str, reason: str) -> None:

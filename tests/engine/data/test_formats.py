@@ -135,9 +135,9 @@ def test_a_suffix_makes_a_path_of_a_name(tarred: Path):
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"kinds": ()}, "not recognised"),
-        ({"folder": True}, "not recognised"),
-        ({"kinds": ("tarball",)}, "not recognised"),
+        ({"kinds": ()}, "Nothing identifies"),
+        ({"folder": True}, "Nothing identifies"),
+        ({"kinds": ("tarball",)}, "Nothing identifies"),
         ({"suffixes": ()}, "may be uploaded"),
         ({"suffixes": (".tar.gz",)}, "give a dot"),
     ],

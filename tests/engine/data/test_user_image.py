@@ -176,7 +176,7 @@ def test_a_file_is_cropped_to_its_middle_and_scaled_as_data_are():
         (b"", "cannot be read"),
         (b"MZ this is a program", "not a supported image format"),
         (b"\x89PNG\r\n\x1a\n", "cannot be read"),
-        (b"0" * 20_000_001, r"at most 20\sMB"),
+        (b"0" * 20_000_001, r"limit is 20\sMB"),
     ],
     ids=["empty", "program", "cut off", "too large"],
 )

@@ -129,7 +129,7 @@ def test_packed_as_strangers_may_not(zipped) -> None:
 
 @pytest.mark.parametrize("name", ["a\n/1.png", "a/\u202egnp.1", "a/\x7f.png", "a/" + "x" * 2000])
 def test_names_that_cannot_be_shown(zipped, name: str) -> None:
-    refused(zipped({name: "x"}), "Rename it")
+    refused(zipped({name: "x"}), "Rename the file")
 
 
 def test_the_icon_of_a_mac_folder_is_none_of_them(zipped) -> None:
