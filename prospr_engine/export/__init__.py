@@ -1,4 +1,4 @@
-"""A network as an ONNX file, and the proof that the file is what its label says.
+"""A network as an ONNX file, and the proof that the file matches its record.
 
-``export.export_onnx`` writes, ``verify.verify`` judges.
+``export.export_onnx`` writes the file, ``verify.verify`` checks it.
 """

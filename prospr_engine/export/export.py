@@ -1,4 +1,4 @@
-"""From a torch network to a proven ONNX file."""
+"""From a PyTorch network to a verified ONNX file."""
 
 from __future__ import annotations
 
@@ -36,25 +36,25 @@ def export_onnx(
     masks: Mapping[str, Tensor] | None = None,
     metadata: Mapping[str, Any] | None = None,
 ) -> Proof:
-    """Write ``model`` as a single ONNX file at ``path``, prove it, and return the proof.
+    """Write ``model`` as a single ONNX file at ``path``, verify it, and return the proof.
 
-    ``sample`` is one input (C, H, W) or a batch (N, C, H, W), or what the network takes in
-    their place. ``masks`` are boolean tensors by parameter name, True where a weight is kept,
+    ``sample`` is one input (C, H, W) or a batch (N, C, H, W), or whatever the network takes
+    instead. ``masks`` are boolean tensors by parameter name, True where a weight is kept,
     already applied to the model; without them the zeros of the prunable weights count as
-    pruned. ``metadata`` (JSON-ready: method, sparsity, seed, accuracy …) goes into the file.
+    pruned. ``metadata`` (JSON-ready: method, sparsity, seed, accuracy …) is stored in the file.
     The file has the input "input" and the output "logits", any batch size, opset 20, and every
-    weight under its parameter's name; weights that layers share appear once. The model comes
-    back untouched.
+    weight under its parameter's name; weights shared by layers appear once. The model is not
+    modified.
 
-    Nothing stands under ``path`` before it is proven; a file that fails is kept as
-    ``<name>.rejected`` for a look, and an earlier file stays. Raises ``ConfigError`` for an
-    unknown encoding or metadata that are no JSON, ``ModelError`` if masks, sample and model do
-    not fit, ``ResourceError`` if the file cannot be written, ``ExportError`` for all else.
+    The file appears at ``path`` only once it is verified; one that fails is kept as
+    ``<name>.rejected`` for inspection, and an earlier file stays. Raises ``ConfigError`` for an
+    unknown encoding or metadata that are not JSON, ``ModelError`` if masks, sample and model do
+    not fit, ``ResourceError`` if the file cannot be written, ``ExportError`` otherwise.
     """
     spec = ENCODINGS.find(encoding)
     encode = spec.load()
     checked_metadata = provenance.check_metadata(metadata or {})
-    # Forked, because a network may draw numbers even in eval mode.
+    # Forked, because a network may draw random numbers even in eval mode.
     with torch.no_grad(), torch.random.fork_rng(devices=[]):
         network = _detached_copy(model)
         batch = _as_batch(network, sample)
@@ -69,14 +69,14 @@ def export_onnx(
         record = _record(network, proto, encoding, shape, bits, checked_metadata)
     provenance.write(record, proto)
     data = proto.SerializeToString()
-    del network, proto  # Each holds all weights once more.
+    del network, proto  # each is another copy of all weights
     found = runtime.run(data, [values.numpy() for values in batches])
     live = logits_check("sample", runtime.compare(expected, found, spec.tolerance))
-    return _write_proven(data, Path(path), bits, live)
+    return _write_verified(data, Path(path), bits, live)
 
 
 def _detached_copy(model: nn.Module) -> nn.Module:
-    """An eval-mode copy on the CPU, so that neither hooks, mode nor device of the caller count."""
+    """An eval-mode copy on the CPU, so that the caller's hooks, mode and device do not matter."""
     try:
         network = copy.deepcopy(model).cpu().eval()
     except (RuntimeError, TypeError) as error:
@@ -89,17 +89,17 @@ def _detached_copy(model: nn.Module) -> nn.Module:
         size += tensor.nbytes
         if tensor.is_floating_point() and tensor.dtype != torch.float32:
             raise ExportError(
-                f"{name} is {str(tensor.dtype).removeprefix('torch.')}; files hold 32-bit weights: "
-                "call model.float() first."
+                f"{name} is {str(tensor.dtype).removeprefix('torch.')}, but files store 32-bit "
+                "weights; call model.float() first."
             )
         if tensor.is_floating_point() and not torch.isfinite(tensor).all():
             raise ExportError(
-                f"{name} holds values that are not numbers (NaN or infinity); the training went "
-                "wrong: lower the learning rate and train again."
+                f"{name} contains NaN or infinite values, so the training diverged; lower the "
+                "learning rate and train again."
             )
     if size > onnx_file.PROTOBUF_LIMIT - 2**24:
         raise ExportError(
-            f"The network holds {size / 2**30:.1f} GiB of weights; a single ONNX file holds at "
+            f"The network has {size / 2**30:.1f} GiB of weights; a single ONNX file can store at "
             "most 2 GiB. Export a smaller network."
         )
     return network
@@ -108,7 +108,7 @@ def _detached_copy(model: nn.Module) -> nn.Module:
 def _as_batch(network: nn.Module, sample: Tensor) -> Tensor:
     """``sample`` as a float32 batch that the network accepts."""
     sample = sample.detach().cpu().to(torch.float32)
-    # Three axes may be one image or a batch of signals: the network knows which.
+    # Three axes may be one image or a batch of signals: try both.
     candidates = [sample, sample[None]] if sample.ndim > 3 else [sample[None], sample]
     reason = ""
     for batch in candidates:
@@ -120,12 +120,12 @@ def _as_batch(network: nn.Module, sample: Tensor) -> Tensor:
             reason = reason or _first_line(error)
             continue
         if not isinstance(logits, Tensor) or logits.ndim != 2 or len(logits) != len(batch):
-            reason = reason or "it does not answer with one row of logits per image"
+            reason = reason or "it does not return one row of logits per image"
             continue
         return batch[: max(REFERENCE_BATCHES)]
     raise ModelError(
-        f"The network does not take a sample of shape {tuple(sample.shape)} ({reason}); give an "
-        "image of the size, channels and classes it was built for."
+        f"The network does not accept a sample of shape {tuple(sample.shape)} ({reason}); give an "
+        "image of the size and channels it was built for."
     )
 
 
@@ -133,32 +133,32 @@ def _logits(network: nn.Module, batch: Tensor) -> np.ndarray:
     logits = network(batch).numpy()
     if not np.isfinite(logits).all():
         raise ExportError(
-            "The network's logits are not finite; the weights have grown too large: lower the "
+            "The network's logits are not finite because its weights are too large; lower the "
             "learning rate and train again."
         )
     return logits
 
 
 def _mask_bits(network: nn.Module, masks: Mapping[str, Tensor] | None) -> dict[str, np.ndarray]:
-    """The masks as arrays, after checking that the network's weights obey them."""
+    """The masks as arrays, after checking that they are applied to the network."""
     parameters = dict(network.named_parameters())
     if masks is None:
         return {name: (parameters[name] != 0).numpy() for name in prunable_weights(network)}
     for name, weight in matching_parameters(network, masks).items():
         mask = masks[name].cpu()
         if mask.dtype != torch.bool:
-            raise ConfigError(f"The mask of {name!r} holds {mask.dtype}; masks are boolean.")
-        alive = int((weight[~mask] != 0).sum())
-        if alive:
+            raise ConfigError(f"The mask of {name!r} is {mask.dtype}; give a boolean mask.")
+        nonzero = int((weight[~mask] != 0).sum())
+        if nonzero:
             raise ExportError(
-                f"{alive:,} pruned weights of {name} are not zero in the network; apply the masks "
-                "(masks.apply_to(model)) before exporting."
+                f"{nonzero:,} pruned weights of {name} are not zero in the network; apply the "
+                "masks (masks.apply_to(model)) before exporting."
             )
     return {name: mask.cpu().numpy() for name, mask in masks.items()}
 
 
 def _check_weights(proto: onnx.ModelProto, network: nn.Module) -> None:
-    """Every weight must have come through under its own name, bit for bit."""
+    """Check that every weight was exported under its own name, bit for bit."""
     state = {**dict(network.named_parameters()), **dict(network.named_buffers())}
     for name, values in decode(proto).items():
         if name not in state:
@@ -167,8 +167,8 @@ def _check_weights(proto: onnx.ModelProto, network: nn.Module) -> None:
         same = (values.dtype, values.shape) == (wanted.dtype, wanted.shape)
         if not same or values.tobytes() != wanted.tobytes():
             raise ExportError(
-                f"The exporter changed the values of {name}; this network cannot be exported "
-                "faithfully with the installed torch and onnxscript. Update them."
+                f"The exporter changed the values of {name}; the installed torch and onnxscript "
+                "cannot export this network faithfully. Update them."
             )
 
 
@@ -209,26 +209,28 @@ def _record(
     )
 
 
-def _write_proven(data: bytes, path: Path, masks: Mapping[str, np.ndarray], live: Check) -> Proof:
-    """Write beside ``path``, verify what lies on the disk, and only then give it the name."""
+def _write_verified(data: bytes, path: Path, masks: Mapping[str, np.ndarray], live: Check) -> Proof:
+    """Write beside ``path``, verify the file on disk, and only then rename it."""
     if path.is_dir():
         raise ExportError(f"{path} is a folder; give the name of a file in it.")
-    # Random, because two exports to one path may be under way.
-    unproven = path.with_name(f".{path.name}.{secrets.token_hex(4)}.unproven")
+    # Random, because two exports to the same path may run at once.
+    unverified = path.with_name(f".{path.name}.{secrets.token_hex(4)}.unverified")
     rejected = path.with_name(f"{path.name}.rejected")
-    write_atomically(unproven, data)
+    write_atomically(unverified, data)
     try:
-        proof = verify(unproven, masks)
+        proof = verify(unverified, masks)
         checks = (*proof.checks, live)
         failed = [check.text for check in checks if not check.ok]
         try:
-            unproven.replace(rejected if failed else path)
+            unverified.replace(rejected if failed else path)
         except OSError as error:
             raise disk_error(path, error) from None
     finally:
-        unproven.unlink(missing_ok=True)
+        unverified.unlink(missing_ok=True)
     if failed:
-        raise ExportError(f"The exported file failed its proof and lies at {rejected}: {failed[0]}")
+        raise ExportError(
+            f"The exported file failed verification and was kept as {rejected}: {failed[0]}"
+        )
     return dataclasses.replace(proof, checks=checks, path=str(path))
 
 

@@ -1,4 +1,4 @@
-"""Opening an ONNX file without trusting it, and without torch."""
+"""Open an ONNX file without trusting it, and without torch."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from prospr_engine.errors import ExportError
 from prospr_engine.guard import limits
 
 PROTOBUF_LIMIT = limits.ONNX_BYTES.value
-"""Bytes of the largest message that protobuf, and so a single ONNX file, can hold."""
+"""Bytes of the largest protobuf message, and so of a single ONNX file."""
 
 INPUT = "input"
 OUTPUT = "logits"
@@ -30,53 +30,53 @@ def read_bytes(path: str | Path) -> bytes:
         if size == 0:
             raise ExportError(f"{path} is empty; export the network again.")
         if size > PROTOBUF_LIMIT:
-            raise ExportError(f"{path} is larger than the 2 GiB that an ONNX file can hold.")
+            raise ExportError(f"{path} exceeds the 2 GiB limit of an ONNX file.")
         return path.read_bytes()
     except OSError as error:
         raise ExportError(f"{path} cannot be read: {error.strerror or error}.") from None
 
 
 def parse(data: bytes, path: str | Path) -> onnx.ModelProto:
-    """``data`` as an ONNX model; nothing that it may refer to is opened."""
+    """``data`` as an ONNX model; files that it refers to are not opened."""
     try:
         model = onnx.ModelProto.FromString(data)
     except DecodeError:
-        raise ExportError(f"{path} is not an ONNX file, or is cut off.") from None
+        raise ExportError(f"{path} is not an ONNX file, or is truncated.") from None
     if not model.ir_version or not model.graph.node:
-        raise ExportError(f"{path} is not an ONNX file, or is cut off: it holds no operators.")
+        raise ExportError(f"{path} is not an ONNX file, or is truncated: it has no operators.")
     return model
 
 
 def structure_problem(model: onnx.ModelProto) -> str | None:
-    """A sentence on the first thing that a file of this engine never holds, or None.
+    """A sentence on the first thing that a file from this engine never contains, or None.
 
-    Looks for what could make a reader open other files or run what cannot be judged: external
+    Looks for whatever could make a reader open other files or run unverifiable code: external
     data, functions, nested graphs, operators outside the ONNX standard.
     """
     for tensor in _tensors(model.graph):
         if tensor.data_location == onnx.TensorProto.EXTERNAL or tensor.external_data:
             return (
-                f"The values of {tensor.name!r} lie in another file, which was not opened; only "
+                f"The values of {tensor.name!r} are in another file, which was not opened; only "
                 "single files can be verified."
             )
     if model.functions:
-        return "The file defines functions of its own, which this engine never writes."
+        return "The file defines its own functions, which this engine never writes."
     for node in model.graph.node:
         if node.domain not in {"", "ai.onnx"}:
             return f"The operator {node.domain}.{node.op_type} is not in the ONNX standard."
         if any(a.HasField("g") or a.graphs for a in node.attribute):
             return (
-                f"The operator {node.op_type} holds a graph of its own, which this engine never "
+                f"The operator {node.op_type} contains a nested graph, which this engine never "
                 "writes."
             )
     names = [value.name for value in model.graph.input], [v.name for v in model.graph.output]
     if names != ([INPUT], [OUTPUT]):
-        return f"The file must have one input {INPUT!r} and one output {OUTPUT!r}, and has others."
+        return f"The file must have exactly one input {INPUT!r} and one output {OUTPUT!r}."
     return None
 
 
 def input_shape(model: onnx.ModelProto) -> tuple[int, ...] | None:
-    """Shape of one input without the batch axis; None unless only the batch size is open."""
+    """Shape of one input without the batch axis; None unless only the batch size is variable."""
     batch, *rest = model.graph.input[0].type.tensor_type.shape.dim or [None]
     if batch is None or batch.HasField("dim_value") or not all(d.dim_value > 0 for d in rest):
         return None

@@ -1,4 +1,4 @@
-"""What is said about an exported file: plain sentences, each true or false."""
+"""The verdict on an exported file: a list of checks, each passed or failed."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Check:
-    """One thing that was looked at, and the sentence that says how it stands."""
+    """One check, and a sentence with its outcome."""
 
     name: str
     ok: bool
@@ -19,7 +19,7 @@ class Check:
 @dataclass(frozen=True)
 class LayerProof:
     """``kept`` of ``total`` weights by the mask, and the ``zeros`` found in the file (None if
-    the file holds no such layer)."""
+    the file has no such layer)."""
 
     name: str
     total: int
@@ -31,9 +31,9 @@ class LayerProof:
 class Proof:
     """The verdict on one file.
 
-    ``max_abs_error`` is the largest difference between ONNX Runtime's logits and torch's, and
-    ``tolerance`` what was allowed; both are None if the file was not fit to be run.
-    ``zeros_expected`` are the pruned weights by the masks; ``zeros`` those found in the same
+    ``max_abs_error`` is the largest difference between ONNX Runtime's logits and PyTorch's, and
+    ``tolerance`` what was allowed; both are None if the file could not be run.
+    ``zeros_expected`` counts the pruned weights of the masks; ``zeros`` those found in the same
     layers of the file, including ``zeros_kept`` weights that were kept and happen to be zero.
     """
 

@@ -1,19 +1,19 @@
-"""What an exported file says about itself, so that it can be proven without torch.
+"""The record that an exported file carries, so that it can be verified without torch.
 
-The record lies in the ONNX ``metadata_props``, one JSON value per key:
+The record is in the ONNX ``metadata_props``, one JSON value per key:
 
 - ``prospr.format``: version of this layout; ``prospr.encoding``: a name from ``ENCODINGS``
 - ``prospr.input``: shape of one input, without the batch axis
 - ``prospr.layers``: name, shape, total, kept, kept weights that happen to be zero, and digests
-  of the mask and of the pattern of non-zero weights; ``prospr.unused``: pruned layers that the
-  network's answer does not depend on, which therefore are not in the file
+  of the mask and of the pattern of nonzero weights; ``prospr.unused``: pruned layers that the
+  network's output does not depend on, which are therefore not in the file
 - ``prospr.digests``: of all weights and of the graph
-- ``prospr.references``: torch's float32 logits for ``reference_input``, as base64
+- ``prospr.references``: PyTorch's float32 logits for ``reference_input``, as base64
 - ``prospr.<key>``: whatever the caller adds (method, sparsity, seed, accuracy …)
 - ``prospr.seal``: a digest of all the others
 
-Digests show accidents and careless edits. They are no signature: who rewrites them all can
-make any file look right.
+Digests detect accidents and careless edits. They are not a signature: someone who rewrites them
+all can make any file pass.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from prospr_engine.guard import limits
 FORMAT = 1
 PREFIX = "prospr."
 REFERENCE_BATCHES = (1, 5)
-MAX_INPUT_VALUES = limits.ONNX_INPUT.value  # a forged shape must not fill the memory
+MAX_INPUT_VALUES = limits.ONNX_INPUT.value  # a forged shape must not exhaust memory
 _OWN_KEYS = frozenset(
     {"format", "encoding", "input", "layers", "unused", "digests", "references", "seal"}
 )
@@ -43,7 +43,7 @@ _OWN_KEYS = frozenset(
 
 @dataclass(frozen=True)
 class LayerRecord:
-    """What was pruned in one weight tensor. Digests are those of ``bits_digest``."""
+    """What was pruned in one weight tensor. Digests are from ``bits_digest``."""
 
     name: str
     shape: tuple[int, ...]
@@ -92,8 +92,8 @@ def reference_input(batch: int, shape: tuple[int, ...]) -> np.ndarray:
 
     Value ``i`` in C order is ``(h(i) >> 8) / 2**22 - 2`` with ``h`` the 32-bit integer hash
     "lowbias32" (C. Wellons, https://nullprogram.com/blog/2018/07/31/). Integer arithmetic and
-    exact binary fractions, so every machine and library gets the same bits; no random stream,
-    because those change between versions.
+    exact binary fractions, so every machine and library gets the same bits; not a random
+    generator, because those change between versions.
     """
     h = np.arange(batch * math.prod(shape), dtype=np.uint32)
     h ^= h >> np.uint32(16)
@@ -121,7 +121,7 @@ def weights_digest(weights: Mapping[str, np.ndarray]) -> str:
 
 
 def graph_digest(model: onnx.ModelProto) -> str:
-    """SHA-256 of the operators, their wiring, inputs and outputs; weights do not count."""
+    """SHA-256 of the operators, their connections, inputs and outputs, without the weights."""
     digest = hashlib.sha256()
     for part in (*model.opset_import, *model.graph.input, *model.graph.output, *model.graph.node):
         data = part.SerializeToString(deterministic=True)
@@ -131,12 +131,11 @@ def graph_digest(model: onnx.ModelProto) -> str:
 
 def check_metadata(metadata: Mapping[str, Any]) -> dict[str, Any]:
     """The caller's ``metadata`` as it will be read back; raises ``ConfigError`` if a key is
-    taken or a value is no JSON."""
+    reserved or a value is not JSON."""
     taken = _OWN_KEYS & set(metadata)
     if taken:
         raise ConfigError(
-            f"The metadata may not be called {', '.join(sorted(taken))}: the export writes these "
-            "itself; choose other names."
+            f"The metadata names {', '.join(sorted(taken))} are reserved; choose other names."
         )
     try:
         return json.loads(json.dumps(dict(metadata), allow_nan=False))
@@ -148,7 +147,7 @@ def check_metadata(metadata: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def write(provenance: Provenance, model: onnx.ModelProto) -> None:
-    """Put the record into ``model``, in place of an earlier one."""
+    """Write the record into ``model``, replacing an earlier one."""
     values = {
         **provenance.metadata,
         "format": FORMAT,
@@ -183,34 +182,33 @@ def write(provenance: Provenance, model: onnx.ModelProto) -> None:
 
 
 def seal(props: Mapping[str, str]) -> str:
-    """SHA-256 of all properties of ours but the seal itself."""
+    """SHA-256 of all our properties except the seal itself."""
     text = json.dumps(sorted((k, v) for k, v in props.items() if k != PREFIX + "seal"))
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def read(model: onnx.ModelProto) -> tuple[Provenance, bool]:
-    """The record in ``model``, and whether its seal is unbroken.
+    """The record in ``model``, and whether its seal is intact.
 
-    Raises ``ExportError`` if there is none, if a newer engine wrote it, or if it is damaged
-    beyond reading.
+    Raises ``ExportError`` if there is none, if a newer engine wrote it, or if it cannot be read.
     """
     pairs = [(p.key, p.value) for p in model.metadata_props if p.key.startswith(PREFIX)]
     props = dict(pairs)
     if PREFIX + "format" not in props:
         raise ExportError(
-            "The file says nothing about how it was made: it was not exported by this engine, or "
-            "its metadata were removed. There is nothing to verify it against; export it again."
+            "The file has no record to verify it against: it was not exported by this engine, or "
+            "its metadata were removed. Export the network again."
         )
     try:
         values = {key.removeprefix(PREFIX): json.loads(value) for key, value in props.items()}
         found = int(values["format"])
         if found <= FORMAT:
-            unbroken = len(props) == len(pairs) and values["seal"] == seal(props)
-            return _parse(values), unbroken
+            intact = len(props) == len(pairs) and values["seal"] == seal(props)
+            return _parse(values), intact
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError):
         raise ExportError(
-            "The record of how the file was made is damaged or was edited and cannot be read; "
-            "export the network again."
+            "The file's record is damaged or was edited and cannot be read; export the network "
+            "again."
         ) from None
     raise ExportError(
         f"The file was written by a newer version of this engine (format {found}; this one reads "

@@ -1,4 +1,4 @@
-"""Running a file in ONNX Runtime, and judging its logits against torch's."""
+"""Run a file in ONNX Runtime, and compare its logits with PyTorch's."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from prospr_engine.export.encodings import Tolerance
 
 @dataclass(frozen=True)
 class Agreement:
-    """How far two sets of logits lie apart, over all images. ``tiny``: the logits are so close to
-    zero that most of the tolerance is absolute, and agreement proves little."""
+    """The difference between two sets of logits, over all images. ``tiny``: the logits are so close
+    to zero that most of the tolerance is absolute, and agreement proves little."""
 
     max_abs_error: float
     tolerance: float
@@ -33,12 +33,12 @@ def run(data: bytes, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
 
     Raises ``ExportError`` if ONNX Runtime refuses the model or one of the inputs.
     """
-    # ONNX Runtime collects events about the machine unless told not to before it is imported.
+    # ONNX Runtime sends telemetry unless this is set before it is imported.
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     import onnxruntime as ort
 
     options = ort.SessionOptions()
-    options.log_severity_level = 4  # What matters comes as an exception, not on stderr.
+    options.log_severity_level = 4  # errors are raised; stderr adds nothing
     try:
         session = ort.InferenceSession(data, options, providers=["CPUExecutionProvider"])
         name = session.get_inputs()[0].name
@@ -53,14 +53,14 @@ def run(data: bytes, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
 def compare(
     expected: Sequence[np.ndarray], found: Sequence[np.ndarray], allowed: Tolerance
 ) -> Agreement:
-    """Judge ``found`` by ``expected``: matching arrays of (batch, classes).
+    """Compare ``found`` with ``expected``: matching arrays of (batch, classes).
 
-    Two classes whose expected logits lie within twice the tolerance count as a tie: rounding
+    Two classes whose expected logits are within twice the tolerance count as a tie, since rounding
     may choose either. Raises ``ExportError`` if the shapes differ.
     """
     for a, b in zip(expected, found, strict=True):
         if a.shape != b.shape:
-            raise ExportError(f"The file answers with shape {b.shape} where torch gave {a.shape}.")
+            raise ExportError(f"The file returns logits of shape {b.shape}, PyTorch {a.shape}.")
     wanted = np.concatenate(expected).astype(np.float64)
     got = np.concatenate(found).astype(np.float64)
     with np.errstate(invalid="ignore"):  # NaN and infinity fail below, and need no warning

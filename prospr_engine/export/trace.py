@@ -1,4 +1,4 @@
-"""Tracing a network with torch's exporter, every name and value kept."""
+"""Trace a network with PyTorch's exporter, keeping every name and value."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from prospr_engine.export.onnx_file import INPUT, OUTPUT
 
 OPSET = 20
 
-# The exporter patches torch while it traces: two exports at once in one process fail, and a
-# training in another thread of the process may. Runs that train belong in processes of their own.
+# The exporter patches torch while it traces: two exports at once in one process fail, and training
+# in another thread may. Runs therefore train in separate processes.
 _LOCK = threading.Lock()
 _LOGGERS = (
     "torch.onnx",
@@ -33,14 +33,14 @@ _LOGGERS = (
 
 
 def trace(network: nn.Module, batch: Tensor) -> onnx.ModelProto:
-    """``network`` (in eval mode, on the CPU) as an ONNX model with an open batch size.
+    """``network`` (in eval mode, on the CPU) as an ONNX model with a variable batch size.
 
-    ``batch`` has two inputs or more; a batch of one would be taken for a constant. Raises
+    ``batch`` has two inputs or more; a batch size of one would become a constant. Raises
     ``ExportError`` if torch cannot trace the network.
     """
     with _LOCK, _quiet():
         try:
-            # Capturing first, instead of leaving it to torch.onnx, gives the plain reason of a
+            # Capturing first, instead of leaving it to torch.onnx, gives a clear reason for a
             # failure: torch.onnx tries again in other ways and prints about each.
             captured = torch.export.export(
                 network, (batch,), dynamic_shapes=({0: torch.export.Dim("batch")},), strict=False
@@ -49,7 +49,7 @@ def trace(network: nn.Module, batch: Tensor) -> onnx.ModelProto:
                 captured,
                 (),
                 dynamo=True,
-                # Optimising folds batch norms into weights, and transposes and renames others.
+                # Optimising folds batch norms into weights, and transposes and renames weights.
                 optimize=False,
                 verbose=False,
                 opset_version=OPSET,
@@ -63,7 +63,7 @@ def trace(network: nn.Module, batch: Tensor) -> onnx.ModelProto:
             raise
         except Exception as error:
             raise ExportError(
-                "torch cannot translate this network to ONNX; usually its forward depends on "
+                "PyTorch cannot translate this network to ONNX; usually its forward depends on "
                 f"the values or the number of its inputs ({_reason(error)})."
             ) from error
     _strip(model)
@@ -74,7 +74,7 @@ def trace(network: nn.Module, batch: Tensor) -> onnx.ModelProto:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep what the exporter warns, logs and prints to itself: the proof says what matters."""
+    """Silence the exporter's warnings, logs and prints: verification reports what matters."""
     loggers = [logging.getLogger(name) for name in _LOGGERS]
     levels = [logger.level for logger in loggers]
     try:
@@ -90,7 +90,7 @@ def _quiet() -> Iterator[None]:
 
 
 def _strip(model: onnx.ModelProto) -> None:
-    """Drop the notes of the exporter: stack traces with paths of this machine, mostly."""
+    """Drop the exporter's notes: mostly stack traces with paths of this machine."""
     graph = model.graph
     for part in (
         graph,
@@ -110,7 +110,7 @@ def _name_batch_axis(model: onnx.ModelProto) -> None:
     symbol = graph.input[0].type.tensor_type.shape.dim[0].dim_param
     if not symbol:
         raise ExportError(
-            "The network works at one batch size only; take fixed batch sizes out of its forward."
+            "The network works with one batch size only; remove fixed batch sizes from its forward."
         )
     for value in (*graph.input, *graph.output, *graph.value_info):
         for dim in value.type.tensor_type.shape.dim:
@@ -144,7 +144,7 @@ def _use_first_names(model: onnx.ModelProto, network: nn.Module) -> None:
 
 
 def _reason(error: BaseException) -> str:
-    """The first line of what started it; torch wraps errors in pages of advice."""
+    """The first line of the original error; torch wraps errors in pages of advice."""
     while error.__cause__ is not None:
         error = error.__cause__
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]

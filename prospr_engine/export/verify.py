@@ -1,7 +1,7 @@
-"""Is an exported file what its label says? Needs onnx, onnxruntime and numpy, but no torch.
+"""Does an exported file match its record? Needs onnx, onnxruntime and numpy, but no torch.
 
-The file is handed to ONNX Runtime, so verify files that you made or got back. For uploads from
-strangers, run it in a process of its own with a memory limit.
+The file is run in ONNX Runtime, so only verify files that you trust. For uploads from strangers,
+run this in a separate process with a memory limit.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ MASKS_FILE = "masks.safetensors"
 
 
 def verify(path: str | Path, masks: Mapping[str, Any] | None = None) -> Proof:
-    """Judge the ONNX file at ``path`` by what it says about itself, and by the masks.
+    """Check the ONNX file at ``path`` against its record and the masks.
 
-    ``masks`` holds boolean arrays or tensors by parameter name, True where a weight is kept;
-    without it, a ``masks.safetensors`` beside the file is used if there is one. A file that was
-    judged and found wrong gives a ``Proof`` whose ``ok`` is False. Raises ``ExportError`` if the
-    file cannot be judged at all: missing, not ONNX, not of this engine, or of a newer one; and
-    ``ConfigError`` if its encoding is unknown.
+    ``masks`` are boolean arrays or tensors by parameter name, True where a weight is kept; without
+    them, a ``masks.safetensors`` beside the file is used if there is one. A file that fails a check
+    gives a ``Proof`` whose ``ok`` is False. Raises ``ExportError`` if the file cannot be checked at
+    all: missing, not ONNX, not from this engine, or from a newer one; and ``ConfigError`` if its
+    encoding is unknown.
     """
     path = Path(path)
     data = onnx_file.read_bytes(path)
@@ -42,7 +42,7 @@ def verify(path: str | Path, masks: Mapping[str, Any] | None = None) -> Proof:
     agreement = None
     structure = _check_structure(model, record, len(data))
     checks = [structure]
-    # A file that may open others is neither checked further nor run.
+    # A file that may open other files is neither checked further nor run.
     if structure.ok:
         standard = _check_onnx(data, model)
         checks += [standard, _check_seal(sealed)]
@@ -61,7 +61,7 @@ def verify(path: str | Path, masks: Mapping[str, Any] | None = None) -> Proof:
         LayerProof(layer.name, layer.total, layer.kept, _zeros(weights, layer))
         for layer in record.layers
     )
-    del weights, model  # ONNX Runtime is about to make its own copy of all weights.
+    del weights, model  # ONNX Runtime is about to copy all weights
     if structure.ok and standard.ok:
         check, agreement = _check_logits(data, record, encoding.tolerance)
         checks.append(check)
@@ -84,15 +84,14 @@ def _check_structure(model: onnx.ModelProto, record: Provenance, size: int) -> C
     problem = onnx_file.structure_problem(model)
     if not problem and onnx_file.input_shape(model) != record.input_shape:
         problem = (
-            "The input of the file is not the one it was exported with, batches of "
+            "The input of the file is not the exported one: batches of "
             f"{'×'.join(map(str, record.input_shape))}."
         )
     return Check(
         "file",
         problem is None,
         problem
-        or f"One file of {size:,} bytes with standard operators and any batch size; "
-        "nothing lies outside it.",
+        or f"A self-contained file of {size:,} bytes with standard operators and any batch size.",
     )
 
 
@@ -101,35 +100,41 @@ def _check_onnx(data: bytes, model: onnx.ModelProto) -> Check:
         onnx.checker.check_model(data, full_check=True)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError, ValueError) as error:
         reason = next(iter(str(error).splitlines()), "")[:300].rstrip(".")
-        return Check("onnx", False, f"The ONNX checker finds a fault: {reason}.")
+        return Check("onnx", False, f"The ONNX checker found an error: {reason}.")
     version = max(opset.version for opset in model.opset_import)
-    return Check("onnx", True, f"The ONNX checker finds no fault (opset {version}).")
+    return Check("onnx", True, f"The ONNX checker found no errors (opset {version}).")
 
 
 def _check_seal(sealed: bool) -> Check:
     if sealed:
-        return Check("record", True, "The record of how it was made is as it was at export.")
+        return Check("record", True, "The record is unchanged since export.")
     return Check(
         "record",
         False,
-        "The record of how the file was made was changed after export: do not trust its label.",
+        "The record was changed after export; do not trust it.",
     )
 
 
 def _check_graph(model: onnx.ModelProto, record: Provenance) -> Check:
     if record.digests.get("graph") == provenance.graph_digest(model):
-        return Check("graph", True, f"The {len(model.graph.node)} operators are as at export.")
-    return Check("graph", False, "The operators were changed after export; export it again.")
+        text = f"The {len(model.graph.node)} operators are unchanged since export."
+        return Check("graph", True, text)
+    return Check(
+        "graph", False, "The operators were changed after export; export the network again."
+    )
 
 
 def _check_weights(weights: Mapping[str, np.ndarray], record: Provenance) -> Check:
     if record.digests.get("weights") == provenance.weights_digest(weights):
-        return Check("weights", True, f"All {len(weights)} tensors are bit for bit as at export.")
-    return Check("weights", False, "Some weights were changed after export; export it again.")
+        text = f"All {len(weights)} tensors are unchanged since export, bit for bit."
+        return Check("weights", True, text)
+    return Check(
+        "weights", False, "Some weights were changed after export; export the network again."
+    )
 
 
 def _check_zeros(weights: Mapping[str, np.ndarray], record: Provenance) -> Check:
-    """Zeros in the file against the masks as they were recorded, layer by layer."""
+    """Zeros in the file against the recorded masks, layer by layer."""
     for layer in record.layers:
         values = weights.get(layer.name)
         if values is None or values.shape != layer.shape:
@@ -138,9 +143,9 @@ def _check_zeros(weights: Mapping[str, np.ndarray], record: Provenance) -> Check
             return Check("zeros", False, text)
         zeros = int((values == 0).sum())
         if zeros != layer.zeros:
-            text = f"{layer.name} has {zeros:,} zeros where {layer.zeros:,} are recorded."
+            text = f"{layer.name} has {zeros:,} zeros, but {layer.zeros:,} are recorded."
             return Check("zeros", False, text)
-        # With no kept weight at zero, the pattern of non-zeros is the mask itself.
+        # If no kept weight is zero, the pattern of nonzeros is the mask itself.
         digest = provenance.bits_digest(values != 0)
         if digest != layer.pattern or (layer.kept_zero == 0 and digest != layer.mask):
             text = f"{layer.name} has as many zeros as its mask, but in other places."
@@ -148,18 +153,18 @@ def _check_zeros(weights: Mapping[str, np.ndarray], record: Provenance) -> Check
     pruned = sum(layer.pruned for layer in record.layers)
     total = sum(layer.total for layer in record.layers)
     kept_zero = sum(layer.kept_zero for layer in record.layers)
-    also = f", besides {kept_zero:,} kept ones that happen to be zero" if kept_zero else ""
+    also = f", besides {kept_zero:,} kept weights that happen to be zero" if kept_zero else ""
     lost = ""
     if record.unused:
         lost = (
-            f" {', '.join(record.unused)}: not in the file, because the network's answer does not "
+            f" {', '.join(record.unused)}: not in the file, because the network's output does not "
             "depend on it."
         )
     where = f"in {len(record.layers)} layer{'s' * (len(record.layers) != 1)}"
     return Check(
         "zeros",
         True,
-        f"Pruned are {pruned:,} of {total:,} weights {where}, and these are the zeros of the "
+        f"{pruned:,} of {total:,} weights {where} are pruned, and exactly these are zero in the "
         f"file{also}.{lost}",
     )
 
@@ -170,10 +175,10 @@ def _check_masks(
     masks: Mapping[str, Any] | None,
     path: Path,
 ) -> list[Check]:
-    """The masks themselves, where there are any: nothing, or one check."""
+    """One check of the masks, or none if there are no masks."""
     beside = path.parent / MASKS_FILE
     if masks is None and (record.metadata.get("network") == "dense" or not beside.is_file()):
-        return []  # The masks beside a dense network are those of its pruned sister.
+        return []  # The masks beside a dense network belong to the pruned one.
     source = "The masks" if masks is not None else MASKS_FILE
     try:
         given = _load_masks(beside) if masks is None else masks
@@ -182,8 +187,8 @@ def _check_masks(
     except DataError as error:
         problem = str(error)
     if problem:
-        return [Check("masks", False, f"{source} and the file do not belong together: {problem}")]
-    return [Check("masks", True, f"{source} are those of the export, and all they remove is zero.")]
+        return [Check("masks", False, f"{source} do not match the file: {problem}")]
+    return [Check("masks", True, f"{source} match the file; every weight they remove is zero.")]
 
 
 def _mask_problem(
@@ -191,16 +196,16 @@ def _mask_problem(
 ) -> str | None:
     layers: dict[str, LayerRecord] = {layer.name: layer for layer in record.layers}
     for name in sorted(set(layers) ^ (set(masks) - set(record.unused))):
-        return f"only {'the masks know' if name in masks else 'the file knows'} a layer {name}."
+        return f"only the {'masks have' if name in masks else 'file has'} a layer {name}."
     for name, layer in layers.items():
         mask, values = masks[name], weights.get(name)
         if values is None or mask.shape != values.shape:
-            return f"the mask of {name} has another shape than its weight."
-        revived = int(((values != 0) & ~mask).sum())
-        if revived:
-            return f"{revived:,} pruned weights of {name} are not zero in the file."
+            return f"the mask and the weight {name} differ in shape."
+        nonzero = int(((values != 0) & ~mask).sum())
+        if nonzero:
+            return f"{nonzero:,} pruned weights of {name} are not zero in the file."
         if provenance.bits_digest(mask) != layer.mask:
-            return f"the mask of {name} is not the one it was exported with."
+            return f"the mask of {name} differs from the exported one."
     return None
 
 
@@ -211,13 +216,13 @@ def _load_masks(path: Path) -> dict[str, np.ndarray]:
     try:
         return load(path.read_bytes())
     except (SafetensorError, OSError, KeyError, TypeError, ValueError):
-        raise DataError("it cannot be read as masks.") from None
+        raise DataError("the masks cannot be read.") from None
 
 
 def _as_bits(name: str, mask: Any) -> np.ndarray:
     bits = np.asarray(mask.cpu() if hasattr(mask, "cpu") else mask)
     if bits.dtype != np.bool_ and not (bits.dtype == np.uint8 and (bits <= 1).all()):
-        raise DataError(f"the mask of {name} is not made of yes and no.")
+        raise DataError(f"the mask of {name} is not boolean.")
     return bits.astype(np.bool_)
 
 
@@ -235,19 +240,19 @@ def _check_logits(
 
 
 def logits_check(name: str, agreement: runtime.Agreement) -> Check:
-    """The sentence about ONNX Runtime's logits against torch's."""
+    """The comparison of ONNX Runtime's logits with PyTorch's."""
     figures = (
-        f"they differ by at most {agreement.max_abs_error:.2g} ({agreement.tolerance:.2g} is "
-        f"allowed), and the class agrees on {agreement.same_class} of {agreement.images} images"
+        f"difference at most {agreement.max_abs_error:.2g} ({agreement.tolerance:.2g} is "
+        f"allowed), same class for {agreement.same_class} of {agreement.images} images"
     )
     if agreement.tiny:
         figures += "; the logits are so close to zero that this says little"
     batches = " and ".join(map(str, provenance.REFERENCE_BATCHES))
     where = {"sample": "the sample", "logits": "recorded inputs"}[name]
     if agreement.ok:
-        text = f"ONNX Runtime gives torch's logits for {where}, {batches} at a time: {figures}."
+        text = f"ONNX Runtime matches PyTorch on {where}, {batches} at a time: {figures}."
     else:
-        text = f"ONNX Runtime does not give torch's logits for {where}: {figures}. Do not use it."
+        text = f"ONNX Runtime does not match PyTorch on {where}: {figures}. Do not use the file."
     return Check(name, agreement.ok, text)
 
 

@@ -1,6 +1,6 @@
-"""How the weights of a file are stored: the one table ``ENCODINGS``.
+"""How the weights of a file are stored: the table ``ENCODINGS``.
 
-A new encoding is one file and one row. The table can be looked at without torch and onnx.
+A new encoding is one file and one row. Reading the table needs neither torch nor onnx.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from typing import Any
 from prospr_engine.registry import Registry, Spec, resolve
 
 PRIMARY = "dense"
-"""The encoding that every run writes and every runtime reads: its file has the plain name."""
+"""The encoding that every run writes and every runtime reads; its file is ``model.onnx``."""
 
 
 @dataclass(frozen=True)
 class Tolerance:
-    """Allowed difference between ONNX Runtime's logits and torch's: ``relative`` to the largest
-    logit, plus ``absolute``."""
+    """The allowed difference between ONNX Runtime's logits and PyTorch's: ``relative`` to the
+    largest logit, plus ``absolute``."""
 
     relative: float
     absolute: float
@@ -26,7 +26,7 @@ class Tolerance:
 
 @dataclass(frozen=True)
 class FileSize:
-    """Of a file, in ``bytes``, and in a zip with nothing else in it (``zipped``)."""
+    """The size of a file in ``bytes``, and alone in a zip (``zipped``)."""
 
     bytes: int
     zipped: int
@@ -35,9 +35,9 @@ class FileSize:
 @dataclass(frozen=True)
 class EncodingSpec(Spec):
     """How the weights are stored. ``target`` turns a dense ONNX model into this encoding,
-    ``encode(model, masks)``; ``reader`` gives the weights back, ``decode(model)``; ``sizer``
+    ``encode(model, masks)``; ``reader`` returns the weights, ``decode(model)``; ``sizer``
     predicts the file, ``size(parameters, weights, layers, density) -> FileSize``, without torch
-    and onnx. ``in_runs``: every run writes a file in this encoding."""
+    or onnx. ``in_runs``: every run writes a file in this encoding."""
 
     reader: str | Callable[..., Any]
     sizer: str | Callable[..., FileSize]
@@ -53,7 +53,7 @@ class EncodingSpec(Spec):
         return resolve(self.sizer)
 
     def file(self, stem: str = "model") -> str:
-        """What such a file is called: ``model.onnx``, or ``model-<encoding>.onnx``."""
+        """The file name: ``model.onnx``, or ``model-<encoding>.onnx``."""
         return f"{stem}.onnx" if self.name == PRIMARY else f"{stem}-{self.name}.onnx"
 
 
@@ -70,10 +70,10 @@ ENCODINGS: Registry[EncodingSpec] = Registry(
             sizer="prospr_engine.export.encodings.dense:size",
             # Two correct float32 implementations differ by the order of their sums: 1e-7 to
             # 1.3e-6 measured over twelve torchvision networks from SqueezeNet to MaxViT, and
-            # other processors add in other orders. A wrong graph, a lost layer or a 16-bit weight
-            # is off by 1e-3 and more. The absolute part moves no class probability by more than
-            # half of it, and a network with most of its weights removed can have logits far
-            # smaller than the numbers they come from.
+            # other CPUs add in other orders. A wrong graph, a lost layer or 16-bit weights are
+            # off by 1e-3 or more. The absolute part changes no class probability by more than
+            # half of it; a network with most of its weights removed can have logits far smaller
+            # than the numbers they are computed from.
             tolerance=Tolerance(relative=1e-4, absolute=1e-6),
         ),
     ),

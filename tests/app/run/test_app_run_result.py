@@ -122,10 +122,10 @@ def test_the_trust_in_the_ranking_is_never_folded_away(store: Store, result: dic
 def test_a_failed_proof_is_not_called_proven(store: Store, result: dict[str, Any]):
     onnx = result["onnx"]
     onnx["ok"] = onnx["checks"][0]["ok"] = False
-    onnx["checks"][0]["text"] = "The ONNX checker finds a fault: odd."
+    onnx["checks"][0]["text"] = "The ONNX checker found an error: odd."
     at = opened(finished(store, onnx=onnx))
     assert "The file failed its checks" in words(at)
-    assert r":red[:material/dangerous:] The ONNX checker finds a fault\: odd." in words(at)
+    assert r":red[:material/dangerous:] The ONNX checker found an error\: odd." in words(at)
 
 
 def test_the_same_run_from_the_command_line(store: Store):

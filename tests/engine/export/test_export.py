@@ -1,5 +1,5 @@
 """export_onnx: names and bits kept, any batch size, the caller's model untouched, no trace of
-an unproven file."""
+an unverified file."""
 
 from __future__ import annotations
 
@@ -270,7 +270,7 @@ def test_a_file_that_fails_its_proof_never_gets_the_name(tmp_path, monkeypatch):
         return proto
 
     monkeypatch.setattr("prospr_engine.export.encodings.dense.encode", revive)
-    with pytest.raises(ExportError, match=r"failed its proof and lies at .*m\.onnx\.rejected"):
+    with pytest.raises(ExportError, match=r"verification and was kept as .*m\.onnx\.rejected"):
         export_onnx(model, path, torch.randn(2, *shape), masks=masks)
     assert path.read_bytes() == b"an earlier file"
     assert sorted(p.name for p in tmp_path.iterdir()) == ["m.onnx", "m.onnx.rejected"]
