@@ -1,7 +1,7 @@
-"""The networks there are to choose from: the one table ``MODELS``.
+"""The networks to choose from: the table ``MODELS``.
 
-Iterating goes over the project's own zoo. Looking up ``torchvision/<name>`` finds any
-classification network of torchvision too, and only then is torchvision imported (seconds).
+Iteration covers the built-in zoo. Looking up ``torchvision/<name>`` also finds any classification
+network of torchvision, which is imported only then (seconds).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from prospr_engine.registry import Registry, did_you_mean
 
 
 class ModelRegistry(Registry[ModelSpec]):
-    """The own zoo, with torchvision's builders behind it."""
+    """The built-in zoo, with torchvision's builders behind it."""
 
     def __getitem__(self, name: str) -> ModelSpec:
         if isinstance(name, str) and name.startswith(TORCHVISION):
@@ -63,7 +63,7 @@ MODELS = ModelRegistry(
         ModelSpec(
             "mlp",
             "LeNet-300-100",
-            "Three linear layers (300, 100, classes), the classic of the pruning papers.",
+            "Three linear layers (300, 100, classes), the classic of pruning papers.",
             "prospr_engine.models.zoo.small:mlp",
             paper=LENET_PAPER,
             lr=0.02,
@@ -81,7 +81,7 @@ MODELS = ModelRegistry(
         ModelSpec(
             "resnet20",
             "ResNet-20",
-            "The thin residual network for CIFAR; its shortcuts hold no weights.",
+            "The thin residual network for CIFAR; its shortcuts have no weights.",
             "prospr_engine.models.zoo.resnet:resnet20",
             paper=RESNET_PAPER,
             parameters=269_722,
@@ -89,7 +89,7 @@ MODELS = ModelRegistry(
         ModelSpec(
             "resnet32",
             "ResNet-32",
-            "ResNet-20 with five instead of three blocks per stage.",
+            "ResNet-20 with five blocks per stage instead of three.",
             "prospr_engine.models.zoo.resnet:resnet32",
             paper=RESNET_PAPER,
             parameters=464_154,
@@ -97,7 +97,7 @@ MODELS = ModelRegistry(
         ModelSpec(
             "resnet18",
             "ResNet-18 (small images)",
-            "ResNet-18 that starts with a 3×3 convolution and no pooling, for small images.",
+            "ResNet-18 with a 3×3 first convolution and no initial pooling, for small images.",
             "prospr_engine.models.zoo.resnet:resnet18",
             paper=RESNET_PAPER,
             parameters=11_173_962,
@@ -105,7 +105,7 @@ MODELS = ModelRegistry(
         ModelSpec(
             "resnet50",
             "ResNet-50 (small images)",
-            "ResNet-50 that starts with a 3×3 convolution and no pooling; slow without a GPU.",
+            "ResNet-50 with a 3×3 first convolution and no initial pooling; slow without a GPU.",
             "prospr_engine.models.zoo.resnet:resnet50",
             paper=RESNET_PAPER,
             parameters=23_520_842,

@@ -25,12 +25,12 @@ def build(
 ) -> nn.Module:
     """The network ``name`` for images of ``shape`` (C, H, W), on the CPU, in train mode.
 
-    ``fresh`` weights are drawn from ``seed`` alone (own zoo: He normal, see ``init``;
+    ``fresh`` weights are drawn from ``seed`` alone (built-in zoo: He normal, see ``init``;
     ``torchvision/``: its builders' own scheme); the global random state is neither read nor
-    changed. ``pretrained`` takes torchvision's ImageNet weights and draws only what the data
-    need anew. Anything else is a safetensors file, by path or token, with a tensor for each of
-    the network's. Raises ``ConfigError`` for an unknown name or kind of weights, ``ModelError``
-    if the network does not fit the data or such weights cannot be had.
+    changed. ``pretrained`` takes torchvision's ImageNet weights and draws only the layers that
+    the data require to be new. Anything else is a safetensors file, by path or token, with a
+    tensor for each one of the network. Raises ``ConfigError`` for an unknown name or kind of
+    weights, ``ModelError`` if the network does not fit the data or the weights are unavailable.
     """
     spec = MODELS.find(name)
     option = file_options(RunConfig)["weights"]

@@ -1,4 +1,4 @@
-"""What a network consists of, layer by layer: weights and arithmetic."""
+"""The weights and multiply-adds of a network, layer by layer."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from prospr_engine.network.prunable import prunable_weights
 
 CONVOLUTIONS = {"conv1d", "conv2d", "conv3d"}
 TRANSPOSED = {"conv_transpose1d", "conv_transpose2d", "conv_transpose3d"}
-OUT_PROJ_WEIGHT = 11  # its place among the arguments of F.multi_head_attention_forward
+OUT_PROJ_WEIGHT = 11  # its position in the arguments of F.multi_head_attention_forward
 
 
 @dataclass(frozen=True)
 class LayerInfo:
     """One convolution or linear layer.
 
-    ``name`` is that of its weight (``"conv1.weight"``), ``kind`` its class, ``shape`` the
-    weight's, ``parameters`` the number of its weights, ``macs`` the multiply-adds they take
-    part in for one image.
+    ``name`` is that of its weight (``"conv1.weight"``), ``kind`` the layer's class, ``shape`` the
+    weight's shape, ``parameters`` the number of weights, ``macs`` the multiply-adds with them
+    for one image.
     """
 
     name: str
@@ -48,7 +48,7 @@ class Totals:
 def summarise(model: nn.Module, shape: tuple[int, int, int]) -> list[LayerInfo]:
     """Every prunable layer of ``model``, in the order of its modules, for images of ``shape``.
 
-    The model is not touched and nothing is computed (the meta device only follows shapes).
+    The model is not touched and nothing is computed (the meta device only tracks shapes).
     Raises ``ModelError`` if there is nothing to prune; the images must fit (see ``check``).
     """
     weights = prunable_weights(model)
@@ -72,10 +72,10 @@ def totals(layers: Iterable[LayerInfo]) -> Totals:
 
 
 class _MultiplyAdds(TorchFunctionMode):
-    """Counts multiply-adds by the weight that takes part.
+    """Counts multiply-adds per weight.
 
-    Hooks on modules would miss layers whose weight is used without calling the layer, as in
-    Swin transformers and ``nn.MultiheadAttention``; the function calls show all of them.
+    Module hooks would miss layers whose weight is used without calling the layer, as in
+    Swin transformers and ``nn.MultiheadAttention``; function calls show them all.
     """
 
     def __init__(self, names: Mapping[int, str]) -> None:

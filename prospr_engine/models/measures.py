@@ -1,10 +1,10 @@
-"""How large every network of the own zoo is for the known data sets: a table, so that a page can
-tell without torch.
+"""The size of every network of the built-in zoo for the known data sets: a table, so that pages
+need no torch.
 
     python -m prospr_engine.models.measures
 
-measures them all anew and writes ``measures.json`` beside this file. What the table does not
-hold is measured by ``measure``, which brings torch.
+measures them again and writes ``measures.json`` beside this file. ``measure`` measures anything
+else, and imports torch.
 """
 
 from __future__ import annotations
@@ -25,9 +25,8 @@ SHAPES = ((1, 8, 10), (1, 28, 10), (3, 32, 10), (3, 32, 100))
 
 @dataclass(frozen=True)
 class Measure:
-    """A network for one kind of image: its prunable ``layers``, all its ``parameters``, those
-    that can be pruned (``weights``), and the multiply-adds (``macs``) these take part in for one
-    image."""
+    """A network for images of one shape: its prunable ``layers``, all its ``parameters``, those
+    that can be pruned (``weights``), and the multiply-adds (``macs``) with these for one image."""
 
     layers: int
     parameters: int
@@ -36,13 +35,13 @@ class Measure:
 
 
 def known(model: str, channels: int, size: int, classes: int) -> Measure | None:
-    """The table's row for images of ``channels`` × ``size`` × ``size``; None if it has none."""
+    """The table's row for images of ``channels`` × ``size`` × ``size``, or None."""
     row = _table().get(model, {}).get(_key(channels, size, classes))
     return Measure(*row) if row else None
 
 
 def measure(model: str, channels: int, size: int, classes: int) -> Measure:
-    """Build the network without its numbers and count.
+    """Build the network without weights and count.
 
     Raises ``ConfigError`` for an unknown name, ``ModelError`` if it does not fit the images.
     """

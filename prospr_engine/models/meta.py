@@ -1,4 +1,4 @@
-"""A network without its numbers: for asking shapes and costs, which takes no arithmetic."""
+"""Networks without weights, on the meta device: for shapes and costs, without arithmetic."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from torch.overrides import TorchFunctionMode
 def meta_copy(model: nn.Module) -> nn.Module:
     """A copy of ``model`` on PyTorch's meta device, made without copying any weight.
 
-    Forward passes through it take shapes only; shared weights stay shared. The mode (train or
+    Forward passes through it compute shapes only; shared weights stay shared. The mode (train or
     eval) is kept. https://docs.pytorch.org/docs/stable/meta.html
     """
     memo: dict[int, torch.Tensor] = {}
@@ -27,10 +27,10 @@ def meta_copy(model: nn.Module) -> nn.Module:
 
 
 class on_meta(TorchFunctionMode):  # noqa: N801  (used as a function: `with on_meta():`)
-    """Networks built under this context have no numbers, and take no memory for them.
+    """Networks built in this context have no weights, and take no memory for them.
 
-    ``torch.device("meta")`` does the same to every tensor, also to those from which builders
-    work out the sizes of layers (torchvision's RegNet); here these keep their values.
+    ``torch.device("meta")`` does the same to every tensor, even to those from which builders
+    compute layer sizes (torchvision's RegNet); here these keep their values.
     """
 
     def __torch_function__(

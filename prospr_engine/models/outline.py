@@ -1,4 +1,4 @@
-"""Networks of the tables without their numbers: names and shapes at next to no cost."""
+"""Networks of the tables without weights: names and shapes at almost no cost."""
 
 from __future__ import annotations
 

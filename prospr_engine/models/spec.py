@@ -1,4 +1,4 @@
-"""What a row of the table of networks says."""
+"""A row of the table of networks."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ TORCHVISION = "torchvision/"
 
 @dataclass(frozen=True)
 class ModelSpec(Spec):
-    """One network. In the own zoo, ``load()`` gives a function ``(shape, classes) -> Module``.
+    """One network. In the built-in zoo, ``load()`` returns a function
+    ``(shape, classes) -> Module``.
 
     ``parameters`` counts all trainable values for 3×32×32 images and ten classes (for
     ``torchvision/`` rows: as published, for 1,000 classes). ``lr`` is the recommended learning

@@ -30,7 +30,7 @@ INPUT_SCALES = (0.229 / 0.5, 0.224 / 0.5, 0.225 / 0.5)
 
 
 def names() -> list[str]:
-    """All classification builders (without quantised and video ones, which do not train)."""
+    """All classification builders, without quantised and video ones, which cannot be trained."""
     return torchvision.models.list_models(module=torchvision.models)
 
 
@@ -61,7 +61,7 @@ def _min_image_size(name: str, published: Any) -> int:
         return _patch_size(name)
     if name == "maxvit_t":
         return MAXVIT_STRIDE
-    # For these, torchvision states the size they were trained at; smaller ones work.
+    # For these, torchvision gives the size they were trained at; smaller ones work.
     if name.startswith("swin_"):
         return 4
     if name.startswith("efficientnet_v2"):
@@ -74,7 +74,7 @@ def build(
 ) -> nn.Module:
     """The network ``name``, without auxiliary heads. Draws from the global random state.
 
-    Raises ``ModelError`` if the image size cannot fit or weights cannot be fetched,
+    Raises ``ModelError`` if the image size does not fit or weights cannot be downloaded,
     ``ResourceError`` if the disk is full.
     """
     channels = shape[0]
@@ -89,7 +89,7 @@ def build(
 def _fresh(name: str, shape: tuple[int, int, int], classes: int) -> nn.Module:
     options = _size_options(name, shape)
     if name in ("googlenet", "inception_v3"):
-        # Asking for their published initialisation explicitly keeps torchvision from warning.
+        # Requesting the published initialisation explicitly avoids torchvision's warning.
         options |= {"aux_logits": False, "init_weights": True}
     if name == "maxvit_t":
         return _maxvit_t(shape, classes)
@@ -106,11 +106,11 @@ def _size_options(name: str, shape: tuple[int, int, int]) -> dict[str, Any]:
 def _require_multiple(name: str, shape: tuple[int, int, int], step: int) -> None:
     height, width = shape[1:]
     if height != width or height % step:
-        # Upwards, so that no detail is lost.
+        # Rounded up, so that no detail is lost.
         fitting = -(-max(height, width) // step) * step
         raise ModelError(
-            f"{TORCHVISION}{name} cuts the image into patches and needs square images with a "
-            f"side that is a multiple of {step} px, not {height}×{width}; "
+            f"{TORCHVISION}{name} divides the image into patches and needs square images with "
+            f"sides that are a multiple of {step} px, not {height}×{width}; "
             f"set the image size to {fitting}."
         )
 
@@ -151,7 +151,7 @@ def _pretrained(name: str, shape: tuple[int, int, int]) -> nn.Module:
     sizes = _size_options(name, shape)
     model = _fetch(name, published)
     if isinstance(model, Inception3):
-        # The builder insists on the auxiliary head that its file holds (googlenet's drops it).
+        # The builder keeps the auxiliary head of its file (googlenet's drops it).
         model.aux_logits, model.AuxLogits = False, None
     if sizes and sizes["image_size"] != side:
         return _resized_vit(name, model, sizes["image_size"])
@@ -161,7 +161,7 @@ def _pretrained(name: str, shape: tuple[int, int, int]) -> nn.Module:
 def _fetch(name: str, published: Any) -> nn.Module:
     place = Path(torch.hub.get_dir()) / "checkpoints" / Path(urlparse(published.url).path).name
     try:
-        # torch.hub tells of the download on standard output, where --json wants one object.
+        # torch.hub reports downloads on standard output, which is for the result of --json.
         with redirect_stdout(sys.stderr):
             return torchvision.models.get_model(name, weights=published, progress=False)
     except OSError as error:
@@ -169,16 +169,16 @@ def _fetch(name: str, published: Any) -> nn.Module:
             raise disk_error(place, error) from error
         reason = getattr(error, "reason", None) or error
         raise ModelError(
-            f"The pretrained weights of {TORCHVISION}{name} could not be fetched from "
-            f"{published.url} ({reason}); connect to the network, put the file at {place} "
-            "by hand, or use weights='fresh'."
+            f"The pretrained weights of {TORCHVISION}{name} could not be downloaded from "
+            f"{published.url} ({reason}); check the network, put the file at {place} yourself, "
+            "or use weights='fresh'."
         ) from error
     except (RuntimeError, UnpicklingError, EOFError, KeyError) as error:
         if is_out_of_memory(error):
             raise
         raise ModelError(
             f"The pretrained weights of {TORCHVISION}{name} cannot be read from {place}; delete "
-            f"the file, fetch it again from {published.url}, or use weights='fresh'."
+            f"the file, download it again from {published.url}, or use weights='fresh'."
         ) from error
 
 
@@ -193,13 +193,13 @@ def _resized_vit(name: str, model: nn.Module, image_size: int) -> nn.Module:
 
 
 def _replace_head(model: nn.Module, classes: int) -> None:
-    """Give the last layer ``classes`` outputs with new weights, if it has another number."""
+    """Give the last layer ``classes`` outputs with new weights, unless it has that many."""
     head = [m for m in model.modules() if isinstance(m, nn.Linear | nn.Conv2d)][-1]
     if len(head.weight) == classes:
         return
     if isinstance(head, nn.Linear):
         head.out_features = classes
-    else:  # SqueezeNet classifies by a convolution
+    else:  # SqueezeNet's last layer is a convolution
         head.out_channels = classes
     head.weight = nn.Parameter(head.weight.new_empty(classes, *head.weight.shape[1:]))
     if head.bias is not None:
@@ -208,18 +208,18 @@ def _replace_head(model: nn.Module, classes: int) -> None:
 
 
 def _read_channels(model: nn.Module, channels: int, keep_kernels: bool) -> None:
-    """Let the first convolution read ``channels`` channels instead of three.
+    """Make the first convolution take ``channels`` channels instead of three.
 
-    Pretrained kernels are kept by summing them over red, green and blue for grey images: a grey
-    image has the same value in all three, so the sum gives exactly the published response to
-    it. For other numbers the three kernels repeat, scaled to keep the response's size.
+    For grey images, pretrained kernels are summed over red, green and blue: a grey image has the
+    same value in all three, so the sum gives exactly the published response. For other numbers of
+    channels the three kernels repeat, scaled to keep the size of the response.
     """
     first = next(m for m in model.modules() if isinstance(m, nn.Conv2d))
     kernels = first.weight.detach()
     first.in_channels = channels
     if keep_kernels:
         if getattr(model, "transform_input", False):
-            # Its offsets, below a fifth of the range, are left to the batch norm that follows.
+            # Its offsets, below a fifth of the range, are left to the following batch norm.
             kernels = kernels * torch.tensor(INPUT_SCALES).view(1, 3, 1, 1)
         first.weight = nn.Parameter(_spread(kernels, channels))
     else:
@@ -227,7 +227,7 @@ def _read_channels(model: nn.Module, channels: int, keep_kernels: bool) -> None:
         first.weight = nn.Parameter(kernels.new_empty(size))
         he_init(first)
     if isinstance(model, GoogLeNet | Inception3):
-        model.transform_input = False  # it reads three channels
+        model.transform_input = False  # it expects three channels
 
 
 def _spread(kernels: Tensor, channels: int) -> Tensor:

@@ -1,4 +1,4 @@
-"""Does a network fit the images and classes? A list of explained problems, before any training.
+"""Does a network fit the images and classes? A list of problems, before any training.
 
 As in Opacus' module validator, every problem is reported, not just the first exception.
 """
@@ -26,17 +26,17 @@ MISFITS = (RuntimeError, ValueError, TypeError, IndexError, KeyError, AssertionE
 
 @dataclass(frozen=True)
 class Problem:
-    """One finding, as a sentence; a ``fatal`` one means that the network cannot be used."""
+    """One problem, as a sentence; a ``fatal`` one means that the network cannot be used."""
 
     text: str
     fatal: bool
 
 
 def check(model: nn.Module, shape: tuple[int, int, int], classes: int) -> list[Problem]:
-    """What is wrong with ``model`` for images of ``shape`` (C, H, W) and ``classes`` classes.
+    """The problems of ``model`` with images of ``shape`` (C, H, W) and ``classes`` classes.
 
     Runs two random images through a copy, in eval and in train mode; the model and the global
-    random state stay as they are. Running out of memory is raised, not reported.
+    random state are unchanged. Running out of memory raises instead of being reported.
     """
     if _is_lazy(model):
         return [Problem("The network has lazy layers without weights; run one batch first.", True)]
@@ -52,7 +52,7 @@ def check(model: nn.Module, shape: tuple[int, int, int], classes: int) -> list[P
     if share >= 0.1:
         problems.append(
             Problem(
-                f"{fixed_percent(share, 0)} of the network's weights lie outside convolutions and "
+                f"{fixed_percent(share, 0)} of the network's weights are outside convolutions and "
                 "linear layers (attention projections, embeddings); they are trained but never "
                 "pruned.",
                 False,
@@ -105,8 +105,8 @@ def _wrong_output(out: Tensor, classes: int, mode: str) -> str:
             f"{classes} outputs."
         )
     return (
-        f"In {mode} mode two images give an output of shape {tuple(out.shape)}, where "
-        f"(2, {classes}) is needed: one row of class scores per image."
+        f"In {mode} mode two images give an output of shape {tuple(out.shape)} instead of "
+        f"(2, {classes}), one row of class scores per image."
     )
 
 
@@ -119,7 +119,7 @@ def _why_it_fails(model: nn.Module, shape: tuple[int, int, int], error: Exceptio
     wanted = []
     if fitting[0] != channels:
         wanted.append(
-            f"images of {fitting[0]} channel{'s' * (fitting[0] > 1)} and not {channels}; "
+            f"images with {fitting[0]} channel{'s' * (fitting[0] > 1)} instead of {channels}; "
             f"load them in {'colour' if fitting[0] == 3 else 'grey'}"
         )
     if fitting[1:] != (height, width):
@@ -132,7 +132,7 @@ def _why_it_fails(model: nn.Module, shape: tuple[int, int, int], error: Exceptio
 
 
 def _fitting_shape(model: nn.Module, shape: tuple[int, int, int]) -> tuple[int, int, int] | None:
-    """The nearest shape that passes: other channels first, then larger sides, then smaller."""
+    """The nearest shape that works: other channels first, then larger sides, then smaller."""
     shadow = meta_copy(model)
     channels, height, width = shape
     own = max(height, width)
@@ -164,14 +164,14 @@ def _forward(model: nn.Module, shape: tuple[int, int, int]) -> object:
 
 @contextmanager
 def _untouched_random_state(model: nn.Module) -> Iterator[None]:
-    # Naming the devices matters: fork_rng would otherwise start CUDA on a machine that has it.
+    # Without the devices, fork_rng would initialise CUDA on a machine that has it.
     cuda = {p.device.index for p in model.parameters() if p.device.type == "cuda"}
     with torch.random.fork_rng(devices=sorted(cuda)):
         yield
 
 
 def is_out_of_memory(error: Exception) -> bool:
-    """A failed allocation, which torch reports as one ``RuntimeError`` among many."""
+    """Whether an allocation failed, which torch may report as a plain ``RuntimeError``."""
     text = str(error).lower()
     return isinstance(error, torch.OutOfMemoryError) or any(
         sign in text for sign in ("out of memory", "allocate memory", "not enough memory")

@@ -1,6 +1,5 @@
-"""What a visitor brings instead of choosing it: weights for a network of the tables.
+"""Weights from a user's file, for a network of the tables.
 
-A file is never believed: ``header`` looks at it without reading a number of it or importing
-torch, ``weights`` fits it to a network tensor by tensor. Whole networks with a graph of their
-own are another kind of upload, and another module beside these.
+Files are not trusted: ``header`` checks one without reading its numbers or importing torch,
+``weights`` matches it to a network tensor by tensor.
 """

@@ -1,7 +1,7 @@
-"""The table of contents of a safetensors file, checked before anything else of it is read.
+"""The header of a safetensors file, checked before anything else in it is read.
 
-The format: 8 bytes that give the length of a JSON object, the object, then the numbers
-(https://huggingface.co/docs/safetensors). Files may come from anybody.
+The format: 8 bytes with the length of a JSON object, the object, then the numbers
+(https://huggingface.co/docs/safetensors). Files may come from anyone.
 """
 
 from __future__ import annotations
@@ -24,21 +24,21 @@ MAX_TENSORS = limits.WEIGHTS_TENSORS.value
 MAX_NAME = limits.TENSOR_NAME.value  # characters
 MAX_AXES = limits.TENSOR_AXES.value
 FAULTS = {
-    "not fully covered": "it is cut off, or goes on after its last tensor",
+    "not fully covered": "it is truncated, or has data after its last tensor",
     "invalid offset": "its tensors overlap or leave gaps",
-    "invalid shape": "the shape of a tensor does not fit its place",
-    "unknown variant": "it holds numbers of a kind that is not known here",
-    "overflow": "the shape of a tensor does not fit its place",
+    "invalid shape": "the shape of a tensor does not fit its data",
+    "unknown variant": "it contains an unsupported number format",
+    "overflow": "the shape of a tensor does not fit its data",
 }
-"""What safetensors says, and what to call it."""
+"""Parts of safetensors' messages, and our wording."""
 SAVE = 'safetensors.torch.save_file(model.state_dict(), "weights.safetensors")'
-NETWORKS = frozenset({"hdf5", "numpy", "gguf", "onnx"})  # kinds that may hold weights
+NETWORKS = frozenset({"hdf5", "numpy", "gguf", "onnx"})  # file types that may contain weights
 
 
 @dataclass(frozen=True)
 class TensorInfo:
-    """Kind of numbers (safetensors' name, as ``F32``), shape of a tensor, and its first byte in
-    the file."""
+    """The number format (safetensors' name, such as ``F32``) and shape of a tensor, and its first
+    byte in the file."""
 
     dtype: str
     shape: tuple[int, ...]
@@ -51,16 +51,16 @@ class TensorInfo:
 
 @dataclass(frozen=True)
 class Header:
-    """Tensors by name, and ``label``: what a file that this software wrote says of itself."""
+    """Tensors by name, and ``label``: the metadata of a file written by this software."""
 
     tensors: Mapping[str, TensorInfo]
     label: Mapping[str, Any]
 
 
 def read_header(path: Path, name: str) -> Header:
-    """The header of the file at ``path``, which its owner calls ``name``.
+    """The header of the file at ``path``, called ``name`` in messages.
 
-    Raises ``ModelError`` with a sentence for what is no safetensors file, or a damaged one.
+    Raises ``ModelError`` if it is not a safetensors file, or a damaged one.
     """
     try:
         if not path.is_file():
@@ -80,14 +80,14 @@ def read_header(path: Path, name: str) -> Header:
     try:
         content = json.loads(text, object_pairs_hook=_without_repetition)
     except (ValueError, RecursionError):
-        raise _damaged(name, "its header is no JSON with each name once") from None
+        raise _damaged(name, "its header is not JSON with unique names") from None
     metadata = content.pop("__metadata__", {})
     if len(content) > MAX_TENSORS:
         raise _damaged(name, f"it claims {len(content):,} tensors")
     _check_format(path, name)
-    for own, row in content.items():  # what safetensors does not mind
+    for own, row in content.items():  # not checked by safetensors
         if len(own) > MAX_NAME or not own.isprintable():
-            raise _damaged(name, "the name of a tensor in it is no name")
+            raise _damaged(name, "the name of one of its tensors is too long or unprintable")
         if len(row["shape"]) > MAX_AXES:
             raise _damaged(name, f"{own} has {len(row['shape']):,} dimensions")
     tensors = {
@@ -95,33 +95,32 @@ def read_header(path: Path, name: str) -> Header:
         for own, row in content.items()
     }
     if not tensors:
-        raise ModelError(f"{name} holds no tensor at all. Write the file again.")
+        raise ModelError(f"{name} contains no tensors. Write the file again.")
     return Header(tensors, _label(metadata))
 
 
 def _check_kind(kind: str, name: str) -> None:
     if kind in {"pickle", "torch"}:
         raise ModelError(
-            f"{name} is {WORDS[kind]}. Opening one runs whatever program it carries, so it is "
-            f"not opened here. Where you trust it, load it, call {SAVE}, and give the file that "
-            "this writes."
+            f"{name} is {WORDS[kind]}. Opening one can run arbitrary code, so it was not opened. "
+            f"If you trust it, load it, call {SAVE}, and give the file that this writes."
         )
     if kind == "empty":
         raise ModelError(f"{name} is empty. Write or upload the file again.")
     if kind == "html":
         raise ModelError(
-            f"{name} is a web page; weights are read from a safetensors file. The download may "
-            "have been refused: open it in a text editor to see what it says, and download again."
+            f"{name} is a web page; weights must be a safetensors file. The download may have "
+            "failed: open the file in a text editor to see why, then download it again."
         )
     if kind in NETWORKS:
         raise ModelError(
-            f"{name} is {WORDS[kind]}; weights are read from a safetensors file. Where the network "
-            f"is one of PyTorch's, {SAVE} writes one."
+            f"{name} is {WORDS[kind]}; weights must be a safetensors file. For a PyTorch network, "
+            f"{SAVE} writes one."
         )
     if kind != "safetensors":
         raise ModelError(
-            f"{name} is {WORDS[kind]}; weights are read from a safetensors file. Choose the file "
-            f"that {SAVE} wrote."
+            f"{name} is {WORDS[kind]}; weights must be a safetensors file. Choose one written by "
+            f"{SAVE}."
         )
 
 
@@ -133,22 +132,22 @@ def _without_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _check_format(path: Path, name: str) -> None:
-    """Every tensor has a shape and place, and together they fill the file to its end."""
+    """Check that every tensor has a shape and a place, and that they fill the file exactly."""
     from safetensors import SafetensorError, safe_open
 
     try:
         with safe_open(str(path), framework="np"):
             pass
     except SafetensorError as error:
-        said = str(error)
-        faults = (ours for theirs, ours in FAULTS.items() if theirs in said)
+        message = str(error)
+        faults = (ours for theirs, ours in FAULTS.items() if theirs in message)
         raise _damaged(name, next(faults, "its header does not follow the format")) from None
     except OSError as error:
         raise ModelError(f"{name} cannot be read ({error.strerror}). Check its path.") from None
 
 
 def _label(metadata: Any) -> Mapping[str, Any]:
-    """The record that ``io.tensors.save_tensors`` writes; empty for files from elsewhere."""
+    """The metadata that ``io.tensors.save_tensors`` writes; empty for other files."""
     try:
         label = json.loads(metadata["prospr"])["metadata"]
     except (KeyError, TypeError, ValueError, RecursionError):

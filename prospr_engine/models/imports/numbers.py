@@ -1,4 +1,4 @@
-"""The numbers of a safetensors file: is every one of them a number?"""
+"""Check that all values of a safetensors file are finite."""
 
 from __future__ import annotations
 
@@ -12,25 +12,24 @@ from prospr_engine.errors import ModelError
 from prospr_engine.format import listed
 from prospr_engine.models.imports.header import Header, TensorInfo
 
-AT_ONCE = 1 << 20  # numbers; a file may be larger than the memory
+AT_ONCE = 1 << 20  # numbers; a file may be larger than memory
 # numpy has no bfloat16: it is the upper half of a float32.
 KINDS = {"F16": "<f2", "BF16": "<u2", "F32": "<f4", "F64": "<f8"}
-SHOWN = 5  # names in a sentence, the last of which may say how many more there are
+SHOWN = 5  # names in a message, including the "and n more"
 
 
 def check_numbers(path: Path, header: Header, name: str) -> None:
-    """Raise ``ModelError`` if a tensor of the file at ``path``, which its owner calls ``name``,
-    holds a value that is not finite as float32. Needs no torch and little memory."""
+    """Raise ``ModelError`` if a tensor of the file at ``path``, called ``name`` in messages, has a
+    value that is not finite as float32. Needs no torch and little memory."""
     try:
         with path.open("rb") as file:
-            wild = [own for own, info in header.tensors.items() if not _finite(file, info)]
+            bad = [own for own, info in header.tensors.items() if not _finite(file, info)]
     except OSError as error:
         raise ModelError(f"{name} cannot be read ({error.strerror}). Write it again.") from None
-    if wild:
+    if bad:
         raise ModelError(
             f"{name} contains NaN or infinite values, or values too large for float32, in "
-            f"{listed(wild, SHOWN)}. The training diverged; give "
-            "earlier weights."
+            f"{listed(bad, SHOWN)}. The training diverged; give earlier weights."
         )
 
 
@@ -39,7 +38,7 @@ def _finite(file: BinaryIO, info: TensorInfo) -> bool:
 
 
 def _parts(file: BinaryIO, info: TensorInfo) -> Iterator[np.ndarray]:
-    """The numbers of a tensor as float32, a part at a time."""
+    """The values of a tensor as float32, a part at a time."""
     kind = np.dtype(KINDS[info.dtype])
     file.seek(info.place)
     for done in range(0, info.numbers, AT_ONCE):

@@ -1,4 +1,4 @@
-"""A visitor's own weights for a network of the tables, matched by names and shapes."""
+"""Weights from a user's file for a network of the tables, matched by names and shapes."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from prospr_engine.models.imports.header import Header, TensorInfo, read_header
 from prospr_engine.models.imports.numbers import SHOWN, check_numbers
 from prospr_engine.models.outline import outline
 
-# What torch.compile, DataParallel and training frameworks put before every name.
+# Prefixes that torch.compile, DataParallel and training frameworks add to every name.
 PREFIXES = ("_orig_mod.", "module.", "model.")
 FLOATS = frozenset({"F16", "BF16", "F32", "F64"})
 WHOLE = frozenset({"U8", "I8", "I16", "I32", "I64"})
-COUNTER = "num_batches_tracked"  # of batch norm; files from before torch 0.4.1 lack it
+COUNTER = "num_batches_tracked"  # of batch norm; missing in files from before torch 0.4.1
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """The network that weights are for, and what it was built for: images of ``shape`` (C, H, W)
+    """The network to load weights into, and what it was built for: images of ``shape`` (C, H, W)
     and a number of classes. The model may be on the meta device."""
 
     name: str
@@ -35,17 +35,17 @@ class Wanted:
 
 
 def load_weights(wanted: Wanted, file: str) -> None:
-    """Fill the network with the numbers of ``file``, a path or the token of an upload.
+    """Load the weights of ``file``, a path or the token of an upload, into the network.
 
     Half and double precision become float32. Raises ``ModelError`` if a tensor is missing,
-    superfluous, of another shape or not finite, before the network is touched.
+    unexpected, of the wrong shape or not finite; the network is then unchanged.
     """
     from safetensors import SafetensorError, safe_open
 
-    path, called = locate(file), display_name(file)
-    header = read_header(path, called)
-    sources = fit(wanted, header, called)
-    check_numbers(path, header, called)
+    path, file_name = locate(file), display_name(file)
+    header = read_header(path, file_name)
+    sources = fit(wanted, header, file_name)
+    check_numbers(path, header, file_name)
     state = wanted.model.state_dict()
     given: dict[str, Tensor] = {}
     try:
@@ -53,7 +53,7 @@ def load_weights(wanted: Wanted, file: str) -> None:
             for name, source in sources.items():
                 given[name] = tensors.get_tensor(source).to(state[name].dtype)
     except (SafetensorError, OSError) as error:
-        raise ModelError(f"{called} cannot be read ({error}). Write the file again.") from None
+        raise ModelError(f"{file_name} cannot be read ({error}). Write the file again.") from None
     wanted.model.load_state_dict(state | given)
     if hasattr(wanted.model, "transform_input"):
         # Inception and GoogLeNet keep this half of their input scaling outside the weights.
@@ -61,14 +61,14 @@ def load_weights(wanted: Wanted, file: str) -> None:
         wanted.model.transform_input = scaled
 
 
-def fit(wanted: Wanted, header: Header, called: str) -> dict[str, str]:
-    """For every tensor of the network its name in the file; looks at names and shapes only.
+def fit(wanted: Wanted, header: Header, file_name: str) -> dict[str, str]:
+    """The name in the file for every tensor of the network, from names and shapes alone.
 
-    Raises ``ModelError`` that names what does not fit (a few, then how many more), and says
-    what to do if the reason is known.
+    Raises ``ModelError`` that lists what does not fit, and says what to do if the reason is
+    known.
     """
     expected = wanted.model.state_dict()
-    sources = _sources(header.tensors, expected, called)
+    sources = _sources(header.tensors, expected, file_name)
     given = {name: header.tensors[source] for name, source in sources.items()}
     missing = [n for n in expected if n not in given and not n.endswith(COUNTER)]
     strange = [name for name in given if name not in expected]
@@ -78,26 +78,26 @@ def fit(wanted: Wanted, header: Header, called: str) -> dict[str, str]:
     if missing or strange or misshapen:
         parts = [
             *([f"missing {listed(missing, SHOWN)}"] if missing else []),
-            *([f"not part of it {listed(strange, SHOWN)}"] if strange else []),
-            *([f"of another shape {_shapes(misshapen, expected)}"] if misshapen else []),
+            *([f"unexpected {listed(strange, SHOWN)}"] if strange else []),
+            *([f"of the wrong shape {_shapes(misshapen, expected)}"] if misshapen else []),
         ]
         advice = _advice(wanted, header, given, misshapen if not (missing or strange) else {})
         raise ModelError(
-            f"{called} does not fit {wanted.name}. {advice} In detail: {'; '.join(parts)}."
+            f"{file_name} does not fit {wanted.name}. {advice} Details: {'; '.join(parts)}."
         )
     if unusable:
         kinds = ", ".join(sorted({info.dtype for info in unusable.values()}))
         raise ModelError(
-            f"{called} holds {listed(unusable, SHOWN)} as {kinds}. Quantised or complex "
-            "numbers cannot be pruned; give the weights as float32."
+            f"{file_name} stores {listed(unusable, SHOWN)} as {kinds}. Quantised or complex "
+            "weights cannot be pruned; give the weights as float32."
         )
     return sources
 
 
 def _sources(
-    tensors: Mapping[str, TensorInfo], expected: Mapping[str, Tensor], called: str
+    tensors: Mapping[str, TensorInfo], expected: Mapping[str, Tensor], file_name: str
 ) -> dict[str, str]:
-    """The names in the file by the names they have without what frameworks put before them."""
+    """The names in the file by their names without the prefixes of frameworks."""
     sources: dict[str, str] = {}
     for source in tensors:
         name = source
@@ -105,7 +105,7 @@ def _sources(
             name = name.partition(".")[2]
         if name in sources:
             raise ModelError(
-                f"{called} holds {name} twice, as {sources[name]} and as {source}. Save the "
+                f"{file_name} contains {name} twice, as {sources[name]} and as {source}. Save the "
                 "state_dict of one network only."
             )
         sources[name] = source
@@ -122,9 +122,9 @@ def _advice(
     given: Mapping[str, TensorInfo],
     misshapen: Mapping[str, TensorInfo],
 ) -> str:
-    """Why it does not fit, if known, and what to do.
+    """Why the file does not fit, if known, and what to do.
 
-    ``misshapen`` is empty where shapes are not the (whole) reason.
+    ``misshapen`` is empty if shapes are not the (only) reason.
     """
     model = header.label.get("model")
     if isinstance(model, str) and model != wanted.name and model in list(MODELS):
@@ -143,17 +143,17 @@ def _advice(
         ((theirs, ours),) = pairs
         if len(ours) == 4 and _differ_at(1, theirs, ours) and ours[1] == wanted.shape[0]:
             return (
-                f"It reads images of {counted(theirs[1], 'channel')}, the data have "
-                f"{counted(ours[1], 'channel')}: choose data that fit."
+                f"It takes images with {counted(theirs[1], 'channel')}, the data have "
+                f"{counted(ours[1], 'channel')}: choose matching data."
             )
     like = [n for n in MODELS if n != wanted.name and _same_names(n, wanted, given)]
     if like:
         return f"Its layer names match {' and '.join(like)}; choose that model."
-    return "Choose the model, and images of the size and kind, that the weights were trained for."
+    return "Choose the model and the image size that the weights were trained for."
 
 
 def _differ_at(axis: int, theirs: tuple[int, ...], ours: tuple[int, ...]) -> bool:
-    """Same number of axes, and another size along ``axis`` alone."""
+    """Whether the shapes differ along ``axis`` alone."""
     unequal = [i for i, pair in enumerate(zip(theirs, ours, strict=False)) if pair[0] != pair[1]]
     return len(theirs) == len(ours) and unequal == [axis]
 
@@ -168,7 +168,7 @@ def _same_names(model: str, wanted: Wanted, given: Mapping[str, TensorInfo]) -> 
 def _shapes(misshapen: Mapping[str, TensorInfo], expected: Mapping[str, Tensor]) -> str:
     return listed(
         (
-            f"{n} ({_size(misshapen[n].shape)} and not {_size(expected[n].shape)})"
+            f"{n} ({_size(misshapen[n].shape)} instead of {_size(expected[n].shape)})"
             for n in misshapen
         ),
         SHOWN,

@@ -1,1 +1,1 @@
-"""The networks of the project itself."""
+"""The built-in networks."""

@@ -1,4 +1,4 @@
-"""Initial weights of the own zoo."""
+"""Initial weights of the built-in zoo."""
 
 from __future__ import annotations
 

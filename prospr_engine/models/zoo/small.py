@@ -24,8 +24,8 @@ def mlp(shape: tuple[int, int, int], classes: int) -> nn.Sequential:
 def lenet5(shape: tuple[int, int, int], classes: int) -> nn.Sequential:
     """LeNet-5 of LeCun et al. (1998), with ReLU and max pooling.
 
-    Smaller images get a frame of zeros up to 32×32 px, as the paper does with 28×28 digits:
-    without it the two unpadded 5×5 convolutions would need at least 16 px.
+    Smaller images are zero-padded to 32×32 px, as the paper does with 28×28 digits: without
+    padding the two 5×5 convolutions would need at least 16 px.
     """
     channels, height, width = shape
     left, top = max(LENET_SIDE - width, 0), max(LENET_SIDE - height, 0)
@@ -54,8 +54,8 @@ def lenet5(shape: tuple[int, int, int], classes: int) -> nn.Sequential:
 def small_cnn(shape: tuple[int, int, int], classes: int) -> nn.Sequential:
     """Four 3×3 convolutions with batch norm (16, 32, 64, 64 channels) and one linear layer.
 
-    Strides rather than pooling: they work down to a single pixel, and their second derivative
-    is cheap.
+    Strides rather than pooling: they work down to a single pixel, and have a cheap second
+    derivative.
     """
     blocks = [
         _block(shape[0], 16),

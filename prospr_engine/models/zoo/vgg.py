@@ -1,7 +1,7 @@
 """VGG with batch norm, Simonyan and Zisserman (2015), https://arxiv.org/abs/1409.1556, table 1.
 
-The three linear layers of the paper are one here, behind a global average, as in the pruning
-papers' CIFAR experiments (the convolutions keep their biases, so counts match theirs).
+The three linear layers of the paper are one here, after a global average, as in the pruning
+papers' CIFAR experiments (the convolutions keep their biases, so that counts match theirs).
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def _vgg(
                 nn.ReLU(),
             ]
             channels = outputs
-        # Five pools would leave nothing of an 8×8 image: a map of one pixel is not pooled.
+        # Five poolings would leave nothing of an 8×8 image: a map of one pixel is not pooled.
         if side >= 2:
             layers.append(nn.MaxPool2d(2))
             side //= 2

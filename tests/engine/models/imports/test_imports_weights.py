@@ -119,8 +119,8 @@ def test_missing_strange_and_misshapen_tensors_are_told_by_name(write, trained) 
         write(state),
         "mine.safetensors does not fit small_cnn",
         "missing 1.0.weight, 1.1.weight, 1.1.bias, 1.1.running_mean and 1.1.running_var",
-        "not part of it extra.0, extra.1, extra.2, extra.3 and 5 more",
-        "of another shape 6.weight (10×63 and not 10×64)",
+        "unexpected extra.0, extra.1, extra.2, extra.3 and 5 more",
+        "of the wrong shape 6.weight (10×63 instead of 10×64)",
     )
 
 
@@ -136,9 +136,9 @@ def test_another_number_of_classes(write) -> None:
 
 def test_other_images(write) -> None:
     file = write(build("resnet20", (3, 32, 32), 10).state_dict())
-    refused(file, "reads images of 3 channels, the data have 1 channel", model="resnet20")
+    refused(file, "takes images with 3 channels, the data have 1 channel", model="resnet20")
     file = write(build("mlp", (1, 28, 28), 10).state_dict())
-    refused(file, "1.weight (300×784 and not 300×64)", "images of the size", model="mlp")
+    refused(file, "1.weight (300×784 instead of 300×64)", "image size", model="mlp")
 
 
 def test_weights_of_another_network_name_it(write) -> None:
@@ -214,10 +214,10 @@ class Bomb:
 @pytest.mark.parametrize("name", ["model.pt", "model.pth", "model.safetensors"])
 def test_pickles_are_never_opened_and_the_way_out_is_told(tmp_path, content, name) -> None:
     (tmp_path / name).write_bytes(content)
-    told = refused(str(tmp_path / name), "runs whatever program it carries")
+    told = refused(str(tmp_path / name), "run arbitrary code")
     assert 'safetensors.torch.save_file(model.state_dict(), "weights.safetensors")' in told
     # At once, and not after the data were read.
-    with pytest.raises(ModelError, match="runs whatever program"):
+    with pytest.raises(ModelError, match="run arbitrary code"):
         check(RunConfig(weights=str(tmp_path / name)))
 
 
@@ -256,29 +256,29 @@ def test_what_holds_no_network_is_not_to_be_loaded(tmp_path) -> None:
         (zip_of_one(), "is a zip archive"),
         (b"\x89HDF\r\n\x1a\n" + b"\0" * 50, "as Keras writes it"),
         (b"\x08\x07\x12\x07pytorch", "is an ONNX model"),
-        (b"\0" * 100, "of an unknown type; weights are read from a safetensors"),
+        (b"\0" * 100, "of an unknown type; weights must be a safetensors"),
         (raw({"a": row()}, b"\0" * 4, length=1 << 30), "claims 1,074\N{NO-BREAK SPACE}MB"),
         (raw({"a": row()}, b"\0" * 4, length=5000), "ends within its header"),
         (raw(b"{]}"), "no JSON"),
         (raw(b'{"a":' * 100_000), "no JSON"),
-        (raw(b'{"a": 1, "a": 2}'), "no JSON with each name once"),
+        (raw(b'{"a": 1, "a": 2}'), "not JSON with unique names"),
         (raw({"a": row()}, b"\0" * 3), "is cut off"),
-        (raw({"a": row()}, b"\0" * 5), "goes on after its last tensor"),
+        (raw({"a": row()}, b"\0" * 5), "has data after its last tensor"),
         (raw({"a": row(), "b": row()}, b"\0" * 4), "overlap"),
         (raw({"a": row(place=(4, 8))}, b"\0" * 8), "overlap or leave gaps"),
         (raw({"a": row(place=(-4, 0))}), "does not follow the format"),
         (raw({"a": row(shape=(-1, -1))}, b"\0" * 4), "does not follow the format"),
         (raw({"a": row(shape=(True,))}, b"\0" * 4), "does not follow the format"),
-        (raw({"a": row(shape=(1 << 40, 1 << 40))}, b"\0" * 4), "does not fit its place"),
+        (raw({"a": row(shape=(1 << 40, 1 << 40))}, b"\0" * 4), "does not fit its data"),
         (raw({"a": row(shape=(1,) * 100)}, b"\0" * 4), "a has 100 dimensions"),
-        (raw({"a": row(dtype="Q9")}, b"\0" * 4), "not known here"),
+        (raw({"a": row(dtype="Q9")}, b"\0" * 4), "unsupported number format"),
         (raw({"a": row(dtype=["F32"])}, b"\0" * 4), "does not follow the format"),
         (raw({"a": {"dtype": "F32"}}), "does not follow the format"),
         (raw({"a": 3}), "does not follow the format"),
-        (raw({"a\n": row()}, b"\0" * 4), "is no name"),
-        (raw({"a" * 201: row()}, b"\0" * 4), "is no name"),
-        (raw({}), "no tensor at all"),
-        (raw({"__metadata__": {"prospr": "{"}}), "no tensor at all"),
+        (raw({"a\n": row()}, b"\0" * 4), "too long or unprintable"),
+        (raw({"a" * 201: row()}, b"\0" * 4), "too long or unprintable"),
+        (raw({}), "contains no tensors"),
+        (raw({"__metadata__": {"prospr": "{"}}), "contains no tensors"),
         (raw({"__metadata__": [1], "a": row()}, b"\0" * 4), "does not follow the format"),
     ],
     ids=[
