@@ -1,15 +1,15 @@
-"""A comparison of 11 criteria x 6 sparsities x 5 seeds: what its visitors wait for.
+"""A comparison of 11 criteria x 6 sparsities x 5 seeds: how long its visitors wait.
 
     python -m benchmarks.comparing
 
-The runs are made up, their record is real. Charts are to appear within a second of the page run.
+The runs are made up, the store is real. Charts should appear within a second of the page run.
 
-- The page run: seconds in the server until all is sent, for the first visitor after a start (who
-  pays for the imports), for the first look at another comparison, and for looks after that.
-- In Chromium: seconds from the click on a comparison, on another axis, on one seen before and on
-  a criterion less, until the chart is drawn.
+- The page run: seconds in the server until everything is sent, for the first visitor after a start
+  (including imports), for a first view of another comparison, and for later views.
+- In Chromium: seconds from the click that opens a comparison, changes the axis, returns to an
+  earlier axis or selects one criterion, until the chart is drawn.
 
-Times are of this machine and what else it does at the moment; the limit is the issue's.
+Times depend on this machine and its load.
 """
 
 from __future__ import annotations
@@ -33,20 +33,20 @@ from benchmarks.visitors import Visit, watch
 from prospr_engine.store.store import Store
 
 TIMES = 7
-# The chart as it is drawn, and what stands at its axes.
+# The chart as drawn, and the labels of its axes.
 CHART = ".st-key-compare-accuracy svg.marks"
 DRAWN = f"document.querySelector('{CHART}')?.outerHTML"
 AXES = ("Weights kept", "File size", "Effective sparsity", "Sparsity")
 
 
 def main() -> None:
-    """Fill a store, start a server of our own, and look at comparisons as visitors do."""
+    """Fill a store, start a server, and view comparisons as visitors do."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--skip-browser", action="store_true", help="where there is no Chromium")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         store = Store(folder)
-        # Several, for the first look at each is a first one. Equal settings would be one study.
+        # Several, to measure several first views. Equal settings would be the same study.
         studies = [
             swept(store, "", dataclasses.replace(FULL, seeds=tuple(range(10 * n, 10 * n + 5))))
             for n in range(TIMES)
@@ -55,7 +55,7 @@ def main() -> None:
         with _server(Path(folder)) as server:
             _page_run(server.port, [study.id for study in studies[:-1]])
             if not given.skip_browser:
-                # The list has the newest on top.
+                # The newest is at the top of the list.
                 _in_browser(server.port, title(studies[-1]))
 
 
@@ -63,8 +63,8 @@ def _page_run(port: int, ids: Sequence[str]) -> None:
     first, *new = [_look(port, id) for id in ids]
     again = [_look(port, ids[0]) for _ in range(TIMES)]
     print(
-        f"page run: {_ms([first])} for the first visitor of the server, {_ms(new)} for another "
-        f"comparison, {_ms(again)} for one that was looked at before"
+        f"page run: {_ms([first])} for the first visitor, {_ms(new)} for another comparison, "
+        f"{_ms(again)} for one viewed before"
     )
 
 
@@ -92,7 +92,7 @@ def _in_browser(port: int, name: str) -> None:
         print(
             f"in Chromium, from the click until the chart is drawn: {_ms([opened])} to open it, "
             f"{_ms(others)} for another axis, {_ms(known)} for one seen before, {_ms([fewer])} "
-            "for one criterion alone"
+            "for a single criterion"
         )
         browser.close()
 
@@ -108,8 +108,8 @@ def _choose(page: Page, criterion: str) -> None:
 
 
 def _until_drawn(page: Page, act: Callable[[], None]) -> float:
-    """Seconds from the act until the chart is another one, and drawn."""
-    page.wait_for_timeout(1500)  # whatever came before is over
+    """Seconds from the action until the changed chart is drawn."""
+    page.wait_for_timeout(1500)  # let earlier work finish
     before = page.evaluate(DRAWN)
     started = time.perf_counter()
     act()
@@ -120,8 +120,8 @@ def _until_drawn(page: Page, act: Callable[[], None]) -> float:
 
 
 def _ms(seconds: Sequence[float]) -> str:
-    told = f"{1e3 * statistics.median(seconds):.0f} ms"
-    return told if len(seconds) == 1 else f"{told} (at most {1e3 * max(seconds):.0f})"
+    median = f"{1e3 * statistics.median(seconds):.0f} ms"
+    return median if len(seconds) == 1 else f"{median} (at most {1e3 * max(seconds):.0f})"
 
 
 if __name__ == "__main__":

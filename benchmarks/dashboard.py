@@ -1,14 +1,14 @@
-"""The dashboard under load: what its visitors wait for.
+"""The dashboard under load: how long its visitors wait.
 
     python -m benchmarks.dashboard
 
-- 20 visitors watch one run while it trains: the time of one run of the page. It is to be under
-  300 ms in the median on two cores.
-- The first page: whether the server has loaded torch for it. It is to do without.
+- 20 visitors watch one run while it trains: the time of one run of the page. The median should be
+  under 300 ms on two cores.
+- The first page: whether the server has loaded torch for it. It should not.
 - The mask of a layer of 512 x 512 x 3 x 3 weights, and another sparsity for a network of 11
-  million, in Chromium: seconds from the click until it is drawn. At most 1 s and 0.5 s.
+  million weights, in Chromium: seconds from the click until it is drawn. At most 1 s and 0.5 s.
 
-Times are of this machine and what else it does at the moment; the limits are the issue's.
+Times depend on this machine and its load.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ SECONDS = 20.0
 
 
 def main() -> None:
-    """Start a server of our own and look at it as visitors do."""
+    """Start a server and use it as visitors do."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--visitors", type=int, default=20)
     parser.add_argument("--skip-browser", action="store_true", help="where there is no Chromium")
@@ -68,7 +68,7 @@ def main() -> None:
 
 @dataclass(frozen=True)
 class Server:
-    """A dashboard of our own."""
+    """A dashboard started for this benchmark."""
 
     port: int
     process: subprocess.Popen[bytes]
@@ -85,7 +85,7 @@ def _first_page(server: Server) -> None:
     visits = asyncio.run(crowd(1, server.port, "", "", 0))
     visits = asyncio.run(crowd(5, server.port, "", "", 0))
     print(
-        f"first page: {_median([v.first for v in visits])} ms in the median of 5 visitors at "
+        f"first page: median of {_median([v.first for v in visits])} ms for 5 visitors at "
         f"once, torch loaded: {'yes' if server.has_torch() else 'no'}, "
         f"server {server.memory_mb():.0f} MB"
     )
@@ -97,10 +97,10 @@ def _watching(server: Server, run: Run, visitors: int) -> None:
     visits = asyncio.run(crowd(visitors, server.port, "run", f"id={run.id}", SECONDS))
     looks = sorted(look for visit in visits for look in visit.looks)
     print(
-        f"{visitors} visitors watch a run that trains: page {_median([v.first for v in visits])} "
-        f"ms, then {_median(looks)} ms in the median and {1e3 * looks[int(0.95 * len(looks))]:.0f}"
-        f" ms for 95 % of {len(looks)} looks; server {server.memory_mb():.0f} MB, torch loaded: "
-        f"{'yes' if server.has_torch() else 'no'}"
+        f"{visitors} visitors watch a training run: page {_median([v.first for v in visits])} "
+        f"ms, then a median of {_median(looks)} ms and a 95th percentile of "
+        f"{1e3 * looks[int(0.95 * len(looks))]:.0f} ms over {len(looks)} updates; server "
+        f"{server.memory_mb():.0f} MB, torch loaded: {'yes' if server.has_torch() else 'no'}"
     )
     _complain(visits)
 
@@ -120,8 +120,8 @@ def _wait(store: Store, run: Run, event: str) -> None:
         assert found is not None
         if found.state == "failed":
             raise SystemExit(f"the run failed: {found.error}")
-        told = {told["event"] for told in store.events(run.id)}
-        if event in told and (event != "Finished" or found.state == "done"):
+        events = {stored["event"] for stored in store.events(run.id)}
+        if event in events and (event != "Finished" or found.state == "done"):
             return
         time.sleep(0.25)
     raise SystemExit("the run took too long")
@@ -154,7 +154,7 @@ def _server(folder: Path) -> Iterator[Server]:
 
 @contextlib.contextmanager
 def _worker(store: Store) -> Iterator[None]:
-    """A worker that goes when we go; one that pages start stays for the next run."""
+    """A worker that stops with the benchmark; one started by pages would keep running."""
     process = subprocess.Popen([*COMMAND, str(store.folder)], stderr=subprocess.DEVNULL)
     try:
         yield

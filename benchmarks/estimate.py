@@ -1,9 +1,9 @@
-"""What the form promises beside what runs take: seconds, and bytes of the zipped file.
+"""Estimated and measured cost of runs: seconds, and bytes of the zipped file.
 
     python -m benchmarks.estimate
 
-On the processor, every run in a process of its own, as the dashboard does it. The worst ratio
-is told last; the constants in ``prospr_engine/estimate.py`` are good while it stays below two.
+On the CPU, every run in a separate process, as in the dashboard. The worst ratio is printed last;
+the constants in ``prospr_engine/pipeline/estimate.py`` are good enough while it is below two.
 """
 
 from __future__ import annotations
@@ -74,17 +74,18 @@ def main() -> None:
         config = config_of(case)
         images = catalogue(config.data, config.loading.image_size)
         size = measure(config.model, images.channels, images.size, images.classes)
-        told = estimate(config, images, size, threads=threads)
+        predicted = estimate(config, images, size, threads=threads)
         result, packed = done(config)
-        ratio = told.seconds / result["seconds"]
+        ratio = predicted.seconds / result["seconds"]
         worst = max(worst, ratio, 1 / ratio)
         print(
             f"{config.model:10} {images.size:3} px, {config.epochs:2} epochs"
-            f"{result['seconds']:10.1f}{told.seconds:11.1f}{ratio:7.2f}"
-            f"{packed / 1e3:12,.0f}{told.zipped / 1e3:11,.0f}{told.zipped / packed:7.2f}",
+            f"{result['seconds']:10.1f}{predicted.seconds:11.1f}{ratio:7.2f}"
+            f"{packed / 1e3:12,.0f}{predicted.zipped / 1e3:11,.0f}"
+            f"{predicted.zipped / packed:7.2f}",
             flush=True,
         )
-    print(f"The time was off by a factor of {worst:.2f} at most.")
+    print(f"The time was off by at most a factor of {worst:.2f}.")
 
 
 if __name__ == "__main__":

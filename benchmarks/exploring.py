@@ -1,4 +1,4 @@
-"""What somebody who explores a large network waits for, in Chromium."""
+"""How long a visitor waits when exploring a large network, in Chromium."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.whic
 LAYER = "512 output by 512 input channels, kernels of 3 × 3"
 """How the page describes the layers whose masks are measured."""
 MOVES = 5
-# Pictures of masks, and the numbers at the bars: what they show, as text.
+# The pictures of masks and the numbers at the bars, as text.
 CHART = "[data-testid=stVegaLiteChart]"
 PICTURES = f"[...document.querySelectorAll('{CHART} image')].map(i => i.href.baseVal).join()"
 BARS = f"document.querySelector('{CHART}')?.textContent"
 
 
 def measure(port: int, run_id: str) -> None:
-    """Look at masks and move the slider on the page of a finished run, and print the times."""
+    """View masks and move the slider on the page of a finished run, and print the times."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=CHROMIUM,
@@ -30,16 +30,16 @@ def measure(port: int, run_id: str) -> None:
         page = browser.new_page(viewport={"width": 1280, "height": 900})
         started = time.perf_counter()
         page.goto(f"http://127.0.0.1:{port}/run?id={run_id}")
-        page.get_by_text("weights stay").wait_for(timeout=60_000)
+        page.get_by_text("weights kept (").first.wait_for(timeout=60_000)
         page.wait_for_function(f"() => {PICTURES}")
-        print(f"the page of the result: {time.perf_counter() - started:.1f} s, the first time")
+        print(f"the result page, first view: {time.perf_counter() - started:.1f} s")
         _masks(page)
         _slider(page)
         browser.close()
 
 
 def _masks(page: Page) -> None:
-    """From one layer to the next, until its mask is drawn."""
+    """Select one layer after another, until its mask is drawn."""
     page.get_by_role("combobox", name="Layer").click()
     page.get_by_role("option").first.wait_for()
     names = page.get_by_role("option").all_inner_texts()
@@ -52,17 +52,17 @@ def _masks(page: Page) -> None:
         taken = _until_changed(page, option.click, PICTURES)
         if page.get_by_text(LAYER).count():
             seconds.append(taken)
-    print(f"masks of 512 × 512 × 3 × 3 weights: {_told(seconds)}")
+    print(f"masks of 512 × 512 × 3 × 3 weights: {_median(seconds)}")
 
 
 def _slider(page: Page) -> None:
-    """From the key until everything shows the new sparsity, but for what torch examines."""
+    """From the key press until everything but torch's health check shows the new sparsity."""
     slider = page.get_by_role("slider", name="Weights removed")
     slider.focus()
     _until_changed(page, _press(slider), BARS)  # reads the scores, once
     bars = [_until_changed(page, _press(slider), BARS) for _ in range(MOVES)]
     pictures = [_until_changed(page, _press(slider), PICTURES) for _ in range(MOVES)]
-    print(f"another sparsity: the bars {_told(bars)}, the mask too {_told(pictures)}")
+    print(f"another sparsity: the bars {_median(bars)}, the mask too {_median(pictures)}")
 
 
 def _press(slider: Locator) -> Callable[[], None]:
@@ -70,8 +70,8 @@ def _press(slider: Locator) -> Callable[[], None]:
 
 
 def _until_changed(page: Page, act: Callable[[], None], shown: str) -> float:
-    """Seconds from the act until what is ``shown`` is another."""
-    page.wait_for_timeout(1500)  # whatever came before is over
+    """Seconds from the action until ``shown`` has changed."""
+    page.wait_for_timeout(1500)  # let earlier work finish
     before = page.evaluate(shown)
     started = time.perf_counter()
     act()
@@ -81,7 +81,7 @@ def _until_changed(page: Page, act: Callable[[], None], shown: str) -> float:
     return time.perf_counter() - started
 
 
-def _told(seconds: list[float]) -> str:
+def _median(seconds: list[float]) -> str:
     if not seconds:
         return "none found"
     return f"{statistics.median(seconds):.2f} s (at most {max(seconds):.2f}, {len(seconds)} times)"

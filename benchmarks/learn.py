@@ -1,11 +1,11 @@
-"""The run from which the page "Learn" is drawn.
+"""The data of the page "Learn".
 
     python -m benchmarks.learn [--out app/learn/learn.json]
 
-LeNet-300-100 on digits. Seed 0 gives the pictures: which weights each criterion keeps, what every
-pixel keeps of its weights, and how the ranking changes with the number of steps looked ahead. All
-seeds give the accuracies: every criterion at every sparsity, each network trained the same way.
-SNIP is ProsPr that looks no step ahead. Takes a few minutes; same machine, same file.
+LeNet-300-100 on digits. Seed 0 gives the pictures: which weights each criterion keeps, the share
+kept per pixel, and how the ranking changes with the number of look-ahead steps. All seeds give the
+accuracies: every criterion at every sparsity, each network trained the same way. SNIP is ProsPr
+with no look-ahead steps. Takes a few minutes; the same machine writes the same file.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ SHOWN = 0.95  # the sparsity of the pictures
 STEPS = 3
 SEEDS = range(5)
 EPOCHS = 10
-CROSSING = 8  # weights in the picture of the look ahead, each way
+CROSSING = 8  # weights in the look-ahead picture, in each direction
 
 
 def main() -> None:
@@ -46,7 +46,7 @@ def main() -> None:
     first = prepared(0)
     scores = {method: score(first, method) for method in METHODS}
     kept = {method: mask(s, SHOWN) for method, s in scores.items()}
-    told = {
+    content = {
         "command": COMMAND,
         "setting": {
             "model": first.config.model,
@@ -69,8 +69,8 @@ def main() -> None:
         "look_ahead": look_ahead(first),
         "accuracy": accuracies(),
     }
-    # A line per picture: differences between two runs stay readable.
-    lines = [f"{json.dumps(name)}: {json.dumps(value)}" for name, value in told.items()]
+    # A line per picture keeps diffs readable.
+    lines = [f"{json.dumps(name)}: {json.dumps(value)}" for name, value in content.items()]
     out.write_text("{\n" + ",\n".join(lines) + "\n}\n")
     print(f"wrote {out}, {out.stat().st_size / 1e3:.0f} kB")
 
@@ -91,7 +91,7 @@ def score(ready: Prepared, method: str, steps: int = STEPS) -> pe.Scores:
 
 
 def mask(scores: pe.Scores, sparsity: float) -> Tensor:
-    """All masks in a row, bool (weights,)."""
+    """All masks concatenated, bool (weights,)."""
     return torch.cat([m.flatten() for m in scores.masks(sparsity).values()])
 
 
@@ -104,8 +104,8 @@ def examples(ready: Prepared) -> list[list[list[int]]]:
 
 
 def pixels(ready: Prepared, scores: dict[str, pe.Scores]) -> dict[str, Any]:
-    """Of every pixel's weights in the first layer, the share that is kept; and how bright the
-    pixel is on average in the training images."""
+    """The share of every pixel's weights in the first layer that is kept, and the pixel's mean
+    brightness in the training images."""
     _, H, W = ready.data.shape
     first = next(iter(scores["prospr"]))
     shares = {m: s.masks(SHOWN)[first].float().mean(0).view(H, W) for m, s in scores.items()}
@@ -117,7 +117,7 @@ def pixels(ready: Prepared, scores: dict[str, pe.Scores]) -> dict[str, Any]:
 
 
 def look_ahead(ready: Prepared) -> dict[str, Any]:
-    """How the loss falls during the steps looked ahead, and how the ranking changes with their
+    """How the loss falls during the look-ahead steps, and how the ranking changes with their
     number."""
     by_steps = [score(ready, "prospr", steps) for steps in range(STEPS + 1)]
     ranks = [percentiles(torch.cat([v.flatten() for v in s.values()])) for s in by_steps]
@@ -142,7 +142,8 @@ def look_ahead(ready: Prepared) -> dict[str, Any]:
 
 
 def accuracies() -> dict[str, Any]:
-    """Test accuracy by seed of the dense network, and by criterion and sparsity of the pruned."""
+    """Test accuracy per seed: of the dense network, and of the pruned ones by criterion and
+    sparsity."""
     dense: list[float] = []
     pruned: dict[str, dict[str, list[float]]] = {
         method: {f"{sparsity:g}": [] for sparsity in SPARSITIES} for method in METHODS
@@ -177,14 +178,14 @@ def trained(ready: Prepared, masks: pe.Masks | None) -> float:
 
 
 def percentiles(values: Tensor) -> Tensor:
-    """The share of all values that lie below each, 0..1."""
+    """The share of values below each value, 0..1."""
     ranks = torch.empty_like(values, dtype=torch.float64)
     ranks[values.argsort(stable=True)] = torch.arange(len(values), dtype=torch.float64)
     return ranks / (len(values) - 1)
 
 
 def rounded(values: Tensor) -> Any:
-    """Plain numbers with four digits after the point."""
+    """Plain numbers rounded to four decimals."""
     return torch.round(values.double(), decimals=4).tolist()
 
 

@@ -1,4 +1,4 @@
-"""Sweeps without training: results that nobody computed, but that look and lie as real ones do.
+"""Sweeps without training: made-up results that look and are stored like real ones.
 Benchmarks and tests fill stores with them."""
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ SHAPES = {
     "3.0.weight": (64, 64, 3, 3),
     "6.weight": (10, 64),
 }
-"""The layers of the small CNN, for which the results are."""
+"""The layers of the small CNN, which the results are for."""
 TEST = 359  # images
 CLASSES = 10
 FAILED = "The loss became NaN in epoch 2; lower the learning rate."
@@ -44,15 +44,15 @@ def swept(
     name: str = "",
     fate: Callable[[RunConfig], str] = lambda config: "done",
 ) -> Study:
-    """A sweep of ``owner``, whose runs end as ``fate`` says: "done", "failed", or "" for those
-    that are not even begun."""
+    """A sweep of ``owner`` whose runs end as ``fate`` says: "done", "failed", or "" for those that
+    have not started."""
     study = store.submit_study("sweep", config, owner, name)
     for run in store.study_runs(study.id):
         if run.state == "queued" and not fate(run.config):
-            break  # runs are claimed in their order
+            break  # runs are claimed in order
         claimed = store.claim("test")
         if claimed is None:
-            break  # the rest was known
+            break  # the rest was already done
         end(store, claimed, fate(claimed.config))
     found = store.study(study.id)
     assert found
@@ -60,7 +60,7 @@ def swept(
 
 
 def end(store: Store, run: Run, state: str = "done") -> None:
-    """Let a running run be over."""
+    """Finish a running run."""
     if state == "failed":
         store.finish(run.id, "failed", FAILED)
         return
@@ -71,7 +71,7 @@ def end(store: Store, run: Run, state: str = "done") -> None:
 
 
 def write(config: RunConfig, folder: Path) -> None:
-    """The files of a run of ``config`` that the comparison looks at."""
+    """Write the files of a run of ``config`` that the comparison reads."""
     masks = made_up_masks(config)
     header = {"prospr": json.dumps({"names": list(masks), "metadata": {}})}
     (folder / "masks.safetensors").write_bytes(save(masks, header))
@@ -80,7 +80,7 @@ def write(config: RunConfig, folder: Path) -> None:
 
 
 def result(config: RunConfig, masks: dict[str, np.ndarray]) -> dict[str, Any]:
-    """What ``result.json`` of a run of ``config`` could hold."""
+    """A possible ``result.json`` of a run of ``config``."""
     layers = [
         {"name": name, "total": mask.size, "kept": int(mask.sum()), "effective": int(mask.sum()),
          "channels": mask.shape[0], "dead_channels": 0}
@@ -140,8 +140,7 @@ def result(config: RunConfig, masks: dict[str, np.ndarray]) -> dict[str, Any]:
 
 
 def made_up_masks(config: RunConfig) -> dict[str, np.ndarray]:
-    """Bool arrays by layer: criteria agree with one another in part, and each has layers that it
-    spares."""
+    """Bool arrays by layer: criteria partly agree, and each prefers to keep certain layers."""
     common = np.random.default_rng([config.seed, 1])
     own = np.random.default_rng([config.seed, 2, *config.method.encode(), *config.control.encode()])
     places = {name: place for place, name in enumerate(METHODS)}
@@ -162,7 +161,7 @@ def _images() -> list[int]:
 
 
 def _right(config: RunConfig, sparsity: float) -> list[int]:
-    """Images of each class that are named rightly: fewer the sparser the network, fewest of the
+    """Images of each class that the network gets right: fewer at higher sparsity, fewest in the
     last classes."""
     place = list(METHODS).index(config.method) if sparsity else 0
     control = config.control if sparsity else "none"
@@ -176,7 +175,7 @@ def _right(config: RunConfig, sparsity: float) -> list[int]:
     weights = np.array([3.0 if label > 6 else 1.0 for label in range(CLASSES)])
     missed = luck.multinomial(wrong, weights / weights.sum())
     missed = np.minimum(missed, images)
-    for _ in range(wrong - int(missed.sum())):  # what a full class cannot take
+    for _ in range(wrong - int(missed.sum())):  # the excess over a class's images
         missed[int(np.argmax(np.array(images) - missed))] += 1
     return [int(number) for number in np.array(images) - missed]
 

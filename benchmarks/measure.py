@@ -1,4 +1,4 @@
-"""Running a piece of work in a process of its own, to know its time and its peak memory."""
+"""Run a piece of work in a separate process, to measure its time and its peak memory."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 
 @dataclass(frozen=True)
 class Cost:
-    """Wall and processor seconds of the work alone, and the process's peak memory in MB."""
+    """Wall and CPU seconds of the work alone, and the process's peak memory in MB."""
 
     wall: float
     processor: float
@@ -22,7 +22,7 @@ class Cost:
 
 
 def measured(work: Callable[[], object]) -> Cost:
-    """Do ``work`` here, once, and measure it."""
+    """Do ``work`` in this process, once, and measure it."""
     before = _peak_mb()
     wall, processor = time.perf_counter(), time.process_time()
     work()
@@ -30,7 +30,7 @@ def measured(work: Callable[[], object]) -> Cost:
 
 
 def in_own_process(module: str, *arguments: object) -> Cost:
-    """Run ``python -m module arguments``, which prints a ``Cost`` by ``tell``, and read it."""
+    """Run ``python -m module arguments``, which prints a ``Cost`` with ``report``, and read it."""
     done = subprocess.run(
         [sys.executable, "-m", module, *map(str, arguments)],
         stdout=subprocess.PIPE,
@@ -40,7 +40,7 @@ def in_own_process(module: str, *arguments: object) -> Cost:
     return Cost(**json.loads(done.stdout))
 
 
-def tell(cost: Cost) -> None:
+def report(cost: Cost) -> None:
     """Print ``cost`` for ``in_own_process``."""
     print(json.dumps(asdict(cost)))
 

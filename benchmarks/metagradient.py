@@ -1,11 +1,11 @@
-"""Cost of the exact meta-gradient: this engine against plain unrolling.
+"""Cost of the exact meta-gradient: this engine and plain unrolling.
 
     python -m benchmarks.metagradient
 
-ResNet-20 on one batch of 128 colour images of 32×32 pixels, M = 1, 3 and 8 steps ahead. Times
-are in units of one training gradient (forward and backward) that the same process measured just
-before, which takes out most of what a shared machine adds. The engine's time includes the
-rehearsal that its verdict rests on, M gradients; "no verdict" leaves that out.
+ResNet-20 on one batch of 128 colour images of 32×32 pixels, M = 1, 3 and 8 look-ahead steps. Times
+are in units of one training gradient (forward and backward) measured just before in the same
+process, which removes most of the influence of a shared machine. The engine's time includes the
+rehearsal for its verdict, M gradients; "no verdict" leaves that out.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as F
 
 import prospr_engine as pe
-from benchmarks.measure import Cost, in_own_process, measured, tell
+from benchmarks.measure import Cost, in_own_process, measured, report
 
 STEPS = (1, 3, 8)
 WAYS = ("engine", "no verdict", "unrolled")
@@ -34,12 +34,12 @@ def network_and_batch() -> tuple[torch.nn.Module, torch.Tensor, torch.Tensor]:
 
 
 def gradient(model: torch.nn.Module, x: torch.Tensor, y: torch.Tensor) -> None:
-    """What every training step does."""
+    """The gradient of one training step."""
     torch.autograd.grad(F.cross_entropy(model(x), y), list(model.parameters()))
 
 
 def unrolled(model: torch.nn.Module, x: torch.Tensor, y: torch.Tensor, steps: int) -> None:
-    """w ⊙ ∂L/∂θ⁰ by one graph through all steps, as the authors' code computes it."""
+    """w ⊙ ∂L/∂θ⁰ from one graph through all steps, as the authors' code computes it."""
     start = {name: p.detach().clone().requires_grad_() for name, p in model.named_parameters()}
     point = dict(start)
     for _ in range(steps):
@@ -78,7 +78,7 @@ def main() -> None:
     parser.add_argument("--one", nargs=2, metavar=("WAY", "STEPS"))
     parsed = parser.parse_args()
     if parsed.one:
-        tell(one(parsed.one[0], int(parsed.one[1])))
+        report(one(parsed.one[0], int(parsed.one[1])))
         return
     costs: dict[tuple[str, int], list[Cost]] = {}
     for _ in range(ROUNDS):

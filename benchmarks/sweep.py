@@ -1,16 +1,15 @@
-"""What a sweep saves, and what it costs beside the training it is there for.
+"""What a sweep saves, and what it costs besides training.
 
     python -m benchmarks.sweep
 
-Three tables. Five sparsities of a one-shot criterion beside one: how often the criterion was
-asked, and how long it took (a ResNet without training). A sweep of some length: where its time
-goes (a small network on images of 32×32 pixels; an epoch of CIFAR-10 would be thirty times as
-long as one of these 1,400 images). The same cells as a sweep and as separate runs, in turns. All
-in one process, on the processor; what Python takes to import torch and the rest is told, and
-counted nowhere.
+Three tables. Five sparsities of a one-shot criterion and one sparsity: how often scores were
+computed, and how long it took (a ResNet without training). A longer sweep: where its time goes (a
+small network on images of 32×32 pixels; an epoch of CIFAR-10 would be thirty times as long as one
+of these 1,400 images). The same cells as a sweep and as separate runs, alternating. All in one
+process, on the CPU; the time of imports is printed but not counted.
 
-Ends with 1 if five sparsities took more than one scoring, or if the sweep's overhead was 5 % or
-more of its training: what it adds to its runs, and even all that is neither training nor scoring.
+Exits with 1 if five sparsities took more than one scoring, or if the overhead (everything but
+training and scoring) was 5 % or more of the training.
 """
 
 from __future__ import annotations
@@ -43,8 +42,8 @@ LIMIT = 0.05
 
 @dataclass(frozen=True)
 class Cost:
-    """Wall and processor seconds of a sweep; the wall seconds its runs took, by their own account;
-    and of these, those of the scoring and of the training."""
+    """Wall and CPU seconds of a sweep; the wall seconds that its runs report; and how many of these
+    were scoring and training."""
 
     wall: float
     processor: float
@@ -55,7 +54,7 @@ class Cost:
 
 
 class Clock:
-    """Wall and processor seconds since it was made; other work on the machine costs only the
+    """Wall and CPU seconds since it was created; other load on the machine adds only to the
     former."""
 
     def __init__(self) -> None:
@@ -66,13 +65,13 @@ class Clock:
 
 
 def swept(sparsities: Sequence[float], **settings: Any) -> Cost:
-    """Run the sweep of ProsPr at these sparsities, from one seed, and look where the time went."""
+    """Run a sweep of ProsPr at these sparsities with one seed, and see where the time went."""
     import prospr_engine as pe
     from prospr_engine.pipeline import prune
 
     with (
         tempfile.TemporaryDirectory() as out,
-        mock.patch.object(prune, "score", wraps=prune.score) as asked,
+        mock.patch.object(prune, "score", wraps=prune.score) as scored,
     ):
         clock = Clock()
         table = pe.sweep(**settings, sparsities=sparsities, out=out)
@@ -86,12 +85,12 @@ def swept(sparsities: Sequence[float], **settings: Any) -> Cost:
         runs=sum(result["seconds"] for result in results),
         scoring=sum(part["scoring"] for part in parts),
         training=sum(part["training_dense"] + part["training_pruned"] for part in parts),
-        scorings=asked.call_count,
+        scorings=scored.call_count,
     )
 
 
 def separate(sparsities: Sequence[float], **settings: Any) -> tuple[float, float]:
-    """Wall and processor seconds of the same runs, each for itself."""
+    """Wall and CPU seconds of the same runs, one by one."""
     import prospr_engine as pe
 
     config = pe.SweepConfig.of(**settings, sparsities=sparsities)
@@ -103,7 +102,7 @@ def separate(sparsities: Sequence[float], **settings: Any) -> tuple[float, float
 
 
 def one_scoring() -> bool:
-    """Five sparsities cost one scoring."""
+    """Check that five sparsities cost one scoring."""
     ones, fives = [], []
     for _ in range(ROUNDS):
         ones.append(swept(SPARSITIES[:1], **SCORED))
@@ -117,16 +116,16 @@ def one_scoring() -> bool:
 
 
 def little_overhead() -> bool:
-    """All that is not training or scoring is little, the sweep's own part of it, too."""
+    """Check that everything but training and scoring is small, including the sweep's own part."""
     cost = swept(SPARSITIES[:2], **TRAINED, epochs=LONG)
     work = cost.scoring + cost.training
     print(f"\nA sweep of 2 sparsities, {LONG} epochs{'seconds':>16}{'of the training':>18}")
     for name, seconds in (
         ("training (dense once, pruned twice)", cost.training),
         ("scoring (once)", cost.scoring),
-        ("the rest of its runs: data, test, export, proof", cost.runs - work),
+        ("the rest of its runs: data, test, export, verification", cost.runs - work),
         ("the sweep around them: table, reuse, events", cost.wall - cost.runs),
-        ("all that is neither training nor scoring", cost.wall - work),
+        ("everything but training and scoring", cost.wall - work),
     ):
         print(f"  {name:50}{seconds:8.1f}{seconds / cost.training:12.1%}")
     sys.stdout.flush()
@@ -134,7 +133,7 @@ def little_overhead() -> bool:
 
 
 def time_saved() -> None:
-    """Sweep and separate runs in turns, the second round in the other order."""
+    """Sweep and separate runs alternating, the second round in reverse order."""
     together, alone = [], []
 
     def sweep() -> None:
@@ -146,16 +145,16 @@ def time_saved() -> None:
 
     for work in (sweep, runs, runs, sweep):
         work()
-    print(f"\n5 sparsities, {SHORT} epochs, twice{'seconds':>12}{'of the processor':>20}")
+    print(f"\n5 sparsities, {SHORT} epochs, twice{'seconds':>12}{'CPU seconds':>20}")
     sums = [[sum(column) for column in zip(*costs, strict=True)] for costs in (together, alone)]
     for name, (wall, processor) in zip(("as a sweep", "as separate runs"), sums, strict=True):
         print(f"  {name:20}{wall:19.1f}{processor:20.1f}")
-    wall, processor = (apart / one for one, apart in zip(*sums, strict=True))
-    print(f"Separate runs take {wall:.2f} times as long, {processor:.2f} times the processor.")
+    wall, processor = (separately / swept for swept, separately in zip(*sums, strict=True))
+    print(f"Separate runs take {wall:.2f} times as long and {processor:.2f} times the CPU time.")
 
 
 def main() -> int:
-    """Print the tables; 1 if a claim does not hold."""
+    """Print the tables; returns 1 if a claim does not hold."""
     started = time.perf_counter()
     import torch
 
@@ -166,14 +165,12 @@ def main() -> int:
     torch.set_num_threads(threads)
     print(f"ProsPr on digits, {threads} threads; imports took", end=" ")
     print(f"{time.perf_counter() - started:.1f} s")
-    swept(
-        SPARSITIES[:1], **SCORED
-    )  # What the first run imports besides belongs to none of the tables.
-    held = {"one scoring": one_scoring(), "little overhead": little_overhead()}
+    swept(SPARSITIES[:1], **SCORED)  # so that no table includes the imports of the first run
+    claims = {"one scoring": one_scoring(), "little overhead": little_overhead()}
     time_saved()
-    for claim, holds in held.items():
+    for claim, holds in claims.items():
         print(f"{claim}: {'holds' if holds else 'DOES NOT HOLD'}")
-    return 0 if all(held.values()) else 1
+    return 0 if all(claims.values()) else 1
 
 
 if __name__ == "__main__":

@@ -3,8 +3,8 @@
     python -m benchmarks.trust [--data PATH]
 
 For several networks and settings: the share of kept weights on which float32 and float64 agree,
-beside the two candidates for a warning, the growth of the adjoint and the sensitivity of the
-gradient at step M to a change of the weights by rounding (what ``Diagnostics.trusted`` uses).
+and the two candidates for a warning: the growth of the adjoint, and the sensitivity of the
+gradient at step M to rounding of the weights (which ``Diagnostics.trusted`` uses).
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ CASES = [
 
 
 def agreement(a: pe.Scores, b: pe.Scores, sparsity: float) -> float:
-    """The share of the weights that one keeps and the other keeps too."""
+    """The share of the weights kept by ``a`` that ``b`` keeps too."""
     first, second = a.masks(sparsity), b.masks(sparsity)
     return sum(int((first[name] & second[name]).sum()) for name in first) / first.kept
 

@@ -1,4 +1,4 @@
-"""Visitors without a browser: they speak the dashboard's websocket as its own page does."""
+"""Visitors without a browser: they use the dashboard's websocket as its page does."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from websockets.asyncio.client import ClientConnection
 from websockets.typing import Origin, Subprotocol
 
 AGAIN = ForwardMsg.FINISHED_EARLY_FOR_RERUN
-PATIENCE = 60.0  # seconds without a word from the server
+PATIENCE = 60.0  # seconds without a message from the server
 
 
 @dataclass
 class Visit:
-    """What one visitor saw: seconds until the page stood, then seconds of every look after."""
+    """What one visitor saw: seconds until the page was complete, then seconds of every update."""
 
     first: float = 0.0
     looks: list[float] = field(default_factory=list)
@@ -26,8 +26,8 @@ class Visit:
 
 
 async def watch(port: int, page: str, query: str, seconds: float) -> Visit:
-    """Open ``page`` ("" is the first) and, where it follows something, look again as often as it
-    asks for, for so many seconds."""
+    """Open ``page`` ("" is the first) and, if it updates itself, keep requesting its updates at
+    that interval for ``seconds``."""
     visit = Visit()
     async with websockets.connect(
         f"ws://127.0.0.1:{port}/_stcore/stream",
@@ -49,7 +49,7 @@ async def watch(port: int, page: str, query: str, seconds: float) -> Visit:
 
 
 async def crowd(count: int, port: int, page: str, query: str, seconds: float) -> list[Visit]:
-    """So many visitors at once, who come in the course of a second."""
+    """``count`` visitors at once, arriving within a second."""
 
     async def one(number: int) -> Visit:
         await asyncio.sleep(number / count)
@@ -59,7 +59,7 @@ async def crowd(count: int, port: int, page: str, query: str, seconds: float) ->
 
 
 class _Tab:
-    """What the page in a browser remembers of its conversation with the server."""
+    """The state that the page in a browser keeps of its session with the server."""
 
     def __init__(self, socket: ClientConnection, visit: Visit, page: str, query: str):
         self._socket, self._visit = socket, visit
@@ -67,27 +67,29 @@ class _Tab:
         self.fragment, self.every = "", 0.0
 
     async def look(self, fragment: str = "") -> None:
-        """One run of the page, or of its fragment. It may find that the page as a whole has to
-        be drawn anew; the look is over when that is done."""
-        message = BackMsg()
-        message.rerun_script.query_string = self._query
+        """One run of the page, or of its fragment; a fragment may cause a run of the whole page,
+        which is included."""
+        request = BackMsg()
+        request.rerun_script.query_string = self._query
         if fragment:
-            message.rerun_script.page_script_hash = self._hash
-            message.rerun_script.fragment_id = fragment
-            message.rerun_script.is_auto_rerun = True
+            request.rerun_script.page_script_hash = self._hash
+            request.rerun_script.fragment_id = fragment
+            request.rerun_script.is_auto_rerun = True
         else:
-            message.rerun_script.page_name = self._page
-        await self._socket.send(message.SerializeToString())
+            request.rerun_script.page_name = self._page
+        await self._socket.send(request.SerializeToString())
         while True:
-            told = ForwardMsg()
-            told.ParseFromString(await asyncio.wait_for(self._socket.recv(decode=False), PATIENCE))
-            kind = told.WhichOneof("type")
-            if kind == "navigation":  # the page as a whole, which may follow nothing any more
-                self._hash, self.fragment = told.navigation.page_script_hash, ""
+            message = ForwardMsg()
+            message.ParseFromString(
+                await asyncio.wait_for(self._socket.recv(decode=False), PATIENCE)
+            )
+            kind = message.WhichOneof("type")
+            if kind == "navigation":  # the whole page, which may no longer update itself
+                self._hash, self.fragment = message.navigation.page_script_hash, ""
             elif kind == "auto_rerun":
-                self.fragment = told.auto_rerun.fragment_id
-                self.every = told.auto_rerun.interval
-            elif kind == "delta" and told.delta.new_element.WhichOneof("type") == "exception":
-                self._visit.errors.append(told.delta.new_element.exception.message)
-            elif kind == "script_finished" and told.script_finished != AGAIN:
+                self.fragment = message.auto_rerun.fragment_id
+                self.every = message.auto_rerun.interval
+            elif kind == "delta" and message.delta.new_element.WhichOneof("type") == "exception":
+                self._visit.errors.append(message.delta.new_element.exception.message)
+            elif kind == "script_finished" and message.script_finished != AGAIN:
                 return
