@@ -151,7 +151,7 @@ def test_paths_only_where_whoever_runs_the_server_allows_them(store: Store, monk
         ("images", zipped(extra=["inner.zip"]), EngineError, "contains another archive"),
         ("images", zipped(["one"]), EngineError, "only the class 'one'"),
         ("images", zipped(count=1), EngineError, "Too few images"),
-        ("weights", pickle.dumps(Trap()), ModelError, "x.dat is a pickle.*not opened here"),
+        ("weights", pickle.dumps(Trap()), ModelError, "x.dat is a pickle.*not opened"),
         ("weights", zipped(), ModelError, "is a zip archive; weights must be a safet"),
         ("weights", weights()[:-5], ModelError, "x.dat is damaged"),
         ("weights", weights(bias=float("nan")), ModelError, "NaN or infinite.*in 6.bias"),

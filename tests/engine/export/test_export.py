@@ -194,7 +194,7 @@ def test_wrong_arguments_get_a_sentence_and_leave_nothing(change, error, says, t
     ("spoil", "says"),
     [
         (lambda m: m.double(), "float64"),
-        (lambda m: m[0].weight.data.fill_(float("nan")), "not numbers"),
+        (lambda m: m[0].weight.data.fill_(float("nan")), "NaN or infinite"),
         (lambda m: [m[i].weight.data.fill_(1e30) for i in (1, 8)], "not finite"),
         (lambda m: m.register_buffer("cache", m[0].weight * 1), "cannot be copied"),
     ],

@@ -36,8 +36,8 @@ class Wrapped(nn.Module):
 @pytest.mark.parametrize(
     ("model", "says"),
     [
-        (convnet(channels=1), "images of 1 channel and not 3; load them in grey"),
-        (linear(28), "needs images of 1 channel and not 3.*smaller images than 32×32 px"),
+        (convnet(channels=1), "images with 1 channel instead of 3; load them in grey"),
+        (linear(28), "needs images with 1 channel instead of 3.*smaller images than 32×32 px"),
         (convnet(classes=7), "has 7 classes, the data have 10"),
         (nn.Sequential(nn.Conv2d(3, 8, 40), nn.Flatten()), "larger images than 32×32 px"),
         (nn.Sequential(nn.Conv2d(5, 8, 3), nn.Flatten()), "cannot process images of 3×32×32: "),
