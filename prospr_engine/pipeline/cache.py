@@ -1,8 +1,8 @@
-"""What runs leave for others: scores, which many sparsities share, and the dense network, which
-all runs of one seed share.
+"""What runs share: scores, which serve many sparsities, and the dense network, which serves all
+runs of one seed.
 
-A file's name is a digest of all that decides its content (data, network, seed, settings, versions,
-device and threads), so whoever finds it gets what computing it anew would give.
+A file's name is a digest of everything that determines its content (data, network, seed, settings,
+versions, device and threads), so reusing the file gives the same result as computing it again.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from prospr_engine.training.evaluate import Evaluation
 
 @dataclass(frozen=True)
 class Dense:
-    """A dense network after its training: ``state`` as ``state_dict`` gives it."""
+    """A trained dense network: ``state`` is its ``state_dict``."""
 
     state: Mapping[str, Tensor]
     history: tuple[EpochEnded, ...]
@@ -40,10 +40,10 @@ class Dense:
 
 
 class Shared:
-    """The folder in which runs leave things; made when something is left.
+    """The folder of shared files, created on first use.
 
-    A file that is missing, damaged or of another version counts as absent. The images that were
-    loaded last are kept in memory. Not for several threads; processes may share one folder.
+    A file that is missing, damaged or from another version counts as absent. The last images
+    loaded are kept in memory. Not thread-safe; several processes may share one folder.
     """
 
     def __init__(self, folder: str | Path):
@@ -51,56 +51,56 @@ class Shared:
         self._images: tuple[tuple[Any, ...], ImageData] | None = None
 
     def images(self, config: RunConfig) -> ImageData | None:
-        """The images of these settings, if they were the last that were kept."""
+        """The images of these settings, if they were the last ones kept."""
         if self._images and self._images[0] == _images_key(config):
             return self._images[1]
-        self._images = None  # before others are loaded: both need not fit into the memory
+        self._images = None  # before others are loaded: both may not fit in memory
         return None
 
     def keep_images(self, config: RunConfig, data: ImageData) -> None:
-        """Keep these, and let go of those before."""
+        """Keep these images in place of the last ones."""
         self._images = (_images_key(config), data)
 
     def scores(self, key: str) -> Scores | None:
-        """What ``keep_scores`` kept under that key."""
+        """The scores kept under that key, or None."""
         with _absent_if_damaged():
             return Scores.load(_used(self._scores(key)))
         return None
 
     def keep_scores(self, key: str, file: Path) -> None:
-        """Keep the file that ``Scores.save`` wrote."""
+        """Keep a file written by ``Scores.save``."""
         _link(file, self._scores(key))
 
     def give_scores(self, key: str, file: Path) -> bool:
-        """Put the file of scores at ``file``; False if it is not there any more."""
+        """Place the file of scores at ``file``; False if it no longer exists."""
         return _link(self._scores(key), file)
 
     def dense(self, key: str) -> Dense | None:
-        """What ``keep_dense`` kept under that key."""
+        """The dense network kept under that key, or None."""
         with _absent_if_damaged():
-            told = json.loads(_used(self._dense(key, ".json")).read_text("utf-8"))
+            values = json.loads(_used(self._dense(key, ".json")).read_text("utf-8"))
             state, _ = load_tensors(_used(self._dense(key, ".safetensors")))
             tested = Evaluation(
-                told["loss"], told["accuracy"], torch.tensor(told["predictions"]).long()
+                values["loss"], values["accuracy"], torch.tensor(values["predictions"]).long()
             )
-            return Dense(state, tuple(EpochEnded(**epoch) for epoch in told["history"]), tested)
+            return Dense(state, tuple(EpochEnded(**epoch) for epoch in values["history"]), tested)
         return None
 
     def keep_dense(
         self, key: str, file: Path, history: tuple[EpochEnded, ...], tested: Evaluation
     ) -> None:
-        """Keep the file of the trained network, how it learned and what it answers."""
+        """Keep the file of the trained network, its history and its predictions."""
         if _link(file, self._dense(key, ".safetensors")):
-            told = {
+            values = {
                 "loss": tested.loss,
                 "accuracy": tested.accuracy,
                 "predictions": tested.predictions.tolist(),
                 "history": [dataclasses.asdict(epoch) for epoch in history],
             }
-            write_atomically(self._dense(key, ".json"), json.dumps(told))
+            write_atomically(self._dense(key, ".json"), json.dumps(values))
 
     def give_dense(self, key: str, file: Path) -> bool:
-        """Put the network's file at ``file``; False if it is not there any more."""
+        """Place the network's file at ``file``; False if it no longer exists."""
         return _link(self._dense(key, ".safetensors"), file)
 
     def _scores(self, key: str) -> Path:
@@ -115,8 +115,8 @@ def _images_key(config: RunConfig) -> tuple[Any, ...]:
 
 
 def _changed(data: str) -> tuple[int, ...]:
-    """When the files of ``data`` changed, if it is a path: that of a zip, or of a folder, its
-    classes and what is above them."""
+    """When the files of ``data`` last changed, if it is a path: a zip, or a folder with its parts
+    and classes."""
     path = Path(data).expanduser()
     with contextlib.suppress(OSError):
         if path.is_dir():
@@ -133,14 +133,14 @@ def _absent_if_damaged() -> Iterator[None]:
 
 
 def _used(path: Path) -> Path:
-    """``path``, which whoever clears the folder now knows to be of use."""
+    """``path``, marked as used now, so that clean-up keeps it."""
     os.utime(path)
     return path
 
 
 def _link(source: Path, target: Path) -> bool:
-    """Let ``target`` be the file that ``source`` is: no copy, as nobody writes into either. False
-    where that cannot be; whoever needs the file writes it then."""
+    """Hard-link ``target`` to ``source``, which is safe because neither is modified. False if that
+    is impossible; the caller then writes the file."""
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=target.parent, prefix=".") as folder:

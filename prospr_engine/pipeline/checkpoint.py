@@ -1,7 +1,7 @@
-"""Networks that a run saved: how each is rebuilt, read back, and exported again.
+"""Networks saved by a run: how they are rebuilt, loaded and exported again.
 
-The file of a network holds its tensors, a label for people, and two more keys: ``source``, where
-the architecture comes from, and ``surgery``, what was cut out of it since.
+The file of a network contains its tensors, a label for people, and two more keys: ``source``, where
+the architecture comes from, and ``surgery``, what was removed from it since.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ KEYS = ("source", "surgery")
 
 @dataclass(frozen=True)
 class Source:
-    """Where an architecture comes from: what ``kind`` calls ``name``, for images of ``shape``
-    (C, H, W) and so many ``classes``. Inception and GoogLeNet hold one half of their input scaling
-    outside the weights, in ``transform_input``."""
+    """Where an architecture comes from: ``name`` is its name in the source ``kind``, built for
+    images of ``shape`` (C, H, W) and that many ``classes``. Inception and GoogLeNet keep half of
+    their input scaling outside the weights, in ``transform_input``."""
 
     kind: str
     name: str
@@ -49,14 +49,14 @@ class Source:
         return cls(kind, name, shape, classes, transform_input)
 
     def build(self, seed: int = 0) -> nn.Module:
-        """The network with new weights, drawn from ``seed``. Raises ``DataError`` for a kind that
-        this version does not know, ``EngineError`` if the network cannot be built."""
+        """The network with new weights, drawn from ``seed``. Raises ``DataError`` for an unknown
+        kind of source, ``EngineError`` if the network cannot be built."""
         try:
             builder = BUILDERS[self.kind]
         except KeyError:
             raise DataError(
-                f"The network comes from a source of the kind {self.kind!r}, which this version "
-                "does not know; update the software that reads it."
+                f"The network comes from a source {self.kind!r} that this version does not "
+                "support; update this software to load it."
             ) from None
         network = builder(self, seed)
         if hasattr(network, "transform_input"):
@@ -76,18 +76,19 @@ BUILDERS: dict[str, Callable[[Source, int], nn.Module]] = {
     "zoo": _from_zoo,
     "torchvision": _from_torchvision,
 }
-"""By kind of source, the function that builds its networks."""
+"""The function that builds the networks of each kind of source."""
 
 
 @dataclass(frozen=True)
 class Surgery:
-    """What was cut out of the architecture: by layer, the output channels that were ``removed``,
-    by their numbers in the source."""
+    """What was removed from the architecture: ``removed`` lists output channels by layer, by their
+    indices in the source."""
 
     removed: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
     def apply(self, network: nn.Module) -> nn.Module:
-        """The network after the surgery. Raises ``DataError`` if this version cannot do it."""
+        """The network after the surgery. Raises ``DataError`` if this version does not support
+        it."""
         if self.removed:
             raise DataError(
                 "Channels were removed from this network by a newer version of this software; "
@@ -103,19 +104,19 @@ def save_network(
     source: Source,
     surgery: Surgery | None = None,
 ) -> None:
-    """Write the network's tensors, its label, and how it is rebuilt. Raises ``DiskError``."""
-    how = {
+    """Write the network's tensors, its label, and how to rebuild it. Raises ``DiskError``."""
+    origin = {
         "source": dataclasses.asdict(source),
         "surgery": dataclasses.asdict(surgery or Surgery()),
     }
-    save_tensors(path, network.state_dict(), {**label, **how})
+    save_tensors(path, network.state_dict(), {**label, **origin})
 
 
 def load_network(path: str | Path) -> tuple[nn.Module, dict[str, Any]]:
-    """The trained network in the file ``pruned.safetensors`` or ``dense.safetensors`` of a run,
-    whatever it is called now, and its label.
+    """The trained network in a file that a run wrote as ``pruned.safetensors`` or
+    ``dense.safetensors``, and its label.
 
-    Raises ``DataError`` if there is no such file, or if it was changed.
+    Raises ``DataError`` if the file is missing or was changed.
     """
     state, metadata = load_tensors(path)
     try:
@@ -140,12 +141,12 @@ def export_again(
     folder: str | Path, network: str, path: str | Path, encoding: str = PRIMARY
 ) -> Proof:
     """Export the saved ``network`` ("dense" or "pruned") of the run in ``folder`` to ``path``
-    with the label it got when it was trained. Raises ``DataError`` if the folder has none."""
+    with the label from its training. Raises ``DataError`` if the folder has no such network."""
     saved = Path(folder) / f"{network}.safetensors"
     if not saved.is_file():
         raise DataError(
-            f"{folder} holds no trained network ({saved.name} is missing); give the folder that "
-            "`run` wrote, after it ended."
+            f"{folder} contains no trained network ({saved.name} is missing); give the folder of "
+            "a finished run."
         )
     model, label = load_network(saved)
     masks = Masks.load(Path(folder) / "masks.safetensors") if network == "pruned" else None
@@ -155,11 +156,11 @@ def export_again(
 
 def _rebuild(metadata: Mapping[str, Any]) -> nn.Module:
     if "source" in metadata:
-        told = metadata["source"]
-        source = Source(**{**told, "shape": tuple(told["shape"])})
-        cut = metadata.get("surgery", {}).get("removed", {})
-        surgery = Surgery({layer: tuple(channels) for layer, channels in cut.items()})
-    else:  # up to 0.3, whose networks were all of the table
+        values = metadata["source"]
+        source = Source(**{**values, "shape": tuple(values["shape"])})
+        removed = metadata.get("surgery", {}).get("removed", {})
+        surgery = Surgery({layer: tuple(channels) for layer, channels in removed.items()})
+    else:  # up to 0.3, when all networks were those of the table
         shape, classes = tuple(metadata["shape"]), len(metadata["classes"])
         transform = bool(metadata.get("transform_input"))
         source, surgery = Source.of(metadata["model"], shape, classes, transform), Surgery()
@@ -168,6 +169,4 @@ def _rebuild(metadata: Mapping[str, Any]) -> nn.Module:
 
 def _changed(path: str | Path, error: Exception) -> DataError:
     reason = next(iter(str(error).splitlines()), type(error).__name__)
-    return DataError(
-        f"{path} is not the network that its label says ({reason}); run the settings again."
-    )
+    return DataError(f"{path} does not match its label ({reason}); run the settings again.")

@@ -1,8 +1,8 @@
-"""What a run will take, told before it is started: time, weights, arithmetic and bytes.
+"""The cost of a run, estimated before it starts: time, weights, multiply-adds and bytes.
 
-Plain arithmetic, without torch. The constants were fitted on one core of a server's processor;
-``benchmarks/estimate.py`` prints what they predict beside what runs take. Elsewhere, and on a
-GPU, they are a first guess that earlier runs correct.
+Plain arithmetic, without torch. The constants were fitted on one core of a server's CPU;
+``benchmarks/estimate.py`` compares their predictions with real runs. On other machines and on a
+GPU they are a first guess, corrected by earlier runs.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from prospr_engine.saliency import METHODS, REHEARSAL, ROUNDS, STEPS
 @dataclass(frozen=True)
 class Images:
     """The images of a data set: ``channels`` × ``size`` × ``size``, in ``classes``; ``train`` of
-    them to learn from before any are held out. ``validation`` and ``test`` are None where the
-    data bring no such part. ``files``: each has to be decoded from a file of its own."""
+    them for training before any are held out. ``validation`` and ``test`` are None if the data
+    have no such part. ``files``: each is decoded from its own file."""
 
     channels: int
     size: int
@@ -38,10 +38,10 @@ class Images:
 
 @dataclass(frozen=True)
 class Speed:
-    """Seconds that one processor core needs.
+    """Seconds that one CPU core takes.
 
     ``mac``: for one multiply-add of the network, forward and backward; ``layer``: for calling
-    one layer, however few the images; ``weight``: for the optimiser's step of one weight.
+    one layer, regardless of the number of images; ``weight``: for one optimiser step of a weight.
     """
 
     mac: float
@@ -54,21 +54,21 @@ CORE = Speed(mac=0.08e-9, layer=0.4e-3, weight=5e-9)
 MORE_THREADS = 0.8
 """Eight cores are as fast as 8 ** 0.8 = 5.3."""
 START = 4.0
-"""Seconds in which Python imports what a run needs."""
+"""Seconds for Python to start and import what a run needs."""
 PRODUCT = 3.0
-"""A Hessian-vector product costs as much as this many gradients."""
+"""The cost of a Hessian-vector product, in gradients."""
 DOUBLE = 2.0
-"""Arithmetic in float64 takes so much longer than in float32."""
+"""How many times longer float64 takes than float32."""
 DECODING = 0.3e-3
 """Seconds to read one small image file."""
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """``seconds`` is what ``RunResult.seconds`` will be, roughly. Of ``weights`` that can be
-    pruned, ``kept`` stay; ``macs`` are the multiply-adds of the dense network for one image,
-    ``macs_left`` those that the kept weights take part in if every layer keeps its share.
-    ``files`` are the ONNX files by encoding."""
+    """``seconds`` predicts ``RunResult.seconds``. Of the ``weights`` that can be pruned, ``kept``
+    are kept; ``macs`` are the multiply-adds of the dense network for one image, ``macs_left``
+    those with kept weights if every layer has the same density. ``files`` are the ONNX files by
+    encoding."""
 
     seconds: float
     parameters: int
@@ -80,19 +80,19 @@ class Estimate:
 
     @property
     def bytes(self) -> int:
-        """Of the plain ONNX file."""
+        """Size of the dense-encoded ONNX file."""
         return self.files[PRIMARY].bytes
 
     @property
     def zipped(self) -> int:
-        """Of a zip with the plain ONNX file and nothing else in it."""
+        """Size of a zip that contains only that file."""
         return self.files[PRIMARY].zipped
 
 
 def estimate(
     config: RunConfig, images: Images, measure: Measure, speed: Speed = CORE, threads: int = 1
 ) -> Estimate:
-    """What the run of ``config`` on ``images`` with a network of ``measure`` will take."""
+    """The cost of the run of ``config`` on ``images`` with a network of ``measure``."""
     kept = kept_count(measure.weights, config.sparsity)
     density = kept / measure.weights
     return Estimate(
@@ -107,15 +107,15 @@ def estimate(
 
 
 def catalogue(data: str, image_size: int | None = None) -> Images:
-    """The images of a data set of ``DATASETS``, brought to ``image_size`` if that is given."""
+    """The images of a data set of ``DATASETS``, scaled to ``image_size`` if given."""
     row = DATASETS[data]
     return Images(row.channels, image_size or row.image_size, row.classes, row.train, row.test)
 
 
 @dataclass(frozen=True)
 class Parts:
-    """The seconds that the parts of a run take. ``dense`` and ``pruned`` are the training of the
-    two networks, ``testing`` is that of both, ``writing`` the ONNX file and its proof."""
+    """Seconds for each part of a run. ``dense`` and ``pruned`` are the training of the two
+    networks, ``testing`` covers both, ``writing`` exports and verifies the ONNX file."""
 
     start: float
     reading: float
@@ -127,18 +127,18 @@ class Parts:
 
     @property
     def seconds(self) -> float:
-        """All of them."""
+        """The total."""
         return sum(dataclasses.astuple(self))
 
     @property
     def own(self) -> float:
-        """What a run of a sweep takes that finds images, scores and dense network ready."""
+        """Seconds for a run of a sweep that reuses images, scores and dense network."""
         return self.pruned + self.testing / 2 + self.writing
 
 
 def images_of(data: str, image_size: int | None = None) -> Images | None:
-    """The images of a data set, upload or path, brought to ``image_size``, told without reading
-    pixels; None if they have several sizes. Raises ``EngineError`` if they cannot be read."""
+    """The images of a data set, upload or path, scaled to ``image_size``, without reading pixels;
+    None if they differ in size. Raises ``EngineError`` if they cannot be read."""
     if data in DATASETS:
         return catalogue(data, image_size)
     from prospr_engine.data.inspect import describe
@@ -155,7 +155,7 @@ def images_of(data: str, image_size: int | None = None) -> Images | None:
 def seconds(
     config: RunConfig, images: Images, measure: Measure, speed: Speed = CORE, threads: int = 1
 ) -> float:
-    """How long the run takes, from reading the images to the proven file."""
+    """How long the run takes, from reading the images to the verified file."""
     return parts(config, images, measure, speed, threads).seconds
 
 
@@ -169,7 +169,7 @@ def parts(
 
     batch = config.training.batch_size or max(16, min(128, train // 32))
     steps = math.ceil(train / batch)
-    # Looking only, without learning, is a third of a gradient.
+    # A forward pass alone costs a third of a gradient.
     epoch = train * image + steps * (calls + measure.weights * speed.weight)
     epoch += validation * image / 3
     spec = METHODS.get(config.method)
@@ -196,13 +196,13 @@ def cell_seconds(
     speed: Speed = CORE,
     threads: int = 1,
 ) -> list[float]:
-    """How long each of the runs takes in a sweep, in this order, but for the start of Python.
+    """How long each of the runs takes in a sweep, in this order, without the start of Python.
 
     The first of a seed reads the images and trains the dense network. The first of a seed, method
     and options scores the weights; an iterative method does so for every sparsity.
     """
     seen = set()
-    told = []
+    estimates = []
     for cell in cells:
         found = parts(cell, images, measure, speed, threads)
         needed = found.own
@@ -212,8 +212,8 @@ def cell_seconds(
         if scores not in seen:
             needed += found.scoring
         seen |= {dense, scores}
-        told.append(needed)
-    return told
+        estimates.append(needed)
+    return estimates
 
 
 def scores_of(config: RunConfig) -> Hashable:
@@ -222,7 +222,7 @@ def scores_of(config: RunConfig) -> Hashable:
 
 
 def split(images: Images, loading: LoadingConfig) -> tuple[int, int, int]:
-    """Images for training, validation and test, as ``data.splits`` deals them out, but for
+    """The number of images for training, validation and test, as ``data.splits`` decides up to
     rounding within classes."""
     train, validation, test = images.train, images.validation, images.test
     if test is None:
@@ -238,8 +238,8 @@ def split(images: Images, loading: LoadingConfig) -> tuple[int, int, int]:
 
 
 def gradients(config: RunConfig) -> float:
-    """What the scoring costs, in gradients of one calibration batch, or of one image for a method
-    that needs no more than its shape."""
+    """The cost of scoring, in gradients of one calibration batch, or of one image for a method
+    that only needs its shape."""
     spec = METHODS.get(config.method)
     if spec is None or not (spec.needs_data or spec.needs_shape):
         return 0.0
@@ -254,7 +254,7 @@ def gradients(config: RunConfig) -> float:
 
 
 def file_sizes(measure: Measure, density: float) -> dict[str, FileSize]:
-    """By encoding, the ONNX files that a run writes when ``density`` of the weights are kept."""
+    """The ONNX files of a run by encoding, when ``density`` of the weights are kept."""
     return {
         name: spec.load_sizer()(measure.parameters, measure.weights, measure.layers, density)
         for name, spec in ENCODINGS.items()
@@ -263,5 +263,5 @@ def file_sizes(measure: Measure, density: float) -> dict[str, FileSize]:
 
 
 def zipped_size(measure: Measure, density: float) -> int:
-    """Bytes of a zip of the plain ONNX file when ``density`` of the weights are kept."""
+    """Bytes of the zipped dense-encoded ONNX file, when ``density`` of the weights are kept."""
     return file_sizes(measure, density)[PRIMARY].zipped

@@ -1,5 +1,5 @@
-"""The test images worth a look once both networks have answered: those whose answer pruning
-changed, those that both get wrong, and a sample drawn by chance, whatever was answered.
+"""The most interesting test images: those whose prediction pruning changed, those that both
+networks get wrong, and a random sample.
 
 Plain arrays, so that a page can show them without torch.
 """
@@ -20,11 +20,11 @@ from prospr_engine.pipeline.record import NETWORKS
 
 FILE = "gallery.safetensors"
 OUTCOMES = ("right", "lost", "gained", "wrong", "changed")
-"""What became of an image: both right; only dense right; only pruned right; both wrong with the
-same answer; both wrong with different ones."""
+"""The outcome of an image: both right; only dense right; only pruned right; both wrong with the
+same answer; both wrong with different answers."""
 MOST_IMAGES = 400
 MOST_BYTES = 8_000_000
-SAMPLED = 0.25  # of the room
+SAMPLED = 0.25  # share of the gallery for the random sample
 WORTH = {"lost": 2, "gained": 2, "changed": 2, "wrong": 1, "right": 0}
 
 
@@ -33,9 +33,9 @@ class Gallery:
     """N images of a test set, in its order.
 
     ``images`` is uint8 (N, C, H, W), ``labels`` (N,) their classes, ``numbers`` (N,) their
-    positions in the test set from 0, ``sampled`` (N,) whether they belong to the sample drawn by
-    chance. By network, ``answers`` (N,) are classes and ``probabilities`` float16 (N, classes)
-    the softmax. ``counts`` tells of the whole test set how many images have which outcome.
+    positions in the test set from 0, ``sampled`` (N,) whether they belong to the random sample.
+    By network, ``answers`` (N,) are classes and ``probabilities`` float16 (N, classes) the
+    softmax. ``counts`` is the number of images with each outcome in the whole test set.
     """
 
     images: np.ndarray
@@ -51,7 +51,7 @@ class Gallery:
 
     @property
     def outcomes(self) -> np.ndarray:
-        """What became of each image, (N,), as positions in ``OUTCOMES``."""
+        """The outcome of each image, (N,), as indices into ``OUTCOMES``."""
         return outcomes(self.labels, self.answers)
 
     @property
@@ -73,7 +73,7 @@ class Gallery:
 
     @classmethod
     def load(cls, path: str | Path) -> Gallery:
-        """Raises ``DataError`` if the file is no gallery. Needs no torch."""
+        """Raises ``DataError`` if the file is not a gallery. Needs no torch."""
         arrays, metadata = read_tensors(path, framework="np")
         try:
             gallery = cls(
@@ -88,7 +88,7 @@ class Gallery:
 
 
 def outcomes(labels: np.ndarray, answers: Mapping[str, np.ndarray]) -> np.ndarray:
-    """What became of each image, (N,), as positions in ``OUTCOMES``."""
+    """The outcome of each image, (N,), as indices into ``OUTCOMES``."""
     dense, pruned = (answers[network] for network in NETWORKS)
     cases = [
         (dense == labels) & (pruned == labels),
@@ -100,11 +100,11 @@ def outcomes(labels: np.ndarray, answers: Mapping[str, np.ndarray]) -> np.ndarra
 
 
 def choose(outcome: np.ndarray, image_bytes: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Which images go into the gallery: their positions in rising order, (N,), and which of them
-    belong to the sample drawn by chance, bool (N,).
+    """The images for the gallery: their positions in ascending order, (N,), and which of them
+    belong to the random sample, bool (N,).
 
-    A quarter of the room is the sample's. What is left goes to the images whose answer changed,
-    then to those that both get wrong, and only then to any others.
+    A quarter of the gallery is the sample. The rest are images whose prediction changed, then
+    those that both networks get wrong, then any others.
     """
     room = min(len(outcome), MOST_IMAGES, max(1, MOST_BYTES // image_bytes))
     order = np.random.default_rng(seed).permutation(len(outcome))

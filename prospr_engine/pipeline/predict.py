@@ -1,4 +1,4 @@
-"""What trained networks say to images: probabilities of the classes."""
+"""Predictions of trained networks: class probabilities of images."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ class Pair:
         """
         if pixels.dtype != np.uint8 or pixels.shape != self.shape:
             raise DataError(
-                f"The image is {pixels.dtype} of shape {pixels.shape}, but these networks take "
-                f"8-bit images of shape {self.shape}."
+                f"The image is {pixels.dtype} of shape {pixels.shape}; these networks take 8-bit "
+                f"images of shape {self.shape}."
             )
         images = torch.from_numpy(np.ascontiguousarray(pixels))[None]
         return {
@@ -46,7 +46,8 @@ class Pair:
 
 
 def load_pair(files: Mapping[str, str | Path]) -> Pair:
-    """From the files by network ("dense", "pruned") that a run wrote. Raises ``DataError``."""
+    """Load both networks from a run's files by network ("dense", "pruned"). Raises
+    ``DataError``."""
     networks = {}
     for name in NETWORKS:
         network, label = load_network(files[name])
@@ -63,7 +64,7 @@ def probabilities(
     std: tuple[float, ...],
     device: torch.device | None = None,
 ) -> Tensor:
-    """Softmax, float32 (N, classes) on the CPU, of ``network``'s answers to uint8 ``images``
+    """Softmax, float32 (N, classes) on the CPU, of ``network``'s logits for uint8 ``images``
     (N, C, H, W). Computed in eval mode on ``device``; the network's mode is restored."""
     was_training = network.training
     network.eval()
@@ -85,8 +86,8 @@ def make_gallery(
     seed: int,
     device: torch.device | None = None,
 ) -> Gallery:
-    """The gallery of ``networks`` ("dense", "pruned"; on ``device``), whose ``answers`` to all
-    test images of ``data`` are classes, (N,)."""
+    """The gallery of ``networks`` ("dense", "pruned"; on ``device``); ``answers`` are their
+    predicted classes for all test images of ``data``, (N,)."""
     labels = data.test.labels.numpy()
     outcome = outcomes(labels, answers)
     chosen, sampled = choose(outcome, data.test.images[0].numel(), seed)

@@ -1,4 +1,4 @@
-"""Before any training: scores, masks, and what these do to the network."""
+"""Before any training: scores, masks, and their effect on the network."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from prospr_engine.saliency.score import score
 
 
 def prune(prepared: Prepared, on_event: OnEvent = ignore) -> Pruning:
-    """Score the network, make the masks, and examine what they do, before any training."""
+    """Score the network, make the masks, and examine their effect."""
     scores = _controlled(_score(prepared, on_event), prepared.config)
     return make_masks(prepared, scores, on_event)
 
@@ -30,9 +30,9 @@ def prune(prepared: Prepared, on_event: OnEvent = ignore) -> Pruning:
 def find_scores(
     prepared: Prepared, file: Path, on_event: OnEvent = ignore, shared: Shared | None = None
 ) -> tuple[Scores, float]:
-    """The scores, computed or taken from ``shared``, and the seconds it took to compute them.
+    """The scores, computed or taken from ``shared``, and the seconds taken to compute them.
 
-    They are saved in ``file``, and what the criterion said in ``shared``, before any control.
+    They are saved in ``file``, and the criterion's scores before any control in ``shared``.
     """
     config = prepared.config
     control = find_control(config.control)
@@ -55,7 +55,7 @@ def find_scores(
             shared.keep_scores(key, file)
         saved = unchanged
     else:
-        on_event(StageStarted("score", "The scores are known from another run"))
+        on_event(StageStarted("score", "Reusing the scores of another run"))
         saved = bool(unchanged and shared and shared.give_scores(key, file))
     scores = _controlled(scores, prepared.config)
     if not saved:
@@ -64,21 +64,21 @@ def find_scores(
 
 
 def make_masks(prepared: Prepared, scores: Scores, on_event: OnEvent = ignore) -> Pruning:
-    """The masks that follow from the scores, examined."""
+    """The masks that follow from the scores, and their health check."""
     config = prepared.config
     on_event(StageStarted("prune", "Keeping the weights with the highest scores"))
     masks = scores.masks(config.sparsity, config.layer_floor)
     masks.metadata.update(model=config.model, seed=config.seed, data=prepared.data.name)
-    with explained_memory("the examination of the masks", "choose smaller images"):
+    with explained_memory("the health check", "choose smaller images"):
         health = examine(prepared.model, masks, prepared.batches[0][0])
     pruning = Pruning(scores, masks, health)
-    told = pruning.to_dict()
-    on_event(Pruned(told["sparsity"], told["layers"], told["findings"], told["trust"]))
+    values = pruning.to_dict()
+    on_event(Pruned(values["sparsity"], values["layers"], values["findings"], values["trust"]))
     return pruning
 
 
 def _score(prepared: Prepared, on_event: OnEvent) -> Scores:
-    """What the criterion says."""
+    """The criterion's scores."""
     config = prepared.config
     label = METHODS.find(config.method).label
     on_event(StageStarted("score", f"Scoring the weights with {label}"))
@@ -96,7 +96,7 @@ def _score(prepared: Prepared, on_event: OnEvent) -> Scores:
 
 
 def _options(config: RunConfig) -> dict[str, Any]:
-    """Those of the method; what it draws follows from the seed of the run, if nobody says else."""
+    """The method's options; its random seed defaults to that of the run."""
     options = dict(config.scoring.options)
     if seed := METHODS.find(config.method).option(SEED):
         options.setdefault(seed.name, config.seed)
@@ -104,7 +104,7 @@ def _options(config: RunConfig) -> dict[str, Any]:
 
 
 def _towards(config: RunConfig) -> dict[str, Any]:
-    """What an iterative criterion has to know: each sparsity has scores of its own."""
+    """What an iterative criterion needs in addition: its scores are for one sparsity."""
     if not METHODS.find(config.method).iterative:
         return {}
     return {"sparsity": config.sparsity, "layer_floor": config.layer_floor}

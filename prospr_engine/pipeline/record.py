@@ -1,4 +1,4 @@
-"""``result.json`` as a typed record: what a finished run found, whichever version wrote it.
+"""``result.json`` as a typed record of a finished run, whichever version wrote it.
 
 Plain data, without torch: pages and the command line read results with it.
 
@@ -25,7 +25,7 @@ from prospr_engine.export.proof import Check
 RESULT = "result.json"
 FORMAT = 1
 NETWORKS = ("dense", "pruned")
-"""The networks of a run, by which accuracies and the like are named."""
+"""The networks of a run: the keys of accuracies and the like."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class FindingRecord:
 
 @dataclass(frozen=True)
 class TrustRecord:
-    """Can the ranking be trusted, and how the numbers behaved: see ``saliency.diagnostics``."""
+    """Whether the ranking can be trusted, and why: see ``saliency.diagnostics``."""
 
     trusted: bool
     verdict: str
@@ -111,15 +111,15 @@ class PruningRecord:
                 trust=_trust(values["trust"]),
             )
         except (KeyError, TypeError, ValueError, AttributeError):
-            raise DataError("What pruning found cannot be read; start the run again.") from None
+            raise DataError("The pruning result cannot be read; start the run again.") from None
 
 
 @dataclass(frozen=True)
 class ExportRecord:
     """One ONNX file: its size in ``bytes`` and in a zip of its own (``zipped``), and its proof.
 
-    ``max_abs_error`` is the largest difference between ONNX Runtime's logits and torch's, of which
-    ``tolerance`` is allowed; ``zeros`` are those found in the pruned layers."""
+    ``max_abs_error`` is the largest difference between ONNX Runtime's logits and PyTorch's, of
+    which ``tolerance`` is allowed; ``zeros`` are those found in the pruned layers."""
 
     path: str
     bytes: int

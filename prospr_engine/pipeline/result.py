@@ -1,4 +1,4 @@
-"""What a run found, and where and on what it was found."""
+"""The result of a run, and the environment and data that it depends on."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from prospr_engine.version import VERSION
 
 @dataclass(frozen=True)
 class Pruning:
-    """Scores, the masks that follow from them, and what these do to the network."""
+    """Scores, the masks that follow from them, and their effect on the network."""
 
     scores: Scores
     masks: Masks
@@ -36,7 +36,7 @@ class Pruning:
 
     @property
     def findings(self) -> tuple[Finding, ...]:
-        """What a person should read: the health's findings and the trust in the numbers."""
+        """Findings for the user: those of the health check and the verdict on the scores."""
         diagnostics = self.scores.diagnostics
         level = "fine" if diagnostics.trusted else "warning"
         return (*self.health.findings, Finding(level, diagnostics.verdict))
@@ -59,7 +59,7 @@ class Pruning:
 
 @dataclass(frozen=True)
 class Export:
-    """One ONNX file of a run: its proof, and the size of a zip with nothing else in it."""
+    """One ONNX file of a run: its proof, and the size of a zip that contains only the file."""
 
     proof: Proof
     zipped: int
@@ -76,7 +76,7 @@ class Export:
 
     @property
     def tolerance(self) -> float | None:
-        """Allowed difference of the logits, in their own units."""
+        """The allowed difference between logits."""
         return self.proof.tolerance
 
     def to_dict(self) -> dict[str, Any]:
@@ -99,10 +99,10 @@ class Export:
 class RunResult:
     """The result of ``run``. Accuracies are fractions on the test images, losses mean
     cross-entropies (nats), both by network ("dense", "pruned"); ``predictions`` are the classes
-    given to the test images, in order; ``per_class`` holds how many ``images`` each class has
-    there and how many of them each network gets right; ``weights`` is what the network started
-    from, as in ``Prepared``; ``exports`` are the ONNX files by encoding. ``seconds`` is wall time,
-    ``seconds_of`` what scoring and training took of it, 0 where an earlier run's could be used."""
+    predicted for the test images, in order; ``per_class`` has the number of test ``images`` of each
+    class and how many of them each network gets right; ``weights`` are the initial weights, as in
+    ``Prepared``; ``exports`` are the ONNX files by encoding. ``seconds`` is wall time,
+    ``seconds_of`` the share of scoring and training, 0 where an earlier run's was reused."""
 
     config: RunConfig
     weights: str
@@ -122,21 +122,21 @@ class RunResult:
 
     @property
     def proof(self) -> Proof:
-        """The proof of the plain ONNX file, ``model.onnx``."""
+        """The proof of ``model.onnx``, the dense-encoded ONNX file."""
         return self.exports[PRIMARY].proof
 
     @property
     def zipped(self) -> int:
-        """Bytes of a zip of the plain ONNX file."""
+        """Bytes of a zip that contains only ``model.onnx``."""
         return self.exports[PRIMARY].zipped
 
     @property
     def record(self) -> RunRecord:
-        """What ``result.json`` says, typed."""
+        """The content of ``result.json``, typed."""
         return RunRecord.from_dict(self.to_dict())
 
     def to_dict(self) -> dict[str, Any]:
-        """The result as JSON-ready values: what ``result.json`` and ``--json`` hold."""
+        """The result as JSON-ready values: the content of ``result.json`` and ``--json``."""
         exports = {encoding: export.to_dict() for encoding, export in self.exports.items()}
         return {
             "format": FORMAT,
@@ -176,7 +176,7 @@ def environment(device: torch.device) -> dict[str, Any]:
 
 
 def split_record(data: ImageData, seed: int) -> dict[str, Any]:
-    """The data of a run: enough to know whether another run saw the same."""
+    """The data of a run: enough to know whether another run used the same."""
     return {
         "name": data.name,
         "classes": list(data.classes),
@@ -190,7 +190,8 @@ def split_record(data: ImageData, seed: int) -> dict[str, Any]:
 
 
 def per_class(data: ImageData, tested: Mapping[str, Evaluation]) -> dict[str, list[int]]:
-    """In the order of the classes: test ``images`` of each, and how many each network knows."""
+    """In the order of the classes: test ``images`` of each, and how many each network gets
+    right."""
     labels, classes = data.test.labels, len(data.classes)
     right = {
         name: torch.bincount(labels[test.predictions == labels], minlength=classes).tolist()

@@ -1,4 +1,4 @@
-"""One run from start to end: data, network, scores, masks, training, test, export, proof."""
+"""One run from start to end: data, network, scores, masks, training, testing and export."""
 
 from __future__ import annotations
 
@@ -55,8 +55,8 @@ ARTIFACTS = (
     "pruned.safetensors",
     GALLERY,
 )
-COPIES = 4  # of the network's numbers among the files of a run, besides the ONNX files
-SMALL_FILES = 5_000_000  # bytes of the rest
+COPIES = 4  # of the network's size among the files of a run, besides the ONNX files
+SMALL_FILES = 5_000_000  # bytes of all other files
 
 
 def run(
@@ -67,37 +67,37 @@ def run(
     overwrite: bool = False,
     shared: Shared | None = None,
 ) -> RunResult:
-    """Do the whole job and return its result.
+    """Do a complete run and return its result.
 
     The folder ``out`` (a new temporary one by default) receives ``config.json``,
     ``scores.safetensors``, ``masks.safetensors``, ``dense.safetensors`` and
     ``pruned.safetensors`` (the trained networks), ``gallery.safetensors`` (test images with both
-    networks' answers), the ONNX files (``model.onnx`` and those of other encodings) and
-    ``result.json``, each as soon as it is known.
-    ``on_event`` hears of the progress; ``should_stop`` is asked between steps and ends the run
-    with ``Stopped``. What earlier runs left in ``shared`` is used instead of being computed, and
-    this run leaves there what others can use. Same config, same machine, same result, with
-    ``shared`` or without, but for the seconds.
+    networks' predictions), the ONNX files (``model.onnx`` and those of other encodings) and
+    ``result.json``, each as soon as it is complete.
+    ``on_event`` receives the progress; ``should_stop`` is called between steps and ends the run
+    with ``Stopped``. Files of earlier runs in ``shared`` are reused instead of computed again, and
+    this run adds its own. Same config, same machine, same result, with or without ``shared``,
+    except for the seconds.
 
-    Raises ``ConfigError`` if ``out`` holds the finished run of another config and ``overwrite``
-    is not set; else an ``EngineError`` that says what went wrong and what to do.
+    Raises ``ConfigError`` if ``out`` contains a finished run of another config and ``overwrite``
+    is not set; otherwise an ``EngineError`` that says what went wrong and what to do.
     """
     started = time.perf_counter()
     check(config)
     folder = _claim_folder(config, out, overwrite)
-    tell = _stoppable(on_event, should_stop)
+    emit = _stoppable(on_event, should_stop)
 
-    prepared = prepare(config, tell, shared)
+    prepared = prepare(config, emit, shared)
     check_room(folder, _bytes_to_write(prepared.model))
-    scores, scoring = find_scores(prepared, folder / "scores.safetensors", tell, shared)
-    pruning = make_masks(prepared, scores, tell)
+    scores, scoring = find_scores(prepared, folder / "scores.safetensors", emit, shared)
+    pruning = make_masks(prepared, scores, emit)
     pruning.masks.save(folder / "masks.safetensors")
 
     recipe = make_recipe(config, prepared)
     machine = environment(prepared.device)
     key = dense_key(config, prepared.contents, dataclasses.asdict(recipe), machine)
     known = shared.dense(key) if shared else None
-    trained = train_both(prepared, recipe, pruning.masks, tell, known)
+    trained = train_both(prepared, recipe, pruning.masks, emit, known)
     accuracy = {name: test.accuracy for name, test in trained.tested.items()}
     labels = {name: _label(name, prepared, pruning, accuracy) for name in NETWORKS}
     dense_file = folder / "dense.safetensors"
@@ -111,7 +111,7 @@ def run(
     gallery = make_gallery(trained.networks, answers, prepared.data, config.seed, prepared.device)
     gallery.save(folder / GALLERY)
 
-    exports = _export(trained.networks["pruned"], folder, prepared, pruning, labels["pruned"], tell)
+    exports = _export(trained.networks["pruned"], folder, prepared, pruning, labels["pruned"], emit)
     result = RunResult(
         config=config,
         weights=prepared.weights,
@@ -139,21 +139,21 @@ def run(
 
 
 def _claim_folder(config: RunConfig, out: str | Path | None, overwrite: bool) -> Path:
-    """The folder for the results, with ``config.json`` in it: a full disk shows here, early."""
+    """The folder for the results, with ``config.json`` in it, so that a full disk fails early."""
     folder = Path(tempfile.mkdtemp(prefix="prospr-")) if out is None else Path(out)
     if not overwrite:
         check_unused(folder, config.fingerprint)
     text = json.dumps(config.to_dict(), indent=2) + "\n"
     write_atomically(folder / "config.json", text)
     for name in (*ARTIFACTS, *(row.file() for row in ENCODINGS.values())):
-        # A run that fails half-way must not stand beside files of another.
+        # A run that fails half-way must not leave its files beside those of another.
         (folder / name).unlink(missing_ok=True)
     return folder
 
 
 def _bytes_to_write(network: nn.Module) -> int:
-    """Of all files of a run, roughly: scores, two networks, the ONNX files and room for one of
-    them to lie there twice while it is written; masks, figures and pictures are small."""
+    """The size of all files of a run, roughly: scores, two networks, the ONNX files, and one of
+    them twice while it is written; masks, results and pictures are small."""
     tensors = network.state_dict().values()
     copies = COPIES + sum(row.in_runs for row in ENCODINGS.values())
     return copies * sum(tensor.nbytes for tensor in tensors) + SMALL_FILES
@@ -165,12 +165,12 @@ def _export(
     prepared: Prepared,
     pruning: Pruning,
     label: dict[str, Any],
-    tell: OnEvent,
+    emit: OnEvent,
 ) -> dict[str, Export]:
-    """The proven ONNX file of every encoding that runs write."""
+    """The verified ONNX file of every encoding that runs write."""
     exports = {}
     rows = [row for row in ENCODINGS.values() if row.in_runs]
-    tell(StageStarted("export", "Writing the ONNX file and proving it"))
+    emit(StageStarted("export", "Writing and verifying the ONNX file"))
     for row in rows:
         path = folder / row.file()
         with explained_memory("the export", "choose a smaller model"):
@@ -189,12 +189,12 @@ def _export(
 def _label(
     network: str, prepared: Prepared, pruning: Pruning, accuracy: dict[str, float]
 ) -> dict[str, Any]:
-    """What the file of a network ("dense" or "pruned") says of itself. No clock and no path, so
+    """The label in the file of a network ("dense" or "pruned"). It contains no times or paths, so
     that the same run on the same machine writes the same bytes."""
     config, data = prepared.config, prepared.data
     sparsity = pruning.to_dict()["sparsity"]
     if network == "dense":
-        # Nothing of the pruned one: all runs that share the dense network share its file.
+        # Nothing about the pruned one: all runs with the same dense network share its file.
         config = config.dense
         sparsity = dict.fromkeys(sparsity, 0.0)
         accuracy = {"dense": accuracy["dense"]}
@@ -221,13 +221,13 @@ def _label(
 
 
 def _stoppable(on_event: OnEvent, should_stop: ShouldStop) -> OnEvent:
-    """Pass events on, progress of one stage at most five times a second, and stop if asked."""
+    """Pass events on, training progress at most five times a second, and stop on request."""
     last = 0.0
 
-    def tell(event: Event) -> None:
+    def emit(event: Event) -> None:
         nonlocal last
         if should_stop():
-            raise Stopped("The run was stopped, as asked.")
+            raise Stopped("The run was stopped.")
         if isinstance(event, Progress) and event.stage == "train":
             now = time.monotonic()
             if now - last < 0.2:
@@ -235,7 +235,7 @@ def _stoppable(on_event: OnEvent, should_stop: ShouldStop) -> OnEvent:
             last = now
         on_event(event)
 
-    return tell
+    return emit
 
 
 def _seconds(epochs: tuple[EpochEnded, ...]) -> float:

@@ -38,19 +38,19 @@ class Prepared:
     model: nn.Module
     batches: list[Batch]
     source: Source
-    """How the network is built anew."""
+    """How to build the network again."""
     weights: str
-    """What the network started from: "fresh", "pretrained", or "sha256:" and a file's digest."""
+    """The initial weights: "fresh", "pretrained", or "sha256:" and a file's digest."""
 
     @property
     def contents(self) -> dict[str, str]:
-        """What the settings that may name a file hold, by name: see ``identity.dense_key``."""
+        """The contents behind the settings that may name a file: see ``identity.dense_key``."""
         return {"data": self.data.digest, "weights": self.weights}
 
 
 def check(config: RunConfig) -> None:
-    """Check what can be known before any work: names, method options, device, and whether a file
-    of weights is one.
+    """Check what can be checked before any work: names, method options, device, and the header of
+    a file of weights.
 
     Raises ``ConfigError``, or ``ModelError`` for the file.
     """
@@ -66,8 +66,8 @@ def check(config: RunConfig) -> None:
 def prepare(
     config: RunConfig, on_event: OnEvent = ignore, shared: Shared | None = None
 ) -> Prepared:
-    """Load the data (or take those that ``shared`` keeps), build the network, and draw the
-    calibration batches."""
+    """Load the data (or reuse those in ``shared``), build the network, and draw the calibration
+    batches."""
     check(config)
     device = pick_device(config.device)
     on_event(StageStarted("data", f"Reading {display_name(config.data)}"))
@@ -91,7 +91,7 @@ def prepare(
 
 
 def content_of(file: str) -> str:
-    """What the file that a path or token names holds: "sha256:" and its digest. Raises
+    """The content of the file at a path or token: "sha256:" and its digest. Raises
     ``ConfigError`` if it cannot be read."""
     try:
         return f"sha256:{digest_of(locate(file))}"
@@ -103,10 +103,10 @@ def make_recipe(config: RunConfig, prepared: Prepared) -> Recipe:
     """Fill in the choices that the config leaves open."""
     training = config.training
     count = len(prepared.data.train)
-    # 128, as most published recipes; on small data so few that an epoch has some forty steps.
+    # 128, as in most published recipes; fewer on small data, for some forty steps per epoch.
     small = max(16, min(128, 1 << max(0, (count // 32).bit_length() - 1)))
     batch_size = training.batch_size or small
-    # The models' rates are for batches of 128; the noise of smaller ones asks for smaller steps
+    # The models' rates are for batches of 128; the noise of smaller batches requires smaller steps
     # (Krizhevsky 2014, https://arxiv.org/abs/1404.5997).
     own_lr = MODELS.find(config.model).lr * (batch_size / 128) ** 0.5
     augmentation = training.augmentation
@@ -124,7 +124,7 @@ def make_recipe(config: RunConfig, prepared: Prepared) -> Recipe:
 
 
 def _calibration_batches(config: RunConfig, data: ImageData) -> list[Batch]:
-    """Batches of training images, drawn by the seed; they share no image while there are enough."""
+    """Batches of training images drawn by the seed, disjoint while there are enough images."""
     count, size = len(data.train), min(config.scoring.batch_size, len(data.train))
     generator = torch.Generator().manual_seed(config.seed)
     needed = size * config.scoring.batches

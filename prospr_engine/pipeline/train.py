@@ -21,7 +21,7 @@ from prospr_engine.training.loop import Recipe, train
 
 @dataclass(frozen=True)
 class Trained:
-    """Both networks by name, how they learned, in the order of telling, and how they tested."""
+    """Both networks by name, their epochs in order of completion, and their test results."""
 
     networks: dict[str, nn.Module]
     history: tuple[EpochEnded, ...]
@@ -33,24 +33,24 @@ class Trained:
 
 
 def train_both(
-    prepared: Prepared, recipe: Recipe, masks: Masks, tell: OnEvent, known: Dense | None = None
+    prepared: Prepared, recipe: Recipe, masks: Masks, emit: OnEvent, known: Dense | None = None
 ) -> Trained:
-    """Train ``prepared.model`` as it is and under ``masks``, then test both.
+    """Train ``prepared.model`` unpruned and under ``masks``, then test both.
 
-    In turns, epoch by epoch, on the same batches in the same order. Where the dense network is
+    They alternate epoch by epoch, on the same batches in the same order. If the dense network is
     ``known``, only the pruned one is trained. Under a control with ``new_weights`` the pruned one
-    begins with weights of its own.
+    starts from different weights.
     """
     networks = {"dense": copy.deepcopy(prepared.model), "pruned": _beginning(prepared)}
     masks.apply_to(networks["pruned"])
     both = "Training the dense and the pruned network side by side"
-    one = "Training the pruned network; the dense one is known"
-    tell(StageStarted("train", one if known else both))
+    one = "Training the pruned network; reusing the dense one"
+    emit(StageStarted("train", one if known else both))
     if known:
         networks["dense"].load_state_dict(known.state)
     with explained_memory("training", "set a smaller training batch or choose a smaller model"):
-        history = _train(networks, prepared, recipe, masks, tell, known)
-    tell(StageStarted("test", "Testing both networks on images neither has seen"))
+        history = _train(networks, prepared, recipe, masks, emit, known)
+    emit(StageStarted("test", "Testing both networks on images neither has seen"))
     tested = {
         name: known.tested if known and name == "dense" else _test(network, prepared)
         for name, network in networks.items()
@@ -59,7 +59,7 @@ def train_both(
 
 
 def _beginning(prepared: Prepared) -> nn.Module:
-    """The pruned network before its training, but for the masks."""
+    """The pruned network before training, without the masks."""
     control = find_control(prepared.config.control)
     if not control or not control.new_weights:
         return prepared.model
@@ -73,17 +73,17 @@ def _train(
     prepared: Prepared,
     recipe: Recipe,
     masks: Masks,
-    tell: OnEvent,
+    emit: OnEvent,
     known: Dense | None,
 ) -> list[EpochEnded]:
     data = prepared.data
-    at_work = len(networks) - bool(known)
+    in_training = len(networks) - bool(known)
     epochs_done = 0
     history = []
 
     def on_batch(done: int, total: int) -> None:
-        whole = at_work * recipe.epochs * total
-        tell(Progress("train", epochs_done * total + done, whole, "batches"))
+        whole = in_training * recipe.epochs * total
+        emit(Progress("train", epochs_done * total + done, whole, "batches"))
 
     def session(name: str, network: nn.Module) -> Iterator[EpochEnded]:
         if known and name == "dense":
@@ -106,9 +106,9 @@ def _train(
             epoch = next(epochs)
             epochs_done += not (known and name == "dense")
             history.append(epoch)
-            tell(epoch)
+            emit(epoch)
     for epochs in sessions.values():
-        # Past its last epoch a session asserts that what was pruned is zero.
+        # After its last epoch a session asserts that pruned weights are zero.
         next(epochs, None)
     return history
 

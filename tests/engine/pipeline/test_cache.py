@@ -46,8 +46,8 @@ def test_a_run_that_uses_what_others_left_gives_the_same_files(changes, tmp_path
     heard = []
     alone = pe.run(config(**changes), out=tmp_path / "alone")
     second = pe.run(config(**changes), heard.append, out=tmp_path / "second", shared=shared)
-    assert any("known from another run" in text for text in stages(heard))
-    assert any("the dense one is known" in text for text in stages(heard))
+    assert any("scores of another run" in text for text in stages(heard))
+    assert any("reusing the dense one" in text for text in stages(heard))
     assert told(second) == told(alone)
     for name in [*(f"{file}.safetensors" for file in FILES), "model.onnx"]:
         one, other = (tmp_path / folder / name for folder in ("alone", "second"))
@@ -89,7 +89,7 @@ def test_only_what_must_be_the_same_is_shared(changes, known, tmp_path):
     heard = []
     pe.run(config(**changes), heard.append, out=tmp_path / "two", shared=shared)
     words = " ".join(stages(heard))
-    assert ("known from another run" in words, "the dense one is known" in words) == known
+    assert ("scores of another run" in words, "reusing the dense one" in words) == known
 
 
 def test_iterative_criteria_share_scores_only_at_their_sparsity(tmp_path):
@@ -101,7 +101,7 @@ def test_iterative_criteria_share_scores_only_at_their_sparsity(tmp_path):
         heard = []
         other = dataclasses.replace(one, **changes)
         pe.run(other, heard.append, out=tmp_path / str(changes), shared=shared)
-        assert ("known from another run" in " ".join(stages(heard))) == known
+        assert ("scores of another run" in " ".join(stages(heard))) == known
 
 
 @pytest.mark.parametrize("damage", ["cut", "gone", "other"])

@@ -103,5 +103,5 @@ def test_a_changed_label_is_noticed(damage: dict, tmp_path: Path):
     save_network(path, build("mlp", (1, 8, 8), 3), {}, Source.of("mlp", (1, 8, 8), 3))
     state, label = load_tensors(path)
     save_tensors(path, state, {**label, **damage})
-    with pytest.raises(DataError, match="not the network that its label says"):
+    with pytest.raises(DataError, match="does not match its label"):
         load_network(path)

@@ -18,6 +18,7 @@ from prospr_engine.cli import render
 from prospr_engine.cli.main import main
 from prospr_engine.errors import Stopped
 from prospr_engine.export.encodings import ENCODINGS
+from prospr_engine.format import size
 from prospr_engine.metrics import summary
 from prospr_engine.models.measures import known
 from prospr_engine.pipeline.estimate import catalogue, estimate
@@ -92,7 +93,7 @@ def test_the_terminal_shows_both(finished, capsys: pytest.CaptureFixture[str]):
     render.print_result(result.to_dict())
     shown = capsys.readouterr().out
     for export in result.exports.values():
-        assert f"{export.path}: {export.bytes / 1e6:.2f} MB" in shown
+        assert f"{export.path}: {size(export.bytes)}" in shown
 
 
 def test_the_estimate_asks_the_row(half):

@@ -169,7 +169,7 @@ def test_stop_ends_the_run_at_once_and_keeps_what_was_found(tmp_path):
     def stop():
         return any(isinstance(event, EpochEnded) for event in heard)
 
-    with pytest.raises(Stopped, match="as asked"):
+    with pytest.raises(Stopped, match="was stopped"):
         pe.run(config(epochs=50), heard.append, stop, out=tmp_path)
     assert len([e for e in heard if isinstance(e, EpochEnded)]) == 1
     assert pe.Masks.load(tmp_path / "masks.safetensors").kept
@@ -283,10 +283,10 @@ def test_a_saved_network_is_exported_again(finished, tmp_path):
     beside = export_again(out, "dense", out / "dense.onnx")  # masks.safetensors is not its own
     assert beside.ok
     assert pe.verify(out / "dense.onnx").ok
-    with pytest.raises(DataError, match="holds no trained network"):
+    with pytest.raises(DataError, match="contains no trained network"):
         export_again(tmp_path, "pruned", tmp_path / "x.onnx")
     (tmp_path / "pruned.safetensors").write_bytes((out / "masks.safetensors").read_bytes())
-    with pytest.raises(DataError, match="not the network that its label says"):
+    with pytest.raises(DataError, match="does not match its label"):
         load_network(tmp_path / "pruned.safetensors")
 
 

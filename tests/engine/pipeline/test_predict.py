@@ -94,5 +94,5 @@ def test_images_of_another_form_are_refused(pair, pixels):
 def test_files_that_are_no_networks_are_refused(run, tmp_path):
     with pytest.raises(DataError):
         load_pair(dict.fromkeys(NETWORKS, tmp_path / "nothing"))
-    with pytest.raises(DataError, match="not the network that its label says"):
+    with pytest.raises(DataError, match="does not match its label"):
         load_pair(dict.fromkeys(NETWORKS, run / "masks.safetensors"))
