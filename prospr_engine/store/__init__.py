@@ -1,6 +1,6 @@
-"""Remembering runs: a record in SQLite, files by content, nothing that needs a server.
+"""The store of runs: a SQLite database and files by content, without a server.
 
-Many processes may use one store at once: each piece of work is a short transaction.
+Many processes may use one store at once: each operation is a short transaction.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ FOLDER = "PROSPR_RUNS"
 
 
 def default_folder() -> Path:
-    """The store of this installation: ``PROSPR_RUNS``, or a folder among the user's data."""
+    """The store of this installation: ``PROSPR_RUNS``, or a folder in the user's data folder."""
     given = os.environ.get(FOLDER)
     if given:
         return Path(given).expanduser()
-    # Until 0.3.0 the same on every system; whoever has runs there keeps them.
+    # Until 0.3.0 the same on every system; existing runs there stay in use.
     earlier = Path.home() / ".local" / "share" / "prospr" / "runs"
     if sys.platform != "linux" and earlier.is_dir():
         return earlier

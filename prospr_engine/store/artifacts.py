@@ -1,4 +1,4 @@
-"""Files by content: what two runs have in common lies on the disk once."""
+"""Files by content: equal files of different runs are stored once."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 
 from prospr_engine.io.files import disk_error
 
-SETTLED = 3600.0  # seconds after which a file that no run names is nobody's in mid-work
+SETTLED = 3600.0  # seconds after which a file that no run refers to is not being written
 
 
 class Artifacts:
@@ -21,36 +21,36 @@ class Artifacts:
         self.folder = folder
 
     def path(self, digest: str) -> Path:
-        """Where the file of that content lies, if it is there."""
+        """The path of the file with that content, whether or not it exists."""
         return self.folder / digest[:2] / digest
 
     def take(self, source: Path, digest: str) -> None:
-        """Keep the content of the file ``source``, whose digest is known. The file itself stays:
-        until the record names the content, it is all there is to try again with.
+        """Store the content of the file ``source``, which has that digest. The file itself stays,
+        so that this can be tried again until the database refers to the content.
 
-        Raises ``ResourceError`` if the disk does not allow it.
+        Raises ``ResourceError`` if it cannot be written.
         """
         target = self.path(digest)
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
             if not target.exists():
                 _link(source, target)
-            os.utime(target)  # fresh again: no sweep may take it for a leftover
+            os.utime(target)  # so that clean-up does not take it for a leftover
         except OSError as error:
             raise disk_error(Path(source.name), error) from None
 
     def remove(self, digest: str) -> None:
-        """Forget a content that no run names any more."""
+        """Delete a content that no run refers to any more."""
         with contextlib.suppress(OSError):
             self.path(digest).unlink()
 
     def any(self) -> bool:
-        """Is any file here?"""
+        """Whether there is any file."""
         return next(self.folder.glob("??/*"), None) is not None
 
     def strays(self, known: set[str], since: float) -> set[str]:
-        """Contents that lie here for long, but came after ``since`` (seconds since 1970), and that
-        nobody names: what a crash left behind."""
+        """Old contents, but from after ``since`` (seconds since 1970), that no run refers to: what
+        a crash left behind."""
         old = time.time() - SETTLED
         return {
             path.name
@@ -60,7 +60,7 @@ class Artifacts:
 
 
 def _link(source: Path, target: Path) -> None:
-    """A second name for the file where the disk knows such; else a copy, there all at once."""
+    """Hard-link the file where the file system supports it, or else copy it atomically."""
     try:
         os.link(source, target)
     except OSError:

@@ -1,4 +1,4 @@
-"""What is kept, and what goes when there is too much of it."""
+"""Clean-up: what is deleted when the store exceeds its limits."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ OVER = "state IN ('done', 'failed', 'stopped')"
 
 
 def sweep(c: sqlite3.Connection, limits: Limits) -> set[str]:
-    """Forget the runs that the limits do not allow; the digests that nobody names any more."""
+    """Delete the runs beyond the limits; returns the digests that no run refers to any more."""
     old = time.time() - limits.keep_days * DAY
     rows = c.execute(f"SELECT id FROM runs WHERE {OVER} AND ended < ?", (old,)).fetchall()
     unused = forget(c, [row["id"] for row in rows])
@@ -35,8 +35,8 @@ def sweep(c: sqlite3.Connection, limits: Limits) -> set[str]:
 
 
 def forget(c: sqlite3.Connection, ids: Iterable[str]) -> set[str]:
-    """Remove runs with all that hangs on them, and studies that are left without any; the
-    digests that no run names after that."""
+    """Delete runs with their events and files, and studies without runs; returns the digests that
+    no run refers to any more."""
     ids = list(ids)
     digests = set()
     for id in ids:
@@ -48,13 +48,13 @@ def forget(c: sqlite3.Connection, ids: Iterable[str]) -> set[str]:
 
 
 def named(c: sqlite3.Connection, digests: Iterable[str]) -> set[str]:
-    """Those of ``digests`` that some run still names."""
+    """Those of ``digests`` that some run still refers to."""
     wanted = "SELECT 1 FROM files WHERE digest = ?"
     return {digest for digest in digests if c.execute(wanted, (digest,)).fetchone()}
 
 
 def _bytes(c: sqlite3.Connection) -> int:
-    """On the disk, where equal contents lie once."""
+    """Bytes on disk, where equal contents are stored once."""
     row = c.execute(
         "SELECT COALESCE((SELECT SUM(bytes) FROM (SELECT DISTINCT digest, bytes FROM files)), 0) "
         "+ COALESCE((SELECT SUM(bytes) FROM (SELECT DISTINCT digest, bytes FROM uploads)), 0)"

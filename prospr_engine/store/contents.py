@@ -1,4 +1,4 @@
-"""What a file of a run is, by its content alone: its name, and what it says of its run."""
+"""Identify a run's file by its content alone: its name, and what it says about its run."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ class Content:
 
     @property
     def digest(self) -> str:
-        """The SHA-256 of the content, after which the file is called in the store."""
+        """The SHA-256 of the content, which is the file's name in the store."""
         return self.path.name
 
 
 def identify(path: Path) -> Content | None:
-    """What the file is; None if it is nothing that a run writes, or is damaged."""
+    """What the file is; None if it is not written by a run, or is damaged."""
     readers: tuple[Callable[[Path], tuple[str, Facts] | None], ...] = (_json, _tensors, _onnx)
     for read in readers:
         found = read(path)
@@ -48,7 +48,7 @@ def identify(path: Path) -> Content | None:
 
 
 def is_result(path: Path) -> bool:
-    """Is it the ``result.json`` of a run?"""
+    """Whether it is the ``result.json`` of a run."""
     found = _json(path)
     return found is not None and found[0] == RESULT
 

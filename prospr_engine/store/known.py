@@ -1,4 +1,4 @@
-"""Results that are there already, and how another run comes by them."""
+"""Reuse the result of an earlier run of the same settings."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from prospr_engine.store.artifacts import Artifacts
 
 
 def twin(c: sqlite3.Connection, artifacts: Artifacts, same: str | None) -> str | None:
-    """A run that is done and has to have the same result."""
+    """A finished run that must have the same result."""
     rows = c.execute(
         "SELECT id FROM runs WHERE sameness = ? AND state = 'done' ORDER BY number DESC", (same,)
     ).fetchall()
@@ -17,14 +17,14 @@ def twin(c: sqlite3.Connection, artifacts: Artifacts, same: str | None) -> str |
 
 
 def whole(c: sqlite3.Connection, artifacts: Artifacts, id: str) -> bool:
-    """Are all files of the run where they should be?"""
+    """Whether all files of the run exist."""
     rows = c.execute("SELECT digest FROM files WHERE run = ?", (id,)).fetchall()
     return all(artifacts.path(row["digest"]).is_file() for row in rows)
 
 
 def adopt(c: sqlite3.Connection, id: str, twin: str) -> None:
-    """Let the run be done, with the files and events of its twin."""
-    # What it told by itself, before it was given back to the queue, is its twin's story now.
+    """Mark the run as done, with the files and events of its twin."""
+    # Its own events, from before it was returned to the queue, are replaced.
     c.execute("DELETE FROM events WHERE run = ?", (id,))
     c.execute(
         "INSERT INTO files (run, name, digest, bytes) "

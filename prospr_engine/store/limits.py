@@ -1,4 +1,4 @@
-"""How much a store takes in and how long it keeps it."""
+"""Limits on what a store accepts and on how long it keeps it."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from prospr_engine.guard import limits as table
 
 @dataclass(frozen=True)
 class Limits:
-    """The rows of ``guard.limits`` that have an environment variable; what each bounds stands
-    there. Visitors' limits do not hold for the command line.
+    """The rows of ``guard.limits`` that have an environment variable; see there for what they
+    limit. Limits per visitor do not apply to the command line.
 
-    Raises ``ConfigError`` when a value is below zero or not finite.
+    Raises ``ConfigError`` if a value is negative or not finite.
     """
 
     most_queued: int = table.MOST_QUEUED.value
@@ -36,11 +36,11 @@ class Limits:
         for field in fields(self):
             value = getattr(self, field.name)
             if not (math.isfinite(value) and value >= 0):
-                raise ConfigError(f"{field.name} is {value}; give a number from 0 up.")
+                raise ConfigError(f"{field.name} is {value}; give a number of at least 0.")
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Limits:
-        """The defaults, and over them what the environment says; raises ``ConfigError``."""
+        """The defaults, overridden by the environment; raises ``ConfigError``."""
         given: dict[str, float] = {}
         for row in table.TABLE:
             text = environment.get(row.variable, "").strip() if row.variable else ""

@@ -1,8 +1,8 @@
-"""Which files belong to which run, by what they hold: for a record that was lost.
+"""Match files to runs by their content, to rebuild a lost database.
 
-A ``result.json`` does not name the files that were written with it. Networks carry labels, and
-the ONNX file digests of its masks; scores are those from which the masks follow; a gallery shows
-the answers that the result lists. Where several files would fit, none is taken.
+A ``result.json`` does not list the files that were written with it. Networks have labels, and the
+ONNX file has digests of its masks; scores are those that give the masks; a gallery has the answers
+that the result lists. If several files fit, none is used.
 """
 
 from __future__ import annotations
@@ -30,20 +30,20 @@ DENSE, PRUNED = "dense.safetensors", "pruned.safetensors"
 
 
 Index = Mapping[tuple[str, Hashable], Sequence[Content]]
-"""Files by their name and by something that a result says of them, too."""
+"""Files by name and by a key that a result also determines."""
 
 
 @dataclass(frozen=True)
 class Match:
-    """The files of a run by name, and the names of those that were not found: they are missing,
-    or several would fit."""
+    """The files of a run by name, and the names of those not found: they are missing, or several
+    fit."""
 
     files: Mapping[str, Content]
     missing: tuple[str, ...]
 
 
 def index(contents: Iterable[Content]) -> Index:
-    """The files, ready to be looked for."""
+    """The files, indexed for ``match``."""
     found: dict[tuple[str, Hashable], list[Content]] = {}
     for content in contents:
         found.setdefault((content.name, _key(content)), []).append(content)
@@ -174,10 +174,10 @@ def _is_gallery(result: Facts, content: Content) -> bool:
     )
 
 
-# Several runs look at the same files.
+# Several runs read the same files.
 @lru_cache(maxsize=1000)
 def _masks(path: Path) -> tuple[dict[str, tuple[int, int]], dict[str, str]]:
-    """How many weights each mask keeps of how many, and its digest."""
+    """The weights that each mask keeps and has in total, and its digest."""
     masks, _ = read_tensors(path, framework="np")
     kept = {name: (int(mask.sum()), int(mask.size)) for name, mask in masks.items()}
     return kept, {name: bits_digest(mask) for name, mask in masks.items()}

@@ -1,4 +1,4 @@
-"""Results that strangers may read."""
+"""Results without paths of the server."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from prospr_engine.pipeline.record import RESULT, relocated
 
 
 def make_portable(folder: Path) -> dict[str, Any]:
-    """Take the folder's own name out of its ``result.json``, which strangers may read, and
-    return the result. Raises ``OSError`` or ``ValueError`` if there is none."""
+    """Remove the folder's path from its ``result.json``, which visitors may read, and return the
+    result. Raises ``OSError`` or ``ValueError`` if there is none."""
     path = folder / RESULT
     result: dict[str, Any] = json.loads(path.read_text("utf-8"))
     result = relocated(result, ".", {})

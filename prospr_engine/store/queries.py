@@ -1,4 +1,4 @@
-"""What the store asks of its tables, within a connection that somebody else opened."""
+"""The store's queries, on a connection opened by the caller."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ RUNS = """
     FROM runs
 """
 
-# Single runs as they came, then those of studies: of every owner in their order, the owners in
-# turns, and first the one who has waited longest since a run of theirs was handed out.
+# Single runs in order of arrival, then those of studies: each owner's in order, alternating between
+# owners, starting with the one who has waited longest since their last run started.
 LINE = """
     SELECT runs.id FROM runs
         LEFT JOIN studies ON studies.id = runs.study
@@ -29,7 +29,7 @@ LINE = """
         turns.served, runs.number
 """
 
-# Of the progress of one stage only the latest counts; the rest is told in full.
+# Only the latest progress of each stage; all other events.
 EVENTS = """
     SELECT seq, time, body FROM events
         WHERE run = :run AND attempt = :attempt AND seq > :after AND kind <> 'Progress'
@@ -50,13 +50,13 @@ def select(c: sqlite3.Connection, which: str, *given: object) -> list[Run]:
 
 
 def places(c: sqlite3.Connection) -> dict[str, int]:
-    """How many runs come before each that is queued, those included that run."""
+    """The number of runs ahead of each queued run, including those in progress."""
     running = c.execute("SELECT COUNT(*) FROM runs WHERE state = 'running'").fetchone()[0]
     return {row["id"]: place for place, row in enumerate(c.execute(LINE), start=running)}
 
 
 def find(c: sqlite3.Connection, id: str) -> Run:
-    """A run that is known to be there."""
+    """A run that is known to exist."""
     return select(c, "WHERE id = ?", id)[0]
 
 
@@ -82,19 +82,19 @@ def files(c: sqlite3.Connection, artifacts: Artifacts, id: str) -> dict[str, Art
 
 
 def check_owner(c: sqlite3.Connection, id: str, owner: str) -> None:
-    """Raise ``StoreError`` unless the run or study is there and the owner's."""
+    """Raise ``StoreError`` unless the run or study exists and is the owner's."""
     row = c.execute(
         "SELECT 'run' AS kind, owner FROM runs WHERE id = :id "
         "UNION ALL SELECT kind, owner FROM studies WHERE id = :id",
         {"id": id},
     ).fetchone()
     if row is None:
-        raise StoreError("There is no such run any more.")
+        raise StoreError("This run no longer exists.")
     if row["owner"] != owner:
         raise StoreError(
-            f"This {row['kind']} belongs to somebody else: only they can change it."
+            f"This {row['kind']} belongs to someone else; only they can change it."
             if row["owner"]
-            else f"This {row['kind']} was started on the command line and is changed there: "
+            else f"This {row['kind']} was started on the command line; change it there: "
             f"python -m prospr_engine runs --stop {id[:8]}, or --delete {id[:8]}."
         )
 

@@ -1,4 +1,4 @@
-"""The queue: who comes in, whose turn it is, and how a run leaves the hands of its worker."""
+"""The queue: how runs enter it, which run is next, and how a run leaves its worker."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from prospr_engine.store.records import State, clean_name
 
 MOST_LOSSES = 2
 LOST = (
-    "The process that computed this run was lost twice. The machine may have run out of memory, "
-    "or was switched off: choose a smaller model, or try again."
+    "The process that computed this run was lost twice. The machine may have run out of memory or "
+    "been switched off; choose a smaller model, or try again."
 )
 
 
@@ -34,8 +34,8 @@ def enter(
     name: str = "",
     place: tuple[str, int] | None = None,
 ) -> str:
-    """A new run, done at once if its result is known and queued if not; its id. ``place`` is the
-    study whose cell it is, and its number there."""
+    """Add a new run, done at once if its result is known and queued otherwise; returns its id.
+    ``place`` is the study that it belongs to, and its number there."""
     id, same = uuid.uuid4().hex, run_key(config)
     study, cell = place or (None, None)
     settings = json.dumps(config.to_dict())
@@ -50,24 +50,24 @@ def enter(
 
 
 def check_caps(c: sqlite3.Connection, owner: str, limits: Limits) -> None:
-    """Raise ``ResourceError`` if the owner, or all together, may queue no more runs."""
+    """Raise ``ResourceError`` if this owner, or anyone, may queue no more runs."""
     live = "SELECT COUNT(*) FROM runs WHERE study IS NULL AND state IN ('queued', 'running')"
     mine = c.execute(f"{live} AND owner = ?", (owner,)).fetchone()[0]
     if owner and mine >= limits.most_queued_per_visitor:
         raise ResourceError(
-            f"{counted(mine, 'run of yours waits or works', 'runs of yours wait or work')} "
-            "already. Let one end, or stop one; your settings stay as they are."
+            f"You already have {counted(mine, 'run')} waiting or in progress. Wait for one to end, "
+            "or stop one; your settings are kept."
         )
     waiting = c.execute(f"{live} AND state = 'queued'").fetchone()[0]
     if waiting >= limits.most_queued:
         raise ResourceError(
-            f"{counted(waiting, 'run is', 'runs are')} waiting already. Try again in a few "
-            "minutes; your settings stay as they are."
+            f"{counted(waiting, 'run is', 'runs are')} already waiting. Try again in a few "
+            "minutes; your settings are kept."
         )
 
 
 def claim(c: sqlite3.Connection, worker: str) -> sqlite3.Row | None:
-    """Hand the run that comes next to ``worker``: its id, sameness and study."""
+    """Assign the next run to ``worker``; returns its id, sameness and study."""
     row: sqlite3.Row | None = c.execute(
         "UPDATE runs SET state = 'running', worker = ?, started = ? "
         f"WHERE id = (SELECT id FROM ({queries.LINE} LIMIT 1)) RETURNING id, sameness, study",
@@ -80,12 +80,12 @@ def claim(c: sqlite3.Connection, worker: str) -> sqlite3.Row | None:
 
 def record(c: sqlite3.Connection, id: str, event: Mapping[str, Any]) -> None:
     """See ``Store.record``."""
-    told = {name: value for name, value in event.items() if name != "result"}
+    body = {name: value for name, value in event.items() if name != "result"}
     c.execute(
         "INSERT INTO events (run, seq, attempt, time, kind, stage, body) "
         "SELECT id, (SELECT COALESCE(MAX(seq), 0) + 1 FROM events WHERE run = runs.id), "
         "attempt, ?, ?, ?, ? FROM runs WHERE id = ? AND state = 'running'",
-        (time.time(), told["event"], told.get("stage"), json.dumps(told), id),
+        (time.time(), body["event"], body.get("stage"), json.dumps(body), id),
     )
 
 
@@ -98,8 +98,8 @@ def finish(
     figures: Mapping[str, Any] | None,
     digests: Mapping[Path, str],
 ) -> str | None:
-    """Let a running run be over, and take its files, whose digests are known; the study whose
-    run it was, if it was one's."""
+    """Finish a running run, and store its files, which have these digests; returns its study, if
+    it has one."""
     row = c.execute(
         "UPDATE runs SET state = ?, error = ?, ended = ?, summary = ?, worker = NULL "
         "WHERE id = ? AND state = 'running' RETURNING study",
@@ -118,7 +118,7 @@ def finish(
 
 
 def release(c: sqlite3.Connection, id: str) -> None:
-    """Put a running run back into the queue, unless it was to be stopped anyway."""
+    """Return a running run to the queue, unless it was being stopped."""
     c.execute(
         "UPDATE runs SET state = 'queued', worker = NULL, started = NULL, "
         "attempt = attempt + 1 WHERE id = ? AND state = 'running' AND NOT stopping",
@@ -132,8 +132,8 @@ def release(c: sqlite3.Connection, id: str) -> None:
 
 
 def recover(c: sqlite3.Connection) -> list[str]:
-    """Release all that runs, but let fail what has lost its worker too often; the studies of
-    those that failed."""
+    """Release all running runs, but fail those that have lost their worker too often; returns the
+    studies of those that failed."""
     c.execute("UPDATE runs SET losses = losses + 1 WHERE state = 'running'")
     failed = c.execute(
         "UPDATE runs SET state = 'failed', error = ?, worker = NULL, ended = ? "

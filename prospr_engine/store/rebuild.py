@@ -1,4 +1,4 @@
-"""A new record of runs, made from the files of those that are finished."""
+"""Rebuild the database from the files of finished runs."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ from prospr_engine.store.store import RECORD, Store
 
 @dataclass(frozen=True)
 class Rebuilt:
-    """What ``rebuild`` did: the ``runs`` that it added, by id, and the names of the files that it
-    did not find for each; the digests of the files that belong to no run (``unplaced``) and of
-    those whose content is not what it was (``damaged``); what the earlier record is called now,
-    if there was one that could not be used."""
+    """The outcome of ``rebuild``: the ``runs`` that it added, by id, with the names of the files
+    not found for each; the digests of files that belong to no run (``unplaced``) and of those
+    whose content has changed (``damaged``); and the new name of the earlier database, if it could
+    not be used (``aside``)."""
 
     runs: dict[str, tuple[str, ...]]
     unplaced: tuple[str, ...]
@@ -39,18 +39,18 @@ class Rebuilt:
 
 
 def rebuild(folder: Path, limits: Limits | None = None) -> Rebuilt:
-    """Add the finished runs whose files are in the store ``folder`` to its record.
+    """Add the finished runs whose files are in the store ``folder`` to its database.
 
-    They become runs of the command line; ids, names, owners, sweeps and searches are lost with
-    the record. One that is missing or damaged is put aside under another name and made anew; to
-    one that is sound only what it does not name is added. No file is removed.
+    They become runs of the command line; ids, names, owners, sweeps and searches are lost with the
+    database. One that is damaged is renamed and a new one created; to an intact one only missing
+    runs are added. No file is deleted.
 
-    Raises ``StoreError`` if there is nothing to rebuild from, or if the record cannot be written.
+    Raises ``StoreError`` if there is nothing to rebuild from, or if the database cannot be written.
     """
     folder = Path(folder).absolute()
     artifacts = Artifacts(folder / "artifacts")
     if not ((folder / RECORD).exists() or artifacts.any() or any(_finished(folder))):
-        raise StoreError(f"There are no files of runs in {folder}; give the folder of a store.")
+        raise StoreError(f"There are no runs in {folder}; give the folder of a store.")
     aside = None
     try:
         check(folder / RECORD)
@@ -71,14 +71,14 @@ def rebuild(folder: Path, limits: Limits | None = None) -> Rebuilt:
                 found = match(result, files)
                 runs[_enter(c, result, found)] = found.missing
             except (KeyError, TypeError, ValueError, AttributeError):
-                continue  # of a version that wrote other results; it stays among the unplaced
+                continue  # from a version with a different format; it stays unplaced
         named = {row["digest"] for row in c.execute("SELECT DISTINCT digest FROM files")}
     unplaced = [content.digest for content in contents if content.digest not in named]
     return Rebuilt(runs, tuple(sorted(unplaced + unknown)), tuple(damaged), aside)
 
 
 def _put_aside(database: Path) -> str | None:
-    """Rename the record and what SQLite keeps beside it; the new name."""
+    """Rename the database and SQLite's files beside it; returns the new name."""
     stamp = time.strftime("%Y%m%d-%H%M%S")
     aside = None
     for suffix in ("-wal", "-shm", ""):
@@ -93,7 +93,7 @@ def _put_aside(database: Path) -> str | None:
 
 
 def _take_work(store: Store) -> None:
-    """Runs that were finished when the record was lost, but not yet taken over."""
+    """Store the files of runs that had finished but were not yet in the database."""
     for path in _finished(store.folder):
         try:
             make_portable(path.parent)
@@ -104,12 +104,12 @@ def _take_work(store: Store) -> None:
 
 
 def _finished(folder: Path) -> Iterator[Path]:
-    """The results of those."""
+    """The results of such runs."""
     return (folder / "work").glob(f"*/{RESULT}")
 
 
 def _contents(artifacts: Artifacts) -> tuple[list[Content], list[str], list[str]]:
-    """What all files are, the digests of those that are nothing known, and of damaged ones."""
+    """All identified files, and the digests of unknown and of damaged ones."""
     contents, unknown, damaged = [], [], []
     for path in sorted(artifacts.folder.glob("??/*")):
         if path.is_file() and not path.name.startswith("."):
@@ -123,13 +123,13 @@ def _contents(artifacts: Artifacts) -> tuple[list[Content], list[str], list[str]
 
 
 def _results(contents: Sequence[Content]) -> list[Content]:
-    """The results, the oldest first."""
+    """The results, oldest first."""
     results = [content for content in contents if content.name == RESULT]
     return sorted(results, key=lambda content: content.path.stat().st_mtime)
 
 
 def _enter(c: sqlite3.Connection, result: Content, found: Match) -> str:
-    """Enter a finished run; its id."""
+    """Add a finished run; returns its id."""
     facts = result.facts
     figures = json.dumps(summary(facts))
     id, now, seconds = uuid.uuid4().hex, time.time(), float(facts["seconds"])
@@ -140,7 +140,7 @@ def _enter(c: sqlite3.Connection, result: Content, found: Match) -> str:
     c.execute(
         "INSERT INTO runs (id, owner, settings, sameness, state, created, started, ended, summary) "
         "VALUES (?, '', ?, ?, 'done', ?, ?, ?, ?)",
-        # It ends now: the time for which it is kept begins again.
+        # It ends now, so that it is kept for the full time again.
         (
             id,
             json.dumps(facts["config"]),

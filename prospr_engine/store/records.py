@@ -1,4 +1,4 @@
-"""What the store knows of a run, of its files and of what visitors uploaded: plain records."""
+"""The store's records of runs, of their files and of uploads, as plain data."""
 
 from __future__ import annotations
 
@@ -19,13 +19,12 @@ ENDS: tuple[State, ...] = ("done", "failed", "stopped")
 
 @dataclass(frozen=True)
 class Run:
-    """One run as it stood when it was looked up. Times are seconds since 1970.
+    """One run as of the query. Times are seconds since 1970.
 
-    ``id`` cannot be guessed; who knows it may look at the run, but only its ``owner`` may
-    change it. The command line's runs have the owner ``""``. ``ahead`` counts the runs that
-    come before a queued one. ``summary`` holds the main figures of a finished run (see
-    ``pipeline.record``), ``bytes`` the size of its files. ``study`` is the id of the study of
-    which it is a cell, if it is one.
+    ``id`` cannot be guessed; anyone who knows it may view the run, but only its ``owner`` may
+    change it. The command line's runs have the owner ``""``. ``ahead`` is the number of runs
+    ahead of a queued one. ``summary`` has the main figures of a finished run (see ``metrics``),
+    ``bytes`` is the size of its files. ``study`` is the id of its study, if it has one.
     """
 
     id: str
@@ -46,7 +45,7 @@ class Run:
 
     @cached_property
     def config(self) -> RunConfig:
-        """The settings; raises ``ConfigError`` if another version wrote them."""
+        """The settings; raises ``ConfigError`` if an incompatible version wrote them."""
         return RunConfig.from_dict(self.settings)
 
     @property
@@ -67,7 +66,7 @@ class Artifact:
 
 @dataclass(frozen=True)
 class Upload:
-    """A file that a visitor brought. ``token`` names it in settings (see ``uploads``)."""
+    """A file from a visitor. ``token`` refers to it in settings (see ``io.tokens``)."""
 
     token: str
     name: str
@@ -80,5 +79,5 @@ class Upload:
 
 
 def clean_name(name: str) -> str:
-    """What somebody wants to call a run, as one line of printable text that is not too long."""
+    """``name`` as one line of printable text of limited length."""
     return "".join(c if c.isprintable() else " " for c in name).strip()[:NAME_LENGTH]

@@ -1,4 +1,4 @@
-"""The tables of the store, and the way from every earlier version of them to the present one."""
+"""The tables of the store, and the migrations from every earlier version."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from prospr_engine.errors import StoreError
 
 PATIENCE = 10.0  # seconds to wait for another writer
 READ_ONLY = (
-    "This server cannot record runs at the moment (its folder is read-only). Whoever runs it can "
-    "give it another one with PROSPR_RUNS."
+    "This server cannot record runs at the moment, because its folder is read-only. The server's "
+    "administrator can set another one with PROSPR_RUNS."
 )
 
 RESCUE = (
-    "Nothing was deleted. Whoever runs this server can stop it and put back a copy of "
+    "Nothing was deleted. The server's administrator can stop the server and restore a copy of "
     "runs.sqlite3, or rebuild the record from the files of finished runs: "
     "python -m prospr_engine runs --rebuild (with --store, if the runs are in another folder)."
 )
 
-# One script per version, never changed once released: a database remembers how many it has seen.
+# One script per version, never changed once released: a database stores how many it has run.
 MIGRATIONS = (
     """
     CREATE TABLE runs (
@@ -107,7 +107,7 @@ VERSION = len(MIGRATIONS)
 
 
 class RecordError(StoreError):
-    """The record is missing, damaged or something else's; there may be files of runs beside it."""
+    """The database is missing, damaged or not ours; there may be files of runs beside it."""
 
     def __init__(self, state: str):
         super().__init__(f"The record of runs {state}. {RESCUE}")
@@ -115,19 +115,19 @@ class RecordError(StoreError):
 
 @contextmanager
 def connect(path: Path, create: bool = False) -> Iterator[sqlite3.Connection]:
-    """A connection for one short piece of work: safe between threads and processes. There has to
-    be a database, unless ``create`` says that an empty one may be made.
+    """A connection for one short operation: safe between threads and processes. The database must
+    exist, unless ``create`` is set.
 
-    Raises ``StoreError`` in the place of whatever SQLite has to complain about.
+    Raises ``StoreError`` in place of SQLite's errors.
     """
     try:
-        # A record that is gone must not come back as an empty one, as it would by default.
+        # A missing database must not be replaced by an empty one, which is SQLite's default.
         uri = f"{path.absolute().as_uri()}?mode={'rwc' if create else 'rw'}"
         connection = sqlite3.connect(uri, uri=True, timeout=PATIENCE, isolation_level=None)
         try:
             connection.row_factory = sqlite3.Row
             connection.execute("PRAGMA foreign_keys = ON")
-            # What a power cut can undo is the last moment, never the file; WAL does the rest.
+            # With WAL, a power cut may lose the last transactions but never damages the file.
             connection.execute("PRAGMA synchronous = NORMAL")
             yield connection
         finally:
@@ -138,24 +138,24 @@ def connect(path: Path, create: bool = False) -> Iterator[sqlite3.Connection]:
 
 @contextmanager
 def transaction(path: Path) -> Iterator[sqlite3.Connection]:
-    """All of what is written inside, or nothing."""
+    """A connection whose writes are committed together or not at all."""
     with connect(path) as connection:
         connection.execute("BEGIN IMMEDIATE")
         try:
             yield connection
         except BaseException:
-            if connection.in_transaction:  # on a full disk SQLite has rolled back by itself
+            if connection.in_transaction:  # on a full disk SQLite rolls back itself
                 connection.execute("ROLLBACK")
             raise
         connection.execute("COMMIT")
 
 
 def keep_open(path: Path) -> Callable[[], None]:
-    """Open a connection that is never used, and return what closes it.
+    """Open a connection that is never used, and return a function that closes it.
 
-    While one is open SQLite keeps its side files. Opening the first and closing the last one
-    writes them anew each time, which a full disk would not allow even to read. Raises
-    ``StoreError`` if the tables are not what they should be.
+    While one is open, SQLite keeps its WAL files. Opening the first and closing the last connection
+    rewrites them, so on a full disk even reading would fail. Raises ``StoreError`` if the tables
+    are not as expected.
     """
     with connect(path) as connection:
         for table in ("runs", "events", "files", "uploads", "studies", "record"):
@@ -166,13 +166,13 @@ def keep_open(path: Path) -> Callable[[], None]:
 
 
 def migrate(path: Path, create: bool) -> None:
-    """Make the tables if ``create`` allows it, or bring those of an earlier version up to date.
+    """Create the tables if ``create`` is set, or migrate those of an earlier version.
 
-    Raises ``RecordError`` if there are none and may be none, or if they are not ours;
-    ``StoreError`` if they are of a newer version than this software. Nothing is changed then.
+    Raises ``RecordError`` if there are none and none may be created, or if they are not ours;
+    ``StoreError`` if a newer version of this software made them. Nothing is changed then.
     """
     with connect(path, create) as connection:
-        # In one statement: another process may be making the tables at this moment.
+        # In one statement: another process may be creating the tables at this moment.
         found, tables = connection.execute(
             "SELECT (SELECT user_version FROM pragma_user_version), "
             "(SELECT COUNT(*) FROM sqlite_master)"
@@ -185,14 +185,14 @@ def migrate(path: Path, create: bool) -> None:
             raise RecordError("is empty")
         connection.execute("PRAGMA journal_mode = WAL")
     with transaction(path) as connection:
-        found = _version(connection)  # again: another server may have been quicker
+        found = _version(connection)  # again: another process may have been faster
         if found > VERSION:
             raise StoreError(
                 f"The record of runs was made by a newer version of this software (its format is "
                 f"{found}, this version knows {VERSION}). Update the software; nothing was changed."
             )
         for script in MIGRATIONS[found:]:
-            # Not executescript: it would commit what came before.
+            # Not executescript, which would commit the transaction.
             for statement in _statements(script):
                 connection.execute(statement)
         connection.execute(f"PRAGMA user_version = {VERSION}")
@@ -212,14 +212,13 @@ def _statements(script: str) -> Iterator[str]:
 
 
 def born(connection: sqlite3.Connection) -> float:
-    """When the record began, in seconds since 1970: what lies here for longer is not its to
-    remove."""
+    """When the database was created, in seconds since 1970: older files must not be removed."""
     return float(connection.execute("SELECT MAX(born) FROM record").fetchone()[0])
 
 
 def check(path: Path) -> None:
-    """Raise ``RecordError`` if any part of the record is missing or damaged, and other
-    ``StoreError``s if it cannot be used for other reasons."""
+    """Raise ``RecordError`` if any part of the database is missing or damaged, and another
+    ``StoreError`` if it cannot be used for other reasons."""
     migrate(path, create=False)
     with connect(path) as connection:
         if connection.execute("PRAGMA quick_check(1)").fetchone()[0] != "ok":
@@ -233,7 +232,7 @@ def _failure(error: sqlite3.Error, path: Path) -> StoreError:
         return StoreError(
             "The server's disk is full: nothing can be recorded. Free some space, then try again."
         )
-    if name.startswith("SQLITE_IOERR"):  # on a full disk even reading needs a little space (WAL)
+    if name.startswith("SQLITE_IOERR"):  # with WAL even reading needs a little space
         return StoreError(
             "The record of runs cannot be read or written: the server's disk is full or failing. "
             "Free some space, then try again."
@@ -249,7 +248,7 @@ def _failure(error: sqlite3.Error, path: Path) -> StoreError:
     if name.startswith(("SQLITE_NOTADB", "SQLITE_CORRUPT")):
         return RecordError("is damaged")
     if "no such table" in str(error) or "no such column" in str(error):
-        return RecordError("is not complete")
+        return RecordError("is incomplete")
     return StoreError(
-        "The record of runs cannot be used at the moment. The server's log tells more."
+        "The record of runs cannot be used at the moment. See the server's log for details."
     )

@@ -1,5 +1,5 @@
-"""Studies within a connection that somebody else opened: sweeps, which bring all their runs at
-once, and searches, whose next runs depend on what the last ones found."""
+"""Studies, on a connection opened by the caller: sweeps, whose runs are all queued at once, and
+searches, whose next runs depend on earlier ones."""
 
 from __future__ import annotations
 
@@ -81,8 +81,8 @@ def submit(
 
 
 def advance(c: sqlite3.Connection, artifacts: Artifacts, id: str | None) -> None:
-    """Begin the next probe of a search whose runs are all over, if there is one to come. Does
-    nothing else, so it may be called whenever a run has ended."""
+    """Queue the next probe of a search whose runs are all over, if there is one. Does nothing
+    otherwise, so it may be called whenever a run ends."""
     row = c.execute(
         f"SELECT * FROM studies WHERE id = ? AND kind = 'search' AND NOT stopped AND NOT {LIVE}",
         (id,),
@@ -91,7 +91,7 @@ def advance(c: sqlite3.Connection, artifacts: Artifacts, id: str | None) -> None
         return
     try:
         config = SearchConfig.from_dict(json.loads(row["settings"]))
-    except ConfigError:  # another version began it; what it found is still there to be seen
+    except ConfigError:  # an incompatible version started it; its results stay visible
         c.execute("UPDATE studies SET stopped = 1 WHERE id = ?", (id,))
         return
     while all(run.state in TRIED for run in runs_of(c, id)):
@@ -112,7 +112,7 @@ def stop(c: sqlite3.Connection, id: str) -> None:
 
 
 def delete(c: sqlite3.Connection, id: str) -> set[str]:
-    """Forget a study and its runs; the digests that nobody names any more."""
+    """Delete a study and its runs; returns the digests that no run refers to any more."""
     rows = c.execute("SELECT id FROM runs WHERE study = ?", (id,)).fetchall()
     return cleanup.forget(c, [row["id"] for row in rows])
 
@@ -122,7 +122,7 @@ def resume(c: sqlite3.Connection, artifacts: Artifacts, limits: Limits, id: str)
     if c.execute(
         "SELECT 1 FROM runs WHERE study = ? AND state = 'running' AND stopping", (id,)
     ).fetchone():
-        raise StoreError("It is still being stopped. Try again in a moment.")
+        raise StoreError("It is still stopping. Try again in a moment.")
     c.execute("UPDATE studies SET stopped = 0 WHERE id = ?", (id,))
     c.execute(
         "UPDATE runs SET state = 'queued', attempt = attempt + 1, losses = 0, stopping = 0, "
@@ -135,7 +135,7 @@ def resume(c: sqlite3.Connection, artifacts: Artifacts, limits: Limits, id: str)
 
 
 def _add(c: sqlite3.Connection, artifacts: Artifacts, id: str, cells: Iterable[RunConfig]) -> None:
-    """New runs of a study, behind those that it has."""
+    """Add runs to a study, after those it has."""
     row = c.execute(
         "SELECT owner, (SELECT COALESCE(MAX(cell), 0) FROM runs WHERE study = studies.id) AS last "
         "FROM studies WHERE id = ?",
@@ -149,13 +149,13 @@ def check_size(config: SweepConfig | SearchConfig, limits: Limits) -> None:
     """Raise ``ResourceError`` if the study would have too many runs."""
     if config.size > limits.most_cells:
         raise ResourceError(
-            f"This would be {config.size:,} runs, and at most {limits.most_cells:,} may be one "
-            "study here. Choose fewer criteria, sparsities or seeds."
+            f"This would be {config.size:,} runs; the limit is {limits.most_cells:,}. Choose fewer "
+            "criteria, sparsities or seeds."
         )
 
 
 def _check_caps(c: sqlite3.Connection, id: str, limits: Limits) -> None:
-    """Raise ``ResourceError`` if the study is live beside too many others of its owner."""
+    """Raise ``ResourceError`` if the owner has too many other live studies."""
     (study,) = select(c, "WHERE studies.id = ?", id)
     others = c.execute(
         f"SELECT COUNT(*) FROM studies WHERE owner = ? AND id <> ? AND NOT stopped AND {LIVE}",
@@ -163,13 +163,13 @@ def _check_caps(c: sqlite3.Connection, id: str, limits: Limits) -> None:
     ).fetchone()[0]
     if study.owner and study.live and others >= limits.most_studies_per_visitor:
         raise ResourceError(
-            "A sweep or search of yours waits or works already. Let it end, or stop it; your "
-            "settings stay as they are."
+            "You already have a sweep or search in progress. Wait for it to end, or stop it; your "
+            "settings are kept."
         )
 
 
 def _study(rows: list[sqlite3.Row]) -> Study:
-    """From the rows of one study, one for every state of its runs."""
+    """A study from its rows, one for each state of its runs."""
     row, counts = rows[0], dict.fromkeys(STATES, 0)
     counts |= {row["state"]: row["count"] for row in rows}
     live = counts["queued"] or counts["running"]

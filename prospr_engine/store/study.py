@@ -1,4 +1,4 @@
-"""What the store knows of a study: many runs that answer one question."""
+"""The store's record of a study: many runs that answer one question."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ TRIED: tuple[State, ...] = ("done", "failed")
 
 @dataclass(frozen=True)
 class Study:
-    """A sweep or a search as it stood when it was looked up. Times are seconds since 1970.
+    """A sweep or a search as of the query. Times are seconds since 1970.
 
-    ``id`` cannot be guessed; who knows it may look, but only the ``owner`` may change it. The
-    command line's studies have the owner ``""``. ``counts`` says how many of its runs are in
-    which state, all of them named. ``stopped``: its owner wants no more of it. ``guess`` is the
-    sparsity at which a search begins, if one was given.
+    ``id`` cannot be guessed; anyone who knows it may view the study, but only its ``owner`` may
+    change it. The command line's studies have the owner ``""``. ``counts`` is the number of runs
+    in every state. ``stopped``: its owner stopped it. ``guess`` is the sparsity at which a search
+    begins, if given.
     """
 
     id: str
@@ -41,24 +41,24 @@ class Study:
 
     @cached_property
     def config(self) -> SweepConfig | SearchConfig:
-        """The settings; raises ``ConfigError`` if another version wrote them."""
+        """The settings; raises ``ConfigError`` if an incompatible version wrote them."""
         kind = SweepConfig if self.kind == "sweep" else SearchConfig
         return kind.from_dict(self.settings)
 
     @property
     def cells(self) -> int:
-        """How many runs it has; of a search more may come."""
+        """The number of runs; a search may add more."""
         return sum(self.counts.values())
 
     @property
     def live(self) -> bool:
-        """Does any of its runs wait or work?"""
+        """Whether any of its runs is queued or running."""
         return any(count for state, count in self.counts.items() if state not in ENDS)
 
     @property
     def state(self) -> Literal["waiting", "running", "stopping", "stopped", "failed", "done"]:
-        """How it stands as a whole: "waiting" while nothing of it was begun, "failed" if nothing
-        of it went well, "stopped" if its owner did so or any run of it was stopped."""
+        """The state as a whole: "waiting" before any run has started, "failed" if no run
+        succeeded, "stopped" if its owner stopped it or any of its runs was stopped."""
         if self.live:
             begun = self.cells > self.counts["queued"]
             return "stopping" if self.stopped else "running" if begun else "waiting"
@@ -68,8 +68,8 @@ class Study:
 
 
 def trail(config: SearchConfig, runs: Sequence[Run]) -> list[Probe]:
-    """What the runs of a search, in order, have found so far: one probe per sparsity at which
-    they are all over. One that was stopped has found nothing."""
+    """The probes of a search so far, from its runs in order: one per sparsity at which all runs
+    are over. A stopped run gives no probe."""
     probes = []
     for sparsity, group in groupby(runs, lambda run: run.settings["sparsity"]):
         tried = list(group)
@@ -83,6 +83,6 @@ def trail(config: SearchConfig, runs: Sequence[Run]) -> list[Probe]:
 
 def row_of(run: Run) -> dict[str, Any]:
     """The run as a row of the table of a sweep (see ``sweeps.table``), with its id under ``run``.
-    Raises ``ConfigError`` if another version wrote its settings."""
+    Raises ``ConfigError`` if an incompatible version wrote its settings."""
     state = "waiting" if run.state == "queued" else run.state
     return row(run.config, run.summary, state, run.error or "") | {"run": run.id}

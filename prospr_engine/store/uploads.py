@@ -1,6 +1,6 @@
-"""What visitors brought: files by content, each in the hands of those who uploaded it.
+"""Uploads: files by content, each owned by those who uploaded it.
 
-Nothing here looks inside a file: whoever takes it from a visitor has checked it before.
+Nothing here looks inside a file; the caller has checked it.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from prospr_engine.store.records import Upload
 from prospr_engine.store.schema import born, connect, transaction
 
 PASSING = ".part-"
-CHUNK = 1 << 20  # bytes that are hashed and written at a time
-LEFTOVER = 3600.0  # seconds after which a file that no row names is nobody's
+CHUNK = 1 << 20  # bytes hashed and written at a time
+LEFTOVER = 3600.0  # seconds after which a file without a row is abandoned
 
 
 @dataclass(frozen=True)
 class Part:
-    """A file that was received and is not yet kept; ``digest`` is the SHA-256 of its content."""
+    """A received file that is not yet kept; ``digest`` is the SHA-256 of its content."""
 
     path: Path
     digest: str
@@ -46,8 +46,9 @@ class Uploads:
 
     @contextlib.contextmanager
     def receive(self, content: bytes | memoryview) -> Iterator[Part]:
-        """``content`` as a new file in the folder, written and hashed in one pass. It is gone when
-        the block ends, unless ``keep`` took it. Raises ``ResourceError`` if the disk is full."""
+        """``content`` as a new file in the folder, written and hashed in one pass. It is deleted
+        when the block ends, unless ``keep`` took it. Raises ``ResourceError`` if the disk is
+        full."""
         path, digest = self.folder / f"{PASSING}{uuid.uuid4().hex}", hashlib.sha256()
         try:
             try:
@@ -64,9 +65,9 @@ class Uploads:
             path.unlink(missing_ok=True)
 
     def keep(self, part: Part, owner: str, kind: str, name: str, suffix: str) -> Upload:
-        """Keep what was received for its owner; the same content again is the same file.
+        """Keep a received file for its owner; the same content again is the same file.
 
-        Raises ``ResourceError`` if the owner keeps too many already or the disk is full.
+        Raises ``ResourceError`` if the owner has too many files or the disk is full.
         """
         named, path = token(part.digest, name), self._path(part.digest, suffix)
         with transaction(self._database) as c:
@@ -75,7 +76,7 @@ class Uploads:
             ).fetchone()[0]
             if others >= self._limits.uploads_per_visitor:
                 raise ResourceError(
-                    f"You keep {others} files here already, which is the most; remove one first."
+                    f"You already have {others} files, which is the limit; delete one first."
                 )
             try:
                 part.path.replace(path)
@@ -91,7 +92,7 @@ class Uploads:
         return self._upload(row)
 
     def find(self, owner: str, named: str) -> Upload | None:
-        """The owner's upload of that token, if there is one and its file is there."""
+        """The owner's upload of that token, if it and its file exist."""
         with connect(self._database) as c:
             row = c.execute(
                 "SELECT * FROM uploads WHERE owner = ? AND token = ?", (owner, named)
@@ -100,7 +101,7 @@ class Uploads:
         return found if found and found.path.is_file() else None
 
     def of(self, owner: str, kind: str) -> list[Upload]:
-        """What the owner uploaded of a kind, the newest first."""
+        """The owner's uploads of a kind, newest first."""
         with connect(self._database) as c:
             rows = c.execute(
                 "SELECT * FROM uploads WHERE owner = ? AND kind = ? ORDER BY created DESC",
@@ -109,21 +110,21 @@ class Uploads:
         return [upload for upload in map(self._upload, rows) if upload.path.is_file()]
 
     def remove(self, owner: str, named: str) -> None:
-        """Forget an upload. Raises ``StoreError`` if a run that waits or works still needs it."""
+        """Delete an upload. Raises ``StoreError`` if a queued or running run needs it."""
         with transaction(self._database) as c:
             if _needed(c.execute(LIVE).fetchall(), named):
                 raise StoreError(
-                    "A run that waits or works needs this file; stop it first, or wait."
+                    "A run that is waiting or in progress needs this file; stop the run or wait."
                 )
             c.execute("DELETE FROM uploads WHERE owner = ? AND token = ?", (owner, named))
         self._drop_unnamed(0.0)
 
     def renew(self, c: sqlite3.Connection, named: str) -> None:
-        """An upload is used: its time begins anew."""
+        """Mark an upload as used now, so that its time limit starts again."""
         c.execute("UPDATE uploads SET created = ? WHERE token = ?", (time.time(), named))
 
     def sweep(self) -> None:
-        """Forget what is older than the limits allow and that no run waits for."""
+        """Delete uploads beyond the time limit that no queued or running run needs."""
         old = time.time() - self._limits.keep_days * DAY
         with transaction(self._database) as c:
             live = c.execute(LIVE).fetchall()

@@ -97,6 +97,6 @@ def test_the_queue_takes_three_runs_of_one_visitor(come: Come, dashboard: Dashbo
     runs = [dashboard.store.submit(RunConfig(epochs=3000 + i), owner(BOB)) for i in range(3)]
     page = come(BOB).open("?epochs=3999")
     press(page, "Prune and train")
-    expect(page.get_by_text("3 runs of yours wait or work already.")).to_be_visible()
+    expect(page.get_by_text("You already have 3 runs waiting or in progress.")).to_be_visible()
     for run in runs:
         dashboard.store.stop(run.id, owner(BOB))

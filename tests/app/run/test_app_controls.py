@@ -129,12 +129,12 @@ def test_a_queue_that_is_full_is_told_beside_the_button(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ):
     def full(*_: object) -> Run:
-        raise ResourceError("3 runs of yours wait or work already.")
+        raise ResourceError("You already have 3 runs waiting or in progress.")
 
     at = opened(finished(store))
     monkeypatch.setattr(store, "submit", full)
     at.button(key=ALL).click().run()
-    assert at.error[0].value == "3 runs of yours wait or work already."
+    assert at.error[0].value == "You already have 3 runs waiting or in progress."
     assert ALL in keys(at)
 
 

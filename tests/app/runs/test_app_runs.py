@@ -512,7 +512,7 @@ def test_what_another_tab_deleted_is_told_and_the_rest_goes(store: Store):
         patch.setattr(service, "delete", meanwhile)
         at.button(key="sure").click().run()
     assert not at.exception
-    assert "There is no such run any more." in words(at)
+    assert "This run no longer exists." in words(at)
     assert "1 run deleted anyway." in words(at)
     assert store.runs("alice") == []
 

@@ -184,7 +184,7 @@ def test_a_study_that_cannot_be_resumed_says_why(store: Store):
     store.submit_study("sweep", SweepConfig(seeds=(5,)), "alice")
     at = listed()
     at.button(key=f"study-resume-{study.id}").click().run()
-    assert "waits or works already" in at.error[0].value
+    assert "already have" in at.error[0].value
 
 
 def test_renaming(store: Store):
@@ -227,9 +227,9 @@ def test_a_question_whose_study_went_closes(store: Store):
 @pytest.mark.parametrize("change", [studies.stop, studies.resume, studies.delete])
 def test_others_cannot_change_a_study(store: Store, change):
     study = swept(store, done=1)
-    with pytest.raises(StoreError, match="somebody else"):
+    with pytest.raises(StoreError, match="someone else"):
         change(study, "bob")
-    with pytest.raises(StoreError, match="somebody else"):
+    with pytest.raises(StoreError, match="someone else"):
         studies.rename(study, "bob", "mine")
 
 

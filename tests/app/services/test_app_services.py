@@ -122,7 +122,7 @@ def test_a_store_that_cannot_record_says_so_when_it_is_opened(
     access = os.access
     with monkeypatch.context() as patch:  # tests of the superuser may write everywhere
         patch.setattr(os, "access", lambda path, mode: mode != os.W_OK and access(path, mode))
-        with pytest.raises(StoreError, match=r"cannot record runs .*Whoever runs it .*PROSPR_RUNS"):
+        with pytest.raises(StoreError, match=r"cannot record runs .*administrator .*PROSPR_RUNS"):
             service.current()
     assert service.current().runs() == []  # as soon as it can be written to, without a restart
     service.current.clear()

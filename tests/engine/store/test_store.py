@@ -211,7 +211,7 @@ def test_the_place_in_the_queue(store: Store):
 def test_a_visitor_may_not_fill_the_queue(store: Store):
     for seed in range(3):
         store.submit(seeded(seed), "alice")
-    with pytest.raises(ResourceError, match="3 runs of yours wait or work already"):
+    with pytest.raises(ResourceError, match="You already have 3 runs"):
         store.submit(seeded(3), "alice")
     assert store.submit(seeded(0), "alice").state == "queued"  # one that is there already
     assert store.submit(seeded(3), "bob").state == "queued"
@@ -221,7 +221,7 @@ def test_visitors_together_may_not_either(tmp_path: Path):
     store = Store(tmp_path, Limits(most_queued=2))
     for seed in range(2):
         store.submit(seeded(seed))
-    with pytest.raises(ResourceError, match="2 runs are waiting already"):
+    with pytest.raises(ResourceError, match="2 runs are already waiting"):
         store.submit(seeded(2), "alice")
 
 
@@ -232,10 +232,10 @@ def test_visitors_together_may_not_either(tmp_path: Path):
 def test_only_its_owner_changes_a_run(store: Store, change: str):
     run = store.submit(seeded(1), "alice")
     more = ["new"] if change == "rename" else []
-    with pytest.raises(StoreError, match="somebody else"):
+    with pytest.raises(StoreError, match="someone else"):
         getattr(store, change)(run.id, "bob", *more)
     assert look(store, run.id) == run
-    with pytest.raises(StoreError, match="no such run"):
+    with pytest.raises(StoreError, match="no longer exists"):
         getattr(store, change)("f" * 32, "bob", *more)
     printed = store.submit(seeded(2), "")
     with pytest.raises(StoreError, match="command line"):
@@ -453,13 +453,13 @@ def test_what_a_crash_left_behind_is_cleared_away(store: Store):
 
 
 @pytest.mark.parametrize(
-    ("value", "sentence"), [("many", "give a whole number"), ("-1", "from 0 up"), ("2.5", "whole")]
+    ("value", "sentence"), [("many", "give a whole number"), ("-1", "at least 0"), ("2.5", "whole")]
 )
 def test_limits_from_the_environment_are_checked(value: str, sentence: str):
     with pytest.raises(ConfigError, match=sentence):
         Limits.from_environment({"PROSPR_MOST_QUEUED": value})
     assert Limits.from_environment({"PROSPR_KEEP_DAYS": "0.5"}).keep_days == 0.5
-    with pytest.raises(ConfigError, match="from 0 up"):
+    with pytest.raises(ConfigError, match="at least 0"):
         Limits.from_environment({"PROSPR_KEEP_DAYS": "nan"})
 
 
@@ -518,7 +518,7 @@ def test_a_record_that_something_else_made(tmp_path: Path):
     with sqlite3.connect(tmp_path / "runs.sqlite3") as c:
         c.execute(f"PRAGMA user_version = {schema.VERSION}")
     c.close()
-    with pytest.raises(StoreError, match="not complete"):
+    with pytest.raises(StoreError, match="is incomplete"):
         Store(tmp_path)
 
 

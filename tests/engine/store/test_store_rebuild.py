@@ -310,7 +310,7 @@ def test_an_empty_store_needs_no_rebuilding(tmp_path: Path, lose: Callable[[Path
 
 def test_nothing_to_rebuild_from(tmp_path: Path):
     for folder in (tmp_path, tmp_path / "nowhere"):
-        with pytest.raises(StoreError, match="no files of runs"):
+        with pytest.raises(StoreError, match="There are no runs"):
             rebuild(folder)
     assert list(tmp_path.iterdir()) == []
 

@@ -292,7 +292,7 @@ def test_a_study_is_stopped_and_goes_on_where_it_stopped(store: Store):
     store.stop_study(study.id, "alice")
     assert states(store, study) == ["done", "running", "stopped", "stopped"]
     assert store.beat(running.id, "w") == "stop"
-    with pytest.raises(StoreError, match="still being stopped"):
+    with pytest.raises(StoreError, match="still stopping"):
         store.resume_study(study.id, "alice")
     store.finish(running.id, "stopped")
     assert look(store, study).stopped
@@ -359,10 +359,10 @@ def test_only_its_owner_changes_a_study(store: Store, change: str):
     store.stop_study(study.id, "alice")
     study = look(store, study)
     more = ["new"] if change == "rename_study" else []
-    with pytest.raises(StoreError, match="This sweep belongs to somebody else"):
+    with pytest.raises(StoreError, match="This sweep belongs to someone else"):
         getattr(store, change)(study.id, "bob", *more)
     assert look(store, study) == study
-    with pytest.raises(StoreError, match="no such run"):
+    with pytest.raises(StoreError, match="no longer exists"):
         getattr(store, change)("f" * 32, "bob", *more)
     printed = store.submit_study("search", search(), "")
     with pytest.raises(StoreError, match="This search was started on the command line"):
@@ -378,7 +378,7 @@ def test_only_its_owner_changes_a_study(store: Store, change: str):
 def test_a_study_has_only_so_many_runs(store: Store, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(SweepConfig, "cells", lambda self: pytest.fail("the runs were made"))
     small = Store(store.folder, Limits(most_cells=7))
-    with pytest.raises(ResourceError, match="would be 8 runs, and at most 7"):
+    with pytest.raises(ResourceError, match="would be 8 runs; the limit is 7"):
         small.submit_study("sweep", GRID)
     with pytest.raises(ResourceError, match="would be 8 runs"):
         small.submit_study("search", search())
@@ -389,7 +389,7 @@ def test_a_study_has_only_so_many_runs(store: Store, monkeypatch: pytest.MonkeyP
 
 def test_a_visitor_has_one_live_study(store: Store):
     first = store.submit_study("sweep", sweep(0), "alice")
-    with pytest.raises(ResourceError, match="A sweep or search of yours waits or works already"):
+    with pytest.raises(ResourceError, match="You already have a sweep or search in progress"):
         store.submit_study("sweep", sweep(1), "alice")
     assert len(store.studies()) == 1
     store.submit_study("sweep", sweep(1), "bob")
@@ -397,7 +397,7 @@ def test_a_visitor_has_one_live_study(store: Store):
         store.submit_study("sweep", sweep(seed), "")  # the command line has no such limit
     store.stop_study(first.id, "alice")
     store.submit_study("sweep", sweep(4), "alice")
-    with pytest.raises(ResourceError, match="of yours"):
+    with pytest.raises(ResourceError, match="already have a sweep or search"):
         store.resume_study(first.id, "alice")
     assert states(store, first) == ["stopped"]
 
@@ -413,7 +413,7 @@ def test_runs_of_studies_do_not_count_as_waiting_runs(tmp_path: Path):
     store = Store(tmp_path, Limits(most_queued=1, most_queued_per_visitor=1))
     store.submit_study("sweep", GRID, "alice")
     store.submit(RunConfig(seed=9), "alice")
-    with pytest.raises(ResourceError, match="1 run of yours waits or works already"):
+    with pytest.raises(ResourceError, match="You already have 1 run waiting or in progress"):
         store.submit(RunConfig(seed=10), "alice")
 
 

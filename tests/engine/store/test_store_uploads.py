@@ -64,7 +64,7 @@ def test_the_same_content_is_one_file_until_the_last_owner_lets_go(store: Store)
 def test_nobody_keeps_too_many(store: Store):
     first = bring(store, content=b"1")
     bring(store, content=b"2")
-    with pytest.raises(ResourceError, match="2 files here already"):
+    with pytest.raises(ResourceError, match="already have 2 files"):
         bring(store, content=b"3")
     assert bring(store, content=b"1") == store.uploads.find("alice", first.token)
     assert kept(store) == 2
