@@ -1,9 +1,9 @@
-"""What the table of a comparison says, as figures: every statement is a record, without words.
+"""The statistics of a comparison, as records without words.
 
-``frame`` is the table of a sweep (``sweeps.table``) with three columns more: ``run``, the unique
-name ``series`` of the line that a cell belongs to, and ``order``, the place of that line.
-Accuracies, differences and limits are fractions. ``classes`` is how many the data have, None where
-that is not known.
+``frame`` is the table of a sweep (``sweeps.table``) with three more columns: ``run``, the unique
+name ``series`` of the series that a cell belongs to, and ``order``, the position of that series.
+Accuracies, differences and limits are fractions. ``classes`` is the number of classes of the data,
+None if unknown.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ SAME = ("model", "data", "method", "steps", "options", "epochs")
 """What a series has in common with its controls."""
 UNCONTROLLED = (NO_CONTROL, "")
 NEAR = 0.1
-"""Of what the dense network knows beyond guessing: who has kept less is near guessing."""
+"""Share of the dense network's advantage over guessing below which a network is near guessing."""
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """An ``accuracy``, measured on so many test ``images``."""
+    """An ``accuracy``, measured on that many test ``images``."""
 
     accuracy: float
     images: int
@@ -45,9 +45,9 @@ class Measurement:
 
 @dataclass(frozen=True)
 class Difference:
-    """How much better the second of two networks is (negative: worse), in the percentage
-    ``points`` of the accuracies as they are shown and exactly (``value``), and up to which
-    ``limit`` the draw of the test images explains a difference."""
+    """How much better the second of two networks is (negative: worse), in percentage ``points`` of
+    the accuracies as displayed and exactly (``value``), and the ``limit`` up to which the choice of
+    test images explains a difference."""
 
     points: float
     value: float
@@ -55,14 +55,14 @@ class Difference:
 
     @property
     def explained(self) -> bool:
-        """Is the difference, as it is shown, no larger than chance explains?"""
+        """Whether the difference, as displayed, is no larger than chance explains."""
         return abs(self.points) <= 100 * self.limit
 
 
 @dataclass(frozen=True)
 class AgainstGuessing:
-    """The accuracy ``guess`` of naming classes at random, and whether a network is ``guessing``:
-    no better than that by more than the draw of the test images explains."""
+    """The accuracy ``guess`` of random guessing, and whether a network is ``guessing``: not better
+    than that by more than the choice of test images explains."""
 
     guess: float
     guessing: bool
@@ -70,8 +70,8 @@ class AgainstGuessing:
 
 @dataclass(frozen=True)
 class Noise:
-    """Up to which ``limit`` a difference of two means is noise: that of the seeds if ``seeded``,
-    else that of the test images alone."""
+    """The ``limit`` up to which a difference between two means is noise: noise of the seeds if
+    ``seeded``, else of the test images alone."""
 
     limit: float
     seeded: bool
@@ -79,7 +79,7 @@ class Noise:
 
 @dataclass(frozen=True)
 class Level:
-    """Of one sparsity, the mean accuracy of each series, in order, and the noise."""
+    """The mean accuracy of each series at one sparsity, in order, and the noise."""
 
     sparsity: float
     means: dict[str, float]
@@ -88,8 +88,8 @@ class Level:
 
 @dataclass(frozen=True)
 class Controlled:
-    """A control and what it controls: the mean ``difference`` of their accuracies (control less
-    original) over ``levels`` sparsities, and the ``limit`` of noise."""
+    """A control and its original: the mean ``difference`` of their accuracies (control − original)
+    over ``levels`` sparsities, and the ``limit`` of the noise."""
 
     control: str
     original: str
@@ -99,7 +99,7 @@ class Controlled:
 
     @property
     def verdict(self) -> Literal["worse", "better", "no different"]:
-        """How the control does, as far as noise allows a verdict."""
+        """How the control compares; "no different" within the noise."""
         if abs(self.difference) <= self.limit:
             return "no different"
         return "worse" if self.difference < 0 else "better"
@@ -107,7 +107,7 @@ class Controlled:
 
 @dataclass(frozen=True)
 class Sparsest:
-    """Of one series, its highest sparsity, and the mean accuracies there."""
+    """The highest sparsity of one series, and the mean accuracies there."""
 
     series: str
     sparsity: float
@@ -117,7 +117,7 @@ class Sparsest:
 
 
 def difference(first: Measurement, second: Measurement) -> Difference:
-    """Of the second from the first."""
+    """The difference of the second from the first."""
     return Difference(
         points_between(first.accuracy, second.accuracy),
         second.accuracy - first.accuracy,
@@ -126,7 +126,7 @@ def difference(first: Measurement, second: Measurement) -> Difference:
 
 
 def against_guessing(tested: Measurement, classes: int) -> AgainstGuessing:
-    """Whether a network knows more than how many classes there are."""
+    """Whether a network is better than random guessing."""
     chance = 1 / classes
     return AgainstGuessing(chance, tested.accuracy <= guessing_limit(chance, tested.images))
 
@@ -137,22 +137,22 @@ def done(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def originals(frame: pd.DataFrame) -> list[str]:
-    """The series that are no controls, in order."""
+    """The series that are not controls, in order."""
     plain = frame[frame["control"].isin(UNCONTROLLED)].sort_values("order", kind="stable")
     return list(plain["series"].unique())
 
 
 def guess(frame: pd.DataFrame, classes: int | None) -> float | None:
-    """The accuracy of naming classes at random; None if nobody knows how many there are."""
+    """The accuracy of random guessing; None if the number of classes is unknown."""
     known = {DATASETS[name].classes if name in DATASETS else None for name in frame["data"]}
     count = classes or (known.pop() if len(known) == 1 else None)
     return 1 / count if count else None
 
 
 def level(frame: pd.DataFrame, sparsity: float, series: Sequence[str]) -> Level:
-    """How ``series`` stand at ``sparsity``, in those runs of a seed that all of them have (in all
-    runs, if they have none in common). The noise is that of all that is there, controls too: the
-    more runs, the better it is known, and under the chart it is the same."""
+    """The means of ``series`` at ``sparsity``, over the seeds that all of them have (over all runs
+    if they have none in common). The noise is estimated from all series, including controls: more
+    runs give a better estimate, which is also that below the chart."""
     there = done(frame)
     there = there[there["sparsity"] == sparsity]
     cells = there[there["series"].isin(series)]
@@ -164,9 +164,8 @@ def level(frame: pd.DataFrame, sparsity: float, series: Sequence[str]) -> Level:
 
 
 def spread(frame: pd.DataFrame) -> Noise:
-    """How large a difference of two means noise alone makes: with several seeds, the least
-    significant difference; with one, what the test images leave open. Never less than one of
-    them."""
+    """How large a difference between two means noise alone makes: with several seeds, the least
+    significant difference; with one, the uncertainty from the test images. At least one image."""
     found = done(frame)
     images = found["test_images"].dropna()
     fewest = min(images, default=math.inf)
@@ -178,9 +177,9 @@ def spread(frame: pd.DataFrame) -> Noise:
 
 
 def image_noise(accuracies: Iterable[float], images: Iterable[float]) -> float:
-    """How large a difference of any two of these accuracies the draw of the test images explains:
-    that of two as uncertain as the most uncertain one, measured on the fewest images. 0 for none.
-    """
+    """How large a difference between any two of these accuracies the choice of test images
+    explains: that of two as uncertain as the most uncertain one, measured on the fewest images. 0
+    without accuracies."""
     shares, fewest = list(accuracies), min(images, default=math.inf)
     if not shares:
         return 0.0
@@ -189,14 +188,14 @@ def image_noise(accuracies: Iterable[float], images: Iterable[float]) -> float:
 
 
 def spread_by_sparsity(frame: pd.DataFrame) -> dict[float, float]:
-    """The noise of the seeds at every sparsity where it is known."""
+    """The noise of the seeds at every sparsity where it can be estimated."""
     cells = done(frame)
     found = {float(s): spread(cells[cells["sparsity"] == s]) for s in cells["sparsity"].unique()}
     return {sparsity: one.limit for sparsity, one in found.items() if one.seeded}
 
 
 def common(frame: pd.DataFrame, series: Sequence[str]) -> list[float]:
-    """The sparsities at which all of ``series`` have a result, from the lowest to the highest."""
+    """The sparsities at which all of ``series`` have a result, in ascending order."""
     cells = done(frame)
     cells = cells[cells["series"].isin(series)]
     reached = cells.groupby("sparsity")["series"].nunique()
@@ -204,7 +203,7 @@ def common(frame: pd.DataFrame, series: Sequence[str]) -> list[float]:
 
 
 def sparsest(frame: pd.DataFrame, series: str) -> Sparsest:
-    """Where the line ends."""
+    """The sparsest point of a series."""
     cells = done(frame)
     cells = cells[cells["series"] == series]
     last = cells[cells["sparsity"] == cells["sparsity"].max()]
@@ -215,8 +214,8 @@ def sparsest(frame: pd.DataFrame, series: str) -> Sparsest:
 
 
 def guessing(frame: pd.DataFrame, classes: int | None) -> dict[str, list[float]]:
-    """By series, the sparsities from which on all its results are near guessing: no better than
-    chance allows, or with less than ``NEAR`` left of what the dense network knows."""
+    """By series, the sparsities from which on all its results are near guessing: within chance, or
+    with less than ``NEAR`` of the dense network's advantage over guessing."""
     chance = guess(frame, classes)
     if chance is None:
         return {}
@@ -228,13 +227,13 @@ def guessing(frame: pd.DataFrame, classes: int | None) -> dict[str, list[float]]
         if line["accuracy"] <= near:
             levels.append(line["sparsity"])
         else:
-            levels.clear()  # it recovers: what came before was luck
+            levels.clear()  # it recovers: the lower sparsities were chance
     return {series: levels for series, levels in found.items() if levels}
 
 
 def controlled(frame: pd.DataFrame, classes: int | None) -> list[Controlled]:
-    """Every control beside what it controls, over the sparsities and seeds that both have and at
-    which not both are near guessing."""
+    """Every control with its original, over the sparsities and seeds that both have and at which
+    they are not both near guessing."""
     cells = done(frame)
     broken = guessing(frame, classes)
     firsts = records(cells.sort_values("order", kind="stable").drop_duplicates("series"))
@@ -254,9 +253,9 @@ def controlled(frame: pd.DataFrame, classes: int | None) -> list[Controlled]:
 
 
 def points(frame: pd.DataFrame) -> pd.DataFrame:
-    """A row per series and sparsity, of cells that are done and lie at ``x`` on some axis: means of
-    ``x``, ``kept_weights``, ``zipped_bytes`` and ``accuracy``, the interval of this from ``low`` to
-    ``high`` (NaN for a single run), the ``seeds``, and the ``run`` if there is one alone."""
+    """A row per series and sparsity, of finished cells with a value ``x`` on some axis: means of
+    ``x``, ``kept_weights``, ``zipped_bytes`` and ``accuracy``, whose interval is ``low`` to
+    ``high`` (NaN for a single run), the ``seeds``, and the ``run`` if there is only one."""
     rows = []
     for _, group in frame.groupby(LINE, sort=False):
         over = interval(group["accuracy"])
@@ -281,9 +280,9 @@ def points(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def dense(frame: pd.DataFrame) -> pd.DataFrame:
-    """A row for every dense network: of one model, data set and number of epochs, as far as these
-    differ (the others are None). ``accuracy`` is its mean, from ``low`` to ``high`` its interval;
-    cells of one seed have it in common, so that each seed counts once."""
+    """A row for every dense network: of one model, data set and number of epochs, if these differ
+    (None otherwise). ``accuracy`` is its mean, ``low`` to ``high`` its interval; cells of one seed
+    share it, so each seed counts once."""
     various = [name for name in ("model", "data", "epochs") if frame[name].nunique() > 1]
     known = frame.dropna(subset=["dense_accuracy"])
     rows = []
@@ -305,7 +304,7 @@ def means(frame: pd.DataFrame) -> pd.DataFrame:
 def _beside(
     cells: pd.DataFrame, control: str, base: str, broken: dict[str, list[float]]
 ) -> tuple[float, float, int] | None:
-    """The mean difference, what noise explains of it, and over how many sparsities."""
+    """The mean difference, the limit of the noise, and the number of sparsities."""
     both = cells[cells["series"].isin([control, base])]
     gone = set(broken.get(control, [])) & set(broken.get(base, []))
     both = both[~both["sparsity"].isin(gone)]
@@ -314,13 +313,13 @@ def _beside(
     if both.empty:
         return None
     found = both.groupby(["sparsity", "series"])["accuracy"].mean().unstack()
-    # Over several sparsities noise may cancel or not, for they share their seeds: it is taken to
-    # be as large as at one of them.
+    # Noise may not cancel over several sparsities, which share their seeds: it is taken to be as
+    # large as at one of them.
     return float((found[control] - found[base]).mean()), spread(both).limit, len(found)
 
 
 def _lines(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    """A row per series and sparsity, series in their order, the least sparse first."""
+    """A row per series and sparsity, in order of series and ascending sparsity."""
     groups = done(frame).groupby(["order", *LINE], sort=True)
     lines = groups.agg(
         accuracy=("accuracy", "mean"),
@@ -336,5 +335,5 @@ def _key(row: dict[str, Any]) -> tuple[Any, ...]:
 
 
 def _clipped(share: float | None) -> float | None:
-    """No accuracy lies outside, whatever a wide interval says."""
+    """``share`` limited to [0, 1], which a wide interval may exceed."""
     return None if share is None else min(max(share, 0.0), 1.0)

@@ -1,9 +1,8 @@
-"""Which sparsity a search tries next: bisection of the logarithm of the density.
+"""The sparsity that a search tries next: bisection on the logarithm of the density.
 
-Plain arithmetic, without torch. A size falls as weights go; an accuracy only does so by and
-large, and from seed to seed it wavers. Bisection needs no more than that a goal is met on one
-side and missed on the other; what it finds is a network that was tried, not a proof about
-those that were not.
+Plain arithmetic, without torch. The size falls with every weight removed; the accuracy only
+roughly does, and varies between seeds. Bisection only needs a goal that is met on one side and
+missed on the other; it finds a network that was tried, and proves nothing about the others.
 """
 
 from __future__ import annotations
@@ -16,24 +15,24 @@ from prospr_engine.pipeline.estimate import zipped_size
 from prospr_engine.sweeps.search_config import Probe, SearchConfig
 
 CLOSE = 1.1
-"""Densities that differ by less than this factor are not told apart."""
+"""The search ends when the densities differ by less than this factor."""
 STEP = 1.08
 """The first step away from a guess, as a factor of the density."""
 DIGITS = 4
 FAILURES = 3
-"""When that many tries failed and no other was made, the fault is not in the sparsity."""
+"""If the first tries all fail, this many of them, the sparsity is not the cause."""
 
 
 def next_sparsity(
     config: SearchConfig, trail: Sequence[Probe], guess: float | None = None
 ) -> float | None:
-    """The sparsity to try after ``trail``, rounded to four digits; None when there is no more to
-    try: ``outcome`` says what came of it.
+    """The sparsity to try after ``trail``, rounded to four digits; None when the search is over
+    (see ``outcome``).
 
-    For an accuracy the search is for the sparsest network that meets the goal, for a size for
-    the least sparse one. It begins at ``guess``, and goes from there in steps that double, if a
-    good one is known (``guess_of``); else it begins in the middle and then looks at the end on
-    the side of the answer, so that a hopeless goal ends it early. The same trail, the same answer.
+    With a goal on accuracy the search is for the sparsest network that meets it, with a goal on
+    size for the least sparse one. It begins at ``guess``, if a good one is known (``guess_of``),
+    and moves from there in doubling steps; otherwise it begins in the middle and then tries the end
+    on the side of the answer, so that an impossible goal ends it early. Deterministic.
     """
     if ended(config, trail):
         return None
@@ -48,9 +47,8 @@ def next_sparsity(
 
 
 def ended(config: SearchConfig, trail: Sequence[Probe]) -> str:
-    """Why nothing more is to be tried: "found" (no use in trying closer), "never" (no sparsity
-    meets the goal), "most" (as many as allowed were tried), "failed" (every try fails); "" if
-    more is to be tried."""
+    """Why the search is over: "found" (close enough), "never" (no sparsity meets the goal), "most"
+    (the maximum number of tries), "failed" (every try fails); "" if it is not over."""
     if not trail:
         return ""
     met = any(probe.met for probe in trail)
@@ -68,7 +66,7 @@ def ended(config: SearchConfig, trail: Sequence[Probe]) -> str:
 
 def bracket(config: SearchConfig, trail: Sequence[Probe]) -> tuple[float, float]:
     """The sparsities between which the answer lies: the best that met the goal, and the next one
-    beyond it that did not. Where there is none, it is the end of what is looked at."""
+    beyond it that did not. If there is none, the end of the searched range."""
     met = [probe.sparsity for probe in trail if probe.met]
     missed = [probe.sparsity for probe in trail if not probe.met]
     if config.about_accuracy:
@@ -79,8 +77,8 @@ def bracket(config: SearchConfig, trail: Sequence[Probe]) -> tuple[float, float]
 
 
 def guess_of(config: SearchConfig, measure: Measure) -> float | None:
-    """The least sparsity at which the file of a network of ``measure`` should fit; None if the
-    goal is an accuracy, which nothing foretells."""
+    """The lowest sparsity at which the file of a network of ``measure`` should fit; None if the
+    goal is an accuracy, which cannot be predicted."""
     if config.most_bytes is None:
         return None
     most = config.most_bytes
@@ -98,7 +96,7 @@ def guess_of(config: SearchConfig, measure: Measure) -> float | None:
 
 
 def _known(config: SearchConfig, trail: Sequence[Probe], sparsity: float) -> bool:
-    """Was it tried? Without pruning no accuracy is lost: that needs no trying."""
+    """Whether the result is known: tried, or no pruning, which loses no accuracy."""
     return _tried(trail, sparsity) or (config.about_accuracy and sparsity == 0)
 
 
@@ -107,15 +105,15 @@ def _tried(trail: Sequence[Probe], sparsity: float) -> bool:
 
 
 def _between(low: float, high: float) -> float:
-    """The middle in the logarithm of the density."""
+    """The middle of the logarithms of the densities."""
     return round(1 - math.sqrt((1 - low) * (1 - high)), DIGITS)
 
 
 def _step_further(first: float, edge: float, end: float) -> float:
-    """From ``edge``, the last try of the way from ``first`` towards ``end``, once as far again
-    and a step, but no further than the end."""
-    way = abs(math.log((1 - edge) / (1 - first)))
-    step = math.copysign(2 * way + math.log(STEP), edge - end)
+    """The next try beyond ``edge`` on the way from ``first`` to ``end``: twice as far as ``edge``
+    plus a step, but no further than ``end``."""
+    distance = abs(math.log((1 - edge) / (1 - first)))
+    step = math.copysign(2 * distance + math.log(STEP), edge - end)
     further = round(1 - (1 - first) * math.exp(step), DIGITS)
     if further == edge:
         further = round(edge + math.copysign(10**-DIGITS, end - edge), DIGITS)

@@ -1,4 +1,4 @@
-"""The folder of a sweep or a search: held by one process at a time, and by nothing else."""
+"""The folder of a sweep or a search: locked by one process at a time, and used for nothing else."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ KINDS: dict[type, str] = {SweepConfig: "sweep", SearchConfig: "search"}
 
 @contextlib.contextmanager
 def claimed(folder: Path, config: Config) -> Iterator[None]:
-    """Work in ``folder`` as the only process that does; the settings are written there, as
-    ``sweep.json`` or ``search.json``.
+    """Lock ``folder`` for this process, and write the settings there as ``sweep.json`` or
+    ``search.json``.
 
-    Raises ``ConfigError`` if another process works there, or as ``check_folder`` does;
+    Raises ``ConfigError`` if another process has locked it, or as ``check_folder`` does;
     ``DiskError`` if nothing can be written there.
     """
     kind = KINDS[type(config)]
@@ -37,13 +37,13 @@ def claimed(folder: Path, config: Config) -> Iterator[None]:
         lock.acquire(timeout=0)
     except Timeout:
         raise ConfigError(
-            f"Another process works on the {kind} in {folder}; wait until it has ended, or choose "
+            f"Another process is running the {kind} in {folder}; wait until it ends, or choose "
             "another folder."
         ) from None
     except OSError as error:
         raise disk_error(folder, error) from None
     try:
-        check_folder(folder, config)  # again: another process may have been quicker
+        check_folder(folder, config)  # again: another process may have been faster
         write_atomically(folder / f"{kind}.json", json.dumps(config.to_dict(), indent=2) + "\n")
         yield
     finally:
@@ -51,9 +51,9 @@ def claimed(folder: Path, config: Config) -> Iterator[None]:
 
 
 def check_folder(folder: Path, config: Config) -> None:
-    """Raise ``ConfigError`` if ``folder`` holds something else: files of another kind, or runs
-    that differ from those of ``config`` in more than what is compared. With other methods,
-    sparsities or seeds the work may go on there: what is known is not computed again."""
+    """Raise ``ConfigError`` if ``folder`` contains something else: other files, or runs that differ
+    from those of ``config`` in more than what is compared. Work with other methods, sparsities or
+    seeds may continue there: finished runs are not repeated."""
     kind = KINDS[type(config)]
     file = folder / f"{kind}.json"
     if folder.exists() and not folder.is_dir():
@@ -62,22 +62,22 @@ def check_folder(folder: Path, config: Config) -> None:
         inside = next((path for path in _inside(folder) if not path.name.startswith(".")), None)
         if inside:
             raise ConfigError(
-                f"{folder} holds something else than a {kind} ({inside.name}); choose another "
-                "folder."
+                f"{folder} is not the folder of a {kind} (it contains {inside.name}); choose "
+                "another folder."
             )
         return
     try:
         there = shared_settings(type(config).read(file))
     except ConfigError as error:
         raise ConfigError(
-            f"{folder} holds a {kind} that cannot be read ({error}) Choose another folder."
+            f"{folder} contains a {kind} that cannot be read ({error}) Choose another folder."
         ) from None
     here = shared_settings(config)
     for name in here:
         if there[name] != here[name]:
             raise ConfigError(
-                f"{folder} holds a {kind} with another setting of {name}: {_told(there[name])} "
-                f"there, {_told(here[name])} here. Choose another folder."
+                f"{folder} contains a {kind} with a different {name}: {_text(there[name])} there, "
+                f"{_text(here[name])} here. Choose another folder."
             )
 
 
@@ -90,5 +90,5 @@ def _inside(folder: Path) -> Iterator[Path]:
         raise disk_error(folder, error) from None
 
 
-def _told(value: Any) -> str:
+def _text(value: Any) -> str:
     return json.dumps(value) if isinstance(value, dict) else str(value)

@@ -1,4 +1,4 @@
-"""The settings of a sweep: what its runs share, and what they are compared by."""
+"""The settings of a sweep: what its runs share, and what is compared."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ LISTS = {
     "steps": "steps",
     "controls": "control",
 }
-"""The lists of a sweep, and what one entry of each is called."""
+"""The lists of a sweep, and the name of an entry of each."""
 
 MOST_CELLS = 100_000
-"""Runs in one sweep: years of work, and as many settings as can be made in seconds."""
+"""The most runs in one sweep: years of work, but their settings are created in seconds."""
 
 OWN = ("method", "sparsity", "seed", "control")
 """Settings of a run that a sweep has lists of."""
@@ -46,17 +46,15 @@ OWN = ("method", "sparsity", "seed", "control")
 
 @dataclass(frozen=True)
 class SweepConfig:
-    """Every one of ``methods`` at every one of ``sparsities``, from every one of ``seeds``, as
-    chosen and with every one of ``controls`` ("none" is the choice itself).
+    """Every combination of ``methods``, ``sparsities``, ``seeds`` and ``controls`` ("none" is no
+    control).
 
-    ``run`` holds what all of them share; its options of the scoring go to the methods that have
-    them. ``steps`` are the steps looked ahead (M) of the methods that do, where they are to be
-    compared, too; none: as each method has it. A list may be given as anything that can be gone
-    through, or as its only entry.
+    ``run`` has the settings that all runs share; its scoring options go to the methods that have
+    them. ``steps`` are numbers of look-ahead steps (M) to compare, for the methods that look ahead;
+    empty for each method's own. A list may be any iterable, or a single entry.
 
-    Raises ``ConfigError`` when a list is empty or repeats an entry, when a value is unknown or out
-    of range, when the settings contradict each other, or when there are more than ``MOST_CELLS``
-    runs.
+    Raises ``ConfigError`` if a list is empty or repeats an entry, a value is unknown or out of
+    range, the settings contradict each other, or there are more than ``MOST_CELLS`` runs.
     """
 
     run: RunConfig = field(default_factory=RunConfig)
@@ -78,8 +76,8 @@ class SweepConfig:
         self._check_steps()
         if self.size > MOST_CELLS:
             raise ConfigError(
-                f"This sweep would be {self.size:,} runs, and at most {MOST_CELLS:,} can be one "
-                "sweep. Choose fewer methods, sparsities or seeds."
+                f"This sweep would be {self.size:,} runs; the limit is {MOST_CELLS:,}. Choose "
+                "fewer methods, sparsities or seeds."
             )
 
     @classmethod
@@ -106,15 +104,15 @@ class SweepConfig:
 
     @property
     def size(self) -> int:
-        """How many runs ``cells`` gives, without making them."""
+        """The number of runs in ``cells``, without creating them."""
         looking = sum(METHODS[name].option(STEPS) is not None for name in self.methods)
         kinds = len(self.methods) + looking * (max(1, len(self.steps)) - 1)
         return kinds * len(self.sparsities) * len(self.seeds) * len(self.controls)
 
     def cells(self) -> tuple[RunConfig, ...]:
-        """The runs, in the order in which they are done: by seed, method, steps, control and
-        sparsity. Options at their defaults are left out of them, so that it does not matter to a
-        run's fingerprint whether they were given."""
+        """The runs in the order of execution: by seed, method, steps, control and sparsity.
+        Options at their defaults are left out, so that giving them does not change a run's
+        fingerprint."""
         return tuple(
             dataclasses.replace(
                 self.run,
@@ -131,13 +129,13 @@ class SweepConfig:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """Every setting, as JSON-ready values; of ``run`` those that all runs share."""
+        """Every setting as JSON-ready values; ``run`` has only those that all runs share."""
         run = {name: value for name, value in self.run.to_dict().items() if name not in OWN}
         return {"run": run, **{name: list(getattr(self, name)) for name in LISTS}}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> SweepConfig:
-        """The config that ``to_dict`` gave; ``ConfigError`` if a setting is unknown or misfits."""
+        """The config from ``to_dict``; ``ConfigError`` if a setting is unknown or invalid."""
         if not isinstance(values, Mapping):
             raise ConfigError("the settings of a sweep must be an object of names and values.")
         known = ["run", *LISTS]
@@ -152,7 +150,7 @@ class SweepConfig:
 
     @classmethod
     def read(cls, path: str | Path) -> SweepConfig:
-        """Read a ``sweep.json``; raises ``ConfigError`` if it is missing or not one."""
+        """Read a ``sweep.json``; raises ``ConfigError`` if it is missing or invalid."""
         try:
             values = json.loads(Path(path).read_text("utf-8"))
         except OSError as error:
@@ -163,11 +161,11 @@ class SweepConfig:
 
     @property
     def fingerprint(self) -> str:
-        """Names the settings: 16 hex digits; see ``identity.study_fingerprint``."""
+        """Identifies the settings: 16 hex digits; see ``identity.study_fingerprint``."""
         return study_fingerprint(self)
 
     def _options(self, spec: MethodSpec) -> Iterator[dict[str, Any]]:
-        """The options of the method, once for each number of steps."""
+        """The options of the method, for each number of steps."""
         given = self.run.scoring.options
         chosen = {o.name: o.check(given[o.name]) for o in spec.options if o.name in given}
         ahead = spec.option(STEPS)
@@ -200,8 +198,8 @@ class SweepConfig:
         ahead = {option.name for name in self.methods if (option := METHODS[name].option(STEPS))}
         if ahead & {*self.run.scoring.options}:
             raise ConfigError(
-                "steps is given both as a list to compare and as an option of the method; leave "
-                "one of them out."
+                "steps is given both as a list to compare and as an option of the method; remove "
+                "one of them."
             )
         if not ahead:
             able = ", ".join(name for name, spec in METHODS.items() if spec.option(STEPS))
@@ -212,12 +210,12 @@ class SweepConfig:
 
 
 def _listed(name: str, given: Any) -> tuple[Any, ...]:
-    """The entries of a list, each checked, none twice."""
+    """The entries of a list, checked and without duplicates."""
     noun = LISTS[name]
     alone = isinstance(given, str | bytes | Mapping) or not isinstance(given, Iterable)
     values = [given] if alone else list(itertools.islice(given, MOST_CELLS + 1))
     if len(values) > MOST_CELLS:
-        raise ConfigError(f"{name} holds more than {MOST_CELLS:,} entries; give fewer.")
+        raise ConfigError(f"{name} has more than {MOST_CELLS:,} entries; give fewer.")
     entries = tuple(_entry(noun, value) for value in values)
     if not entries and name != "steps":
         raise ConfigError(f"{name} is empty; give at least one {noun}.")
@@ -225,7 +223,7 @@ def _listed(name: str, given: Any) -> tuple[Any, ...]:
     for entry in entries:
         if entry in seen:
             raise ConfigError(
-                f"{name} holds {entry} more than once, which would be the same run again; name "
+                f"{name} contains {entry} more than once, which would repeat the same run; give "
                 "each once."
             )
         seen.add(entry)
@@ -245,4 +243,4 @@ def _entry(noun: str, value: Any) -> Any:
 
 def _taken(name: str, value: Any) -> str:
     several = next(lists for lists, noun in LISTS.items() if noun == name)
-    return f"A sweep compares several, so {name} ({value}) has no place in it; give {several}."
+    return f"A sweep compares several values of {name} ({value}); give {several} instead."

@@ -1,4 +1,4 @@
-"""What came of a search, in plain data and in words for people who do not program."""
+"""The outcome of a search, as plain data and in words for people who do not program."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from prospr_engine.sweeps.search_config import Probe, SearchConfig
 
 @dataclass(frozen=True)
 class Outcome:
-    """``found`` is the sparsity of the network that was looked for, ``value`` its figure (that of
-    its probe), ``runs`` its runs; ``found`` is None while and if there is none. ``ended`` is the
-    reason of ``bisection.ended``, "" while more is to be tried. ``sentences`` say it, the answer
-    first; what they claim, they claim of networks that were tried."""
+    """``found`` is the sparsity of the best network that meets the goal (None if there is none so
+    far), ``value`` the value of its probe, ``runs`` its runs. ``ended`` is the reason from
+    ``bisection.ended``, "" while the search continues. ``sentences`` put it in words, the answer
+    first, and claim nothing about networks that were not tried."""
 
     found: float | None
     value: float | None
@@ -43,7 +43,7 @@ class Outcome:
 
 
 def outcome(config: SearchConfig, trail: Sequence[Probe]) -> Outcome:
-    """What the trail shows so far, or in the end."""
+    """The outcome of the trail so far, or of the finished search."""
     reason = ended(config, trail)
     met = [probe for probe in trail if probe.met]
     pick = max if config.about_accuracy else min
@@ -69,10 +69,10 @@ def tell_probe(config: SearchConfig, probe: Probe) -> str:
     """A line of the trail: "96.84 % of the weights removed: 2.5 points lost, too much"."""
     if probe.value is None:
         return f"{removed(probe.sparsity)}: failed. {probe.error}".strip()
-    told = figure(config, probe.value)
+    value = figure(config, probe.value)
     if config.about_accuracy:
-        return f"{removed(probe.sparsity)}: {told}, {'good enough' if probe.met else 'too much'}"
-    return f"{removed(probe.sparsity)}: {told} zipped, {'it fits' if probe.met else 'too big'}"
+        return f"{removed(probe.sparsity)}: {value}, {'good enough' if probe.met else 'too much'}"
+    return f"{removed(probe.sparsity)}: {value} zipped, {'it fits' if probe.met else 'too big'}"
 
 
 def removed(sparsity: float) -> str:
@@ -81,7 +81,7 @@ def removed(sparsity: float) -> str:
 
 
 def figure(config: SearchConfig, value: float) -> str:
-    """The value of a probe in the words of its goal: "0.8 points lost", "96 kB"."""
+    """The value of a probe in words: "0.8 points lost", "96 kB"."""
     if config.about_accuracy:
         points = _beside(to_percent(value), to_percent(config.limit), 1)
         if not float(points):
@@ -101,8 +101,8 @@ def goal(config: SearchConfig) -> str:
 
 
 def _beside(number: float, limit: float, digits: int) -> str:
-    """Rounded, but to so many digits that it stands on the same side of the limit as it does
-    unrounded: 100.2 kB must not be told as 100 kB where 100 kB is the limit."""
+    """``number``, rounded with enough digits to stay on its side of the limit: 100.2 kB must not
+    appear as 100 kB if the limit is 100 kB."""
     for more in range(digits, digits + 4):
         text = f"{number:,.{more}f}"
         if (float(text.replace(",", "")) <= limit) == (number <= limit):
@@ -113,20 +113,20 @@ def _beside(number: float, limit: float, digits: int) -> str:
 def _answer(config: SearchConfig, trail: Sequence[Probe], best: Probe | None, reason: str) -> str:
     allowed = goal(config)
     if best is not None and best.value is not None:
-        told = figure(config, best.value)
+        value = figure(config, best.value)
         found = removed(best.sparsity) if best.sparsity else "Nothing removed"
         if not reason:
-            return f"So far: {found}: {told} ({allowed})."
+            return f"So far: {found}: {value} ({allowed})."
         if config.about_accuracy:
-            return f"Found: {found}, {told} ({allowed})."
-        return f"Found: {found}, the zipped file takes {told} ({allowed})."
+            return f"Found: {found}, {value} ({allowed})."
+        return f"Found: {found}, the zipped file takes {value} ({allowed})."
     if not reason:
         tries = counted(len(trail), "try", "tries") if trail else "no try yet"
         return f"Looking for {allowed}: {tries}{', none met it' if trail else ''}."
     if reason == "failed":
         return f"Nothing found: all {len(trail)} tries failed."
     if config.about_accuracy:
-        remedy = "allow more loss, train longer, or look at lower sparsities"
+        remedy = "allow more loss, train longer, or search lower sparsities"
         if not config.lowest:
             remedy = "allow more loss, or train longer"
         return (
@@ -134,7 +134,7 @@ def _answer(config: SearchConfig, trail: Sequence[Probe], best: Probe | None, re
         )
     return (
         f"Nothing found: no file that was tried met the goal ({allowed}); allow a bigger file, "
-        "choose a smaller network, or look at higher sparsities."
+        "choose a smaller network, or search higher sparsities."
     )
 
 
@@ -152,9 +152,9 @@ def _beyond(config: SearchConfig, trail: Sequence[Probe], best: Probe | None) ->
     if near is not None and near.value is not None:
         return f"With {exact_percent(near.sparsity)} it is {figure(config, near.value)}."
     if config.about_accuracy and best.sparsity == config.highest:
-        return "That is the highest sparsity the search looked at; more may be possible."
+        return "That is the highest sparsity allowed in this search; more may be possible."
     if not config.about_accuracy and best.sparsity == config.lowest:
-        return "That is the lowest sparsity the search looked at, so there is no need for more."
+        return "That is the lowest sparsity allowed in this search."
     return ""
 
 
@@ -163,14 +163,13 @@ def _early(config: SearchConfig, trail: Sequence[Probe], reason: str) -> str:
         return ""
     low, high = bracket(config, trail)
     return (
-        f"The search ended after {len(trail)} tries, as many as were allowed; between "
-        f"{exact_percent(low)} and {exact_percent(high)} it did not look."
+        f"The search ended after {len(trail)} tries, the maximum; sparsities between "
+        f"{exact_percent(low)} and {exact_percent(high)} were not tried."
     )
 
 
 def _contradiction(config: SearchConfig, trail: Sequence[Probe]) -> str:
-    """A sparser network that lost less than a less sparse one, or a bigger file of fewer
-    weights."""
+    """A sentence if a sparser network lost less than a less sparse one, or had a bigger file."""
     met = [probe.sparsity for probe in trail if probe.met]
     missed = [probe.sparsity for probe in trail if not probe.met and not probe.error]
     if not met:
@@ -179,7 +178,7 @@ def _contradiction(config: SearchConfig, trail: Sequence[Probe]) -> str:
         best = max(met)
         worse = max((sparsity for sparsity in missed if sparsity < best), default=None)
         why = (
-            f"lost too much, and {exact_percent(best)} did not. More seeds would make it steadier."
+            f"lost too much, and {exact_percent(best)} did not. More seeds would reduce the noise."
         )
     else:
         best = min(met)
@@ -195,7 +194,7 @@ def _failures(trail: Sequence[Probe], reason: str) -> str:
     if not failed:
         return ""
     if reason == "failed":
-        return f"The first said: {failed[0].error}"
+        return f"The first error: {failed[0].error}"
     count = plural(len(failed), "counts", "count")
     return (
         f"{len(failed)} of {len(trail)} tries failed and {count} as not met "
@@ -204,10 +203,10 @@ def _failures(trail: Sequence[Probe], reason: str) -> str:
 
 
 def _luck(config: SearchConfig, best: Probe | None) -> str:
-    """What the answer rests on."""
+    """The seeds behind the answer."""
     if not config.about_accuracy or best is None:
         return ""
     seeds = len(config.seeds)
     if seeds == 1:
-        return "This rests on one seed; another may end elsewhere."
-    return f"This rests on the mean of {seeds} seeds."
+        return "This is from one seed; another may give a different result."
+    return f"This is from the mean of {seeds} seeds."

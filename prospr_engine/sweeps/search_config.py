@@ -1,4 +1,4 @@
-"""What a search is for, and whether the runs at one sparsity meet it."""
+"""The goal of a search, and whether the runs at one sparsity meet it."""
 
 from __future__ import annotations
 
@@ -19,22 +19,21 @@ from prospr_engine.sweeps.config import MOST_CELLS, Group
 
 (SEED,) = (option for option in settings_of(RunConfig) if option.name == "seed")
 SEARCHED = ("sparsity", "seed")
-"""Settings of a run that are the search's to choose."""
+"""Settings of a run that the search chooses."""
 LEGACY = ("most_lost", "most_bytes", "seeds", "lowest", "highest", "most_probes")
 """Settings of a search in 0.3.0."""
-EQUAL = 1e-9  # 0.95 − 0.94 is not more than 0.01, whatever the rounding makes of it
+EQUAL = 1e-9  # so that 0.95 − 0.94 does not exceed 0.01 by rounding
 
 
 @dataclass(frozen=True)
 class SearchConfig:
-    """A goal that a pruned network has to meet, and where to look for it: at most ``most_lost``
-    of the accuracy (a fraction, 0.01 is one point; mean over ``seeds``, against the dense network
-    of the same seed) or at most ``most_bytes`` for the zipped ONNX file (of each seed). One of
-    the two is given. The ONNX file itself stores the zeros too and has one size at every
-    sparsity; only zipped is it small.
+    """A goal for a pruned network, and the range to search: at most ``most_lost`` accuracy lost (a
+    fraction, 0.01 is one point; mean over ``seeds``, against the dense network of the same seed) or
+    at most ``most_bytes`` for the zipped ONNX file (of each seed). Exactly one is given. The
+    unzipped file stores zeros too and has the same size at every sparsity.
 
-    ``run`` holds everything else; its own sparsity and seed do not count.
-    Raises ``ConfigError`` when a value is out of range or the settings contradict each other.
+    ``run`` has all other settings; its own sparsity and seed are ignored.
+    Raises ``ConfigError`` if a value is out of range or the settings contradict each other.
     """
 
     run: RunConfig = field(default_factory=RunConfig)
@@ -48,7 +47,7 @@ class SearchConfig:
     )
     most_bytes: int | None = setting(
         None,
-        "bytes that the zipped ONNX file may take",
+        "maximum size of the zipped ONNX file in bytes",
         optional=True,
         value_type=int,
         minimum=1,
@@ -56,7 +55,7 @@ class SearchConfig:
     seeds: tuple[int, ...] = (0,)
     lowest: float = setting(0.0, "lowest sparsity to try", minimum=0.0, maximum=0.9999)
     highest: float = setting(0.999, "highest sparsity to try", minimum=0.0, maximum=0.9999)
-    most_probes: int = setting(8, "sparsities to try at most", minimum=1, maximum=50)
+    most_probes: int = setting(8, "maximum number of sparsities to try", minimum=1, maximum=50)
 
     def __post_init__(self) -> None:
         if not isinstance(self.run, RunConfig):
@@ -70,7 +69,7 @@ class SearchConfig:
         if (self.most_lost is None) == (self.most_bytes is None):
             raise ConfigError(
                 "A search has one goal: give either the accuracy that may be lost (most_lost) or "
-                "the bytes that the zipped file may take (most_bytes)."
+                "the maximum size of the zipped file (most_bytes)."
             )
         if self.lowest >= self.highest:
             raise ConfigError(
@@ -99,7 +98,7 @@ class SearchConfig:
 
     @property
     def about_accuracy(self) -> bool:
-        """Is the goal an accuracy (else: a size)?"""
+        """Whether the goal is an accuracy; otherwise it is a size."""
         return self.most_lost is not None
 
     @property
@@ -111,11 +110,11 @@ class SearchConfig:
 
     @property
     def size(self) -> int:
-        """How many runs it takes at most."""
+        """The maximum number of runs."""
         return len(self.seeds) * self.most_probes
 
     def cells(self, sparsity: float) -> tuple[RunConfig, ...]:
-        """The runs that try one sparsity: one for every seed."""
+        """The runs that try one sparsity, one per seed."""
         return tuple(
             dataclasses.replace(self.run, sparsity=sparsity, seed=seed) for seed in self.seeds
         )
@@ -126,7 +125,7 @@ class SearchConfig:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> SearchConfig:
-        """The config that ``to_dict`` gave; ``ConfigError`` if a setting is unknown or misfits."""
+        """The config from ``to_dict``; ``ConfigError`` if a setting is unknown or invalid."""
         if not isinstance(values, Mapping):
             raise ConfigError("The settings of a search must be an object of names and values.")
         known = [f.name for f in dataclasses.fields(cls)]
@@ -138,7 +137,7 @@ class SearchConfig:
 
     @classmethod
     def read(cls, path: str | Path) -> SearchConfig:
-        """Read a ``search.json``; raises ``ConfigError`` if it is missing or not one."""
+        """Read a ``search.json``; raises ``ConfigError`` if it is missing or invalid."""
         try:
             values = json.loads(Path(path).read_text("utf-8"))
         except OSError as error:
@@ -149,13 +148,13 @@ class SearchConfig:
 
     @property
     def fingerprint(self) -> str:
-        """Names the settings: 16 hex digits; see ``identity.study_fingerprint``."""
+        """Identifies the settings: 16 hex digits; see ``identity.study_fingerprint``."""
         return study_fingerprint(self)
 
     @property
     def legacy_fingerprint(self) -> str:
         """The fingerprint that versions up to 0.3.0 gave these settings, in which defaults count.
-        Only for finding the folder of a search that such a version began."""
+        Only used to find the folder of a search that such a version started."""
         fields = dataclasses.fields(self)
         values = {f.name: getattr(self, f.name) for f in fields if f.name in LEGACY}
         return digest(values | {"run": self.run.fingerprint})
@@ -163,10 +162,10 @@ class SearchConfig:
 
 @dataclass(frozen=True)
 class Probe:
-    """One sparsity that was tried, and whether it met the goal. ``value`` is what was compared
-    with the goal: the accuracy lost (a fraction, negative if some was gained; mean over the
-    seeds) or the bytes of the largest zipped file; None if a run failed, and ``error`` says why.
-    ``runs`` names the runs, as whoever did them does."""
+    """One sparsity that was tried, and whether it met the goal. ``value`` is compared with the
+    goal: the accuracy lost (a fraction, negative if accuracy was gained; mean over the seeds) or
+    the bytes of the largest zipped file; None if a run failed, and ``error`` says why. ``runs``
+    are folders or ids."""
 
     sparsity: float
     met: bool
@@ -182,11 +181,10 @@ def judge(
     runs: Sequence[str] = (),
     error: str = "",
 ) -> Probe:
-    """What the runs at ``sparsity`` say, one for each seed; ``summaries`` are those of
+    """The probe from the runs at ``sparsity``, one per seed; ``summaries`` are from
     ``metrics.summary``, None for a run that failed.
 
-    A failed run, and a figure that is no number, means that the goal is not met: nothing shows
-    that it would be.
+    If a run failed or its figure is missing or not finite, the goal counts as missed.
     """
     if error or not summaries or None in summaries:
         error = error or "The run failed."
@@ -194,7 +192,7 @@ def judge(
     figures = [_figure(config, summary) for summary in summaries if summary is not None]
     value = sum(figures) / len(figures) if config.about_accuracy else max(figures)
     if not all(map(math.isfinite, figures)):
-        return Probe(sparsity, False, None, tuple(runs), "The result holds no such figure.")
+        return Probe(sparsity, False, None, tuple(runs), "The result does not have this figure.")
     return Probe(sparsity, value <= config.limit + EQUAL, value, tuple(runs))
 
 
@@ -209,13 +207,13 @@ def _seeds(given: Any) -> tuple[int, ...]:
     alone = isinstance(given, str) or not isinstance(given, Iterable)
     values = [given] if alone else list(itertools.islice(given, MOST_CELLS + 1))
     if len(values) > MOST_CELLS:
-        raise ConfigError(f"seeds holds more than {MOST_CELLS:,} entries; give fewer.")
+        raise ConfigError(f"seeds has more than {MOST_CELLS:,} entries; give fewer.")
     seeds = tuple(map(SEED.check, values))
     if not seeds:
         raise ConfigError("seeds is empty; give at least one seed.")
     seen = set()
     for seed in seeds:
         if seed in seen:
-            raise ConfigError(f"seeds holds {seed} more than once; name each once.")
+            raise ConfigError(f"seeds contains {seed} more than once; give each once.")
         seen.add(seed)
     return seeds

@@ -36,14 +36,14 @@ ORIGIN = {"fingerprint": "str", "out": "str"}
 
 
 def types() -> dict[str, str]:
-    """The columns in their order, with their pandas types: text is never missing ("" where there
-    is none), a count may be ``pd.NA``, a fraction NaN."""
+    """The columns in order, with their pandas types: text is never missing ("" instead), a count
+    may be ``pd.NA``, a fraction NaN."""
     found = {metric.name: metric.type for metric in metrics.columns()}
     return {**SETTINGS, **found, **ORIGIN}
 
 
 def columns() -> list[str]:
-    """The names of the columns, in their order."""
+    """The names of the columns, in order."""
     return list(types())
 
 
@@ -51,16 +51,15 @@ def row(
     config: RunConfig, summary: Mapping[str, Any] | None, state: str = "done", error: str = ""
 ) -> dict[str, Any]:
     """The row of the run of ``config``, with the columns of ``columns()``; ``summary`` is that of
-    its result (``metrics.summary``), None while there is none.
+    its result (``metrics.summary``), or None.
 
-    ``state`` is "done", "failed" (``error`` says why), "waiting", "running" or "stopped". Text is
-    "" and any other figure None where it is not known. Sparsities, accuracies and ``change``
-    (pruned less dense) are fractions, losses nats, ``seconds`` wall time. ``steps`` is None for a
-    method that looks no steps ahead; the rest of the options is JSON. ``out`` is the caller's to
-    fill in.
+    ``state`` is "done", "failed" (``error`` says why), "waiting", "running" or "stopped". Unknown
+    text is "", any other unknown figure None. Sparsities, accuracies and ``change``
+    (pruned − dense) are fractions, losses are in nats, ``seconds`` is wall time. ``steps`` is None
+    for a method that does not look ahead; the other options are JSON. The caller fills in ``out``.
     """
     options = dict(config.scoring.options)
-    # A method of another version may have left the table; its runs are still there to be shown.
+    # A method of another version may be missing from the table; its runs can still be shown.
     spec = METHODS.get(config.method)
     ahead = spec.option(STEPS) if spec else None
     steps = options.pop(ahead.name, ahead.default) if ahead else options.pop(STEPS, None)
@@ -83,14 +82,14 @@ def row(
 
 
 def frame(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
-    """The rows that ``row`` made, in columns of the types ``types()``."""
+    """The rows from ``row`` as a table with the types of ``types()``."""
     import pandas as pd  # not needed for rows alone, and slow to import
 
     return pd.DataFrame(list(rows), columns=columns()).astype(types())
 
 
 def records(table: pd.DataFrame) -> list[dict[str, Any]]:
-    """The rows of any such table as JSON-ready values, with None for what is missing."""
+    """The rows of any such table as JSON-ready values, with None for missing ones."""
     plain = table.astype(object).where(table.notna(), None)
     return [
         {
@@ -102,12 +101,12 @@ def records(table: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def write(table: pd.DataFrame, path: Path) -> None:
-    """Write the table as CSV, all of it or nothing. Raises ``DiskError``."""
+    """Write the table as CSV, atomically. Raises ``DiskError``."""
     write_atomically(path, table.to_csv(index=False))
 
 
 def read(path: str | Path) -> pd.DataFrame:
-    """The table that ``write`` wrote, the same to the last digit; figures that an earlier version
+    """The table that ``write`` wrote, identical to the last digit; figures that an earlier version
     did not write are missing. Raises ``DataError``."""
     optional = {metric.name for metric in metrics.columns() if not metric.required}
     try:

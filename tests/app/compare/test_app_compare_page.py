@@ -278,7 +278,7 @@ def test_another_study_of_theirs_is_under_way(store: Store):
     at = of(study)
     at.button(key="resume-study").click()
     again(at)
-    assert "waits or works already" in at.error[0].value
+    assert "already have" in at.error[0].value
 
 
 def test_runs_that_somebody_picked_are_followed(store: Store):

@@ -188,7 +188,7 @@ def test_limits_of_size_and_number(tmp_path: Path, monkeypatch) -> None:
         uploads.add("alice", "images", "big.zip", zipped(count=20))
     for seed in (1, 2, 2):
         uploads.add("alice", "images", f"{seed}.zip", zipped(seed=seed))
-    with pytest.raises(ResourceError, match="remove one first"):
+    with pytest.raises(ResourceError, match="delete one first"):
         uploads.add("alice", "images", "3.zip", zipped(seed=3))
     uploads.add("bob", "images", "3.zip", zipped(seed=3))
 

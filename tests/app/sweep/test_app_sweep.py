@@ -285,7 +285,7 @@ def test_too_many_runs_are_told_before_the_button(
     monkeypatch.setattr(store, "limits", Limits(most_cells=17))
     at.run()
     assert at.button(key=START).disabled
-    assert errors(at)[0].startswith("This would be 18 runs, and at most 17 may be one study here.")
+    assert errors(at)[0].startswith("This would be 18 runs; the limit is 17.")
 
 
 @pytest.mark.parametrize("count", [3, 800])

@@ -301,7 +301,7 @@ def test_a_run_in_the_store_that_does_not_end_well_is_exit_code_2(store):
 @pytest.mark.parametrize(
     ("arguments", "environment", "words"),
     [
-        ([], {"PROSPR_MOST_QUEUED": "0"}, "waiting already"),
+        ([], {"PROSPR_MOST_QUEUED": "0"}, "already waiting"),
         ([], {"PROSPR_MOST_QUEUED": "many"}, "whole number"),
         (["--model", "resnet21"], {}, "did you mean"),
         (["--method", "prosper"], {}, "did you mean"),

@@ -158,12 +158,12 @@ def test_a_failed_cell_is_listed_and_the_exit_code_is_1(capsys, tmp_path, monkey
     [
         (["--methods", "prosper"], "did you mean 'prospr'"),
         (["--methods", ""], "methods is empty"),
-        (["--seeds", "0,0"], "seeds holds 0 more than once"),
+        (["--seeds", "0,0"], "seeds contains 0 more than once"),
         (["--seeds", "0-4"], "whole number"),
-        (["--sparsities", "0.9,90%"], "sparsities holds 0.9 more than once"),
+        (["--sparsities", "0.9,90%"], "sparsities contains 0.9 more than once"),
         (["--sparsities", "95"], "give 0.95"),
         (["--steps", "1", "--methods", "snip"], "looks ahead"),
-        (["--steps", "1", "-o", "steps=2"], "leave one of them out"),
+        (["--steps", "1", "-o", "steps=2"], "remove one of them"),
         (["--controls", "shuffel"], "did you mean 'shuffle'"),
         (["-o", "temperature"], "name and a value"),
         (["--model", "resnet21"], "did you mean"),
@@ -187,7 +187,7 @@ def test_the_folder_of_something_else_is_refused_before_anything_starts(tmp_path
     (tmp_path / "result.json").write_text("{}")
     code, _, error = sweep(capsys, *QUICK, "--out", tmp_path)
     assert code == 2
-    assert "something else than a sweep" in error
+    assert "is not the folder of a sweep" in error
     assert "cells" not in error
 
 

@@ -25,7 +25,7 @@ def test_an_accuracy_that_was_found():
     text = said(LOSS, (0.97, True, 0.004), (0.9725, False, 0.021))
     assert text == (
         "Found: 97 % of the weights removed, 0.4 points lost (at most 1 point of accuracy lost). "
-        "With 97.25 % it is 2.1 points lost. This rests on the mean of 2 seeds."
+        "With 97.25 % it is 2.1 points lost. This is from the mean of 2 seeds."
     )
 
 
@@ -38,7 +38,7 @@ def test_a_size_that_was_found():
 
 
 def test_the_ends():
-    assert "highest sparsity the search looked at" in said(LOSS, (0.999, True, 0.0))
+    assert "highest sparsity allowed in this search" in said(LOSS, (0.999, True, 0.0))
     assert said(SIZE, (0.0, True, 50_000)).startswith("Found: Nothing removed")
     never = said(SIZE, (0.999, False, 140_000))
     assert never.startswith("Nothing found: no file that was tried met the goal (at most 100 kB")
@@ -53,7 +53,7 @@ def test_one_seed_is_told():
 def test_the_most_tries():
     config = SearchConfig(most_lost=0.01, most_probes=2)
     text = said(config, (0.9, True, 0.0), (0.99, False, 0.4))
-    assert "ended after 2 tries, as many as were allowed; between 90 % and 99 % it did" in text
+    assert "ended after 2 tries, the maximum; sparsities between 90 % and 99 % were not" in text
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ def test_failures_are_told_but_contradict_nothing():
     assert "1 of 2 tries failed and counts as not met (95 %: It burned.)" in text
     assert "contradict" not in text
     text = said(LOSS, *[(s, False, None, (), "It burned.") for s in (0.9, 0.8, 0.7)])
-    assert text == "Nothing found: all 3 tries failed. The first said: It burned."
+    assert text == "Nothing found: all 3 tries failed. The first error: It burned."
 
 
 @pytest.mark.parametrize(

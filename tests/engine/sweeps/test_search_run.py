@@ -195,9 +195,9 @@ def test_what_no_try_could_do_without_is_told_at_once(runs, tmp_path, settings, 
 
 def test_a_folder_is_one_search_and_one_process(runs, tmp_path):
     pe.search(**QUICK, most_lost=0.1, out=tmp_path / "out")
-    with pytest.raises(ConfigError, match="another setting of epochs: 1 there, 2 here"):
+    with pytest.raises(ConfigError, match="a different epochs: 1 there, 2 here"):
         pe.search(**{**QUICK, "epochs": 2}, most_lost=0.1, out=tmp_path / "out")
-    with pytest.raises(ConfigError, match="something else than a sweep"):
+    with pytest.raises(ConfigError, match="is not the folder of a sweep"):
         pe.sweep(**QUICK, out=tmp_path / "out")
     with FileLock(tmp_path / "out" / ".lock"), pytest.raises(ConfigError, match="Another process"):
         pe.search(**QUICK, most_lost=0.1, out=tmp_path / "out")
