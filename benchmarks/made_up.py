@@ -64,7 +64,7 @@ def end(store: Store, run: Run, state: str = "done") -> None:
     if state == "failed":
         store.finish(run.id, "failed", FAILED)
         return
-    folder = store.work(run.id)
+    folder = store.workspace.run(run.id)
     folder.mkdir(parents=True)
     write(run.config, folder)
     store.finish(run.id, "done", folder=folder)

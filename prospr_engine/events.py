@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -96,6 +96,17 @@ class CellEnded(Event):
 
 
 OnEvent = Callable[[Event], None]
+
+
+def from_dict(values: Mapping[str, Any]) -> Event | None:
+    """The event of which ``to_dict`` made ``values``; None if this version does not know it.
+    The result of ``Finished`` may be left out."""
+    kinds = {kind.__name__: kind for kind in Event.__subclasses__()}
+    kind = kinds.get(values["event"])
+    if kind is None:
+        return None
+    known = {"result": {}, **values}
+    return kind(**{field.name: known[field.name] for field in dataclasses.fields(kind)})
 
 
 def ignore(event: Event) -> None:

@@ -25,7 +25,7 @@ import traceback
 from pathlib import Path
 from typing import IO, Any
 
-from prospr_engine.jobs.executor import UNEXPECTED
+from prospr_engine.sweeps.executor import UNEXPECTED
 
 MOST_RUNS = 50
 MOST_GROWTH = 2e9

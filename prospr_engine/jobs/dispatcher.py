@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from prospr_engine.errors import ResourceError
-from prospr_engine.jobs.executor import UNEXPECTED, Ended, Executor, Message
 from prospr_engine.pipeline.record import RESULT
-from prospr_engine.store.records import Run, State
+from prospr_engine.store.records import State
 from prospr_engine.store.store import Store
+from prospr_engine.sweeps.executor import UNEXPECTED, Ended, Executor, Message
+from prospr_engine.sweeps.runner import Job, Runner
 
 log = logging.getLogger(__name__)
 BEAT = 0.3  # seconds between two looks whether a run is still wanted
@@ -66,6 +67,7 @@ class Dispatcher:
 
     def __init__(self, store: Store, executor: Executor, name: str):
         self._store, self._executor, self._name = store, executor, name
+        self._runner = Runner(self, executor)
         self._running: dict[str, _Running] = {}
         self._beaten = self._swept = -math.inf
 
@@ -77,28 +79,44 @@ class Dispatcher:
     def recover(self) -> None:
         """Take over from a worker that is gone: what was finished is kept, the rest begins again.
         Only for the one who holds the worker's lock."""
-        work = self._store.work("")
+        work = self._store.workspace.runs
         for result in work.glob(f"*/{RESULT}"):  # the last file that a run writes
             self._keep(result.parent.name, result.parent)
         self._store.recover()
         self._store.clear_work()
 
     def step(self, timeout: float = 0.2) -> None:
-        """One turn; waits up to ``timeout`` seconds for news from the executor."""
-        self._hear(timeout)
+        """One turn; waits up to ``timeout`` seconds for messages from the executor."""
+        self._runner.step(timeout)
+
+    def receive(self, message: Message) -> None:
+        """See ``runner.Source``: kept until ``settle``."""
+        if running := self._running.get(message.id):
+            running.hear(message)
+
+    def unwanted(self) -> list[str]:
+        """Runs that were stopped or deleted, or took too long; looked up every ``BEAT``."""
         now = time.monotonic()
         if now - self._swept >= SWEEP:
             self._swept = now
             self._store.sweep()
-        if now - self._beaten >= BEAT:
-            self._beaten = now
-            self._beat()
+        if now - self._beaten < BEAT:
+            return []
+        self._beaten = now
+        return self._beat()
+
+    def settle(self) -> None:
+        """Write to the store what was received."""
         self._write()
-        for _ in range(self._executor.free() if self._store.waiting() else 0):
-            run = self._store.claim(self._name)
-            if run is None:
-                break
-            self._start(run)
+
+    def next(self) -> Job | None:
+        """The run at the head of the queue, now in this worker's hands."""
+        run = self._store.claim(self._name) if self._store.waiting() else None
+        if run is None:
+            return None
+        folder = self._store.workspace.run(run.id)
+        self._running[run.id] = _Running(run.id, folder, time.monotonic())
+        return Job(run.id, run.settings, folder)
 
     def close(self) -> None:
         """Stop what runs. It is put back into the queue, and begins again with another worker."""
@@ -106,7 +124,7 @@ class Dispatcher:
             if running.wish == "go":
                 running.wish = "close"
         self._executor.close()
-        self._hear(0.0)
+        self._runner.collect()
         self._write()
 
     def abandon(self) -> None:
@@ -117,29 +135,14 @@ class Dispatcher:
             shutil.rmtree(running.folder, ignore_errors=True)
         self._running.clear()
 
-    def _hear(self, timeout: float) -> None:
-        for message in self._executor.poll(timeout):
-            if running := self._running.get(message.id):
-                running.hear(message)
-
-    def _start(self, run: Run) -> None:
-        folder = self._store.work(run.id)
-        self._running[run.id] = running = _Running(run.id, folder, time.monotonic())
-        try:
-            self._executor.start(run.id, run.settings, folder)
-        except Exception:
-            log.exception("run %s could not be started", run.id)
-            running.end = Ended(run.id, "failed", UNEXPECTED)
-
-    def _beat(self) -> None:
+    def _beat(self) -> list[str]:
         minutes = self._store.limits.run_minutes
         for running in self._running.values():
             wish: Wish = self._store.beat(running.id, self._name)
             if wish == "go" and minutes and time.monotonic() - running.since > 60 * minutes:
                 wish = "late"
             running.wish = wish
-            if wish != "go":
-                self._executor.cancel(running.id)
+        return [running.id for running in self._running.values() if running.wish != "go"]
 
     def _write(self) -> None:
         for running in list(self._running.values()):

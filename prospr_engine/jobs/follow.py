@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-import dataclasses
 import time
-from collections.abc import Mapping
-from typing import Any
 
 from prospr_engine.errors import StoreError
-from prospr_engine.events import CellEnded, CellStarted, Event, OnEvent, StageStarted, ignore
+from prospr_engine.events import (
+    CellEnded,
+    CellStarted,
+    OnEvent,
+    StageStarted,
+    from_dict,
+    ignore,
+)
 from prospr_engine.format import counted
 from prospr_engine.jobs.spawn import ensure_worker
 from prospr_engine.store.records import Run
@@ -16,7 +20,6 @@ from prospr_engine.store.store import Store
 from prospr_engine.store.study import row_of
 
 PAUSE = 0.3  # seconds between two looks
-KINDS = {kind.__name__: kind for kind in Event.__subclasses__()}
 
 
 def follow(store: Store, id: str, on_event: OnEvent = ignore) -> Run:
@@ -33,7 +36,7 @@ def follow(store: Store, id: str, on_event: OnEvent = ignore) -> Run:
             raise StoreError("The run was deleted.")
         for told in store.events(id, seen):
             seen = told["seq"]
-            if event := _event(told):
+            if event := from_dict(told):
                 on_event(event)
         if not run.live:
             return run
@@ -85,16 +88,7 @@ def _tell_cell(
     seen.setdefault(run.id, 0)
     for told in store.events(run.id, seen[run.id]) if begun else []:
         seen[run.id] = told["seq"]
-        if event := _event(told):
+        if event := from_dict(told):
             on_event(event)
     if not run.live:
         on_event(CellEnded(*place, row_of(run), known))
-
-
-def _event(told: Mapping[str, Any]) -> Event | None:
-    """The event as it was before it was written down; ``None`` if this version does not know it."""
-    kind = KINDS.get(told["event"])
-    if kind is None:
-        return None
-    known = {"result": {}, **told}  # the store keeps results as files
-    return kind(**{field.name: known[field.name] for field in dataclasses.fields(kind)})

@@ -15,8 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from prospr_engine.jobs.executor import UNEXPECTED, Ended, Message, Told
 from prospr_engine.jobs.spawn import environment
+from prospr_engine.sweeps.executor import UNEXPECTED, Ended, Message, Reported
+from prospr_engine.sweeps.workspace import Workspace
 
 log = logging.getLogger(__name__)
 COMMAND = (sys.executable, "-m", "prospr_engine.jobs.child")
@@ -25,20 +26,21 @@ LAST_WORD = 5.0  # seconds that a child may take to go after it said that it is 
 
 class LocalExecutor:
     """At most ``slots`` runs at a time. A child that is done takes the next run, if it says that
-    it can. ``variables`` are added to the children's environment, in the folder ``shared`` runs
-    leave what others can use, and ``grace`` is the time in seconds between asking a run to stop
-    and ending its process."""
+    it can. In ``workspace`` children find uploads and what runs share; ``grace`` is the time in
+    seconds between asking a run to stop and ending its process."""
 
     def __init__(
         self,
-        variables: Mapping[str, str] | None = None,
+        workspace: Workspace | None = None,
         grace: float = 0.7,
         slots: int = 1,
-        shared: Path | None = None,
     ):
-        self._environment = {**environment(), **(variables or {})}
+        self._environment = environment()
+        self._shared: str | None = None
+        if workspace:
+            self._environment |= workspace.variables
+            self._shared = str(workspace.cache.absolute()) if workspace.cache else None
         self._grace, self._slots = grace, slots
-        self._shared = str(shared.absolute()) if shared else None
         self._busy: dict[str, _Child | None] = {}
         self._idle: list[_Child] = []
         self._messages: queue.SimpleQueue[Message] = queue.SimpleQueue()
@@ -195,7 +197,7 @@ class _Child:
             assert task
             if "end" not in message:
                 task.finished = message["event"] == "Finished"
-                self._tell(Told(task.id, message))
+                self._tell(Reported(task.id, message))
             elif message.get("stays"):
                 self._over(Ended(task.id, message["end"], message.get("error")))
             else:

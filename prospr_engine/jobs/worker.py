@@ -22,7 +22,6 @@ from pathlib import Path
 from filelock import Timeout
 
 from prospr_engine.errors import EngineError
-from prospr_engine.io import tokens
 from prospr_engine.jobs.dispatcher import Dispatcher
 from prospr_engine.jobs.local import LocalExecutor
 from prospr_engine.jobs.spawn import worker_lock
@@ -76,8 +75,7 @@ def work(folder: Path, leave: Ask = lambda: False, idle: float = IDLE) -> int:
 
 
 def _serve(store: Store, leave: Ask, gone: Ask, idle: float) -> None:
-    variables = {tokens.FOLDER: str(store.uploads.folder)}
-    executor = LocalExecutor(variables, shared=store.shared)
+    executor = LocalExecutor(store.workspace)
     name = f"{platform.node()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
     dispatcher = Dispatcher(store, executor, name)
     worked = time.monotonic()

@@ -33,6 +33,7 @@ from prospr_engine.store.study import Kind, Study
 from prospr_engine.store.uploads import Uploads
 from prospr_engine.sweeps.config import SweepConfig
 from prospr_engine.sweeps.search_config import SearchConfig
+from prospr_engine.sweeps.workspace import Workspace
 
 log = logging.getLogger(__name__)
 RECORD = "runs.sqlite3"
@@ -58,17 +59,11 @@ class Store:
         self.database = self.folder / RECORD
         self.artifacts = Artifacts(self.folder / "artifacts")
         self.uploads = Uploads(self.database, self.folder / "uploads", self.limits)
+        self.workspace = Workspace(
+            self.folder / "work", self.folder / "shared", self.uploads.folder
+        )
         migrate(self.database, create=not self.artifacts.any())
         weakref.finalize(self, keep_open(self.database))
-
-    def work(self, id: str) -> Path:
-        """The folder in which a run is computed."""
-        return self.folder / "work" / id
-
-    @property
-    def shared(self) -> Path:
-        """The folder in which runs leave what others can use."""
-        return self.folder / "shared"
 
     # For whoever wants a run
 
@@ -288,20 +283,20 @@ class Store:
             since = born(c)
         self._drop(digests | self._strays(named, since))
         self.uploads.sweep()
-        shared.sweep(self.shared, self.limits)
+        shared.sweep(self.folder / "shared", self.limits)
 
     def clear_work(self) -> None:
         """For the one who has just become the only worker, after ``recover``: remove what earlier
         ones left half-done, but nothing from before the record began."""
         with connect(self.database) as c:
             since = born(c)
-        for folder in self.work("").glob("*"):
+        for folder in self.workspace.runs.glob("*"):
             with contextlib.suppress(OSError):
                 newest = max(path.stat().st_mtime for path in [folder, *folder.rglob("*")])
                 if newest >= since:
                     shutil.rmtree(folder)
         with contextlib.suppress(OSError):  # something is left
-            self.work("").rmdir()
+            self.workspace.runs.rmdir()
 
     def _strays(self, named: set[str], since: float) -> set[str]:
         strays = self.artifacts.strays(named, since)

@@ -4,27 +4,24 @@ from __future__ import annotations
 
 import functools
 import json
-import logging
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from prospr_engine.config import NO_CONTROL, RunConfig
-from prospr_engine.errors import DiskError, EngineError, Stopped
-from prospr_engine.events import CellStarted, Event, OnEvent, StageStarted, ignore
+from prospr_engine.events import OnEvent, StageStarted, ignore
 from prospr_engine.identity import paths
 from prospr_engine.io.tokens import display_name
 from prospr_engine.metrics import summary
 from prospr_engine.pipeline.record import RESULT
 from prospr_engine.saliency import METHODS, STEPS
+from prospr_engine.sweeps.executor import Ended
 from prospr_engine.sweeps.table import row
+from prospr_engine.sweeps.workspace import Workspace
 
 if TYPE_CHECKING:
     from prospr_engine.data.images import ImageData
     from prospr_engine.pipeline.cache import Shared
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -38,36 +35,39 @@ class Done:
 
 
 class Cells:
-    """Runs in ``folder``: ``cells`` holds a folder for each, ``shared`` what they share."""
+    """Runs in ``folder``: ``cells`` holds a folder for each, ``shared`` what they share.
 
-    def __init__(
-        self,
-        folder: Path,
-        on_event: OnEvent = ignore,
-        should_stop: Callable[[], bool] = lambda: False,
-    ):
+    ``on_event`` receives the progress of reading the images.
+    """
+
+    def __init__(self, folder: Path, on_event: OnEvent = ignore):
         self.folder = folder
+        self.workspace = Workspace(folder / "cells", folder / "shared")
         self._on_event = on_event
-        self._should_stop = should_stop
-        self._listener_failed = False
 
-    def do(self, cell: RunConfig, number: int, cells: int) -> Done:
-        """What the ``number``-th of ``cells`` found.
-
-        What is known is not computed again unless the data or the file of weights have changed.
-        A run that cannot be done is a row with the state "failed", and so is a fault of the engine,
-        whose traceback is in the log. Raises ``EngineError`` where no other run would do better:
-        an unknown network or device, data that cannot be read, a full disk; ``Stopped`` if that
-        was asked for; and whatever a listener raises.
-        """
-        if self._should_stop():
-            raise Stopped("Stopped, as asked. Start it again to go on from here.")
+    def known(self, cell: RunConfig) -> Done | None:
+        """What an earlier start found, unless the data or the file of weights have changed."""
         result = self._result(cell)
         if result and self._still_true(cell, result):
             return self._done(cell, result, known=True)
-        self._require(cell)
-        self.tell(CellStarted(number, cells, cell.to_dict()))
-        return self._compute(cell)
+        return None
+
+    def require(self, cell: RunConfig) -> None:
+        """Raise what would befall every run alike, rather than let one after the other fail: an
+        unknown network or device, data that cannot be read."""
+        from prospr_engine.pipeline.setup import check
+
+        check(cell)
+        self.images(cell)
+
+    def ended(self, cell: RunConfig, end: Ended) -> Done:
+        """What a run that was computed just now left in its folder; a row with the state "failed"
+        if it failed."""
+        result = self._result(cell) if end.state == "done" else None
+        if result:
+            return self._done(cell, result)
+        failed = row(cell, None, "failed", end.error or "The run left no result.")
+        return Done(failed | {"out": str(self.place(cell))}, None)
 
     def row(self, cell: RunConfig) -> dict[str, Any]:
         """The row as far as it is known: "done" or "waiting"."""
@@ -76,13 +76,13 @@ class Cells:
 
     def images(self, cell: RunConfig) -> ImageData:
         """Those of the run as they are now; they are kept for the next runs."""
-        data = self._shared.images(cell)
+        data = self.shared.images(cell)
         if data is None:
             from prospr_engine.data.load import load
 
-            self.tell(StageStarted("data", f"Reading {display_name(cell.data)}"))
-            data = load(cell.data, cell.loading, cell.seed, self.tell)
-            self._shared.keep_images(cell, data)
+            self._on_event(StageStarted("data", f"Reading {display_name(cell.data)}"))
+            data = load(cell.data, cell.loading, cell.seed, self._on_event)
+            self.shared.keep_images(cell, data)
         return data
 
     def place(self, cell: RunConfig) -> Path:
@@ -97,39 +97,7 @@ class Cells:
             f"seed{cell.seed}",
             cell.fingerprint,
         ]
-        return self.folder / "cells" / "-".join(parts)
-
-    def tell(self, event: Event) -> None:
-        """Pass the event on."""
-        try:
-            self._on_event(event)
-        except BaseException:
-            self._listener_failed = True  # not the run's fault
-            raise
-
-    def _compute(self, cell: RunConfig) -> Done:
-        from prospr_engine.pipeline.run import run
-
-        place = self.place(cell)
-        try:
-            result = run(cell, self.tell, self._should_stop, place, True, self._shared)
-            return self._done(cell, result.to_dict())
-        except (Stopped, DiskError):
-            raise
-        except Exception as error:
-            if self._listener_failed:
-                raise
-            if not isinstance(error, EngineError):
-                log.exception("A run broke off: %s", cell)
-            failed = row(cell, None, "failed", _sentence(error))
-            return Done(failed | {"out": str(place)}, None)
-
-    def _require(self, cell: RunConfig) -> None:
-        """Raise what would befall every run alike, rather than let one after the other fail."""
-        from prospr_engine.pipeline.setup import check
-
-        check(cell)
-        self.images(cell)
+        return self.workspace.run("-".join(parts))
 
     def _still_true(self, cell: RunConfig, result: dict[str, Any]) -> bool:
         """Are the files that the settings name by path still those that the result came from?"""
@@ -155,7 +123,8 @@ class Cells:
             return None
 
     @functools.cached_property
-    def _shared(self) -> Shared:
+    def shared(self) -> Shared:
+        """What runs of this process share, images included."""
         # Brings torch, which is not needed to tell what is known.
         from prospr_engine.pipeline.cache import Shared
 
@@ -170,10 +139,3 @@ def _recorded(result: dict[str, Any], name: str) -> str | None:
     """The content of a file setting as the result has it; None if it has none."""
     content: str | None = result["data"]["digest"] if name == "data" else result.get(name)
     return content
-
-
-def _sentence(error: Exception) -> str:
-    if isinstance(error, EngineError):
-        return str(error)
-    cause = f"{type(error).__name__}: {error}".strip(": ")
-    return f"The run broke off unexpectedly ({cause}). The log holds the details."

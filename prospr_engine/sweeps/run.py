@@ -12,11 +12,15 @@ from typing import Any
 import pandas as pd
 
 from prospr_engine.errors import ConfigError
-from prospr_engine.events import CellEnded, OnEvent, ignore
+from prospr_engine.events import OnEvent, ignore
 from prospr_engine.sweeps import table
 from prospr_engine.sweeps.cells import Cells
 from prospr_engine.sweeps.claim import claimed
 from prospr_engine.sweeps.config import SweepConfig
+from prospr_engine.sweeps.executor import Executor
+from prospr_engine.sweeps.in_process import in_process
+from prospr_engine.sweeps.runner import drive
+from prospr_engine.sweeps.sources import SweepSource
 
 TABLE = "cells.csv"
 
@@ -27,6 +31,7 @@ def sweep(
     out: str | Path | None = None,
     on_event: OnEvent = ignore,
     should_stop: Callable[[], bool] = lambda: False,
+    executor: Executor | None = None,
     **settings: Any,
 ) -> pd.DataFrame:
     """Run every cell of the sweep and return its tidy table: a row per cell, in the order of
@@ -49,8 +54,9 @@ def sweep(
     log. What no cell could do without ends the sweep: an unknown network or device, data that
     cannot be read, a full disk. The table so far stays, and the next start goes on from there.
 
-    ``on_event`` hears ``CellStarted`` and ``CellEnded``, and between them the events of the run.
-    ``should_stop`` is asked between steps and ends the sweep with ``Stopped``. Raises
+    ``on_event`` receives ``CellStarted`` and ``CellEnded``, and between them the events of the run.
+    ``should_stop`` is asked between steps and ends the sweep with ``Stopped``. Cells are computed
+    in this process, one after another, or by an ``executor``, which is closed at the end. Raises
     ``EngineError``; ``ConfigError`` if ``out`` holds something else or another process works
     there.
     """
@@ -63,20 +69,14 @@ def sweep(
         raise ConfigError(f"config is a {type(config).__name__}; give a SweepConfig, or keywords.")
     folder = Path(tempfile.mkdtemp(prefix="prospr-sweep-") if out is None else out)
     with claimed(folder, config):
-        done = _sweep(config, Cells(folder, on_event, should_stop))
+        cells = Cells(folder, on_event)
+
+        def write() -> None:
+            table.write(table.frame(source.rows), folder / TABLE)
+
+        source = SweepSource(config.cells(), cells, on_event, write)
+        write()
+        drive(source, executor or in_process(cells, source, should_stop), should_stop)
+        done = table.frame(source.rows)
     done.attrs.update(out=str(folder), seconds=time.perf_counter() - started)
     return done
-
-
-def _sweep(config: SweepConfig, cells: Cells) -> pd.DataFrame:
-    configs = config.cells()
-    rows = [cells.row(cell) for cell in configs]
-    path = cells.folder / TABLE
-    table.write(table.frame(rows), path)
-    for index, cell in enumerate(configs):
-        done = cells.do(cell, index + 1, len(configs))
-        rows[index] = done.row
-        if not done.known:
-            table.write(table.frame(rows), path)
-        cells.tell(CellEnded(index + 1, len(configs), done.row, done.known))
-    return table.frame(rows)

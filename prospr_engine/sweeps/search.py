@@ -14,15 +14,19 @@ from pathlib import Path
 from typing import Any
 
 from prospr_engine.errors import ConfigError
-from prospr_engine.events import CellEnded, Event, OnEvent, ignore
+from prospr_engine.events import Event, OnEvent, ignore
 from prospr_engine.io.files import write_atomically
 from prospr_engine.models.measures import known, measure
 from prospr_engine.pipeline.estimate import images_of
-from prospr_engine.sweeps.bisection import guess_of, next_sparsity
+from prospr_engine.sweeps.bisection import guess_of
 from prospr_engine.sweeps.cells import Cells
 from prospr_engine.sweeps.claim import claimed
+from prospr_engine.sweeps.executor import Executor
+from prospr_engine.sweeps.in_process import in_process
 from prospr_engine.sweeps.report import Outcome, outcome, tell_probe
-from prospr_engine.sweeps.search_config import Probe, SearchConfig, judge
+from prospr_engine.sweeps.runner import drive
+from prospr_engine.sweeps.search_config import Probe, SearchConfig
+from prospr_engine.sweeps.sources import SearchSource
 
 TRAIL = "trail.csv"
 
@@ -71,6 +75,7 @@ def search(
     out: str | Path | None = None,
     on_event: OnEvent = ignore,
     should_stop: Callable[[], bool] = lambda: False,
+    executor: Executor | None = None,
     **settings: Any,
 ) -> SearchResult:
     """Find the sparsest network that loses no more accuracy than allowed, or the least sparse one
@@ -87,8 +92,9 @@ def search(
     run, and ``shared``, what the runs share. A search that was broken off goes on there; so does
     one with another goal. A run that fails counts as a try that did not meet the goal.
 
-    ``on_event`` hears ``Probed`` after each try, the events of ``sweep`` and those of the runs.
-    ``should_stop`` is asked between steps and ends the search with ``Stopped``. Raises
+    ``on_event`` receives ``Probed`` after each try, the events of ``sweep`` and those of the runs.
+    ``should_stop`` is asked between steps and ends the search with ``Stopped``. ``executor`` is as
+    in ``sweep``. Raises
     ``EngineError``; ``ConfigError`` if ``out`` holds something else or another process works
     there.
     """
@@ -101,39 +107,18 @@ def search(
         raise ConfigError(f"config is a {type(config).__name__}; give a SearchConfig, or keywords.")
     folder = Path(tempfile.mkdtemp(prefix="prospr-search-") if out is None else out)
     with claimed(folder, config):
-        trail = _probe_all(config, folder, on_event, should_stop)
+        cells = Cells(folder, on_event)
+
+        def on_probe(probe: Probe) -> None:
+            _write(config, source.trail, folder)
+            values, text = dataclasses.asdict(probe), tell_probe(config, probe)
+            on_event(Probed(len(source.trail), config.most_probes, values, text))
+
+        source = SearchSource(config, first_guess(config), cells, on_event, on_probe)
+        _write(config, source.trail, folder)
+        drive(source, executor or in_process(cells, source, should_stop), should_stop)
     seconds = time.perf_counter() - started
-    return SearchResult(config, tuple(trail), outcome(config, trail), folder, seconds)
-
-
-def _probe_all(
-    config: SearchConfig, folder: Path, on_event: OnEvent, should_stop: Callable[[], bool]
-) -> list[Probe]:
-    cells = Cells(folder, on_event, should_stop)
-    guess = first_guess(config)
-    trail: list[Probe] = []
-    _write(config, trail, folder)
-    while (sparsity := next_sparsity(config, trail, guess)) is not None:
-        probe = _probe(config, sparsity, cells, len(trail) * len(config.seeds))
-        trail.append(probe)
-        _write(config, trail, folder)
-        values, text = dataclasses.asdict(probe), tell_probe(config, probe)
-        cells.tell(Probed(len(trail), config.most_probes, values, text))
-    return trail
-
-
-def _probe(config: SearchConfig, sparsity: float, cells: Cells, before: int) -> Probe:
-    """The runs at one sparsity; the first that fails decides."""
-    most = len(config.seeds) * config.most_probes
-    summaries, folders = [], []
-    for number, cell in enumerate(config.cells(sparsity), start=before + 1):
-        done = cells.do(cell, number, most)
-        cells.tell(CellEnded(number, most, done.row, done.known))
-        summaries.append(done.summary)
-        folders.append(done.row["out"])
-        if done.summary is None:
-            return judge(config, sparsity, summaries, folders, done.row["error"])
-    return judge(config, sparsity, summaries, folders)
+    return SearchResult(config, tuple(source.trail), outcome(config, source.trail), folder, seconds)
 
 
 def first_guess(config: SearchConfig) -> float | None:

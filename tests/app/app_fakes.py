@@ -148,7 +148,7 @@ def finished(
     for epoch in told["history"]:
         store.record(run.id, {"event": "EpochEnded", **epoch})
     store.record(run.id, {"event": "Finished"})
-    folder = store.work(run.id)
+    folder = store.workspace.run(run.id)
     folder.mkdir(parents=True)
     contents = {"model.onnx": b"the network", "masks.safetensors": b"the masks"}
     for name, content in {**contents, **(files or {})}.items():

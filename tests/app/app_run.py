@@ -41,7 +41,7 @@ def progress(at: AppTest) -> str:
 
 def finished_folder(store: Store, run: Run) -> None:
     """The run is done, in the way of ``finished``."""
-    folder = store.work(run.id)
+    folder = store.workspace.run(run.id)
     folder.mkdir(parents=True)
     (folder / "model.onnx").write_bytes(b"x")
     (folder / "result.json").write_text(json.dumps(RESULT))

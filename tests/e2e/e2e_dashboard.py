@@ -158,7 +158,7 @@ def compute_ready(folder: Path) -> Path:
     for config in (READY, SPARSER):
         submitted = store.submit(config, owner="nobody")
         assert store.claim("test")
-        work = store.work(submitted.id)
+        work = store.workspace.run(submitted.id)
         run(config, lambda event, id=submitted.id: store.record(id, event.to_dict()), out=work)
         store.finish(submitted.id, "done", folder=work)
     return folder

@@ -42,7 +42,7 @@ def end_next(store: Store, accuracy: float) -> Run:
     assert run
     told = {**copy.deepcopy(RESULT), "config": run.config.to_dict()}
     told["accuracy"] = {"dense": 0.972, "pruned": accuracy}
-    folder = store.work(run.id)
+    folder = store.workspace.run(run.id)
     folder.mkdir(parents=True)
     (folder / "model.onnx").write_bytes(b"x")
     (folder / "result.json").write_text(json.dumps(told))

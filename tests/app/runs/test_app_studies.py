@@ -44,7 +44,7 @@ def swept(store: Store, done: int = 4, failed: int = 0, owner: str = "alice") ->
         run = store.claim("test")
         assert run
         if number < done:
-            folder = store.work(run.id)
+            folder = store.workspace.run(run.id)
             finished_in(store, run.id, folder)
         else:
             store.finish(run.id, "failed", error="The loss became NaN.")

@@ -53,7 +53,7 @@ def run(store: Store, folder: Path) -> Run:
 
 def done(store: Store, folder: Path, owner: str = "alice", config: pe.RunConfig = CONFIG) -> Run:
     claimed = running(store, owner, config)
-    work = store.work(claimed.id)
+    work = store.workspace.run(claimed.id)
     shutil.copytree(folder, work)
     store.finish(claimed.id, "done", folder=work)
     return found(store, claimed.id)

@@ -15,10 +15,10 @@ from waiting import until
 
 from prospr_engine.config import RunConfig
 from prospr_engine.jobs import spawn
-from prospr_engine.jobs.executor import Ended, Message, Told
 from prospr_engine.jobs.spawn import at_work
 from prospr_engine.store.records import Run
 from prospr_engine.store.store import Store
+from prospr_engine.sweeps.executor import Ended, Message, Reported
 
 CHILD = f"""
 import json, os, pathlib, sys, time
@@ -125,7 +125,7 @@ class PuppetExecutor:
         self.messages += [Ended(id, "stopped") for id in list(self.started)[-self.busy :]]
 
     def tell(self, id: str, event: str, **values: Any) -> None:
-        self.messages.append(Told(id, {"event": event, **values}))
+        self.messages.append(Reported(id, {"event": event, **values}))
 
     def end(self, id: str, state: Any = "done", error: str | None = None) -> None:
         if state == "done":

@@ -11,9 +11,9 @@ from engine.jobs.jobs_fakes import PuppetExecutor, look, seeded, write_result
 from prospr_engine.errors import ResourceError, StoreError
 from prospr_engine.jobs import dispatcher as module
 from prospr_engine.jobs.dispatcher import Dispatcher
-from prospr_engine.jobs.executor import UNEXPECTED
 from prospr_engine.store.limits import Limits
 from prospr_engine.store.store import Store
+from prospr_engine.sweeps.executor import UNEXPECTED
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ def test_runs_are_computed_in_the_order_in_which_they_came(
     first, second = store.submit(seeded(1)), store.submit(seeded(2))
     assert not dispatcher.busy
     dispatcher.step(0)
-    assert executor.started == {first.id: store.work(first.id)}
+    assert executor.started == {first.id: store.workspace.run(first.id)}
     assert dispatcher.busy
     executor.tell(first.id, "StageStarted", stage="data", text="Reading")
     executor.end(first.id)
@@ -49,7 +49,7 @@ def test_runs_are_computed_in_the_order_in_which_they_came(
     assert (run.state, run.error) == ("done", None)
     assert sorted(store.files(first.id)) == ["model.onnx", "result.json"]
     assert [event["event"] for event in store.events(first.id)] == ["StageStarted"]
-    assert not store.work(first.id).exists()
+    assert not store.workspace.run(first.id).exists()
     assert list(executor.started) == [first.id, second.id]
     assert look(store, second.id).state == "running"
 
@@ -60,15 +60,15 @@ def test_what_did_not_finish_leaves_no_files(
 ):
     run = store.submit(seeded(1))
     dispatcher.step(0)
-    (store.work(run.id)).mkdir(parents=True)
-    (store.work(run.id) / "scores.safetensors").write_bytes(b"x" * 1000)
+    (store.workspace.run(run.id)).mkdir(parents=True)
+    (store.workspace.run(run.id) / "scores.safetensors").write_bytes(b"x" * 1000)
     executor.end(run.id, state, "Why." if state == "failed" else None)
     dispatcher.step(0)
     after = look(store, run.id)
     assert after.state == state
     assert after.error == ("Why." if state == "failed" else None)
     assert not store.files(run.id)
-    assert not store.work(run.id).exists()
+    assert not store.workspace.run(run.id).exists()
     assert not dispatcher.busy
 
 
@@ -77,7 +77,7 @@ def test_why_a_run_failed_tells_nothing_of_the_server_s_folders(
 ):
     run = store.submit(seeded(1))
     dispatcher.step(0)
-    path = store.work(run.id) / "model.onnx"
+    path = store.workspace.run(run.id) / "model.onnx"
     executor.end(run.id, "failed", f"The disk is full: {path} could not be written.")
     dispatcher.step(0)
     assert look(store, run.id).error == "The disk is full: model.onnx could not be written."
@@ -154,7 +154,7 @@ def test_a_run_that_is_deleted_is_ended_and_leaves_nothing(
     executor.end(run.id)
     dispatcher.step(0)
     assert store.get(run.id) is None
-    assert not store.work(run.id).exists()
+    assert not store.workspace.run(run.id).exists()
     assert not [path for path in store.artifacts.folder.rglob("*") if path.is_file()]
     assert look(store, behind.id).state == "running"
 
@@ -211,7 +211,7 @@ def test_a_lost_worker_s_run_begins_again_once_then_fails_with_a_sentence(store:
         lost = Dispatcher(store, PuppetExecutor(), "lost")
         lost.step(0)
         assert look(store, run.id).state == "running"
-        leftover = store.work(run.id) / "scores.safetensors"
+        leftover = store.workspace.run(run.id) / "scores.safetensors"
         leftover.parent.mkdir(parents=True)
         leftover.touch()
         Dispatcher(store, PuppetExecutor(), "next").recover()
@@ -224,12 +224,12 @@ def test_a_lost_worker_s_run_begins_again_once_then_fails_with_a_sentence(store:
 def test_what_a_lost_worker_had_finished_is_kept(store: Store):
     run = store.submit(seeded(1))
     Dispatcher(store, PuppetExecutor(), "lost").step(0)
-    write_result(store.work(run.id))
-    write_result(store.work("0" * 32))  # of a run that was deleted
+    write_result(store.workspace.run(run.id))
+    write_result(store.workspace.run("0" * 32))  # of a run that was deleted
     Dispatcher(store, PuppetExecutor(), "next").recover()
     assert look(store, run.id).state == "done"
     assert sorted(store.files(run.id)) == ["model.onnx", "result.json"]
-    assert not store.work("").exists()
+    assert not store.workspace.runs.exists()
 
 
 @pytest.mark.parametrize("error", [StoreError("It is busy."), ResourceError("The disk is full.")])
@@ -283,7 +283,7 @@ def test_a_result_that_the_disk_refuses_can_be_given_up(
     store.stop(run.id, "")
     dispatcher.step(0)
     assert look(store, run.id).state == "stopped"
-    assert not store.work(run.id).exists()
+    assert not store.workspace.run(run.id).exists()
 
 
 def test_a_commit_that_fails_at_the_last_moment_loses_no_file(
@@ -317,7 +317,7 @@ def test_done_without_files_is_a_fault_and_does_not_stop_the_queue(
     run, behind = store.submit(seeded(1)), store.submit(seeded(2))
     dispatcher.step(0)
     executor.end(run.id)
-    shutil.rmtree(store.work(run.id))
+    shutil.rmtree(store.workspace.run(run.id))
     dispatcher.step(0)
     assert (look(store, run.id).state, look(store, run.id).error) == ("failed", UNEXPECTED)
     assert look(store, behind.id).state == "running"

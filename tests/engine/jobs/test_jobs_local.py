@@ -18,8 +18,9 @@ from waiting import PATIENCE, until
 
 from prospr_engine.config import LoadingConfig, RunConfig
 from prospr_engine.jobs import child, local
-from prospr_engine.jobs.executor import UNEXPECTED, Ended, Told
 from prospr_engine.jobs.local import LocalExecutor
+from prospr_engine.sweeps.executor import UNEXPECTED, Ended, Reported
+from prospr_engine.sweeps.workspace import Workspace
 
 SETTINGS = RunConfig(model="mlp").to_dict()
 ENGINE = (
@@ -60,17 +61,17 @@ def listen(executor: LocalExecutor) -> tuple[list[dict], Ended]:
         for message in executor.poll(0.05):
             if isinstance(message, Ended):
                 return told, message
-            assert isinstance(message, Told)
+            assert isinstance(message, Reported)
             told.append(dict(message.event))
     raise AssertionError("it did not end in time")
 
 
-def first_word(executor: LocalExecutor) -> Told:
+def first_word(executor: LocalExecutor) -> Reported:
     """What a run tells first; it goes on."""
     heard: list[Any] = []
     until(lambda: heard.extend(executor.poll(0.05)) or heard)
     (told,) = heard
-    assert isinstance(told, Told)
+    assert isinstance(told, Reported)
     return told
 
 
@@ -262,11 +263,11 @@ def test_variables_and_manners_of_a_child(tmp_path: Path, monkeypatch: pytest.Mo
         "    'threads': os.environ['OMP_NUM_THREADS']}))\n"
         'print(\'{"end": "done"}\', flush=True)',
     )
-    executor = LocalExecutor({"PROSPR_UPLOADS": "somewhere"})
+    executor = LocalExecutor(Workspace(tmp_path, uploads=tmp_path / "somewhere"))
     begin(executor, tmp_path)
     (told,), _ = listen(executor)
     assert told["nice"] >= 5
-    assert told["x"] == "somewhere"
+    assert told["x"] == str(tmp_path / "somewhere")
     assert int(told["threads"]) == max(1, (os.cpu_count() or 2) - 1)
 
 
@@ -423,7 +424,7 @@ def test_what_runs_share_lies_in_one_folder_and_is_kept_for_the_next(
 ):
     tells = "tell(StageStarted('data', f'{shared.folder} {id(shared)}'))"
     pretend(monkeypatch, ENGINE.format(work=tells))
-    executor = LocalExecutor(shared=tmp_path / "shared")
+    executor = LocalExecutor(Workspace(tmp_path, tmp_path / "shared"))
     texts = set()
     for _ in range(2):
         begin(executor, tmp_path)
@@ -442,7 +443,7 @@ def test_a_run_in_a_child_that_had_others_gives_the_same_to_the_byte(tmp_path: P
     )
     files = []
     for name, before in (("cold", ()), ("warm", others)):
-        executor = LocalExecutor(shared=tmp_path / name / "shared")
+        executor = LocalExecutor(Workspace(tmp_path / name, tmp_path / name / "shared"))
         for place, settings in enumerate((*before, config)):
             out = tmp_path / name / str(place)
             executor.start("a", settings.to_dict(), out)
@@ -454,7 +455,7 @@ def test_a_run_in_a_child_that_had_others_gives_the_same_to_the_byte(tmp_path: P
     assert cold == warm
     assert len(cold) > 5
     for result in results:
-        for told in (result, result["onnx"], *result["history"]):
+        for told in (result, result["onnx"], *result["exports"].values(), *result["history"]):
             for name in ("seconds", "seconds_of", "out", "path"):
                 told.pop(name, None)
     assert results[0] == results[1]

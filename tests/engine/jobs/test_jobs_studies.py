@@ -251,6 +251,6 @@ def test_a_real_sweep_shares_what_its_runs_have_in_common(store: Store):
     assert [row["state"] for row in rows] == ["done"] * 2
     first, second = (store.files(row["run"]) for row in rows)
     assert first["dense.safetensors"].digest == second["dense.safetensors"].digest
-    kinds = {path.name.split("-")[0] for path in store.shared.iterdir()}
+    kinds = {path.name.split("-")[0] for path in store.workspace.cache.iterdir()}
     assert kinds == {"dense", "scores"}
-    assert list(store.work("").iterdir()) == []
+    assert list(store.workspace.runs.iterdir()) == []

@@ -91,7 +91,7 @@ def test_a_real_run_and_stop_in_the_midst_of_another(store: Store):
     until(lambda: trains(store, long.id))
     store.stop(long.id, "")
     wait_for(store, long.id, "stopped")
-    until(lambda: not store.work(long.id).exists())
+    until(lambda: not store.workspace.run(long.id).exists())
 
 
 def test_stop_works_while_the_child_still_imports(store: Store):

@@ -39,7 +39,7 @@ def seeded(seed: int) -> RunConfig:
 
 
 def finish(store: Store, id: str, model: bytes = b"model") -> Run:
-    folder = store.work(id)
+    folder = store.workspace.run(id)
     folder.mkdir(parents=True)
     (folder / "result.json").write_text(json.dumps(RESULT))
     (folder / "model.onnx").write_bytes(model)

@@ -270,7 +270,7 @@ def test_a_run_that_was_done_but_not_yet_taken_over(tmp_path: Path):
     run = next(run for run in Store(made).runs(studies=True) if run.state == "done")
     folder = tmp_path / "store"
     store = Store(folder)
-    work = store.work("0123")
+    work = store.workspace.run("0123")
     work.mkdir(parents=True)
     for name, artifact in Store(made).files(run.id).items():
         shutil.copyfile(artifact.path, work / name)

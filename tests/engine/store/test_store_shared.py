@@ -31,10 +31,10 @@ def names(folder: Path) -> set[str]:
 def test_what_was_not_used_for_a_day_goes(tmp_path: Path):
     store = Store(tmp_path)
     store.sweep()  # nobody has left anything yet
-    leave(store.shared, "old", 25)
-    leave(store.shared, "new", 23)
+    leave(store.workspace.cache, "old", 25)
+    leave(store.workspace.cache, "new", 23)
     store.sweep()
-    assert names(store.shared) == {"new"}
+    assert names(store.workspace.cache) == {"new"}
 
 
 def test_what_was_not_used_for_longest_goes_first_when_it_is_too_much(tmp_path: Path):

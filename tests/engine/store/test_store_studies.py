@@ -51,7 +51,7 @@ def search(**goal: Any) -> SearchConfig:
 
 
 def finish(store: Store, run: Run, accuracy: float = 0.8) -> None:
-    folder = store.work(run.id)
+    folder = store.workspace.run(run.id)
     folder.mkdir(parents=True)
     result = {**RESULT, "accuracy": {"dense": 0.9, "pruned": accuracy}}
     (folder / "result.json").write_text(json.dumps(result))

@@ -1,4 +1,5 @@
-"""Where runs are computed: on this machine (``local.py``), or wherever else somebody writes one."""
+"""Where runs are computed: in this process (``in_process``), in child processes (``jobs.local``),
+or wherever someone writes another executor."""
 
 from __future__ import annotations
 
@@ -14,8 +15,8 @@ UNEXPECTED = (
 
 
 @dataclass(frozen=True)
-class Told:
-    """A run told something: ``event`` is what ``Event.to_dict`` gives."""
+class Reported:
+    """A run reported an event, as ``Event.to_dict`` gives it."""
 
     id: str
     event: Mapping[str, Any]
@@ -30,11 +31,11 @@ class Ended:
     error: str | None = None
 
 
-Message = Told | Ended
+Message = Reported | Ended
 
 
 class Executor(Protocol):
-    """Computes runs elsewhere, so that nothing here waits. Used by one thread."""
+    """Computes runs. Used by one thread, in turns: ``poll``, ``cancel``, ``free`` and ``start``."""
 
     def free(self) -> int:
         """How many more runs may be started now."""
@@ -42,16 +43,16 @@ class Executor(Protocol):
 
     def start(self, id: str, settings: Mapping[str, Any], out: Path) -> None:
         """Begin a run (``settings`` as ``RunConfig.to_dict`` gives them) that writes its files
-        to the folder ``out``. Returns at once; what goes wrong is told by ``poll``."""
+        to the folder ``out``. Returns at once; ``poll`` says what goes wrong."""
         ...
 
     def cancel(self, id: str) -> None:
         """Ask a run to stop, and end it after a grace period if it does not. Returns at once; a
-        run that is over already, or was asked already, is left alone."""
+        run that is over, or was asked before, is left alone."""
         ...
 
     def poll(self, timeout: float = 0.0) -> list[Message]:
-        """What was told since the last call, in order; waits up to ``timeout`` seconds for it.
+        """The messages since the last call, in order; waits up to ``timeout`` seconds for one.
         The last message of every run is its ``Ended``."""
         ...
 
