@@ -1,4 +1,4 @@
-"""Where the pages are, and what their addresses carry."""
+"""The pages, their paths and their query parameters."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ URLS = {
     RUN: "run",
     COMPARE: "compare",
 }
-"""The path of each page but the first, as people share it: never changed."""
+"""The path of each page but the first. People share these addresses: never change them."""
 
 TWO_RUNS = "side-by-side"
-"""An earlier address of the page that compares, for two runs."""
+"""An earlier path of the Compare page, for two runs."""
 
 ID = "id"
-"""Parameter of addresses: a run."""
+"""Query parameter: a run."""
 STUDY, RUNS_OF = "study", "runs"
-"""And what is compared: a study, or any runs."""
+"""Query parameters: the study, or the runs, to compare."""
 FIRST, SECOND = "a", "b"
-"""The two runs in the earlier address."""
+"""Query parameters of the earlier address: the two runs."""
 
 
 def pages() -> list[st.Page]:
-    """All pages, in the order of the bar."""
+    """All pages, in the order of the navigation bar."""
     return [
         st.Page(NEW, title="New run", icon=":material/add_circle:", default=True),
         st.Page(SWEEP, title="Sweep", icon=":material/grid_view:", url_path=URLS[SWEEP]),
@@ -50,15 +50,15 @@ def pages() -> list[st.Page]:
 
 
 def to_run(id: str) -> dict[str, str]:
-    """The parameters of the page of a run."""
+    """The query parameters of the page of a run."""
     return {ID: id}
 
 
 def to_study(id: str) -> dict[str, str]:
-    """The parameters of the page that compares the runs of a study."""
+    """The query parameters of the Compare page for a study."""
     return {STUDY: id}
 
 
 def to_comparison(ids: Iterable[str]) -> dict[str, str]:
-    """The parameters of the page that compares those runs."""
+    """The query parameters of the Compare page for runs."""
     return {RUNS_OF: ",".join(ids)}

@@ -1,4 +1,4 @@
-"""Settings to begin with, each a click away."""
+"""Presets for the forms."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Config = TypeVar("Config")
 
 @dataclass(frozen=True)
 class Preset(Generic[Config]):
-    """``name`` stands on its button, ``about`` in the button's tooltip."""
+    """``name`` is the label of its button, ``about`` the tooltip."""
 
     name: str
     about: str
@@ -22,19 +22,19 @@ class Preset(Generic[Config]):
 PRESETS = (
     Preset(
         "One minute, this laptop",
-        "A small network on handwritten digits: done within a minute on an ordinary computer.",
+        "A small network on handwritten digits; takes less than a minute on an ordinary computer.",
         RunConfig(),
     ),
     Preset(
         "How sparse can it get?",
-        "The same with 98\N{NO-BREAK SPACE}% of the weights removed, and longer training.",
+        "The same network with 98\N{NO-BREAK SPACE}% of its weights removed, trained longer.",
         RunConfig(sparsity=0.98, epochs=10),
     ),
     Preset(
         "The paper's setting",
         "ResNet-18 on CIFAR-10 with 95\N{NO-BREAK SPACE}% removed, trained as in the publications: "
-        "200 epochs in batches of 256, the learning rate divided by ten at half and three "
-        "quarters. Made for a GPU.",
+        "200 epochs, batches of 256, learning rate divided by ten after half and three quarters "
+        "of them. Needs a GPU.",
         RunConfig.from_dict(
             {
                 "model": "resnet18",
@@ -59,8 +59,8 @@ SWEEPS = (
     ),
     Preset(
         "Fair comparison",
-        "All criteria at three sparsities from three seeds, each beside a shuffled mask and new "
-        "weights: error bars, and whether the choice of weights counts at all.",
+        "All criteria at three sparsities with three seeds, each with two controls (shuffled mask, "
+        "new weights): error bars, and whether the choice of weights matters at all.",
         SweepConfig(
             methods=tuple(METHODS),
             sparsities=(0.9, 0.95, 0.98),
@@ -70,7 +70,7 @@ SWEEPS = (
     ),
     Preset(
         "How far ahead?",
-        "ProsPr with one, three, five and ten steps looked ahead, from three seeds.",
+        "ProsPr with one, three, five and ten look-ahead steps, three seeds.",
         SweepConfig(
             methods=("prospr",),
             sparsities=(0.9, 0.95, 0.98),
@@ -79,4 +79,4 @@ SWEEPS = (
         ),
     ),
 )
-"""The first is what the form of a sweep shows at first."""
+"""The form of a sweep starts with the first."""

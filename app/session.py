@@ -1,4 +1,4 @@
-"""What a visitor's tab remembers, and what its address says."""
+"""The session of a visitor's tab: who it is, and settings for the form."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ YEAR = 365 * 24 * 3600  # seconds
 
 
 def visitor() -> str:
-    """Who is here: the same for all tabs and visits of one browser. What others can see of it
-    (in the record of runs) does not let them pass for this visitor."""
+    """The id of this visitor, the same for all tabs and visits of one browser. It is a hash of the
+    cookie, so that whoever sees it in the record of runs cannot impersonate the visitor."""
     if VISITOR not in st.session_state:
         secret = st.context.cookies.get(COOKIE, "")
         if not re.fullmatch("[0-9a-f]{32}", secret):
@@ -31,13 +31,12 @@ def visitor() -> str:
 
 
 def remember_visitor() -> None:
-    """Leave the cookie by which the browser is known next time; once per page."""
+    """Set the cookie that identifies the browser. Call once per page."""
     visitor()
     secret = st.session_state.get("fresh-cookie")
     if secret:
-        # Another tab that was opened at the same moment may have been first; then this one
-        # begins anew as the same visitor. Once: where the cookie does not reach the server, a
-        # new page would be a stranger again.
+        # Another tab, opened at the same moment, may have set it first; then this one reloads as
+        # the same visitor. Once: if the cookie never reaches the server, it would reload forever.
         st.container(key=VISITOR).html(
             f"""<script>
 const found = document.cookie.match(/(?:^|; ){COOKIE}=([0-9a-f]{{32}})(?:;|$)/);
@@ -54,16 +53,16 @@ if (!found) {{
 
 
 def run_id(name: str = pages.ID) -> str | None:
-    """The run that the address names."""
+    """The run in the address."""
     return st.query_params.get(name) or None
 
 
 def prefill(config: RunConfig) -> None:
-    """Let the form show these settings when it is drawn next."""
+    """Fill the form with these settings when it is drawn next."""
     st.session_state[PREFILL] = config
 
 
 def take_prefill() -> RunConfig | None:
-    """The settings that the form shall show now, once."""
+    """The settings to fill the form with; returned only once."""
     config: RunConfig | None = st.session_state.pop(PREFILL, None)
     return config

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import streamlit as st
 
-# `streamlit run` puts this file's folder on the path; the pages import from the one above.
+# `streamlit run` puts this folder on the path, but the pages import from the one above.
 ROOT = str(Path(__file__).resolve().parents[1])
 if ROOT not in sys.path:
     sys.path.insert(0, ROOT)

@@ -55,7 +55,7 @@ def show_downloads(run: Run, result: RunRecord) -> None:
             words = f"{label} ({Path(name).suffix[1:]})"
             more = {"help": about, "key": f"download-{name}", "width": "stretch"}
             # Settings and result name files; a visitor's may lie anywhere on this machine.
-            seen = partial(access.as_told, run=run, visitor=visitor) if mime == JSON else None
+            seen = partial(access.visible_json, run=run, visitor=visitor) if mime == JSON else None
             _button(run, name, words, files.get(name), mime, seen, **more)
         for name, (label, make, about) in TABLES.items():
             st.download_button(

@@ -1,5 +1,4 @@
-"""Many runs at once: compare criteria on the same footing, or look for the sparsity that meets a
-goal."""
+"""Sweep: many runs at once, to compare criteria or to search for the sparsity that meets a goal."""
 
 from __future__ import annotations
 
@@ -12,7 +11,7 @@ from app.forms import search_form, sweep_form
 from app.forms.words import SHARE, SHARE_OWN
 from app.presets import SWEEPS
 from app.services import EngineError, SearchConfig, SweepConfig, estimates, store, studies, tokens
-from app.sweep.plan import obstacle, show_latest, show_plan
+from app.sweep.plan import problem_of, show_latest, show_plan
 from app.ui.findings import plain, show_error
 from app.ui.studies import HOW_SEARCH, HOW_SWEEP, SEARCH, SWEEP
 
@@ -26,11 +25,10 @@ Config = SweepConfig | SearchConfig
 
 
 def repair_address() -> None:
-    """On the way back from a study that was started here, the settings come back too: see the
-    first page."""
-    strangers = [p for p in (pages.STUDY, pages.ID, pages.RUNS_OF) if p in st.query_params]
-    if strangers:
-        for parameter in strangers:
+    """Restore the settings when the visitor comes back from a study started here."""
+    foreign = [p for p in (pages.STUDY, pages.ID, pages.RUNS_OF) if p in st.query_params]
+    if foreign:
+        for parameter in foreign:
             del st.query_params[parameter]
         if STARTED in st.session_state:
             show(st.session_state[STARTED])
@@ -38,13 +36,13 @@ def repair_address() -> None:
 
 
 def show(config: Config) -> None:
-    """Let the page show ``config``. Before its widgets are drawn."""
+    """Fill the form with ``config``. Call before its widgets are drawn."""
     st.session_state[TASK] = COMPARE if isinstance(config, SweepConfig) else FIND
     FORMS[st.session_state[TASK]].fill(config)
 
 
 def presets(config: Config | None) -> None:
-    """Sweeps to begin with; the one that the form shows is marked."""
+    """Buttons for the presets; the current one is marked."""
     with st.container(horizontal=True):
         for number, preset in enumerate(SWEEPS):
             st.button(
@@ -58,7 +56,7 @@ def presets(config: Config | None) -> None:
 
 
 def the_form(task: str) -> tuple[Config | None, str | None]:
-    """The settings in the form, and why they cannot be used if they cannot."""
+    """The settings in the form, and why they cannot be used, if so."""
     try:
         config: Config = FORMS[task].show()
     except EngineError as error:
@@ -68,32 +66,32 @@ def the_form(task: str) -> tuple[Config | None, str | None]:
 
 
 def names(task: str) -> dict[str, str]:
-    """What the settings of the form are called."""
+    """The labels of the settings in the form."""
     if task == COMPARE:
         return sweep_form.called(st.session_state[sweep_form.CRITERIA])
     return search_form.called(st.session_state["method"])
 
 
-def prospect(config: Config) -> str | None:
-    """What the study will take; why it cannot be, if it cannot."""
+def show_forecast(config: Config) -> str | None:
+    """Show what the study will take; returns why it cannot start, if so."""
     limits = store.current().limits
-    hindered = obstacle(config, session.visitor(), limits)
+    problem = problem_of(config, session.visitor(), limits)
     try:
         show_plan(config, estimates.plan(config), limits)
     except EngineError as error:
         show_error(error)
-        return "With these settings there can be no run: see above."
-    return hindered
+        return "These settings cannot run: see above."
+    return problem
 
 
-def button(task: str, config: Config | None, hindered: str | None) -> None:
-    """The one button."""
+def button(task: str, config: Config | None, problem: str | None) -> None:
+    """The start button."""
     if st.button(
         BUTTONS[task],
         type="primary",
         icon=":material/play_arrow:",
         width="stretch",
-        disabled=hindered is not None,
+        disabled=problem is not None,
         key="primary-start",
     ):
         assert config
@@ -104,8 +102,8 @@ def button(task: str, config: Config | None, hindered: str | None) -> None:
         else:
             st.session_state[STARTED] = config
             st.switch_page(pages.COMPARE, query_params=pages.to_study(study.id))
-    if hindered:
-        st.caption(plain(hindered))
+    if problem:
+        st.caption(plain(problem))
 
 
 repair_address()
@@ -135,8 +133,8 @@ if task == COMPARE:
 with right:
     try:
         with st.container(border=True):
-            misfit = prospect(config) if config else None
-            button(task, config, wrong or misfit)
+            blocked = show_forecast(config) if config else None
+            button(task, config, wrong or blocked)
         show_latest(session.visitor())
     except EngineError as error:
         show_error(error)

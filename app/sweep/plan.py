@@ -1,4 +1,4 @@
-"""What a study will take, and what stands in its way, beside its form."""
+"""What a study will take, and why it cannot start, beside its form."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from app.ui.findings import plain
 from app.ui.format import DAY, GIGA, estimated, size
 from app.ui.glossary import TERMS
 
-POLL = 2.0  # seconds between two looks at a study under way
+POLL = 2.0  # seconds between two polls of a live study
 UNKNOWN = (
-    "The images have several sizes; how long this takes shows when they are read. Choose an image "
-    "size (Advanced, Data) to see an estimate now."
+    "The images differ in size, so the time is only known once they are read. Choose an image size "
+    "(Advanced, Data) to see an estimate now."
 )
 
 
@@ -34,22 +34,22 @@ def show_plan(config: SweepConfig | SearchConfig, plan: Plan | None, limits: Lim
         metric(
             "Runs",
             f"{'up to ' if plan.at_most else ''}{plan.runs:,}",
-            "fewer if it is found sooner" if plan.at_most else "each with its own page",
-            "Every run is remembered by itself. One that was done before is not done again.",
+            "fewer if found sooner" if plan.at_most else "each with its own page",
+            "Every run is stored separately. Runs that exist already are not repeated.",
         )
     with grid.cell():
         metric(
             "Time",
             estimated(plan.seconds),
-            "at most" if plan.at_most else "all of them",
-            f"{words.rests_on(plan)} Downloading images is not counted, nor what was done before.",
+            "at most" if plan.at_most else "all runs",
+            f"{words.rests_on(plan)} Downloads and existing runs are not included.",
         )
     with grid.cell():
         metric(
             "Dense networks",
             f"{plan.dense:,}",
             "trained once per seed" if seeds > 1 else "trained once",
-            f"{TERMS['dense']} All runs of a seed share it.",
+            f"{TERMS['dense']} All runs with the same seed share it.",
         )
     with grid.cell():
         metric(
@@ -60,31 +60,31 @@ def show_plan(config: SweepConfig | SearchConfig, plan: Plan | None, limits: Lim
         )
     if isinstance(config, SearchConfig) and not config.about_accuracy:
         st.caption(
-            f"Dense, the network takes ≈ {size(plan.each.bytes)}, zipped nearly as much: removed "
-            "weights are what makes the zip smaller."
+            f"The dense network takes ≈ {size(plan.each.bytes)}, and nearly as much zipped: only "
+            "removed weights make the zip smaller."
         )
     if plan.bytes > limits.keep_gigabytes * GIGA:
         st.caption(
-            f"That is more than the {limits.keep_gigabytes:g} GB that are kept here: the first "
-            "runs will be gone before the last ones are done."
+            f"That is more than the {limits.keep_gigabytes:g} GB kept on this server: the first "
+            "runs will be deleted before the last ones are done."
         )
     if plan.seconds > DAY / 2:
         st.caption(words.TOO_LONG)
 
 
-def obstacle(config: SweepConfig | SearchConfig, visitor: str, limits: Limits) -> str | None:
-    """Why the store would not take this study, if it would not."""
+def problem_of(config: SweepConfig | SearchConfig, visitor: str, limits: Limits) -> str | None:
+    """Why the store would refuse this study; None if it would accept it."""
     live = access.blocking_study(config, visitor, limits)
     if live is None:
         return None
     return (
-        f"{text.title(live)} is under way, and one at a time is taken. Let it end, or stop it; "
-        "what is chosen here stays in the address."
+        f"{text.title(live)} is still running. Wait for it to finish or stop it first; your "
+        "choices here stay in the address."
     )
 
 
 def show_latest(visitor: str) -> None:
-    """The visitor's study under way, which is followed, else the latest, if there is any."""
+    """The visitor's live studies, polled, or else the latest one."""
     live = any(study.live for study in access.own_studies(visitor))
     st.fragment(_latest, run_every=POLL if live else None)(visitor, live)
 
@@ -96,9 +96,9 @@ def _latest(visitor: str, followed: bool) -> None:
         st.rerun()
     for study in live or mine[:1]:
         kind, state = text.KINDS[study.kind].lower(), text.state(study)
-        word = f"Your {kind} in progress" if study.live else f"Your latest {kind}"
+        headline = f"Your {kind} is" if study.live else f"Your latest {kind}:"
         with st.container(border=True):
-            st.caption(f"{text.ICONS[state]} {word}: {state.lower()}, {text.progress(study)}")
+            st.caption(f"{text.ICONS[state]} {headline} {state.lower()}, {text.progress(study)}")
             st.page_link(
                 pages.COMPARE,
                 label=plain(text.title(study)),

@@ -128,22 +128,22 @@ def test_the_address_holds_a_path_only_where_one_may_be_named(monkeypatch: pytes
 
 def test_downloads_name_no_place(run: Run):
     settings = json.dumps(CONFIG.to_dict()).encode()
-    told = json.loads(access.as_told(settings, run, "alice"))
+    told = json.loads(access.visible_json(settings, run, "alice"))
     assert told == CONFIG.to_dict() | {"data": "photos", "weights": "w.safetensors"}
     out = {"data": {"notes": [f"{SECRET}/photos/a is empty"]}, "out": "/server/work/ab"}
     result = json.dumps(RESULT | out | {"config": CONFIG.to_dict()}).encode()
-    told = access.as_told(result, run, "alice").decode()
+    told = access.visible_json(result, run, "alice").decode()
     assert SECRET not in told
     assert "/server" not in told
     assert json.loads(told)["data"]["notes"] == ["photos/a is empty"]
-    with pytest.raises(DataError, match="start the run again"):
-        access.as_told(b"[1]", run, "alice")
+    with pytest.raises(DataError, match="no longer on the server"):
+        access.visible_json(b"[1]", run, "alice")
 
 
 def test_their_owner_gets_the_files_byte_for_byte(store: Store, tmp_path: Path):
     content = json.dumps(CONFIG.to_dict(), indent=7).encode()
     mine = finished(store, "alice", CONFIG)
-    assert access.as_told(content, mine, "alice") == content
+    assert access.visible_json(content, mine, "alice") == content
     path = tmp_path / "config.json"
     path.write_bytes(content)
     assert reader(path)() == content

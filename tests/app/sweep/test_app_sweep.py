@@ -325,8 +325,8 @@ def test_one_study_at_a_time_is_told_before_the_button(at: AppTest, store: Store
     first = started(at, store)
     at = opened({"seeds": "2"})
     assert at.button(key=START).disabled
-    assert "Sweep: Small CNN on Digits is under way" in words(at).replace("\\", "")
-    assert "Your sweep in progress: waiting, 0 of 18 runs done" in words(at)
+    assert "Sweep: Small CNN on Digits is still running" in words(at).replace("\\", "")
+    assert "Your sweep is waiting, 0 of 18 runs done" in words(at)
     same = opened()
     assert not same.button(key=START).disabled  # it opens the one that is there
     assert started(same, store).id == first.id
@@ -430,7 +430,7 @@ def test_a_search_is_told_at_most(store: Store):
 
 def test_more_files_than_are_kept_are_told(store: Store, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(store, "limits", Limits(keep_gigabytes=0.001))
-    assert "more than the 0.001 GB that are kept here" in words(opened())
+    assert "more than the 0.001 GB kept on this server" in words(opened())
 
 
 def test_a_store_that_takes_no_more_is_told(at: AppTest, monkeypatch: pytest.MonkeyPatch):
