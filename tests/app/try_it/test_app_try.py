@@ -272,7 +272,7 @@ def test_files_that_are_gone_are_told(store, folder, tmp_path, board, missing):
     board[0] = seven()
     at = page(done(store, copy))
     assert not at.exception
-    assert "start the run again" in at.error[0].value
+    assert "no longer on the server" in at.error[0].value
     assert str(tmp_path) not in words(at)
 
 
