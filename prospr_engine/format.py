@@ -8,13 +8,27 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Literal
 
 SPACE = "\N{NO-BREAK SPACE}"
 MINUS = "\N{MINUS SIGN}"
 
 KILO, MEGA, GIGA = 10**3, 10**6, 10**9  # bytes
 MINUTE, HOUR, DAY = 60, 3600, 86_400  # seconds
+
+Unit = Literal["share", "difference", "count", "bytes", "seconds", "nats", "flag", "text"]
+"""A share is a fraction of 1, shown in percent; a difference is one of two shares, shown in
+points."""
+SCALES: Mapping[Unit, tuple[float, str, str]] = {
+    "share": (100, ".1f", f"{SPACE}%"),
+    "difference": (100, "+.1f", f"{SPACE}points"),
+    "count": (1, ",.0f", ""),
+    "bytes": (1e-3, ",.1f", f"{SPACE}kB"),
+    "seconds": (1, ".3g", f"{SPACE}s"),
+    "nats": (1, ".3f", ""),
+}
+"""What a number is multiplied by before it is shown, its format, and what follows it."""
 
 _UNITS = {"": 1, "b": 1, "kb": KILO, "mb": MEGA, "gb": GIGA}
 _SIZE = re.compile(r"(\d+\.?\d*|\.\d+)\s*([a-z]*)", re.IGNORECASE)
@@ -249,6 +263,13 @@ def scientific(value: float) -> str:
     digits, power = f"{value:.1e}".split("e")
     raised = str(int(power)).translate(_SUPERSCRIPT)
     return f"{digits}{SPACE}·{SPACE}10{raised}".replace("-", MINUS)
+
+
+def quantity(unit: Unit, value: float, half: float | None = None) -> str:
+    """A number of that unit, or a mean and half of its interval: "93.1 %", "93.1 ± 0.4 %"."""
+    scale, digits, suffix = SCALES[unit]
+    spread = "" if half is None else f" ± {scale * half:{digits.lstrip('+')}}"
+    return f"{scale * value:{digits}}{spread}{suffix}"
 
 
 # Words

@@ -13,23 +13,11 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from prospr_engine.format import SPACE
+from prospr_engine.format import Unit
 
-Unit = Literal["share", "difference", "count", "bytes", "seconds", "nats", "flag", "text"]
-"""A share is a fraction of 1, shown in percent; a difference is one of two shares, shown in
-points."""
 Source = str | Callable[[Mapping[str, Any]], Any]
 """A path in ``result.json`` ("onnx.zipped"), or a function of all of it."""
 
-SCALES: Mapping[Unit, tuple[float, str, str]] = {
-    "share": (100, ".1f", f"{SPACE}%"),
-    "difference": (100, "+.1f", f"{SPACE}points"),
-    "count": (1, ",.0f", ""),
-    "bytes": (1e-3, ",.1f", f"{SPACE}kB"),
-    "seconds": (1, ".3g", f"{SPACE}s"),
-    "nats": (1, ".3f", ""),
-}
-"""What a number is multiplied with before it is shown, its format, and what follows it."""
 TYPES: Mapping[Unit, str] = {
     "share": "float64",
     "difference": "float64",
@@ -72,6 +60,17 @@ class Column:
 
 
 @dataclass(frozen=True)
+class Pair:
+    """The figure's line in Compare's table of two runs, and its ``name`` there. ``leading`` lines
+    stand before those that are not. A figure of the ``task`` is not compared between two tasks, and
+    its shares always have one digit."""
+
+    name: str
+    leading: bool = False
+    task: bool = False
+
+
+@dataclass(frozen=True)
 class Metric:
     """A figure of a result, and a column of the table of a sweep under the same ``name``.
 
@@ -80,8 +79,8 @@ class Metric:
     neither. The result of every version has what is ``required``; anything else may be missing.
     ``seeds`` says what is known of it over several seeds: the mean with its interval, the mean
     alone, or nothing. ``reference`` names the same figure of the dense network. ``terminal`` is its
-    heading in the command line's list of runs, and ``terminal_means`` gives it a table of means
-    after a sweep.
+    name where the command line shows a run or lists runs, and ``terminal_means`` gives it a table
+    of means after a sweep.
     """
 
     name: str
@@ -96,6 +95,7 @@ class Metric:
     seeds: Literal["interval", "mean"] | None = None
     axis: Axis | None = None
     compare: Column | None = None
+    pair: Pair | None = None
     reference: str = ""
     terminal: str = ""
     terminal_means: bool = False
@@ -147,6 +147,7 @@ METRICS: tuple[Metric, ...] = (
         key="sparsity.achieved",
         seeds="mean",
         compare=Column("Removed", "Share of the weights that was removed.", 2, leading=True),
+        pair=Pair("Weights removed", leading=True),
     ),
     Metric(
         "effective_sparsity",
@@ -167,6 +168,7 @@ METRICS: tuple[Metric, ...] = (
             "Counts the weights as removed that are cut off from the input or the output.",
             2,
         ),
+        pair=Pair("Effective sparsity"),
     ),
     Metric(
         "total_weights",
@@ -186,6 +188,7 @@ METRICS: tuple[Metric, ...] = (
         seeds="mean",
         axis=Axis("kept", "Weights kept", "Weights kept (fewer to the right)", log=True),
         compare=Column("Weights kept"),
+        pair=Pair("Weights kept", leading=True),
     ),
     Metric(
         "accuracy",
@@ -198,6 +201,7 @@ METRICS: tuple[Metric, ...] = (
         compare=Column(
             "Accuracy", "On the test images, mean over the seeds.", 1, leading=True, spread=True
         ),
+        pair=Pair("Accuracy, pruned", task=True),
         reference="dense_accuracy",
         terminal="pruned",
         terminal_means=True,
@@ -210,6 +214,7 @@ METRICS: tuple[Metric, ...] = (
         key="accuracy.dense",
         required=True,
         seeds="interval",
+        pair=Pair("Accuracy, dense", task=True),
         terminal="dense",
     ),
     Metric(
@@ -219,6 +224,7 @@ METRICS: tuple[Metric, ...] = (
         derive=_change,
         seeds="interval",
         compare=Column("Change", "Points against the dense network.", 1, leading=True),
+        pair=Pair("Change by pruning", task=True),
     ),
     Metric(
         "loss",
@@ -244,6 +250,7 @@ METRICS: tuple[Metric, ...] = (
         key="bytes",
         required=True,
         seeds="mean",
+        pair=Pair("Model file"),
     ),
     Metric(
         "zipped_bytes",
@@ -254,8 +261,9 @@ METRICS: tuple[Metric, ...] = (
         seeds="mean",
         axis=Axis("size", "File size", "ONNX file, zipped (smaller to the right)"),
         compare=Column("Zipped file", digits=1),
+        pair=Pair("Model file, zipped"),
     ),
-    Metric("seconds", "Wall time", "seconds", source="seconds", required=True),
+    Metric("seconds", "Wall time", "seconds", source="seconds", required=True, pair=Pair("Time")),
     Metric("trusted", "Ranking can be trusted", "flag", source="trust.trusted", required=True),
     Metric(
         "test_images",
@@ -309,11 +317,19 @@ def summary(result: Mapping[str, Any]) -> dict[str, Any]:
 def figures(summary: Mapping[str, Any]) -> dict[str, Any]:
     """The columns of a run's figures, from the ``summary`` of any version. What is not known is
     None, text ""."""
-    row: dict[str, Any] = {}
+    return _row(lambda metric: _found(summary, metric.path, required=False))
+
+
+def result_figures(result: Mapping[str, Any]) -> dict[str, Any]:
+    """The same from what ``result.json`` holds, of any version."""
+    return _row(lambda metric: _found(result, metric.source, required=False))
+
+
+def _row(value: Callable[[Metric], Any]) -> dict[str, Any]:
+    row = {metric.name: value(metric) for metric in columns() if metric.derive is None}
     for metric in columns():
-        if metric.derive is None:
-            value = _found(summary, metric.path, required=False)
-            row[metric.name] = (value or "") if metric.unit == "text" else value
+        if metric.unit == "text":
+            row[metric.name] = row[metric.name] or ""
     derived = {metric.name: metric.derive(row) for metric in METRICS if metric.derive}
     return {metric.name: {**row, **derived}[metric.name] for metric in columns()}
 
@@ -323,16 +339,15 @@ def columns() -> Iterator[Metric]:
     return (metric for metric in METRICS if metric.column)
 
 
-def written(unit: Unit, mean: float, half: float | None = None) -> str:
-    """A number of that unit, or a mean and half of its interval: "93.1 %", "93.1 ± 0.4 %"."""
-    scale, digits, suffix = SCALES[unit]
-    spread = "" if half is None else f" ± {scale * half:{digits.lstrip('+')}}"
-    return f"{scale * mean:{digits}}{spread}{suffix}"
-
-
 def averaged(how: Literal["interval", "mean"]) -> list[str]:
     """The columns that are averaged over seeds in that way."""
     return [metric.name for metric in columns() if metric.seeds == how]
+
+
+def paired() -> list[tuple[Metric, Pair]]:
+    """The lines of the table of two runs, in their order."""
+    found = [(metric, metric.pair) for metric in columns() if metric.pair]
+    return sorted(found, key=lambda line: not line[1].leading)
 
 
 def listed() -> list[Metric]:

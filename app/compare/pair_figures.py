@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from app.services import RunRecord, analysis
+from app.services import RunRecord, analysis, metrics
 from app.services.overlap import LayerOverlap
-from app.ui.answer import points
 from app.ui.format import (
     MINUS,
     SPACE,
@@ -23,6 +22,8 @@ from app.ui.format import (
 )
 from app.ui.titles import data_label
 
+Show = Callable[[Any], str]
+Differ = Callable[[Any, Any], str]
 UNKNOWN = "\N{EN DASH}"
 DRAWS_TEST = ("test_fraction", "test_limit", "skip_broken")
 """Settings that, with the seed, decide which images are test images."""
@@ -75,31 +76,28 @@ def _draw(result: RunRecord) -> tuple[Any, ...]:
 
 def figures(first: RunRecord, second: RunRecord) -> list[Figure]:
     """The table; differences are B − A of the numbers as shown."""
-
-    def pair(name: str, show: Any, value: Any, differ: Any) -> Figure:
-        one, other = value(first), value(second)
-        return Figure(name, show(one), show(other), differ(one, other))
-
-    def difference(one: float, other: float) -> str:
-        return change(_shown(one), _shown(other))
-
-    def change(one: float, other: float) -> str:
-        return _points(other - one) if same_task else UNKNOWN
-
     same_task = comparable(first, second)
-    return [
-        pair("Weights removed", percent, lambda r: r.pruning.sparsity.achieved, _percent_points),
-        pair("Weights kept", "{:,}".format, lambda r: r.pruning.kept, _count),
-        pair(
-            "Effective sparsity", percent, lambda r: r.pruning.sparsity.effective, _percent_points
-        ),
-        pair("Accuracy, pruned", accuracy, lambda r: r.accuracy["pruned"], difference),
-        pair("Accuracy, dense", accuracy, lambda r: r.accuracy["dense"], difference),
-        pair("Change by pruning", _points, points, change),
-        pair("Model file", size, lambda r: r.onnx.bytes, _sizes),
-        pair("Model file, zipped", _size, lambda r: r.onnx.zipped, _sizes),
-        pair("Time", duration, lambda r: r.seconds, lambda a, b: _signed(a, b, duration)),
-    ]
+    rows = [_as_shown(result.figures) for result in (first, second)]
+    lines = []
+    for metric, pair in metrics.paired():
+        one, other = (row[metric.name] for row in rows)
+        show, differ = STYLES["task" if pair.task and metric.unit == "share" else metric.unit]
+        known = None not in (one, other) and (same_task or not pair.task)
+        first_text, second_text = (UNKNOWN if x is None else show(x) for x in (one, other))
+        difference = differ(one, other) if known else UNKNOWN
+        lines.append(Figure(pair.name, first_text, second_text, difference))
+    return lines
+
+
+def _as_shown(row: Mapping[str, Any]) -> dict[str, Any]:
+    """With the shares of the task rounded as they are shown, and what is derived from them, so that
+    the table adds up."""
+    shown = dict(row)
+    for metric, pair in metrics.paired():
+        if pair.task and metric.unit == "share" and row[metric.name] is not None:
+            shown[metric.name] = round(row[metric.name], 3)
+    derived = {m.name: m.derive(shown) for m, _ in metrics.paired() if m.derive}
+    return {**shown, **derived}
 
 
 def noise(first: RunRecord, second: RunRecord) -> str:
@@ -145,29 +143,37 @@ def _percent_points(one: float, other: float) -> str:
     return f"{change.normalize():+f} {points_unit(float(change))}".replace("-", MINUS)
 
 
-def _shown(share: float) -> float:
-    """In percent, rounded as shown."""
-    return round(to_percent(share), 1)
-
-
 def _points(change: float) -> str:
-    change = round(change, 1)
-    return signed_points(change) if change else "same"
+    points = round(to_percent(change), 1)
+    return signed_points(points) if points else "same"
+
+
+def _points_between(one: float, other: float) -> str:
+    return _points(other - one)
 
 
 def _count(one: int, other: int) -> str:
     return f"{other - one:+,}".replace("-", MINUS) if other != one else "same"
 
 
-def _size(bytes: int | None) -> str:
-    return size(bytes) if bytes else UNKNOWN  # results of early versions have no size
+def _signed(show: Show) -> Differ:
+    """The difference in the form in which ``show`` writes the values."""
+
+    def differ(one: float, other: float) -> str:
+        if show(one) == show(other):
+            return "same"
+        return f"{'+' if other > one else MINUS}{show(abs(other - one))}"
+
+    return differ
 
 
-def _sizes(one: int | None, other: int | None) -> str:
-    return _signed(one, other, size) if one and other else UNKNOWN
-
-
-def _signed(one: float, other: float, show: Any) -> str:
-    if show(one) == show(other):
-        return "same"
-    return f"{'+' if other > one else MINUS}{show(abs(other - one))}"
+STYLES: dict[str, tuple[Show, Differ]] = {
+    "share": (percent, _percent_points),
+    "task": (accuracy, _points_between),
+    "difference": (_points, _points_between),
+    "count": ("{:,}".format, _count),
+    "bytes": (size, _signed(size)),
+    "seconds": (duration, _signed(duration)),
+    "nats": ("{:.3f}".format, _signed("{:.3f}".format)),
+}
+"""By unit, how a value and a difference are written; the shares of a task apart."""

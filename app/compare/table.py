@@ -12,6 +12,7 @@ from app.compare.filters import Shown
 from app.compare.points import open_point
 from app.services import metrics
 from app.services.analysis import means
+from app.ui.format import SCALES
 
 TABLE, BUTTON = "compare-table", "compare-open"
 OPEN = "Open"
@@ -46,7 +47,7 @@ def _table(key: str, _rows: pd.DataFrame) -> pd.DataFrame:
     states, seeds, order = (groups[name].agg(how) for name, how in aggregates)
     figures: dict[str, pd.Series] = {}
     for metric, column in _shown():
-        scale, mean = metrics.SCALES[metric.unit][0], found[f"{metric.name}_mean"]
+        scale, mean = SCALES[metric.unit][0], found[f"{metric.name}_mean"]
         figures[column.heading] = mean.round() if metric.unit == "count" else scale * mean
         if column.spread:
             figures[_spread(column)] = scale * (found[f"{metric.name}_high"] - mean)

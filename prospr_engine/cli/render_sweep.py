@@ -18,14 +18,16 @@ from prospr_engine.config import NO_CONTROL
 from prospr_engine.events import CellEnded, CellStarted, Event, OnEvent, StageStarted, ignore
 from prospr_engine.format import (
     SPACE,
+    Unit,
     accuracy,
     counted,
     exact_percent,
     plural,
+    quantity,
     rough_duration,
     to_percent,
 )
-from prospr_engine.metrics import Metric, Unit
+from prospr_engine.metrics import Metric
 from prospr_engine.saliency import METHODS
 from prospr_engine.saliency.controls import CONTROLS
 from prospr_engine.sweeps.config import SweepConfig
@@ -239,7 +241,7 @@ def _mean(values: Sequence[float | None], unit: Unit) -> str:
     if found.mean is None:
         return "failed"
     half = None if found.high is None else found.high - found.mean
-    return metrics.written(unit, found.mean, half)
+    return quantity(unit, found.mean, half)
 
 
 def _ceil(points: float) -> float:

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from prospr_engine import metrics
 from prospr_engine.config import RunConfig
 from prospr_engine.errors import ConfigError, DataError
 from prospr_engine.events import EpochEnded
@@ -174,7 +175,8 @@ class RunRecord:
     order of the test images; ``per_class`` counts, by class, the test ``images`` and those that
     each network gets right. ``exports`` are the ONNX files by encoding. ``weights`` is what the
     network started from: "fresh", "pretrained" or a file's digest. ``seconds`` is wall time,
-    ``seconds_of`` what scoring and training took of it."""
+    ``seconds_of`` what scoring and training took of it. ``figures`` are those of ``metrics``, by
+    name."""
 
     config: RunConfig
     fingerprint: str
@@ -193,6 +195,7 @@ class RunRecord:
     per_class: Mapping[str, tuple[int, ...]] | None = None
     seconds_of: Mapping[str, float] | None = None
     format: int | None = None
+    figures: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     @property
     def onnx(self) -> ExportRecord:
@@ -280,6 +283,7 @@ def _run_record(values: Mapping[str, Any]) -> RunRecord:
         predictions=_tuples(values.get("predictions") or {}),
         per_class=_tuples(values["per_class"]) if values.get("per_class") else None,
         seconds_of=values.get("seconds_of"),
+        figures=metrics.result_figures(values),
     )
 
 

@@ -10,6 +10,7 @@ import pytest
 from prospr_engine import metrics
 from prospr_engine.cli import render, render_sweep
 from prospr_engine.config import RunConfig
+from prospr_engine.format import SCALES, quantity
 from prospr_engine.metrics import Metric, summary
 from prospr_engine.sweeps import statistics, table
 
@@ -182,7 +183,7 @@ def test_a_new_figure_is_in_the_tables_of_the_terminal(monkeypatch: pytest.Monke
 
 
 def test_numbers_are_written_by_their_unit():
-    found = {unit: metrics.written(unit, 0.0124, 0.002) for unit in metrics.SCALES}
+    found = {unit: quantity(unit, 0.0124, 0.002) for unit in SCALES}
     assert {unit: text.replace("\N{NO-BREAK SPACE}", " ") for unit, text in found.items()} == {
         "share": "1.2 ± 0.2 %",
         "difference": "+1.2 ± 0.2 points",
