@@ -38,4 +38,4 @@ def test_a_file_that_is_gone_is_not_offered(store: Store):
     first, second = at.get("download_button")[:2]
     assert not first.proto.disabled
     assert second.proto.disabled
-    assert "not on the server any more" in words(at)
+    assert "no longer on the server" in words(at)
