@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import io
 import pickle
-import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from app_fakes import new, words
-from PIL import Image
+from app_files import zipped
 from safetensors.torch import save
 from streamlit.testing.v1 import AppTest
 from waiting import PATIENCE
@@ -28,21 +25,6 @@ from prospr_engine.errors import ConfigError, EngineError, ModelError, ResourceE
 from prospr_engine.models.build import build
 from prospr_engine.store.limits import Limits
 from prospr_engine.store.store import Store
-
-
-def zipped(names=("cat", "dog"), count=10, seed=0, extra=()) -> bytes:
-    stream = io.BytesIO()
-    random = np.random.default_rng(seed)
-    with zipfile.ZipFile(stream, "w") as archive:
-        for name in names:
-            for number in range(count):
-                png = io.BytesIO()
-                pixels = random.integers(0, 256, (8, 8), dtype=np.uint8)
-                Image.fromarray(pixels).save(png, "PNG")
-                archive.writestr(f"{name}/{number}.png", png.getvalue())
-        for name in extra:
-            archive.writestr(name, b"junk")
-    return stream.getvalue()
 
 
 def weights(classes=10, model="small_cnn", bias=0.0) -> bytes:

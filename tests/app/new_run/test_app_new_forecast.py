@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 import streamlit as st
 from app_fakes import finished, found
+from app_files import zipped
 from app_run import finished_folder
 from paths import ROOT
-from test_app_uploads import zipped
 
 from app.forms.forecast_words import queue, rests_on
 from app.services import estimates, uploads

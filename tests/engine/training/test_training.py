@@ -148,7 +148,7 @@ def test_a_weight_that_comes_back_to_life_is_an_error():
         with MaskEnforcer(model, masks), torch.no_grad():
             model[0].weight[~masks["0.weight"]] = one_alive
 
-    with pytest.raises(TrainingError, match=r"1 pruned weights of 0\.weight came back"):
+    with pytest.raises(TrainingError, match=r"1 pruned weights of 0\.weight became non-zero"):
         revive()
 
 
