@@ -48,7 +48,7 @@ def test_the_slider_shows_what_the_engine_would_keep_and_trains_it(
     expect(page).to_have_url(re.compile(r"at=99\.9"))
     expect(page.get_by_text("61 of 60,688 weights kept")).to_be_visible()
     # What that would do is said, too.
-    expect(page.get_by_text("lost all of its").first).to_be_visible()
+    expect(page.get_by_text("lost all its").first).to_be_visible()
 
     # The bars, counts and findings of a run that was trained there, bit for bit.
     page.goto(f"{dashboard.url}run?id={run.id}&at=98")
