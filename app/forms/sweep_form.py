@@ -204,9 +204,9 @@ def _sparsities(faults: list[EngineError]) -> list[float]:
         faults,
         check,
         help=f"{TERMS['sparsity']} Pick some, or type your own into the box.",
-        own="As a list, with your own, in{SPACE}%",
+        own=f"As a list, with your own, in{SPACE}%",
         none="Choose at least one sparsity.",
-        unit="{SPACE}%",
+        unit=f"{SPACE}%",
     )
     if any(0 < percent < 1 for percent in found):
         st.caption("These are percentages: for nine weights in ten, give 90 and not 0.9.")

@@ -173,7 +173,9 @@ def test_the_sparsity_for_a_goal_is_looked_for(come: Come, dashboard: Dashboard)
 
 def test_a_grid_that_cannot_be_is_told_and_the_form_fits_a_telephone(come: Come):
     page = come(ALICE, viewport=NARROW, color_scheme="dark").open("sweep?sparsities=80,+120")
-    expect(page.get_by_text("A sparsity of 120\N{NO-BREAK SPACE}% cannot be").first).to_be_visible()
+    expect(
+        page.get_by_text("120\N{NO-BREAK SPACE}% is not a possible sparsity").first
+    ).to_be_visible()
     expect(page.get_by_role("button", name="Start the sweep")).to_be_disabled()
     assert width(page) <= 400
     assert not serious(page)
