@@ -50,39 +50,39 @@ def main() -> None:
     threading.Thread(target=_listen, args=(lines, orders, ready), daemon=True).start()
     _step_back()
 
-    def tell(message: dict[str, Any]) -> None:
+    def send(message: dict[str, Any]) -> None:
         channel.write(json.dumps(message) + "\n")
         channel.flush()
 
-    held = 0
+    before = 0
     for count in range(1, MOST_RUNS + 1):
         order, stop = orders.get()
-        end = _work(order, tell, stop, ready)
+        end = _work(order, send, stop, ready)
         gc.collect()
         if count == 1:
             gc.freeze()  # what the imports left need not be looked through after every run
-            held = _memory()
-        sound = end.get("error") != UNEXPECTED and _memory() - held <= MOST_GROWTH
+            before = _memory()
+        sound = end.get("error") != UNEXPECTED and _memory() - before <= MOST_GROWTH
         stays = sound and count < MOST_RUNS
-        tell({**end, "stays": stays})
+        send({**end, "stays": stays})
         if not stays:
             break
 
 
 def _work(
-    order: dict[str, Any], tell: Any, stop: threading.Event, ready: threading.Event
+    order: dict[str, Any], send: Any, stop: threading.Event, ready: threading.Event
 ) -> dict[str, Any]:
     from prospr_engine.config import RunConfig
     from prospr_engine.errors import EngineError, Stopped
 
     try:
-        # Imported here: it brings torch, and failing to do so has to be told too.
+        # Imported here: it brings torch, and failing to do so has to be reported too.
         from prospr_engine.pipeline.run import run
 
         ready.set()
         run(
             RunConfig.from_dict(order["config"]),
-            lambda event: tell(event.to_dict()),
+            lambda event: send(event.to_dict()),
             stop.is_set,
             Path(order["out"]),
             shared=_shared(shared) if (shared := order.get("shared")) else None,
@@ -109,17 +109,17 @@ def _listen(lines: IO[bytes], orders: queue.SimpleQueue[Order], ready: threading
     stop = threading.Event()
     while line := lines.readline():
         if line.startswith(b"{"):
-            stop = threading.Event()  # one who asks late does not stop the next
+            stop = threading.Event()  # a late request must not stop the next run
             orders.put((json.loads(line), stop))
             continue
         stop.set()
         if not ready.is_set():
-            break  # importing torch takes seconds in which nobody looks; nothing is begun yet
+            break  # importing torch takes seconds in which nobody checks; no run has begun yet
     os._exit(1)
 
 
 def _memory() -> int:
-    """Bytes that this process holds; 0 where nobody says."""
+    """Bytes of memory that this process uses; 0 where the system does not say."""
     with contextlib.suppress(OSError):
         return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
     return 0

@@ -1,4 +1,4 @@
-"""Between the store and an executor: hands out what is queued, writes down what is told."""
+"""Between the store and an executor: starts what is queued, records what is reported."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ BEAT = 0.3  # seconds between two looks whether a run is still wanted
 PACE = 0.4  # seconds between two records of a progress that is still moving
 SWEEP = 60.0  # seconds between two looks for what is too old or too much
 
-Wish = Literal["go", "stop", "gone", "late", "close"]
+Wanted = Literal["go", "stop", "gone", "late", "close"]
 
 
 @dataclass
@@ -35,32 +35,32 @@ class _Running:
     id: str
     folder: Path
     since: float
-    untold: deque[Mapping[str, Any]] = field(default_factory=deque)
+    pending: deque[Mapping[str, Any]] = field(default_factory=deque)
     progressed: float = -math.inf
     end: Ended | None = None
-    wish: Wish = "go"
+    wanted: Wanted = "go"
 
-    def hear(self, message: Message) -> None:
+    def receive(self, message: Message) -> None:
         if isinstance(message, Ended):
             self.end = message
             return
         stage = _progress_of(message.event)
-        if stage and self.untold and _progress_of(self.untold[-1]) == stage:
-            self.untold.pop()  # overtaken
-        self.untold.append(message.event)
+        if stage and self.pending and _progress_of(self.pending[-1]) == stage:
+            self.pending.pop()  # superseded
+        self.pending.append(message.event)
 
     @property
-    def ripe(self) -> bool:
+    def due(self) -> bool:
         """Is there something to write down now? Progress that may still move on waits a little."""
-        if len(self.untold) == 1 and not self.end and _progress_of(self.untold[0]):
+        if len(self.pending) == 1 and not self.end and _progress_of(self.pending[0]):
             return time.monotonic() - self.progressed >= PACE
-        return bool(self.untold)
+        return bool(self.pending)
 
 
 class Dispatcher:
-    """Works off the queue of ``store``, as long as somebody calls ``step`` again and again.
+    """Computes the queue of ``store``, for as long as ``step`` is called.
 
-    ``name`` tells this worker from all others. Every method raises ``StoreError`` or
+    ``name`` identifies this worker. Every method raises ``StoreError`` or
     ``ResourceError`` when the record or the disk refuses, and loses nothing then: the next
     ``step`` goes on where this one ended.
     """
@@ -92,7 +92,7 @@ class Dispatcher:
     def receive(self, message: Message) -> None:
         """See ``runner.Source``: kept until ``settle``."""
         if running := self._running.get(message.id):
-            running.hear(message)
+            running.receive(message)
 
     def unwanted(self) -> list[str]:
         """Runs that were stopped or deleted, or took too long; looked up every ``BEAT``."""
@@ -121,8 +121,8 @@ class Dispatcher:
     def close(self) -> None:
         """Stop what runs. It is put back into the queue, and begins again with another worker."""
         for running in self._running.values():
-            if running.wish == "go":
-                running.wish = "close"
+            if running.wanted == "go":
+                running.wanted = "close"
         self._executor.close()
         self._runner.collect()
         self._write()
@@ -138,19 +138,19 @@ class Dispatcher:
     def _beat(self) -> list[str]:
         minutes = self._store.limits.run_minutes
         for running in self._running.values():
-            wish: Wish = self._store.beat(running.id, self._name)
-            if wish == "go" and minutes and time.monotonic() - running.since > 60 * minutes:
-                wish = "late"
-            running.wish = wish
-        return [running.id for running in self._running.values() if running.wish != "go"]
+            wanted: Wanted = self._store.beat(running.id, self._name)
+            if wanted == "go" and minutes and time.monotonic() - running.since > 60 * minutes:
+                wanted = "late"
+            running.wanted = wanted
+        return [running.id for running in self._running.values() if running.wanted != "go"]
 
     def _write(self) -> None:
         for running in list(self._running.values()):
-            while running.ripe:
-                event = running.untold[0]
-                if running.wish != "gone":
+            while running.due:
+                event = running.pending[0]
+                if running.wanted != "gone":
                     self._store.record(running.id, event)
-                running.untold.popleft()
+                running.pending.popleft()
                 if _progress_of(event):
                     running.progressed = time.monotonic()
             if running.end:
@@ -159,19 +159,19 @@ class Dispatcher:
                 del self._running[running.id]
 
     def _finish(self, running: _Running, end: Ended) -> None:
-        if running.wish == "gone":
+        if running.wanted == "gone":
             return
         if end.state == "done":
             try:
                 self._keep(running.id, running.folder)
             except ResourceError:
-                # Its files wait for space on the disk, unless nobody wants them any more.
-                if running.wish != "stop":
+                # Its files wait for space on the disk, unless it was stopped meanwhile.
+                if running.wanted != "stop":
                     raise
                 self._store.finish(running.id, "stopped")
-        elif end.state == "stopped" and running.wish == "close":
+        elif end.state == "stopped" and running.wanted == "close":
             self._store.release(running.id)
-        elif end.state == "stopped" and running.wish == "late":
+        elif end.state == "stopped" and running.wanted == "late":
             self._store.finish(running.id, "failed", _late(self._store.limits.run_minutes))
         else:
             # Visitors read it: what the server's folders are called is not their business.

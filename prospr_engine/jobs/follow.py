@@ -23,20 +23,20 @@ PAUSE = 0.3  # seconds between two looks
 
 
 def follow(store: Store, id: str, on_event: OnEvent = ignore) -> Run:
-    """Tell what the run tells until it is over, and see to it that somebody computes it.
+    """Report the run's events until it is over, and make sure that a worker computes it.
 
     While it waits, the stage ``"queue"`` says how many runs come before it. Raises ``StoreError``
     if the run is deleted, or the record cannot be read.
     """
     seen, ahead = 0, 0
     while True:
-        # In this order: what was told before the end was seen is then told in full.
+        # In this order, events from before the end are all reported.
         run = store.get(id)
         if run is None:
             raise StoreError("The run was deleted.")
-        for told in store.events(id, seen):
-            seen = told["seq"]
-            if event := from_dict(told):
+        for values in store.events(id, seen):
+            seen = values["seq"]
+            if event := from_dict(values):
                 on_event(event)
         if not run.live:
             return run
@@ -48,8 +48,8 @@ def follow(store: Store, id: str, on_event: OnEvent = ignore) -> Run:
 
 
 def follow_study(store: Store, id: str, on_event: OnEvent = ignore) -> list[Run]:
-    """Tell which runs of a study begin and end, and between that what they tell, until all are
-    over; the runs, in order. See to it that somebody computes them.
+    """Report which runs of a study begin and end, and their events, until all are over; the
+    runs, in order. Make sure that a worker computes them.
 
     While others come before, the stage ``"queue"`` says how many. Raises ``StoreError`` if the
     study is deleted, or the record cannot be read.
@@ -58,13 +58,13 @@ def follow_study(store: Store, id: str, on_event: OnEvent = ignore) -> list[Run]
     over: set[str] = set()
     ahead = 0
     while True:
-        # In this order: what was told before the end was seen is then told in full.
+        # In this order, events from before the end are all reported.
         runs = store.study_runs(id)
         if not runs:
             raise StoreError("The study was deleted.")
         for number, run in enumerate(runs, start=1):
             if run.state != "queued" and run.id not in over:
-                _tell_cell(store, run, (number, len(runs)), seen, on_event)
+                _report_cell(store, run, (number, len(runs)), seen, on_event)
                 over |= set() if run.live else {run.id}
         live = [run for run in runs if run.live]
         if not live:
@@ -77,18 +77,18 @@ def follow_study(store: Store, id: str, on_event: OnEvent = ignore) -> list[Run]
         time.sleep(PAUSE)
 
 
-def _tell_cell(
+def _report_cell(
     store: Store, run: Run, place: tuple[int, int], seen: dict[str, int], on_event: OnEvent
 ) -> None:
-    """What a run of a study has told since the event ``seen``, between its begin and its end."""
+    """Report a run of a study: its begin, its events since ``seen``, and its end."""
     known = run.state == "done" and run.started == run.ended  # adopted, without being begun
     begun = run.started is not None and not known
     if begun and run.id not in seen:
         on_event(CellStarted(*place, dict(run.settings)))
     seen.setdefault(run.id, 0)
-    for told in store.events(run.id, seen[run.id]) if begun else []:
-        seen[run.id] = told["seq"]
-        if event := from_dict(told):
+    for values in store.events(run.id, seen[run.id]) if begun else []:
+        seen[run.id] = values["seq"]
+        if event := from_dict(values):
             on_event(event)
     if not run.live:
         on_event(CellEnded(*place, row_of(run), known))

@@ -67,7 +67,7 @@ class LocalExecutor:
             child.stop(self._grace)
 
     def poll(self, timeout: float = 0.0) -> list[Message]:
-        """What was told since the last call; waits up to ``timeout`` seconds for it."""
+        """The messages since the last call; waits up to ``timeout`` seconds for one."""
         messages: list[Message] = []
         with contextlib.suppress(queue.Empty):
             messages.append(self._messages.get(timeout=timeout))
@@ -102,15 +102,15 @@ class _Task:
     """A run in the hands of a child."""
 
     id: str
-    finished: bool = False  # it told its result; all files were written before
+    finished: bool = False  # it reported its result; all files had been written
     killer: threading.Timer | None = None  # once it was asked to stop
 
 
 class _Child:
     """A process that computes one run after another, and the thread that listens to it."""
 
-    def __init__(self, process: subprocess.Popen[bytes], tell: Callable[[Message], None]):
-        self._process, self._tell = process, tell
+    def __init__(self, process: subprocess.Popen[bytes], report: Callable[[Message], None]):
+        self._process, self._report = process, report
         self._task: _Task | None = None
         self._free = threading.Event()
         self._listener = threading.Thread(
@@ -164,7 +164,7 @@ class _Child:
             self._over(end)
 
     def _follow(self) -> Ended | None:
-        """Pass on what the child tells; how the run ended that it leaves with."""
+        """Pass on the child's messages; how its last run ended."""
         with self._process as process:
             try:
                 last = self._listen(process)
@@ -197,7 +197,7 @@ class _Child:
             assert task
             if "end" not in message:
                 task.finished = message["event"] == "Finished"
-                self._tell(Reported(task.id, message))
+                self._report(Reported(task.id, message))
             elif message.get("stays"):
                 self._over(Ended(task.id, message["end"], message.get("error")))
             else:
@@ -211,7 +211,7 @@ class _Child:
             task.killer.cancel()
         self._free.set()
         if task:
-            self._tell(end or Ended(task.id, "failed", UNEXPECTED))
+            self._report(end or Ended(task.id, "failed", UNEXPECTED))
 
 
 def _write(process: subprocess.Popen[bytes], line: str) -> None:
@@ -226,11 +226,11 @@ def _cause(code: int) -> str:
 
 
 def _death(code: int) -> str:
-    """What the page says; nobody there knows what a signal is."""
+    """What the page says, without speaking of signals."""
     hint = (
         "The machine may have run out of memory: choose a smaller model, smaller batches or "
         "smaller images."
         if code == -9
-        else "Try it again; if it happens again, the server's log tells more."
+        else "Try it again; if it happens again, the server's log has details."
     )
     return f"The run broke off unexpectedly. {hint}"

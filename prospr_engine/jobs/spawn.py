@@ -1,4 +1,4 @@
-"""Making sure that somebody works off the queue: one worker process per store.
+"""Make sure that a worker computes the queue: one process per store.
 
 Whoever holds the lock on ``worker.lock`` is the worker. The lock goes with its process, however
 that ends, so there is nothing that could be left behind.
@@ -43,7 +43,7 @@ def ensure_worker(folder: str | Path) -> None:
     """See to it that a worker works, or soon will, on the store in ``folder``.
 
     Cheap when one does (well below a millisecond of computing): call it after every submission,
-    and whenever somebody looks at a run that should be moving. Raises ``StoreError`` if none can
+    and whenever a page shows a run that should be moving. Raises ``StoreError`` if none can
     be started.
     """
     folder = Path(folder).absolute()
@@ -64,7 +64,7 @@ def at_work(folder: Path) -> bool:
     """Does a worker live?"""
     lock = worker_lock(folder)
     try:
-        # Not quite non-blocking: another one who asks this holds the lock for a moment.
+        # Not quite non-blocking: another process that checks holds the lock for a moment.
         lock.acquire(timeout=0.003, poll_interval=0.001)
     except Timeout:
         return True
@@ -117,7 +117,7 @@ def environment() -> dict[str, str]:
 
 
 def _detached() -> dict[str, Any]:
-    """The worker must outlive the server that started it, and not hear its Ctrl-C."""
+    """The worker must outlive the server that started it, and not receive its Ctrl-C."""
     if sys.platform == "win32":
         return {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.DETACHED_PROCESS}
     return {"start_new_session": True}

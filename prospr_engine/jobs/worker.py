@@ -1,6 +1,6 @@
 """The process that works off a store's queue: ``python -m prospr_engine.jobs.worker FOLDER``.
 
-There is one per store, whoever and how many start it: it holds the lock ``worker.lock``. It
+There is one per store, however many are started: it holds the lock ``worker.lock``. It
 belongs to no server and outlives them, but not its store: without that it goes. When nothing was
 to do for a while it goes too, and the next submission starts another (``ensure.py``). It imports
 neither torch nor anything that needs it.
@@ -36,17 +36,17 @@ Ask = Callable[[], bool]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Work until there is nothing to do or somebody sends SIGTERM."""
+    """Work until there is nothing to do or SIGTERM arrives."""
     parser = argparse.ArgumentParser(description="Work off the queue of a store of runs.")
     parser.add_argument("folder", type=Path, help="the store's folder")
     folder = parser.parse_args(arguments).folder.absolute()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    asked: list[int] = []  # not an Event: its lock could be held when the signal comes
+    signals: list[int] = []  # not an Event: its lock could be held when the signal comes
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda number, _: asked.append(number))
+        signal.signal(number, lambda number, _: signals.append(number))
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        return work(folder, lambda: bool(asked))
+        return work(folder, lambda: bool(signals))
     except (EngineError, OSError) as error:
         log.error("%s", error)
         return 2
@@ -69,7 +69,7 @@ def work(folder: Path, leave: Ask = lambda: False, idle: float = IDLE) -> int:
         finally:
             lock.release()
         log.info("worker %d ends", os.getpid())
-        # Whoever submitted while we held the lock relied on us: look again without it.
+        # A run submitted while we held the lock counts on us: look again without it.
         if leave() or gone() or not _left_behind(store, leave, gone, idle):
             return 0
 

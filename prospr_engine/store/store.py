@@ -1,4 +1,4 @@
-"""The store: runs, what they told, their files, and what visitors uploaded.
+"""The store: runs, their events and files, and uploads.
 
 Every method is one short transaction on a connection of its own, so threads, web servers, the
 worker and the command line may all use one store at once. All of them raise ``StoreError`` if
@@ -65,11 +65,11 @@ class Store:
         migrate(self.database, create=not self.artifacts.any())
         weakref.finalize(self, keep_open(self.database))
 
-    # For whoever wants a run
+    # Single runs
 
     def submit(self, config: RunConfig, owner: str = "", name: str = "") -> Run:
         """The run of these settings: the owner's own, if one is queued, running or done; a copy
-        of somebody else's that is done; else a new one at the end of the queue.
+        of someone else's that is done; else a new one at the end of the queue.
 
         Raises ``ResourceError`` if too many are queued already, of all or of this owner.
         """
@@ -105,9 +105,9 @@ class Store:
             return queries.select(c, which, *given, most)
 
     def events(self, id: str, after: int = 0) -> list[dict[str, Any]]:
-        """What the run told since the event ``after``, as ``Event.to_dict`` gives it, with its
+        """The run's events since ``after``, as ``Event.to_dict`` gives it, with its
         number (``seq``) and time. Of the progress of a stage only the latest is given, and of a
-        run that had to begin again only what it told since."""
+        run that had to begin again only those since."""
         with connect(self.database) as c:
             return queries.events(c, id, after)
 
@@ -141,7 +141,7 @@ class Store:
             digests = cleanup.forget(c, [id])
         self._drop(digests)
 
-    # For whoever wants many
+    # Studies
 
     def submit_study(
         self,
@@ -208,7 +208,7 @@ class Store:
             digests = studies.delete(c, id)
         self._drop(digests)
 
-    # For whoever computes them
+    # For workers
 
     def waiting(self) -> bool:
         """Is any run queued?"""
@@ -239,7 +239,7 @@ class Store:
         return "stop" if row["stopping"] else "go"
 
     def record(self, id: str, event: Mapping[str, Any]) -> None:
-        """Write down what a running run told. Its result is kept as a file, not here."""
+        """Record an event of a running run. Its result is kept as a file, not here."""
         with transaction(self.database) as c:
             queue.record(c, id, event)
 

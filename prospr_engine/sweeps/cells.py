@@ -53,7 +53,7 @@ class Cells:
         return None
 
     def require(self, cell: RunConfig) -> None:
-        """Raise what would befall every run alike, rather than let one after the other fail: an
+        """Raise what would make every run fail, rather than let them fail one by one: an
         unknown network or device, data that cannot be read."""
         from prospr_engine.pipeline.setup import check
 
@@ -125,7 +125,7 @@ class Cells:
     @functools.cached_property
     def shared(self) -> Shared:
         """What runs of this process share, images included."""
-        # Brings torch, which is not needed to tell what is known.
+        # Imports torch, which is not needed to list what is known.
         from prospr_engine.pipeline.cache import Shared
 
         return Shared(self.folder / "shared")
