@@ -121,7 +121,7 @@ def packed(values: np.ndarray) -> bytes:
 def without_words(value: Any) -> Any:
     """Without the version and the sentences, which may be put better."""
     if isinstance(value, dict):
-        left_out = ("prospr_engine", "text", "verdict")
+        left_out = ("prospr_engine", "text", "verdict", "notes")
         return {k: without_words(v) for k, v in value.items() if k not in left_out}
     return [without_words(v) for v in value] if isinstance(value, list) else value
 
