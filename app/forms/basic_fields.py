@@ -71,7 +71,7 @@ def weights(model: str, data: str, faults: list[EngineError]) -> str:
     """The weights that the network has before it is pruned."""
     kinds = ["fresh", "pretrained" if model.startswith(TORCHVISION) else OWN_WEIGHTS]
     kind: str = st.selectbox(
-        "Weights to start from",
+        "Initial weights",
         kinds,
         format_func=lambda kind: called("weights", kind),
         key=key("weights"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 TERMS: dict[str, str] = {
-    "accuracy": "The share of images that a network names rightly. Test accuracy counts images "
+    "accuracy": "The share of images that a network gets right. Test accuracy counts images "
     "that it has never seen.",
     "batch": "A handful of images that a network learns from at once.",
     "bias": "A number that a layer adds whatever the input is. Biases are few, and are not pruned.",
@@ -94,11 +94,10 @@ TERMS: dict[str, str] = {
     "sweep": "Many runs that differ only in what is compared: criteria, sparsities, seeds.",
     "SynFlow": "A criterion that looks at no image: how much can flow from the input to the "
     "output through each weight. It prunes in many rounds, so that no layer runs dry.",
-    "test images": "Images that are kept away from training and scoring, and are looked at once, "
-    "at the end.",
+    "test images": "Images that are not used for training or scoring, only once, at the end.",
     "threshold": "The score at the border: weights above it are kept, those below are removed.",
-    "training": "Changing the weights in many small steps so that the network names the training "
-    "images rightly.",
+    "training": "Changing the weights in many small steps so that the network gets the training "
+    "images right.",
     "trust": "Whether the ranking of the weights would come out the same if the arithmetic rounded "
     "a little differently. If not, the scores are partly noise.",
     "validation images": "Images that are held back to follow the progress of training. The "

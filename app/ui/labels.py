@@ -37,7 +37,7 @@ LABELS = {
     "test_limit": "At most this many test images",
     "train_limit": "At most this many training images",
     "validation_fraction": "Share for validation",
-    "weights": "Weights to start from",
+    "weights": "Initial weights",
     "method": "Criterion",
     "seed": "Seed",
 }

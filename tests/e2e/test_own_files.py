@@ -52,11 +52,11 @@ def test_a_zip_of_class_folders_is_shown_and_learned_from(come: Come):
 
 def test_pickles_and_other_things_are_refused_with_a_reason(come: Come):
     page = come(ALICE).open()
-    choose(page, "Weights to start from", "Your own weights")
+    choose(page, "Initial weights", "Your own weights")
     drop(page, "weights.pt", pickled())
     expect(page.get_by_role("alert").filter(has_text=re.compile("pickle", re.I))).to_be_visible()
     expect(page.get_by_role("button", name="Prune and train", exact=True)).to_be_disabled()
-    choose(page, "Weights to start from", "New weights")
+    choose(page, "Initial weights", "New weights")
     choose(page, "Data", "Your own images")
     drop(page, "images.zip", b"PK\x03\x04 but no archive")
     expect(page.get_by_role("alert").filter(has_text="images.zip")).to_be_visible()

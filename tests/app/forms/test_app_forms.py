@@ -354,7 +354,7 @@ def test_an_address_that_is_met_is_no_news(at: AppTest, store: Store, wanted: Ru
 def test_settings_that_do_not_fit_the_form_are_told(at: AppTest):
     prefilled(at, config(weights="pretrained"))
     (warning,) = at.warning
-    assert "These settings ask for weights to start from Trained on ImageNet" in warning.value
+    assert "These settings ask for initial weights Trained on ImageNet" in warning.value
     assert "New weights is shown" in warning.value
 
 
