@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from prospr_engine.data.readers.tree import MAX_FILES, Tree
+from prospr_engine.data.readers.zip_names import Names, read_names
 from prospr_engine.errors import DataError
 from prospr_engine.format import counted, megabytes
 from prospr_engine.guard import limits as bounds
@@ -80,15 +81,23 @@ def open_zip(path: Path, name: str, uploaded: bool) -> Iterator[Tree]:
 def zip_tree(path: Path, name: str, limits: ZipLimits = OWN) -> Iterator[Tree]:
     """The files of the zip at ``path``, open while the context lasts; messages call it ``name``.
 
-    Of several entries with the same path the last counts, as in unpacking. Raises ``DataError`` if
-    the zip is damaged, encrypted or nested, contains links or paths that point outside it, or
-    unpacks to far more than its size.
+    Of several entries with the same path the last counts, as in unpacking. Names that do not say
+    how they are encoded are decoded by ``zip_names``. Raises ``DataError`` if the zip is damaged,
+    encrypted or nested, contains links or paths that point outside it, or unpacks to far more than
+    its size.
     """
     with _opened(path, name, limits) as archive:
         infos = archive.infolist()
-        _check(name, infos, path.stat().st_size, limits)
-        entries = {_name(entry): entry for entry in infos}
-        twice = len(infos) - len(entries)
+        _check_sizes(name, infos, path.stat().st_size, limits)
+        names = read_names(infos)
+        paths = _separated(name, names)
+        for info, own in zip(infos, paths, strict=True):
+            _check_entry(name, own, info, limits)
+        folders = {_plain(own): None for own in paths if own.endswith("/")}
+        files = [
+            (_plain(own), info) for own, info in zip(paths, infos, strict=True) if own[-1:] != "/"
+        ]
+        entries = dict(files)
 
         def open_entry(name: str) -> BinaryIO:
             try:
@@ -96,13 +105,10 @@ def zip_tree(path: Path, name: str, limits: ZipLimits = OWN) -> Iterator[Tree]:
             except DAMAGE as error:
                 raise OSError(f"damaged in the archive: {error}") from None
 
-        yield Tree(
-            name,
-            tuple(path for path, entry in entries.items() if not _is_folder(entry)),
-            tuple(path for path, entry in entries.items() if _is_folder(entry)),
-            open_entry,
-            (f"Skipped: {counted(twice, 'file')} replaced by a later one.",) if twice else (),
-        )
+        notes = [_encoding_note(names)] if names.guessed else []
+        if twice := len(files) - len(entries):
+            notes.append(f"Skipped: {counted(twice, 'file')} replaced by a later one.")
+        yield Tree(name, tuple(entries), tuple(filter(None, folders)), open_entry, tuple(notes))
 
 
 @contextmanager
@@ -147,20 +153,41 @@ class _Guarded(io.BufferedReader):
         return super().read(size)
 
 
-def _name(entry: zipfile.ZipInfo) -> str:
-    # Some programs on Windows write backslashes, against the standard.
-    return entry.filename.replace("\\", "/").removesuffix("/")
+def _separated(name: str, names: Names) -> list[str]:
+    """The paths with ``/`` as the separator. Some programs on Windows write backslashes, against
+    the standard; beside slashes, a backslash is part of a name."""
+    if any("/" in path for path in names.paths):
+        return [*names.paths]
+    if not names.separable:
+        raise DataError(
+            f"{name} does not say how its file names are encoded, and separates folders with "
+            "backslashes, which may be part of a character; so its folders are not certain. "
+            "Create the zip again with a program that writes UTF-8 names, such as 7-Zip."
+        )
+    return [path.replace("\\", "/") for path in names.paths]
 
 
-def _is_folder(entry: zipfile.ZipInfo) -> bool:
-    return entry.filename.endswith(("/", "\\"))
+def _plain(path: str) -> str:
+    """``./a//1.png`` is ``a/1.png``."""
+    return "/".join(part for part in path.split("/") if part not in ("", "."))
 
 
-def _check(name: str, infos: list[zipfile.ZipInfo], size: int, limits: ZipLimits) -> None:
+def _encoding_note(names: Names) -> str:
+    if not names.label:
+        read = "could not be recognised, so class names may look wrong"
+    elif names.sure:
+        read = f"was recognised as {names.label}"
+    else:
+        read = f"is probably {names.label}"
+    return (
+        f"The zip does not say how its file names are encoded; the encoding {read}. If class names "
+        "look wrong, create the zip again with UTF-8 names."
+    )
+
+
+def _check_sizes(name: str, infos: list[zipfile.ZipInfo], size: int, limits: ZipLimits) -> None:
     if len(infos) > limits.files:
         raise _too_many(name, limits)
-    for info in infos:
-        _check_entry(name, _name(info), info, limits)
     unpacked = sum(info.file_size for info in infos)
     # Entries may share bytes, and then claim more of them than the file has.
     packed = max(1, min(size, sum(info.compress_size for info in infos)))
@@ -173,14 +200,16 @@ def _check(name: str, infos: list[zipfile.ZipInfo], size: int, limits: ZipLimits
 
 
 def _check_entry(name: str, path: str, info: zipfile.ZipInfo, limits: ZipLimits) -> None:
+    path = path.removesuffix("/")
     if len(path) > LONGEST or UNPRINTABLE.search(path.removesuffix(MAC_ICON)):
         raise DataError(
             f"{name} contains the file name {path[:40]!r}, which is too long or has unprintable "
             "characters. Rename the file and create the zip again."
         )
-    if posixpath.isabs(path) or ".." in path.split("/") or path[1:2] == ":":
+    slashed = path.replace("\\", "/")  # in case the zip has both
+    if posixpath.isabs(slashed) or ".." in slashed.split("/") or path[1:2] == ":":
         raise DataError(
-            f"{name} contains the path {info.filename!r}, which points outside the archive. "
+            f"{name} contains the path {path!r}, which points outside the archive. "
             "Create the zip again from the folder itself."
         )
     if stat.S_ISLNK(info.external_attr >> 16):

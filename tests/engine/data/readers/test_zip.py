@@ -23,7 +23,7 @@ def refused(path: str, sentence: str, limits=OWN, **changed) -> None:
 
 
 def test_files_are_read_in_place(zipped, tmp_path: Path) -> None:
-    path = zipped({"a/": "", "a/1.png": "one", "b\\2.png": "two", "c\\": ""})
+    path = zipped({"a/": "", "a/1.png": "one", "b/2.png": "two", "c/": ""})
     with zip_tree(Path(path), "data.zip") as tree:
         assert (tree.name, tree.notes) == ("data.zip", ())
         assert tree.files == ("a/1.png", "b/2.png")
@@ -31,6 +31,22 @@ def test_files_are_read_in_place(zipped, tmp_path: Path) -> None:
         with tree.open("b/2.png") as stream:
             assert stream.read() == b"two"
     assert list(tmp_path.iterdir()) == [Path(path)]
+
+
+def test_backslashes_separate_where_no_slash_does(zipped) -> None:
+    with zip_tree(
+        Path(zipped({"a\\1.png": "x", "b\\c\\2.png": "y", "d\\": ""})), "data.zip"
+    ) as tree:
+        assert (tree.files, tree.folders) == (("a/1.png", "b/c/2.png"), ("d",))
+    with zip_tree(Path(zipped({"AC\\DC/1.png": "x", "ABBA/1.png": "y"})), "data.zip") as tree:
+        assert tree.files == ("AC\\DC/1.png", "ABBA/1.png")
+
+
+def test_a_dot_is_no_folder(zipped) -> None:
+    path = zipped({"./": "", "./a/": "", "./a/1.png": "x", "b//./2.png": "y"})
+    with zip_tree(Path(path), "data.zip") as tree:
+        assert (tree.files, tree.folders) == (("a/1.png", "b/2.png"), ("a",))
+        assert tree.open("b/2.png").read() == b"y"
 
 
 @pytest.mark.parametrize(
@@ -52,7 +68,9 @@ def test_a_zip_that_cannot_be_opened(tmp_path: Path) -> None:
     refused(str(tmp_path / "gone.zip"), "cannot be read")
 
 
-@pytest.mark.parametrize("path", ["../a/1.png", "a/../../1.png", "/a/1.png", "C:\\a\\1.png"])
+@pytest.mark.parametrize(
+    "path", ["../a/1.png", "a/../../1.png", "/a/1.png", "C:\\a\\1.png", "\\\\nas\\1.png"]
+)
 def test_paths_that_lead_out(zipped, path: str) -> None:
     refused(zipped({path: "x"}), "points outside the archive")
 
