@@ -1,0 +1,33 @@
+"""Files and folders that systems and programs leave among a user's own."""
+
+from __future__ import annotations
+
+import re
+
+NAMES = frozenset(
+    {
+        *("__macosx", "icon\r", "network trash folder", "temporary items", "desktop db"),  # macOS
+        *("desktop df", "thevolumesettingsfolder"),
+        *("thumbs.db", "ehthumbs.db", "ehthumbs_vista.db", "desktop.ini"),  # Windows
+        *("$recycle.bin", "recycler", "recycled", "system volume information"),
+        *("@eadir", "#recycle", "#snapshot", "@tmp", "@sharebin", "@appstore"),  # Synology
+        *("@recycle", "@recently-snapshot", "@transcode", "@deleted"),  # QNAP
+        "lost+found",  # Linux
+        *("__pycache__", "picasa.ini", "nksc_param", "zbthumbnail.info"),  # programs
+    }
+)
+"""In lower case. Those that begin with a dot are not listed: all of them are left out."""
+PATTERNS = re.compile(
+    r"found\.\d{3}"  # pieces that Windows' chkdsk saved
+    r"|.*\.(lrdata|lrcat-data)"  # Lightroom's previews
+    r"|.*@syno(resource|eastream)"
+    r"|~\$.*"  # locks of Microsoft Office
+)
+
+
+def is_leftover(path: str) -> bool:
+    """Whether a file or folder, or one that it lies in, is hidden or of no user."""
+    return any(
+        part.startswith(".") or part.lower() in NAMES or PATTERNS.fullmatch(part.lower())
+        for part in path.split("/")
+    )
