@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import os
+import sys
 from pathlib import Path
 
 import pytest
+from collecting import COLLECTED
 from paths import SHARED
 
 from prospr_engine.data import DATASETS
@@ -21,12 +24,29 @@ os.environ["OMP_NUM_THREADS"] = "1"
 
 WITH_SHARED = ("with", "../shared")
 
+EXPORTER = "torch.onnx._internal.exporter._registration"
+"""Where PyTorch keeps its translations to ONNX."""
+
 
 def pytest_make_parametrize_id(val: object, argname: str) -> None:
     """Refuse bytes as the id of a test: archives and pickles differ from one process to the next
     (the time, the version), and processes that collect different tests cannot share them."""
     if isinstance(val, bytes | bytearray):
         pytest.fail(f"bytes in {argname!r}: name the case with ids=… or pytest.param(…, id=…)")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    config.stash[COLLECTED] = [item.nodeid for item in items]
+
+
+def pytest_runtest_setup() -> None:
+    """Let PyTorch read its 500 translations once per process: it parses their source again for each
+    export, which takes longer than the export. Only where a test has imported it already."""
+    exporter = sys.modules.get(EXPORTER)
+    registry = getattr(exporter, "ONNXRegistry", None)
+    if registry and not hasattr(registry.from_torchlib, "cache_info"):
+        registry.from_torchlib = staticmethod(functools.cache(registry.from_torchlib))
 
 
 @pytest.fixture

@@ -58,13 +58,15 @@ def figures(folder: Path) -> list[tuple[str, ...]]:
         return [tuple(row[name] for name in names) for row in csv.DictReader(file)]
 
 
-def test_program_and_command_really_do_the_sweep_and_find_the_same(tmp_path: Path):
+def test_program_and_command_really_do_the_sweep_and_find_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
     config = SweepConfig.of(
-        methods=["magnitude", "random"], sparsities=[0.9], epochs=1, loading=FEW
+        methods=["magnitude", "random"], sparsities=[0.9], model="mlp", epochs=1, loading=FEW
     )
-    program = code_sweep.sweep_program(config, threads=1, out="program")
-    printed = done([sys.executable, "-c", program], tmp_path)
-    assert "2 of 2 random 0.9 0 done" in printed
+    monkeypatch.chdir(tmp_path)
+    exec(code_sweep.sweep_program(config, threads=1, out="program"), {})
+    assert "2 of 2 random 0.9 0 done" in capsys.readouterr().out
     line = code_sweep.sweep_command(config, threads=1, out="command")
     line = line.replace(".venv/bin/python", sys.executable)
     done(["sh", "-c", line], tmp_path)

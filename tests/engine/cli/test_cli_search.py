@@ -54,7 +54,7 @@ def runs(monkeypatch, template):
 
 def test_the_command_as_people_type_it(tmp_path):
     out = tmp_path / "out"
-    command = [*QUICK, "--max-size", "30kB", "--out", str(out), "--json"]
+    command = [*QUICK, "--max-size", "30kB", "--max-tries", 2, "--out", out, "--json"]
     done = python("-m", "prospr_engine", "search", *command)
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)

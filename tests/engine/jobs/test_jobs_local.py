@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -441,21 +442,25 @@ def test_a_run_in_a_child_that_had_others_gives_the_same_to_the_byte(tmp_path: P
         RunConfig(model="mlp", method="random", epochs=1, loading=loading, seed=8),
         RunConfig(model="mlp", method="prospr", epochs=1, loading=loading, seed=3, sparsity=0.5),
     )
-    files = []
-    for name, before in (("cold", ()), ("warm", others)):
-        executor = LocalExecutor(Workspace(tmp_path / name, tmp_path / name / "shared"))
-        for place, settings in enumerate((*before, config)):
-            out = tmp_path / name / str(place)
-            executor.start("a", settings.to_dict(), out)
-            assert listen(executor)[1] == Ended("a", "done")
-        executor.close()
-        files.append({path.name: path.read_bytes() for path in out.iterdir()})
+    executor = LocalExecutor(Workspace(tmp_path, tmp_path / "shared"))
+    for place, settings in enumerate((config, *others, config)):
+        if place == 1:
+            shutil.rmtree(tmp_path / "shared")  # what the second one shares is the others'
+        executor.start("a", settings.to_dict(), tmp_path / str(place))
+        assert listen(executor)[1] == Ended("a", "done")
+    executor.close()
+    files = [
+        {path.name: path.read_bytes() for path in (tmp_path / place).iterdir()}
+        for place in ("0", "3")
+    ]
     cold, warm = files
     results = [json.loads(contents.pop("result.json")) for contents in files]
+    assert results[0]["seconds_of"]["training_dense"] > 0
+    assert results[1]["seconds_of"]["training_dense"] == 0
     assert cold == warm
     assert len(cold) > 5
     for result in results:
-        for told in (result, result["onnx"], *result["exports"].values(), *result["history"]):
+        for part in (result, result["onnx"], *result["exports"].values(), *result["history"]):
             for name in ("seconds", "seconds_of", "out", "path"):
-                told.pop(name, None)
+                part.pop(name, None)
     assert results[0] == results[1]

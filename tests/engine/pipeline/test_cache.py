@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
+from pathlib import Path
 
 import pytest
 import torch
@@ -36,13 +38,27 @@ def stages(heard) -> list[str]:
     return [event.text for event in heard if isinstance(event, StageStarted)]
 
 
+@pytest.fixture(scope="module")
+def first(tmp_path_factory) -> tuple[Path, dict]:
+    """The folder of a run and of what it left for others; and what it says. Not to be changed."""
+    folder = tmp_path_factory.mktemp("first")
+    result = pe.run(config(), out=folder / "one", shared=Shared(folder / "shared"))
+    return folder, told(result)
+
+
+@pytest.fixture
+def shared(first, tmp_path) -> Shared:
+    """A copy of what the first run left."""
+    shutil.copytree(first[0] / "shared", tmp_path / "shared")
+    return Shared(tmp_path / "shared")
+
+
 FILES = ("scores", "masks", "dense", "pruned", "gallery")
 
 
 @pytest.mark.parametrize("changes", [{}, {"control": "shuffle"}, {"control": "reinit"}])
-def test_a_run_that_uses_what_others_left_gives_the_same_files(changes, tmp_path):
-    shared = Shared(tmp_path / "shared")
-    pe.run(config(sparsity=0.5), out=tmp_path / "before", shared=shared)
+def test_a_run_that_uses_what_others_left_gives_the_same_files(shared, changes, tmp_path):
+    changes = {"sparsity": 0.5, **changes}
     heard = []
     alone = pe.run(config(**changes), out=tmp_path / "alone")
     second = pe.run(config(**changes), heard.append, out=tmp_path / "second", shared=shared)
@@ -56,9 +72,7 @@ def test_a_run_that_uses_what_others_left_gives_the_same_files(changes, tmp_path
     assert second.seconds_of["training_pruned"] > 0
 
 
-def test_a_known_dense_network_is_told_beside_the_pruned_one(tmp_path):
-    shared = Shared(tmp_path / "shared")
-    pe.run(config(), out=tmp_path / "one", shared=shared)
+def test_a_known_dense_network_is_told_beside_the_pruned_one(shared, tmp_path):
     heard = []
     pe.run(config(sparsity=0.5), heard.append, out=tmp_path / "two", shared=shared)
     epochs = [(e.network, e.epoch) for e in heard if isinstance(e, EpochEnded)]
@@ -83,9 +97,7 @@ def test_a_known_dense_network_is_told_beside_the_pruned_one(tmp_path):
         ({"loading": pe.LoadingConfig(train_limit=200, test_limit=100)}, (False, False)),
     ],
 )
-def test_only_what_must_be_the_same_is_shared(changes, known, tmp_path):
-    shared = Shared(tmp_path / "shared")
-    pe.run(config(), out=tmp_path / "one", shared=shared)
+def test_only_what_must_be_the_same_is_shared(shared, changes, known, tmp_path):
     heard = []
     pe.run(config(**changes), heard.append, out=tmp_path / "two", shared=shared)
     words = " ".join(stages(heard))
@@ -105,9 +117,7 @@ def test_iterative_criteria_share_scores_only_at_their_sparsity(tmp_path):
 
 
 @pytest.mark.parametrize("damage", ["cut", "gone", "other"])
-def test_damaged_files_count_as_absent(damage, tmp_path):
-    shared = Shared(tmp_path / "shared")
-    first = pe.run(config(), out=tmp_path / "one", shared=shared)
+def test_damaged_files_count_as_absent(first, shared, damage, tmp_path):
     for file in shared.folder.iterdir():
         content = file.read_bytes()
         file.unlink()
@@ -116,7 +126,7 @@ def test_damaged_files_count_as_absent(damage, tmp_path):
         elif damage == "other":
             file.write_bytes(b"{}")
     second = pe.run(config(), out=tmp_path / "two", shared=shared)
-    assert told(second) == told(first)
+    assert told(second) == first[1]
 
 
 def test_a_folder_that_cannot_be_written_to_costs_only_time(tmp_path):

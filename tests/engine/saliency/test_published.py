@@ -67,7 +67,7 @@ def test_force_on_the_reference_network_is_the_obvious_loop_until_channels_are_e
     assert torch.equal(flat(scores.masks(0.6)), flat(expected).bool())
 
 
-@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("threads", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_force_says_when_rounding_decides(reference, golden, threads):
     """Empty channels under a batch norm hold its rounding errors, blown up. They differ with the
     number of threads, the layout of images and the place in memory; the published mask comes
