@@ -6,7 +6,7 @@ import functools
 import struct
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -15,6 +15,7 @@ from typing import BinaryIO
 import numpy as np
 from PIL import Image
 
+from prospr_engine.data.depth import Range, deep_values, is_deep, range_of
 from prospr_engine.format import rough_number
 from prospr_engine.guard import limits
 
@@ -52,6 +53,8 @@ class Header:
     height: int
     grey: bool
     transparent: bool
+    deep: bool = False
+    """More than 8 bits per value."""
 
 
 @functools.cache
@@ -80,20 +83,31 @@ def read_header(stream: BinaryIO) -> Header:
         width, height = image.size
         if width != height and _orientation(image) >= 5:
             width, height = height, width
-        return Header(width, height, _is_grey(image), image.has_transparency_data)
+        grey, transparent = _is_grey(image), image.has_transparency_data
+        return Header(width, height, grey, transparent, is_deep(image))
 
 
-def read_pixels(stream: BinaryIO, channels: int, size: int) -> np.ndarray:
+def read_range(stream: BinaryIO) -> Range | None:
+    """The range of values of a deep image; None if it has no numbers. Raises
+    ``UnreadableError``."""
+    with _opened(stream) as image:
+        return range_of(deep_values(stream, image))
+
+
+def read_pixels(
+    stream: BinaryIO, channels: int, size: int, ranges: Mapping[bool, Range] | None = None
+) -> np.ndarray:
     """uint8 (channels, size, size): upright, the middle square of the first frame, scaled.
 
-    Transparent images are placed on white, as a page would show them; 16-bit greys keep their
-    upper 8 bits; floating-point greys are read as 0..1 if they lie in that range, else as 0..255.
-    Raises ``UnreadableError``.
+    Transparent images are placed on white, as a page would show them. ``ranges`` are those of the
+    set for deep images, as from ``depth.joined``; without them, the image's own. Raises
+    ``UnreadableError``.
     """
     with _opened(stream) as image:
         # JPEG can be decoded at 1/2, 1/4 or 1/8 size: several times faster for photographs.
         image.draft(None, (2 * size, 2 * size))
-        picture = _plain(image, "L" if channels == 1 else "RGB")
+        shallow = _shallow(stream, image, ranges) if is_deep(image) else image
+        picture = _plain(shallow, "L" if channels == 1 else "RGB")
         if (turn := UPRIGHT.get(_orientation(image))) is not None:
             picture = picture.transpose(turn)
         width, height = picture.size
@@ -147,14 +161,19 @@ def _is_grey(image: Image.Image) -> bool:
     return image.mode in GREY_MODES
 
 
+def _shallow(
+    stream: BinaryIO, image: Image.Image, ranges: Mapping[bool, Range] | None
+) -> Image.Image:
+    values = deep_values(stream, image)
+    whole = values.dtype.kind != "f"
+    own = (ranges or {}).get(whole) or range_of(values) or Range(0, 0, whole)
+    pixels = own.to_bytes(values)
+    if values.ndim == 3:
+        pixels[..., 3:] = values[..., 3:] >> 8  # opacity has the whole range
+    return Image.fromarray(pixels)
+
+
 def _plain(image: Image.Image, mode: str) -> Image.Image:
-    if image.mode == "F":
-        values = np.nan_to_num(np.asarray(image))
-        scaled = values * 255 if values.size and values.max() <= 1 else values
-        return Image.fromarray(np.rint(scaled.clip(0, 255)).astype(np.uint8)).convert(mode)
-    if image.mode == "I" or image.mode.startswith("I;16"):
-        values = np.asarray(image).astype(np.int64).clip(0, 65535) >> 8
-        return Image.fromarray(values.astype(np.uint8)).convert(mode)
     if image.has_transparency_data:
         opaque = Image.new("RGBA", image.size, "white")
         opaque.alpha_composite(image.convert("RGBA"))

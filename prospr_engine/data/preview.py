@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +14,14 @@ import numpy as np
 from PIL import Image
 
 from prospr_engine.config import LoadingConfig
-from prospr_engine.data.decode import UnreadableError, is_image, read_header, read_pixels
+from prospr_engine.data.decode import (
+    UnreadableError,
+    is_image,
+    read_header,
+    read_pixels,
+    read_range,
+)
+from prospr_engine.data.depth import Range, joined
 from prospr_engine.data.inspect import Facts, facts_of
 from prospr_engine.data.layout import Layout, arrange
 from prospr_engine.data.opening import open_uploaded
@@ -96,26 +103,40 @@ def _broken(tree: Tree, files: list[str]) -> Iterator[str]:
 def _samples(
     opened: Tree | Source, layout: Layout | Source, facts: Facts
 ) -> dict[str, tuple[bytes, ...]]:
-    if isinstance(opened, Tree) and isinstance(layout, Layout):
-        sample = _sampler(opened, layout.files, facts)
-    else:
-        sample = _pixel_sampler(cast("Source", opened))
     train = layout.parts["train"]
     labels = layout.labels[train]
-    return {
-        name: tuple(
-            shown
-            for number in _spread(train[labels == label], SAMPLES)
-            if (shown := sample(int(number))) is not None
-        )
+    chosen = {
+        name: [int(number) for number in _spread(train[labels == label], SAMPLES)]
         for label, name in enumerate(layout.classes[:CLASSES])
+    }
+    if isinstance(opened, Tree) and isinstance(layout, Layout):
+        files = {number: layout.files[number] for own in chosen.values() for number in own}
+        sample = _sampler(opened, files, facts)
+    else:
+        sample = _pixel_sampler(cast("Source", opened))
+    return {
+        name: tuple(shown for number in own if (shown := sample(number)) is not None)
+        for name, own in chosen.items()
     }
 
 
-def _sampler(tree: Tree, files: Sequence[str], facts: Facts) -> Callable[[int], bytes | None]:
+def _sampler(tree: Tree, files: Mapping[int, str], facts: Facts) -> Callable[[int], bytes | None]:
     size = min(facts.image_size or SIDE, SIDE)
     left = Counter(pixels=PIXELS)
-    return lambda number: _sample(tree, files[number], facts.channels or 3, size, left)
+    ranges = joined(_ranges(tree, files.values()))
+    return lambda number: _sample(tree, files[number], facts.channels or 3, size, left, ranges)
+
+
+def _ranges(tree: Tree, files: Iterable[str]) -> Iterator[Range]:
+    """Of the deep images among ``files``; the range of the whole set may be larger."""
+    left = PIXELS
+    for file in files:
+        with suppress(UnreadableError, OSError), tree.open(file) as stream:
+            header = read_header(stream)
+            left -= header.width * header.height if header.deep else 0
+            stream.seek(0)
+            if header.deep and left >= 0 and (own := read_range(stream)):
+                yield own
 
 
 def _pixel_sampler(source: Source) -> Callable[[int], bytes | None]:
@@ -126,7 +147,14 @@ def _pixel_sampler(source: Source) -> Callable[[int], bytes | None]:
     return sample
 
 
-def _sample(tree: Tree, file: str, channels: int, size: int, left: Counter[str]) -> bytes | None:
+def _sample(
+    tree: Tree,
+    file: str,
+    channels: int,
+    size: int,
+    left: Counter[str],
+    ranges: Mapping[bool, Range],
+) -> bytes | None:
     """One image as a PNG of about ``SIDE`` pixels; ``None`` if it is broken or too large."""
     with suppress(UnreadableError, OSError), tree.open(file) as stream:
         header = read_header(stream)
@@ -134,7 +162,7 @@ def _sample(tree: Tree, file: str, channels: int, size: int, left: Counter[str])
         if left["pixels"] < 0:
             return None
         stream.seek(0)
-        pixels = read_pixels(stream, channels, size)
+        pixels = read_pixels(stream, channels, size, ranges)
         return _png(_enlarged(pixels))
     return None
 

@@ -11,7 +11,15 @@ import numpy as np
 import torch
 
 from prospr_engine.config import LoadingConfig
-from prospr_engine.data.decode import Header, UnreadableError, is_image, read_header, read_pixels
+from prospr_engine.data.decode import (
+    Header,
+    UnreadableError,
+    is_image,
+    read_header,
+    read_pixels,
+    read_range,
+)
+from prospr_engine.data.depth import Range, joined, level_notes, range_notes
 from prospr_engine.data.layout import arrange
 from prospr_engine.data.memory import check_memory
 from prospr_engine.data.progress import Ticker
@@ -25,6 +33,7 @@ from prospr_engine.format import counted, listed
 # Below this average size most of the work is in Python, and threads only slow each other down:
 # 10,000 JPEGs of 32 x 32 take 1.1 s with one thread and 1.7 s with two.
 WORTH_THREADS = 200 * 200  # pixels
+CHUNK = 1024  # images counted at a time, since counting copies them to a wider type
 LISTED = 11  # broken images in a note, including the "and n more"
 
 
@@ -66,19 +75,45 @@ def read_images(
     check_memory(len(files), C, size)
     pixels = np.empty((len(files), C, size, size), dtype=np.uint8)
 
+    ranges: dict[bool, Range] = {}
+    if deep := [index for index in order if headers[index].deep]:
+        ranges = _ranges(work, tree, files, deep, on_event)
+        order = [index for index in order if index not in work.broken]
+
     def decode(index: int) -> None:
         with tree.open(files[index]) as stream:
-            pixels[index] = read_pixels(stream, C, size)
+            pixels[index] = read_pixels(stream, C, size, ranges)
 
     heavy = mean(header.width * header.height for header in headers.values()) > WORTH_THREADS
     work.do(decode, order, heavy, Ticker(on_event, len(order), "images", "Reading the images"))
     if transparent := sum(header.transparent for header in headers.values()):
         notes.append(f"Placed on white: {counted(transparent, 'image')} with transparent areas.")
+    notes += range_notes(ranges.values())
     kept = np.array([index not in work.broken for index in range(len(files))])
     if work.broken:
         notes.append(_broken_note(work.broken))
         pixels = pixels[kept]
+    counts = sum(
+        np.bincount(chunk.reshape(-1), minlength=256)
+        for chunk in np.array_split(pixels, 1 + len(pixels) // CHUNK)
+    )
+    notes += level_notes(np.asarray(counts), bool(deep))
     return Pixels(torch.from_numpy(pixels), kept, tuple(notes))
+
+
+def _ranges(
+    work: Work, tree: Tree, files: Sequence[str], deep: Sequence[int], on_event: OnEvent
+) -> dict[bool, Range]:
+    """The ranges of values of the deep images together."""
+    found: dict[int, Range] = {}
+
+    def measure(index: int) -> None:
+        with tree.open(files[index]) as stream:
+            if own := read_range(stream):
+                found[index] = own
+
+    work.do(measure, deep, False, Ticker(on_event, len(deep), "images", "Measuring the images"))
+    return joined(found.values())
 
 
 class Work:
