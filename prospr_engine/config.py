@@ -7,7 +7,6 @@ Names (of models, data sets, methods, controls) are checked against their tables
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from numbers import Real
@@ -15,8 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from prospr_engine.errors import ConfigError
-from prospr_engine.format import SPACE, to_fraction
+from prospr_engine.format import SPACE, brief, to_fraction
 from prospr_engine.identity import dense_settings, fingerprint
+from prospr_engine.io.files import read_settings
 from prospr_engine.registry import check_options, setting, settings_of
 
 NO_CONTROL = "none"
@@ -198,13 +198,7 @@ class RunConfig(_Checked):
     @classmethod
     def read(cls, path: str | Path) -> RunConfig:
         """Read a ``config.json``; raises ``ConfigError`` if it is missing or invalid."""
-        try:
-            values = json.loads(Path(path).read_text("utf-8"))
-        except OSError as error:
-            raise ConfigError(f"{path} cannot be read: {error.strerror}.") from None
-        except ValueError:
-            raise ConfigError(f"{path} is not JSON; give the config.json of a run.") from None
-        return cls.from_dict(values)
+        return cls.from_dict(read_settings(path, "the config.json of a run"))
 
     @property
     def dense(self) -> RunConfig:
@@ -227,7 +221,7 @@ GROUPS: dict[str, type] = {
 def check_sparsity(sparsity: float) -> float:
     """``sparsity`` itself if it lies in [0, 1); else ``ConfigError``."""
     if not isinstance(sparsity, Real) or not 0.0 <= sparsity < 1.0:
-        hint, shown = "", sparsity if isinstance(sparsity, Real) else repr(sparsity)
+        hint, shown = "", sparsity if isinstance(sparsity, Real) else brief(sparsity)
         if isinstance(sparsity, Real) and 1 < sparsity < 100:
             hint = f" For {sparsity:g}{SPACE}%, give {to_fraction(float(sparsity)):g}."
         raise ConfigError(

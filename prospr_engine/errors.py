@@ -7,9 +7,15 @@ message beside the control that caused it.
 
 from __future__ import annotations
 
+LONGEST = 4_000  # characters of a message: it may repeat a name that somebody sent
+
 
 class EngineError(Exception):
     """Base of all errors whose message is meant for the user."""
+
+    def __str__(self) -> str:
+        text, half = super().__str__(), LONGEST // 2
+        return text if len(text) <= LONGEST else f"{text[:half]} … {text[-half:]}"
 
 
 class ConfigError(EngineError):

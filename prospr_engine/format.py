@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+import reprlib
 from collections.abc import Iterable, Mapping
 from typing import Literal
 
@@ -29,6 +30,10 @@ SCALES: Mapping[Unit, tuple[float, str, str]] = {
     "nats": (1, ".3f", ""),
 }
 """What a number is multiplied by before it is shown, its format, and what follows it."""
+
+_BRIEF = reprlib.Repr()
+_BRIEF.maxstring = _BRIEF.maxother = _BRIEF.maxlong = 80
+_BRIEF.maxlevel = 3
 
 _UNITS = {"": 1, "b": 1, "kb": KILO, "mb": MEGA, "gb": GIGA}
 _SIZE = re.compile(r"(\d+\.?\d*|\.\d+)\s*([a-z]*)", re.IGNORECASE)
@@ -273,6 +278,11 @@ def quantity(unit: Unit, value: float, half: float | None = None) -> str:
 
 
 # Words
+
+
+def brief(value: object) -> str:
+    """``repr(value)``, cut in the middle if it is long, for messages that repeat what was given."""
+    return _BRIEF.repr(value)
 
 
 def plural(number: float, one: str, many: str | None = None) -> str:

@@ -18,7 +18,9 @@ from pathlib import PurePath
 from typing import Any, Generic, TypeVar
 
 from prospr_engine.errors import ConfigError
-from prospr_engine.format import plain_number
+from prospr_engine.format import brief, plain_number
+
+LONGEST = 80  # characters of a name that are compared with known ones
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,8 @@ class Option:
         if self.choices and value not in self.choices and not self._may_be_file(value):
             also = f", or the path of a {self.file} file" if self.file else ""
             raise ConfigError(
-                f"{self.name} is {value!r}, but must be one of {', '.join(map(str, self.choices))}"
+                f"{self.name} is {brief(value)}, but must be one of "
+                f"{', '.join(map(str, self.choices))}"
                 f"{also}{did_you_mean(str(value), [str(c) for c in self.choices])}."
             )
         if isinstance(value, float) and not math.isfinite(value):
@@ -95,7 +98,7 @@ class Option:
                 return True
             if str(value).lower() in {"false", "no", "off", "0"}:
                 return False
-            raise ConfigError(f"{self.name} is {value!r}; give true or false.")
+            raise ConfigError(f"{self.name} is {brief(value)}; give true or false.")
         if isinstance(value, bool) and kind is not str:
             raise ConfigError(f"{self.name} is {value}; give a number.")
         try:
@@ -108,9 +111,9 @@ class Option:
                 return float(value)
         except (TypeError, ValueError, OverflowError):
             noun = "whole number" if kind is int else "number"
-            raise ConfigError(f"{self.name} is {value!r}; give a {noun}.") from None
+            raise ConfigError(f"{self.name} is {brief(value)}; give a {noun}.") from None
         if not isinstance(value, kind):
-            raise ConfigError(f"{self.name} is {value!r}; give text.")
+            raise ConfigError(f"{self.name} is {brief(value)}; give text.")
         return value
 
 
@@ -234,7 +237,8 @@ class Registry(Mapping[str, S], Generic[S]):
             return self[name]
         except (KeyError, TypeError):
             raise ConfigError(
-                f"There is no {self.noun} called {name!r}{did_you_mean(str(name), list(self))}. "
+                f"There is no {self.noun} called {brief(name)}"
+                f"{did_you_mean(str(name), list(self))}. "
                 f"Known: {', '.join(self)}."
             ) from None
 
@@ -260,7 +264,7 @@ def check_options(options: tuple[Option, ...], given: Mapping[str, Any], owner: 
         if name not in known:
             listed = ", ".join(known) or "none"
             raise ConfigError(
-                f"There is no option {name!r} in {owner}{did_you_mean(name, list(known))}. "
+                f"There is no option {brief(name)} in {owner}{did_you_mean(name, list(known))}. "
                 f"Known: {listed}."
             )
     return {
@@ -270,5 +274,5 @@ def check_options(options: tuple[Option, ...], given: Mapping[str, Any], owner: 
 
 
 def did_you_mean(name: str, known: list[str]) -> str:
-    near = difflib.get_close_matches(name.lower(), known, n=1, cutoff=0.6)
+    near = difflib.get_close_matches(name[:LONGEST].lower(), known, n=1, cutoff=0.6)
     return f" (did you mean {near[0]!r}?)" if near else ""

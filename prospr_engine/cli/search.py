@@ -18,7 +18,7 @@ from prospr_engine.cli import store_runs
 from prospr_engine.cli.settings import add_settings, add_store, given, number, show
 from prospr_engine.errors import ConfigError, Stopped
 from prospr_engine.events import CellEnded, Event, OnEvent, StageStarted, ignore
-from prospr_engine.format import read_size, to_fraction
+from prospr_engine.format import brief, read_size, to_fraction
 from prospr_engine.sweeps.report import outcome, tell_probe
 from prospr_engine.sweeps.search import Probed, SearchResult, first_guess
 from prospr_engine.sweeps.search import search as do
@@ -127,7 +127,7 @@ def points(text: str) -> float:
         if 0 <= value <= 100:
             return value
     raise ConfigError(
-        f"--max-loss is {text!r}; give points of accuracy from 0 to 100, e.g. 1 or 0.5."
+        f"--max-loss is {brief(text)}; give points of accuracy from 0 to 100, e.g. 1 or 0.5."
     )
 
 
@@ -137,8 +137,8 @@ def size(text: str) -> int:
     if bytes is not None:
         return bytes
     raise ConfigError(
-        f"--max-size is {text!r}; give a size such as 100kB, 0.1MB or 100000, which are all the "
-        "same: 1 kB is 1,000 bytes."
+        f"--max-size is {brief(text)}; give a size such as 100kB, 0.1MB or 100000, which all "
+        "mean the same: 1 kB is 1,000 bytes."
     )
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from prospr_engine.config import GROUPS, RunConfig
 from prospr_engine.errors import ConfigError
-from prospr_engine.format import read_percent, to_fraction
+from prospr_engine.format import brief, read_percent, to_fraction
 from prospr_engine.registry import Option, settings_of
 from prospr_engine.saliency.controls import control_names
 
@@ -81,7 +81,7 @@ def given(parsed: argparse.Namespace, values: dict[str, Any]) -> dict[str, Any]:
     for pair in parsed.option:
         name, equals, value = pair.partition("=")
         if not equals:
-            raise ConfigError(f"--option is {pair!r}; give a name and a value, e.g. steps=3.")
+            raise ConfigError(f"--option is {brief(pair)}; give a name and a value, e.g. steps=3.")
         values["scoring"]["options"] = {**values["scoring"]["options"], name.strip(): value}
     return values
 

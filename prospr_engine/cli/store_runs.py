@@ -13,6 +13,7 @@ from typing import Any
 from prospr_engine.config import RunConfig
 from prospr_engine.errors import DataError, EngineError, Stopped, StoreError
 from prospr_engine.events import OnEvent, StageStarted
+from prospr_engine.format import brief
 from prospr_engine.identity import replace_files
 from prospr_engine.io.files import check_unused, disk_error
 from prospr_engine.io.tokens import absolute
@@ -177,9 +178,11 @@ def _one(folder: str, id: str) -> tuple[Store, Run | Study]:
     everything: list[Run | Study] = [*store.runs(studies=True), *store.studies()] if store else []
     found = [one for one in everything if id and one.id.startswith(id)]
     if store is None or not found:
-        raise StoreError(f"No run has an id that begins with {id!r}; `runs` lists them.")
+        raise StoreError(f"No run has an id that begins with {brief(id)}; `runs` lists them.")
     if len(found) > 1:
-        raise StoreError(f"{len(found)} runs have an id that begins with {id!r}; give more of it.")
+        raise StoreError(
+            f"{len(found)} runs have an id that begins with {brief(id)}; give more of it."
+        )
     return store, found[0]
 
 

@@ -140,6 +140,12 @@ ONNX_INPUT = Limit(
     "onnx_input", 1 << 26, "values", "in the input that verification feeds to an ONNX file"
 )
 
+# Settings
+
+SETTINGS_BYTES = Limit(
+    "settings_bytes", 20_000_000, "bytes", "of a file of settings; a sweep's has a list of seeds"
+)
+
 # What the browser shows
 
 EXPLORED_SCORES = Limit(

@@ -11,9 +11,13 @@ import shutil
 import tempfile
 import zlib
 from pathlib import Path
+from typing import Any
 
 from prospr_engine.errors import ConfigError, DiskError
 from prospr_engine.format import MEGA, megabytes
+from prospr_engine.guard import limits
+
+SETTINGS_BYTES = limits.SETTINGS_BYTES.value
 
 
 def write_atomically(path: str | Path, data: bytes | str) -> None:
@@ -41,6 +45,23 @@ def write_atomically(path: str | Path, data: bytes | str) -> None:
         raise disk_error(path, error) from None
 
 
+def read_settings(path: str | Path, whose: str) -> Any:
+    """The content of a JSON file of settings, that of ``whose`` ("the config.json of a run").
+    Raises ``ConfigError`` if it cannot be read, or is something else."""
+    path = Path(path)
+    try:
+        if path.stat().st_size > SETTINGS_BYTES:
+            raise ConfigError(
+                f"{path} has {megabytes(path.stat().st_size)}, more than settings can have; give "
+                f"{whose}."
+            )
+        return json.loads(path.read_text("utf-8-sig"))
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror}.") from None
+    except (ValueError, RecursionError):
+        raise ConfigError(f"{path} is not JSON; give {whose}.") from None
+
+
 def check_unused(folder: Path, fingerprint: str) -> None:
     """Raise ``ConfigError`` if ``folder`` contains a finished run of other settings."""
     result = folder / "result.json"
@@ -48,7 +69,7 @@ def check_unused(folder: Path, fingerprint: str) -> None:
         return
     try:
         earlier = json.loads(result.read_text("utf-8")).get("fingerprint")
-    except (ValueError, AttributeError, OSError):
+    except (ValueError, RecursionError, AttributeError, OSError):
         earlier = None
     if earlier != fingerprint:
         raise ConfigError(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,7 +18,9 @@ from prospr_engine.config import (
     check_sparsity,
 )
 from prospr_engine.errors import ConfigError
+from prospr_engine.format import brief
 from prospr_engine.identity import study_fingerprint
+from prospr_engine.io.files import read_settings
 from prospr_engine.registry import did_you_mean, settings_of
 from prospr_engine.saliency import METHODS, STEPS, MethodSpec
 from prospr_engine.saliency.controls import find_control
@@ -95,7 +96,7 @@ class SweepConfig:
         for name in settings:
             if name not in known:
                 hint = did_you_mean(name, [*LISTS, *known])
-                raise ConfigError(f"A sweep has no setting {name!r}{hint}.")
+                raise ConfigError(f"A sweep has no setting {brief(name)}{hint}.")
         plain = {
             name: dataclasses.asdict(value) if isinstance(value, Group) else value
             for name, value in settings.items()
@@ -142,7 +143,7 @@ class SweepConfig:
         for name in values:
             if name not in known:
                 raise ConfigError(
-                    f"A sweep has no setting {name!r}{did_you_mean(str(name), known)}. "
+                    f"A sweep has no setting {brief(name)}{did_you_mean(str(name), known)}. "
                     f"Known: {', '.join(known)}."
                 )
         lists = {name: value for name, value in values.items() if name != "run"}
@@ -151,13 +152,7 @@ class SweepConfig:
     @classmethod
     def read(cls, path: str | Path) -> SweepConfig:
         """Read a ``sweep.json``; raises ``ConfigError`` if it is missing or invalid."""
-        try:
-            values = json.loads(Path(path).read_text("utf-8"))
-        except OSError as error:
-            raise ConfigError(f"{path} cannot be read: {error.strerror}.") from None
-        except ValueError:
-            raise ConfigError(f"{path} is not JSON; give the sweep.json of a sweep.") from None
-        return cls.from_dict(values)
+        return cls.from_dict(read_settings(path, "the sweep.json of a sweep"))
 
     @property
     def fingerprint(self) -> str:
@@ -182,7 +177,7 @@ class SweepConfig:
         for name in self.run.scoring.options:
             if name not in known:
                 raise ConfigError(
-                    f"None of the methods {', '.join(self.methods)} has an option {name!r}"
+                    f"None of the methods {', '.join(self.methods)} has an option {brief(name)}"
                     f"{did_you_mean(str(name), sorted(known))}. "
                     f"Known: {', '.join(sorted(known)) or 'none'}."
                 )

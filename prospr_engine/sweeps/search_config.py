@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,7 +12,9 @@ from typing import Any
 
 from prospr_engine.config import RunConfig
 from prospr_engine.errors import ConfigError
+from prospr_engine.format import brief
 from prospr_engine.identity import digest, study_fingerprint
+from prospr_engine.io.files import read_settings
 from prospr_engine.registry import did_you_mean, setting, settings_of
 from prospr_engine.sweeps.config import MOST_CELLS, Group
 
@@ -86,7 +87,7 @@ class SearchConfig:
         for name in settings:
             if name not in own + others:
                 hint = did_you_mean(name, own + others)
-                raise ConfigError(f"A search has no setting {name!r}{hint}.")
+                raise ConfigError(f"A search has no setting {brief(name)}{hint}.")
         given = {name: settings.pop(name) for name in own if name in settings}
         if "run" in given and settings:
             raise ConfigError(f"Give either run or {next(iter(settings))}, which run has as well.")
@@ -132,19 +133,13 @@ class SearchConfig:
         for name in values:
             if name not in known:
                 hint = did_you_mean(str(name), known)
-                raise ConfigError(f"A search has no setting {name!r}{hint}.")
+                raise ConfigError(f"A search has no setting {brief(name)}{hint}.")
         return cls(**{**values, "run": RunConfig.from_dict(values.get("run", {}))})
 
     @classmethod
     def read(cls, path: str | Path) -> SearchConfig:
         """Read a ``search.json``; raises ``ConfigError`` if it is missing or invalid."""
-        try:
-            values = json.loads(Path(path).read_text("utf-8"))
-        except OSError as error:
-            raise ConfigError(f"{path} cannot be read: {error.strerror}.") from None
-        except ValueError:
-            raise ConfigError(f"{path} is not JSON; give the search.json of a search.") from None
-        return cls.from_dict(values)
+        return cls.from_dict(read_settings(path, "the search.json of a search"))
 
     @property
     def fingerprint(self) -> str:
