@@ -60,6 +60,20 @@ class Attentive(nn.Module):
         return self.head(x.mean(1))
 
 
+class Once(torch.autograd.Function):
+    """A square whose derivative cannot be differentiated."""
+
+    @staticmethod
+    def forward(ctx, x):
+        ctx.save_for_backward(x)
+        return x * x
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx, g):
+        return 2 * ctx.saved_tensors[0] * g
+
+
 class Tied(nn.Module):
     """One weight in two layers, as language models tie input and output."""
 

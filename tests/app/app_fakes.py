@@ -181,6 +181,15 @@ def words(at: AppTest) -> str:
     return "\n".join(element.value for kind in (*kinds, at.info) for element in kind)
 
 
+def keys(at: AppTest) -> set[str]:
+    return {button.key for button in at.button}
+
+
+def linked(at: AppTest) -> dict[str, str]:
+    """The parameters that the links on the page carry, by their words."""
+    return {link.proto.label: link.proto.query_string for link in at.get("page_link")}
+
+
 def new(visitor: str = "alice", page: str = pages.NEW) -> AppTest:
     """The app in a visitor's tab, at a page, not drawn yet."""
     at = AppTest.from_file(str(ROOT / "app" / "streamlit_app.py"), default_timeout=PATIENCE)
@@ -188,4 +197,14 @@ def new(visitor: str = "alice", page: str = pages.NEW) -> AppTest:
     if page != pages.NEW:
         # Before the first run AppTest knows a page by its file's name alone; ours are all "page".
         at._page_hash = calc_hash(pages.URLS[page])
+    return at
+
+
+def listed(visitor: str = "alice", **query: str) -> AppTest:
+    """The list of runs, drawn once."""
+    at = new(visitor, pages.RUNS)
+    for name, value in query.items():
+        at.query_params[name] = value
+    at.run()
+    assert not at.exception
     return at

@@ -26,15 +26,6 @@ def opened(run: Run | str | None, visitor: str = "alice") -> AppTest:
     return at
 
 
-def keys(at: AppTest) -> set[str]:
-    return {button.key for button in at.button}
-
-
-def linked(at: AppTest) -> dict[str, str]:
-    """The parameters that the links on the page carry, by their words."""
-    return {link.proto.label: link.proto.query_string for link in at.get("page_link")}
-
-
 def progress(at: AppTest) -> str:
     return "\n".join(bar.proto.text for bar in at.get("progress")).replace("\\", "")
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 from e2e_browser import CHROMIUM, QUIET, Visitor
-from e2e_dashboard import ALICE, Dashboard, compute_ready
+from e2e_dashboard import Dashboard, compute_ready
 from filelock import FileLock
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser
 
 MISSING = (
     "No Chromium was found: apt-get install chromium, or set CHROMIUM to the path of one, and "
@@ -30,7 +30,7 @@ def chromium() -> None:
 
 @pytest.fixture(scope="session")
 def base_url() -> None:
-    """None: every test module has a server of its own. (And the plugin's own fixture of this
+    """None: the address is known once the server has started. (And the plugin's own fixture of this
     name is declared in a way that pytest 9 warns of.)"""
 
 
@@ -52,15 +52,23 @@ def ready(tmp_path_factory: pytest.TempPathFactory, chromium: None) -> Path:
     return folder / "ready"
 
 
-@pytest.fixture(scope="module")
-def dashboard(tmp_path_factory: pytest.TempPathFactory, ready: Path) -> Iterator[Dashboard]:
-    """A dashboard of this module's own, whose store holds the finished runs."""
+@pytest.fixture(scope="session")
+def shared_dashboard(tmp_path_factory: pytest.TempPathFactory, ready: Path) -> Iterator[Dashboard]:
+    """A dashboard whose store holds the finished runs; one for all modules of this process."""
     ours = Dashboard(tmp_path_factory.mktemp("dashboard"), ready)
     try:
         yield ours.start()
     finally:
         ours.close()
-    assert not ours.tracebacks()
+
+
+@pytest.fixture(scope="module")
+def dashboard(shared_dashboard: Dashboard) -> Iterator[Dashboard]:
+    """The dashboard, with nothing in its queue. Its record also holds what earlier modules did, so
+    each module has its own ``visitors``."""
+    yield shared_dashboard
+    shared_dashboard.empty_queue()
+    assert not shared_dashboard.tracebacks()
 
 
 @pytest.fixture
@@ -78,9 +86,3 @@ def come(browser: Browser, dashboard: Dashboard) -> Iterator[Come]:
     for visitor in visitors:
         visitor.context.close()
     assert not faults
-
-
-@pytest.fixture
-def visit(come: Come) -> Page:
-    """The first page, as Alice finds it."""
-    return come(ALICE).open()

@@ -26,9 +26,6 @@ from prospr_engine.store.store import Store
 
 STREAMLIT = (sys.executable, "-m", "streamlit", "run", "app/streamlit_app.py")
 COOKIE = "prospr-visitor"
-ALICE, BOB = "a" * 32, "b" * 32
-"""Two visitors: the secrets in their cookies."""
-
 READY = RunConfig(epochs=1)
 SPARSER = RunConfig(epochs=1, sparsity=0.98)
 """The runs that `compute_ready` finishes; nobody's, so that each visitor may have them."""
@@ -138,6 +135,18 @@ class Dashboard:
             os.kill(worker, signal.SIGTERM)
             until(lambda worker=worker: self.worker() != worker)  # type: ignore[misc]
 
+    def empty_queue(self) -> None:
+        """Stop whatever still waits or runs, and wait until it has stopped."""
+
+        def live() -> list[Run]:
+            return [run for run in self.store.runs(studies=True) if run.live]
+
+        for study in self.store.studies():
+            self.store.stop_study(study.id, study.owner)
+        for run in live():
+            self.store.stop(run.id, run.owner)
+        until(lambda: not live())
+
     def tracebacks(self) -> str:
         """What the server wrote if a page broke, which none may; else nothing."""
         written = self.log.read_text()
@@ -162,6 +171,12 @@ def compute_ready(folder: Path) -> Path:
         run(config, lambda event, id=submitted.id: store.record(id, event.to_dict()), out=work)
         store.finish(submitted.id, "done", folder=work)
     return folder
+
+
+def visitors(journeys: str) -> tuple[str, str]:
+    """Alice and Bob of these journeys, whom no others know: the secrets in their cookies."""
+    alice, bob = (hashlib.sha256(f"{name}, {journeys}".encode()).hexdigest() for name in "AB")
+    return alice[:32], bob[:32]
 
 
 def owner(secret: str) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from e2e_browser import CHROMIUM, QUIET, Visitor, expect, settled
-from e2e_dashboard import ALICE, BOB, READY, ROOT, SPARSER, Dashboard, compute_ready, owner
+from e2e_dashboard import READY, ROOT, SPARSER, Dashboard, compute_ready, owner, visitors
 from e2e_data import class_folders
 from playwright.sync_api import Page, sync_playwright
 
@@ -23,6 +23,7 @@ from prospr_engine.store.records import Run
 from prospr_engine.sweeps.config import SweepConfig
 
 FOLDER = ROOT / "out" / "screenshots"
+ALICE, BOB = visitors("screenshots")
 NOBODY = "c" * 32
 TALLEST = 8000  # pixels
 ENDLESS = RunConfig(epochs=5000)

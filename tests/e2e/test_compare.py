@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from conftest import Come
 from e2e_browser import download, expect, press, serious, settled, width
-from e2e_dashboard import ALICE, BOB, Dashboard, owner
+from e2e_dashboard import Dashboard, owner, visitors
 from playwright.sync_api import Locator, Page
 
 from benchmarks.made_up import FAILED, swept
@@ -18,6 +18,7 @@ from prospr_engine.store.study import Study
 from prospr_engine.sweeps.config import SweepConfig
 
 pytestmark = pytest.mark.browser
+ALICE, BOB = visitors("compare")
 GRID = SweepConfig(
     methods=("prospr", "snip", "random"),
     sparsities=(0.8, 0.95, 0.98),

@@ -5,13 +5,14 @@ from __future__ import annotations
 import pytest
 from conftest import Come
 from e2e_browser import expect, serious, settled, width
-from e2e_dashboard import ALICE, BOB, READY, SPARSER, Dashboard, owner
+from e2e_dashboard import READY, SPARSER, Dashboard, owner, visitors
 from helpers import formulas
 
 from app.learn.words import FORMULA
 from prospr_engine.config import RunConfig
 
 pytestmark = pytest.mark.browser
+ALICE, BOB = visitors("every page")
 GARBAGE = "0123456789abcdef0123456789abcdef"
 
 PAGES = {

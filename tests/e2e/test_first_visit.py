@@ -10,12 +10,13 @@ from pathlib import Path
 import pytest
 from conftest import Come
 from e2e_browser import download, expect, press, settled
-from e2e_dashboard import ALICE
+from e2e_dashboard import visitors
 
 from prospr_engine.config import RunConfig
 from prospr_engine.export.verify import verify
 
 pytestmark = pytest.mark.browser
+ALICE, _ = visitors("first visit")
 ADDRESS = re.compile(r"/run\?id=[0-9a-f]{32}$")
 
 

@@ -7,10 +7,11 @@ import re
 import pytest
 from conftest import Come
 from e2e_browser import expect, press, settled
-from e2e_dashboard import ALICE, READY, SPARSER, Dashboard
+from e2e_dashboard import READY, SPARSER, Dashboard, visitors
 from playwright.sync_api import Page
 
 pytestmark = pytest.mark.browser
+ALICE, _ = visitors("library")
 
 
 def choose(page: Page, name: str) -> None:

@@ -3,20 +3,34 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from conftest import Come
 from e2e_browser import expect, settled
-from e2e_dashboard import ALICE, READY, Dashboard, owner
+from e2e_dashboard import READY, Dashboard, owner, visitors
 from waiting import until
 
 from prospr_engine.config import RunConfig
 from prospr_engine.store.records import Run
 
 pytestmark = pytest.mark.browser
+ALICE, _ = visitors("mishaps")
 
 A_WHILE = RunConfig(epochs=8)
 FOREVER = RunConfig(epochs=9000)
+
+
+@pytest.fixture(scope="module")
+def dashboard(tmp_path_factory: pytest.TempPathFactory, ready: Path) -> Iterator[Dashboard]:
+    """A dashboard of this module's own: its server and worker are killed."""
+    ours = Dashboard(tmp_path_factory.mktemp("mishaps"), ready)
+    try:
+        yield ours.start()
+    finally:
+        ours.close()
+    assert not ours.tracebacks()
 
 
 def submit(dashboard: Dashboard, config: RunConfig) -> Run:

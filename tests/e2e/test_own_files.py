@@ -7,11 +7,12 @@ import re
 import pytest
 from conftest import Come
 from e2e_browser import expect, press, settled
-from e2e_dashboard import ALICE, BOB
+from e2e_dashboard import visitors
 from e2e_data import class_folders, pickled
 from playwright.sync_api import Page
 
 pytestmark = pytest.mark.browser
+ALICE, BOB = visitors("own files")
 
 
 def choose(page: Page, box: str, option: str) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from conftest import Come
 from e2e_browser import expect, press, settled
-from e2e_dashboard import ALICE, READY, SPARSER, Dashboard
+from e2e_dashboard import READY, SPARSER, Dashboard, visitors
 from PIL import Image
 from playwright.sync_api import Page
 
@@ -18,6 +18,7 @@ from app.try_it.changed import PAGE
 from prospr_engine.store.records import Run
 
 pytestmark = pytest.mark.browser
+ALICE, _ = visitors("result")
 
 
 def result_of(dashboard: Dashboard, run: Run) -> dict[str, Any]:

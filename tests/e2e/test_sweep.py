@@ -8,7 +8,7 @@ import re
 import pytest
 from conftest import Come
 from e2e_browser import expect, press, serious, settled, width
-from e2e_dashboard import ALICE, BOB, READY, Dashboard, owner
+from e2e_dashboard import READY, Dashboard, owner, visitors
 from playwright.sync_api import Page
 from waiting import until
 
@@ -18,6 +18,7 @@ from prospr_engine.sweeps.config import SweepConfig
 from prospr_engine.sweeps.search_config import SearchConfig
 
 pytestmark = pytest.mark.browser
+ALICE, BOB = visitors("sweep")
 
 NARROW = {"width": 400, "height": 800}
 UNWANTED = ("ProsPr", "GraSP", "SynFlow", "Random, ERK")

@@ -7,10 +7,11 @@ import re
 import pytest
 from conftest import Come
 from e2e_browser import expect, press, settled
-from e2e_dashboard import ALICE, COOKIE, Dashboard, owner
+from e2e_dashboard import COOKIE, Dashboard, owner, visitors
 from playwright.sync_api import Page
 
 pytestmark = pytest.mark.browser
+ALICE, _ = visitors("two tabs")
 
 OURS = re.compile("[0-9a-f]{32}")
 # The other tab's cookie comes once this one has told the server that it has none.

@@ -5,12 +5,13 @@ from __future__ import annotations
 import pytest
 from conftest import Come
 from e2e_browser import expect, press, serious, settled
-from e2e_dashboard import ALICE, BOB, READY, Dashboard, owner
+from e2e_dashboard import READY, Dashboard, owner, visitors
 from playwright.sync_api import Page
 
 from prospr_engine.config import RunConfig
 
 pytestmark = pytest.mark.browser
+ALICE, BOB = visitors("visitors")
 
 
 def expect_no_owner(page: Page) -> None:

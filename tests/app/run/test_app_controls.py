@@ -9,8 +9,8 @@ import re
 from typing import Any
 
 import pytest
-from app_fakes import RESULT, finished, found, running, words
-from app_run import SPACE, keys, linked, opened
+from app_fakes import RESULT, finished, found, keys, linked, running, words
+from app_run import SPACE, opened
 
 from app.compare.differences import differences, sentence
 from app.run import controls as component

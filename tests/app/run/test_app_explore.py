@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import streamlit as st
 import torch
-from app_fakes import finished, words
+from app_fakes import finished, keys, words
 from paths import ROOT
 from streamlit.testing.v1 import AppTest
 from waiting import PATIENCE
@@ -99,10 +99,6 @@ def moved(at: AppTest, to: float) -> AppTest:
     at.slider(key="at").set_value(to).run()
     assert not at.exception
     return at
-
-
-def keys(at: AppTest) -> set[str]:
-    return {button.key for button in at.button}
 
 
 def alts(at: AppTest) -> list[str]:

@@ -7,8 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from app_fakes import RESULT, finished, found, running, words
-from app_run import PRUNED, SPACE, finished_folder, keys, linked, opened, progress
+from app_fakes import RESULT, finished, found, keys, linked, running, words
+from app_run import PRUNED, SPACE, finished_folder, opened, progress
 
 from app import session
 from app.run.live import Drawn

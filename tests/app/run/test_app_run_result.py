@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from app_fakes import finished, found, words
-from app_run import SPACE, keys, linked, opened
+from app_fakes import finished, found, keys, linked, words
+from app_run import SPACE, opened
 
 from app.run.downloads import reader
 from prospr_engine.config import RunConfig

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from app_fakes import RESULT, finished, found, new, running, words
+from app_fakes import RESULT, finished, found, keys, running, words
+from app_fakes import listed as library
 from streamlit.testing.v1 import AppTest
 
-from app import pages as links
 from app.runs import library as library_component
 from app.runs.search import ORDERS, order, search
 from app.services import runs as service
@@ -29,16 +29,6 @@ from prospr_engine.store.store import Store
 SPACE = "\N{NO-BREAK SPACE}"
 
 
-def library(visitor: str = "alice", **query: str) -> AppTest:
-    """The page of runs, drawn once."""
-    at = new(visitor, links.RUNS)
-    for name, value in query.items():
-        at.query_params[name] = value
-    at.run()
-    assert not at.exception
-    return at
-
-
 def rows(at: AppTest) -> list[str]:
     """What the rows are called, from the top."""
     return [box.label.removeprefix("Choose ").replace("\\", "") for box in at.checkbox]
@@ -48,10 +38,6 @@ def tick(at: AppTest, *numbers: int) -> None:
     for number in numbers:
         at.checkbox[number].check().run()
     assert not at.exception
-
-
-def keys(at: AppTest) -> set[str]:
-    return {button.key for button in at.button}
 
 
 def named(store: Store, *names: str, owner: str = "alice", **changes: Any) -> list[Run]:

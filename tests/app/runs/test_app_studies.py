@@ -9,10 +9,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-from app_fakes import RESULT, finished, found, new, words
-from streamlit.testing.v1 import AppTest
+from app_fakes import RESULT, finished, found, keys, linked, listed, words
 
-from app import access, pages
+from app import access
 from app.runs import library
 from app.services import studies
 from app.ui import studies as text
@@ -26,15 +25,6 @@ from prospr_engine.sweeps.config import SweepConfig
 from prospr_engine.sweeps.search_config import SearchConfig
 
 FOUR = SweepConfig(methods=("snip", "magnitude"), sparsities=(0.8, 0.98))
-
-
-def listed(visitor: str = "alice", **query: str) -> AppTest:
-    at = new(visitor, pages.RUNS)
-    for name, value in query.items():
-        at.query_params[name] = value
-    at.run()
-    assert not at.exception
-    return at
 
 
 def swept(store: Store, done: int = 4, failed: int = 0, owner: str = "alice") -> Study:
@@ -63,14 +53,6 @@ def now(store: Store, study: Study) -> Study:
     again = store.study(study.id)
     assert again
     return again
-
-
-def keys(at: AppTest) -> set[str]:
-    return {button.key for button in at.button}
-
-
-def linked(at: AppTest) -> dict[str, str]:
-    return {link.proto.label: link.proto.query_string for link in at.get("page_link")}
 
 
 # What is listed

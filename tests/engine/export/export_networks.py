@@ -23,7 +23,7 @@ class Attention(nn.Module):
         return self.head(x.mean(1))
 
 
-class Tied(nn.Module):
+class TiedWithUnused(nn.Module):
     """Two layers share a weight; a third takes no part in the answer."""
 
     def __init__(self):
@@ -70,7 +70,7 @@ NETWORKS = {
         (2, 4, 4, 4),
     ),
     "attention": (Attention, (3, 8, 8)),
-    "tied": (Tied, (1, 2, 3)),
+    "tied": (TiedWithUnused, (1, 2, 3)),
     "mlp": (lambda: nn.Sequential(nn.Linear(6, 8), nn.Tanh(), nn.Linear(8, 2)), (6,)),
 }
 

@@ -4,26 +4,12 @@ from __future__ import annotations
 
 import pytest
 import torch
-from helpers import NETWORKS, batch, seeded
+from helpers import NETWORKS, Once, batch, seeded
 from torch import nn
 
 import prospr_engine as pe
 from prospr_engine.errors import ModelError, ScoringError
 from prospr_engine.saliency.diagnostics import diagnose
-
-
-class Once(torch.autograd.Function):
-    """A square whose derivative cannot be differentiated."""
-
-    @staticmethod
-    def forward(ctx, x):
-        ctx.save_for_backward(x)
-        return x * x
-
-    @staticmethod
-    @torch.autograd.function.once_differentiable
-    def backward(ctx, g):
-        return 2 * ctx.saved_tensors[0] * g
 
 
 class Square(nn.Module):

@@ -7,7 +7,7 @@ import random
 import numpy as np
 import pytest
 import torch
-from helpers import NETWORKS, batch, seeded, unrolled
+from helpers import NETWORKS, Once, batch, seeded, unrolled
 from torch import nn
 
 import prospr_engine as pe
@@ -229,17 +229,6 @@ def test_hard_sigmoid_gates_are_differentiated_twice():
 
 
 def test_an_operation_without_second_derivative_is_named():
-    class Once(torch.autograd.Function):
-        @staticmethod
-        def forward(ctx, x):
-            ctx.save_for_backward(x)
-            return x * x
-
-        @staticmethod
-        @torch.autograd.function.once_differentiable
-        def backward(ctx, g):
-            return 2 * ctx.saved_tensors[0] * g
-
     class Net(nn.Module):
         def __init__(self):
             super().__init__()
