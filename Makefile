@@ -29,9 +29,12 @@ test-slow: $(DEV_READY)
 test-gpu: $(DEV_READY)
 	$(PY) -m pytest -m gpu
 
-# In this process alone: what runs in workers and servers is not counted.
+# Which lines tests run, in whatever process; TESTS=tests/engine/jobs for those of a folder.
+coverage: TESTS ?= tests
 coverage: $(DEV_READY)
-	$(PY) -m coverage run -m pytest -m "not slow and not gpu and not browser"
+	$(PY) -m coverage erase
+	$(PY) -m coverage run -m pytest -m "not slow and not gpu and not browser" $(TESTS)
+	$(PY) -m coverage combine --quiet
 	$(PY) -m coverage report
 
 check: $(DEV_READY)
