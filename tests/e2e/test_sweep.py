@@ -30,6 +30,9 @@ def choose_four(page: Page) -> None:
     for label in UNWANTED:
         press(page, label)
         settled(page)
+    # The server has all of it: what is typed before would be overwritten.
+    expect(page.get_by_text("2 criteria ×")).to_be_visible()
+    settled(page)
     box = page.get_by_role("textbox", name="As a list")
     box.fill("80; 98 %")
     box.press("Enter")
