@@ -32,4 +32,5 @@ def test_every_process_collects_the_same_tests(request: pytest.FixtureRequest):
         first = collected("2")
     assert len(first) > 1000
     assert [*set(first) ^ set(second)] == []
-    assert first == second
+    # In which order is for xdist to compare: pytest itself changes it after the stash.
+    assert sorted(first) == sorted(second)
