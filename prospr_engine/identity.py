@@ -156,6 +156,11 @@ def file_settings(settings: Any, kind: type | None = None) -> dict[str, str]:
     }
 
 
+def file_values(config: Any) -> dict[str, Any]:
+    """The values of all settings of ``config`` that may name a file, whether or not they do."""
+    return {name: _value(config, name) for name in file_options(type(config))}
+
+
 def tokens(settings: Any, kind: type | None = None) -> dict[str, str]:
     """Those of ``file_settings`` that name uploads, whose content never changes."""
     return {k: v for k, v in file_settings(settings, kind).items() if is_token(v)}

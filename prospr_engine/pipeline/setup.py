@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import nn
@@ -12,7 +14,7 @@ from prospr_engine.data.images import ImageData, normalise
 from prospr_engine.data.load import load
 from prospr_engine.errors import ConfigError
 from prospr_engine.events import OnEvent, StageStarted, ignore
-from prospr_engine.identity import file_settings
+from prospr_engine.identity import file_settings, file_values
 from prospr_engine.io.files import digest_of
 from prospr_engine.io.tokens import display_name, locate
 from prospr_engine.models import MODELS
@@ -39,13 +41,13 @@ class Prepared:
     batches: list[Batch]
     source: Source
     """How to build the network again."""
-    weights: str
-    """The initial weights: "fresh", "pretrained", or "sha256:" and a file's digest."""
+    contents: dict[str, str]
+    """The contents behind the settings that may name a file: see ``identity.dense_key``."""
 
     @property
-    def contents(self) -> dict[str, str]:
-        """The contents behind the settings that may name a file: see ``identity.dense_key``."""
-        return {"data": self.data.digest, "weights": self.weights}
+    def weights(self) -> str:
+        """The initial weights: "fresh", "pretrained", or "sha256:" and a file's digest."""
+        return self.contents["weights"]
 
 
 def check(config: RunConfig) -> None:
@@ -81,13 +83,22 @@ def prepare(
     with explained_memory("this network", "choose a smaller model or smaller images"):
         model = build(config.model, data.shape, len(data.classes), config.seed, config.weights)
         model.to(device)
-    weights = config.weights
-    if file := file_settings(config).get("weights"):
-        weights = content_of(file)
     transform = getattr(model, "transform_input", False)
     source = Source.of(config.model, data.shape, len(data.classes), transform)
     batches = _calibration_batches(config, data)
-    return Prepared(config, device, data, model, batches, source, weights)
+    # The images count by their pixels, however they are stored.
+    contents = contents_of(config, {"data": data.digest})
+    return Prepared(config, device, data, model, batches, source, contents)
+
+
+def contents_of(config: Any, known: Mapping[str, str]) -> dict[str, str]:
+    """By each setting of ``config`` that may name a file: what is ``known``, or else the
+    content of its file, or the value itself if it names none."""
+    files = file_settings(config)
+    return {
+        name: known.get(name) or (content_of(files[name]) if name in files else str(value))
+        for name, value in file_values(config).items()
+    }
 
 
 def content_of(file: str) -> str:
