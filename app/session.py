@@ -1,4 +1,4 @@
-"""The session of a visitor's tab: who it is, and settings for the form."""
+"""The session of a visitor's tab: the visitor's id, and settings to fill the form with."""
 
 from __future__ import annotations
 
@@ -55,6 +55,18 @@ if (!found) {{
 def run_id(name: str = pages.ID) -> str | None:
     """The run in the address."""
     return st.query_params.get(name) or None
+
+
+def drop_foreign_parameters() -> bool:
+    """Remove the parameters of other pages from the address; whether there were any.
+
+    On the way to another page, Streamlit writes that page's parameters into the address of this
+    one. When the visitor comes back, they are there in place of this page's own.
+    """
+    foreign = [name for name in (pages.ID, pages.STUDY, pages.RUNS_OF) if name in st.query_params]
+    for name in foreign:
+        del st.query_params[name]
+    return bool(foreign)
 
 
 def prefill(config: RunConfig) -> None:

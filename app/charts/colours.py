@@ -1,7 +1,7 @@
-"""What the theme's colours do not cover: pictures, and marks that have one meaning.
+"""Colours that the theme lacks: of pictures, and of marks with a fixed meaning.
 
-Blue and orange of Okabe and Ito (https://jfly.uni-koeln.de/color/), each light enough or dark
-enough for its ground.
+Blue and orange are those of Okabe and Ito (https://jfly.uni-koeln.de/color/), adjusted for contrast
+with the background.
 """
 
 from __future__ import annotations
@@ -11,9 +11,8 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Colours:
-    """``kept`` and ``removed`` weights (``ground`` where these are the ground of a picture),
-    ``least`` and ``most`` of a shade between them, layers in ``danger``, and ``ink`` for lines
-    over all of it."""
+    """Colours of ``kept`` and ``removed`` weights (``ground`` for those removed in a picture), the
+    ``least`` and ``most`` of a range of shades, layers in ``danger``, and ``ink`` for lines."""
 
     kept: str
     removed: str
@@ -45,5 +44,5 @@ DARK = Colours(
 
 
 def colours(dark: bool) -> Colours:
-    """Those of the theme on show."""
+    """The colours of a theme."""
     return DARK if dark else LIGHT

@@ -1,10 +1,10 @@
-"""How the labels of axes and legends are written: Vega expressions, which the browser evaluates."""
+"""Vega expressions for the labels of axes and legends, evaluated in the browser."""
 
 from app.ui.format import SPACE
 
 
 def percent(digits: int = 4, share: str = "datum.value") -> str:
-    """``share``, a fraction, as percent with at most so many significant digits."""
+    """``share``, a fraction, as percent with at most ``digits`` significant digits."""
     return f"format(100 * {share}, '.{digits}~g') + '{SPACE}%'"
 
 

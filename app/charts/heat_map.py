@@ -1,7 +1,7 @@
-"""Numbers of several series as a heat map: a row per thing, a column per series.
+"""A heat map with a column per series.
 
-Eleven lines over a hundred layers would be a thicket; a grid of shades stays readable, and has
-numbers in it wherever they fit.
+Eleven lines over a hundred layers would be unreadable; a grid of shades is not, and contains
+numbers where they fit.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ from app.charts.colours import DARK, Colours
 from app.charts.spec import DATA, Spec, spec
 
 ROOMY, CLOSE = 24, 14  # pixels per row
-MOST_ROOMY = 20  # rows; with more of them they stand closer, and have no numbers
+MOST_ROOMY = 20  # rows; with more of them they are closer and have no numbers
 OWN_INK = "own_ink"
-"""In the names of marks whose text keeps the colour that it is given: on the page the style writes
-all other text in the colour of the text around the chart."""
-NARROWEST = 24  # pixels of a cell that still has room for a number
+"""In the names of marks whose text keeps its own colour. All other chart text gets the colour of
+the page's text, see ``ui.style``."""
+NARROWEST = 24  # pixels of a cell that has room for a number
 
 
 @dataclass(frozen=True)
 class Grid:
     """``rows`` and ``columns`` by name, in order. The table has one line per cell, with the
-    columns ``row``, ``column``, ``value`` (its shade; none where there is nothing to shade),
-    ``text`` (the number in it) and ``sign`` (a sign in its place, or "")."""
+    columns ``row``, ``column``, ``value`` (its shade, None for no shade), ``text`` (the number in
+    it) and ``sign`` (a sign in place of the number, or "")."""
 
     rows: tuple[str, ...]
     columns: tuple[str, ...]
@@ -35,9 +35,9 @@ class Grid:
 
 
 def chart(grid: Grid, shades: alt.Color, strong: str, colours: Colours) -> Spec:
-    """The heat map in ``shades`` of ``value``. ``strong`` is the expression that says whether the
-    shade of ``datum.value`` is so strong that a number on it needs the other ink,
-    see ``turn``."""
+    """The heat map in ``shades`` of ``value``. ``strong`` is a Vega expression: whether the shade
+    of ``datum.value`` is so strong that a number on it needs the second ink, see
+    ``ink_switch``."""
     base = alt.Chart(DATA).encode(
         x=alt.X(
             "column:N",
@@ -84,7 +84,7 @@ def chart(grid: Grid, shades: alt.Color, strong: str, colours: Colours) -> Spec:
     return spec(alt.LayerChart(layer=layers).properties(height=height), grows=True)
 
 
-def scale_of_shades(title: str, labels: str, values: Sequence[float] | None = None) -> alt.Legend:
+def shades_legend(title: str, labels: str, values: Sequence[float] | None = None) -> alt.Legend:
     """The legend of the shades, under the chart."""
     more: dict[str, Any] = {} if values is None else {"values": list(values)}
     return alt.Legend(
@@ -99,28 +99,28 @@ def scale_of_shades(title: str, labels: str, values: Sequence[float] | None = No
     )
 
 
-def turn(end: str, colours: Colours) -> float:
-    """The share of the way from the palest shade to ``end`` from which on the second of ``inks``
-    is easier to read on it."""
+def ink_switch(end: str, colours: Colours) -> float:
+    """The fraction of the range from the palest shade to ``end`` above which the second of ``inks``
+    has the higher contrast."""
     steps = [step / 100 for step in range(101)]
     return next((step for step in steps if _far_is_clearer(end, step, colours)), 1.0)
 
 
 def contrast(one: str, other: str) -> float:
-    """Of two colours, from 1 to 21 (WCAG 2.2, https://www.w3.org/TR/WCAG22/#dfn-contrast-ratio)."""
+    """The contrast ratio of two colours, from 1 to 21 (WCAG 2.2, https://www.w3.org/TR/WCAG22/#dfn-contrast-ratio)."""
     light, dark = sorted((_luminance(_parts(one)), _luminance(_parts(other))), reverse=True)
     return (light + 0.05) / (dark + 0.05)
 
 
 def mixed(one: str, other: str, share: float) -> str:
-    """``share`` of the way from one colour to the other, as Vega's "rgb" goes."""
+    """The colour at ``share`` of the way between two, as in Vega's "rgb" interpolation."""
     pairs = zip(_parts(one), _parts(other), strict=True)
     return "#" + "".join(f"{round(a + share * (b - a)):02X}" for a, b in pairs)
 
 
 def _far_is_clearer(end: str, share: float, colours: Colours) -> bool:
     near, far = inks(colours)
-    shade = mixed(nothing(colours), end, share)
+    shade = mixed(palest(colours), end, share)
     return contrast(shade, far) > contrast(shade, near)
 
 
@@ -135,8 +135,8 @@ def _luminance(parts: Sequence[int]) -> float:
 
 
 def inks(colours: Colours) -> tuple[str, str]:
-    """Of numbers on the palest and on the strongest shades: nothing less than black and white
-    leaves a contrast of 4.5 to each shade in between."""
+    """Text colours for the palest and the strongest shades. Only black and white have a contrast of
+    4.5 with every shade in between."""
     return ("#FFFFFF", "#000000") if colours == DARK else ("#000000", "#FFFFFF")
 
 
@@ -145,6 +145,6 @@ def ground(colours: Colours) -> str:
     return "#12191F" if colours == DARK else "#FFFFFF"
 
 
-def nothing(colours: Colours) -> str:
-    """The palest shade: of a cell that is next to nothing, but is there."""
+def palest(colours: Colours) -> str:
+    """The palest shade, for values close to zero."""
     return "#1E2C37" if colours == DARK else "#EAF1F6"

@@ -1,4 +1,4 @@
-"""How the scores are spread, and where the line between kept and removed falls."""
+"""Histogram of the scores, with the threshold between kept and removed weights."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ KEPT, REMOVED = "kept", "removed"
 HEIGHT = 240  # pixels, with axes and legend
 SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 COUNT = "format(datum.value, '~s')"
-DECADES = range(-46, 39)  # those of single precision
+DECADES = range(-46, 39)  # range of single precision
 
 
 def table(
     edges: NDArray[np.float64], counts: NDArray[np.int64], log: bool, threshold: float
 ) -> pd.DataFrame:
-    """One row per bin, and two for the bin that ``threshold`` divides. ``log``: positions are
-    decades, and a threshold of zero has none."""
+    """One row per bin, and two for the bin with the ``threshold``. ``log``: positions are powers of
+    ten, and a threshold of zero has none."""
     place = np.log10(edges) if log else edges
     line = (math.log10(threshold) if threshold > 0 else None) if log else threshold
     rows = []
@@ -46,9 +46,9 @@ def table(
 
 
 def chart(log: bool, colours: Colours) -> Spec:
-    """Bars of what is kept and removed, and the line between them."""
+    """Bars of kept and removed weights, and a line at the threshold."""
     powers = {str(p): f"10{str(p).translate(SUPERSCRIPT)}" for p in DECADES}
-    # SynFlow's scores, sums over all paths in double precision, may lie far beyond.
+    # SynFlow's scores, sums over all paths in double precision, can be far outside it.
     label = f"{powers}[datum.value] || '10^' + datum.value"
     axis = (
         alt.Axis(tickMinStep=1, labelExpr=label, grid=False, labelFlush=False)
@@ -79,10 +79,10 @@ def chart(log: bool, colours: Colours) -> Spec:
     return spec(alt.LayerChart(layer=[bars, line]).properties(height=HEIGHT))
 
 
-def description(rows: pd.DataFrame, threshold: float, whose: str) -> str:
-    """The chart in words, for those who cannot see it."""
+def description(rows: pd.DataFrame, threshold: float, layer: str) -> str:
+    """The chart in words, for screen readers."""
     highest = max(rows.to_dict("records"), key=lambda row: row["count"])
     return (
-        f"Histogram of the scores of {whose}. Most lie around {highest['range']}; "
+        f"Histogram of the scores of {layer}. Most lie around {highest['range']}; "
         f"those above {scientific(threshold)} are kept."
     )

@@ -1,8 +1,9 @@
-"""What was kept of every layer: one horizontal bar each, and a sign at layers in danger."""
+"""Weights kept in each layer: a horizontal bar each, and a sign at layers in danger."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import altair as alt
 import pandas as pd
@@ -14,20 +15,20 @@ from app.ui.format import SPACE, percent
 
 BELOW = 55  # pixels for the axis, which Streamlit takes from the chart's height
 PERCENT = f"round(100 * datum.value) + '{SPACE}%'"
-MOST_ROOMY = 16  # layers; with more of them the rows stand closer
+MOST_ROOMY = 16  # layers; with more of them the rows are closer
 
 FINE, THIN, CUT_OFF, EMPTY = "fine", "thin", "cut off", "empty"
 SIGNS = {
-    # state: (its sign in words, the same as a path, what it means)
-    EMPTY: ("✕", "M-0.8,-0.8L0.8,0.8M-0.8,0.8L0.8,-0.8", "no weight left"),
-    CUT_OFF: ("◇", "diamond", "weights left, but all of them cut off from the input or the output"),
-    THIN: ("△", "triangle-up", "fewer weights than output channels, so some of these are silent"),
+    # state: (its sign as text, the same as a path, what it means)
+    EMPTY: ("✕", "M-0.8,-0.8L0.8,0.8M-0.8,0.8L0.8,-0.8", "no weights left"),
+    CUT_OFF: ("◇", "diamond", "has weights, but all are cut off from the input or the output"),
+    THIN: ("△", "triangle-up", "fewer weights than output channels, so some channels are silent"),
 }
 
 
 def table(layers: Sequence[LayerRecord]) -> pd.DataFrame:
-    """One row per layer, in the network's order. Where ``effective`` is
-    None, nobody has looked at the connections yet."""
+    """One row per layer, in the network's order. ``effective`` may be None: connections are not
+    examined yet."""
     rows = [
         {
             "order": number,
@@ -37,7 +38,7 @@ def table(layers: Sequence[LayerRecord]) -> pd.DataFrame:
             "total": layer.total,
             "share": layer.density,
             "percent": percent(layer.density),
-            "works": "not known yet" if layer.effective is None else f"{layer.effective:,}",
+            "works": "unknown" if layer.effective is None else f"{layer.effective:,}",
             "state": state(layer),
             # The right axis shows what follows the bar; the number keeps equal counts apart.
             "counts": f"{number}|{layer.kept:,} of {layer.total:,}",
@@ -48,7 +49,7 @@ def table(layers: Sequence[LayerRecord]) -> pd.DataFrame:
 
 
 def state(layer: LayerRecord) -> str:
-    """Is the layer in danger, and of what?"""
+    """The state of a layer: ``FINE`` or one of ``SIGNS``."""
     if not layer.kept:
         return EMPTY
     if layer.effective == 0:
@@ -56,9 +57,27 @@ def state(layer: LayerRecord) -> str:
     return THIN if layer.kept < layer.channels else FINE
 
 
+def axis(count: int, **more: Any) -> alt.Axis:
+    """The axis with the names of ``count`` layers, one per row."""
+    settings: dict[str, Any] = {
+        "labelLimit": 150,
+        "labelOverlap": False,
+        "labelFlush": False,
+        "labelFontSize": 13 if count <= MOST_ROOMY else 11,
+        "labelPadding": 6,
+        "ticks": False,
+        "domain": False,
+    }
+    return alt.Axis(**settings | more)
+
+
+def height(count: int, around: int) -> int:
+    """Pixels of a chart with a row for each of ``count`` layers and ``around`` for the rest."""
+    return (26 if count <= MOST_ROOMY else 14) * count + around
+
+
 def chart(count: int, colours: Colours) -> Spec:
     """Share of weights kept in each of ``count`` layers, the counts to the right of the bars."""
-    step, size = (26, 13) if count <= MOST_ROOMY else (14, 11)
     bars = alt.Chart(DATA).encode(
         x=alt.X(
             "share:Q",
@@ -74,26 +93,8 @@ def chart(count: int, colours: Colours) -> Spec:
             alt.Tooltip("works:N", title="Connected to both ends"),
         ],
     )
-    left = alt.Axis(
-        labelLimit=150,
-        labelOverlap=False,
-        labelFlush=False,
-        labelFontSize=size,
-        labelPadding=6,
-        ticks=False,
-        domain=False,
-    )
-    right = alt.Axis(
-        orient="right",
-        labelExpr="split(datum.label, '|')[1]",
-        labelLimit=170,
-        labelOverlap=False,
-        labelFlush=False,
-        labelFontSize=size,
-        labelPadding=6,
-        ticks=False,
-        domain=False,
-        grid=False,
+    right = axis(
+        count, orient="right", labelExpr="split(datum.label, '|')[1]", labelLimit=170, grid=False
     )
     states = [FINE, *SIGNS]
     colour = alt.Color(
@@ -101,10 +102,10 @@ def chart(count: int, colours: Colours) -> Spec:
         scale=alt.Scale(domain=states, range=[colours.kept, *[colours.danger] * len(SIGNS)]),
         legend=None,
     )
-    # The sign of a layer that is fine is never seen: its opacity is zero.
+    # The sign of a fine layer has an opacity of zero.
     paths = ["circle", *(path for _, path, _ in SIGNS.values())]
     by_order = alt.SortField("order")
-    name = alt.Y("layer:N", sort=by_order, title=None, axis=left)
+    name = alt.Y("layer:N", sort=by_order, title=None, axis=axis(count))
     layered = (
         alt.layer(
             bars.mark_bar(cornerRadiusEnd=2, height={"band": 0.72}).encode(y=name, color=colour),
@@ -124,7 +125,7 @@ def chart(count: int, colours: Colours) -> Spec:
             ),
         )
         .resolve_scale(y="independent")
-        .properties(height=step * count + BELOW)
+        .properties(height=height(count, BELOW))
     )
     return spec(layered)
 
@@ -138,22 +139,22 @@ def legend(rows: pd.DataFrame) -> str:
 
 
 def description(rows: pd.DataFrame) -> str:
-    """The chart in words, for those who cannot see it."""
+    """The chart in words, for screen readers."""
     records = rows.to_dict("records")
     least, most = (pick(records, key=lambda row: row["share"]) for pick in (min, max))
-    told = (
+    text = (
         f"Share of weights kept in each of {len(rows)} layers: most in {most['layer']} "
         f"({most['percent']}), least in {least['layer']} ({least['percent']})."
     )
     for state, (_, _, meaning) in SIGNS.items():
         named = [row["layer"] for row in records if row["state"] == state]
         if named:
-            told += f" {', '.join(named)}: {meaning}."
-    return told
+            text += f" {', '.join(named)}: {meaning}."
+    return text
 
 
 def label(name: str, number: int) -> str:
-    """What layer ``number`` is called: ``layer1.0.conv1.weight`` is layer1.0.conv1; a bare
-    position says nothing."""
+    """The label of layer ``number``: ``layer1.0.conv1`` for ``layer1.0.conv1.weight``, or
+    ``Layer 3`` if the name is only a position."""
     name = name.removesuffix(".weight")
     return name if any(c.isalpha() for c in name) else f"Layer {number}"

@@ -1,7 +1,7 @@
-"""A picture of many weights inside a chart, under cells that are few enough to be pointed at.
+"""A picture of many weights in a chart, under invisible cells.
 
-Half a million rectangles take a browser ten seconds; one image of them takes no time. The cells
-over it are not seen: they carry the tooltips and take the clicks.
+Half a million rectangles take a browser ten seconds; an image is drawn at once. The cells over it,
+far fewer, have the tooltips and take the clicks.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from app.charts.spec import DATA, Spec, spec
 PICTURE, CELL, FRAME = "picture", "cell", "frame"
 """Kinds of rows."""
 CLICK = "click"
-"""The name of the selection that a click makes; it holds the cell's top and left."""
+"""The name of the selection of a click, with the cell's top and left."""
 HEIGHT = 420  # pixels, with axis and title
 
 
 def png(shades: NDArray[np.uint8], colours: NDArray[np.uint8], clear: bool = False) -> str:
-    """``shades`` (rows, columns), drawn in ``colours`` (shades, 3), as the address of a PNG.
-    ``clear``: nothing is drawn for shade 0."""
+    """``shades`` (rows, columns) in ``colours`` (shades, 3) as the data URL of a PNG. ``clear``:
+    shade 0 is transparent."""
     image = Image.fromarray(shades, "P")
     image.putpalette(colours.tobytes())
     file = io.BytesIO()
@@ -41,7 +41,7 @@ def palette(*colours: str) -> NDArray[np.uint8]:
 
 
 def ramp(ground: str, low: str, high: str) -> NDArray[np.uint8]:
-    """A palette of 256: 0 is the ground, 1 to 255 go from one colour to the other."""
+    """A palette of 256 colours: 0 is ``ground``, 1 to 255 go from ``low`` to ``high``."""
     ends = palette(low, high).astype(np.float64)
     share = np.linspace(0, 1, 255)[:, None]
     shades = (1 - share) * ends[0] + share * ends[1]
@@ -49,7 +49,7 @@ def ramp(ground: str, low: str, high: str) -> NDArray[np.uint8]:
 
 
 def over(url: str, top: int, bottom: int, left: int, right: int) -> pd.DataFrame:
-    """The row of the picture itself, and what of the axes it covers."""
+    """The row of the picture, with the ranges of the axes that it covers."""
     return frame(top, bottom, left, right).assign(kind=PICTURE, url=url)
 
 
@@ -85,7 +85,7 @@ def chart(
         .encode(tooltip=[alt.Tooltip(f"{column}:N", title=t) for column, t in tooltips.items()])
     )
     if clickable:
-        # Cleared by nothing: a second click would take the choice away.
+        # Never cleared: a second click would undo the selection.
         click = alt.selection_point(
             name=CLICK, fields=["top", "left"], on="click", toggle=False, clear=False, empty=False
         )

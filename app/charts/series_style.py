@@ -1,7 +1,7 @@
-"""How the lines of a comparison are told apart: a colour, a shape and a dash for each series.
+"""The look of the series of a comparison: a colour, a shape and a dash each.
 
-A method has the same look in every comparison. Its controls have its colour and shape, dashed and
-hollow; what is random is grey, so that the eye finds what it has to beat.
+A method looks the same in every comparison. Its controls have its colour and shape, dashed and
+hollow; random methods are grey, as the baseline to beat.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import pandas as pd
 
 from app.charts.colours import DARK, Colours
 from app.charts.rows import records
-from app.services import CONTROLS, METHODS, is_control
+from app.services import CONTROLS, METHODS, SHARED_WITH_CONTROLS, is_control
 
 HUES_LIGHT = (
     "#0072B2",  # blue
@@ -44,8 +44,8 @@ HUES_DARK = (
     "#8796A1",
     "#BAC5CD",
 )
-"""By place, on light and on dark ground, each with a contrast of at least 3 to it. The last two
-are of what is random."""
+"""By place, for light and dark backgrounds, each with a contrast of at least 3. The last two are
+for random methods."""
 
 SHAPES = (
     "circle",
@@ -54,7 +54,7 @@ SHAPES = (
     "diamond",
     "cross",
     "triangle-down",
-    "M-1,-1L1,1M-1,1L1,-1M-0.99,-1L1.01,1",  # an x; a shape without area has no fill
+    "M-1,-1L1,1M-1,1L1,-1M-0.99,-1L1.01,1",  # an x; a shape needs an area to have a fill
     "triangle-right",
     "triangle-left",
     "M0,-1.2L0.35,-0.35L1.2,-0.35L0.5,0.2L0.75,1.1L0,0.55L-0.75,1.1L-0.5,0.2L-1.2,-0.35L-0.35,-0.35Z",
@@ -75,26 +75,23 @@ PLACES = {
     "random": GREYS[0],
     "random_erk": GREYS[1],
 }
-"""Of a method, in the colours and in the shapes. Methods that are not listed here get mixtures
-of colour, shape and dash, in the order of their table."""
+"""The place of a method among colours and shapes. Methods that are not listed get mixtures of
+colour, shape and dash, in the order of their table."""
 
 SOLID = (1, 0)
 CONTROL_DASHES = ((6, 3), (2, 2), (7, 2, 2, 2), (9, 4), (5, 2, 1, 2), (3, 5), (11, 2, 5, 2))
-"""By the place of a control in its table, the last for all others."""
+"""By the place of a control in its table; the last for all others."""
 GREY_DASHES = {GREYS[0]: (4, 3), GREYS[1]: (10, 3)}
 MIXED_DASHES = ((12, 3, 2, 3), (5, 5), (14, 4), (3, 2, 3, 6))
-"""Of lines whose colour is that of another line, too."""
+"""For lines that share the colour of another line."""
 
-LETTER, SYMBOL = 6.6, 36  # pixels that a letter of a legend takes, and what goes before a name
-MOST_LISTED = 12  # names, of which a narrow screen has one per line
-
-KEYS = ("model", "data", "method", "steps", "options", "epochs")
-"""What a series and its controls have in common."""
+LETTER, SYMBOL = 6.6, 36  # pixels of a letter in a legend, and of the symbol before a name
+MOST_LISTED = 12  # names with a line each on a narrow screen
 
 
 @dataclass(frozen=True)
 class Look:
-    """``hue`` and ``shape`` are places in the tables above."""
+    """``hue`` and ``shape`` are indices into the tables above."""
 
     series: str
     hue: int
@@ -104,8 +101,8 @@ class Look:
 
 
 def looks(frame: pd.DataFrame) -> tuple[Look, ...]:
-    """One look per series of ``frame``, in their order; no two are the same. ``frame``: the
-    columns of a sweep, with ``series`` and ``order``."""
+    """A unique look for each series of ``frame``, in order. ``frame`` has the columns of a sweep,
+    and ``series`` and ``order``."""
     firsts = frame.sort_values("order", kind="stable").drop_duplicates("series")
     rows = records(firsts)
     of_methods = _of_methods()
@@ -116,40 +113,40 @@ def looks(frame: pd.DataFrame) -> tuple[Look, ...]:
     for row in sorted(rows, key=lambda row: not _plain(row)):
         preferred = (bases.get(_key(row)), own.get(row["method"]))
         wanted = [look for look in preferred if look is not None] + free
-        look = _first_unused((_dressed(look, row) for look in wanted), found.values())
+        look = _first_unused((_for_row(look, row) for look in wanted), found.values())
         found[row["series"]] = look
         bases.setdefault(_key(row), look)
     return tuple(found[row["series"]] for row in rows)
 
 
 def colour(colours: Colours, look: Look) -> str:
-    """The look's colour on the ground of that theme."""
+    """The colour of the look in that theme."""
     return (HUES_DARK if colours == DARK else HUES_LIGHT)[look.hue]
 
 
 def colour_scale(seen: Sequence[Look], colours: Colours) -> alt.Scale:
-    """Of lines and outlines."""
+    """The scale for lines and outlines."""
     return alt.Scale(domain=_names(seen), range=[colour(colours, look) for look in seen])
 
 
 def fill_scale(seen: Sequence[Look], colours: Colours) -> alt.Scale:
-    """Of the inside of points."""
+    """The scale for the inside of points."""
     inside = ["transparent" if look.hollow else colour(colours, look) for look in seen]
     return alt.Scale(domain=_names(seen), range=inside)
 
 
 def shape_scale(seen: Sequence[Look]) -> alt.Scale:
-    """Of points."""
+    """The scale for the shapes of points."""
     return alt.Scale(domain=_names(seen), range=[SHAPES[look.shape] for look in seen])
 
 
 def dash_scale(seen: Sequence[Look]) -> alt.Scale:
-    """Of lines."""
+    """The scale for the dashes of lines."""
     return alt.Scale(domain=_names(seen), range=[list(look.dash) for look in seen])
 
 
 def legend(names: Sequence[str]) -> alt.Legend:
-    """Of all channels at once, under the chart, in as many columns as there is room for."""
+    """One legend for all channels, under the chart, in as many columns as fit."""
     column = round(SYMBOL + LETTER * max(map(len, names), default=0))
     least = 1 if len(names) <= MOST_LISTED else 2
     return alt.Legend(
@@ -171,12 +168,12 @@ def _plain(row: Mapping[str, Any]) -> bool:
 
 
 def _key(row: Mapping[str, Any]) -> tuple[Any, ...]:
-    values = (row.get(name) for name in KEYS)
+    values = (row.get(name) for name in SHARED_WITH_CONTROLS)
     return tuple(None if pd.isna(value) else value for value in values)
 
 
 def _of_methods() -> dict[str, Look]:
-    """What each method looks like in every comparison."""
+    """The look of each method."""
     mixed, grey = _mixed(range(GREYS[0])), _mixed(GREYS)
     found = {}
     for name, spec in METHODS.items():
@@ -189,13 +186,13 @@ def _of_methods() -> dict[str, Look]:
 
 
 def _free() -> Iterator[Look]:
-    """Looks for lines that have none of their own: the clearest first, then mixtures."""
+    """Looks for lines that have none of their own, the most distinct first."""
     yield from (Look("", place, place) for place in range(GREYS[0]))
     yield from _mixed(range(GREYS[0]))
 
 
 def _mixed(hues: Sequence[int]) -> Iterator[Look]:
-    """Every colour with every shape but that of its own place, and dashed."""
+    """Every colour with every shape except its own, dashed."""
     dashes, shapes = len(MIXED_DASHES), len(SHAPES)
     for turn in range(shapes * dashes):
         if turn % shapes:
@@ -203,8 +200,8 @@ def _mixed(hues: Sequence[int]) -> Iterator[Look]:
             yield from (Look("", hue, (hue + turn) % shapes, dash) for hue in hues)
 
 
-def _dressed(look: Look, row: Mapping[str, Any]) -> Look:
-    """``look`` as that of the series of ``row``, which may be a control."""
+def _for_row(look: Look, row: Mapping[str, Any]) -> Look:
+    """``look`` for the series of ``row``, which may be a control."""
     if _plain(row):
         return dataclasses.replace(look, series=row["series"])
     names = list(CONTROLS)
@@ -214,6 +211,6 @@ def _dressed(look: Look, row: Mapping[str, Any]) -> Look:
 
 
 def _first_unused(wanted: Iterable[Look], used: Iterable[Look]) -> Look:
-    """The first that looks like none of ``used``. There are more looks than lines of a chart."""
+    """The first that is not in ``used``. There are more looks than lines in a chart."""
     taken = {dataclasses.replace(look, series="") for look in used}
     return next(look for look in wanted if dataclasses.replace(look, series="") not in taken)

@@ -9,16 +9,16 @@ import altair as alt
 Spec = dict[str, Any]
 
 DATA = alt.NamedData("source")
-"""The data of every chart, under the name that Streamlit delivers them to."""
+"""The data of every chart, under the name that Streamlit uses."""
 
 GROWS = {"type": "fit-x", "contains": "padding"}
 
 
 def spec(chart: alt.Chart | alt.LayerChart, grows: bool = False) -> Spec:
-    """The Vega-Lite spec of a chart of ``DATA``. Its height holds all of it; of a chart that
-    ``grows`` only the inside, and what stands around that takes the room that it needs."""
+    """The Vega-Lite spec of a chart of ``DATA``. Its height includes axes and legends, unless the
+    chart ``grows``: then these are added to it."""
     built: Spec = chart.to_dict()
-    # Vega has every mark read out as a picture without a name; the chart's alt text says it all.
+    # Screen readers would read every mark as an unnamed image; the chart's alt text is enough.
     built.setdefault("config", {})["mark"] = {"aria": False}
     if grows:
         built["autosize"] = GROWS

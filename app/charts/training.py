@@ -1,4 +1,4 @@
-"""How dense and pruned network learn, epoch by epoch."""
+"""Training curves of the dense and the pruned network."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ HEIGHT = 260  # pixels, with axis and legend
 
 @dataclass(frozen=True)
 class Measure:
-    """What the curves show: a column of the table, its name and how its numbers are written."""
+    """A column of the table, its title, and the format of its numbers."""
 
     column: str
     title: str
@@ -50,7 +50,7 @@ def table(epochs: Sequence[EpochEnded]) -> pd.DataFrame:
 
 
 def chart(epochs: int, measure: Measure) -> Spec:
-    """``measure`` by epoch, of ``epochs`` in all."""
+    """``measure`` by epoch; training has ``epochs`` epochs."""
     base = alt.Chart(DATA).encode(
         x=alt.X(
             # Ordinal: a quantitative axis drops some of three whole numbers.
@@ -74,7 +74,7 @@ def chart(epochs: int, measure: Measure) -> Spec:
             alt.Tooltip("train_loss:Q", title="Training loss (nats)", format=".3f"),
         ],
     )
-    # Dashes too: not by colour alone.
+    # Dashes, so as not to rely on colour alone.
     dashes = alt.Scale(domain=NETWORKS, range=[[1, 0], [6, 3]])
     lines = base.mark_line(strokeWidth=2.5).encode(
         strokeDash=alt.StrokeDash("network:N", scale=dashes, legend=_legend())
@@ -84,14 +84,14 @@ def chart(epochs: int, measure: Measure) -> Spec:
 
 
 def description(rows: pd.DataFrame, measure: Measure) -> str:
-    """The chart in words, for those who cannot see it."""
+    """The chart in words, for screen readers."""
     last = {row["network"]: row for row in rows.to_dict("records")}
-    told = ", ".join(
+    values = ", ".join(
         f"{name} {measure.text(last[name][measure.column])} after epoch {last[name]['epoch']}"
         for name in NETWORKS
         if name in last
     )
-    return f"{measure.title} by epoch: {told or 'nothing yet'}."
+    return f"{measure.title} by epoch: {values or 'nothing yet'}."
 
 
 def _ticks(epochs: int) -> list[int]:

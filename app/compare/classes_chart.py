@@ -93,15 +93,15 @@ def chart(plan: Plan, colours: Colours) -> Spec:
         "value:Q",
         scale=alt.Scale(
             domain=[-plan.most, 0, plan.most],
-            range=[colours.danger, heat_map.nothing(colours), colours.kept],
+            range=[colours.danger, heat_map.palest(colours), colours.kept],
             interpolate="rgb",
         ),
-        legend=heat_map.scale_of_shades(
+        legend=heat_map.shades_legend(
             "Points of accuracy, pruned \N{MINUS SIGN} dense", POINTS, [-plan.most, 0, plan.most]
         ),
     )
     lost, gained = (
-        plan.most * heat_map.turn(end, colours) for end in (colours.danger, colours.kept)
+        plan.most * heat_map.ink_switch(end, colours) for end in (colours.danger, colours.kept)
     )
     strong = f"datum.value < {-lost:.3f} || datum.value > {gained:.3f}"
     return heat_map.chart(Grid(plan.rows, plan.columns, TOOLTIPS), shades, strong, colours)

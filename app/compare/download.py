@@ -20,6 +20,7 @@ from app.compare.words import warnings
 from app.services import RunConfig, SearchConfig
 from app.services.analysis import done
 from app.services.comparison import Comparison
+from app.services.summary import summary_of
 from app.ui import studies as words
 from app.ui.code import uploads
 from app.ui.findings import plain
@@ -109,8 +110,8 @@ def _code(configs: list[RunConfig], threads: int) -> tuple[str, str]:
 
 def _threads(compared: Comparison) -> int:
     """How many threads the runs were computed with."""
-    known = (run.summary.get("threads") for run in compared.runs if run.summary)
-    return next((int(threads) for threads in known if threads), 1)
+    known = (summary_of(run).threads for run in compared.runs)
+    return next((threads for threads in known if threads), 1)
 
 
 def _picture(compared: Comparison, shown: Shown, axis: str, cells: bool, kind: Kind) -> bytes:

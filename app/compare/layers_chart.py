@@ -88,16 +88,16 @@ def chart(plan: Plan, colours: Colours) -> Spec:
         scale=alt.Scale(
             type="log",
             domain=[plan.least, 1],
-            range=[heat_map.nothing(colours), colours.most],
+            range=[heat_map.palest(colours), colours.most],
             interpolate="rgb",
             clamp=True,
             nice=False,
         ),
-        legend=heat_map.scale_of_shades(
+        legend=heat_map.shades_legend(
             "Share of the layer's weights kept", PERCENT, _ticks(plan.least)
         ),
     )
-    strong = plan.least ** (1 - heat_map.turn(colours.most, colours))
+    strong = plan.least ** (1 - heat_map.ink_switch(colours.most, colours))
     grid = Grid(plan.rows, plan.columns, TOOLTIPS)
     return heat_map.chart(grid, shades, f"datum.value > {strong:.6f}", colours)
 

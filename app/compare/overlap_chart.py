@@ -17,7 +17,7 @@ import pandas as pd
 from app.charts import expressions, heat_map
 from app.charts.colours import Colours
 from app.charts.heat_map import Grid
-from app.charts.layers import label
+from app.charts.layers import axis, height, label
 from app.charts.spec import DATA, Spec, spec
 from app.ui.format import SPACE, fixed_percent, percent
 
@@ -45,7 +45,6 @@ TOOLTIPS = {
 }
 PERCENT = expressions.percent(3)
 AROUND = 105  # pixels for axis and legend
-MOST_ROOMY = 16  # layers; with more of them the rows stand closer
 KINDS = ["in common", "by chance"]
 
 
@@ -71,12 +70,12 @@ def chart(names: tuple[str, ...], colours: Colours) -> Spec:
         "value:Q",
         scale=alt.Scale(
             domain=[0, 1],
-            range=[heat_map.nothing(colours), colours.most],
+            range=[heat_map.palest(colours), colours.most],
             interpolate="rgb",
         ),
-        legend=heat_map.scale_of_shades("Kept by both / kept by either", PERCENT, [0, 0.5, 1]),
+        legend=heat_map.shades_legend("Kept by both / kept by either", PERCENT, [0, 0.5, 1]),
     )
-    strong = f"datum.value > {heat_map.turn(colours.most, colours)}"
+    strong = f"datum.value > {heat_map.ink_switch(colours.most, colours)}"
     return heat_map.chart(Grid(names, names, TOOLTIPS), shades, strong, colours)
 
 
@@ -116,21 +115,12 @@ def layers_table(found: Iterable[MaskOverlap], first: str, second: str) -> pd.Da
 
 def layers_chart(layers: tuple[str, ...], colours: Colours) -> Spec:
     """A bar per layer (by label) for the overlap, and a line across it at the overlap by chance."""
-    step, size = (26, 13) if len(layers) <= MOST_ROOMY else (14, 11)
     base = alt.Chart(DATA).encode(
         y=alt.Y(
             "layer:N",
             title=None,
             scale=alt.Scale(domain=list(layers)),
-            axis=alt.Axis(
-                labelLimit=150,
-                labelOverlap=False,
-                labelFlush=False,
-                labelFontSize=size,
-                labelPadding=6,
-                ticks=False,
-                domain=False,
-            ),
+            axis=axis(len(layers)),
         ),
         tooltip=[
             alt.Tooltip("name:N", title="Parameter"),
@@ -149,8 +139,8 @@ def layers_chart(layers: tuple[str, ...], colours: Colours) -> Spec:
     lines = base.mark_tick(thickness=3, color=colours.danger, height={"band": 0.95}).encode(
         x=alt.X("by_chance:Q", **across)
     )
-    height = step * len(layers) + AROUND
-    return spec(alt.LayerChart(layer=[bars, lines]).properties(height=height))
+    chart = alt.LayerChart(layer=[bars, lines])
+    return spec(chart.properties(height=height(len(layers), AROUND)))
 
 
 def layers_description(rows: pd.DataFrame) -> str:

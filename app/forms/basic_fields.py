@@ -1,4 +1,4 @@
-"""The choices that everybody makes: network, images, how much to remove."""
+"""The everyday choices: network, images, sparsity."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ import streamlit as st
 
 from app import services
 from app.forms import uploads
-from app.forms.url_state import FOLDER, IMAGES, WEIGHTS_FILE, called, key
+from app.forms.url_state import FOLDER, IMAGES, WEIGHTS_FILE, choice_label, key
 from app.services import TORCHVISION, ConfigError, EngineError, estimates
+from app.services import uploads as files
 from app.ui.bounds import MOST_SPARSE
 from app.ui.findings import plain, show_error
 from app.ui.format import to_fraction
@@ -19,16 +20,16 @@ from app.ui.glossary import TERMS
 from app.ui.labels import OWN_IMAGES, OWN_WEIGHTS, PATH
 
 MOST = "most-sparse"
-"""How far the slider of this session reaches."""
+"""The end of the slider in this session."""
 
 
-def model(faults: list[EngineError]) -> str:
-    """The network: one of the zoo, or one of torchvision's by its name."""
+def model(errors: list[EngineError]) -> str:
+    """The network: a listed one, or a torchvision network by name."""
     models = services.MODELS
     name: str = st.selectbox(
         "Model",
         list(models),
-        format_func=lambda name: called("model", name),
+        format_func=lambda name: choice_label("model", name),
         key=key("model"),
         accept_new_options=True,
         on_change=_complete,
@@ -40,40 +41,40 @@ def model(faults: list[EngineError]) -> str:
         services.check_model(name)
     except EngineError as error:
         show_error(error if services.models_like(name) else _no_model(name))
-        faults.append(ConfigError("There is no such model: see the form."))
+        errors.append(ConfigError("There is no such model: see the form."))
         return name
     if name in list(models):
         st.caption(models[name].description)
     else:
-        st.caption("Torchvision's network, made to fit the data.")
+        st.caption("The torchvision network, adapted to the size and classes of the images.")
     return name
 
 
 def _no_model(name: str) -> str:
-    """That there is none like it, in the words of the box."""
+    """The message for an unknown model, with the labels shown in the box."""
     labels = {row.label.casefold(): row.label for row in services.MODELS.values()}
     near = get_close_matches(name.casefold(), list(labels), n=1)
     hint = f" (did you mean {labels[near[0]]}?)" if near else ""
     return (
-        f"There is no model called {name[:80]!r}{hint}. Choose one of the list, or type "
+        f"There is no model called {name[:80]!r}{hint}. Choose one from the list, or type "
         "torchvision/ and a name, such as torchvision/resnet18."
     )
 
 
 def _complete() -> None:
-    """Part of a model's name, typed into the box, becomes that model if there is only one."""
+    """Complete a typed part of a model's name if only one model matches."""
     matches = services.models_like(st.session_state[key("model")] or "")
     if len(matches) == 1:
         st.session_state[key("model")] = matches[0]
 
 
-def weights(model: str, data: str, faults: list[EngineError]) -> str:
-    """The weights that the network has before it is pruned."""
+def weights(model: str, data: str, errors: list[EngineError]) -> str:
+    """The weights of the network before pruning."""
     kinds = ["fresh", "pretrained" if model.startswith(TORCHVISION) else OWN_WEIGHTS]
     kind: str = st.selectbox(
         "Initial weights",
         kinds,
-        format_func=lambda kind: called("weights", kind),
+        format_func=lambda kind: choice_label("weights", kind),
         key=key("weights"),
         help="New weights are drawn at random from the seed. Listed networks can also start from "
         "your own file, torchvision networks from ImageNet weights.",
@@ -84,39 +85,39 @@ def weights(model: str, data: str, faults: list[EngineError]) -> str:
     named = _named(WEIGHTS_FILE)
     token = uploads.choose_weights(model, *_wanted(data))
     if token is None:
-        _explain(named, WEIGHTS_FILE, "weights", faults)
+        _explain(named, WEIGHTS_FILE, "weights", errors)
     return token or "fresh"
 
 
 def _wanted(data: str) -> tuple[tuple[int, int, int] | None, int | None]:
-    """Shape and classes that weights have to fit, as far as they are known."""
+    """The shape and number of classes that weights must match, None where unknown."""
     try:
         images = estimates.images_of(data, st.session_state.get(key("image_size", "loading")))
     except EngineError:
-        return None, None  # what is wrong with the data stands beneath them
+        return None, None  # the problem is shown below the data
     return ((images.channels, images.size, images.size), images.classes) if images else (None, None)
 
 
-def data(faults: list[EngineError]) -> str:
-    """The images to learn from: of the catalogue, or the visitor's own."""
+def data(errors: list[EngineError]) -> str:
+    """The images to train on: a listed data set, or the visitor's own."""
     datasets = services.DATASETS
     own = [OWN_IMAGES, PATH] if services.paths_allowed() else [OWN_IMAGES]
     name: str = st.selectbox(
         "Data",
         [*datasets, *own],
-        format_func=lambda name: called("data", name),
+        format_func=lambda name: choice_label("data", name),
         key=key("data"),
-        help="The images to learn from. Test images are used once, at the end.",
+        help="The images to train and test on. Test images are used once, at the end.",
         bind="query-params",
     )
     if name == OWN_IMAGES:
         named = _named(IMAGES)
         token = uploads.choose_images()
         if token is None:
-            _explain(named, IMAGES, "images", faults)
+            _explain(named, IMAGES, "images", errors)
         return token or next(iter(datasets))
     if name == PATH:
-        return _path(faults)
+        return _path(errors)
     row = datasets[name]
     colour = "grey" if row.channels == 1 else "colour"
     about = row.description.split(";")[0]
@@ -129,43 +130,43 @@ def data(faults: list[EngineError]) -> str:
 
 
 def _named(box: str) -> str | None:
-    """The upload that the session or the address wants in ``box``."""
+    """The upload that the session or the address names for ``box``."""
     return st.session_state.get(box) or st.query_params.get(box)
 
 
-def _explain(named: str | None, box: str, what: str, faults: list[EngineError]) -> None:
-    """Why no upload is used: nobody chose one, or the address is of somebody else's. What is
-    wrong with a file of the visitor's own stands beneath it already."""
+def _explain(named: str | None, box: str, what: str, errors: list[EngineError]) -> None:
+    """Say why no upload is used: none is selected, or the one in the address is somebody else's.
+    Problems with the visitor's own files are shown below the box already."""
     if named and not st.session_state.get(box):
-        # Without the digits that tell it from others of its name.
+        # Without the digits of the digest, which distinguish files of the same name.
         name = re.sub(r" \([0-9a-f]{4}\)$", "", services.display_name(named))
         show_error(
-            f"{name} cannot be used here: it is somebody else's, or it was removed. Upload {what} "
-            "of your own, or choose something else."
+            f"{name} cannot be used here: it belongs to somebody else or was removed. Upload your "
+            f"own {what}, or choose something else."
         )
-    faults.append(ConfigError(f"The {what} are not chosen yet: see the form."))
+    errors.append(ConfigError(f"No {what} selected yet: see the form."))
 
 
-def _path(faults: list[EngineError]) -> str:
+def _path(errors: list[EngineError]) -> str:
     path: str = st.text_input(
-        "Folder or zip",
+        f"Path of {files.path_formats()}",
         key=FOLDER,
         placeholder="/path/to/images.zip",
-        help="One folder per class, with or without train and test above them.",
+        help="One folder per class, either directly or inside folders train and test.",
         bind="query-params",
     ).strip()
     if not path:
-        st.caption("Give the path of a folder or zip that holds one folder of images per class.")
-        faults.append(ConfigError("The data are not chosen yet: see the form."))
+        st.caption(f"Give the path of {files.path_formats()} with one folder of images per class.")
+        errors.append(ConfigError("No data selected yet: see the form."))
         return path
     try:
         facts = estimates.describe(path)
     except EngineError as error:
         show_error(error)
-        faults.append(ConfigError("The data cannot be read: see the form."))
+        errors.append(ConfigError("The data cannot be read: see the form."))
         return path
     size = f" of {facts.image_size} pixels" if facts.image_size else ""
-    test = f", {facts.test:,} for the test" if facts.test else ""
+    test = f", {facts.test:,} test images" if facts.test else ""
     st.caption(
         plain(
             f"{facts.class_count} classes, {facts.train:,} training images{size}{test}. "
@@ -176,7 +177,7 @@ def _path(faults: list[EngineError]) -> str:
 
 
 def sparsity() -> float:
-    """The share of the weights to remove."""
+    """The fraction of the weights to remove."""
     percent: float = st.slider(
         "Weights removed",
         0.0,
@@ -185,21 +186,20 @@ def sparsity() -> float:
         step=0.1,
         format="%.8g\N{NO-BREAK SPACE}%%",
         key=key("sparsity"),
-        help=f"The sparsity. {TERMS['sparsity']} The weights of all layers compete with each "
-        "other.",
+        help=f"{TERMS['sparsity']} All layers share one ranking.",
         bind="query-params",
     )
     return to_fraction(percent)
 
 
 def _reach() -> float:
-    """The end of the slider, beyond the usual one if a run or the address went further. It stays
-    there: with another end it would be another slider, and lose its place."""
-    asked = 0.0
+    """The end of the slider, extended if a run or the address goes further. It never shrinks again:
+    a slider with another end would be another widget and lose its value."""
+    requested = 0.0
     with contextlib.suppress(ValueError):
-        asked = float(st.session_state.get("sparsity", st.query_params.get("sparsity", 0)))
+        requested = float(st.session_state.get("sparsity", st.query_params.get("sparsity", 0)))
     reach: float = st.session_state.get(MOST, MOST_SPARSE)
-    if reach < asked < 100:
-        reach = asked
+    if reach < requested < 100:
+        reach = requested
     st.session_state[MOST] = reach
     return reach

@@ -1,4 +1,4 @@
-"""One setting as the widget that suits it."""
+"""A widget for one setting."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import streamlit as st
 
-from app.forms.url_state import called, key, shown
+from app.forms.url_state import choice_label, key, widget_value
 from app.services import ConfigError, EngineError, Option, choices_of
 from app.ui.code import PREFIXES
 from app.ui.findings import show_error
@@ -17,23 +17,25 @@ from app.ui.labels import AUTOMATIC, EXPLAINED, UNSET, label
 DEVICES = ("auto", "cpu", "cuda")
 
 
-def field(option: Option, faults: list[EngineError], group: str = "", empty: str = "") -> Any:
-    """The value of a setting, from a widget of its own. If it misfits, the engine's sentence
-    stands beneath and joins ``faults``. ``empty`` stands in the box of a number that has no
-    default, as long as nobody gives one."""
+def field(option: Option, errors: list[EngineError], group: str = "", empty: str = "") -> Any:
+    """Draw the widget of a setting and return its value. If that is invalid, the engine's message
+    is shown below it and added to ``errors``. ``empty`` is the placeholder of a number that has no
+    default."""
     name = key(option.name, group)
     words: dict[str, Any] = {"key": name, "help": _help(option, group), "bind": "query-params"}
     text = option.label or label(option.name, group if group in PREFIXES else "option")
     value: Any
     if option.name == "device":
-        # Which there are, only torch knows; a run may have come with another one, as cuda:1.
-        there = [*DEVICES, *({st.session_state.get(name, "auto")} - {*DEVICES})]
-        value = st.selectbox(text, there, format_func=lambda d: called("device", d), **words)
+        # Only torch knows the real devices; a run may name another one, such as cuda:1.
+        devices = [*DEVICES, *({st.session_state.get(name, "auto")} - {*DEVICES})]
+        value = st.selectbox(
+            text, devices, format_func=lambda d: choice_label("device", d), **words
+        )
     elif choices := list(choices_of(option)):
         choices = [AUTOMATIC, *choices] if option.optional else choices
-        index = choices.index(shown(option, option.default))
+        index = choices.index(widget_value(option, option.default))
         value = st.selectbox(
-            text, choices, index=index, format_func=lambda c: called(name, c), **words
+            text, choices, index=index, format_func=lambda c: choice_label(name, c), **words
         )
         value = None if value == AUTOMATIC and option.optional else value
     elif option.kind is bool:
@@ -42,27 +44,26 @@ def field(option: Option, faults: list[EngineError], group: str = "", empty: str
         try:
             value = _number(text, option, words, empty)
         except OverflowError:
-            # From an address, Streamlit would make a whole number of 1e999.
+            # Streamlit would convert 1e999 from an address to an integer.
             value = math.inf
     else:
         value = st.text_input(text, value=option.default, **words)
     try:
         return option.check(value)
     except EngineError as error:
-        # By the name that stands above the field.
-        told = ConfigError(text + str(error).removeprefix(option.name))
+        # With the label above the field in place of the setting's name.
+        problem = ConfigError(text + str(error).removeprefix(option.name))
         if isinstance(value, float) and not math.isfinite(value):
-            told = ConfigError(f"{text}: the number is too large. Give a smaller one.")
-        show_error(told)
-        faults.append(told)
+            problem = ConfigError(f"{text}: the number is too large. Give a smaller one.")
+        show_error(problem)
+        errors.append(problem)
         return option.default
 
 
 def _number(text: str, option: Option, words: Mapping[str, Any], empty: str) -> float | None:
     whole = option.kind is int
     step: Any = 1 if whole else _step(option.default)
-    # No bounds: the browser would keep what lies outside them to itself, without a word, and an
-    # earlier value would be used.
+    # No bounds: the browser would silently drop a value outside them and keep the earlier one.
     value: Any = st.number_input(
         text,
         value=option.default,

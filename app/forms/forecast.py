@@ -1,4 +1,4 @@
-"""What the settings in the form will take, beside the form."""
+"""What a run with the settings in the form will take."""
 
 from __future__ import annotations
 
@@ -22,8 +22,7 @@ from app.ui.titles import title
 from app.ui.when import ago
 
 PLACE = "forecast"
-# "11,164,352" has to fit into half of a telephone's screen. Beside a long form, what the settings
-# will take stays in view while they change.
+# "11,164,352" has to fit half a phone screen. The forecast stays in view beside a long form.
 STYLE = f"""
 <style>
 .st-key-{PLACE} [data-testid="stMetricValue"] {{ font-size: 1.5rem; }}
@@ -34,89 +33,85 @@ STYLE = f"""
 }}
 </style>
 """
-UNKNOWN = (
-    "The images have several sizes; how long a run takes shows when they are read. Choose an "
-    "image size (Advanced, Data) to see an estimate now."
-)
 
 
 def show_forecast(forecast: Forecast | None) -> None:
-    """Time, weights, operations and file size; they move with the slider."""
+    """Time, weights, operations and file size."""
     if forecast is None:
-        st.caption(UNKNOWN)
+        st.caption(words.UNKNOWN)
         return
-    told = forecast.told
+    estimate = forecast.estimate
     grid = figures()
     with grid.cell():
         metric(
             "Time",
-            estimated(told.seconds),
+            estimated(estimate.seconds),
             "both networks",
-            f"{words.rests_on(forecast)} Downloading images is not counted.",
+            f"{words.basis(forecast)} Downloads are not included.",
         )
     with grid.cell():
         metric(
             "Weights kept",
-            f"{told.kept:,}",
-            f"of {told.weights:,}",
-            f"{TERMS['weights']} With those, the network has {told.parameters:,} parameters.",
+            f"{estimate.kept:,}",
+            f"of {estimate.weights:,}",
+            f"{TERMS['weights']} With those, the network has {estimate.parameters:,} parameters.",
         )
     with grid.cell():
         metric(
             "Operations kept",
-            f"≈ {rough_number(told.macs_left)}",
-            f"of {rough_number(told.macs)} per image",
-            f"{TERMS['operations']} The estimate takes all layers to keep the same share.",
+            f"≈ {rough_number(estimate.macs_left)}",
+            f"of {rough_number(estimate.macs)} per image",
+            f"{TERMS['operations']} The estimate assumes that all layers keep the same share.",
         )
     with grid.cell():
         metric(
             "File",
-            size(told.bytes),
-            f"≈ {size(told.zipped)} zipped",
+            size(estimate.bytes),
+            f"≈ {size(estimate.zipped)} zipped",
             "The ONNX file to download. Removed weights are stored as zeros, so it shrinks only "
             "when it is zipped.",
         )
-    if told.seconds > DAY / 2:
+    if estimate.seconds > DAY / 2:
         st.caption(words.TOO_LONG)
 
 
 def figures() -> Any:
-    """The place of the figures, which stays in view beside a long form."""
+    """A grid for the figures, which stays in view beside a long form."""
     st.html(STYLE)
     return st.grid(2, min_column_width=140, key=PLACE)
 
 
 def metric(label: str, value: str, below: str, help: str) -> None:
-    """A figure, and in grey what stands below it."""
+    """A figure with a grey line below it."""
     st.metric(label, value, below, delta_color="off", delta_arrow="off", help=help)
 
 
-def show_standing(runs: Sequence[Run], config: RunConfig, owner: str) -> None:
-    """What the button would do among the ``runs`` there are: whether it starts anything, or the
-    same was run before; and who comes first."""
+def show_existing(runs: Sequence[Run], config: RunConfig, owner: str) -> None:
+    """What the start button will do, given the ``runs`` that exist: open the same run, start one
+    whose result exists, or queue a new one."""
     same = service.same(config, runs)
     own = next((run for run in same if access.owns(run, owner) and (run.live or _done(run))), None)
     ahead = sum(run.live for run in runs)
     if own and own.live:
-        st.caption("These settings are running already: the button opens that run.")
+        st.caption("A run with these settings is in progress: the button opens it.")
     elif own:
         when = ago(own.ended or own.created, time.time())
         st.caption(f"You ran this {when}: the button opens the result.")
     elif any(_done(run) for run in same):
-        st.caption("These settings have been run here before: the result will be there at once.")
+        st.caption("A run with these settings was computed here before: its result opens at once.")
     elif ahead:
         st.caption(words.queue(ahead))
 
 
 def show_latest(runs: Sequence[Run], owner: str) -> None:
-    """The visitor's runs under way, else their latest, if there is any."""
+    """The visitor's live runs, or else their latest one."""
     own = [run for run in runs if access.owns(run, owner)]
     live = [run for run in own if run.live]
     for run in live or own[:1]:
-        word = "Your run in progress" if run.live else "Your latest run"
+        headline = "Your run is" if run.live else "Your latest run:"
         share = sparsity(run)
         with st.container(border=True):
-            st.caption(f"{ICONS[run.state]} {word}: {state(run).lower()}")
+            st.caption(f"{ICONS[run.state]} {headline} {state(run).lower()}")
             st.page_link(
                 pages.RUN,
                 label=plain(title(run)) + (f", {percent(share)} removed" if share else ""),

@@ -1,4 +1,4 @@
-"""What a run will take, in words: rounded so that nobody takes it for more than an estimate."""
+"""Sentences about what a run will take."""
 
 from __future__ import annotations
 
@@ -9,11 +9,15 @@ TOO_LONG = (
     "This would take very long without a GPU. Fewer epochs, fewer images (Advanced, Data) or a "
     "smaller model take less time."
 )
+UNKNOWN = (
+    "The images differ in size, so the time is only known once they are read. Choose an image size "
+    "(Advanced, Data) to see an estimate now."
+)
 
 
-def rests_on(forecast: Forecast | Plan) -> str:
-    """What the time was worked out from."""
-    if forecast.by_processor:
+def basis(forecast: Forecast | Plan) -> str:
+    """What the estimated time is based on."""
+    if forecast.assumes_cpu:
         return (
             "Estimated from the operations, for a CPU. This machine seems to have a GPU, which is "
             "much faster; the first run will show."
@@ -24,10 +28,12 @@ def rests_on(forecast: Forecast | Plan) -> str:
             "Runs on this machine improve it."
         )
     runs = counted(forecast.earlier, "earlier run")
-    what = "of the same network" if forecast.alike else "of other networks"
+    what = "of the same network" if forecast.same_network else "of other networks"
     return f"From {runs} {what} on this machine."
 
 
 def queue(ahead: int) -> str:
-    """Who comes first."""
-    return f"{counted(ahead, 'run is', 'runs are')} ahead of yours: one is computed at a time."
+    """How many runs come first."""
+    return (
+        f"{counted(ahead, 'run is', 'runs are')} ahead of yours. Runs are computed one at a time."
+    )

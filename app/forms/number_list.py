@@ -1,4 +1,4 @@
-"""Several numbers in one box, typed or picked from those that are usual."""
+"""Lists of numbers, typed or picked from common ones."""
 
 from __future__ import annotations
 
@@ -12,83 +12,82 @@ from app.services import ConfigError, EngineError
 from app.ui.findings import show_error
 
 BETWEEN = re.compile(r"[\s,;]+")
-MOST = 1000  # numbers in one list; an address may hold more than anybody typed
-LONGEST = 20  # characters of an entry that are repeated
+MOST = 1000  # numbers in one list; an address could contain any number
+LONGEST = 20  # characters of an entry that a message repeats
 
 
 Check = Callable[[float], float]
-"""Returns a number as it counts, or raises ``EngineError``."""
+"""Returns the number to use, or raises ``EngineError``."""
 
 
-def picked(
+def number_picker(
     label: str,
     key: str,
     usual: Sequence[float],
     default: Sequence[float],
-    faults: list[EngineError],
+    errors: list[EngineError],
     check: Check,
     help: str,
-    own: str,
-    none: str,
+    box_label: str,
+    empty_message: str,
     unit: str = "",
 ) -> list[float]:
-    """Numbers in rising order, each once. What stands in the box counts; the pills above it put
-    the usual ones in and take them out. ``own`` stands above the box, ``none`` is the sentence if
-    there is no number at all."""
+    """Sorted numbers without duplicates. The text in the box counts; the pills above it add and
+    remove the ``usual`` numbers. ``empty_message`` is shown if there is no number."""
     pills = f"{key}-usual"
-    text = st.session_state.get(key, st.query_params.get(key, spelled(default))) or ""
-    here, _ = read(text, check)
-    st.session_state[pills] = [number for number in usual if number in here]
+    text = st.session_state.get(key, st.query_params.get(key, joined(default))) or ""
+    numbers, _ = parse(text, check)
+    st.session_state[pills] = [number for number in usual if number in numbers]
     st.pills(
         label,
         usual,
         selection_mode="multi",
         format_func=lambda number: f"{number:g}{unit}",
         key=pills,
-        on_change=_take,
+        on_change=_update_box,
         args=(key, pills, usual, text, check),
         help=help,
     )
     typed = st.text_input(
-        own,
-        value=spelled(default),
+        box_label,
+        value=joined(default),
         key=key,
-        placeholder=f"such as {spelled(usual[:3])}",
+        placeholder=f"such as {joined(usual[:3])}",
         bind="query-params",
     )
-    return _judged(typed, faults, check, none)
+    return _checked(typed, errors, check, empty_message)
 
 
-def listed(
+def number_box(
     label: str,
     key: str,
-    faults: list[EngineError],
+    errors: list[EngineError],
     check: Check,
     help: str,
     placeholder: str,
 ) -> list[float]:
-    """Numbers in rising order, each once; there may be none."""
+    """Sorted numbers without duplicates; there may be none."""
     typed = st.text_input(label, key=key, placeholder=placeholder, help=help, bind="query-params")
-    return _judged(typed, faults, check)
+    return _checked(typed, errors, check)
 
 
-def _judged(
-    typed: str | None, faults: list[EngineError], check: Check, none: str = ""
+def _checked(
+    typed: str | None, errors: list[EngineError], check: Check, empty_message: str = ""
 ) -> list[float]:
-    found, wrong = read(typed or "", check)
-    if none and not found and not wrong:
-        wrong = [none]
+    found, wrong = parse(typed or "", check)
+    if empty_message and not found and not wrong:
+        wrong = [empty_message]
     for sentence in wrong:
         show_error(sentence)
-        faults.append(ConfigError(sentence))
+        errors.append(ConfigError(sentence))
     return found
 
 
-def read(text: str, check: Check) -> tuple[list[float], list[str]]:
-    """The numbers in ``text``, and what is wrong with the others."""
+def parse(text: str, check: Check) -> tuple[list[float], list[str]]:
+    """The numbers in ``text``, and a message for each entry that is not valid."""
     found, wrong, parts = set(), [], _parts(text)
     if len(parts) > MOST:
-        return [], [f"This list holds {len(parts):,} numbers; give at most {MOST:,}."]
+        return [], [f"This list has {len(parts):,} numbers; give at most {MOST:,}."]
     for part in parts:
         try:
             found.add(check(_number(part)))
@@ -97,8 +96,8 @@ def read(text: str, check: Check) -> tuple[list[float], list[str]]:
     return sorted(found), wrong
 
 
-def spelled(numbers: Sequence[float]) -> str:
-    """As they stand in the box and in the address."""
+def joined(numbers: Sequence[float]) -> str:
+    """The text of the box and of the address."""
     return ", ".join(f"{number:.12g}" for number in numbers)
 
 
@@ -109,18 +108,18 @@ def _number(text: str) -> float:
         number = math.nan
     if not math.isfinite(number):
         shown = text if len(text) <= LONGEST else text[:LONGEST] + "…"
-        raise ConfigError(f"{shown!r} is not a number. Give numbers with commas between them.")
+        raise ConfigError(f"{shown!r} is not a number. Give numbers separated by commas.")
     return number
 
 
-def _take(key: str, pills: str, usual: Sequence[float], text: str, check: Check) -> None:
-    """The pills were clicked: the box follows, and keeps what was typed besides. What cannot be
-    read stays, too: whoever typed it has not finished."""
-    here, _ = read(text, check)
-    others = {number for number in here if number not in usual}
-    strange = [part for part in _parts(text) if not read(part, check)[0]]
-    chosen = spelled(sorted(others | {*st.session_state[pills]}))
-    st.session_state[key] = ", ".join(filter(None, [chosen, *strange]))
+def _update_box(key: str, pills: str, usual: Sequence[float], text: str, check: Check) -> None:
+    """Update the box after a click on a pill. Other numbers stay, and so do unreadable entries,
+    which may be unfinished."""
+    numbers, _ = parse(text, check)
+    others = {number for number in numbers if number not in usual}
+    unreadable = [part for part in _parts(text) if not parse(part, check)[0]]
+    chosen = joined(sorted(others | {*st.session_state[pills]}))
+    st.session_state[key] = ", ".join(filter(None, [chosen, *unreadable]))
 
 
 def _parts(text: str) -> list[str]:

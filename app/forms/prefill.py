@@ -1,4 +1,4 @@
-"""What an address or a run asked of a form, and what the form could not do of it."""
+"""Values that an address or a run requests for a form, and those that the form cannot use."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import Any
 import streamlit as st
 
 from app import services
-from app.forms.url_state import FOLDER, IMAGES, WEIGHTS_FILE, called, spelled
+from app.forms.url_state import FOLDER, IMAGES, WEIGHTS_FILE, address_value, choice_label
 from app.ui.findings import plain
 from app.ui.labels import AUTOMATIC, UNSET
 
-ASKED, READ, UNMET = "asked", "address-read", "unmet"
-LONGEST = 40  # characters of a value that are repeated
+REQUESTED, READ, UNUSABLE = "requested", "address-read", "unusable"
+LONGEST = 40  # characters of a value that a message repeats
 TABLES: dict[str, Mapping[str, Any]] = {
     "data": services.DATASETS,
     "method": services.METHODS,
@@ -22,94 +22,94 @@ TABLES: dict[str, Mapping[str, Any]] = {
     "controls": services.CONTROLS,
 }
 LISTS = ("methods", "controls")
-OWN = (IMAGES, WEIGHTS_FILE, FOLDER)  # what is wrong with these stands beneath them
+OWN = (IMAGES, WEIGHTS_FILE, FOLDER)  # problems with these are shown below them
 
 
 def read_address(form: str) -> None:
-    """Remember what the address asks of ``form``, once: later it follows the form. Before the
-    widgets are drawn. Names of the engine's tables (``cifar10``) are understood in the place of
-    labels."""
+    """Remember what the address requests of ``form``. Only the first call has an effect: later the
+    address follows the form. Call before the widgets are drawn. Names in the engine's tables
+    (``cifar10``) work like their labels."""
     if f"{READ}-{form}" in st.session_state:
         return
-    asked: dict[str, Any] = st.query_params.to_dict()
+    requested: dict[str, Any] = st.query_params.to_dict()
     for name, table in TABLES.items():
         typed = st.query_params.get_all(name)
-        rows = [row for one in typed for row in table.values() if _means(one, row)]
+        rows = [row for one in typed for row in table.values() if _names(one, row)]
         if not rows:
             continue
-        # Streamlit looks for a label, finds none, and leaves this in place.
+        # Streamlit finds no such label in the address and keeps this value.
         if name in LISTS:
             st.session_state[name] = list(dict.fromkeys(row.name for row in rows))
-            strange = [one for one in typed if not any(_means(one, row) for row in rows)]
-            asked[name] = [*(row.label for row in rows), *strange]
+            unknown = [one for one in typed if not any(_names(one, row) for row in rows)]
+            requested[name] = [*(row.label for row in rows), *unknown]
         else:
             st.session_state[name] = rows[-1].name
-            asked[name] = rows[-1].label
-    _remember(form, "The address asks", asked)
+            requested[name] = rows[-1].label
+    _remember(form, "The address asks", requested)
 
 
 def expect(form: str, values: Mapping[str, Any]) -> None:
-    """Remember that the widgets of ``form`` were filled with ``values``. Before they are drawn."""
-    asked = {name: spelled(name, v) for name, v in values.items() if v is not None}
-    _remember(form, "These settings ask", asked)
+    """Remember that ``values`` were filled into ``form``. Call before its widgets are drawn."""
+    requested = {name: address_value(name, v) for name, v in values.items() if v is not None}
+    _remember(form, "These settings ask", requested)
 
 
-def show_unmet(form: str, names: Mapping[str, str]) -> None:
-    """Say what was asked in vain, until that setting is changed; ``names`` are what settings are
-    called on screen, by their widgets. After the widgets are drawn."""
-    asked, unmet = f"{ASKED}-{form}", f"{UNMET}-{form}"
-    if asked in st.session_state:
-        who, wanted = st.session_state.pop(asked)
-        st.session_state[unmet] = _unmet(who, wanted, names)
+def show_unusable(form: str, names: Mapping[str, str]) -> None:
+    """Say which requested values cannot be used, until the visitor changes those settings.
+    ``names`` are the labels of the settings by widget. Call after the widgets are drawn."""
+    requested, unusable = f"{REQUESTED}-{form}", f"{UNUSABLE}-{form}"
+    if requested in st.session_state:
+        source, wanted = st.session_state.pop(requested)
+        st.session_state[unusable] = _unusable(source, wanted, names)
     lines = [
         sentence
-        for name, value, sentence in st.session_state.get(unmet, ())
+        for name, value, sentence in st.session_state.get(unusable, ())
         if name in st.session_state and st.session_state[name] == value
     ]
     if lines:
         st.warning("  \n".join(lines), icon=":material/link_off:")
 
 
-def _means(typed: str, row: Any) -> bool:
+def _names(typed: str, row: Any) -> bool:
     return typed.casefold() in (row.name.casefold(), row.label.casefold())
 
 
-def _remember(form: str, who: str, asked: dict[str, Any]) -> None:
+def _remember(form: str, source: str, requested: dict[str, Any]) -> None:
     st.session_state[f"{READ}-{form}"] = True
-    st.session_state[f"{ASKED}-{form}"] = (who, asked)
+    st.session_state[f"{REQUESTED}-{form}"] = (source, requested)
 
 
-def _unmet(
-    who: str, asked: Mapping[str, Any], names: Mapping[str, str]
+def _unusable(
+    source: str, requested: Mapping[str, Any], names: Mapping[str, str]
 ) -> list[tuple[str, Any, str]]:
-    """Name, value shown, and a sentence for every setting that shows another value than asked."""
-    unmet = []
+    """Name, current value, and a sentence for every setting whose value is not as requested."""
+    unusable = []
     for name, setting in names.items():
-        wanted, value = asked.get(name, ""), st.session_state.get(name)
-        if not wanted or name not in st.session_state or _agree(name, wanted, value):
+        wanted, value = requested.get(name, ""), st.session_state.get(name)
+        if not wanted or name not in st.session_state or _matches(name, wanted, value):
             continue
         text = ", ".join(wanted) if isinstance(wanted, list) else wanted
         short = text if len(text) <= LONGEST else text[:LONGEST] + "…"
         sentence = (
-            f"{who} for {setting[:1].lower()}{setting[1:]} {short}, which cannot be used here; "
+            f"{source} for {setting[:1].lower()}{setting[1:]} {short}, which cannot be used here; "
             f"{_shown(name, value)} is shown."
         )
-        unmet.append((name, value, plain(sentence)))
-    return unmet
+        unusable.append((name, value, plain(sentence)))
+    return unusable
 
 
-def _agree(name: str, asked: Any, value: Any) -> bool:
+def _matches(name: str, requested: Any, value: Any) -> bool:
     if isinstance(value, list):
-        wanted = asked if isinstance(asked, list) else [asked]
-        return {called(name, one) for one in value} == set(wanted)
+        wanted = requested if isinstance(requested, list) else [requested]
+        return {choice_label(name, one) for one in value} == set(wanted)
     if isinstance(value, bool):
-        return bool(asked.lower() == str(value).lower())
+        return bool(requested.lower() == str(value).lower())
     if isinstance(value, int | float):
         try:
-            return float(asked) == value
+            return float(requested) == value
         except ValueError:
             return False
-    return value is not None and asked in (str(value), called(name, value))
+    return value is not None and requested in (str(value), choice_label(name, value))
 
 
 def _shown(name: str, value: Any) -> str:
@@ -118,5 +118,5 @@ def _shown(name: str, value: Any) -> str:
     if isinstance(value, bool):
         return "on" if value else "off"
     if isinstance(value, list):
-        return ", ".join(spelled(name, value)) or "none"
-    return f"{spelled(name, value)}" + ("\N{NO-BREAK SPACE}%" if name == "sparsity" else "")
+        return ", ".join(address_value(name, value)) or "none"
+    return f"{address_value(name, value)}" + ("\N{NO-BREAK SPACE}%" if name == "sparsity" else "")

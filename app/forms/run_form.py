@@ -1,4 +1,4 @@
-"""The whole form of a run, and the parts of it that other forms have, too."""
+"""The form of a run, and the parts that other forms share."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from app.services import GROUPS, METHODS, EngineError, Option, RunConfig, is_con
 from app.ui.titles import control_label
 
 TABS: dict[str, tuple[str, tuple[str, ...]]] = {
-    # tab: (group of settings, settings of the run itself that stand before them)
+    # tab: (group of settings, settings of the run itself shown before them)
     "Criterion": ("scoring", ("layer_floor", "control")),
     "Training": ("training", ("seed", "device")),
     "Data": ("loading", ()),
@@ -24,67 +24,68 @@ OWN: dict[str, Option] = {option.name: option for option in services.settings_of
 
 
 def show() -> RunConfig:
-    """Draw the form and return its settings. Raises ``EngineError`` if one of them cannot be
-    used: what stands beside it, in full where a closed tab may hide it."""
-    faults: list[EngineError] = []
-    values = network_and_images(faults)
+    """Draw the form and return its settings. Raises ``EngineError`` with the first message shown
+    in the form, which may be in a closed tab."""
+    errors: list[EngineError] = []
+    values = network_and_images(errors)
     values["sparsity"] = basic_fields.sparsity()
-    values |= method_and_epochs(faults)
+    values |= method_and_epochs(errors)
     changed = st.container()
-    values |= advanced(faults, lambda: method_options(values["method"], faults))
-    if is_control(values["control"]):  # it stands in a tab that may be closed
-        called = control_label(values["control"])
-        changed.caption(f":material/experiment: As a control: {called} (Advanced, Criterion).")
-    if faults:
-        raise faults[0]
+    values |= advanced(errors, lambda: method_options(values["method"], errors))
+    if is_control(values["control"]):  # set in a tab that may be closed
+        label = control_label(values["control"])
+        changed.caption(
+            f":material/experiment: This run is a control: {label} (Advanced, Criterion)."
+        )
+    if errors:
+        raise errors[0]
     return RunConfig.from_dict(values)
 
 
-def network_and_images(faults: list[EngineError]) -> dict[str, Any]:
-    """What is pruned, and what it learns from."""
-    values: dict[str, Any] = {"model": basic_fields.model(faults)}
-    start = st.container()  # drawn after the data, which weights have to fit
-    values["data"] = basic_fields.data(faults)
+def network_and_images(errors: list[EngineError]) -> dict[str, Any]:
+    """The network, the images and the initial weights."""
+    values: dict[str, Any] = {"model": basic_fields.model(errors)}
+    start = st.container()  # filled after the data, which the weights must match
+    values["data"] = basic_fields.data(errors)
     with start:
-        values["weights"] = basic_fields.weights(values["model"], values["data"], faults)
+        values["weights"] = basic_fields.weights(values["model"], values["data"], errors)
     return values
 
 
-def method_and_epochs(faults: list[EngineError]) -> dict[str, Any]:
-    """The criterion, and how long both networks train."""
+def method_and_epochs(errors: list[EngineError]) -> dict[str, Any]:
+    """The criterion and the number of epochs."""
     left, right = st.columns(2)
     with left:
-        method = field(OWN["method"], faults)
+        method = field(OWN["method"], errors)
     with right:
-        epochs = field(OWN["epochs"], faults)
+        epochs = field(OWN["epochs"], errors)
     st.caption(METHODS[method].description)
     return {"method": method, "epochs": epochs}
 
 
 def advanced(
-    faults: list[EngineError],
+    errors: list[EngineError],
     options: Callable[[], Mapping[str, Any]],
     without: Sequence[str] = (),
     own: Mapping[str, Option] = OWN,
 ) -> dict[str, Any]:
-    """All other settings of a run but those ``without``; ``options`` draws those of the
-    criterion."""
+    """All other settings of a run except ``without``; ``options`` draws those of the criterion."""
     values: dict[str, Any] = {}
     with st.expander("Advanced", icon=":material/tune:"):
         for tab, (group, before) in zip(st.tabs(list(TABS)), TABS.values(), strict=True):
             with tab:
                 for name in before:
                     if name not in without:
-                        values[name] = field(own[name], faults)
+                        values[name] = field(own[name], errors)
                 chosen = {"options": options()} if group == "scoring" else {}
                 values[group] = chosen | {
-                    option.name: field(option, faults, group)
+                    option.name: field(option, errors, group)
                     for option in services.settings_of(GROUPS[group])
                 }
     return values
 
 
-def method_options(method: str, faults: list[EngineError]) -> dict[str, Any]:
-    """The criterion's own options, as far as they differ from their defaults."""
-    given = {option: field(option, faults, method) for option in options_of(method)}
+def method_options(method: str, errors: list[EngineError]) -> dict[str, Any]:
+    """The criterion's own options that differ from their defaults."""
+    given = {option: field(option, errors, method) for option in options_of(method)}
     return {option.name: value for option, value in given.items() if value != option.default}

@@ -1,4 +1,4 @@
-"""The form of a search: which goal a pruned network has to meet, and with what it is looked for."""
+"""The form of a search: the goal, and the settings of its runs."""
 
 from __future__ import annotations
 
@@ -19,74 +19,73 @@ GOAL, LOST, KILOBYTES, TRIES = "goal", "most-lost", "most-kilobytes", "tries"
 """Names of the widgets, in the session and in the address."""
 ACCURACY, SIZE = GOALS
 OWN = ("sparsity", "control")
-"""Settings of a run that a search has no use for; its seed is the first of the search's."""
+"""Settings of a run that a search does not have. The run's seed is the first of the search's."""
 START = SearchConfig(most_lost=0.01)
-"""What the form shows at first."""
+"""The initial contents of the form."""
 USUAL_KILOBYTES = 100.0
 OPTIONS = {option.name: option for option in services.settings_of(SearchConfig)}
 
 
 def show() -> SearchConfig:
-    """Draw the form and return its settings. Raises ``EngineError`` if one of them cannot be
-    used: what stands beside it, in full where a closed tab may hide it."""
-    faults: list[EngineError] = []
-    goal = _goal(faults)
-    run = run_form.network_and_images(faults)
-    run |= run_form.method_and_epochs(faults)
+    """Draw the form and return its settings; raises as ``run_form.show`` does."""
+    errors: list[EngineError] = []
+    goal = _goal(errors)
+    run = run_form.network_and_images(errors)
+    run |= run_form.method_and_epochs(errors)
     left, right = st.columns(2)
     with left:
         count = sweep_form.seeds()
     with right:
         tries = dataclasses.replace(OPTIONS["most_probes"], name=TRIES, label=label("most_probes"))
-        most_probes = field(tries, faults)
+        most_probes = field(tries, errors)
     own = run_form.OWN | {"seed": dataclasses.replace(run_form.OWN["seed"], label=FIRST_SEED)}
-    options = lambda: run_form.method_options(run["method"], faults)  # noqa: E731
-    run |= run_form.advanced(faults, options, OWN, own)
+    options = lambda: run_form.method_options(run["method"], errors)  # noqa: E731
+    run |= run_form.advanced(errors, options, OWN, own)
     first = run.pop("seed")
-    if faults:
-        raise faults[0]
+    if errors:
+        raise errors[0]
     seeds = list(range(first, first + count))
     return SearchConfig.from_dict({"run": run, **goal, "seeds": seeds, "most_probes": most_probes})
 
 
 def fill(config: SearchConfig) -> None:
-    """Let the form show ``config``, whatever it showed. Before its widgets are drawn."""
+    """Fill the form with ``config``. Call before its widgets are drawn."""
     for name, value in values(config).items():
         st.session_state[name] = value
 
 
 def address(config: SearchConfig) -> dict[str, Any]:
-    """The parameters of the address under which the form shows ``config``."""
+    """The query parameters with which the form shows ``config``."""
     usual = values(
         dataclasses.replace(START, run=dataclasses.replace(START.run, method=config.run.method))
     )
     usual[url_state.key("method")] = START.run.method
     return {
-        name: url_state.spelled(name, value)
+        name: url_state.address_value(name, value)
         for name, value in values(config).items()
         if value != usual.get(name) and value is not None
     }
 
 
 def values(config: SearchConfig) -> dict[str, Any]:
-    """What the widgets hold when the form shows ``config``."""
-    told = url_state.values_of(config.run)
+    """The values of the widgets for ``config``."""
+    found = url_state.values_of(config.run)
     for name in OWN:
-        del told[url_state.key(name)]
-    told |= {
+        del found[url_state.key(name)]
+    found |= {
         "seed": config.seeds[0],
         sweep_form.SEEDS: min(sweep_form.MOST_SEEDS, len(config.seeds)),
     }
-    told |= {TRIES: config.most_probes, GOAL: ACCURACY if config.about_accuracy else SIZE}
+    found |= {TRIES: config.most_probes, GOAL: ACCURACY if config.about_accuracy else SIZE}
     if config.most_lost is not None:
-        told[LOST] = to_percent(config.most_lost)
+        found[LOST] = to_percent(config.most_lost)
     if config.most_bytes is not None:
-        told[KILOBYTES] = config.most_bytes / KILO
-    return told
+        found[KILOBYTES] = config.most_bytes / KILO
+    return found
 
 
-def called(method: str) -> dict[str, str]:
-    """What the settings are called on screen, by the names of their widgets."""
+def names(method: str) -> dict[str, str]:
+    """The labels of the settings by widget."""
     return url_state.names((*OWN, "seed"), method) | {
         GOAL: "Goal",
         LOST: GOALS[ACCURACY],
@@ -97,7 +96,7 @@ def called(method: str) -> dict[str, str]:
     }
 
 
-def _goal(faults: list[EngineError]) -> dict[str, Any]:
+def _goal(errors: list[EngineError]) -> dict[str, Any]:
     """The goal as settings of a search."""
     goal = st.segmented_control(
         "Goal",
@@ -120,7 +119,7 @@ def _goal(faults: list[EngineError]) -> dict[str, Any]:
             optional=False,
             maximum=100.0,
         )
-        return {"most_lost": to_fraction(field(option, faults))}
+        return {"most_lost": to_fraction(field(option, errors))}
     option = dataclasses.replace(
         OPTIONS["most_bytes"],
         name=KILOBYTES,
@@ -133,4 +132,4 @@ def _goal(faults: list[EngineError]) -> dict[str, Any]:
         minimum=0.001,
         maximum=1e9,
     )
-    return {"most_bytes": round(KILO * field(option, faults))}
+    return {"most_bytes": round(KILO * field(option, errors))}

@@ -1,4 +1,4 @@
-"""The form of a sweep: what is compared, and what all its runs share."""
+"""The form of a sweep: what it compares, and the settings that all its runs share."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from app.ui.glossary import TERMS
 from app.ui.labels import label
 from app.ui.studies import FIRST_SEED
 
-CRITERIA, SPARSITIES, SEEDS, STEPS, BESIDES = (
+CRITERIA, SPARSITIES, SEEDS, STEPS, ADDED_CONTROLS = (
     "methods",
     "sparsities",
     "seeds",
@@ -37,36 +37,35 @@ CRITERIA, SPARSITIES, SEEDS, STEPS, BESIDES = (
 )
 """Names of the widgets, in the session and in the address."""
 SHARED = "option"
-"""The group of options that several criteria have."""
+"""The group of options that several criteria share."""
 USUAL = (50.0, 80.0, 90.0, 95.0, 98.0, 99.0)  # % removed
 MOST_SEEDS = 10
 OWN_DEFAULTS = "each has its own"
 OWN = ("method", "sparsity", "control")
-"""Settings of a run that a sweep compares; its seed is the first of the sweep's."""
+"""Settings of a run that a sweep compares. The run's seed is the first of the sweep's."""
 
 START = SWEEPS[0].config
-"""What the form shows at first."""
+"""The initial contents of the form."""
 
 
 def show() -> SweepConfig:
-    """Draw the form and return its settings. Raises ``EngineError`` if one of them cannot be
-    used: what stands beside it, in full where a closed tab may hide it."""
-    faults: list[EngineError] = []
-    run = run_form.network_and_images(faults)
-    methods = _methods(faults)
-    sparsities = _sparsities(faults)
+    """Draw the form and return its settings; raises as ``run_form.show`` does."""
+    errors: list[EngineError] = []
+    run = run_form.network_and_images(errors)
+    methods = _methods(errors)
+    sparsities = _sparsities(errors)
     left, right = st.columns(2)
     with left:
         count = seeds()
     with right:
-        run["epochs"] = field(run_form.OWN["epochs"], faults)
+        run["epochs"] = field(run_form.OWN["epochs"], errors)
     controls = _controls()
-    steps = _steps(faults) if any(METHODS[name].looks_ahead for name in methods) else []
+    steps = _steps(errors) if any(METHODS[name].looks_ahead for name in methods) else []
     own = run_form.OWN | {"seed": dataclasses.replace(run_form.OWN["seed"], label=FIRST_SEED)}
-    run |= run_form.advanced(faults, lambda: _options(methods, faults), OWN, own)
+    run |= run_form.advanced(errors, lambda: _options(methods, errors), OWN, own)
     first = run.pop("seed")
-    if faults:
-        raise faults[0]
+    if errors:
+        raise errors[0]
     return SweepConfig.from_dict(
         {
             "run": run,
@@ -80,57 +79,57 @@ def show() -> SweepConfig:
 
 
 def fill(config: SweepConfig) -> None:
-    """Let the form show ``config``, whatever it showed. Before its widgets are drawn."""
+    """Fill the form with ``config``. Call before its widgets are drawn."""
     for name, value in values(config).items():
         st.session_state[name] = value
 
 
 def address(config: SweepConfig) -> dict[str, str | list[str]]:
-    """The parameters of the address under which the form shows ``config``."""
+    """The query parameters with which the form shows ``config``."""
     usual = values(dataclasses.replace(START, methods=config.methods)) | {
         CRITERIA: list(START.methods)
     }
     return {
-        name: url_state.spelled(name, value)
+        name: url_state.address_value(name, value)
         for name, value in values(config).items()
         if value != usual.get(name) and value not in (None, [], "")
     }
 
 
 def values(config: SweepConfig) -> dict[str, Any]:
-    """What the widgets hold when the form shows ``config``."""
-    told = url_state.of_run(config.run, without=(*OWN, "seed"))
+    """The values of the widgets for ``config``."""
+    found = url_state.run_values(config.run, without=(*OWN, "seed"))
     given = config.run.scoring.options
     for option, _ in shared(config.methods):
         value = given.get(option.name, option.default)
-        told[url_state.key(option.name, SHARED)] = url_state.shown(option, value)
-    return told | {
+        found[url_state.key(option.name, SHARED)] = url_state.widget_value(option, value)
+    return found | {
         CRITERIA: list(config.methods),
-        SPARSITIES: number_list.spelled([to_percent(share) for share in config.sparsities]),
+        SPARSITIES: number_list.joined([to_percent(share) for share in config.sparsities]),
         SEEDS: min(MOST_SEEDS, len(config.seeds)),
         "seed": config.seeds[0],
-        STEPS: number_list.spelled(config.steps),
-        BESIDES: [name for name in config.controls if is_control(name)],
+        STEPS: number_list.joined(config.steps),
+        ADDED_CONTROLS: [name for name in config.controls if is_control(name)],
     }
 
 
-def called(methods: Sequence[str]) -> dict[str, str]:
-    """What the settings are called on screen, by the names of their widgets."""
+def names(methods: Sequence[str]) -> dict[str, str]:
+    """The labels of the settings by widget."""
     return url_state.names(without=(*OWN, "seed")) | {
         CRITERIA: "Criteria",
         SPARSITIES: "Sparsities",
         SEEDS: "Seeds",
         "seed": FIRST_SEED,
         STEPS: label("steps"),
-        BESIDES: "Controls",
+        ADDED_CONTROLS: "Controls",
         **{url_state.key(o.name, SHARED): o.label for o, _ in shared(methods)},
     }
 
 
 def shared(methods: Sequence[str]) -> Iterator[tuple[Option, str]]:
-    """The options of the criteria, each once, called after those that have it; and what stands in
-    its box while it is empty. Empty means that each criterion has its own default: another choice
-    of criteria must not make a setting of what was a default."""
+    """Each option of the criteria once, labelled with the criteria that have it, and the
+    placeholder of its box. An empty box means each criterion's own default, so that changing the
+    criteria never turns a default into a setting."""
     found: dict[str, dict[str, Option]] = {}
     for method in methods:
         for option in url_state.options_of(method):
@@ -139,12 +138,14 @@ def shared(methods: Sequence[str]) -> Iterator[tuple[Option, str]]:
     for name, options in found.items():
         first = next(iter(options.values()))
         defaults = {option.default for option in options.values()}
-        whose = " / ".join(METHODS[method].label for method in options)
-        called = dataclasses.replace(first, label=f"{first.label or label(name, SHARED)} ({whose})")
+        owners = " / ".join(METHODS[method].label for method in options)
+        option = dataclasses.replace(
+            first, label=f"{first.label or label(name, SHARED)} ({owners})"
+        )
         if first.kind is not bool:
-            called = dataclasses.replace(called, default=None, optional=True, value_type=first.kind)
+            option = dataclasses.replace(option, default=None, optional=True, value_type=first.kind)
         yield (
-            called,
+            option,
             f"{first.default:g}"
             if len(defaults) == 1 and first.kind in (int, float)
             else OWN_DEFAULTS,
@@ -152,7 +153,7 @@ def shared(methods: Sequence[str]) -> Iterator[tuple[Option, str]]:
 
 
 def seeds() -> int:
-    """How many seeds."""
+    """The number of seeds."""
     count: int = st.slider(
         "Seeds",
         1,
@@ -160,12 +161,12 @@ def seeds() -> int:
         len(START.seeds),
         key=SEEDS,
         bind="query-params",
-        help=f"{TERMS['seed']} More seeds, smaller error bars; with one there are none.",
+        help=f"{TERMS['seed']} More seeds make error bars smaller; one seed gives none.",
     )
     return count
 
 
-def _methods(faults: list[EngineError]) -> list[str]:
+def _methods(errors: list[EngineError]) -> list[str]:
     chosen = st.pills(
         "Criteria",
         list(METHODS),
@@ -173,21 +174,21 @@ def _methods(faults: list[EngineError]) -> list[str]:
         default=list(START.methods),
         format_func=lambda name: METHODS[name].label,
         key=CRITERIA,
-        help=f"{TERMS['criterion']} Every one that is chosen is run at every sparsity.",
+        help=f"{TERMS['criterion']} Each selected criterion is run at every sparsity.",
         bind="query-params",
     )
-    with st.expander("What they judge by", icon=":material/help:"):
+    with st.expander("What these criteria do", icon=":material/help:"):
         st.markdown(
             "\n".join(f"- **{spec.label}**: {spec.description}" for spec in METHODS.values())
         )
     # In the order of the table, whatever the order of the clicks.
     methods = [name for name in METHODS if name in chosen]
     if not methods:
-        _missing("Choose at least one criterion.", faults)
+        _show_missing("Choose at least one criterion.", errors)
     return methods
 
 
-def _sparsities(faults: list[EngineError]) -> list[float]:
+def _sparsities(errors: list[EngineError]) -> list[float]:
     def check(percent: float) -> float:
         if not 0 <= percent < 100:
             raise ConfigError(
@@ -196,20 +197,20 @@ def _sparsities(faults: list[EngineError]) -> list[float]:
             )
         return percent
 
-    found = number_list.picked(
+    found = number_list.number_picker(
         "Sparsities",
         SPARSITIES,
         USUAL,
         [to_percent(share) for share in START.sparsities],
-        faults,
+        errors,
         check,
-        help=f"{TERMS['sparsity']} Pick some, or type your own into the box.",
-        own=f"As a list, with your own, in{SPACE}%",
-        none="Choose at least one sparsity.",
+        help=f"{TERMS['sparsity']} Pick some, or type your own.",
+        box_label=f"Or type a list, in{SPACE}%",
+        empty_message="Choose at least one sparsity.",
         unit=f"{SPACE}%",
     )
     if any(0 < percent < 1 for percent in found):
-        st.caption("These are percentages: for nine weights in ten, give 90 and not 0.9.")
+        st.caption("These are percentages: to remove nine weights in ten, give 90, not 0.9.")
     return found
 
 
@@ -219,14 +220,14 @@ def _controls() -> list[str]:
         list(CONTROLS),
         selection_mode="multi",
         format_func=lambda name: CONTROLS[name].label,
-        key=BESIDES,
+        key=ADDED_CONTROLS,
         help=f"{TERMS['control']} Each adds one run per combination.",
         bind="query-params",
     )
     return [name for name in CONTROLS if name in chosen]
 
 
-def _steps(faults: list[EngineError]) -> list[float]:
+def _steps(errors: list[EngineError]) -> list[float]:
     option = next(o for spec in METHODS.values() for o in spec.options if o.role == services.STEPS)
     name = label("steps")
 
@@ -236,22 +237,22 @@ def _steps(faults: list[EngineError]) -> list[float]:
         except EngineError as error:
             raise ConfigError(name + str(error).removeprefix(option.name)) from None
 
-    return number_list.listed(
+    return number_list.number_box(
         name,
         STEPS,
-        faults,
+        errors,
         check,
-        help=f"{TERMS['steps']} Several numbers are compared with each other; empty: "
+        help=f"{TERMS['steps']} The sweep compares all numbers listed here; the default is "
         f"{option.default}.",
         placeholder=str(option.default),
     )
 
 
-def _options(methods: Sequence[str], faults: list[EngineError]) -> Mapping[str, Any]:
-    given = {o: field(o, faults, SHARED, empty) for o, empty in shared(methods)}
+def _options(methods: Sequence[str], errors: list[EngineError]) -> Mapping[str, Any]:
+    given = {o: field(o, errors, SHARED, empty) for o, empty in shared(methods)}
     return {option.name: value for option, value in given.items() if value != option.default}
 
 
-def _missing(sentence: str, faults: list[EngineError]) -> None:
+def _show_missing(sentence: str, errors: list[EngineError]) -> None:
     show_error(sentence)
-    faults.append(ConfigError(sentence))
+    errors.append(ConfigError(sentence))

@@ -1,4 +1,4 @@
-"""Bringing one's own images and weights: upload, look, choose among earlier ones, remove."""
+"""The visitor's own images and weights: upload, preview, select, remove."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from app.ui.format import listed
 from app.ui.labels import label
 
 KEYS: dict[Kind, str] = {"images": "images", "weights": "weights-file"}
-"""Of the boxes that show what is chosen, and the parameters of the address that remember it."""
+"""Keys of the boxes with the selected file, also in the address."""
 LISTED = 4  # broken images, the last of which may say how many more there are
 
 IMAGES_HELP = (
-    "One folder of images per class, with or without folders train and test above them. Any "
-    "common image format; all are scaled to one size. Only you can use the file, and you can "
-    "remove it."
+    "One folder of images per class, either directly or inside folders train and test. Any "
+    "common image format; all images are scaled to one size. Only you can use the file, and you "
+    "can remove it."
 )
 WEIGHTS_HELP = (
     "From PyTorch: safetensors.torch.save_file(model.state_dict(), 'weights.safetensors'). Names "
@@ -43,15 +43,15 @@ ul.samples.samples { display: grid; grid-template-columns: repeat(auto-fill, min
 
 
 def choose_images() -> str | None:
-    """Let the visitor bring a zip of class folders or choose an earlier one, and show what is in
-    it. The token of what is chosen; None if nothing is, or if it cannot be used."""
-    taken = uploads.formats()
-    _take("images", f"{taken[0].upper()}{taken[1:]} of class folders", IMAGES_HELP)
+    """Let the visitor upload images or select an earlier upload, and show a preview. Returns its
+    token, or None if nothing usable is selected."""
+    formats = uploads.formats()
+    _show_uploader("images", f"{formats[0].upper()}{formats[1:]} of class folders", IMAGES_HELP)
     upload = _choose("images", "Your images")
     if upload is None:
         return None
     try:
-        with st.spinner(f"Looking into {plain(upload.name)}"):
+        with st.spinner(f"Reading {plain(upload.name)}"):
             found = uploads.look(upload)
     except EngineError as error:
         show_error(error)
@@ -63,10 +63,10 @@ def choose_images() -> str | None:
 def choose_weights(
     model: str, shape: tuple[int, int, int] | None = None, classes: int | None = None
 ) -> str | None:
-    """Let the visitor bring weights for ``model`` or choose earlier ones. The token of what is
-    chosen; None if nothing is, or if it cannot be used. Where the ``shape`` (C, H, W) and the
-    ``classes`` of the images are known, weights that do not fit are refused here."""
-    _take("weights", "A safetensors file", WEIGHTS_HELP)
+    """Let the visitor upload weights for ``model`` or select an earlier upload. Returns its token,
+    or None if nothing usable is selected. If the ``shape`` (C, H, W) and number of ``classes`` of
+    the images are known, weights that do not match are rejected here."""
+    _show_uploader("weights", "A safetensors file", WEIGHTS_HELP)
     upload = _choose("weights", "Your weights")
     if upload is None:
         return None
@@ -75,27 +75,27 @@ def choose_weights(
         problem = None
         if shape and classes:
             with st.spinner(f"Comparing {plain(upload.name)} with the model"):
-                problem = uploads.misfit(upload, model, shape, classes)
+                problem = uploads.mismatch(upload, model, shape, classes)
     except EngineError as error:
         show_error(error)
         return None
     if problem:
         show_error(problem)
         return None
-    st.caption(_weights_in_words(found, fits=bool(shape and classes)))
+    st.caption(_describe_weights(found, fits=bool(shape and classes)))
     return upload.token
 
 
 def remember(kind: Kind, token: str) -> None:
-    """Let the box show that upload, if it is the visitor's, when it is drawn next."""
+    """Select that upload, if it is the visitor's, when the box is drawn next."""
     st.session_state[KEYS[kind]] = token
 
 
 def show_preview(found: Preview) -> None:
-    """What is in the images: how many, of what, a few of each class, and what was left out."""
-    st.caption(_images_in_words(found))
+    """The number of images and classes, samples of each class, and what was left out."""
+    st.caption(_describe_images(found))
     if found.broken:
-        st.warning(_broken_in_words(found), icon=":material/broken_image:")
+        st.warning(_describe_broken(found), icon=":material/broken_image:")
     st.html(_gallery(found))
     classes = found.facts.classes
     if len(classes) > len(found.samples):
@@ -109,48 +109,49 @@ def show_preview(found: Preview) -> None:
         st.caption(plain(" ".join(found.notes)))
 
 
-def _take(kind: Kind, text: str, help: str) -> None:
-    """The place to drop a file: checked and kept at once, or refused with the reason."""
+def _show_uploader(kind: Kind, text: str, help: str) -> None:
+    """The file uploader: a file is checked and stored at once, or rejected with the reason."""
     turn, problem = f"upload-{kind}-turn", f"upload-{kind}-problem"
     number = st.session_state.setdefault(turn, 0)
-    # Any kind of file may be dropped: the server knows better than its name what it is, and can
-    # say what to do.
+    # Accepts files of any name: the server checks the content and can say what to do.
     file = st.file_uploader(
         text, help=help, key=f"upload-{kind}-{number}", max_upload_size=uploads.most_megabytes()
     )
     if file is None:
         if problem in st.session_state:
-            show_error(f"{st.session_state[problem]}{_still(kind)}")
+            show_error(f"{st.session_state[problem]}{_still_selected(kind)}")
         return
     try:
-        with st.spinner(f"Looking into {plain(file.name)}"):
+        with st.spinner(f"Reading {plain(file.name)}"):
             upload = uploads.add(session.visitor(), kind, file.name, file.getbuffer())
     except EngineError as error:
         st.session_state[problem] = str(error)
     else:
         st.session_state.pop(problem, None)
         remember(kind, upload.token)
-    # A new uploader in place of this one: the server forgets the bytes that this one holds.
+    # Replace the uploader, so that the server frees the bytes.
     st.session_state[turn] = number + 1
     st.rerun()
 
 
-def _still(kind: Kind) -> str:
-    """That a refused file leaves the one before it chosen."""
+def _still_selected(kind: Kind) -> str:
+    """After a rejected upload: which earlier file is still selected."""
     token = st.session_state.get(KEYS[kind])
     mine = uploads.mine(session.visitor(), kind)
-    return next((f" Still chosen: {upload.name}." for upload in mine if upload.token == token), "")
+    return next(
+        (f" {upload.name} is still selected." for upload in mine if upload.token == token), ""
+    )
 
 
 def _choose(kind: Kind, text: str) -> Upload | None:
     mine = {upload.token: upload for upload in uploads.mine(session.visitor(), kind)}
-    names = {token: _called(upload) for token, upload in mine.items()}
+    names = {token: _upload_label(upload) for token, upload in mine.items()}
     if KEYS[kind] not in st.session_state:
-        # An address may say the name alone: then it is the oldest file of that name. Streamlit
-        # looks for the full one, finds none, and leaves this in place.
-        asked = st.query_params.get(KEYS[kind])
+        # An address may have the bare name: then it is the oldest file of that name. Streamlit
+        # finds no such label and keeps this value.
+        name = st.query_params.get(KEYS[kind])
         for upload in mine.values():
-            if upload.name == asked:
+            if upload.name == name:
                 st.session_state[KEYS[kind]] = upload.token
     with st.container(horizontal=True, vertical_alignment="bottom"):
         token = st.selectbox(
@@ -158,12 +159,12 @@ def _choose(kind: Kind, text: str) -> Upload | None:
             list(mine),
             index=None,
             format_func=lambda token: names.get(token, ""),
-            placeholder="Choose one" if mine else "Nothing uploaded yet",
-            # Drawn even without anything to choose: what is chosen for a box that was not there
-            # before would not get into the address.
+            placeholder="Select one" if mine else "Nothing uploaded yet",
+            # Drawn even if empty: a selection made for a box that did not exist before would not
+            # get into the address.
             key=KEYS[kind],
             bind="query-params",
-            on_change=_settle,
+            on_change=_clear_problem,
             args=(kind,),
         )
         if token in mine:
@@ -181,8 +182,8 @@ def _choose(kind: Kind, text: str) -> Upload | None:
     return mine.get(token) if token else None
 
 
-def _settle(kind: Kind) -> None:
-    """Another file is chosen: why one before it was refused is of no interest any more."""
+def _clear_problem(kind: Kind) -> None:
+    """Another file is selected: forget why an earlier one was rejected."""
     st.session_state.pop(f"upload-{kind}-problem", None)
 
 
@@ -195,32 +196,32 @@ def _remove(kind: Kind, token: str) -> None:
         st.session_state[KEYS[kind]] = None
 
 
-def _called(upload: Upload) -> str:
-    """What an upload is called in the box and in the address: the same whatever else of its name
-    is brought or removed, so that an address stays that of this file."""
+def _upload_label(upload: Upload) -> str:
+    """The label of an upload in the box and in the address. It does not depend on other uploads of
+    the same name, so an address keeps pointing to this file."""
     return f"{upload.name} ({upload.digest[:4]})"
 
 
-def _images_in_words(found: Preview) -> str:
+def _describe_images(found: Preview) -> str:
     facts = found.facts
     size = f" of {facts.image_size} × {facts.image_size} pixels" if facts.image_size else ""
     colour = {1: "grey ", 3: "colour "}.get(facts.channels or 0, "")
-    rest = [f", {sum(n):,} for the {part}" for part, n in found.counts.items() if part != "train"]
+    rest = [f", {sum(n):,} {part} images" for part, n in found.counts.items() if part != "train"]
     return f"{facts.train:,} {colour}images{size} in {facts.class_count} classes{''.join(rest)}."
 
 
-def _broken_in_words(found: Preview) -> str:
+def _describe_broken(found: Preview) -> str:
     named = listed(found.broken, LISTED)
     return plain(
-        f"Of {found.looked_at:,} images looked at, {len(found.broken):,} cannot be read: "
-        f"{named}. A run stops at them unless “{label('skip_broken')}” is on (Advanced, Data)."
+        f"{len(found.broken):,} of {found.looked_at:,} images checked cannot be read: "
+        f"{named}. A run fails on them unless “{label('skip_broken')}” is on (Advanced, Data)."
     )
 
 
-def _weights_in_words(found: Contents, fits: bool) -> str:
-    written = f" Written here for {plain(found.model)}." if found.model else ""
-    unknown = " They are checked against the model when the run starts."
-    fit = " They fit the model." if fits else unknown
+def _describe_weights(found: Contents, fits: bool) -> str:
+    written = f" Saved here for {plain(found.model)}." if found.model else ""
+    unknown = " The run checks whether they match the model."
+    fit = " They match the model." if fits else unknown
     return f"{found.numbers:,} numbers in {found.tensors:,} tensors.{written}{fit}"
 
 

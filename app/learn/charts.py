@@ -70,11 +70,11 @@ def layers_chart(labels: Sequence[str], layers: int) -> Spec:
 
 def layers_description(rows: pd.DataFrame) -> str:
     """The chart in words."""
-    told = [
+    parts = [
         f"{name}: {', '.join(f'{r.layer} {r.percent}' for r in group.itertuples())}"
         for name, group in rows.groupby("criterion", sort=False)
     ]
-    return f"Share of the weights kept in each layer. {'. '.join(told)}."
+    return f"Share of the weights kept in each layer. {'. '.join(parts)}."
 
 
 def ahead_table(facts: Facts) -> pd.DataFrame:
@@ -188,9 +188,9 @@ def accuracy_chart(labels: Sequence[str], sparsities: Sequence[float]) -> Spec:
 
 def accuracy_description(rows: pd.DataFrame) -> str:
     """The chart in words."""
-    told = [
+    parts = [
         f"{name}: {', '.join(f'{r.percent} with {r.removed} removed' for r in group.itertuples())}"
         for name, group in rows[rows["criterion"] != DENSE].groupby("criterion", sort=False)
     ]
     dense = rows.loc[rows["criterion"] == DENSE, "percent"].iloc[0]
-    return f"Mean test accuracy. {'. '.join(told)}. Dense: {dense}."
+    return f"Mean test accuracy. {'. '.join(parts)}. Dense: {dense}."

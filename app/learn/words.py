@@ -32,7 +32,7 @@ PAPER = "https://arxiv.org/abs/2202.08132"
 
 LARGE = """\
 A network learns by adjusting its weights, and it is given far more of them than the task needs.
-The one on this page has {weights:,} of them to tell ten handwritten digits apart. **Pruning**
+The one on this page has {weights:,} of them to distinguish ten handwritten digits. **Pruning**
 removes most of them. Usually that is done to a network that was trained; here it is done
 **before**: choose which weights stay, set the others to zero, and train only what is left.
 """
@@ -156,7 +156,7 @@ def helps(facts: Facts) -> str:
     table = accuracies(facts)
     means = table[table["sparsity"] == float(at)].set_index("name")["mean"]
     ranked = list(means.drop(DENSE).sort_values(ascending=False, kind="stable").index)
-    told = ", ".join(f"{LABELS[m]} {accuracy(means[m])}" for m in ranked)
+    results = ", ".join(f"{LABELS[m]} {accuracy(means[m])}" for m in ranked)
     first, second = ranked[:2]
     verdict = (
         f"{LABELS[first]} leads {LABELS[second]} by more than the noise between seeds."
@@ -166,7 +166,7 @@ def helps(facts: Facts) -> str:
     )
     return (
         f"With {percent(float(at))} removed, on average over {facts['setting']['seeds']} seeds: "
-        f"{told}; dense {accuracy(means[DENSE])}. {verdict}"
+        f"{results}; dense {accuracy(means[DENSE])}. {verdict}"
     )
 
 
@@ -177,8 +177,8 @@ def best(facts: Facts) -> str:
     winners: dict[str, list[str]] = {}
     for row in records(pruned.loc[pruned.groupby("sparsity")["mean"].idxmax()]):
         winners.setdefault(row["name"], []).append(percent(row["sparsity"]))
-    told = "; ".join(f"{LABELS[m]} at {listed(places)}" for m, places in winners.items())
-    return f"The highest average at each share removed: {told}."
+    wins = "; ".join(f"{LABELS[m]} at {listed(places)}" for m, places in winners.items())
+    return f"The highest average at each share removed: {wins}."
 
 
 def _flat(rows: list[list[float]]) -> list[float]:

@@ -1,4 +1,4 @@
-"""What a run is of, whose it is, and what can be done with it."""
+"""The name, settings and owner of a run, and the buttons to reuse, share, name and delete it."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from app.ui.findings import plain, show_error
 
 
 def mine(run: Run) -> bool:
-    """Is it this visitor's, to name, stop and delete?"""
+    """Whether this visitor owns the run, and so may name, stop and delete it."""
     return access.owns(run, session.visitor())
 
 
-def whose(run: Run) -> str:
-    """``Your run``, and what else there is."""
+def ownership(run: Run) -> str:
+    """Who started the run: ``Your run``, …"""
     if mine(run):
         return "Your run"
     return "Somebody else's run" if run.owner else "Started on the command line"
@@ -25,7 +25,7 @@ def whose(run: Run) -> str:
 def show_about(run: Run) -> None:
     """Name, settings and owner in a line."""
     name = f"**{plain(run.name)}** · " if run.name else ""
-    st.caption(f"{name}{plain(titles.of(run))} · {whose(run)}")
+    st.caption(f"{name}{plain(titles.of(run))} · {ownership(run)}")
 
 
 def show_again(run: Run, label: str = "Use these settings") -> None:
@@ -41,7 +41,7 @@ def show_again(run: Run, label: str = "Use these settings") -> None:
 
 
 def show_study(run: Run) -> None:
-    """The way to the study that the run belongs to, if it does."""
+    """A link to the study that the run belongs to, if any."""
     if run.study:
         st.page_link(
             pages.COMPARE,
@@ -63,7 +63,7 @@ def show_share(run: Run) -> None:
 
 
 def show_manage(run: Run) -> None:
-    """Name and delete the run, for those who may."""
+    """Name and delete the run, for its owner."""
     if not mine(run):
         return
     with st.popover("Name", icon=":material/edit:"):
@@ -75,11 +75,9 @@ def show_manage(run: Run) -> None:
                 key=f"name-{run.id}",
             )
             saved = st.form_submit_button("Save", key="save-name")
-        # The browser would keep a longer one to itself, without a word.
+        # With ``max_chars`` the browser would silently drop a longer name.
         if saved and len(name) > NAME_LENGTH:
-            show_error(
-                f"That name has {len(name):,} characters; give one of at most {NAME_LENGTH}."
-            )
+            show_error(f"This name has {len(name):,} characters; use at most {NAME_LENGTH}.")
         elif saved and _done(runs.rename, run, name):
             st.rerun()
     with st.popover("Delete", icon=":material/delete:"):
@@ -89,7 +87,7 @@ def show_manage(run: Run) -> None:
 
 
 def _done(change: object, run: Run, *more: str) -> bool:
-    """Do it; or say why it cannot be done."""
+    """Whether ``change`` succeeded; shows the error if not."""
     assert callable(change)
     try:
         change(run, session.visitor(), *more)

@@ -1,4 +1,4 @@
-"""Controls beside a run: one click each, and what they say once they are done."""
+"""Controls of a run: start each with one click, and compare their results."""
 
 from __future__ import annotations
 
@@ -24,24 +24,23 @@ from app.ui import figures
 from app.ui.findings import plain, show_error
 from app.ui.format import accuracy
 from app.ui.glossary import TERMS
-from app.ui.states import ICONS
-from app.ui.states import state as told
+from app.ui.states import ICONS, state
 from app.ui.titles import control_label, method_label
 
-POLL = 2.0  # seconds between two looks at controls that wait or work
-PROBLEM = "controls-problem"  # why the last ones could not be started
-SEEDS = 3  # of the sweep that is offered
+POLL = 2.0  # seconds between two polls of live controls
+PROBLEM = "controls-problem"  # in the session: why controls could not be started
+SEEDS = 3  # of the suggested sweep
 QUESTION, ANCHOR = "Does the choice of weights matter?", "controls"
 
 
 def show_controls(run: Run) -> None:
-    """The section of a finished run's page. Only this part is drawn again while controls are at
-    work; a run that is a control itself has none."""
+    """The section of a finished run's page. Only this part is redrawn while controls are live. A
+    run that is a control has no such section."""
     if is_control(run.settings.get("control")):
         return
     st.subheader(QUESTION, anchor=ANCHOR, help=TERMS["control"])
-    if pointless := words.pointless(run):
-        st.caption(pointless)
+    if reason := words.no_controls(run):
+        st.caption(reason)
         return
     try:
         known = service.controls_of(run.config, session.visitor())
@@ -53,17 +52,17 @@ def show_controls(run: Run) -> None:
     if method and method.by_chance:
         st.caption(words.BY_CHANCE)
     polling = any(control.live for control in _controls(known).values())
-    st.fragment(_look, run_every=POLL if polling else None)(run, polling)
+    st.fragment(_poll, run_every=POLL if polling else None)(run, polling)
 
 
-def show_way(run: Run) -> None:
-    """The way down to that section."""
-    if not is_control(run.settings.get("control")) and not words.pointless(run):
-        st.markdown(f"[{QUESTION}](#{ANCHOR}) A random choice might have done as well.")
+def show_controls_link(run: Run) -> None:
+    """A link to that section."""
+    if not is_control(run.settings.get("control")) and not words.no_controls(run):
+        st.markdown(f"[{QUESTION}](#{ANCHOR}) A random choice might do as well.")
 
 
 def show_original(run: Run) -> None:
-    """Of a run that is a control: what that is, and the way to its original."""
+    """For a run that is a control: what it controls, and a link to its original."""
     name = run.settings.get("control", NO_CONTROL)
     if name not in CONTROLS:
         return
@@ -82,34 +81,34 @@ def show_original(run: Run) -> None:
         else:
             st.page_link(
                 pages.RUN,
-                label=f"See the original{_reached(original)}",
+                label=f"See the original{_accuracy(original)}",
                 icon=":material/arrow_back:",
                 query_params=pages.to_run(original.id),
             )
 
 
-def _look(run: Run, polling: bool) -> None:
+def _poll(run: Run, polling: bool) -> None:
     try:
         known = _controls(service.controls_of(run.config, session.visitor()))
         for control in known.values():
             if control.live:
-                service.find(control.id)  # sees that somebody works on it
+                service.find(control.id)  # makes sure that there is a worker
                 break
     except EngineError as error:
-        show_error(error)  # the next look may succeed
+        show_error(error)  # the next poll may succeed
         return
     if any(control.live for control in known.values()) != polling:
         st.rerun()
-    missing = [name for name in CONTROLS if name not in known or _ended(known[name])]
+    missing = [name for name in CONTROLS if name not in known or _without_result(known[name])]
     _offer_all(run, missing)
     if PROBLEM in st.session_state:
         show_error(st.session_state.pop(PROBLEM))
-    _places(run, known)
-    _say(run, known)
+    _cards(run, known)
+    _verdict(run, known)
 
 
-def _places(run: Run, known: Mapping[str, Run]) -> None:
-    """The original and its controls next to each other."""
+def _cards(run: Run, known: Mapping[str, Run]) -> None:
+    """The original and its controls, side by side."""
     grid = st.grid(4, min_column_width=190, key="controls")
     original = words.measured(run)
     with grid.cell(), st.container(border=True, height="stretch"):
@@ -123,20 +122,20 @@ def _places(run: Run, known: Mapping[str, Run]) -> None:
                 delta_arrow="off",
             )
         st.caption(
-            "The run on this page. The criterion chose which weights to keep, and they keep their "
-            "initial values."
+            "The run on this page: the criterion chose the weights, and they keep their initial "
+            "values."
         )
     for name, spec in CONTROLS.items():
         with grid.cell(), st.container(border=True, height="stretch"):
             st.markdown(f"**{spec.label}**")
-            _place(run, name, known.get(name), original)
+            _card(run, name, known.get(name), original)
             st.caption(words.described(name))
 
 
-def _place(run: Run, name: str, control: Run | None, original: words.Measured | None) -> None:
-    if control is None or _ended(control):
+def _card(run: Run, name: str, control: Run | None, original: words.Measured | None) -> None:
+    if control is None or _without_result(control):
         if control is not None:
-            st.markdown(f"{ICONS[control.state]} {told(control)}")
+            st.markdown(f"{ICONS[control.state]} {state(control)}")
             if control.error:
                 st.caption(plain(control.error))
         st.button(
@@ -149,7 +148,7 @@ def _place(run: Run, name: str, control: Run | None, original: words.Measured | 
         return
     found = words.measured(control)
     if found is None:
-        st.markdown(f"{ICONS[control.state]} {told(control)}")
+        st.markdown(f"{ICONS[control.state]} {state(control)}")
     else:
         below = words.change(original, found) if original else ""
         st.metric(
@@ -173,13 +172,13 @@ def _offer_all(run: Run, missing: Sequence[str]) -> None:
         key="controls-all",
         on_click=_start,
         args=(run.config, list(missing)),
-        help="Each is a run of its own with the same settings. Scores and the dense network are "
-        "taken from this run where they are still there, so a control takes about half as long.",
+        help="Each is a run with the same settings. Cached scores and dense networks are reused, "
+        "so a control takes about half as long.",
     )
 
 
-def _say(run: Run, known: Mapping[str, Run]) -> None:
-    """What the controls that are done say together, and where to see more."""
+def _verdict(run: Run, known: Mapping[str, Run]) -> None:
+    """What the finished controls show together, and links to more."""
     done = {name: control for name, control in known.items() if control.state == "done"}
     original = words.measured(run)
     found = {name: m for name, control in done.items() if (m := words.measured(control))}
@@ -196,7 +195,7 @@ def _say(run: Run, known: Mapping[str, Run]) -> None:
         if wider := _sweep(run.config):
             st.page_link(
                 pages.SWEEP,
-                label=f"The same over {SEEDS} seeds",
+                label=f"Repeat with {SEEDS} seeds",
                 icon=":material/grid_view:",
                 query_params=forms.grid_address(wider),
                 help="Opens the form of a sweep with these settings; nothing starts yet.",
@@ -204,7 +203,7 @@ def _say(run: Run, known: Mapping[str, Run]) -> None:
 
 
 def _sweep(config: RunConfig) -> SweepConfig | None:
-    """The run and its controls over several seeds, if a sweep takes such settings."""
+    """The run and its controls over several seeds, if a sweep allows such settings."""
     usual = RunConfig()
     shared = {name: getattr(usual, name) for name in ("method", "sparsity", "seed", "control")}
     try:
@@ -220,7 +219,7 @@ def _sweep(config: RunConfig) -> SweepConfig | None:
 
 
 def _start(config: RunConfig, names: Sequence[str]) -> None:
-    # A callback, for it comes before everything else: see ``live``.
+    # A callback, because it runs first: see ``live``.
     try:
         for name in names:
             service.start(dataclasses.replace(config, control=name), session.visitor())
@@ -232,11 +231,11 @@ def _controls(known: Mapping[str, Run]) -> dict[str, Run]:
     return {name: known[name] for name in CONTROLS if name in known}
 
 
-def _ended(run: Run) -> bool:
-    """Over, but without a result."""
+def _without_result(run: Run) -> bool:
+    """Whether the run ended without a result."""
     return run.state in ("failed", "stopped")
 
 
-def _reached(run: Run) -> str:
+def _accuracy(run: Run) -> str:
     share = figures.pruned(run)
     return f" ({accuracy(share)})" if share is not None else ""

@@ -1,4 +1,4 @@
-"""What controls say about a run: whether chance does as well as its criterion's choice."""
+"""What the controls of a run show: whether its criterion's choice beats chance."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from app.services import CONTROLS, Run, analysis
 from app.services.analysis import Measurement
+from app.services.summary import summary_of
 from app.ui import figures
 from app.ui.format import (
     accuracy,
@@ -18,22 +19,23 @@ from app.ui.format import (
 from app.ui.titles import control_label
 
 ABOUT = (
-    "A criterion decides how many weights each layer keeps, and which, given their values. Each "
-    "control trains the same network with one of these left to chance. If it does as well, that "
-    "part of the choice did not matter. Shuffled masks and new weights often do "
+    "A criterion decides how many weights each layer keeps, and which ones, given their values. "
+    "Each control trains the same network with one of these left to chance. If it does as well, "
+    "that part of the choice did not matter. Shuffled masks and new weights often do as well "
     "([Frankle et al., 2021](https://arxiv.org/abs/2009.08576))."
 )
 NOTHING_REMOVED = "No weight was removed, so there is no choice to test."
 NOT_TRAINED = "Neither network was trained, so a control would show nothing."
 BY_CHANCE = (
-    "These weights were chosen at random: shuffling or drawing them again is only another draw."
+    "These weights were chosen at random; shuffling them or drawing new ones is just another "
+    "random choice."
 )
 
 
 @dataclass(frozen=True)
 class Measured:
-    """What is known of a run that is done: the test of its pruned network, how many ``classes``
-    there are, and the ``digest`` of its data."""
+    """A finished run: the test of its pruned network, its number of ``classes``, and the ``digest``
+    of its data."""
 
     tested: Measurement
     classes: int
@@ -46,16 +48,15 @@ class Measured:
 
 
 def measured(run: Run) -> Measured | None:
-    """The figures of a run as far as its record holds them."""
-    share, known = figures.pruned(run), run.summary or {}
-    images, classes = known.get("test_images"), known.get("classes")
-    if share is None or not isinstance(images, int) or not isinstance(classes, int):
+    """The figures of a run; None if it is not done or some are missing."""
+    known = summary_of(run)
+    if known.pruned is None or known.test_images is None or known.classes is None:
         return None
-    return Measured(Measurement(share, images), classes, str(known.get("digest") or ""))
+    return Measured(Measurement(known.pruned, known.test_images), known.classes, known.digest)
 
 
-def pointless(run: Run) -> str | None:
-    """Why controls of ``run`` would say nothing, if they would not."""
+def no_controls(run: Run) -> str | None:
+    """Why controls of ``run`` would be meaningless; None if they are not."""
     if not figures.sparsity(run):
         return NOTHING_REMOVED
     if not run.settings.get("epochs"):
@@ -64,41 +65,36 @@ def pointless(run: Run) -> str | None:
 
 
 def change(original: Measured, control: Measured) -> str:
-    """The difference as it stands below the control's accuracy."""
-    apart = analysis.difference(original.tested, control.tested).points
-    if not apart:
-        return "as the original"
-    return signed_points(apart)
+    """The difference in accuracy from the original."""
+    difference = analysis.difference(original.tested, control.tested).points
+    return signed_points(difference) if difference else "same as the original"
 
 
 def verdict(original: Measured, found: Mapping[str, Measured]) -> str:
-    """What the controls that are done say together, and how much of it can be luck."""
+    """What the finished controls show together, and how much of it can be chance."""
     same = {
         name: found[name]
         for name in CONTROLS
         if name in found and found[name].digest == original.digest
     }
-    told = []
+    sentences = []
     if len(same) < len(found):
-        told.append("A control tested on different images is left out.")
+        sentences.append("A control tested on different images is left out.")
     if not same:
-        return " ".join(told)
-    told += _guesses(original) or _compared(original, same)
-    told += _draws(same)
-    told.append(
-        "All of this is one seed, and another one would change every figure: a sweep over several "
-        "seeds tells more."
-    )
-    return " ".join(told)
+        return " ".join(sentences)
+    sentences += _guesses(original) or _compared(original, same)
+    sentences += _draws(same)
+    sentences.append("This is one seed; a sweep over several seeds is more conclusive.")
+    return " ".join(sentences)
 
 
 def _guesses(original: Measured) -> list[str]:
-    """If the pruned network is no better than guessing, controls have nothing to lose."""
+    """A sentence if the pruned network is no better than guessing: then controls show nothing."""
     if not analysis.against_guessing(original.tested, original.classes).guessing:
         return []
     return [
         f"The pruned network only guesses ({accuracy(original.accuracy)}), so no control can do "
-        "worse: a lower sparsity would tell more."
+        "worse. Try a lower sparsity."
     ]
 
 
@@ -107,71 +103,71 @@ def _compared(original: Measured, found: Mapping[str, Measured]) -> list[str]:
         name: analysis.difference(original.tested, control.tested)
         for name, control in found.items()
     }
-    apart = {name: one.points for name, one in against.items()}
+    differences = {name: one.points for name, one in against.items()}
     limits = {name: 100 * one.limit for name, one in against.items()}
     within = [name for name in found if against[name].explained]
-    lower = [name for name in found if name not in within and apart[name] < 0]
-    higher = [name for name in found if name not in within and apart[name] > 0]
-    told = []
+    lower = [name for name in found if name not in within and differences[name] < 0]
+    higher = [name for name in found if name not in within and differences[name] > 0]
+    sentences = []
     for names, where in ((lower, "Lower"), (higher, "Higher")):
         if names:
             limit = max(limits[name] for name in names)
-            each = listed([f"{_called(name)} ({signed(apart[name])})" for name in names])
-            told.append(
+            each = listed([f"{_quoted(name)} ({signed(differences[name])})" for name in names])
+            sentences.append(
                 f"{where} than the original, by more than chance explains (about {limit:.1f} "
                 f"points): {each}."
             )
     if lower:
-        told.append(f"So it mattered {listed(_asked(lower))}.")
+        sentences.append(f"So it mattered {listed(_tested_properties(lower))}.")
     if higher:
-        told.append("There the criterion's choice did worse than chance's.")
+        sentences.append("There the criterion's choice did worse than chance.")
     if within:
         limit = max(limits[name] for name in within)
         verb = plural(len(within), "lies", "lie")
-        told.append(
-            f"{_capital(listed([_called(n) for n in within]))} {verb} within what chance explains "
+        sentences.append(
+            f"{_capital(listed([_quoted(n) for n in within]))} {verb} within what chance explains "
             f"on {original.tested.images:,} test images (about {limit:.1f} points): nothing shows "
-            f"that it mattered {' or '.join(_asked(within))}."
+            f"that it mattered {' or '.join(_tested_properties(within))}."
         )
-    return told
+    return sentences
 
 
 def _draws(found: Mapping[str, Measured]) -> list[str]:
-    """How far controls are apart that leave the same to chance."""
+    """The differences between controls that leave the same thing to chance."""
     by_chance: dict[str, list[str]] = {}
     for name in found:
         by_chance.setdefault(CONTROLS[name].chance, []).append(name)
     return [
-        f"{_capital(listed([_called(name) for name in names]))} are draws of the same "
-        f"kind, {_widest([found[name] for name in names]):.1f} points apart: the draw alone makes "
-        "that much difference."
+        f"{_capital(listed([_quoted(name) for name in names]))} leave the same to "
+        f"chance and differ by {_widest([found[name] for name in names]):.1f} points: that much "
+        "difference is chance alone."
         for names in by_chance.values()
         if len(names) > 1
     ]
 
 
 def _widest(several: Sequence[Measured]) -> float:
-    """The points between the two that differ most."""
+    """The largest difference between any two, in points."""
     pairs = ((a, b) for a in several for b in several)
     return max(abs(analysis.difference(a.tested, b.tested).points) for a, b in pairs)
 
 
-def _asked(names: Sequence[str]) -> list[str]:
+def _tested_properties(names: Sequence[str]) -> list[str]:
     """What those controls leave to chance."""
     return list(dict.fromkeys(CONTROLS[name].chance for name in names))
 
 
-def _called(name: str) -> str:
-    """Within a sentence."""
+def _quoted(name: str) -> str:
+    """The label in quotation marks."""
     return f"\N{LEFT DOUBLE QUOTATION MARK}{control_label(name)}\N{RIGHT DOUBLE QUOTATION MARK}"
 
 
 def _capital(text: str) -> str:
-    """With a capital after the quotation mark."""
+    """``text`` with a capital letter after its quotation mark."""
     return text[:1] + text[1:2].upper() + text[2:]
 
 
 def described(name: str) -> str:
-    """What a control does, for whoever opens one."""
+    """What a control does and tests."""
     row = CONTROLS.get(name)
     return f"{row.description} Does it matter {row.chance}?" if row else ""

@@ -1,4 +1,4 @@
-"""The files of a run, to take home. Nothing is read before somebody asks for it."""
+"""The files of a run to download. A file is only read when somebody downloads it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ FILES = {
         "Which weights were kept, layer by layer.",
     ),
     "config.json": ("Settings", JSON, "For the command line and for Python."),
-    "result.json": ("Result", JSON, "All numbers of this page, and more."),
+    "result.json": ("Result", JSON, "All numbers on this page, and more."),
 }
 TABLES: dict[str, tuple[str, Callable[[RunRecord], bytes], str]] = {
     "layers.csv": ("Layers", layers_csv, "Weights kept in each layer."),
@@ -33,7 +33,7 @@ TABLES: dict[str, tuple[str, Callable[[RunRecord], bytes], str]] = {
 
 
 def show_downloads(run: Run, result: RunRecord) -> None:
-    """The ONNX file first; the others behind one button."""
+    """A button per ONNX file, and one for all other files."""
     files, visitor = runs.files(run), session.visitor()
     exports = {Path(export.path).name: (row, export) for row, export in result.exports.items()}
     if not exports.keys() <= files.keys():
@@ -54,7 +54,7 @@ def show_downloads(run: Run, result: RunRecord) -> None:
         for name, (label, mime, about) in FILES.items():
             words = f"{label} ({Path(name).suffix[1:]})"
             more = {"help": about, "key": f"download-{name}", "width": "stretch"}
-            # Settings and result name files; a visitor's may lie anywhere on this machine.
+            # Settings and result contain paths, which other visitors must not see.
             seen = partial(access.visible_json, run=run, visitor=visitor) if mime == JSON else None
             _button(run, name, words, files.get(name), mime, seen, **more)
         for name, (label, make, about) in TABLES.items():
@@ -71,7 +71,7 @@ def show_downloads(run: Run, result: RunRecord) -> None:
 
 
 def encoding_label(encoding: str) -> str:
-    """What an encoding is called; one of another version by its name."""
+    """The label of an encoding, or its name if it is unknown."""
     row = ENCODINGS.get(encoding)
     return row.label if row else encoding
 
@@ -79,8 +79,8 @@ def encoding_label(encoding: str) -> str:
 def _about(encoding: str) -> str:
     if encoding == PRIMARY:
         return (
-            "Removed weights are stored as zeros, so the file is as large as the dense network's; "
-            "compressed it shrinks."
+            "Removed weights are stored as zeros, so the file is as large as the dense network's "
+            "until it is zipped."
         )
     row = ENCODINGS.get(encoding)
     return row.description if row else ""
@@ -107,9 +107,8 @@ def _button(
 
 
 def reader(path: Path, seen: Callable[[bytes], bytes] | None = None) -> Callable[[], bytes]:
-    """Reads the file only when somebody asks for it, and makes of it what they may see. Raises
-    ``StoreError`` if it went since the page was drawn; the browser then says that there is no
-    file, and gets none."""
+    """A function that reads the file and applies ``seen`` to its content. It raises ``StoreError``
+    if the file was deleted since the page was drawn; the browser then reports a missing file."""
 
     def read() -> bytes:
         try:

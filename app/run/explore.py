@@ -1,4 +1,4 @@
-"""Weights kept in each layer, and what another sparsity would keep: one slider moves it all."""
+"""Weights kept in each layer, at the run's own sparsity or at another one, set by a slider."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ FIELD = 200  # pixels
 
 
 def show_explore(run: Run, result: RunRecord) -> None:
-    """The section of a finished run's page. Only this part is drawn again when the slider moves."""
+    """The section of a finished run's page. Only this part is redrawn when the slider moves."""
     if st.session_state.setdefault(OF, run.id) != run.id:
-        # Another run's slider stood elsewhere.
+        # Do not keep the position of another run's slider.
         st.session_state[OF] = run.id
         st.session_state.pop(AT, None)
     _explore(run, result)
@@ -47,7 +47,7 @@ def _explore(run: Run, result: RunRecord) -> None:
     if ranking.target is None:
         own, sparsity = _slider(config.sparsity)
     else:
-        _offer_elsewhere(run)
+        _offer_other_sparsity(run)
     try:
         cut = ranking.cut(sparsity, config.layer_floor)
     except EngineError as error:
@@ -62,20 +62,20 @@ def _explore(run: Run, result: RunRecord) -> None:
     _show_scores(run, ranking, cut)
     st.markdown("#### Which weights are kept", help=TERMS["mask"])
     show_mask(ranking, cut)
-    # Last, for it takes longest: all the rest is seen meanwhile.
+    # Last, because it takes longest: the rest is visible meanwhile.
     with findings:
         examined = result.pruning if own else _examined(run, result, sparsity)
         if examined is None:
             return
         show_findings(examined)
     if not own:
-        # Once more, for only now it is known what is cut off.
+        # Again: only now is it known what is cut off.
         with bars.container():
             show_layers(examined.layers, key="layers")
 
 
 def _slider(trained: float) -> tuple[bool, float]:
-    """Is it where the run was trained, and the sparsity it stands at."""
+    """The sparsity that is set, and whether it is the run's own."""
     there = round(to_percent(trained), 4)
     at = st.slider(
         "Weights removed",
@@ -88,12 +88,12 @@ def _slider(trained: float) -> tuple[bool, float]:
         bind="query-params",
         help=f"{TERMS['sparsity']} Move it to see what any other sparsity would keep.",
     )
-    # The settings' own number, not what is left of it after a hundredfold and back.
+    # The exact number of the settings, not the one rounded for the slider.
     return (True, trained) if at == there else (False, to_fraction(at))
 
 
 def _offer(run: Run, sparsity: float) -> None:
-    """What is on show was not trained; this trains it."""
+    """Say that this sparsity was not trained, and offer to train it."""
     with st.container(horizontal=True, vertical_alignment="center"):
         st.caption(
             f"Trained at {percent(run.config.sparsity)}; shown at {percent(sparsity)}: the masks "
@@ -103,13 +103,12 @@ def _offer(run: Run, sparsity: float) -> None:
         _train(run, sparsity, "primary-train-here")
 
 
-def _offer_elsewhere(run: Run) -> None:
-    """Scores that were made for one sparsity say nothing of another; a new run does."""
+def _offer_other_sparsity(run: Run) -> None:
+    """For scores that are only valid at one sparsity: offer a run at another one."""
     row = METHODS.get(run.config.method)
     st.caption(
-        f"{row.label if row else 'This criterion'} prunes step by step towards one sparsity, here "
-        f"{percent(run.config.sparsity)}, and would have taken other steps towards another. To see "
-        "another, train at it."
+        f"{row.label if row else 'This criterion'} prunes in rounds towards one sparsity, here "
+        f"{percent(run.config.sparsity)}. To see another one, start a run with it."
     )
     there = round(to_percent(run.config.sparsity), 4)
     with st.container(horizontal=True, vertical_alignment="bottom"):
@@ -128,14 +127,14 @@ def _offer_elsewhere(run: Run) -> None:
 
 
 def _train(run: Run, sparsity: float, key: str, known: bool = False) -> None:
-    """The button that starts the same run at another sparsity. ``known``: it is this run."""
+    """A button that starts the same run at ``sparsity``. ``known``: that is this run."""
     if st.button(
         f"Train at {percent(sparsity)}",
         type="primary",
         icon=":material/play_arrow:",
         key=key,
         disabled=known,
-        help="This run was trained at this sparsity; choose another one."
+        help="This run was trained at this sparsity; choose another."
         if known
         else "A new run with the same settings and this sparsity.",
     ):
@@ -158,22 +157,22 @@ def _show_scores(run: Run, ranking: Ranking, cut: Cut) -> None:
     names = {layer.name: label(layer.name, i) for i, layer in enumerate(ranking.layers, 1)}
     chosen = st.selectbox(
         "Scores of",
-        # Not None: the box would offer to empty itself.
+        # Not None, which would make the box clearable.
         ["", *names],
         format_func=lambda name: names.get(name, ALL),
         key="scores-of",
         help=TERMS["score"],
     )
     shown = scores.histogram(run, chosen)
-    whose = f"layer {names[chosen]}" if chosen else "all layers"
-    show_histogram(shown, cut.threshold, whose, key="histogram")
-    told = f"The threshold is {scientific(cut.threshold)}, the lowest score that is kept."
+    layer = f"layer {names[chosen]}" if chosen else "all layers"
+    show_histogram(shown, cut.threshold, layer, key="histogram")
+    text = f"The threshold is {scientific(cut.threshold)}, the lowest score kept."
     if shown.zeros:
         why = "exactly zero" if ranking.target is None else "zero, mostly from earlier rounds"
-        told += f" {shown.zeros:,} scores are {why}, and not shown (log axis)."
+        text += f" {shown.zeros:,} scores are {why} and not shown (log axis)."
     if cut.layer_floor:
-        told += f" Every layer keeps its best {cut.layer_floor:,} weights wherever they stand."
-    st.caption(told)
+        text += f" Every layer keeps its best {cut.layer_floor:,} weights in any case."
+    st.caption(text)
 
 
 def _examined(run: Run, result: RunRecord, sparsity: float) -> PruningRecord | None:

@@ -1,4 +1,4 @@
-"""The files of a run: what they are called outside, and the tables among them."""
+"""The names of downloaded files, and the tables among them."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from app.services import Run, RunRecord, display_name, is_control
+from app.services.uploads import without_suffix
 from app.ui.format import percent_number
 
 LAYERS = ("name", "total", "kept", "effective", "channels", "dead_channels")
@@ -25,11 +26,10 @@ EPOCHS = (
 
 
 def file_name(run: Run, name: str) -> str:
-    """``model.onnx`` of a run becomes ``small_cnn-digits-90-3f0a2c-model.onnx``: what it is of
-    (a control by its name, too), and the beginning of the run's id, so that two downloads never
-    collide."""
+    """``small_cnn-digits-90-3f0a2c-model.onnx`` for ``model.onnx``: the main settings (with the
+    control, if it is one), and the start of the run's id, so that downloads do not collide."""
     settings = run.settings
-    data = display_name(str(settings.get("data", ""))).removesuffix(".zip")
+    data = without_suffix(display_name(str(settings.get("data", ""))))
     percent = percent_number(float(settings.get("sparsity", 0)))
     control = settings.get("control")
     changed = (control,) if is_control(control) else ()
@@ -48,7 +48,7 @@ def training_csv(result: RunRecord) -> bytes:
 
 
 def table(rows: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> bytes:
-    """``rows`` as CSV with a head line; what a row does not have stays empty."""
+    """``rows`` as CSV with a header line; missing values are empty."""
     text = io.StringIO()
     writer = csv.DictWriter(text, columns, extrasaction="ignore")
     writer.writeheader()
@@ -57,5 +57,5 @@ def table(rows: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> bytes:
 
 
 def _safe(part: str) -> str:
-    """Letters, digits and a few marks: what every file system takes."""
+    """``part`` with only characters that every file system allows."""
     return re.sub(r"[^\w.+]+", "_", part).strip("_.") or "file"

@@ -19,24 +19,24 @@ from app.charts import picture
 from app.charts.colours import Colours
 from app.ui.format import percent, scientific
 
-CELLS = 32  # along a side of the map: more would be slow, and too small to hit
+CELLS = 32  # along a side of the map: more would be slow and too small to click
 PIXELS = 512  # along a side of the picture under them
 BLOCK = 48  # weights along a side of a block, if that makes no more than CELLS blocks
-SINGLE = 64 * 64  # weights of a block that are pointed at one by one, not kernel by kernel
+SINGLE = 64 * 64  # weights of a block up to which each weight has its own tooltip
 
 AXES = ("Output channel", "Input channel")
-CHANNEL_TIPS = {"out": "Output channels", "in": "Input channels", "told": "Weights kept"}
+CHANNEL_TIPS = {"out": "Output channels", "in": "Input channels", "weights": "Weights kept"}
 WEIGHT_TIPS = {
     "out": "Output channel",
     "in": "Input channel",
     "place": "Row, column in the kernel",
-    "told": "Weight",
+    "weights": "Weight",
     "score": "Score",
 }
 
 Mask = NDArray[np.bool_]
 Block = tuple[int, int, int, int]
-"""Output channels from and up to (not with), input channels from and up to."""
+"""Start and end (exclusive) of the output channels, then of the input channels."""
 
 
 def four(shape: Sequence[int]) -> tuple[int, int, int, int]:
@@ -57,7 +57,7 @@ def blocks(shape: Sequence[int]) -> tuple[list[range], list[range]]:
 
 
 def fullest(mask: Mask) -> tuple[int, int]:
-    """Which of the ``blocks`` keeps most: there is something to see."""
+    """The indices of the block that keeps most weights."""
     out, into, *_ = four(mask.shape)
     kept = np.count_nonzero(mask.reshape(out, into, -1), axis=2)
     starts = [[part.start for part in parts] for parts in blocks(mask.shape)]
@@ -67,8 +67,8 @@ def fullest(mask: Mask) -> tuple[int, int]:
 
 
 def map_rows(mask: Mask, chosen: Block | None, colours: Colours) -> tuple[pd.DataFrame, float]:
-    """Rows for ``picture.chart``, shaded by the share that is kept of every kernel, and the share
-    that has the strongest shade. The ``chosen`` block has a frame."""
+    """Rows for ``picture.chart``, shaded by the share of each kernel that is kept, and the share
+    with the strongest shade. The ``chosen`` block has a frame."""
     out, into, rows, columns = four(mask.shape)
     kept = np.count_nonzero(mask.reshape(out, into, -1), axis=2)
     pixels = _cuts(out, PIXELS), _cuts(into, PIXELS)
@@ -85,8 +85,8 @@ def map_rows(mask: Mask, chosen: Block | None, colours: Colours) -> tuple[pd.Dat
 def block_rows(
     mask: Mask, scores: NDArray[Any], block: Block, colours: Colours
 ) -> tuple[pd.DataFrame, dict[str, str]]:
-    """Rows for ``picture.chart``: the kernels of a block side by side, every weight of them; and
-    the tooltips. Axes count channels as in the layer."""
+    """Rows for ``picture.chart`` with every weight of a block, kernels side by side, and the
+    tooltips. The axes number the channels of the layer."""
     top, bottom, left, right = block
     shape = four(mask.shape)
     part = mask.reshape(shape)[top:bottom, left:right]
@@ -107,7 +107,7 @@ def block_rows(
             "out": top + o,
             "in": left + i,
             "place": [f"{row}, {column}" for row, column in zip(r, c, strict=True)],
-            "told": np.where(part.ravel(), "kept", "removed"),
+            "weights": np.where(part.ravel(), "kept", "removed"),
             "score": [
                 scientific(float(score))
                 for score in scores.reshape(shape)[top:bottom, left:right].ravel()
@@ -117,8 +117,8 @@ def block_rows(
     return pd.concat([shown, cells]), WEIGHT_TIPS
 
 
-def told(mask: Mask) -> str:
-    """What of the layer is kept, and how many channels have nothing left."""
+def description(mask: Mask) -> str:
+    """How much of the layer is kept, and how many channels are empty."""
     out, into, _, _ = four(mask.shape)
     kept = int(np.count_nonzero(mask))
     if kept == mask.size:
@@ -127,7 +127,7 @@ def told(mask: Mask) -> str:
         return f"None of the {mask.size:,} weights of this layer is kept."
     channels = np.any(mask.reshape(out, into, -1), axis=2)
     silent, unused = (int((~np.any(channels, axis=axis)).sum()) for axis in (1, 0))
-    text = f"{_told(kept, mask.size)}."
+    text = f"{_kept(kept, mask.size)}."
     if not silent and not unused:
         return f"{text} Every channel keeps at least one weight."
     return (
@@ -136,13 +136,13 @@ def told(mask: Mask) -> str:
     )
 
 
-def told_block(mask: Mask, block: Block) -> str:
-    """The same of a block, and how many of its kernels are empty."""
+def block_description(mask: Mask, block: Block) -> str:
+    """How much of a block is kept, and how many of its kernels are empty."""
     top, bottom, left, right = block
     part = mask.reshape(four(mask.shape))[top:bottom, left:right]
     kept = int(np.count_nonzero(part))
     where = f"Output channels {span(top, bottom)}, input channels {span(left, right)}"
-    text = f"{where}: {_told(kept, part.size)}."
+    text = f"{where}: {_kept(kept, part.size)}."
     empty = int((~np.any(part, axis=(2, 3))).sum())
     if empty and kernel(mask.shape):
         text += f" {empty:,} of {part.shape[0] * part.shape[1]:,} kernels are empty."
@@ -166,7 +166,7 @@ def _mosaic(part: Mask, colours: Colours) -> tuple[NDArray[np.uint8], NDArray[np
 
 
 def _channels(kept: NDArray[np.intp], top: int, left: int, weights: int) -> pd.DataFrame:
-    """Cells for counts by output and input channel, which have ``weights`` each."""
+    """Cells for ``kept`` counts by output and input channel, of ``weights`` weights each."""
     rows, columns = (_cuts(side, CELLS) for side in kept.shape)
     r, c = (index.ravel() for index in np.indices((len(rows) - 1, len(columns) - 1)))
     cells = pd.DataFrame(
@@ -182,7 +182,7 @@ def _channels(kept: NDArray[np.intp], top: int, left: int, weights: int) -> pd.D
     cells["in"] = [span(*ends) for ends in zip(cells["left"], cells["right"], strict=True)]
     counts = _sums(kept, rows, columns).ravel().tolist()
     areas = _areas(rows, columns, weights).ravel().tolist()
-    cells["told"] = [_told(*pair) for pair in zip(counts, areas, strict=True)]
+    cells["weights"] = [_kept(*pair) for pair in zip(counts, areas, strict=True)]
     return cells
 
 
@@ -192,7 +192,7 @@ def _parts(channels: int, weights: int) -> list[range]:
 
 
 def _cuts(side: int, most: int) -> NDArray[np.intp]:
-    """Where to cut ``side`` channels into at most ``most`` parts of nearly the same size."""
+    """The boundaries of at most ``most`` parts of ``side`` channels, nearly equal in size."""
     return np.linspace(0, side, min(side, most) + 1).round().astype(np.intp)
 
 
@@ -204,5 +204,5 @@ def _areas(rows: NDArray[np.intp], columns: NDArray[np.intp], weights: int) -> N
     return np.diff(rows)[:, None] * np.diff(columns) * weights
 
 
-def _told(kept: int, total: int) -> str:
+def _kept(kept: int, total: int) -> str:
     return f"{kept:,} of {total:,} weights kept ({percent(kept / total)})"

@@ -1,4 +1,4 @@
-"""The mask of one layer: a map of its channels; a click on it opens the kernels there."""
+"""The mask of one layer: a map of its channels. A click shows the kernels there."""
 
 from __future__ import annotations
 
@@ -15,11 +15,10 @@ OUT, INTO = "mask-out", "mask-in"
 
 
 def show_mask(ranking: Ranking, cut: Cut) -> None:
-    """Choose a layer, see its mask, choose a block of it, see its kernels."""
+    """The mask of a selected layer, and the kernels of a selected block of it."""
     names = {layer.name: label(layer.name, i) for i, layer in enumerate(ranking.layers, 1)}
     largest = max(range(len(names)), key=lambda i: ranking.layers[i].total)
-    # The layer, and the block of it whose kernels are shown: two boxes do for a block what a
-    # click on the map does.
+    # Two boxes select a block without a click on the map.
     first, second, third = st.columns([2, 1, 1])
     with first:
         name = st.selectbox(
@@ -34,9 +33,9 @@ def show_mask(ranking: Ranking, cut: Cut) -> None:
     with third:
         left = _box("Input channels", into, column, INTO, name)
     block = (top.start, top.stop, left.start, left.stop)
-    words = charts.told(mask)
+    words = charts.description(mask)
     st.markdown(f"{_size(mask.shape)} {words}")
-    # Beside one another where there is room; Streamlit stacks columns on narrow screens.
+    # Side by side where there is room; Streamlit stacks columns on narrow screens.
     beside = st.columns(2, gap="medium")
     with beside[0]:
         _show_map(name, mask, block, f"Mask of layer {names[name]}, by channel. {words}")
@@ -62,12 +61,12 @@ def _show_map(name: str, mask: charts.Mask, block: charts.Block, words: str) -> 
 
 
 def _show_kernels(name: str, mask: charts.Mask, ranking: Ranking, block: charts.Block) -> None:
-    told = charts.told_block(mask, block)
+    text = charts.block_description(mask, block)
     rows, tips = charts.block_rows(mask, ranking.scores(name), block, theme())
     kernel = charts.kernel(mask.shape)
-    st.markdown(f"**Kernels of {kernel} weights**" if kernel else "**Weight by weight**")
-    show_picture(rows, charts.AXES, tips, f"kernels-{name}", told)
-    st.caption(f"{told} Blue: kept. Grey: removed.")
+    st.markdown(f"**Kernels of {kernel} weights**" if kernel else "**Individual weights**")
+    show_picture(rows, charts.AXES, tips, f"kernels-{name}", text)
+    st.caption(f"{text} Blue: kept. Grey: removed.")
 
 
 def _box(title: str, parts: list[range], first: int, box: str, name: str) -> range:
@@ -94,7 +93,7 @@ def _take_click(key: str, name: str, shape: tuple[int, ...]) -> None:
 
 
 def _forget_click(name: str) -> None:
-    """Begin with a map that has not been clicked: a click on the same cell must count again."""
+    """Replace the map, so that another click on the same cell has an effect."""
     st.session_state[_count(name)] = st.session_state.get(_count(name), 0) + 1
 
 

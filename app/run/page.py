@@ -1,4 +1,4 @@
-"""A run: in the queue, at work, and what came of it. Its address is the link to it."""
+"""A run: queued, running, and its result. The address of the page is the link to it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import streamlit as st
 from app import access, pages, session
 from app.run.about import show_about, show_again, show_manage, show_study
 from app.run.controls import show_original
-from app.run.live import follow, show_facts, show_live
+from app.run.live import follow, show_findings_so_far, show_live
 from app.run.result import show_result
 from app.services import EngineError, Run, runs
 from app.ui.findings import plain, show_error
@@ -37,16 +37,16 @@ def _show_ended(run: Run) -> None:
         show_again(run)
         show_study(run)
         show_manage(run)
-    show_facts(follow(run))
+    show_findings_so_far(follow(run))
 
 
 def _show_nothing(id: str | None) -> None:
-    """There is no run to show: why, and what to do."""
+    """Say why there is no run to show, and what to do."""
     if id:
         st.title("There is no such run")
         st.markdown(
-            "It was deleted or has expired, or its address is incomplete. The same "
-            "settings give the same result again."
+            "It was deleted or has expired, or its address is incomplete. The same settings give "
+            "the same result again."
         )
     else:
         st.title("No run selected")

@@ -1,4 +1,4 @@
-"""A run that is done: the answer first, then what it rests on, then what to take home."""
+"""A finished run: the answer first, then the evidence, then the files."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import streamlit as st
 
 from app import pages
 from app.run.about import show_about, show_again, show_manage, show_share, show_study
-from app.run.controls import show_controls, show_original, show_way
+from app.run.controls import show_controls, show_controls_link, show_original
 from app.run.downloads import encoding_label, show_downloads
 from app.run.explore import show_explore
 from app.services import ConfigError, EngineError, ExportRecord, Run, RunRecord, runs
@@ -39,7 +39,7 @@ def show_result(run: Run) -> None:
     show_about(run)
     show_original(run)
     st.markdown(words.compared(result))
-    show_way(run)
+    show_controls_link(run)
     _metrics(result)
     with st.container(horizontal=True, vertical_alignment="center"):
         show_downloads(run, result)
@@ -65,7 +65,7 @@ def show_result(run: Run) -> None:
         show_training(result.history, result.config.epochs, key="training")
     for encoding, export in result.exports.items():
         _proof(encoding, export, several=len(result.exports) > 1)
-    _same_again(run, result)
+    _repeat(run, result)
     _provenance(run, result)
     with st.container(horizontal=True):
         show_again(run)
@@ -76,13 +76,13 @@ def _metrics(result: RunRecord) -> None:
     tested, kept, total = result.accuracy, result.pruning.kept, result.pruning.total
     change = words.points(result)
     figures: tuple[tuple[str, str, str, Any, str], ...] = (
-        # label, value, what stands below it, the arrow before that, the tooltip
+        # label, value, text below, arrow before that, tooltip
         ("Weights kept", f"{kept:,}", f"of {total:,}", "off", TERMS["weights"]),
         (
             "Accuracy, pruned",
             accuracy(tested["pruned"]),
             signed_points(change) if change else "no change",
-            # By hand: Streamlit takes only a hyphen for a minus.
+            # Streamlit does not recognise a true minus sign.
             "off" if not change else "up" if change > 0 else "down",
             f"{TERMS['accuracy']} {TERMS['pruned']}",
         ),
@@ -114,7 +114,7 @@ def _proof(encoding: str, export: ExportRecord, several: bool) -> None:
     show_proof(export.checks)
 
 
-def _same_again(run: Run, result: RunRecord) -> None:
+def _repeat(run: Run, result: RunRecord) -> None:
     with st.expander("Repeat from Python or the command line", icon=":material/terminal:"):
         try:
             config = run.config
@@ -123,9 +123,8 @@ def _same_again(run: Run, result: RunRecord) -> None:
             return
         threads = result.environment.threads
         st.caption(
-            "Run them in the project's folder, with the Python of its .venv. The same settings, "
-            f"with {counted(threads, 'thread')} as here, give the same "
-            "numbers on the same kind of machine."
+            "Run these in the project's folder, with the Python of its .venv. With "
+            f"{counted(threads, 'thread')} they give the same numbers on the same kind of machine."
         )
         for name in code.uploads(config):
             st.caption(f"{plain(name)} is the uploaded file; put it in the same folder.")
@@ -134,7 +133,7 @@ def _same_again(run: Run, result: RunRecord) -> None:
 
 
 def _provenance(run: Run, result: RunRecord) -> None:
-    """What the numbers depend on, besides the settings."""
+    """What the numbers depend on besides the settings."""
     data, machine = result.data, result.environment
     split = data.split
     versions = [f"{name} {machine.versions[name]}" for name in VERSIONS if name in machine.versions]
@@ -144,7 +143,7 @@ def _provenance(run: Run, result: RunRecord) -> None:
         "Versions": ", ".join(versions),
         "Seed": str(result.config.seed),
         "Data": f"{data_label(result.config.data)}: {split.train:,} training images, "
-        f"{split.validation:,} for validation, {split.test:,} for the test",
+        f"{split.validation:,} for validation, {split.test:,} for testing",
         "Digest of the data": data.digest,
         "Fingerprint of the settings": result.fingerprint,
         "Notes": " ".join(data.notes),

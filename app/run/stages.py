@@ -1,12 +1,13 @@
-"""The stages of a run, how far it is, and what to call that."""
+"""The stages of a run, and how far it is."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass
+
+from app.services.run_events import Progress, RunEvents
 
 STAGES = {
-    # stage: (its word, the share of the bar it gets: roughly its share of the time)
+    # stage: (its label, its share of the progress bar: roughly its share of the time)
     "data": ("Data", 0.06),
     "model": ("Network", 0.02),
     "score": ("Score", 0.16),
@@ -18,7 +19,7 @@ STAGES = {
 
 
 def row(current: str) -> str:
-    """The stages side by side, the present one in bold. No line breaks behind an icon."""
+    """The stages side by side, the ``current`` one in bold. No line breaks after an icon."""
     names = list(STAGES)
     here = names.index(current) if current in names else -1
     words = []
@@ -32,22 +33,30 @@ def row(current: str) -> str:
     return " &ensp; ".join(words)
 
 
-def progress(events: Sequence[Mapping[str, Any]], epochs: int) -> tuple[str, float, str]:
-    """The stage that ``events`` have come to ("" before the first), the share of the whole that
-    is done, and what is being done. ``epochs`` are those of the whole training."""
-    started = [event for event in events if event["event"] == "StageStarted"]
-    if not started:
-        return "", 0.0, "Starting the engine"
-    stage, text, share = started[-1]["stage"], started[-1]["text"], 0.0
-    for event in events:
-        if event["event"] == "Progress" and event["stage"] == stage:
-            share = event["done"] / event["total"] if event["total"] else 0.0
-            text = f"{started[-1]['text']}: {_how_far(event, share, epochs)}"
-    return stage, _overall(stage, share), text
+@dataclass(frozen=True)
+class Position:
+    """How far a run is: its ``stage`` ("" before the first), the ``share`` of the whole run that is
+    done, and a ``text`` for what it is doing."""
+
+    stage: str
+    share: float
+    text: str
+
+
+def position(events: RunEvents, epochs: int) -> Position:
+    """How far the run is; its training has ``epochs`` epochs."""
+    if not events.stages:
+        return Position("", 0.0, "Starting the engine")
+    stage = events.stages[-1]
+    latest = events.progress.get(stage.name)
+    if latest is None:
+        return Position(stage.name, _overall(stage.name, 0.0), stage.text)
+    text = f"{stage.text}: {_details(stage.name, latest, epochs)}"
+    return Position(stage.name, _overall(stage.name, latest.share), text)
 
 
 def _overall(stage: str, share: float) -> float:
-    """How much of the whole is done when ``share`` of ``stage`` is."""
+    """The fraction of the whole run that is done when ``share`` of ``stage`` is."""
     done = 0.0
     for name, (_, part) in STAGES.items():
         if name == stage:
@@ -56,11 +65,11 @@ def _overall(stage: str, share: float) -> float:
     return 0.0
 
 
-def _how_far(event: Mapping[str, Any], share: float, epochs: int) -> str:
-    count = f"{event['done']:,} of {event['total']:,} {event['unit']}"
-    if event["stage"] == "train":
+def _details(stage: str, latest: Progress, epochs: int) -> str:
+    count = f"{latest.done:,} of {latest.total:,} {latest.unit}"
+    if stage == "train":
         # Both networks take turns, epoch by epoch.
-        return f"epoch {min(int(share * epochs) + 1, epochs):,} of {epochs:,}"
-    if not event["text"]:
+        return f"epoch {min(int(latest.share * epochs) + 1, epochs):,} of {epochs:,}"
+    if not latest.text:
         return count
-    return f"{event['text']} ({count})" if event["stage"] == "score" else event["text"]
+    return f"{latest.text} ({count})" if stage == "score" else latest.text

@@ -1,4 +1,4 @@
-"""Which runs somebody is looking for, and in which order."""
+"""Search and sort runs."""
 
 from __future__ import annotations
 
@@ -19,15 +19,14 @@ DEFAULTS = RunConfig().to_dict()
 
 
 def search(runs: Sequence[Run], query: str) -> list[Run]:
-    """The runs in which every word of ``query`` occurs: in the name, the state, what the run is
-    of, or a setting that is not at its default. A number must stand there as it is: 1 is not
-    found in 10."""
+    """The runs with every word of ``query`` in their name, state, model, data, criterion, or
+    a setting that is not at its default. A number must match exactly: 1 does not match 10."""
     wanted = query.lower().split()
     return [run for run in runs if _has(_words(run), wanted)] if wanted else list(runs)
 
 
 def has_all(text: str, query: str) -> bool:
-    """Does every word of ``query`` occur in ``text``, in the way of ``search``?"""
+    """Whether ``text`` contains every word of ``query``, as in ``search``."""
     return _has(text.lower(), query.lower().split())
 
 
@@ -37,10 +36,10 @@ def _has(text: str, wanted: Sequence[str]) -> bool:
 
 
 def _words(run: Run) -> str:
-    """All that a run is found by; its settings may be those of another version."""
+    """All searchable text of a run; its settings may be those of another version."""
     settings = run.settings
     method = str(settings.get("method"))
-    told = [
+    words = [
         run.name,
         title(run),
         WORDS[run.state],
@@ -52,8 +51,8 @@ def _words(run: Run) -> str:
     ]
     sparsity = figures.sparsity(run)
     if sparsity is not None:
-        told.append(f"{exact_percent(sparsity)} removed".replace(SPACE, " "))
-    return " ".join(told).lower()
+        words.append(f"{exact_percent(sparsity)} removed".replace(SPACE, " "))
+    return " ".join(words).lower()
 
 
 def _changed(
@@ -67,8 +66,8 @@ def _changed(
             yield f"{name} {label(name, group)} {value}"
 
 
-def _falling(figure: Callable[[Run], float | None]) -> Callable[[Run], Any]:
-    """Sorts by a figure, the highest first, and last the runs that have none."""
+def _descending(figure: Callable[[Run], float | None]) -> Callable[[Run], Any]:
+    """A sort key: by that figure, highest first, then runs without it."""
 
     def key(run: Run) -> tuple[bool, float]:
         value = figure(run)
@@ -79,13 +78,13 @@ def _falling(figure: Callable[[Run], float | None]) -> Callable[[Run], Any]:
 
 NEWEST = "Newest"
 ORDERS: dict[str, Callable[[Run], Any]] = {
-    "Highest accuracy": _falling(figures.pruned),
-    "Least accuracy lost": _falling(figures.change),
-    "Highest sparsity": _falling(figures.sparsity),
+    "Highest accuracy": _descending(figures.pruned),
+    "Least accuracy lost": _descending(figures.change),
+    "Highest sparsity": _descending(figures.sparsity),
     "Name": lambda run: title(run).casefold(),
 }
 
 
 def order(runs: Sequence[Run], by: str) -> list[Run]:
-    """``runs``, which come the newest first, by one of ``ORDERS``; else as they are."""
+    """``runs`` (newest first) in one of ``ORDERS``, else unchanged."""
     return sorted(runs, key=ORDERS[by]) if by in ORDERS else list(runs)

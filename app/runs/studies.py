@@ -1,28 +1,31 @@
-"""The list of studies: what each is of, how far it is, and what can be done with it."""
+"""The list of studies: name, settings, progress and actions of each."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from functools import partial
 
 import streamlit as st
 
 from app import access, session
+from app.runs import dialogs
 from app.runs.search import has_all
-from app.services import NAME_LENGTH, EngineError, Study
+from app.services import EngineError, Study
 from app.services import studies as service
 from app.ui import run_link, when
 from app.ui import studies as words
 from app.ui.findings import plain, show_error
 from app.ui.format import counted
 
-MOST = 5  # studies that are listed before somebody asks for all
+MOST = 5  # studies listed at first
 ALL = "all-studies"
-ASKED, TOLD, PROBLEM = "study-asked", "study-told", "study-problem"
+SUBJECT = "studies"
+PROBLEM = "study-problem"  # in the session: why an action failed
 
 
 def show_studies(studies: Sequence[Study], visitor: str, query: str = "") -> None:
-    """The ``studies`` in which every word of ``query`` occurs, the newest first."""
+    """The ``studies`` that match ``query``, newest first."""
     found = [s for s in studies if has_all(f"{words.title(s)} {words.of(s)}", query)]
     if not found:
         return
@@ -38,24 +41,19 @@ def show_studies(studies: Sequence[Study], visitor: str, query: str = "") -> Non
         st.button(f"Show all {len(found):,}", key=f"{ALL}-button", on_click=_show_all)
 
 
-def asking() -> bool:
-    """Is a question on screen?"""
-    return ASKED in st.session_state
-
-
-def show_question(studies: Sequence[Study], visitor: str) -> None:
-    """The question that is open, if one is, and what came of the last one."""
-    if TOLD in st.session_state:
-        st.toast(st.session_state.pop(TOLD), icon=":material/check_circle:")
-    what, id = st.session_state.get(ASKED, ("", ""))
-    study = next((study for study in studies if study.id == id), None)
-    if study is None:
-        _answered()  # nothing was asked, or the study went meanwhile
-    elif what == "rename":
-        st.dialog("Rename", on_dismiss=_answered)(_rename)(study, visitor)
+def show_dialog(studies: Sequence[Study], visitor: str) -> None:
+    """The open dialog, if it is about a study."""
+    dialog = dialogs.current()
+    if dialog is None or dialog.subject != SUBJECT:
+        return
+    study = next((study for study in studies if study.id in dialog.ids), None)
+    if study is None:  # it was deleted meanwhile
+        dialogs.dismiss()
+    elif dialog.action == "rename":
+        st.dialog("Rename", on_dismiss=dialogs.dismiss)(_rename)(study, visitor)
     else:
         kind = words.KINDS[study.kind].lower()
-        st.dialog(f"Delete this {kind}?", on_dismiss=_answered)(_delete)(study, visitor)
+        st.dialog(f"Delete this {kind}?", on_dismiss=dialogs.dismiss)(_delete)(study, visitor)
 
 
 def _row(study: Study, mine: bool, now: float) -> None:
@@ -93,7 +91,7 @@ def _actions(study: Study) -> None:
                 "Resume",
                 icon=":material/play_arrow:",
                 key=f"study-resume-{study.id}",
-                help="Restarts runs that failed or were stopped; finished runs stay.",
+                help="Restarts runs that failed or were stopped; finished runs are kept.",
                 on_click=_change,
                 args=("resume", study),
             )
@@ -101,15 +99,15 @@ def _actions(study: Study) -> None:
             "Rename",
             icon=":material/edit:",
             key=f"study-rename-{study.id}",
-            on_click=_ask,
-            args=("rename", study.id),
+            on_click=dialogs.open_dialog,
+            args=(SUBJECT, "rename", [study.id]),
         )
         st.button(
             "Delete",
             icon=":material/delete:",
             key=f"study-delete-{study.id}",
-            on_click=_ask,
-            args=("delete", study.id),
+            on_click=dialogs.open_dialog,
+            args=(SUBJECT, "delete", [study.id]),
         )
 
 
@@ -124,58 +122,22 @@ def _show_all() -> None:
     st.session_state[ALL] = True
 
 
-def _ask(what: str, id: str) -> None:
-    st.session_state[ASKED] = (what, id)
-
-
-def _answered() -> None:
-    st.session_state.pop(ASKED, None)
-
-
 def _rename(study: Study, visitor: str) -> None:
-    with st.form("rename-study", border=False):
-        name = st.text_input(
-            "Name",
-            value=study.name,
-            max_chars=NAME_LENGTH,
-            placeholder=words.title(study),
-            help="Without a name, it is listed by its settings.",
-            key=f"study-name-{study.id}",
-        )
-        if not st.form_submit_button("Save", icon=":material/check:", key="study-save"):
-            return
-    try:
-        service.rename(study, visitor, name or "")
-    except EngineError as error:
-        show_error(error)
-    else:
-        _close("Renamed.")
+    dialogs.rename(
+        study.id,
+        study.name,
+        words.title(study),
+        "Without a name, it is listed by its settings.",
+        lambda name: service.rename(study, visitor, name),
+    )
 
 
 def _delete(study: Study, visitor: str) -> None:
-    st.markdown(f"- {plain(words.title(study))}")
-    told = "It is not done yet and will be stopped. " if study.live else ""
-    st.markdown(
-        f"{told}{counted(study.cells, 'run')} with results, masks and model files go for "
-        "good, and links to them stop working. The same settings give the same numbers again."
+    running = "It is not done yet and will be stopped. " if study.live else ""
+    loss = (
+        f"{running}{counted(study.cells, 'run')} with results, masks and model files will be "
+        "deleted permanently, and links to them stop working. The same settings give the same "
+        "results again."
     )
-    with st.container(horizontal=True):
-        sure = st.button("Delete", icon=":material/delete:", key="study-sure")
-        if st.button("Keep", key="study-keep"):
-            _answered()
-            st.rerun()
-    if not sure:
-        return
-    try:
-        service.delete(study, visitor)
-    except EngineError as error:
-        show_error(error)
-    else:
-        _close("Deleted.")
-
-
-def _close(told: str) -> None:
-    """The question is answered: draw the page without it."""
-    _answered()
-    st.session_state[TOLD] = told
-    st.rerun()
+    deletion = partial(service.delete, study, visitor)
+    dialogs.delete([plain(words.title(study))], loss, [deletion], "Deleted.", "")

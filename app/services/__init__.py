@@ -1,7 +1,7 @@
 """The app's only door to the engine, one module per concern.
 
-Importing it brings no torch: the tables and settings are plain data, and what takes long runs in
-a process of its own. Where a page cannot do without torch, the function that needs it imports it.
+Importing it does not import torch: tables and settings are plain data, and long computations run in
+a process of their own. The few functions that need torch import it themselves.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ from prospr_engine.saliency.controls import CONTROLS, ControlSpec, control_names
 from prospr_engine.store.limits import Limits
 from prospr_engine.store.records import NAME_LENGTH, Artifact, Run, Upload
 from prospr_engine.store.study import Study
+from prospr_engine.sweeps.analysis import SAME as SHARED_WITH_CONTROLS
 from prospr_engine.sweeps.config import SweepConfig
 from prospr_engine.sweeps.search_config import SearchConfig
 
@@ -48,6 +49,7 @@ __all__ = [
     "NO_CONTROL",
     "PRIMARY",
     "SEED",
+    "SHARED_WITH_CONTROLS",
     "STEPS",
     "TORCHVISION",
     "Artifact",
@@ -90,13 +92,13 @@ __all__ = [
 
 
 def choices_of(option: Option) -> tuple[Any, ...]:
-    """What a selection offers for a setting: its own choices, or the names of its table."""
+    """The choices of a setting: its own, or the names in its table."""
     tables = {"method": tuple(METHODS), "control": control_names()}
     return tables.get(option.table, option.choices)
 
 
 def check_model(name: str) -> None:
-    """Raise ``ConfigError`` if there is no such network, as far as that is known without torch."""
+    """Raise ``ConfigError`` if the network is known not to exist. Does not import torch."""
     if name.startswith(TORCHVISION) or name in list(MODELS):
         return
     labels = [MODELS[like].label for like in models_like(name)]
@@ -107,7 +109,7 @@ def check_model(name: str) -> None:
 
 
 def models_like(typed: str) -> list[str]:
-    """The models whose name or label is what was typed, or else holds it."""
+    """The models whose name or label equals ``typed``, or else those that contain it."""
     part = typed.strip().lower()
     rows = MODELS.values()
     exact = [row.name for row in rows if part in (row.name.lower(), row.label.lower())]
@@ -115,5 +117,5 @@ def models_like(typed: str) -> list[str]:
 
 
 def paths_allowed() -> bool:
-    """May visitors name folders of this machine? Only if whoever runs the server says so."""
+    """Whether visitors may name folders of this machine, which the server's operator decides."""
     return os.environ.get("PROSPR_ALLOW_PATHS", "").lower() in {"1", "true", "yes", "on"}

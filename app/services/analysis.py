@@ -1,5 +1,4 @@
-"""What comparisons say, as figures: the engine's statistics for pages, which put them into words,
-and for charts, which draw them."""
+"""The engine's statistics, for pages and charts. Nothing in the app computes its own."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""What the results of several runs say beyond their summary: how they learned, what they kept of
-every layer, how they do in every class. Read only when somebody looks."""
+"""Full results of several runs: training curves, layers and classes, which their summaries lack.
+They are read only when shown."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Results = dict[str, list[RunRecord]]
 
 
 def results(lines: Mapping[str, Sequence[Run]]) -> tuple[Results, int]:
-    """By name of a line, the results of its runs; and how many results are gone."""
+    """The results of the runs of each line, and the number of results that are gone."""
     found: Results = {}
     gone = 0
     for name, several in lines.items():

@@ -1,7 +1,6 @@
-"""What is compared: a study or any runs, as one table with a row per run.
+"""A study, or any runs, as one table with a row per run.
 
-The table is made of what the store's record says of every run. Results are not opened here, and
-torch is not needed.
+The table is built from the store's summaries. Result files are not opened, and torch is not needed.
 """
 
 from __future__ import annotations
@@ -31,6 +30,7 @@ from app.services import (
     runs,
     studies,
 )
+from app.services.summary import summary_of
 from prospr_engine.format import counted
 from prospr_engine.guard import limits
 from prospr_engine.store.study import row_of
@@ -47,20 +47,22 @@ __all__ = [
 ]
 
 MOST = limits.COMPARED_RUNS.value
-"""Runs that an address may name; a study may have more."""
-ALWAYS, NEVER = ("", "method"), (("", "seed"), ("", "sparsity"))
-"""Settings that name a line in any case, and those by which the runs of one line differ."""
+"""Most runs in an address; a study may have more."""
+METHOD = ("", "method")
+"""Always part of the name of a line."""
+VARYING = (("", "seed"), ("", "sparsity"))
+"""Settings in which the runs of one line differ."""
 OPTIONS = "options"
 AHEAD = (OPTIONS, STEPS)
-"""The steps that a criterion looks ahead."""
+"""The number of steps that a criterion looks ahead."""
 
 Key = tuple[str, str]  # the group of a setting ("" for the run itself) and its name
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """``runs`` as the visitor may see them, in order; ``missing`` runs are not there (any more).
-    ``study``, if they are those of one."""
+    """``runs`` as the visitor may see them, in order; ``missing`` is the number of runs that do not
+    exist (any more). ``study`` is set if they are the runs of one."""
 
     runs: tuple[Run, ...]
     missing: int = 0
@@ -68,13 +70,13 @@ class Comparison:
 
     @property
     def live(self) -> bool:
-        """Is any of the runs waiting or at work?"""
+        """Whether any of the runs is queued or running."""
         return any(run.live for run in self.runs)
 
     @property
     def classes(self) -> int | None:
-        """How many classes the data have, if that is known and the same for all."""
-        known = {run.summary.get("classes") for run in self.runs if run.summary}
+        """The number of classes, if known and the same for all runs."""
+        known = {summary_of(run).classes for run in self.runs if run.summary}
         return known.pop() if len(known) == 1 else None
 
     @cached_property
@@ -84,25 +86,25 @@ class Comparison:
 
     @cached_property
     def key(self) -> str:
-        """Another one as soon as the table is another one: what is made of it can be kept by it."""
-        told = [(run.id, run.state, run.error, run.settings.get("data")) for run in self.runs]
-        return hashlib.sha256(repr(told).encode()).hexdigest()
+        """A hash of everything that the table depends on, for caches of what is derived from it."""
+        parts = [(run.id, run.state, run.error, run.settings.get("data")) for run in self.runs]
+        return hashlib.sha256(repr(parts).encode()).hexdigest()
 
 
 def chosen(text: str) -> list[str]:
-    """The ids in an address: ``"a,b"`` names two runs; nobody is named twice."""
+    """The ids in an address, without duplicates: ``"a,b"`` names two runs."""
     return list(dict.fromkeys(filter(None, (id.strip() for id in text.split(",")))))
 
 
 def of_runs(ids: Sequence[str], visitor: str) -> Comparison:
-    """The runs of these ids, the first ``MOST`` of them. Raises ``StoreError``."""
+    """The runs with these ids, at most ``MOST``. Raises ``StoreError``."""
     found = [runs.find(id) for id in ids[:MOST]]
     return _comparison([run for run in found if run], visitor, missing=found.count(None))
 
 
 def of_study(id: str, visitor: str) -> Comparison | None:
-    """The runs of a study, if there is one of that id; sees that somebody works on them. Raises
-    ``StoreError``."""
+    """The runs of the study with that id, if there is one; makes sure that a live study has a
+    worker. Raises ``StoreError``."""
     study = studies.find(id)
     if study is None:
         return None
@@ -112,16 +114,16 @@ def of_study(id: str, visitor: str) -> Comparison | None:
 
 
 def frame(comparison: Comparison) -> pd.DataFrame:
-    """One row per run: the table of a sweep (``sweeps.table``), of its types, with three columns
-    more: ``run`` is its id, ``series`` the name of the line it belongs to, no two the same, and
-    ``order`` that line's place. Runs whose settings another version wrote have none. Not to be
-    changed: everybody gets the same one."""
+    """One row per run: the typed table of a sweep (``sweeps.table``) with three more columns.
+    ``run`` is the run's id, ``series`` the unique name of its line, ``order`` its position.
+    Runs whose settings cannot be read by this version are left out. The table is shared between
+    visitors: do not modify it."""
     return _frame(comparison.key, comparison.runs)
 
 
 def keep(rows: pd.DataFrame, **wanted: Sequence[Any]) -> pd.DataFrame:
-    """The rows whose columns hold one of what is ``wanted`` there; nothing wanted is anything.
-    Methods without steps stay whatever steps are wanted."""
+    """The rows whose columns have one of the ``wanted`` values; an empty list accepts all. Missing
+    values pass too, such as the steps of a criterion that has none."""
     for column, values in wanted.items():
         if values:
             rows = rows[rows[column].isin(values) | rows[column].isna()]
@@ -130,7 +132,7 @@ def keep(rows: pd.DataFrame, **wanted: Sequence[Any]) -> pd.DataFrame:
 
 @st.cache_data(max_entries=100, show_spinner=False)
 def _cells(id: str, _study: Study) -> int:
-    """How many runs a sweep has to have; a search, and one of another version, as it has."""
+    """The number of runs in the grid of a sweep; 0 for a search or if settings cannot be read."""
     try:
         config = _study.config
     except ConfigError:
@@ -145,14 +147,14 @@ def _comparison(
 
 
 def _readable(run: Run) -> bool:
-    """Did this version write the settings, or one that it understands?"""
+    """Whether this version can read the settings."""
     try:
         return bool(run.config)
     except ConfigError:
         return False
 
 
-# A resource, not data: a copy of it at every look would cost more than the rest of the page.
+# A resource, not data: copying it on every rerun would cost more than the rest of the page.
 @st.cache_resource(max_entries=30, show_spinner=False)
 def _frame(key: str, _runs: Sequence[Run]) -> pd.DataFrame:
     readable = [run for run in _runs if _readable(run)]
@@ -160,7 +162,7 @@ def _frame(key: str, _runs: Sequence[Run]) -> pd.DataFrame:
     lines = [_line(run, row["steps"]) for run, row in zip(readable, rows, strict=True)]
     names = _names(lines)
     order = {name: place for place, name in enumerate(names.values())}
-    series = [names[_frozen(line)] for line in lines]
+    series = [names[_hashable(line)] for line in lines]
     return table.frame(rows).assign(
         run=pd.array([run.id for run in readable], dtype="str"),
         series=pd.array(series, dtype="str"),
@@ -169,16 +171,16 @@ def _frame(key: str, _runs: Sequence[Run]) -> pd.DataFrame:
 
 
 def _line(run: Run, steps: int | None) -> dict[Key, Any]:
-    """All settings that the runs of one line have in common; the options of the criterion as they
-    were given, and the steps that it looks ahead in any case."""
+    """The settings that the runs of one line have in common: the criterion's options as given, and
+    the number of steps that it looks ahead even if that is the default."""
     settings = dict(_flat(run.config.to_dict()))
     if steps is not None:
-        # Whatever the criterion calls it, the lines of all of them have it under one name.
+        # Criteria may name this option differently; lines use one name for it.
         spec = METHODS.get(run.config.method)
         if spec and (ahead := spec.option(STEPS)):
             settings.pop((OPTIONS, ahead.name), None)
         settings[AHEAD] = steps
-    return {key: value for key, value in settings.items() if key not in NEVER}
+    return {key: value for key, value in settings.items() if key not in VARYING}
 
 
 def _flat(values: Mapping[str, Any], group: str = "") -> Iterator[tuple[Key, Any]]:
@@ -190,47 +192,47 @@ def _flat(values: Mapping[str, Any], group: str = "") -> Iterator[tuple[Key, Any
 
 
 def _names(lines: Sequence[Mapping[Key, Any]]) -> dict[tuple[Any, ...], str]:
-    """What each line is called, in the order in which lines are shown: by the criterion, and by
-    whatever else is not the same for all of them."""
-    apart = {_frozen(line): line for line in lines}
-    ordered = sorted(apart.values(), key=_rank)
-    telling = [key for key in _keys(ordered) if key != ALWAYS and _differs(key, ordered)]
+    """The names of the lines, in display order: the criterion, and any other setting in which the
+    lines differ."""
+    unique = {_hashable(line): line for line in lines}
+    ordered = sorted(unique.values(), key=_rank)
+    differing = [key for key in _keys(ordered) if key != METHOD and _differs(key, ordered)]
     names: dict[tuple[Any, ...], str] = {}
     for line in ordered:
-        parts = [_called(ALWAYS, line[ALWAYS])]
-        parts += [_called(key, line[key]) for key in telling if key in line]
+        parts = [_label(METHOD, line[METHOD])]
+        parts += [_label(key, line[key]) for key in differing if key in line]
         name = ", ".join(filter(None, parts))
-        alike = sum(other == name or other.startswith(f"{name} (") for other in names.values())
-        names[_frozen(line)] = f"{name} ({alike + 1})" if alike else name
+        duplicates = sum(other == name or other.startswith(f"{name} (") for other in names.values())
+        names[_hashable(line)] = f"{name} ({duplicates + 1})" if duplicates else name
     return names
 
 
 def _keys(lines: Iterable[Mapping[Key, Any]]) -> list[Key]:
-    """The settings of any of the lines: those of the criterion first."""
+    """The settings of all lines, the criterion's own first."""
     keys = dict.fromkeys(key for line in lines for key in line)
     return sorted(keys, key=lambda key: (key[0] != OPTIONS, key != AHEAD))
 
 
 def _differs(key: Key, lines: Sequence[Mapping[Key, Any]]) -> bool:
-    """Does the setting tell lines apart? Options only lines of one criterion."""
+    """Whether the setting differs between lines; for options, between lines of one criterion."""
     values: dict[Any, set[Any]] = {}
     for line in lines:
         if key[0] != OPTIONS:
             values.setdefault("", set()).add(line.get(key))
         elif key in line or key != AHEAD:
-            values.setdefault(line[ALWAYS], set()).add(line.get(key))
+            values.setdefault(line[METHOD], set()).add(line.get(key))
     return any(len(several) > 1 for several in values.values())
 
 
 def _rank(line: Mapping[Key, Any]) -> tuple[Any, ...]:
     """Criteria in the order of their table, fewer steps first, controls after what they control."""
-    method, control = line[ALWAYS], line["", "control"]
+    method, control = line[METHOD], line["", "control"]
     steps = line.get(AHEAD)
     return (
         _place(method, METHODS),
         -1 if steps is None else steps,
         _place(control, control_names()),
-        str(_frozen(line)),
+        str(_hashable(line)),
     )
 
 
@@ -239,10 +241,10 @@ def _place(name: str, table: Iterable[str]) -> int:
     return names.index(name) if name in names else len(names)
 
 
-def _called(key: Key, value: Any) -> str:
-    """A setting in the name of a line; empty where there is nothing to say."""
+def _label(key: Key, value: Any) -> str:
+    """A setting as part of the name of a line; "" if it adds nothing."""
     group, name = key
-    if key == ALWAYS:
+    if key == METHOD:
         return METHODS[value].label if value in METHODS else str(value)
     if key == ("", "control"):
         label = CONTROLS[value].label if value in CONTROLS else ""
@@ -260,5 +262,5 @@ def _called(key: Key, value: Any) -> str:
     return f"{where}{name.replace('_', ' ')} {'automatic' if shown is None else shown}"
 
 
-def _frozen(line: Mapping[Key, Any]) -> tuple[Any, ...]:
+def _hashable(line: Mapping[Key, Any]) -> tuple[Any, ...]:
     return tuple(sorted((key, repr(value)) for key, value in line.items()))

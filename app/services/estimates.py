@@ -1,7 +1,7 @@
-"""What a run will take, corrected by what earlier runs on this machine took.
+"""What a run will take, corrected by how long earlier runs on this machine took.
 
-No torch, unless the network or the size of the images is in no table: then the network is built
-once without its numbers, and remembered.
+Needs no torch unless the network, or its size for these images, is not in the tables: then the
+network is built once without its weights, and the result is cached.
 """
 
 from __future__ import annotations
@@ -54,20 +54,20 @@ __all__ = [
 
 NUMBER = 4  # bytes of a float32
 RECORD = 50_000
-"""Bytes of a run's settings and result, roughly."""
+"""Approximate bytes of a run's settings and result."""
 MOST, MOST_READ = 20, 200
-"""Earlier runs that count (machines change), and those that are looked at to find them."""
+"""Most earlier runs that are used (machines change), and most that are searched for them."""
 LONG = 60.0
-"""Seconds from which a run of one network tells something of another: in shorter ones, starting
-and exporting outweigh the arithmetic."""
-GRAPHICS = ("/dev/nvidiactl", "/dev/nvidia0", "/dev/kfd", "/dev/dxg")
-"""What Linux shows of a GPU; torch would know better, but it is not asked here."""
+"""Seconds that a run must have taken to say anything about another network: in shorter runs,
+startup and export outweigh the arithmetic."""
+GPU_DEVICES = ("/dev/nvidiactl", "/dev/nvidia0", "/dev/kfd", "/dev/dxg")
+"""Device files of GPUs on Linux. Torch would know better, but is not imported here."""
 
 
 @dataclass(frozen=True)
 class Timed:
-    """A finished run: the images it saw after limits and splits, the seconds it took, and how many
-    of them for which part, as far as that is known (0 for what it found ready)."""
+    """A finished run: its images after limits and splits, the seconds it took, and the seconds
+    ``spent`` on each part where known (0 for parts that were cached)."""
 
     config: RunConfig
     images: Images
@@ -80,22 +80,22 @@ Paces = tuple[list[float], list[float]]
 
 @dataclass(frozen=True)
 class Forecast:
-    """``told`` rests on ``earlier`` runs, ``alike`` if they were of the same network and images.
-    ``by_processor``: no run has been timed, and though a GPU seems to be there, the time is a
-    processor's."""
+    """``estimate`` is based on ``earlier`` runs, of the same network and images if
+    ``same_network``. ``assumes_cpu``: the time is for a CPU, because no run has been timed on the
+    GPU that this machine seems to have."""
 
-    told: Estimate
+    estimate: Estimate
     images: Images
     earlier: int
-    alike: bool
-    by_processor: bool
+    same_network: bool
+    assumes_cpu: bool
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What a study will take: ``runs``, for which so many ``dense`` networks are trained, and
-    ``bytes`` of files. ``each`` is the estimate of its first run. A search takes at most this
-    (``at_most``). The rest as in ``Forecast``."""
+    """What a study will take: the number of ``runs`` and of ``dense`` networks to train, and the
+    ``bytes`` of files. ``each`` is the estimate of its first run. ``at_most``: a search may take
+    less. The other fields are as in ``Forecast``."""
 
     seconds: float
     runs: int
@@ -104,22 +104,22 @@ class Plan:
     each: Estimate
     at_most: bool
     earlier: int
-    alike: bool
-    by_processor: bool
+    same_network: bool
+    assumes_cpu: bool
 
 
 def forecast(config: RunConfig) -> Forecast | None:
-    """What a run of ``config`` will take; None if the images do not tell their size before they
-    are read. Raises ``EngineError`` if the data cannot be read, or the network does not fit."""
+    """What a run of ``config`` will take; None if the size of the images is not known before
+    they are read. Raises ``EngineError`` if the data cannot be read or the network does not fit."""
     images = images_of(config.data, config.loading.image_size)
     if images is None:
         return None
     size = measure_of(config.model, images)
-    told = estimate(config, images, size, threads=threads())
-    paces, alike = _earlier(config, images, size)
+    found = estimate(config, images, size, threads=threads())
+    paces, same = _earlier(config, images, size)
     if paces:
-        told = replace(told, seconds=told.seconds * median(paces))
-    return Forecast(told, images, len(paces), alike, not paces and _unknown_graphics(config))
+        found = replace(found, seconds=found.seconds * median(paces))
+    return Forecast(found, images, len(paces), same, not paces and _may_use_gpu(config))
 
 
 def plan(config: SweepConfig | SearchConfig) -> Plan | None:
@@ -134,7 +134,7 @@ def plan(config: SweepConfig | SearchConfig) -> Plan | None:
     at_most = isinstance(config, SearchConfig)
     cells = _most_cells(config) if isinstance(config, SearchConfig) else config.cells()
     seconds = START + sum(cell_seconds(cells, images, size, threads=threads()))
-    paces, alike = _earlier(run, images, size)
+    paces, same = _earlier(run, images, size)
     dense = {dense_group(cell) for cell in cells}
     ranked = {(cell.control, scores_of(cell)) for cell in cells}
     network, masks = NUMBER * size.parameters, size.weights  # a mask takes one byte per weight
@@ -149,47 +149,47 @@ def plan(config: SweepConfig | SearchConfig) -> Plan | None:
         each=estimate(cells[0], images, size, threads=threads()),
         at_most=at_most,
         earlier=len(paces),
-        alike=alike,
-        by_processor=not paces and _unknown_graphics(run),
+        same_network=same,
+        assumes_cpu=not paces and _may_use_gpu(run),
     )
 
 
 def _most_cells(config: SearchConfig) -> tuple[RunConfig, ...]:
-    """As many runs as a search may take; at which sparsities does not matter to the time."""
+    """As many runs as a search may take, at any sparsities: the time does not depend on them."""
     tries = [1 - 0.5 ** (number + 1) for number in range(config.most_probes)]
     return tuple(cell for sparsity in tries for cell in config.cells(sparsity))
 
 
 def _earlier(config: RunConfig, images: Images, size: Measure) -> tuple[list[float], bool]:
-    """By which factor earlier runs took longer than predicted, and whether these were of the same
-    network and images."""
+    """How much longer than predicted earlier runs took, as factors, and whether those runs had the
+    same network and images."""
     done = [run for run in runs.recent(studies=True) if run.state == "done"][:MOST_READ]
     same, other = _paces(_timed(tuple(run.id for run in done), done), config, images, size)
     return (same or other)[:MOST], bool(same)
 
 
-def _unknown_graphics(config: RunConfig) -> bool:
-    """May a GPU, of which nothing is known, compute this?"""
-    return config.device != "cpu" and has_graphics()
+def _may_use_gpu(config: RunConfig) -> bool:
+    """Whether this may run on a GPU."""
+    return config.device != "cpu" and has_gpu()
 
 
 def threads() -> int:
-    """How many the worker computes with: all but one, which is the server's."""
+    """The number of threads of the worker: all cores but one, which is for the web server."""
     return max(1, (os.cpu_count() or 2) - 1)
 
 
-def has_graphics() -> bool:
-    """Does this machine seem to have a GPU?"""
-    return any(Path(device).exists() for device in GRAPHICS)
+def has_gpu() -> bool:
+    """Whether this machine seems to have a GPU."""
+    return any(Path(device).exists() for device in GPU_DEVICES)
 
 
 def describe(data: str) -> Facts:
-    """What an uploaded zip or a folder holds, told without reading pixels. Raises
+    """The contents of an upload or folder of images, without reading pixels. Raises
     ``EngineError``."""
     return uploads.facts(data) if is_token(data) else _describe(data)
 
 
-@st.cache_data(max_entries=50, ttl=60, show_spinner="Looking into the data")
+@st.cache_data(max_entries=50, ttl=60, show_spinner="Reading the data")
 def _describe(path: str) -> Facts:
     from prospr_engine.data.inspect import describe
 
@@ -197,8 +197,8 @@ def _describe(path: str) -> Facts:
 
 
 def images_of(data: str, image_size: int | None) -> Images | None:
-    """The images of a data set, upload or path, brought to ``image_size``; None if they have
-    several sizes. Raises ``EngineError`` if they cannot be read."""
+    """The images of a data set, upload or path, scaled to ``image_size``; None if their sizes
+    differ. Raises ``EngineError`` if they cannot be read."""
     if data in DATASETS:
         return catalogue(data, image_size)
     facts = describe(data)
@@ -227,23 +227,23 @@ def _measured(model: str, channels: int, size: int, classes: int) -> Measure:
 
 
 def _paces(timed: Sequence[Timed], config: RunConfig, images: Images, size: Measure) -> Paces:
-    """By which factor earlier runs took longer than predicted, the newest first: those of the
-    same network and images, and the others."""
+    """How much longer than predicted earlier runs took, as factors, newest first: runs of the same
+    network and images, and others."""
     same: list[float] = []
     other: list[float] = []
     for run in timed:
         if run.config.device != config.device:
             continue
-        alike = run.config.model == config.model and _shape(run.images) == _shape(images)
-        measured = size if alike else known(run.config.model, *_shape(run.images))
-        if measured is not None and (alike or run.seconds >= LONG):
-            (same if alike else other).append(run.seconds / _predicted(run, measured))
+        comparable = run.config.model == config.model and _shape(run.images) == _shape(images)
+        measured = size if comparable else known(run.config.model, *_shape(run.images))
+        if measured is not None and (comparable or run.seconds >= LONG):
+            (same if comparable else other).append(run.seconds / _predicted(run, measured))
     return same, other
 
 
 def _predicted(run: Timed, size: Measure) -> float:
-    """Seconds for all that the run had to do itself. One that found the dense network ready came
-    after others, and mostly found Python and the images ready, too."""
+    """Predicted seconds for the parts that the run computed itself. If the dense network was
+    cached, the run followed others, and Python and the images were mostly loaded too."""
     found = parts(run.config, run.images, size, threads=threads())
     scoring = 0.0 if run.spent.get("scoring") == 0 else found.scoring
     if run.config.epochs and run.spent.get("training_dense") == 0:
@@ -251,19 +251,19 @@ def _predicted(run: Timed, size: Measure) -> float:
     return found.seconds - found.scoring + scoring
 
 
-# Reading settings costs a third of a millisecond each, and a slider asks at every step.
+# Parsing settings takes a third of a millisecond per run, and a slider reruns this at every step.
 @st.cache_resource(max_entries=4, show_spinner=False)
 def _timed(newest: tuple[str, ...], _records: Sequence[Run]) -> list[Timed]:
-    """The finished runs of ``_records``, of which those ``newest`` are the latest."""
+    """The finished runs of ``_records``; ``newest`` are their ids, the key of the cache."""
     timed = []
     for run in _records:
         with contextlib.suppress(EngineError, KeyError, TypeError, ValueError):
-            # Another version may have written others than these.
-            known_of = run.summary or {}
-            spent = known_of.get("seconds_of") or {}
-            if spent or not run.study:  # runs of studies do not do everything themselves
-                seen = _seen(run.settings, known_of)
-                timed.append(Timed(run.config, seen, float(known_of["seconds"]), spent))
+            # Another version may have written other figures.
+            summary = run.summary or {}
+            spent = summary.get("seconds_of") or {}
+            if spent or not run.study:  # runs of studies share parts
+                seen = _seen(run.settings, summary)
+                timed.append(Timed(run.config, seen, float(summary["seconds"]), spent))
     return timed
 
 

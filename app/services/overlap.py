@@ -52,7 +52,7 @@ Masks = tuple[tuple[str, tuple[tuple[int, str], ...]], ...]
 
 
 def overlap(first: Run, second: Run) -> tuple[LayerOverlap, ...] | None:
-    """Layer by layer, in the network's order; ``None`` if the masks are not of one network.
+    """The overlap of each layer, in the network's order; None if the networks differ.
 
     Raises ``DataError`` if a file is gone or cannot be read.
     """
@@ -83,7 +83,7 @@ def _path(run: Run) -> str:
     return str(artifact.path)
 
 
-# A file's name is the digest of its content: it never changes.
+# A file is named after the digest of its content, so it never changes.
 @st.cache_data(max_entries=50, show_spinner="Comparing the masks")
 def _overlap(first: str, second: str) -> tuple[LayerOverlap, ...] | None:
     # One layer at a time: masks of large networks must not fill the memory.
@@ -147,7 +147,7 @@ def _packed(path: str) -> dict[str, Packed]:
 
 
 def _shared(one: Mapping[str, Packed], other: Mapping[str, Packed]) -> Iterator[tuple[str, Shared]]:
-    """The whole ("") and its layers; nothing if the masks are of different networks."""
+    """The whole network ("") and each layer; nothing if the networks differ."""
     shapes = [{name: layer.shape for name, layer in mask.items()} for mask in (one, other)]
     if shapes[0] != shapes[1]:
         return

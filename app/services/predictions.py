@@ -1,7 +1,7 @@
-"""What the networks of a finished run say to images: those of the test, and new ones.
+"""Predictions of the two networks of a finished run, for test images and new ones.
 
-The test images come with their answers and need no torch. The first new image imports it and
-loads both networks; two pairs are kept.
+Test images are stored with their predictions and need no torch. The first new image imports it
+and loads both networks; two pairs of networks stay in memory.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import numpy as np
 import streamlit as st
 
 from app.services import runs
-from app.services.turns import HEAVY
+from app.services.locks import HEAVY
 from prospr_engine.data.user_image import (
     Frame,
     frame_of,
@@ -56,29 +56,29 @@ def gallery(run: Run) -> Gallery:
 
 
 def frame(run: Run) -> Frame:
-    """How strokes stand in the images of the run's data. Raises ``DataError``."""
+    """Position and size of strokes in the images of the run's data. Raises ``DataError``."""
     return _gallery(str(_file(run, FILE).path))[1]
 
 
 def drawn(run: Run, url: str) -> np.ndarray | None:
-    """A drawing, a PNG as a data URL, as what the networks see: uint8 (C, H, W); None if it is
-    empty. Raises ``DataError`` if it is no drawing."""
+    """A drawing (a PNG as a data URL) as network input, uint8 (C, H, W); None if it is empty.
+    Raises ``DataError`` if it is not a drawing."""
     return from_drawing(url, _shape(run), frame(run))
 
 
 def uploaded(run: Run, content: bytes) -> np.ndarray:
-    """An image file as what the networks see: uint8 (C, H, W). Raises ``DataError`` if it cannot
-    be read."""
+    """An image file as network input, uint8 (C, H, W). Raises ``DataError`` if it cannot be
+    read."""
     return from_file(content, _shape(run))
 
 
 def answer(run: Run, pixels: np.ndarray) -> dict[str, np.ndarray]:
-    """By network ("dense", "pruned") the probabilities of the classes. Raises ``EngineError``."""
+    """The class probabilities of each network ("dense", "pruned"). Raises ``EngineError``."""
     files = [_file(run, f"{network}.safetensors") for network in NETWORKS]
     if sum(file.bytes for file in files) > LARGEST:
         raise ResourceError(
-            "These networks are too large to answer on a page that many visitors share. Download "
-            "the ONNX file and try it on your own machine; the test images work here."
+            "These networks are too large to run on this shared server. Download the ONNX file and "
+            "try it on your own machine; the test images work here."
         )
     return _pair(*(str(file.path) for file in files)).answer(pixels)
 
@@ -95,12 +95,12 @@ def _shape(run: Run) -> tuple[int, int, int]:
     return channels, height, width
 
 
-# The names of the files are digests of their contents: what lies under one never changes.
+# A file is named after the digest of its content, so it never changes.
 @st.cache_resource(max_entries=8, show_spinner=False)
 def _gallery(path: str) -> tuple[Gallery, Frame]:
     try:
         read = Gallery.load(path)
-    except DataError:  # its sentence names a path of this server
+    except DataError:  # its message contains a path on the server
         raise DataError(runs.GONE) from None
     return read, frame_of(read.images)
 
@@ -111,7 +111,7 @@ def _pair(dense: str, pruned: str) -> Pair:
 
     from prospr_engine.pipeline.predict import load_pair
 
-    # One image is no work for many threads, which the run beside us needs.
+    # One image needs no more, and the worker needs the other cores.
     torch.set_num_threads(1)
     try:
         with HEAVY:

@@ -1,5 +1,5 @@
-"""Runs: start, find, follow, keep. All that is known of them is in the store; this process only
-asks, so a restart loses nothing."""
+"""Runs: start, find, follow, rename, delete. Everything is in the store, so a restart of the web
+server loses nothing."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from prospr_engine.pipeline.record import RESULT, RunRecord
 from prospr_engine.store.records import Artifact, Run
 
 RECENT = 200
-"""More than can wait; the form asks for them whenever it moves."""
+"""More than the queue holds. The form reads them on every change."""
 ENOUGH, LATEST = 2, 40
-"""Runs that a pace needs, and the most that it is the mean of."""
-INSTANT = 0.05  # seconds; a run that took less was not computed, its result existed already
+"""Fewest and most runs that a pace is the mean of."""
+INSTANT = 0.05  # seconds; a faster run was not computed, its result existed already
 ENDED = ("failed", "stopped")
 """Without a result."""
 GONE = (
@@ -36,7 +36,7 @@ GONE = (
 
 
 def start(config: RunConfig, owner: str, name: str = "") -> Run:
-    """The run of these settings, a new one or one that there is already; see ``Store.submit``.
+    """The run with these settings, new or existing; see ``Store.submit``.
 
     Raises ``EngineError`` if the settings cannot be used or the store does not take more.
     """
@@ -47,16 +47,17 @@ def start(config: RunConfig, owner: str, name: str = "") -> Run:
 
 
 def usable(config: RunConfig, owner: str) -> RunConfig:
-    """The settings as a worker can use them. Raises ``EngineError`` if a visitor may not."""
-    # The form offers no such thing, but whatever a browser sends is checked here again.
+    """The settings in a form that the worker can use. Raises ``EngineError`` if the visitor may not
+    use them."""
+    # The form does not offer such settings, but a browser can send anything.
     check_tokens(config, owner)
     services.check_model(config.model)
-    # The worker stands in another folder than this process.
+    # The worker has another working directory.
     return replace_files(config, absolute)
 
 
 def find(id: str | None) -> Run | None:
-    """The run of that id, if there is one; looks after its worker if it needs one."""
+    """The run with that id, if there is one; makes sure that a live one has a worker."""
     run = store.current().get(id) if id else None
     if run is not None and run.live:
         store.ensure_worker(store.current().folder)
@@ -64,15 +65,15 @@ def find(id: str | None) -> Run | None:
 
 
 def mine(owner: str, studies: bool = False) -> list[Run]:
-    """What a visitor may see listed, the newest first: theirs and the command line's. The runs of
-    studies only if ``studies`` says so."""
+    """The runs listed for a visitor, newest first: their own and the command line's; those of
+    studies only if ``studies``."""
     return store.current().runs(owner, studies=studies)
 
 
 def controls_of(config: RunConfig, owner: str) -> dict[str, Run]:
-    """The visitor's runs of these settings but for the control, by that (``NO_CONTROL``: the
-    choice as it is): of several the newest, and first those that have a result or may still get
-    one."""
+    """The visitor's runs that differ from these settings only in the control, by control
+    (``NO_CONTROL``: the original). Of several, a run that is live or done comes before one that
+    ended without a result, and a newer before an older one."""
     found: dict[str, Run] = {}
     for run in sorted(mine(owner, studies=True), key=lambda run: run.state in ENDED):
         if same_settings(config, run.settings, but=("control",)):
@@ -81,13 +82,13 @@ def controls_of(config: RunConfig, owner: str) -> dict[str, Run]:
 
 
 def same(config: RunConfig, runs: Sequence[Run]) -> list[Run]:
-    """Those of ``runs`` that have these settings."""
+    """The ``runs`` with these settings."""
     return [run for run in runs if same_settings(config, run.settings)]
 
 
 def recent(studies: bool = False) -> list[Run]:
-    """The latest runs of everybody, the newest first: what goes on here. Not to be listed. The
-    runs of studies only if ``studies`` says so."""
+    """The latest runs of all visitors, newest first; those of studies only if ``studies``. Not for
+    display: they include other visitors' runs."""
     return store.current().runs(most=RECENT, studies=studies)
 
 
@@ -102,18 +103,18 @@ def pace(runs: Sequence[Run]) -> float | None:
 
 
 def events(run: Run, after: int = 0) -> list[dict[str, Any]]:
-    """What the run told; see ``Store.events``."""
+    """The events of the run; see ``Store.events``."""
     return store.current().events(run.id, after)
 
 
 def files(run: Run) -> dict[str, Artifact]:
-    """The files of a finished run by name, as far as they are still there."""
+    """The files of a finished run by name, without those already deleted."""
     return store.current().files(run.id)
 
 
 def result(run: Run) -> RunRecord:
-    """What a finished run found, but for the single predictions. Raises ``DataError`` if the result
-    is gone, or cannot be read by this version."""
+    """The result of a finished run, without individual predictions. Raises ``DataError`` if it is
+    gone or cannot be read by this version."""
     artifact = files(run).get(RESULT)
     if artifact is None:
         raise DataError(GONE)
@@ -126,22 +127,22 @@ def stop(run: Run, owner: str) -> None:
 
 
 def rename(run: Run, owner: str, name: str) -> None:
-    """Call the run something. Raises ``StoreError`` if it is not the visitor's."""
+    """Name the run. Raises ``StoreError`` if it is not the visitor's."""
     store.current().rename(run.id, owner, name)
 
 
 def delete(run: Run, owner: str) -> None:
-    """Forget the run and its files. Raises ``StoreError`` if it is not the visitor's."""
+    """Delete the run and its files. Raises ``StoreError`` if it is not the visitor's."""
     store.current().delete(run.id, owner)
 
 
-# The name of the file is the digest of its content: it never changes. A resource, not data:
-# copies of it on every look at a page would cost more than the page.
+# A file is named after the digest of its content, so it never changes. A resource, not data:
+# copying it on every rerun would cost more than the rest of the page.
 @st.cache_resource(max_entries=400, show_spinner=False)
 def _result(path: str) -> RunRecord:
     try:
         values = json.loads(Path(path).read_text("utf-8"))
     except (OSError, ValueError):
         raise DataError(GONE) from None
-    # Nobody looks at single predictions here, and they are the largest part by far.
+    # Individual predictions are not shown, and are by far the largest part.
     return dataclasses.replace(RunRecord.from_dict(values), predictions={})

@@ -1,4 +1,4 @@
-"""The scores of a finished run: what any other sparsity would keep, and what that would do."""
+"""The scores of a finished run: which weights another sparsity would keep, and to what effect."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 import streamlit as st
 
 from app.services import LayerRecord, PruningRecord, RunRecord, runs
-from app.services.turns import HEAVY
+from app.services.locks import HEAVY
+from app.services.summary import summary_of
 from prospr_engine.errors import DataError, ResourceError
 from prospr_engine.guard import limits
 from prospr_engine.pipeline.record import FindingRecord, SparsityRecord, TrustRecord
@@ -22,33 +23,32 @@ __all__ = ["Cut", "Histogram", "Ranking", "examine", "histogram", "layers", "ran
 SCORES = "scores.safetensors"
 NETWORK = "pruned.safetensors"
 MOST_BYTES = limits.EXPLORED_SCORES.value
-"""Of scores that are ranked for a visitor: 30 million weights, or half as many where the scores
-are in double precision. They take twice as much memory while they are on show, and several times
-as much while they are sorted."""
+"""Largest file of scores that is ranked here: 30 million weights, or half as many in double
+precision. A ranking takes twice that much memory, and several times as much during sorting."""
 
 UNREADABLE = (
-    "The scores of this run cannot be read any more, so only the sparsity that it was trained at "
-    "can be shown. The same settings give the same scores: start the run again."
+    "The scores of this run can no longer be read, so only the sparsity it was trained at can be "
+    "shown. The same settings give the same scores: start the run again."
 )
 
-PAUSE, LOOK = 0.2, 0.05
-"""Seconds before an examination, for a slider that is still on its way, and between two looks
-whether it is over."""
+PAUSE, POLL = 0.2, 0.05
+"""Seconds to wait before an examination, in case the slider is still moving, and between two checks
+whether it is done."""
 
-# One network at a time, for the memory, and not in the thread that draws the page: nothing could
-# be drawn meanwhile, though the slider may have moved.
+# One network at a time, to limit memory, and outside the page's thread, which would be blocked even
+# if the slider moved meanwhile.
 _examiner = ThreadPoolExecutor(1, "examiner")
 
 
 def ranking(run: Run) -> Ranking:
-    """The weights of ``run`` in the order of their scores.
+    """The weights of ``run``, ranked by score.
 
     Raises ``DataError`` if the file is gone or cannot be read, ``ResourceError`` if it is too
     large to be explored here.
     """
     file = _file(run)
     if file.bytes > MOST_BYTES:
-        total = (run.summary or {}).get("total")
+        total = summary_of(run).total
         weights = f"With {total:,} weights this network is" if total else "This network is"
         raise ResourceError(
             f"{weights} too large to explore in the browser. To see another sparsity, start a run "
@@ -58,13 +58,13 @@ def ranking(run: Run) -> Ranking:
 
 
 def histogram(run: Run, layer: str | None) -> Histogram:
-    """How the scores of ``layer``, or of all layers, are spread; raises as ``ranking`` does."""
+    """The distribution of the scores of ``layer``, or of all layers; raises as ``ranking`` does."""
     order = ranking(run)
     return _histogram(order, str(_file(run).path), layer)
 
 
 def layers(ranking: Ranking, cut: Cut) -> tuple[LayerRecord, ...]:
-    """What ``cut`` keeps. ``effective`` is None: nobody has examined the connections."""
+    """The weights that ``cut`` keeps. ``effective`` is None: connections are not examined."""
     return tuple(
         LayerRecord(layer.name, layer.total, kept, effective=None, channels=layer.shape[0])
         for layer, kept in zip(ranking.layers, cut.kept_per_layer, strict=True)
@@ -72,11 +72,11 @@ def layers(ranking: Ranking, cut: Cut) -> tuple[LayerRecord, ...]:
 
 
 def examine(run: Run, result: RunRecord, sparsity: float) -> PruningRecord:
-    """What masks at another sparsity would do to the network of ``run``. The ranking is that of
-    its ``result``, and so is the trust in it.
+    """The effect of masks at another sparsity on the network of ``run``. The ranking, and the
+    trust in it, are those of its ``result``.
 
-    Takes a second, and more the first time, for the engine is loaded; a visitor who moves on
-    meanwhile does not wait for it. Raises ``EngineError``.
+    Takes about a second, longer the first time because the engine is loaded. A visitor who moves
+    on in the meantime does not wait for it. Raises ``EngineError``.
     """
     order, network = ranking(run), runs.files(run).get(NETWORK)
     if network is None:
@@ -88,16 +88,16 @@ def examine(run: Run, result: RunRecord, sparsity: float) -> PruningRecord:
         examination = _examiner.submit(_examine, order, path, *settings)
         try:
             while not examination.done():
-                _give_way(LOOK)
+                _give_way(POLL)
         finally:
-            examination.cancel()  # unless it has begun
+            examination.cancel()  # has no effect if it has started
     return dataclasses.replace(examination.result(), trust=result.pruning.trust)
 
 
 def _give_way(seconds: float) -> None:
-    """Wait; and let Streamlit end this run of the page here if the visitor has moved on."""
+    """Sleep, then let Streamlit abort this script run here if the visitor has moved on."""
     time.sleep(seconds)
-    st.session_state.get("anything")  # Streamlit looks first whether anybody waits for it
+    st.session_state.get("anything")  # any access lets Streamlit abort
 
 
 def _file(run: Run) -> Artifact:
@@ -107,20 +107,20 @@ def _file(run: Run) -> Artifact:
     return file
 
 
-# The name of a stored file is the digest of its content: what it holds never changes.
+# A file is named after the digest of its content, so it never changes.
 @st.cache_resource(max_entries=2, show_spinner="Sorting the scores")
 def _ranking(path: str) -> Ranking:
     try:
         with HEAVY:
             return Ranking.load(path)
     except DataError:
-        # Its sentence names a file of the server, which is nothing to a visitor.
+        # Its message contains a path on the server.
         raise DataError(UNREADABLE) from None
 
 
 @st.cache_data(max_entries=200, show_spinner=False)
 def _histogram(_order: Ranking, path: str, layer: str | None) -> Histogram:
-    """``path`` tells one ``_order`` from another."""
+    """``path`` identifies ``_order`` in the cache."""
     with HEAVY:
         return _order.histogram(layer)
 
@@ -134,7 +134,7 @@ def _examine(
     sparsity: float,
     floor: int,
 ) -> PruningRecord:
-    """In the examiner's thread. ``path`` tells one ``_order`` from another."""
+    """Runs in the examiner's thread. ``path`` identifies ``_order`` in the cache."""
     import torch
 
     from prospr_engine.pipeline.checkpoint import untrained
@@ -143,15 +143,15 @@ def _examine(
     with HEAVY:
         cut = _order.cut(sparsity, floor)
         masks = {name: torch.from_numpy(mask) for name, mask in _order.masks(cut).items()}
-        # Only the connections count, so new weights do.
+        # Only the connections matter, so untrained weights will do.
         try:
             architecture = untrained(network)
         except DataError:
-            raise DataError(UNREADABLE) from None  # its sentence names a file of the server
+            raise DataError(UNREADABLE) from None  # its message contains a path on the server
         health = examine(architecture, masks, torch.zeros(1, *shape))
     return PruningRecord(
         SparsityRecord(sparsity, health.sparsity, health.effective_sparsity),
         tuple(LayerRecord(**dataclasses.asdict(layer)) for layer in health.layers),
         tuple(FindingRecord(**dataclasses.asdict(finding)) for finding in health.findings),
-        TrustRecord(trusted=True, verdict=""),  # the caller knows
+        TrustRecord(trusted=True, verdict=""),  # the caller fills this in
     )

@@ -28,7 +28,8 @@ class SearchResult:
 
 
 def search_result(compared: Comparison) -> SearchResult | None:
-    """What the search has found so far; None if ``compared`` is no search of this version."""
+    """What the search has found so far; None if ``compared`` is not a search or its settings cannot
+    be read."""
     study = compared.study
     if study is None or study.kind != "search":
         return None

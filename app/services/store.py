@@ -1,4 +1,4 @@
-"""The store of this server, and the worker that computes what is queued in it."""
+"""The store of this server, and the worker that runs its queue."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from prospr_engine.store.store import Store
 def current() -> Store:
     """The store of this server. Raises ``StoreError`` or ``ConfigError`` if it cannot be used."""
     opened = Store(default_folder(), Limits.from_environment())
-    # SQLite reads what it cannot write; whoever fills in the form should know before. Nothing is
-    # written for it: with a full disk results can still be looked at.
+    # SQLite opens a read-only database without complaint; the visitor should learn of it before
+    # filling in the form. Nothing is written to check: results stay visible when the disk is full.
     if not all(os.access(path, os.W_OK) for path in (opened.folder, opened.database)):
         raise StoreError(READ_ONLY)
     return opened
 
 
 def ensure_worker(folder: Path) -> None:
-    """See that somebody works on the store's runs."""
+    """Start a worker for the store's runs if none is alive."""
     from prospr_engine.jobs import ensure_worker
 
     ensure_worker(folder)

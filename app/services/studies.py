@@ -17,7 +17,7 @@ Config = SweepConfig | SearchConfig
 
 
 def start(config: Config, owner: str, name: str = "") -> Study:
-    """A new study of these settings, or the visitor's own that is under way; see
+    """A new study with these settings, or the visitor's live one with the same settings; see
     ``Store.submit_study``.
 
     Raises ``EngineError`` if the settings cannot be used or the store does not take more.
@@ -28,25 +28,25 @@ def start(config: Config, owner: str, name: str = "") -> Study:
         ("search", _guess(config)) if isinstance(config, SearchConfig) else ("sweep", None)
     )
     study = store.current().submit_study(kind, config, owner, name, guess)
-    _look_after(study)
+    _ensure_worker(study)
     return study
 
 
 def find(id: str | None) -> Study | None:
-    """The study of that id, if there is one; looks after its worker if it needs one."""
+    """The study with that id, if there is one; makes sure that a live one has a worker."""
     study = store.current().study(id) if id else None
     if study is not None:
-        _look_after(study)
+        _ensure_worker(study)
     return study
 
 
 def mine(owner: str) -> list[Study]:
-    """What a visitor may see listed, the newest first: theirs and the command line's."""
+    """The studies listed for a visitor, newest first: their own and the command line's."""
     return store.current().studies(owner)
 
 
 def cells(study: Study) -> list[Run]:
-    """The runs of a study, in their order."""
+    """The runs of a study, in order."""
     return store.current().study_runs(study.id)
 
 
@@ -56,31 +56,31 @@ def stop(study: Study, owner: str) -> None:
 
 
 def resume(study: Study, owner: str) -> None:
-    """Begin again what failed or was stopped. Raises ``StoreError`` if it is not the visitor's or
-    still being stopped, ``ResourceError`` if another one of theirs is under way."""
+    """Restart runs that failed or were stopped. Raises ``StoreError`` if the study is not the
+    visitor's or is still stopping, ``ResourceError`` if another one of theirs is live."""
     store.current().resume_study(study.id, owner)
     store.ensure_worker(store.current().folder)
 
 
 def rename(study: Study, owner: str, name: str) -> None:
-    """Call the study something. Raises ``StoreError`` if it is not the visitor's."""
+    """Name the study. Raises ``StoreError`` if it is not the visitor's."""
     store.current().rename_study(study.id, owner, name)
 
 
 def delete(study: Study, owner: str) -> None:
-    """Forget the study with its runs and their files. Raises ``StoreError`` if it is not the
+    """Delete the study with its runs and their files. Raises ``StoreError`` if it is not the
     visitor's."""
     store.current().delete_study(study.id, owner)
 
 
-def _look_after(study: Study) -> None:
+def _ensure_worker(study: Study) -> None:
     if study.live:
         store.ensure_worker(store.current().folder)
 
 
 def _guess(config: SearchConfig) -> float | None:
-    """Where a search for a size begins: at what the network's measures foretell."""
-    with contextlib.suppress(EngineError):  # without a guess it begins in the middle
+    """The sparsity at which a search for a file size starts, estimated from the network's size."""
+    with contextlib.suppress(EngineError):  # without a guess it starts in the middle
         images = estimates.images_of(config.run.data, config.run.loading.image_size)
         if images is not None:
             return guess_of(config, estimates.measure_of(config.run.model, images))

@@ -1,13 +1,14 @@
-"""Files that visitors bring: checked here whatever the browser said of them, kept in the store,
-and used by nobody but those who brought them. Nothing of them is ever executed."""
+"""Files that visitors upload: checked on the server, kept in the store, and usable only by their
+owner. Nothing in them is ever executed."""
 
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import streamlit as st
 
@@ -30,15 +31,16 @@ from prospr_engine.store.records import Upload
 
 Kind = Literal["images", "weights"]
 
-SUFFIXES: dict[Kind, str] = {"images": ".zip", "weights": ".safetensors"}
+KINDS: tuple[Kind, ...] = get_args(Kind)
+WEIGHTS_SUFFIX = file_options(RunConfig)["weights"].file
 SHARE = bounds.UPLOADS_SHARE.value
 SPARE = bounds.DISK_SPARE.value
 
 
 @dataclass(frozen=True)
 class Contents:
-    """What a file of weights holds: tensors, numbers in them, and for which model it was written
-    ("" where it does not say)."""
+    """The contents of a file of weights: the number of tensors and of values, and the model it was
+    written for ("" if unknown)."""
 
     tensors: int
     numbers: int
@@ -46,16 +48,16 @@ class Contents:
 
 
 def add(owner: str, kind: Kind, name: str, content: bytes | memoryview) -> Upload:
-    """Check a file and keep it for its owner.
+    """Check a file and store it for its owner.
 
-    Raises ``EngineError``: it is too large or too many, something else than it should be, or
-    made to do harm. Nothing of a file that is refused stays on the disk.
+    Raises ``EngineError`` if it is too large, exceeds the owner's quota, is not what it should be,
+    or is malicious. A rejected file leaves nothing on the disk.
     """
     called = clean_name(name)
     uploads = service.current().uploads
     _check_size(called, len(content))
     with uploads.receive(content) as part:
-        _check_together(owner, token(part.digest, called), part.bytes)
+        _check_quota(owner, token(part.digest, called), part.bytes)
         (_preview if kind == "images" else _contents)(part.digest, called, part.path)
         suffix = _suffix(kind, part.path, called)
         ending = "" if called.lower().endswith(suffix) else suffix
@@ -63,76 +65,98 @@ def add(owner: str, kind: Kind, name: str, content: bytes | memoryview) -> Uploa
 
 
 def formats() -> str:
-    """What images may be sent in, as it follows "give": "a zip"."""
-    *others, last = [spec.noun for spec in FORMATS.values() if spec.uploads]
+    """The formats in which images can be uploaded, worded to follow "give": "a zip"."""
+    return _either([spec.noun for spec in FORMATS.values() if spec.uploads])
+
+
+def path_formats() -> str:
+    """The formats of images at a path of this machine: "a folder or a zip"."""
+    return _either([spec.noun for spec in FORMATS.values()])
+
+
+def without_suffix(name: str) -> str:
+    """The name of a file of images without the suffix of its format."""
+    suffixes = (suffix for spec in FORMATS.values() for suffix in spec.suffixes)
+    found = next((suffix for suffix in suffixes if name.lower().endswith(suffix)), "")
+    return name[: len(name) - len(found)]
+
+
+def _either(nouns: Sequence[str]) -> str:
+    *others, last = nouns
     return f"{', '.join(others)} or {last}" if others else last
 
 
+def _kind_of(suffix: str) -> Kind | None:
+    """The kind of upload with that suffix, if there is one."""
+    images = {one for spec in FORMATS.values() if spec.uploads for one in spec.suffixes}
+    return "images" if suffix in images else "weights" if suffix == WEIGHTS_SUFFIX else None
+
+
 def _suffix(kind: Kind, path: Path, called: str) -> str:
-    """How the name of such a file ends."""
+    """The suffix of such a file."""
     if kind != "images":
-        return SUFFIXES[kind]
+        return WEIGHTS_SUFFIX
     suffixes = format_of_upload(path, called).suffixes
     return next((one for one in suffixes if called.lower().endswith(one)), suffixes[0])
 
 
 def most_megabytes() -> int:
-    """The largest file that is taken, in megabytes."""
+    """The largest file that can be uploaded, in megabytes."""
     return int(service.current().limits.upload_megabytes)
 
 
 def mine(owner: str, kind: Kind) -> list[Upload]:
-    """What a visitor has brought of a kind, the newest first."""
+    """The visitor's uploads of a kind, newest first."""
     return service.current().uploads.of(owner, kind)
 
 
 def find(owner: str, named: str, kind: Kind) -> Upload:
-    """The visitor's upload of that token; raises ``ConfigError`` if it is not theirs."""
+    """The visitor's upload with that token; raises ``ConfigError`` if it is not theirs."""
     upload = service.current().uploads.find(owner, named)
     if upload is None or upload.kind != kind:
         raise ConfigError(
-            f"{display_name(named)} is not among your uploads: it was removed, or somebody else "
-            "brought it. Upload it again, or choose something else."
+            f"{display_name(named)} is not one of your uploads: it was removed, or belongs to "
+            "somebody else. Upload it again, or choose something else."
         )
     return upload
 
 
 def remove(owner: str, token: str) -> None:
-    """Forget an upload. Raises ``StoreError`` if a run that is not over needs it."""
+    """Delete an upload. Raises ``StoreError`` if a live run needs it."""
     service.current().uploads.remove(owner, token)
 
 
 def look(upload: Upload) -> Preview:
-    """The images of an upload. Raises ``EngineError`` if they are not there any more."""
+    """A preview of the images of an upload. Raises ``EngineError`` if they are gone."""
     return _preview(upload.digest, upload.name, upload.path)
 
 
 def facts(named: str) -> Facts:
-    """What the images of a token hold, for settings whose tokens were checked (by ``find`` or
-    ``check_tokens``). Quick after ``look``. Raises ``EngineError`` if they are not there."""
+    """A description of the images behind a token that was checked (by ``find`` or
+    ``check_tokens``). Cached after ``look``. Raises ``EngineError`` if they are gone."""
     path = locate(named, service.current().uploads.folder)
     return _preview(digest_in(named), display_name(named), path).facts
 
 
 def contents(upload: Upload) -> Contents:
-    """The weights of an upload. Raises ``EngineError`` if they are not there any more."""
+    """The contents of an upload of weights. Raises ``EngineError`` if they are gone."""
     return _contents(upload.digest, upload.name, upload.path)
 
 
-def misfit(upload: Upload, model: str, shape: tuple[int, int, int], classes: int) -> str | None:
+def mismatch(upload: Upload, model: str, shape: tuple[int, int, int], classes: int) -> str | None:
     """Why an upload of weights does not fit ``model`` for images of ``shape`` (C, H, W); None if
     it does. Imports torch."""
-    return _misfit(upload.digest, upload.name, upload.path, model, shape, classes)
+    return _mismatch(upload.digest, upload.name, upload.path, model, shape, classes)
 
 
 def check_tokens(config: RunConfig, owner: str) -> None:
     """Raise ``ConfigError`` if the settings name a file that is not the visitor's own upload."""
     options = file_options(RunConfig)
-    kinds = {suffix: kind for kind, suffix in SUFFIXES.items()}
     for name, named in file_settings(config).items():
         option = options[name]
-        if is_token(named) and option.file in kinds:
-            find(owner, named, kinds[option.file])
+        kind = _kind_of(option.file)
+        if is_token(named) and kind:
+            find(owner, named, kind)
         elif is_token(named) or not services.paths_allowed():
             raise ConfigError(
                 f"There is no file {display_name(named)!r} here to use as {name}"
@@ -142,13 +166,13 @@ def check_tokens(config: RunConfig, owner: str) -> None:
 
 
 def _check_size(name: str, size: int) -> None:
-    """Before anything is written."""
+    """Called before anything is written."""
     store = service.current()
     most = round(MEGA * store.limits.upload_megabytes)
     if size > most:
         raise ResourceError(
-            f"{name} has {megabytes(size)}, more than the {megabytes(most)} that are taken. "
-            "Give fewer or smaller images, or a smaller network."
+            f"{name} has {megabytes(size)}, more than the limit of {megabytes(most)}. "
+            "Use fewer or smaller images, or a smaller network."
         )
     free = shutil.disk_usage(store.folder).free
     room = SHARE * store.limits.keep_gigabytes * GIGA - _bytes_of_all(store.uploads.folder)
@@ -158,28 +182,28 @@ def _check_size(name: str, size: int) -> None:
         )
 
 
-def _check_together(owner: str, named: str, size: int) -> None:
-    """With what its owner has; the same file again takes no more room."""
+def _check_quota(owner: str, named: str, size: int) -> None:
+    """Together with the owner's other files; uploading the same file again takes no more space."""
     store = service.current()
     most = round(MEGA * store.limits.upload_megabytes_per_visitor)
-    kept = [upload for kind in SUFFIXES for upload in store.uploads.of(owner, kind)]
+    kept = [upload for kind in KINDS for upload in store.uploads.of(owner, kind)]
     together = sum(upload.bytes for upload in kept if upload.token != named) + size
     if together > most:
         raise ResourceError(
             f"With {display_name(named)} your files would take {megabytes(together)}, more than "
-            f"the {megabytes(most)} that are kept for you. Remove one first."
+            f"your {megabytes(most)}. Remove one first."
         )
 
 
 def _bytes_of_all(folder: Path) -> int:
     total = 0
     for path in folder.glob("*"):
-        with suppress(OSError):  # removed at this moment
+        with suppress(OSError):  # removed meanwhile
             total += path.stat().st_size
     return total
 
 
-# The digest names the content, so what was found out about it stays true wherever it lies.
+# The digest identifies the content, wherever the file is.
 @st.cache_data(max_entries=32, show_spinner=False)
 def _preview(digest: str, name: str, _path: Path) -> Preview:
     return preview(_path, name)
@@ -194,7 +218,7 @@ def _contents(digest: str, name: str, _path: Path) -> Contents:
 
 
 @st.cache_data(max_entries=128, show_spinner=False)
-def _misfit(
+def _mismatch(
     digest: str, name: str, _path: Path, model: str, shape: tuple[int, int, int], classes: int
 ) -> str | None:
     from prospr_engine.models.imports.weights import Wanted, fit

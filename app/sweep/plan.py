@@ -1,4 +1,4 @@
-"""What a study will take, and why it cannot start, beside its form."""
+"""What a study will take, and why it cannot start."""
 
 from __future__ import annotations
 
@@ -15,10 +15,6 @@ from app.ui.format import DAY, GIGA, estimated, size
 from app.ui.glossary import TERMS
 
 POLL = 2.0  # seconds between two polls of a live study
-UNKNOWN = (
-    "The images differ in size, so the time is only known once they are read. Choose an image size "
-    "(Advanced, Data) to see an estimate now."
-)
 
 
 def show_plan(config: SweepConfig | SearchConfig, plan: Plan | None, limits: Limits) -> None:
@@ -26,7 +22,7 @@ def show_plan(config: SweepConfig | SearchConfig, plan: Plan | None, limits: Lim
     if isinstance(config, SweepConfig):
         st.markdown(f"**{text.shape(config)}**")
     if plan is None:
-        st.caption(UNKNOWN)
+        st.caption(words.UNKNOWN)
         return
     seeds = len(config.seeds)
     grid = figures()
@@ -42,7 +38,7 @@ def show_plan(config: SweepConfig | SearchConfig, plan: Plan | None, limits: Lim
             "Time",
             estimated(plan.seconds),
             "at most" if plan.at_most else "all runs",
-            f"{words.rests_on(plan)} Downloads and existing runs are not included.",
+            f"{words.basis(plan)} Downloads and existing runs are not included.",
         )
     with grid.cell():
         metric(

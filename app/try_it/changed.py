@@ -1,4 +1,4 @@
-"""Which test images changed their answer through pruning: a wall of them."""
+"""The test images whose prediction changed through pruning."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from app.try_it import words
 from app.ui.findings import show_error
 from app.ui.format import confidence
 
-PAGE = 24  # images; more come when asked for
+PAGE = 24  # images shown at first, and per click on "more"
 SIDE = 112  # pixels of a picture
 
 STYLE = f"""
@@ -36,7 +36,7 @@ STYLE = f"""
 
 @st.fragment
 def show_changed(run: Run) -> None:
-    """How many answers changed, and the images, by what became of them."""
+    """How many predictions changed, and the images, by outcome."""
     try:
         gallery = predictions.gallery(run)
         st.markdown(words.counts(gallery))
@@ -62,7 +62,7 @@ def show_changed(run: Run) -> None:
         classes = runs.result(run).data.classes
         st.html(_wall(run.id, gallery, shown, classes))
         if len(here) < total:
-            st.caption(f"The run kept {len(here):,} of these {total:,} images.")
+            st.caption(f"{len(here):,} of these {total:,} images are stored.")
         if len(shown) < len(here):
             st.button(
                 f"Show {min(PAGE, len(here) - len(shown)):,} more",
@@ -78,7 +78,7 @@ def show_changed(run: Run) -> None:
 def _wall(
     run_id: str, _gallery: predictions.Gallery, shown: np.ndarray, classes: tuple[str, ...]
 ) -> str:
-    """The images as HTML. ``run_id`` stands for the gallery, which never changes."""
+    """The images as HTML. ``run_id`` identifies the gallery in the cache."""
     return f'{STYLE}<ul class="wall">{"".join(_item(_gallery, i, classes) for i in shown)}</ul>'
 
 

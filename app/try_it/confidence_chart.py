@@ -1,4 +1,4 @@
-"""How much a network believes in which class: one bar each."""
+"""The probabilities of a network's most likely classes, one bar each."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def table(
 
 
 def chart(classes: tuple[str, ...]) -> Spec:
-    """Bars for these classes, from above; the network's colour is that of the curves."""
+    """Bars for these classes, from the top; colours are those of the training curves."""
     base = alt.Chart().encode(
         y=alt.Y(
             "class:N",
@@ -59,5 +59,5 @@ def chart(classes: tuple[str, ...]) -> Spec:
 def description(network: str, rows: pd.DataFrame) -> str:
     """The chart in words."""
     ranked = rows.sort_values("share", ascending=False, kind="stable")
-    told = ", ".join(f"{row['class']} {row['percent']}" for row in ranked.to_dict("records"))
-    return f"Confidence of the {network} network: {told}."
+    values = ", ".join(f"{row['class']} {row['percent']}" for row in ranked.to_dict("records"))
+    return f"Confidence of the {network} network: {values}."

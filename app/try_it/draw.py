@@ -1,8 +1,8 @@
-"""A place to draw with mouse, pen or finger: Streamlit has none.
+"""A drawing area for mouse, pen or finger, which Streamlit lacks.
 
-Strokes are kept in the browser, where Undo and Clear are; after each of them the drawing comes
-back as a PNG, transparent where nothing was drawn. What is under the strokes and what colour they
-have is the data's matter, not the theme's: the network sees no theme.
+The browser keeps the strokes, for Undo and Clear; after each change it sends the drawing as a PNG,
+transparent where nothing was drawn. Background and strokes have the colours of the training images,
+whatever the theme.
 """
 
 from __future__ import annotations

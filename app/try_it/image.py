@@ -1,4 +1,4 @@
-"""One image, two networks: where it comes from, what they see, and what they say to it."""
+"""One image, two networks: its source, the network input, and both predictions."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from app.ui.findings import plain, show_error
 from app.ui.format import confidence
 from app.ui.glossary import TERMS
 
-SEEN = 168  # pixels of the picture of what the networks see
+INPUT = 168  # pixels of the picture of the network input
 BARS = 232  # pixels of the bars of a network
 KINDS = ["jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff"]
 
 
 @st.fragment
 def show_try(run: Run) -> None:
-    """Draw, upload or take an image, and see what both networks of ``run`` say to it."""
+    """Draw, upload or pick an image, and see how both networks of ``run`` classify it."""
     try:
         source = st.segmented_control(
             "Image",
@@ -50,20 +50,20 @@ def show_try(run: Run) -> None:
 
 
 Given = tuple[np.ndarray, str, Mapping[str, np.ndarray] | None, int | None]
-"""The pixels, what they are in words, and of a test image the answers and the class."""
+"""The pixels and their description; for a test image the predictions and the class, else None."""
 
 
 def _drawn(run: Run) -> Given | None:
     frame = predictions.frame(run)
     shape = predictions.gallery(run).images.shape[1:]
-    # A board per run: what is under the strokes may differ.
+    # A board per run: the background may differ.
     url = draw(frame.ground, shape[0] > 1, key=f"board-{run.id}")
     st.caption("With a keyboard, choose Upload or Test image.")
     pixels = predictions.drawn(run, url) if url else None
     if pixels is None:
         return None
-    told = words.DRAWN[frame.ground is not None].format(pixels=words.pixels(shape, frame))
-    return pixels, told, None, None
+    text = words.DRAWN[frame.ground is not None].format(pixels=words.pixels(shape, frame))
+    return pixels, text, None, None
 
 
 def _uploaded(run: Run) -> Given | None:
@@ -79,7 +79,7 @@ def _uploaded(run: Run) -> Given | None:
         swap = st.toggle(
             words.SWAP,
             predictions.looks_swapped(pixels, frame),
-            # A choice per image: another one begins with what it looks like.
+            # A choice per image: another one starts with what is detected.
             key=f"swap-{file.file_id}",
             help=words.SWAP_HELP.format(ground=frame.ground),
         )
@@ -94,7 +94,7 @@ def _tested(run: Run) -> Given | None:
     gallery = predictions.gallery(run)
     changed, _ = words.members(gallery, "changed")
     only = st.toggle(
-        "Only those whose answer changed", key="try-changed", disabled=not len(changed)
+        "Only images whose prediction changed", key="try-changed", disabled=not len(changed)
     )
     choice = changed if only and len(changed) else np.flatnonzero(gallery.sampled)
     position = st.session_state.setdefault("try-position", 0) % len(choice)
@@ -104,15 +104,15 @@ def _tested(run: Run) -> Given | None:
             ("Next", ":material/chevron_right:", 1),
         ):
             st.button(label, icon=icon, key=f"try-{label}", on_click=_turn, args=(step,))
-    st.caption(f"{position + 1:,} of {len(choice):,} images that this run kept for you")
+    st.caption(f"{position + 1:,} of {len(choice):,} stored test images")
     i = int(choice[position])
-    told = words.TESTED.format(
+    text = words.TESTED.format(
         number=int(gallery.numbers[i]) + 1,
         of=gallery.tested,
         pixels=words.pixels(gallery.images.shape[1:], predictions.frame(run)),
     )
     found = {name: gallery.probabilities[name][i].astype(float) for name in NETWORKS}
-    return gallery.images[i], told, found, int(gallery.labels[i])
+    return gallery.images[i], text, found, int(gallery.labels[i])
 
 
 def _turn(step: int) -> None:
@@ -122,7 +122,7 @@ def _turn(step: int) -> None:
 def _show_answer(
     run: Run,
     pixels: np.ndarray,
-    told: str,
+    text: str,
     found: Mapping[str, np.ndarray] | None,
     label: int | None,
 ) -> None:
@@ -133,13 +133,13 @@ def _show_answer(
     st.markdown(f"#### {words.verdict(says, truth)}", help=TERMS["confidence"])
     chosen = words.top(classes, found)
     with st.container(horizontal=True, gap="medium"):
-        with st.container(width=SEEN):
-            st.markdown("What they see")
-            st.image(_enlarged(pixels), width=SEEN, alt=f"The image as the networks see it. {told}")
+        with st.container(width=INPUT):
+            st.markdown("Network input")
+            st.image(_enlarged(pixels), width=INPUT, alt=f"The network input. {text}")
         for network in NETWORKS:
             with st.container(width=BARS):
                 sure = confidence(float(found[network].max()))
-                st.markdown(f"{network.capitalize()}: **{says[network]}**, {sure} sure")
+                st.markdown(f"{network.capitalize()}: **{says[network]}**, {sure} confident")
                 rows = confidence_chart.table(network, classes, chosen, found[network])
                 st.vega_lite_chart(
                     rows,
@@ -147,12 +147,12 @@ def _show_answer(
                     key=f"try-bars-{network}",
                     alt=confidence_chart.description(network, rows),
                 )
-    st.caption(plain(told))
+    st.caption(plain(text))
 
 
 def _enlarged(pixels: np.ndarray) -> Any:
-    """Pixels (C, H, W) as a picture in which small images show their squares."""
-    times = max(1, SEEN * 2 // pixels.shape[1])
+    """Pixels (C, H, W) as a picture, enlarged without smoothing."""
+    times = max(1, INPUT * 2 // pixels.shape[1])
     large = np.repeat(np.repeat(pixels, times, axis=1), times, axis=2)
     return Image.fromarray(large[0] if len(large) == 1 else large.transpose(1, 2, 0))
 

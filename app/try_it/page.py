@@ -1,4 +1,4 @@
-"""Both networks of a run answer side by side: what is drawn, uploaded, or was in the test."""
+"""Both networks of a run classify an image side by side: drawn, uploaded, or from the test."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ CHOICE = "try-run"
 
 
 def choose(known: list[Run], current: Run | None) -> Run | None:
-    """The run to try: the one in the address, or another of those that are done."""
+    """The run to try: the one in the address, or another finished one."""
     by_id = {run.id: run for run in known}
     if current is not None and current.state == "done":
         by_id.setdefault(current.id, current)
     if not by_id:
         return None
-    # The address decides; the box only writes into it.
+    # The address decides; the box only changes it.
     st.session_state[CHOICE] = current.id if current and current.id in by_id else next(iter(by_id))
     id = st.selectbox(
         "Run",
@@ -34,7 +34,7 @@ def choose(known: list[Run], current: Run | None) -> Run | None:
 
 
 def show(run: Run) -> None:
-    """The page of a run that is done."""
+    """The page of a finished run."""
     st.page_link(
         pages.RUN,
         label="See its result",
@@ -42,15 +42,15 @@ def show(run: Run) -> None:
         query_params=pages.to_run(run.id),
     )
     show_try(run)
-    st.header("Which test images changed their answer")
+    st.header("Test images whose prediction changed")
     show_changed(run)
 
 
 def show_nothing(known: list[Run]) -> None:
-    """There is no run to try: what to do."""
+    """Say what to do when there is no run to try."""
     st.markdown(
-        "Draw a digit, upload a picture or take one from the test, and see what the dense and the "
-        "pruned network say to it. This needs a finished run."
+        "Draw a digit, upload an image or pick a test image, and see how the dense and the pruned "
+        "network classify it. This needs a finished run."
     )
     live = next((run for run in known if run.live), None)
     if live is not None:
@@ -66,23 +66,23 @@ def show_nothing(known: list[Run]) -> None:
 
 st.title("Try it")
 try:
-    asked = session.run_id()
-    current = runs.find(asked)
+    requested = session.run_id()
+    current = runs.find(requested)
     known = runs.mine(session.visitor())
-    if asked and current is None:
+    if requested and current is None:
         st.warning(
-            "The run in this address is not here: it was deleted or has expired, or the address "
-            "is incomplete.",
+            "The run in this address does not exist: it was deleted or has expired, or the "
+            "address is incomplete.",
             icon=":material/search_off:",
         )
     elif current is not None and current.state != "done":
-        why = (
+        reason = (
             "is not done yet, so there are no networks to try."
             if current.live
             else "did not finish, so there are no networks to try."
         )
         st.info(
-            f"{plain(title(current))} {why}",
+            f"{plain(title(current))} {reason}",
             icon=":material/hourglass_empty:",
         )
     chosen = choose([run for run in known if run.state == "done"], current)

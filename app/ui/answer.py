@@ -1,4 +1,4 @@
-"""What a result means, in one or two sentences."""
+"""The result of a run in one or two sentences."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from app.ui.format import accuracy, percent, points_between
 
 
 def points(result: RunRecord) -> float:
-    """Percentage points that pruning changed the test accuracy by."""
+    """The change in test accuracy through pruning, in percentage points."""
     return points_between(result.accuracy["dense"], result.accuracy["pruned"])
 
 
 def answer(result: RunRecord) -> str:
-    """The answer first: what was removed, and what that did."""
+    """The headline: how much was removed, and what that changed."""
     share = result.pruning.sparsity.achieved
     removed = f"{percent(share)} of the weights removed" if share else "No weight removed"
     change = points(result)
@@ -29,8 +29,8 @@ def answer(result: RunRecord) -> str:
 
 
 def compared(result: RunRecord) -> str:
-    """Both accuracies, what guessing would give if they are no better, and what of their
-    difference chance allows."""
+    """Both accuracies; the accuracy of guessing if the network does no better, or else how much of
+    the difference can be chance."""
     dense, pruned = (accuracy(result.accuracy[name]) for name in ("dense", "pruned"))
     images = f"{result.data.split.test:,} test images"
     if not result.config.epochs:
@@ -49,23 +49,23 @@ def compared(result: RunRecord) -> str:
 
 
 def guess(result: RunRecord) -> float:
-    """The accuracy of naming classes at random."""
+    """The accuracy of random guessing."""
     return _against_guessing(result, "pruned").guess
 
 
 def guessing(result: RunRecord, network: str) -> bool:
-    """Is the network no better than naming classes at random, as far as the test can say?"""
+    """Whether the test shows no difference between the network and random guessing."""
     return _against_guessing(result, network).guessing
 
 
 def chance(result: RunRecord) -> str:
-    """How much of the difference could be luck of the draw of the test images."""
+    """How much of the difference between the networks can be chance."""
     found = analysis.difference(_tested(result, "dense"), _tested(result, "pruned"))
     images, limit = f"{result.data.split.test:,} test images", 100 * found.limit
     if found.explained:
         return (
-            f"On {images}, a difference of up to about {limit:.1f} points can be chance: "
-            "the test cannot tell these two networks apart."
+            f"On {images}, differences of up to about {limit:.1f} points can be chance, so "
+            "this test shows no difference between the two networks."
         )
     return f"The difference is larger than chance explains on {images} (about {limit:.1f} points)."
 

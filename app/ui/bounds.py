@@ -1,5 +1,5 @@
-"""Where the sliders end."""
+"""Limits of the sliders."""
 
 from __future__ import annotations
 
-MOST_SPARSE = 99.9  # %; the engine takes any fraction below 1, a slider needs an end
+MOST_SPARSE = 99.9  # %; the engine accepts any fraction below 1, but a slider needs an end

@@ -1,4 +1,4 @@
-"""The same run without a browser: as a command line and as a Python program."""
+"""A run as a command line and as a Python program."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import Any
 from app.services import GROUPS, Option, RunConfig, display_name, is_token, settings_of, tokens
 
 EVERYDAY = ("model", "data", "method", "sparsity", "epochs", "seed")
-"""Told whether or not they differ from their defaults: a reader looks for them."""
+"""Settings that are always listed, even at their defaults."""
 
 PREFIXES = {"": "", "loading": "", "scoring": "score-", "training": "train-"}
-"""What the command line puts before the settings of a group."""
+"""The prefix of a group's flags on the command line."""
 
 PROGRAM = """\
 import torch
@@ -22,28 +22,28 @@ import prospr_engine as pe
 torch.set_num_threads({threads})
 
 
-def tell(event):
-    told = event.to_dict()
-    if told["event"] == "EpochEnded":
-        print(f"{{told['network']}}, epoch {{told['epoch']}}: {{told['validation_accuracy']:.1%}}")
-    elif told["event"] == "StageStarted":
-        print(told["text"])
+def report(event):
+    e = event.to_dict()
+    if e["event"] == "EpochEnded":
+        print(f"{{e['network']}}, epoch {{e['epoch']}}: {{e['validation_accuracy']:.1%}}")
+    elif e["event"] == "StageStarted":
+        print(e["text"])
 
 
 config = {config}
-result = pe.run(config, tell, out={out!r})
+result = pe.run(config, report, out={out!r})
 print(result.accuracy, result.proof.ok)"""
 
 
 def uploads(config: RunConfig) -> list[str]:
-    """The uploaded files that the run used, as their owner called them. The code below names
-    them as files beside it."""
+    """The names of the uploaded files that the run used. The generated code expects them in the
+    working directory."""
     return [display_name(token) for token in tokens(config).values()]
 
 
 def changed(config: RunConfig) -> Iterator[tuple[str, Option, Any]]:
-    """The group ("" for the run itself), option and value of every setting that is everyday or
-    not at its default."""
+    """The group ("" for the run itself), option and value of every setting that is in ``EVERYDAY``
+    or not at its default."""
     for option in settings_of(RunConfig):
         value = getattr(config, option.name)
         if is_token(value):
@@ -60,7 +60,7 @@ def changed(config: RunConfig) -> Iterator[tuple[str, Option, Any]]:
 
 
 def command(config: RunConfig, threads: int, out: str = "out") -> str:
-    """The command line that does the same run with as many threads."""
+    """The command line that repeats the run with ``threads`` threads."""
     words = [".venv/bin/python", "-m", "prospr_engine", "run"]
     for group, option, value in changed(config):
         flag = PREFIXES[group] + option.name.replace("_", "-")
@@ -74,7 +74,7 @@ def command(config: RunConfig, threads: int, out: str = "out") -> str:
 
 
 def program(config: RunConfig, threads: int, out: str = "out") -> str:
-    """The Python program that does the same run with as many threads."""
+    """The Python program that repeats the run with ``threads`` threads."""
     given: dict[str, list[str]] = {group: [] for group in ("", *GROUPS)}
     for group, option, value in changed(config):
         given[group].append(f"{option.name}={value!r}")

@@ -1,4 +1,4 @@
-"""Verdicts as sentences with an icon for their level."""
+"""Findings as sentences with an icon for their level."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ ICONS = {
 ORDER = ("danger", "warning", "fine")
 MOST = 6
 LINK = re.compile(r"https?(?=\\:)|www(?=\.)|(?<=\w)(?=@)", re.IGNORECASE)
-WORD_JOINER = "\N{WORD JOINER}"  # nothing to see, and no line breaks there
+WORD_JOINER = "\N{WORD JOINER}"  # invisible, and prevents a line break
 
 
 def show_findings(pruning: PruningRecord) -> None:
-    """What a ``Pruned`` event or a result found: the worst first, a long tail folded away, and
-    whether the ranking can be trusted, which is never folded away."""
+    """The findings of a ``Pruned`` event or a result, worst first. Those beyond ``MOST`` are
+    collapsed, but never whether the ranking can be trusted."""
     trust = pruning.trust
     names = {layer.name: label(layer.name, i) for i, layer in enumerate(pruning.layers, 1)}
-    findings = [_called(f, names) for f in pruning.findings if f.text != trust.verdict]
+    findings = [_with_labels(f, names) for f in pruning.findings if f.text != trust.verdict]
     ranked = sorted(findings, key=lambda finding: ORDER.index(finding.level))
     _lines(ranked[:MOST])
     if ranked[MOST:]:
@@ -38,18 +38,18 @@ def show_findings(pruning: PruningRecord) -> None:
 
 
 def show_proof(checks: Sequence[Check]) -> None:
-    """The proof in plain words, with what was measured folded away."""
-    told = explained(checks)
+    """The proof in plain words, with the measurements collapsed."""
+    lines = explained(checks)
     st.markdown(
-        "\n\n".join(f"{ICONS['fine' if ok else 'danger']} {plain(text)}" for ok, text, _ in told)
+        "\n\n".join(f"{ICONS['fine' if ok else 'danger']} {plain(text)}" for ok, text, _ in lines)
     )
-    if behind := [plain(text) for _, _, text in told if text]:
+    if details := [plain(text) for _, _, text in lines if text]:
         with st.expander("Details of the checks"):
-            st.caption("\n\n".join(behind))
+            st.caption("\n\n".join(details))
 
 
 def show_error(sentence: object) -> None:
-    """What is wrong and what to do, in the engine's words."""
+    """An error, in the engine's words."""
     st.error(plain(str(sentence)), icon=":material/error:")
 
 
@@ -58,14 +58,14 @@ def _lines(findings: Sequence[FindingRecord]) -> None:
 
 
 def plain(text: str) -> str:
-    """``text`` with nothing in it that Markdown would take for a mark or a link."""
+    """``text`` with everything escaped that Markdown would interpret."""
     escaped = "".join("\\" + c if c in r"\`*_[]<>$#~|:" else c for c in text)
-    # Links are looked for after the escapes are gone: only another character breaks them.
+    # Links are detected after escapes are removed: only another character breaks them.
     return LINK.sub(lambda match: match[0] + WORD_JOINER, escaped)
 
 
-def _called(finding: FindingRecord, names: Mapping[str, str]) -> FindingRecord:
-    """``finding`` with its layer called as in the chart, where parameters have no room."""
+def _with_labels(finding: FindingRecord, names: Mapping[str, str]) -> FindingRecord:
+    """``finding`` with its layer named as in the chart."""
     parameter, text = finding.layer, finding.text
     if parameter is not None and parameter in names:
         name = names[parameter]

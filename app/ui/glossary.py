@@ -7,17 +7,17 @@ TERMS: dict[str, str] = {
     "that it has never seen.",
     "batch": "A handful of images that a network learns from at once.",
     "bias": "A number that a layer adds whatever the input is. Biases are few, and are not pruned.",
-    "budget search": "Trying sparsities one after the other, each chosen by what the last ones "
-    "gave, until it is known how sparse a network may be and still meet a goal.",
-    "calibration batch": "The training images with which the weights are scored before training. "
-    "No test image is among them.",
-    "channel": "One of the pictures that a layer works on: three for the colours of a photograph, "
-    "and as many as the layer has detectors after it.",
-    "class": "What an image can be: one of the names that a network chooses from.",
-    "confidence": "The share of its belief that a network gives to a class; those of all classes "
-    "make 100\N{NO-BREAK SPACE}%. A network can be sure and wrong.",
-    "control": "The same run with one thing left to chance on purpose: the places of the kept "
-    "weights, or the values they begin with. If it does as well, that thing did not matter.",
+    "budget search": "Trying one sparsity after the other to find the highest one at which the "
+    "network still meets a goal.",
+    "calibration batch": "Training images used to score the weights before training. Test images "
+    "are never used.",
+    "channel": "One of the images that a layer takes in or puts out: three for a colour photo, "
+    "more inside the network.",
+    "class": "A kind of image, such as cat or dog: one of the answers that a network can give.",
+    "confidence": "The probability that a network gives to a class; all classes add up to "
+    "100\N{NO-BREAK SPACE}%. A network can be confident and wrong.",
+    "control": "The same run with one thing left to chance on purpose: which weights are kept, or "
+    "their initial values. If it does as well, that thing did not matter.",
     "convolution": "A layer that slides small kernels over an image and notes where they fit.",
     "criterion": "The rule that gives every weight its score, such as ProsPr, SNIP, magnitude or "
     "chance.",
@@ -28,78 +28,76 @@ TERMS: dict[str, str] = {
     "density": "The share of the weights that is kept: 1 minus the sparsity.",
     "digest": "A fingerprint of a file or of data: if one bit changes, the digest changes.",
     "effective sparsity": "The share of the weights that is removed or cut off. A kept weight "
-    "whose channel is connected to nothing does no work and counts as gone.",
+    "whose channel is disconnected has no effect and counts as removed.",
     "epoch": "One pass through all training images.",
-    "ERK": "Erdős–Rényi kernel: how many weights each layer keeps follows from its size alone, "
-    "and small layers keep a larger share. Within a layer chance decides.",
+    "ERK": "Erdős–Rényi kernel: the size of a layer alone decides how many weights it keeps, and "
+    "small layers keep a larger share. Which ones is random.",
     "FORCE": "A criterion: SNIP in many rounds, in which a weight that was removed too early may "
     "come back.",
     "gradient": "How the error of a network changes with each of its weights.",
     "GraSP": "A criterion: keep the weights without which the network would learn more slowly.",
-    "health": "An examination of the pruned network before training: is every layer still "
-    "connected, and does a signal get from the input to the output?",
-    "histogram": "How many weights have a score of about this size.",
+    "health": "A check of the pruned network before training: is every layer still connected, and "
+    "can a signal get from the input to the output?",
+    "histogram": "How many weights have scores in each range.",
     "image size": "Height and width in pixels of what the network sees; images are scaled to it.",
-    "interval": "Where the mean over all seeds probably lies: in 95\N{NO-BREAK SPACE}% of such "
-    "experiments the interval holds it. It needs at least two seeds, and is wide with few.",
-    "iterative SNIP": "A criterion: SNIP in many small rounds, each judging the weights that are "
-    "left.",
-    "Jaccard": "How alike two masks are: of the weights that either keeps, the share that both "
-    "keep. 100\N{NO-BREAK SPACE}% is the same mask.",
+    "interval": "Where the mean over all possible seeds probably lies: in 95\N{NO-BREAK SPACE}% of "
+    "such experiments the interval contains it. It needs two or more seeds, and is wide with few.",
+    "iterative SNIP": "A criterion: SNIP in many small rounds, each scoring the remaining weights.",
+    "Jaccard": "The similarity of two masks: of the weights that either keeps, the share that both "
+    "keep. 100\N{NO-BREAK SPACE}% means the same mask.",
     "kernel": "A small square of weights (often 3 × 3) that joins one input channel to one output "
     "channel.",
     "layer": "One step of a network: it takes channels of numbers and makes new ones.",
-    "layer collapse": "A layer lost all its weights, so that no signal gets through: the network "
-    "can only guess.",
+    "layer collapse": "A layer lost all its weights, so no signal gets through and the network can "
+    "only guess.",
     "learning rate": "How far a weight moves in one training step.",
     "loss": "How wrong a network is, as one number that training makes smaller.",
     "magnitude": "The size of a weight without its sign. As a criterion: keep the largest weights "
     "as they are before training.",
-    "mask": "Which weights are kept (1) and which are removed (0). It is made before training and "
-    "stays as it is.",
+    "mask": "Which weights are kept (1) and which are removed (0). It is set before training and "
+    "does not change.",
     "meta-gradient": "How the error after some steps of training depends on each weight at the "
     "start. It is found by going back through those training steps.",
-    "momentum": "A part of each training step that carries on in the direction of those before.",
-    "network": "A function with many weights that learns from examples to name images.",
-    "normalisation": "A step that keeps the numbers inside a network at a steady size. Its few "
+    "momentum": "The part of each training step that continues in the direction of earlier steps.",
+    "network": "A function with many weights that learns from examples to classify images.",
+    "normalisation": "A step that keeps the numbers inside a network at a steady scale. Its few "
     "parameters are not pruned.",
     "ONNX": "An open file format for trained networks, which programs on phones, servers and in "
     "browsers can run.",
     "operations": "Multiplications and additions for one image. Removed weights need none, if the "
-    "program that runs the network makes use of that.",
+    "software that runs the network skips them.",
     "overlap": "The share of the kept weights that two masks have in common.",
     "parameters": "All numbers that a network learns: weights, biases and normalisation.",
     "point": "One percentage point: from 97\N{NO-BREAK SPACE}% to 96\N{NO-BREAK SPACE}% is one "
     "point lower.",
-    "proof": "What was checked on the finished ONNX file: removed weights are zero in it, it "
-    "answers as the trained network does, and its label is true.",
+    "proof": "The checks of the finished ONNX file: its removed weights are zero, it gives the "
+    "same answers as the trained network, and its metadata is correct.",
     "ProsPr": "A criterion: how much the error after some steps of training depends on each "
     "weight at the start.",
-    "pruned": "With most of its weights removed before training. What is removed is zero and stays "
+    "pruned": "With most of its weights removed before training. Removed weights are zero and stay "
     "zero.",
     "pruning": "Removing weights from a network: they are set to zero and stay zero.",
-    "random": "As a criterion: chance keeps the weights. Whatever cannot beat it has learned "
-    "nothing of the network.",
+    "random": "As a criterion: keeps random weights. A criterion that cannot beat it is useless.",
     "safetensors": "A file of plain numbers for the weights of a network. Unlike a pickle, "
     "opening it cannot run a program.",
     "saliency": "How much a weight matters, as one number: its score.",
     "score": "How much a weight matters by the chosen criterion. The weights with the highest "
     "scores are kept.",
-    "seed": "The number from which all chance in a run comes. The same seed and settings give the "
-    "same run.",
-    "SNIP": "A criterion: how much the error would change at once if a weight were taken away.",
+    "seed": "The number that determines everything random in a run. The same seed and settings "
+    "give the same run.",
+    "SNIP": "A criterion: how much the error would change right away if a weight were removed.",
     "sparsity": "The share of the weights that is removed: 90\N{NO-BREAK SPACE}% keeps one weight "
     "in ten.",
-    "steps": "How many training steps ProsPr looks ahead before it judges the weights.",
+    "steps": "How many training steps ProsPr looks ahead before it scores the weights.",
     "sweep": "Many runs that differ only in what is compared: criteria, sparsities, seeds.",
-    "SynFlow": "A criterion that looks at no image: how much can flow from the input to the "
-    "output through each weight. It prunes in many rounds, so that no layer runs dry.",
-    "test images": "Images that are not used for training or scoring, only once, at the end.",
-    "threshold": "The score at the border: weights above it are kept, those below are removed.",
+    "SynFlow": "A criterion that needs no images: how much can flow from the input to the output "
+    "through each weight. It prunes in many rounds, so that no layer becomes empty.",
+    "test images": "Images that are never used for training or scoring, only once, at the end.",
+    "threshold": "The score that separates kept weights (above) from removed ones (below).",
     "training": "Changing the weights in many small steps so that the network gets the training "
     "images right.",
-    "trust": "Whether the ranking of the weights would come out the same if the arithmetic rounded "
-    "a little differently. If not, the scores are partly noise.",
+    "trust": "Whether the ranking of the weights stays the same if the arithmetic rounds a little "
+    "differently. If not, the scores are partly noise.",
     "validation images": "Images that are held back to follow the progress of training. The "
     "network does not learn from them.",
     "weights": "The numbers that a network learns in its convolutions and linear layers; they are "

@@ -1,21 +1,21 @@
-"""What settings are called on screen, where their own name is not a word."""
+"""Labels and explanations of settings, where their own names will not do."""
 
 AUTOMATIC = "automatic"
 OWN_IMAGES = "Your own images"
 PATH = "A folder or zip on this machine"
 OWN_WEIGHTS = "Your own weights"
 
-# What a network can start from.
+# Initial weights.
 WEIGHTS = {"fresh": "New weights", "pretrained": "Trained on ImageNet"}
 
-# Nothing is changed on purpose: the criterion's choice is trained as it is.
+# The control of a run that is not a control.
 WITHOUT_CONTROL = "None"
 
-# What everyday settings do, in more or plainer words than the engine's.
+# Explanations of everyday settings, plainer than the engine's.
 EXPLAINED = {
-    "method": "How to judge which weights matter, before any training",
+    "method": "How to decide which weights matter, before any training",
     "epochs": "How long both networks train: one epoch is one pass through all training images",
-    "control": "What to change on purpose once the criterion has chosen, to see whether its choice "
+    "control": "What to leave to chance once the criterion has chosen, to see whether its choice "
     "matters",
 }
 
@@ -24,18 +24,18 @@ LABELS = {
     "device": "Compute on",
     "epochs": "Epochs",
     "image_size": "Image size (pixels)",
-    "layer_floor": "Fewest weights per layer",
+    "layer_floor": "Minimum weights per layer",
     "lr": "Learning rate",
-    "most_probes": "Tries at most",
+    "most_probes": "Most tries",
     "momentum_graph": "Momentum in the gradient",
     "order": "Derivatives",
     "rehearse": "Check whether the ranking can be trusted",
     "schedule": "Learning rate schedule",
     "skip_broken": "Skip broken images",
     "steps": "Steps looked ahead",
-    "test_fraction": "Share for the test",
-    "test_limit": "At most this many test images",
-    "train_limit": "At most this many training images",
+    "test_fraction": "Share for testing",
+    "test_limit": "Most test images",
+    "train_limit": "Most training images",
     "validation_fraction": "Share for validation",
     "weights": "Initial weights",
     "method": "Criterion",
@@ -43,23 +43,23 @@ LABELS = {
 }
 
 
-# Where two settings would be called the same, by their group ("option": those of a criterion).
-APART = {
-    "option.lr": "Learning rate of the look ahead",
-    "option.momentum": "Momentum of the look ahead",
-    "scoring.batch_size": "Images in a calibration batch",
-    "scoring.precision": "Arithmetic of the scoring",
-    "training.batch_size": "Images in a training batch",
-    "training.lr": "Learning rate of the training",
-    "training.momentum": "Momentum of the training",
-    "training.precision": "Arithmetic of the training",
+# Where two settings would have the same label, by group ("option": a criterion's).
+BY_GROUP = {
+    "option.lr": "Learning rate of the look-ahead",
+    "option.momentum": "Momentum of the look-ahead",
+    "scoring.batch_size": "Images per calibration batch",
+    "scoring.precision": "Precision of scoring",
+    "training.batch_size": "Images per training batch",
+    "training.lr": "Learning rate of training",
+    "training.momentum": "Momentum of training",
+    "training.precision": "Precision of training",
 }
 
-# What an empty field of an optional number means, where "automatic" would be too little.
-UNSET = {"image_size": "as the data come", "test_limit": "all", "train_limit": "all"}
+# The meaning of an empty field, where it is not "automatic".
+UNSET = {"image_size": "as in the data", "test_limit": "all", "train_limit": "all"}
 
 
 def label(name: str, group: str = "") -> str:
-    """``weight_decay`` is called "Weight decay"; ``lr`` differs by ``group``."""
-    apart = APART.get(f"{group.partition('.')[0]}.{name}")
-    return apart or LABELS.get(name) or name.replace("_", " ").capitalize()
+    """The label of a setting: "Weight decay" for ``weight_decay``; ``lr`` differs by ``group``."""
+    own = BY_GROUP.get(f"{group.partition('.')[0]}.{name}")
+    return own or LABELS.get(name) or name.replace("_", " ").capitalize()

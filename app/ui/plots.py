@@ -1,6 +1,6 @@
 """Charts on a page: the one place that hands them to Streamlit.
 
-A spec is made once and kept; only the data travel again, and the browser swaps them in place.
+Specs are cached; only the data is sent again, and the browser swaps it in place.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from app.services.scores import Histogram
 
 
 def theme() -> Colours:
-    """The colours of the theme that the visitor looks at."""
+    """The colours of the visitor's theme."""
     return colours(st.context.theme.type == "dark")
 
 
 def show_layers(rows: Sequence[LayerRecord], key: str) -> None:
-    """One bar per layer of what was kept, and what the signs at some of them mean."""
+    """One bar per layer for the weights kept, and a legend of the signs at some of them."""
     data, words, signs = _layers(rows)
     st.vega_lite_chart(data, _layers_spec(len(rows), theme()), key=key, alt=words)
     if signs:
@@ -31,13 +31,13 @@ def show_layers(rows: Sequence[LayerRecord], key: str) -> None:
 
 
 def show_accuracy(epochs: Sequence[EpochEnded], of: int, key: str) -> None:
-    """Validation accuracy of both networks, as far as it is known."""
+    """Validation accuracy of both networks so far."""
     _show_curves(epochs, of, "Accuracy", key)
 
 
 @st.fragment
 def show_training(history: Sequence[EpochEnded], epochs: int, key: str) -> None:
-    """How both networks learned: accuracy or loss, as the visitor likes."""
+    """Training curves of both networks: accuracy or loss."""
     shown = st.segmented_control(
         "What the curves show",
         list(training.MEASURES),
@@ -49,10 +49,10 @@ def show_training(history: Sequence[EpochEnded], epochs: int, key: str) -> None:
     _show_curves(history, epochs, shown, key)
 
 
-def show_histogram(shown: Histogram, threshold: float, whose: str, key: str) -> None:
-    """How the scores of ``whose`` are spread, and the line that ``threshold`` draws."""
+def show_histogram(shown: Histogram, threshold: float, layer: str, key: str) -> None:
+    """Histogram of the scores of ``layer`` ("all layers"), with a line at ``threshold``."""
     data = histogram.table(shown.edges, shown.counts, shown.log, threshold)
-    words = histogram.description(data, threshold, whose)
+    words = histogram.description(data, threshold, layer)
     st.vega_lite_chart(data, _histogram_spec(shown.log, theme()), key=key, alt=words)
 
 
@@ -64,14 +64,14 @@ def show_picture(
     alt: str,
     on_click: Callable[[], None] | None = None,
 ) -> None:
-    """A picture under cells, see ``charts.picture``. The cell that was clicked is found in the
-    session under ``key``, see ``clicked``."""
+    """A picture under cells, see ``charts.picture``. The clicked cell is in the session under
+    ``key``, see ``clicked``."""
     spec = _picture_spec(axes, dict(tooltips), theme().ink, on_click is not None)
     st.vega_lite_chart(rows, spec, key=key, on_select=on_click or "ignore", alt=alt)
 
 
 def clicked(key: str) -> tuple[int, int] | None:
-    """Top and left of the cell that was clicked last in the picture of that key."""
+    """Top and left of the cell clicked last in the picture with that key."""
     points = st.session_state[key]["selection"].get(picture.CLICK) or []
     return (int(points[0]["top"]), int(points[0]["left"])) if points else None
 

@@ -7,18 +7,18 @@ from collections.abc import Sequence
 from app.services import Check
 
 MEANING = (
-    # (the checks, what they mean together if all of them hold)
+    # (the checks, what it means if all of them hold)
     (("file", "onnx"), "It is one complete file that any ONNX program can open."),
     (("zeros", "masks"), "The removed weights are zero."),
     (("logits", "sample"), "It gives the same answers as the trained network."),
-    (("record", "graph", "weights"), "It was not changed since, and its metadata is correct."),
+    (("record", "graph", "weights"), "It has not been changed since, and its metadata is correct."),
 )
 
 
 def explained(checks: Sequence[Check]) -> list[tuple[bool, str, str]]:
-    """Whether it holds, the sentence, and the technical one behind it ("" if there is no other).
+    """For each line whether it holds, a sentence, and technical details ("" if none).
 
-    What failed is told in its own words, and so is what has no plain ones.
+    Failed checks, and checks without a plain sentence, keep their own text.
     """
     by_name = {check.name: check for check in checks}
     lines = []

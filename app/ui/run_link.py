@@ -11,7 +11,7 @@ from app.ui.titles import title
 
 KEY = "link-"
 
-# Streamlit cuts the text of a link to one line, indents it and shows it as any other text.
+# Streamlit cuts a link to one line, indents it, and does not make it look like a link.
 STYLE = f"""
 <style>
 [class*="st-key-{KEY}"] a {{ padding-left: 0; }}
@@ -24,12 +24,12 @@ STYLE = f"""
 
 
 def style() -> None:
-    """Once per page that has such links."""
+    """Call once per page with such links."""
     st.html(STYLE)
 
 
 def show_link(run: Run, letter: str = "") -> None:
-    """The name of ``run``, after its ``letter`` if it stands beside another one."""
+    """The name of ``run``, after its ``letter`` if it is one of two side by side."""
     name = plain(title(run))
     with st.container(key=f"{KEY}{run.id}"):
         st.page_link(

@@ -1,4 +1,4 @@
-"""What a run is doing, in words and as an icon."""
+"""The state of a run, in words and as an icon."""
 
 from __future__ import annotations
 

@@ -1,13 +1,19 @@
-"""What a study is of, how far it is, and what its form says."""
+"""Names, settings, progress and explanations of studies."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from app.services import ConfigError, SearchConfig, Study, SweepConfig, is_control
-from app.ui.code import EVERYDAY, changed
 from app.ui.format import counted, exact_kilobytes, listed, percentages, plural, to_percent
-from app.ui.titles import OTHER_VERSION, control_label, data_label, method_label, model_label
+from app.ui.titles import (
+    OTHER_VERSION,
+    control_label,
+    data_label,
+    method_label,
+    model_label,
+    other_settings,
+)
 
 FIRST_SEED = "First seed"
 GOALS = {
@@ -25,45 +31,44 @@ ICONS = {
     "Failed": ":red[:material/error:]",
     "Stopped": ":gray[:material/stop_circle:]",
 }
-MOST_NAMED = 4  # criteria in a line, the last of which may say how many more there are
+MOST_NAMED = 4  # criteria in a line; the last may be "3 more"
 
 HOW_SWEEP = (
-    "Which criterion, and how sparse, before it breaks? Compare them on the same footing: the same "
-    "network and images, several sparsities, several seeds."
+    "Which criterion keeps the most accuracy, and at which sparsity? Compare criteria on the same "
+    "network and images, at several sparsities and seeds."
 )
-HOW_SEARCH = "How sparse may it get? Set a goal, and the search finds the sparsity."
+HOW_SEARCH = "How sparse can the network get? Set a goal, and the search finds the sparsity."
 SWEEP = """\
 ## What a sweep does
 
-1. **Every combination is a run** of its own, with a page of its own: each criterion, at each
-   sparsity, from each seed.
-2. **Nothing is computed twice.** The full network is trained once per seed, and a criterion that
-   ranks the weights once is asked once for all sparsities.
-3. **You may close the page.** The runs are done one after the other, single runs of others in
-   between; what is done shows at once, and one that fails does not stop the rest.
-4. **Error bars** come from the seeds: with three or more it shows which differences are noise.
+1. **Each combination is a run** with its own page: every criterion, at every sparsity, with every
+   seed.
+2. **Nothing is computed twice.** The full network is trained once per seed, and scores are reused
+   for all sparsities where the criterion allows it.
+3. **You can close the page.** Runs are computed one after the other, with other visitors' runs in
+   between. Results appear as they come, and a failed run does not stop the rest.
+4. **Error bars** come from the seeds. With three or more you can see which differences are noise.
 """
 SEARCH = """\
 ## What a search does
 
-1. **It tries a sparsity**, trains the pruned network, and looks whether it meets the goal.
-2. **It goes on in between**: sparser if the goal was met, less sparse if not, until the two are so
-   close that another try would tell nothing.
-3. **Every try is a run** of its own, with a page of its own and a file to take home; the way there
-   is shown try by try.
-4. What it finds is a network that was tried. Between two tries it does not look.
+1. **It tries a sparsity**, trains the pruned network, and checks whether it meets the goal.
+2. **It narrows the range**: sparser if the goal was met, less sparse if not, until another try
+   would make no difference.
+3. **Every try is a run** with its own page and a file to download.
+4. **The result is a network that was tested.** Sparsities between tries are not.
 """
 
 
 def title(study: Study) -> str:
-    """What to call a study: by the name that it was given, or ``Sweep: Small CNN on Digits``."""
+    """The name that a study was given, or else ``Sweep: Small CNN on Digits``."""
     run = study.settings.get("run", {})
     model, data = (str(run.get(name)) for name in ("model", "data"))
     return study.name or f"{KINDS[study.kind]}: {model_label(model)} on {data_label(data)}"
 
 
 def of(study: Study) -> str:
-    """The settings of ``study`` in one line, or that they cannot be read any more."""
+    """The settings of ``study`` in one line, or that they cannot be read."""
     try:
         config = study.config
     except ConfigError:
@@ -82,10 +87,10 @@ def of_sweep(config: SweepConfig) -> str:
         counted(config.run.epochs, "epoch"),
     ]
     if config.steps:
-        parts.append(f"{', '.join(map(str, config.steps))} steps ahead")
+        parts.append(f"{', '.join(map(str, config.steps))} look-ahead steps")
     if controls := [control_label(name) for name in config.controls if is_control(name)]:
         parts.append(f"controls: {', '.join(controls)}")
-    return " · ".join([*parts, *_others(config)])
+    return " · ".join([*parts, *other_settings(config.run)])
 
 
 def of_search(config: SearchConfig) -> str:
@@ -98,7 +103,7 @@ def of_search(config: SearchConfig) -> str:
         counted(len(config.seeds), "seed"),
         counted(config.run.epochs, "epoch"),
     ]
-    return " · ".join([*parts, *_others(config)])
+    return " · ".join([*parts, *other_settings(config.run)])
 
 
 def goal(config: SearchConfig) -> str:
@@ -110,7 +115,7 @@ def goal(config: SearchConfig) -> str:
 
 
 def state(study: Study) -> str:
-    """One word or two of ``ICONS``."""
+    """The state of a study, a key of ``ICONS``."""
     counts = study.counts
     if study.live:
         if study.stopped:
@@ -125,31 +130,31 @@ def state(study: Study) -> str:
 
 
 def progress(study: Study) -> str:
-    """``12 of 54 runs done, 1 failed``; nobody knows how many tries a search will take."""
+    """``12 of 54 runs done, 1 failed``; how many tries a search will take is unknown."""
     counts = study.counts
     done = counts["done"]
     if study.kind == "search" and study.live:
-        told = f"{counted(done, 'run')} done so far"
+        text = f"{counted(done, 'run')} done so far"
     else:
-        told = f"{done:,} of {counted(study.cells, 'run')} done"
-    return told + (f", {counts['failed']:,} failed" if counts["failed"] else "")
+        text = f"{done:,} of {counted(study.cells, 'run')} done"
+    return text + (f", {counts['failed']:,} failed" if counts["failed"] else "")
 
 
 def share(study: Study) -> float:
-    """How much of it is over, between 0 and 1."""
-    over = sum(study.counts[name] for name in ("done", "failed", "stopped"))
-    return over / study.cells if study.cells else 0.0
+    """The fraction of its runs that have ended."""
+    ended = sum(study.counts[name] for name in ("done", "failed", "stopped"))
+    return ended / study.cells if study.cells else 0.0
 
 
 def shape(config: SweepConfig) -> str:
-    """How its runs come about: ``6 criteria × 3 sparsities × 2 seeds``."""
+    """The grid of runs: ``6 criteria × 3 sparsities × 2 seeds``."""
     parts = [
         counted(len(config.methods), "criterion", "criteria"),
         counted(len(config.sparsities), "sparsity", "sparsities"),
         counted(len(config.seeds), "seed"),
     ]
     if len(config.steps) > 1:
-        parts.append(f"{len(config.steps)} numbers of steps where a criterion looks ahead")
+        parts.append(f"{len(config.steps)} numbers of look-ahead steps")
     if len(config.controls) > 1:
         added = len(config.controls) - 1
         parts.append(f"{len(config.controls)} (with {counted(added, 'control')})")
@@ -162,11 +167,3 @@ def _named(labels: Sequence[str]) -> str:
 
 def _removed(sparsities: Sequence[float]) -> str:
     return f"{percentages(sparsities)} removed"
-
-
-def _others(config: SweepConfig | SearchConfig) -> list[str]:
-    """How many settings besides differ from their defaults."""
-    told = (*EVERYDAY, "control")
-    more = sum(option.name not in told for _, option, _ in changed(config.run))
-    more += len(config.run.scoring.options)
-    return [f"{counted(more, 'other setting')} changed"] if more else []

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import streamlit as st
 
-# On dark ground the primary colour must be light, for it is the colour of text too (the slider's
-# value, the chosen tab); Streamlit writes white on primary buttons all the same, which cannot be
-# read on a light one. Primary buttons have keys that begin with "primary-".
+# In the dark theme the primary colour must be light, because it is also a text colour (slider
+# values, selected tabs). Streamlit still writes white on primary buttons, which is unreadable on a
+# light one. Primary buttons have keys that begin with "primary-".
 #
-# Charts write in a grey that is too pale to read on either ground; marks named "own_ink" write on
-# grounds of their own.
+# The grey of chart text is too pale on either background. Marks named "own_ink" have their own
+# background and text colour.
 #
-# While a page is drawn Streamlit offers a Stop of its own, which stops the drawing and not the run.
+# Streamlit's own Stop button stops drawing the page, not the run.
 #
-# "Press Enter to submit" would be written over what stands in the box.
+# "Press Enter to submit" would overlap the text in the box.
 #
-# What leaves the visitor's cookie is not to be seen, and would push the page down.
+# The element that sets the visitor's cookie must not take up space.
 RULES = """
 <style>
 [class*="st-key-primary-"] button:enabled { color: light-dark(#FFFFFF, #0C161D); }
@@ -28,5 +28,5 @@ RULES = """
 
 
 def apply() -> None:
-    """Once per run of the page."""
+    """Call once per run of the page."""
     st.html(RULES)

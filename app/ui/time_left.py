@@ -1,31 +1,28 @@
-"""How long a run will still take, as far as that can be known."""
+"""The time that a run will still take."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from app.services.run_events import RunEvents
 
 ENOUGH_SHARE, ENOUGH_SECONDS = 0.05, 4.0
-"""How much of the training, or else how many seconds of it, has to be over before its pace
-counts: the first batches are slower than the others."""
+"""The fraction of the training, or else its seconds, after which its pace is used: the first
+batches are slower than the rest."""
 
 AFTER = 6.0
-"""Seconds for test and export: about what they take for a small network. Where they take longer,
-the training took so long that it makes no difference."""
+"""Seconds for test and export of a small network. Where these take longer, training takes so long
+that the difference does not matter."""
 
 
-def seconds_left(
-    events: Sequence[Mapping[str, Any]], now: float, estimate: float | None = None
-) -> float | None:
-    """Seconds until the run is over, never below zero; None if nothing is known.
+def seconds_left(events: RunEvents, now: float, estimate: float | None = None) -> float | None:
+    """Seconds until the run ends, never below zero; None if unknown.
 
-    ``events`` are those of the run so far with their ``time``. Training tells by its own pace;
-    before that there is only ``estimate``, the seconds that the whole run was expected to take.
+    During training its pace decides; before that ``estimate``, the seconds estimated for the
+    whole run.
     """
-    starts = {e["stage"]: e["time"] for e in events if e["event"] == "StageStarted"}
+    starts = {stage.name: stage.time for stage in events.stages}
     if not starts:
         return None
-    training = _of_training(events, starts, now)
+    training = None if "test" in starts else _training_left(events, starts.get("train"), now)
     if training is not None:
         return training + AFTER
     if "test" in starts:
@@ -34,21 +31,16 @@ def seconds_left(
         left = estimate - (now - min(starts.values()))
     else:
         return None
-    # What is used up was wrong, and says nothing any more.
+    # An estimate that is used up was wrong.
     return left if left > 0 else None
 
 
-def _of_training(
-    events: Sequence[Mapping[str, Any]], starts: Mapping[str, float], now: float
-) -> float | None:
-    """Seconds until the training is over, by its pace so far."""
-    if "train" not in starts or "test" in starts:
+def _training_left(events: RunEvents, start: float | None, now: float) -> float | None:
+    """Seconds until the training ends, by its pace so far."""
+    last = events.progress.get("train")
+    if start is None or last is None or not last.done:
         return None
-    told = [e for e in events if e["event"] == "Progress" and e["stage"] == "train"]
-    if not told or not told[-1]["done"]:
+    took = last.time - start
+    if last.share < ENOUGH_SHARE and took < ENOUGH_SECONDS:
         return None
-    last = told[-1]
-    took, share = last["time"] - starts["train"], last["done"] / last["total"]
-    if share < ENOUGH_SHARE and took < ENOUGH_SECONDS:
-        return None
-    return max(0.0, took / share - took - (now - last["time"]))
+    return max(0.0, took / last.share - took - (now - last.time))

@@ -1,4 +1,4 @@
-"""What a run is of, in one line."""
+"""The name and the settings of a run, in one line."""
 
 from __future__ import annotations
 
@@ -15,21 +15,23 @@ from app.services import (
 )
 from app.ui.code import EVERYDAY, changed
 from app.ui.format import counted, percent
+from app.ui.labels import label
 
+MOST_NAMED = 3  # other settings in a summary
 OTHER_VERSION = "Settings of another version of this software"
 
 
 def title(run: Run) -> str:
-    """What to call a run: by the name that it was given, or ``Small CNN on Digits``, and what was
-    changed if it is a control."""
+    """The name that a run was given, or else ``Small CNN on Digits``, with the control if it is
+    one."""
     settings = run.settings
     model, data = (str(settings.get(name)) for name in ("model", "data"))
-    told = [f"{model_label(model)} on {data_label(data)}", control_label(settings.get("control"))]
-    return run.name or ", ".join(filter(None, told))
+    parts = [f"{model_label(model)} on {data_label(data)}", control_label(settings.get("control"))]
+    return run.name or ", ".join(filter(None, parts))
 
 
 def of(run: Run) -> str:
-    """The settings of ``run`` in one line, or that they cannot be read any more."""
+    """The settings of ``run`` in one line, or that they cannot be read."""
     try:
         return summary(run.config)
     except ConfigError:
@@ -37,23 +39,20 @@ def of(run: Run) -> str:
 
 
 def short(run: Run) -> str:
-    """For narrow boxes, what tells runs apart first: ``90 % · 3 epochs · seed 0 · Small CNN ·
-    Digits · ProsPr``, after the name that it was given."""
+    """For narrow boxes, what usually differs first: ``90 % · 3 epochs · seed 0 · Small CNN · Digits
+    · ProsPr``, after the name that the run was given."""
     try:
         config = run.config
     except ConfigError:
-        told = OTHER_VERSION
+        text = OTHER_VERSION
     else:
         model, data, method, removed, *rest = summary(config).split(" · ")
-        told = " · ".join([removed.removesuffix(" removed"), *rest, model, data, method])
-    return f"{run.name}: {told}" if run.name else told
+        text = " · ".join([removed.removesuffix(" removed"), *rest, model, data, method])
+    return f"{run.name}: {text}" if run.name else text
 
 
 def summary(config: RunConfig) -> str:
     """``Small CNN · Digits · ProsPr, mask shuffled · 90 % removed · 3 epochs · seed 0``."""
-    told = (*EVERYDAY, "control")
-    more = sum(option.name not in told for _, option, _ in changed(config))
-    more += len(config.scoring.options)
     parts = [
         model_label(config.model),
         data_label(config.data),
@@ -62,31 +61,57 @@ def summary(config: RunConfig) -> str:
         counted(config.epochs, "epoch"),
         f"seed {config.seed}",
     ]
-    if more:
-        parts.append(f"{counted(more, 'other setting')} changed")
-    return " · ".join(parts)
+    return " · ".join([*parts, *other_settings(config)])
+
+
+def other_settings(config: RunConfig) -> list[str]:
+    """The other settings that are not at their defaults, as one part of a summary if there are
+    any: ``learning rate of training: 0.05, skip broken images``."""
+    settings = [
+        _setting(
+            option.label or label(option.name, group),
+            # Only the name: a path must not be shown to other visitors.
+            display_name(value) if option.names_file(value) else value,
+        )
+        for group, option, value in changed(config)
+        if option.name not in (*EVERYDAY, "control")
+    ]
+    labels = {option.name: option.label for option in METHODS[config.method].options}
+    for name, value in config.scoring.options.items():
+        settings.append(_setting(labels.get(name) or label(name, "option"), value))
+    more = len(settings) - MOST_NAMED
+    if more > 0:
+        settings[MOST_NAMED:] = [counted(more, "more setting")]
+    return [", ".join(settings)] if settings else []
+
+
+def _setting(label: str, value: object) -> str:
+    text = label[:1].lower() + label[1:]
+    if isinstance(value, bool):
+        return text if value else f"{text}: off"
+    return f"{text}: {value:g}" if isinstance(value, float) else f"{text}: {value}"
 
 
 def model_label(name: str) -> str:
-    """``resnet20`` is called "ResNet-20"."""
+    """``ResNet-20`` for ``resnet20``."""
     # Looking up others would import torchvision.
     return MODELS[name].label if name in list(MODELS) else name
 
 
 def data_label(name: str) -> str:
-    """``digits`` is called "Digits"; an upload or a path by its file's name."""
+    """``Digits`` for ``digits``; the file name of an upload or a path."""
     row = DATASETS.get(name)
     return row.label if row else display_name(name)
 
 
 def method_label(name: str) -> str:
-    """``snip`` is called "SNIP"."""
+    """``SNIP`` for ``snip``."""
     row = METHODS.get(name)
     return row.label if row else name
 
 
 def control_label(name: object) -> str:
-    """``shuffle`` is called "mask shuffled"; nothing if nothing was changed on purpose."""
+    """``mask shuffled`` for ``shuffle``; "" for a run that is not a control."""
     if not is_control(name):
         return ""
     row = CONTROLS.get(str(name))

@@ -1,4 +1,4 @@
-"""Drawing a page anew when the runs on it have changed."""
+"""Redraw a page when the runs on it change."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ from app.services import runs as service
 from app.ui import when
 from app.ui.states import state
 
-POLL = 2.0  # seconds between two looks at live runs
+POLL = 2.0  # seconds between two polls of live runs
 
 
 def watch(runs: Sequence[Run]) -> None:
-    """Draw the page anew as soon as one of the live ``runs`` has changed."""
+    """Rerun the page as soon as one of the live ``runs`` changes."""
     live = [run for run in runs if run.live]
     if live:
-        st.fragment(_look, run_every=POLL)([run.id for run in live], [pace(run) for run in live])
+        st.fragment(_poll, run_every=POLL)([run.id for run in live], [version(run) for run in live])
 
 
-def _look(ids: Sequence[str], paces: Sequence[tuple[object, ...]]) -> None:
+def _poll(ids: Sequence[str], versions: Sequence[tuple[object, ...]]) -> None:
     try:
         runs = [service.find(id) for id in ids]
     except EngineError:
-        return  # the record is busy; the next look will tell
-    if [pace(run) for run in runs] != list(paces):
+        return  # the store is busy; the next poll may succeed
+    if [version(run) for run in runs] != list(versions):
         st.rerun()
 
 
-def pace(run: Run | None) -> tuple[object, ...]:
-    """What of a run changes in the list. How long ago it was asked for is brought up to date
-    while it is live; a page that rests is not drawn anew for that."""
+def version(run: Run | None) -> tuple[object, ...]:
+    """Everything about a run that changes in the list. The time since it was submitted is updated
+    only while the run is live."""
     if run is None:
         return ()
     age = when.ago(run.created, time.time()) if run.live else ""

@@ -1,4 +1,4 @@
-"""When something was, as people say it."""
+"""Times in words."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ FEW_DAYS = 7
 def ago(then: float, now: float) -> str:
     """Seconds since 1970 as "10 minutes ago"; after a week, as the date in UTC."""
     passed = now - then
-    if passed < MINUTE:  # or not yet, by the clock of another machine
+    if passed < MINUTE:  # or in the future, by the clock of another machine
         return "just now"
     if passed < HOUR:
         return f"{counted(int(passed / MINUTE), 'minute')} ago"
@@ -24,7 +24,7 @@ def ago(then: float, now: float) -> str:
 
 
 def day(then: float) -> str:
-    """``22 November 2026``, as it was in UTC."""
+    """``22 November 2026``, in UTC."""
     moment = datetime.fromtimestamp(then, UTC)
     return f"{moment.day} {moment:%B %Y}"
 

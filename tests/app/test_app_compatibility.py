@@ -145,7 +145,7 @@ def test_a_run_is_tried(store: Any, name: str):
     at = opened(f"/try?id={RUNS[name]}&image=test")
     assert not at.error
     assert not at.warning
-    assert "Which test images changed their answer" in [header.value for header in at.header]
+    assert "Test images whose prediction changed" in [header.value for header in at.header]
 
 
 def test_what_was_stopped_or_waits_cannot_be_tried(store: Any):
@@ -162,14 +162,14 @@ def test_what_was_stopped_or_waits_cannot_be_tried(store: Any):
 )
 def test_the_list_of_runs_is_searched(store: Any, query: str, names: list[str]):
     boxes = opened(f"/runs?{query}").checkbox
-    assert [box.label.removeprefix("Choose ") for box in boxes] == names
+    assert [box.label.removeprefix("Select ") for box in boxes] == names
 
 
 def test_the_list_of_runs_is_sorted(store: Any):
     at = opened("/runs?sort=Highest+accuracy&find=Own")
     pruned = {run["name"]: run["summary"]["accuracy"]["pruned"] for run in KEPT["runs"]
               if run["summary"]}  # fmt: skip
-    names = [box.label.removeprefix("Choose ") for box in at.checkbox]
+    names = [box.label.removeprefix("Select ") for box in at.checkbox]
     assert at.session_state["sort"] == "Highest accuracy"
     assert names == sorted(names, key=pruned.__getitem__, reverse=True)
 

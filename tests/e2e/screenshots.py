@@ -189,7 +189,7 @@ def draw(page: Page) -> None:
     page.mouse.down()
     page.mouse.move(x + side / 2, y + side * 4 / 5, steps=8)
     page.mouse.up()
-    page.get_by_text("What they see").wait_for()
+    page.get_by_text("Network input").wait_for()
     settled(page)
 
 

@@ -106,7 +106,7 @@ WRONG = [
 WRONG_TOO = [
     ("run?id=%00%27%3B%20DROP%20TABLE%20runs", "There is no such run"),
     (f"run?id={'x' * 3000}", "There is no such run"),
-    (f"try?id={GARBAGE}", "The run in this address is not here"),
+    (f"try?id={GARBAGE}", "The run in this address does not exist"),
     (f"side-by-side?a={GARBAGE}&b=%3Cscript%3E", "Nothing to compare"),
     (f"compare?study={GARBAGE}", "Nothing to compare"),
     (f"compare?runs={GARBAGE},%3Cscript%3E", "Nothing to compare"),

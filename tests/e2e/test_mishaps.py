@@ -70,7 +70,7 @@ def test_the_server_goes_and_comes_back_and_the_worker_is_killed(come: Come, das
 
     dashboard.kill_worker()
     paused_in(dashboard, run, 2)
-    expect(page.get_by_role("heading", name="Running, from the start again")).to_be_visible()
+    expect(page.get_by_role("heading", name="Running again from the start")).to_be_visible()
 
     dashboard.kill()
     dashboard.start()

@@ -78,7 +78,7 @@ def test_images_are_drawn_taken_and_uploaded(come: Come, dashboard: Dashboard):
     page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] * 4 / 5, steps=5)
     page.mouse.up()
     expect(says).to_be_visible()
-    expect(page.get_by_text("What they see")).to_be_visible()
+    expect(page.get_by_text("Network input")).to_be_visible()
     press(page, "Clear")
     expect(says).to_have_count(0)
 
@@ -103,7 +103,7 @@ def test_images_are_drawn_taken_and_uploaded(come: Come, dashboard: Dashboard):
 
     # As many images changed their answer as the result says, and each of them can be seen.
     changed = sum(a != b for a, b in zip(gallery["dense"], gallery["pruned"], strict=True))
-    expect(page.get_by_text(f"{changed} changed the answer")).to_be_visible()
+    expect(page.get_by_text(f"the predictions of {changed} changed")).to_be_visible()
     wall = page.get_by_role("listitem").filter(has_text="Pruned")
     for shown in range(PAGE, changed, PAGE):
         expect(wall).to_have_count(shown)

@@ -74,9 +74,9 @@ def test_layers_in_danger_have_a_sign_that_is_explained(kept, effective, state):
     assert len(layers.legend(layers.table(layers_of(*[layer] * 3))).splitlines()) <= 1
 
 
-def test_what_nobody_examined_is_not_told():
+def test_unexamined_connections_are_unknown():
     layer = {"name": "a", "total": 9, "kept": 9, "effective": None, "channels": 1}
-    assert list(layers.table(layers_of(layer))["works"]) == ["not known yet"]
+    assert list(layers.table(layers_of(layer))["works"]) == ["unknown"]
 
 
 @pytest.mark.parametrize(("count", "most"), [(5, 200), (54, 850)])
@@ -87,14 +87,14 @@ def test_many_layers_stay_readable_and_not_too_tall(count: int, most: int):
 def test_the_layers_in_words():
     assert layers.description(layers.table(layers_of(*LAYERS))) == (
         f"Share of weights kept in each of 3 layers: most in Layer 1 (78.5{NBSP}%), "
-        f"least in Layer 3 (0{NBSP}%). Layer 3: no weight left."
+        f"least in Layer 3 (0{NBSP}%). Layer 3: no weights left."
     )
 
 
 # Training
 
 
-def test_both_networks_by_epoch_told_apart_without_colour():
+def test_networks_differ_without_colour():
     assert len(training.table(epochs_of(*HISTORY))) == 6
     lines = training.chart(3, training.MEASURES["Accuracy"])["layer"][0]["encoding"]
     assert lines["color"]["scale"]["domain"] == ["dense", "pruned"]
@@ -192,8 +192,8 @@ def test_the_map_counts_every_weight_once(shape: tuple[int, ...], tenths: int):
     kept = np.random.default_rng(0).random(shape) < tenths / 10
     rows, most = mask_chart.map_rows(kept, None, LIGHT)
     cells = rows[rows["kind"] == picture.CELL]
-    counts = [[int(n.replace(",", "")) for n in told.split() if n[0].isdigit()][:2]
-              for told in cells["told"]]  # fmt: skip
+    counts = [[int(n.replace(",", "")) for n in text.split() if n[0].isdigit()][:2]
+              for text in cells["weights"]]  # fmt: skip
     assert np.sum(counts, 0).tolist() == [kept.sum(), kept.size]
     assert len(cells) <= mask_chart.CELLS**2
     assert 0 <= most <= 1
@@ -225,9 +225,9 @@ def test_blocks_cover_the_layer_and_show_their_weights(shape: tuple[int, ...], d
     assert set(tips) <= set(cells.columns)
     if "score" in tips:
         assert len(cells) == part.size
-        assert list(cells["told"] == "kept") == part.ravel().tolist()
-    told = mask_chart.told_block(kept, block)
-    assert f"{part.sum():,} of {part.size:,} weights kept" in told
+        assert list(cells["weights"] == "kept") == part.ravel().tolist()
+    text = mask_chart.block_description(kept, block)
+    assert f"{part.sum():,} of {part.size:,} weights kept" in text
 
 
 def test_the_shade_of_a_kernel_is_its_share():
@@ -253,24 +253,27 @@ def test_kernels_stand_side_by_side_with_gaps_that_show_the_page():
     assert pixels[side - 1, 0, 3] == 0  # between two kernels
     blue = (pixels[..., :3] == rgb(LIGHT.kept)).all(2).nonzero()
     assert (blue[0].min() > side, blue[1].max() < side) == (True, True)
-    one = rows[rows["told"] == "kept"].to_dict("records")
+    one = rows[rows["weights"] == "kept"].to_dict("records")
     assert [(c["out"], c["in"], c["place"]) for c in one] == [(1, 0, "2, 1")]
     assert one[0]["top"] == pytest.approx(1 + 2 / 3)
     assert tips is mask_chart.WEIGHT_TIPS
 
 
-def test_empty_and_full_layers_are_told_in_words():
+def test_empty_and_full_layers_in_words():
     shape = (4, 2, 3, 3)
-    assert mask_chart.told(np.ones(shape, bool)) == "All 72 weights of this layer are kept."
-    assert mask_chart.told(np.zeros(shape, bool)) == "None of the 72 weights of this layer is kept."
+    assert mask_chart.description(np.ones(shape, bool)) == "All 72 weights of this layer are kept."
+    assert (
+        mask_chart.description(np.zeros(shape, bool))
+        == "None of the 72 weights of this layer is kept."
+    )
     some = np.zeros(shape, bool)
     some[0, 0, 0, 0] = True
-    assert mask_chart.told(some) == (
+    assert mask_chart.description(some) == (
         f"1 of 72 weights kept (1.4{NBSP}%). 3 of 4 output channels and 1 of 2 input channels "
         "have none."
     )
     some[:, :, 0, 0] = True
-    assert mask_chart.told(some).endswith("Every channel keeps at least one weight.")
+    assert mask_chart.description(some).endswith("Every channel keeps at least one weight.")
     assert mask_chart.map_rows(np.zeros(shape, bool), None, LIGHT)[1] == 0
 
 

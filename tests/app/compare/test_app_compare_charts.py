@@ -99,7 +99,7 @@ def test_steps_of_one_method_are_lines_of_their_own():
     assert len({look.hue for look in seen[:9]}) == 9
 
 
-def test_any_number_of_methods_and_controls_can_be_told_apart(tables):
+def test_any_number_of_methods_and_controls_can_be_distinguished(tables):
     """Thirty criteria, registered, not edited into the package; each also under five controls."""
     before = series_style.looks(every_method())
     for number in range(30 - len(METHODS)):
@@ -189,7 +189,7 @@ def test_a_dense_network_counts_once_per_seed():
     assert dense["label"] == f"Dense 97.0{NBSP}%"
 
 
-def test_dense_networks_that_differ_are_told_apart():
+def test_dense_networks_that_differ_are_distinguished():
     table = frame([cell("snip", 0.9, 0, 0.9), cell("snip", 0.9, 0, 0.8, epochs=9)])
     labels = accuracy_table(table)["label"]
     assert [label for label in labels if label] == [
@@ -370,9 +370,9 @@ def test_layers_of_different_networks_do_not_fall_into_one():
 def test_numbers_on_shades_can_be_read(colours: Colours):
     """WCAG 2.2, 1.4.3: 4.5, but for the rounding of the place where the ink turns."""
     for end in (colours.most, colours.kept, colours.danger):
-        turn = heat_map.turn(end, colours)
+        turn = heat_map.ink_switch(end, colours)
         for share in np.linspace(0, 1, 41):
-            shade = heat_map.mixed(heat_map.nothing(colours), end, share)
+            shade = heat_map.mixed(heat_map.palest(colours), end, share)
             ink = heat_map.inks(colours)[int(share > turn)]
             assert heat_map.contrast(shade, ink) >= 4.4, (end, share)
 

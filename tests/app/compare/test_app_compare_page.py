@@ -53,7 +53,7 @@ def again(at: AppTest) -> AppTest:
     return at
 
 
-def told(at: AppTest) -> str:
+def page_text(at: AppTest) -> str:
     return words(at).replace(SPACE, " ").replace("\\", "")
 
 
@@ -81,7 +81,7 @@ def until(place: str) -> Callable[[RunConfig], str]:
 def test_a_study_that_is_done(store: Store):
     study = swept(store, "alice", GRID, name="All three")
     at = of(study)
-    text = told(at)
+    text = page_text(at)
     assert [title.value for title in at.title] == ["All three"]
     assert "your sweep" in text
     assert re.search(r"\*\*At 95 %, the highest sparsity that all reached, ProsPr is best", text)
@@ -125,7 +125,7 @@ def test_one_run_has_no_interval_and_is_opened_itself(store: Store):
     row = table(at).iloc[0]
     assert row.isna()["\N{PLUS-MINUS SIGN} Accuracy"]
     assert list(row["Runs"]) == ["Open"]
-    text = told(at)
+    text = page_text(at)
     assert "With 90 % removed, ProsPr has" in text
     assert "One seed" in text
     assert not at.multiselect
@@ -137,7 +137,7 @@ def test_any_runs(store: Store):
             for s in (0.8, 0.9) for m in ("prospr", "magnitude")]  # fmt: skip
     at = opened(runs=",".join(run.id for run in runs))
     assert at.title[0].value == "ProsPr and Magnitude compared"
-    assert "Small CNN on Digits · 3 epochs · 1 seed · 4 runs" in told(at)
+    assert "Small CNN on Digits · 3 epochs · 1 seed · 4 runs" in page_text(at)
     assert len(table(at)) == 4
 
 
@@ -150,31 +150,31 @@ def test_runs_that_cannot_be_compared_are_shown_with_a_warning(store: Store):
     assert len(charts(at)) == 1
 
 
-def test_runs_that_are_gone_are_told(store: Store):
+def test_runs_that_are_gone_are_reported(store: Store):
     run = finished(store)
     at = opened(runs=f"{run.id},{'0' * 32},zzz")
-    assert "2 runs are missing" in told(at)
+    assert "2 runs are missing" in page_text(at)
     assert len(table(at)) == 1
     study = swept(store, "alice", GRID)
     store.delete(store.study_runs(study.id)[0].id, "alice")
-    assert "1 run is missing" in told(of(study))
+    assert "1 run is missing" in page_text(of(study))
 
 
 @pytest.mark.parametrize("id", ["zzz", "0" * 32, "'; DROP TABLE studies", "a" * 5000, "☃", ",,"])
 @pytest.mark.parametrize("place", ["study", "runs"])
-def test_an_unknown_id_is_told(store: Store, place: str, id: str):
+def test_an_unknown_id_is_reported(store: Store, place: str, id: str):
     at = opened(**{place: id})
     assert at.title[0].value == "Nothing to compare"
     assert set(pages(at)) == {"Start a sweep", "See your runs"}
 
 
 def test_the_start_lists_what_there_is(store: Store):
-    assert "Start a sweep: it runs" in told(opened())
+    assert "Start a sweep: it runs" in page_text(opened())
     study = swept(store, "alice", GRID, name="Mine")
     swept(store, "bob", ONE, name="Theirs")
     at = opened()
     assert [button.label for button in at.button] == ["Mine"]
-    assert "12 of 12 runs done" in told(at)
+    assert "12 of 12 runs done" in page_text(at)
     at.button[0].click()
     again(at)
     assert at.query_params["study"] == study.id
@@ -184,18 +184,18 @@ def test_the_start_lists_what_there_is(store: Store):
 def test_whoever_has_the_link_can_look_and_change_nothing(store: Store):
     study = swept(store, "alice", GRID, fate=until("failed"))
     at = of(study, "bob")
-    assert "someone else's sweep" in told(at)
+    assert "someone else's sweep" in page_text(at)
     assert len(charts(at)) == 1
     assert not {"stop-study", "resume-study"} & {button.key for button in at.button}
 
 
-def test_paths_of_others_are_not_told(store: Store):
+def test_paths_of_others_are_not_reported(store: Store):
     config = SweepConfig(run=RunConfig(data="/home/alice/secret/faces"), sparsities=(0.8, 0.9))
     study = swept(store, "alice", config, fate=lambda c: "done" if c.sparsity < 0.85 else "failed")
     at = of(study, "bob")
     at.session_state["copy-code"] = True
     again(at)
-    sent = str(charts(at)) + told(at) + str([c.value for c in at.code])
+    sent = str(charts(at)) + page_text(at) + str([c.value for c in at.code])
     assert "faces" in sent
     assert "secret" not in sent
 
@@ -241,7 +241,7 @@ def test_stopping(store: Store):
     run = next(run for run in store.study_runs(study.id) if run.state == "running")
     store.finish(run.id, "stopped")
     again(at)
-    assert "6 runs were stopped and have no result." in told(at)
+    assert "6 runs were stopped and have no result." in page_text(at)
     assert len(charts(at)) == 1
     at.button(key="resume-study").click()
     again(at)
@@ -252,7 +252,7 @@ def test_stopping(store: Store):
 def test_failed_runs_are_shown_and_tried_again(store: Store):
     study = swept(store, "alice", GRID, fate=until("failed"))
     at = of(study)
-    text = told(at)
+    text = page_text(at)
     assert "6 runs failed; the others are not affected." in text
     assert "ProsPr at 80 % (seed 1); ProsPr at 95 % (seed 1)" in text
     assert text.count(FAILED) == 1
@@ -265,7 +265,7 @@ def test_failed_runs_are_shown_and_tried_again(store: Store):
 def test_all_failed(store: Store):
     study = swept(store, "alice", GRID, fate=lambda config: "failed")
     at = of(study)
-    assert "12 runs failed" in told(at)
+    assert "12 runs failed" in page_text(at)
     assert not charts(at)
     assert not at.dataframe
 
@@ -446,14 +446,14 @@ def test_one_line_has_nothing_to_share_its_mask_with(store: Store):
     ]  # fmt: skip
 
 
-def test_files_that_are_gone_are_told(store: Store):
+def test_files_that_are_gone_are_reported(store: Store):
     study = swept(store, "alice", GRID)
     for run in store.study_runs(study.id)[:2]:
         for file in store.files(run.id).values():
             file.path.unlink()
     open = {"open-curves": "true", "open-overlap": "true", "at-sparsity": "80"}
     at = of(study, **open)
-    assert "1 result is no longer on the server." in told(at)
+    assert "1 result is no longer on the server." in page_text(at)
     assert "no longer on the server" in at.error[0].value
     assert len(charts(at)) == 2
 
@@ -513,13 +513,13 @@ def test_a_chart_of_ones_own_is_one_row(store: Store, monkeypatch: pytest.Monkey
     study = swept(store, "alice", GRID)
     at = of(study, **{"open-own": "true"})
     assert [box.label for box in at.expander if "How many runs" in box.label]
-    assert "6 runs in all." in told(at)
+    assert "6 runs in all." in page_text(at)
     assert any('"runs"' in chart.spec for chart in charts(at))
     again(at)
     assert made == [3]
     assert at.session_state["open-own"]
     at.multiselect(key="only").set_value(["SNIP"])
-    assert "runs in all." not in told(again(at))
+    assert "runs in all." not in page_text(again(at))
 
 
 # Downloads
@@ -553,7 +553,7 @@ def test_a_search_says_its_answer_first(store: Store):
     while run := store.claim("test"):
         end(store, run)
     at = of(study)
-    text = told(at)
+    text = page_text(at)
     assert re.search(r"### Found: .* of the weights removed", text)
     assert "1. " in text
     trail, accuracy = charts(at)

@@ -195,7 +195,7 @@ def test_a_deleted_run_is_a_sentence(store: Store):
     assert "Run A was not found" in at.info[0].value
 
 
-def test_runs_without_a_result_are_told_as_such(store: Store):
+def test_runs_without_a_result_are_reported(store: Store):
     first, _ = pair(store)
     failed = running(store, config=RunConfig(seed=3))
     store.finish(failed.id, "failed", error="No.")
@@ -302,9 +302,9 @@ def test_differences_are_those_of_the_form_in_its_words():
     assert Difference("Model", "Small CNN", "ResNet-20") in found
     assert Difference("Data", "Digits", "MNIST") in found
     assert Difference("Seed", "0", "3") in found
-    assert Difference("At most this many test images", "all", "100") in found
+    assert Difference("Most test images", "all", "100") in found
     assert Difference("Skip broken images", "no", "yes") in found
-    assert Difference("Learning rate of the training", "automatic", "0.25") in found
+    assert Difference("Learning rate of training", "automatic", "0.25") in found
     (steps,) = [d for d in found if d.name == "Steps looked ahead"]
     assert steps.first == "5"  # and the criterion's default in the other one
     assert steps.second.isdigit()
@@ -502,7 +502,7 @@ def test_bars_of_both_runs_stand_in_the_networks_order():
     assert told.endswith("They differ most in Layer 3: 0.0 % and 100.0 %.")
 
 
-def test_curves_are_told_apart_without_colour():
+def test_curves_are_distinguished_without_colour():
     rows = pair_charts.curves_table(epochs_of(*HISTORY), epochs_of(*HISTORY[:2]))
     assert len(rows) == 8
     line, point = pair_charts.curves_chart(3)["layer"]

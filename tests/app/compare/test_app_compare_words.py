@@ -214,7 +214,7 @@ def test_a_control_that_does_worse_shows_that_the_choice_mattered():
     )
 
 
-def test_a_control_that_does_better_is_told_without_a_reason():
+def test_a_control_that_does_better_is_reported_without_a_reason():
     (told,) = compare_words.controls(controlled(0.85, 0.9, "reinit"))
     assert told == (
         "With new initial weights under the same mask, ProsPr is 5.0 points better on "
@@ -222,7 +222,7 @@ def test_a_control_that_does_better_is_told_without_a_reason():
     )
 
 
-def test_controls_of_several_methods_are_told_together_by_what_they_show():
+def test_controls_of_several_methods_are_reported_together_by_what_they_show():
     table = pd.concat(
         [controlled(0.9, 0.901), controlled(0.9, 0.8999, method="snip"),
          controlled(0.9, 0.7, method="grasp")]
@@ -290,7 +290,7 @@ def test_the_same_data_give_no_warning():
         ({"test_images": 99, "digest": ""}, "tested on 99 to 400 images"),
     ],
 )
-def test_what_cannot_be_compared_is_told(changes: dict[str, object], warning: str):
+def test_what_cannot_be_compared_is_reported(changes: dict[str, object], warning: str):
     (told,) = compare_words.warnings(frame([cell("snip", 0.9, 0, 0.9),
                                           cell("prospr", 0.9, 0, 0.9, **changes)]))  # fmt: skip
     assert warning in told
@@ -303,7 +303,7 @@ def test_nobody_leads_over_different_tasks():
     assert "guessing" not in told
 
 
-def test_rankings_that_hang_on_rounding_are_told():
+def test_rankings_that_hang_on_rounding_are_reported():
     table = grid(TWO)
     table["trusted"] = [method != "prospr" for method in table["method"]]
     assert compare_words.unstable(table) == (
@@ -339,7 +339,7 @@ def result(kept: tuple[int, ...] = (50, 10), classes: int = 2, right: int = 8) -
     })  # fmt: skip
 
 
-def test_collapsed_layers_are_told_by_series():
+def test_collapsed_layers_are_reported_by_series():
     rows = layers_chart.table(
         analysis.layers(
             {"A": [result((0, 5)), result((0, 0))], "B": [result((3, 0))], "C": [result()]}
@@ -351,7 +351,7 @@ def test_collapsed_layers_are_told_by_series():
     assert not any("C keeps" in sentence for sentence in told)
 
 
-def test_layers_that_all_kept_something_are_told_so():
+def test_layers_that_all_kept_something_are_reported_so():
     assert "Every layer keeps at least one weight." in detail_words.layers(
         layers_chart.table(analysis.layers({"A": [result()]}))
     )
@@ -374,7 +374,7 @@ def test_classes_say_what_one_image_is_and_which_are_not_shown():
     )
 
 
-def test_masks_that_share_no_more_than_chance_are_told():
+def test_masks_that_share_no_more_than_chance_are_reported():
     found = (
         MaskOverlap("A", "B", "", 0.5, 0.1, 2),
         MaskOverlap("A", "C", "", 0.1, 0.1, 2),
@@ -391,7 +391,7 @@ def test_masks_that_share_no_more_than_chance_are_told():
     assert "only runs with the same network and seed" in detail_words.overlap(none)[0]
 
 
-def test_curves_that_still_rise_are_told():
+def test_curves_that_still_rise_are_reported():
     rows = pd.DataFrame(
         {"series": ["A", "A", "B", "B"], "epoch": [1, 2, 1, 2], "accuracy": [0.5, 0.9, 0.9, 0.9]}
     )

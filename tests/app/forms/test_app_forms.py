@@ -90,7 +90,7 @@ def test_every_setting_of_a_run_has_a_widget(at: AppTest):
 def test_no_two_settings_share_a_name(at: AppTest):
     labels = [widget.label for widget in widgets(at)]
     assert len(labels) == len(set(labels))
-    assert {"Learning rate of the look ahead", "Learning rate of the training"} <= set(labels)
+    assert {"Learning rate of the look-ahead", "Learning rate of training"} <= set(labels)
     for method in METHODS:
         names = [key(o.name, method) for o in options_of(method)]
         names += [key(o.name) for o in settings_of(RunConfig)]
@@ -200,15 +200,15 @@ def test_nonsense_in_the_address_is_the_default(store: Store, nonsense: dict[str
     [
         ({"epochs": "-5"}, "Epochs is -5; give a number of at least 0."),
         ({"seed": "1e999"}, "Seed: the number is too large. Give a smaller one."),
-        ({"model": "<script>"}, "There is no model called '<script>'. Choose one of"),
+        ({"model": "<script>"}, "There is no model called '<script>'. Choose one from"),
         ({"model": "vgg"}, "'vgg' fits several networks: VGG-16 (batch norm), VGG-19"),
         ({"image-size": "4096"}, "Image size (pixels) is 4096; give a number of at most 1024"),
-        ({"data": OWN_IMAGES, "images": "cats.zip"}, "cats.zip cannot be used here: it is some"),
+        ({"data": OWN_IMAGES, "images": "cats.zip"}, "cats.zip cannot be used here: it belongs"),
         ({"model": "smal_cnn"}, "There is no model called 'smal_cnn' (did you mean Small CNN?)"),
         ({"model": "torchvision/alexnet", "data": "CIFAR-10"}, "The network needs larger images"),
     ],
 )
-def test_what_the_address_asks_in_vain_is_told(store: Store, given: dict[str, str], told: str):
+def test_what_the_address_asks_in_vain_is_reported(store: Store, given: dict[str, str], told: str):
     at = opened(given)
     assert not at.exception
     assert at.error[0].value.replace("\\", "").startswith(told)
@@ -229,12 +229,12 @@ def test_somebody_elses_upload_is_refused_kindly(at: AppTest, store: Store):
 @pytest.mark.parametrize(
     ("name", "value", "told"),
     [
-        ("train-lr", -1.0, "Learning rate of the training is -1; give a number of at least"),
+        ("train-lr", -1.0, "Learning rate of training is -1; give a number of at least"),
         ("image-size", 4096, "Image size (pixels) is 4096; give a number of at most 1024"),
         ("seed", -3, "Seed is -3; give a number of at least 0"),
     ],
 )
-def test_a_number_that_misfits_is_told_and_nothing_starts(
+def test_a_number_that_misfits_is_reported_and_nothing_starts(
     at: AppTest, name: str, value: float, told: str
 ):
     at.number_input(key=name).set_value(value).run()
@@ -321,7 +321,7 @@ def test_a_slider_that_reaches_further_keeps_its_place(at: AppTest):
         ({"sparsity": "abc"}, "sparsity abc, which cannot be used here; 90"),
         ({"epochs": "9" * 60}, f"epochs {'9' * 40}…, which cannot be used here; 3 is shown."),
         ({"epochs": "2.5"}, "epochs 2.5, which cannot be used here; "),
-        ({"train-lr": "nan"}, "learning rate of the training nan, which cannot be used here; au"),
+        ({"train-lr": "nan"}, "learning rate of training nan, which cannot be used here; au"),
         ({"train-schedule": "evil"}, "learning rate schedule evil, which cannot be used here; co"),
         ({"device": "cuda:7"}, "compute on cuda:7, which cannot be used here; automatic is"),
         ({"data": "[A](x)"}, "data [A](x), which cannot be used here; Digits is shown."),
@@ -330,7 +330,7 @@ def test_a_slider_that_reaches_further_keeps_its_place(at: AppTest):
         ({"skip-broken": "maybe"}, "skip broken images maybe, which cannot be used here; off is"),
     ],
 )
-def test_what_an_address_asks_and_the_form_does_not_show_is_told(
+def test_what_an_address_asks_and_the_form_does_not_show_is_reported(
     store: Store, asked: dict[str, str], told: str
 ):
     at = opened(asked)
@@ -351,7 +351,7 @@ def test_an_address_that_is_met_is_no_news(at: AppTest, store: Store, wanted: Ru
     assert not prefilled(at, wanted).warning
 
 
-def test_settings_that_do_not_fit_the_form_are_told(at: AppTest):
+def test_settings_that_do_not_fit_the_form_are_reported(at: AppTest):
     prefilled(at, config(weights="pretrained"))
     (warning,) = at.warning
     assert "These settings ask for initial weights Trained on ImageNet" in warning.value

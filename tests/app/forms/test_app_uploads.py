@@ -49,12 +49,12 @@ def test_an_upload_is_its_owners_alone(store: Store) -> None:
     config = RunConfig(data=images.token, weights=file.token)
     assert runs.start(config, "alice").owner == "alice"
     for theirs in (RunConfig(data=images.token), RunConfig(weights=file.token)):
-        with pytest.raises(ConfigError, match="not among your uploads"):
+        with pytest.raises(ConfigError, match="not one of your uploads"):
             runs.start(theirs, "bob")
     for swapped in (RunConfig(data=file.token), RunConfig(weights=images.token)):
-        with pytest.raises(ConfigError, match="not among your uploads"):
+        with pytest.raises(ConfigError, match="not one of your uploads"):
             runs.start(swapped, "alice")
-    with pytest.raises(ConfigError, match=r"Pets\.zip is not among"):
+    with pytest.raises(ConfigError, match=r"Pets\.zip is not one of your uploads"):
         uploads.find("bob", images.token, "images")
 
 
@@ -118,7 +118,7 @@ def test_no_path_of_the_server_gets_into_a_run(store: Store, named: str) -> None
 def test_paths_only_where_whoever_runs_the_server_allows_them(store: Store, monkeypatch) -> None:
     monkeypatch.setenv("PROSPR_ALLOW_PATHS", "1")
     uploads.check_tokens(RunConfig(data="/data/x.zip", weights="/data/x.safetensors"), "alice")
-    with pytest.raises(ConfigError, match="not among your uploads"):
+    with pytest.raises(ConfigError, match="not one of your uploads"):
         uploads.check_tokens(RunConfig(data=f"upload:{'0' * 64}/x.zip"), "alice")
 
 
@@ -202,10 +202,10 @@ def test_the_facts_of_a_token(store: Store) -> None:
         uploads.facts(upload.token)
 
 
-def test_a_misfit_is_told_before_the_run(store: Store) -> None:
+def test_a_misfit_is_reported_before_the_run(store: Store) -> None:
     upload = uploads.add("alice", "weights", "mine.safetensors", weights(100))
-    assert uploads.misfit(upload, "small_cnn", (1, 8, 8), 100) is None
-    told = uploads.misfit(upload, "small_cnn", (1, 8, 8), 10)
+    assert uploads.mismatch(upload, "small_cnn", (1, 8, 8), 100) is None
+    told = uploads.mismatch(upload, "small_cnn", (1, 8, 8), 10)
     assert told
     assert "has 100 classes" in told
     assert uploads.contents(upload).tensors == 26
@@ -270,10 +270,10 @@ def test_names_of_classes_are_not_taken_for_marks(at: AppTest) -> None:
     assert 'alt="a"b' not in gallery
 
 
-def test_broken_images_are_told_with_the_way_out(at: AppTest) -> None:
+def test_broken_images_are_reported_with_the_way_out(at: AppTest) -> None:
     drop(at, 0, "x.zip", zipped(extra=["cat/bad_one.png"]))
     (warning,) = at.warning
-    assert "Of 21 images looked at, 1 cannot be read" in warning.value
+    assert "1 of 21 images checked cannot be read" in warning.value
     assert "Skip broken images" in warning.value
 
 
@@ -287,7 +287,7 @@ def test_what_is_refused_says_why_until_something_better_comes(at: AppTest) -> N
     drop(at, 1, "mine.safetensors", weights())
     assert not at.error
     assert told(at)[1].endswith("/mine.safetensors")
-    assert "They fit the model." in words(at)
+    assert "They match the model." in words(at)
 
 
 def test_weights_that_do_not_fit_are_not_chosen(at: AppTest) -> None:
@@ -324,13 +324,13 @@ def test_a_refused_file_leaves_the_one_before_it(at: AppTest) -> None:
     drop(at, 1, "mine.safetensors", weights())
     drop(at, 1, "model.pt", pickle.dumps({"a": torch.ones(1)}))
     (error,) = at.error
-    assert error.value.replace("\\", "").endswith(" Still chosen: mine.safetensors.")
+    assert error.value.replace("\\", "").endswith(" mine.safetensors is still selected.")
     assert told(at)[1].endswith("/mine.safetensors")
     at.selectbox(key="weights-file").select(None).run()
     assert not at.error
 
 
-def test_weights_that_do_not_fit_are_told_once_on_the_form(store: Store) -> None:
+def test_weights_that_do_not_fit_are_reported_once_on_the_form(store: Store) -> None:
     uploads.add("alice", "weights", "mine.safetensors", weights(100))
     page = new()
     page.query_params["weights"] = "Your own weights"

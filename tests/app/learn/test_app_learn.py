@@ -114,7 +114,7 @@ def test_random_may_win_and_is_said_to(facts):
     assert f"Random at 95{SPACE}%" in learn.best(facts)
 
 
-def test_what_seeds_cannot_tell_apart_is_not_told_apart(facts):
+def test_what_seeds_cannot_tell_apart_is_not_distinguished(facts):
     at = f"{facts['setting']['sparsity']:g}"
     pruned = facts["accuracy"]["pruned"]
     pruned["prospr"][at], pruned["snip"][at] = [0.9, 0.92, 0.94], [0.91, 0.93, 0.95]

@@ -35,7 +35,7 @@ def test_the_empty_page_says_what_will_happen(at: AppTest):
     assert [title.value for title in at.title] == ["Prune before training"]
     assert at.markdown[0].value == HOW
     assert "What happens when you press the button" in words(at)
-    assert "copy it to share the settings" in words(at)
+    assert "to share these settings" in words(at)
     assert not links_to(at)
     assert not at.button(key=START).disabled
 
@@ -97,7 +97,7 @@ def test_the_papers_setting_is_that_of_the_publications():
     assert config.fingerprint == "b41b3c681295b671"
 
 
-def test_the_papers_setting_is_told_to_be_long(at: AppTest):
+def test_the_papers_setting_is_reported_to_be_long(at: AppTest):
     at.button(key=f"preset-{len(PRESETS) - 1}").click().run()
     assert re.fullmatch(r"≈ (\d+ days|\d+\.?\d?.h)", metrics(at)["Time"][0])
     assert "The first use downloads 170 MB." in words(at)
@@ -108,7 +108,7 @@ def test_the_first_preset_is_the_form_as_it_opens(at: AppTest):
     assert at.button(key="preset-0").proto.icon
 
 
-def test_what_was_run_before_is_told(at: AppTest, store: Store):
+def test_what_was_run_before_is_reported(at: AppTest, store: Store):
     run = finished(store, "alice")
     at.run()
     assert "You ran this just now: the button opens the result." in words(at)
@@ -120,7 +120,7 @@ def test_what_was_run_before_is_told(at: AppTest, store: Store):
 def test_what_somebody_else_ran_is_there_at_once(at: AppTest, store: Store):
     finished(store, "bob")
     at.run()
-    assert "the result will be there at once" in words(at)
+    assert "its result opens at once" in words(at)
     assert not links_to(at)  # it is not Alice's
     at.slider(key="sparsity").set_value(50.0).run()
     assert "at once" not in words(at)
@@ -129,12 +129,12 @@ def test_what_somebody_else_ran_is_there_at_once(at: AppTest, store: Store):
 def test_a_run_in_progress_is_offered_and_not_started_twice(at: AppTest, store: Store):
     run = running(store, "alice")
     at.run()
-    assert "These settings are running already: the button opens that run." in words(at)
-    assert "Your run in progress" in words(at)
+    assert "A run with these settings is in progress: the button opens it." in words(at)
+    assert "Your run is" in words(at)
     assert "1 run is ahead of yours" not in words(at)  # it is this one
     assert links_to(at) == [f"id={run.id}"]
     at.slider(key="sparsity").set_value(50.0).run()
-    assert "1 run is ahead of yours: one is computed at a time." in words(at)
+    assert "1 run is ahead of yours. Runs are computed one at a time." in words(at)
     at.slider(key="sparsity").set_value(90.0).run()
     at.button(key=START).click().run()
     assert len(store.runs()) == 1
@@ -162,7 +162,7 @@ def test_the_way_back_from_a_run_brings_the_settings_back(at: AppTest, store: St
     assert at.number_input(key="epochs").value == 7
 
 
-def test_a_full_queue_is_told_and_the_settings_stay(
+def test_a_full_queue_is_reported_and_the_settings_stay(
     at: AppTest, store: Store, monkeypatch: pytest.MonkeyPatch
 ):
     def full(*arguments: object) -> None:
@@ -178,7 +178,7 @@ def test_a_full_queue_is_told_and_the_settings_stay(
     assert at.number_input(key="epochs").value == 7
 
 
-def test_a_store_that_cannot_be_used_is_told_in_a_sentence(monkeypatch: pytest.MonkeyPatch):
+def test_a_store_that_cannot_be_used_is_reported_in_a_sentence(monkeypatch: pytest.MonkeyPatch):
     def broken() -> Store:
         raise StoreError("The record of runs was written by a newer version. Update this one.")
 

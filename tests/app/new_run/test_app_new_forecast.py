@@ -1,4 +1,4 @@
-"""What a run will take is corrected by what runs took here, and told in round numbers."""
+"""What a run will take is corrected by what runs took here, and forecast_of in round numbers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from app_files import zipped
 from app_run import finished_folder
 from paths import ROOT
 
-from app.forms.forecast_words import queue, rests_on
+from app.forms.forecast_words import basis, queue
 from app.services import estimates, uploads
 from app.services.estimates import Forecast, Timed, forecast
 from prospr_engine.config import LoadingConfig, RunConfig
@@ -26,7 +26,7 @@ from prospr_engine.store.store import Store
 from prospr_engine.sweeps.config import SweepConfig
 
 
-def told(config: RunConfig | None = None) -> Forecast:
+def forecast_of(config: RunConfig | None = None) -> Forecast:
     found = forecast(config or RunConfig())
     assert found is not None
     return found
@@ -34,65 +34,65 @@ def told(config: RunConfig | None = None) -> Forecast:
 
 @pytest.fixture(autouse=True)
 def no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(estimates, "has_graphics", lambda: False)
+    monkeypatch.setattr(estimates, "has_gpu", lambda: False)
 
 
-def test_without_earlier_runs_it_rests_on_the_operations(store: Store):
+def test_without_earlier_runs_it_basis_the_operations(store: Store):
     size = known("small_cnn", 1, 8, 10)
     assert size is not None
-    found = told()
-    assert found.told.seconds == seconds(
+    found = forecast_of()
+    assert found.estimate.seconds == seconds(
         RunConfig(), found.images, size, threads=estimates.threads()
     )
-    assert (found.earlier, found.by_processor) == (0, False)
-    assert rests_on(found).startswith("Estimated from the operations")
+    assert (found.earlier, found.assumes_cpu) == (0, False)
+    assert basis(found).startswith("Estimated from the operations")
 
 
 def test_runs_of_the_same_network_and_images_correct_it(store: Store):
-    plain = told().told.seconds
+    plain = forecast_of().estimate.seconds
     for seed, took in enumerate((30.0, 33.0, 300.0)):  # the machine was busy once
         finished(store, "bob", RunConfig(seed=seed), seconds=took)
-    found = told()
-    assert (found.earlier, found.alike) == (3, True)
-    assert found.told.seconds == pytest.approx(33.0, rel=0.01)
-    assert rests_on(found) == "From 3 earlier runs of the same network on this machine."
-    longer = told(RunConfig(epochs=30))
-    uncorrected = told(RunConfig(epochs=30, device="cpu")).told.seconds
-    assert longer.told.seconds / uncorrected == pytest.approx(33.0 / plain, rel=0.01)
+    found = forecast_of()
+    assert (found.earlier, found.same_network) == (3, True)
+    assert found.estimate.seconds == pytest.approx(33.0, rel=0.01)
+    assert basis(found) == "From 3 earlier runs of the same network on this machine."
+    longer = forecast_of(RunConfig(epochs=30))
+    uncorrected = forecast_of(RunConfig(epochs=30, device="cpu")).estimate.seconds
+    assert longer.estimate.seconds / uncorrected == pytest.approx(33.0 / plain, rel=0.01)
 
 
 def test_other_networks_correct_it_if_they_took_long(store: Store):
     config = RunConfig(model="resnet20")
-    plain = told(config).told.seconds
+    plain = forecast_of(config).estimate.seconds
     finished(store, seconds=33.0)  # of the small network: mostly starting and exporting
-    assert told(config).told.seconds == plain
+    assert forecast_of(config).estimate.seconds == plain
     finished(store, config=RunConfig(epochs=100), seconds=600.0)
-    found = told(config)
-    assert (found.earlier, found.alike) == (1, False)
-    assert found.told.seconds > plain
-    assert rests_on(found) == "From 1 earlier run of other networks on this machine."
+    found = forecast_of(config)
+    assert (found.earlier, found.same_network) == (1, False)
+    assert found.estimate.seconds > plain
+    assert basis(found) == "From 1 earlier run of other networks on this machine."
 
 
 def test_runs_on_another_device_tell_nothing(store: Store):
     finished(store, config=RunConfig(device="cpu"), seconds=300.0)
-    assert told().earlier == 0
-    assert told(RunConfig(device="cpu")).earlier == 1
+    assert forecast_of().earlier == 0
+    assert forecast_of(RunConfig(device="cpu")).earlier == 1
 
 
 def test_with_a_gpu_that_nobody_has_used_the_time_is_a_processors(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(estimates, "has_graphics", lambda: True)
-    assert told().by_processor
-    assert "seems to have a GPU" in rests_on(told())
-    assert not told(RunConfig(device="cpu")).by_processor
+    monkeypatch.setattr(estimates, "has_gpu", lambda: True)
+    assert forecast_of().assumes_cpu
+    assert "seems to have a GPU" in basis(forecast_of())
+    assert not forecast_of(RunConfig(device="cpu")).assumes_cpu
     finished(store)
-    assert not told().by_processor
+    assert not forecast_of().assumes_cpu
 
 
 def test_what_a_run_found_ready_is_not_expected_of_it(store: Store):
     size = known("small_cnn", 1, 8, 10)
-    images = told().images
+    images = forecast_of().images
     assert size
     whole = Timed(RunConfig(), images, 30.0, {"scoring": 1.0, "training_dense": 5.0})
     cell = Timed(RunConfig(), images, 3.0, {"scoring": 0.0, "training_dense": 0.0})
@@ -108,41 +108,44 @@ def test_runs_of_a_sweep_count_only_if_it_is_known_what_they_did(store: Store):
     run = store.claim("test")
     assert run
     finished_folder(store, run)
-    assert told().earlier == 0
+    assert forecast_of().earlier == 0
     summary = {**(found(store, run.id).summary or {}), "seconds_of": {"training_dense": 5.0}}
     with connect(store.database) as c:
         c.execute("UPDATE runs SET summary = ? WHERE study = ?", (json.dumps(summary), study.id))
     st.cache_resource.clear()
-    assert told().earlier == 1
+    assert forecast_of().earlier == 1
 
 
 def test_a_result_of_another_version_is_passed_over(store: Store):
     split = {"train": 1, "validation": 1, "test": 1}
     finished(store, data={"classes": ["a"], "shape": [], "split": split, "digest": "d"})
-    assert told().earlier == 0
+    assert forecast_of().earlier == 0
 
 
 def test_uploaded_images_are_counted(store: Store):
     upload = uploads.add("alice", "images", "pets.zip", zipped(count=20))
-    found = told(RunConfig(data=upload.token))
+    found = forecast_of(RunConfig(data=upload.token))
     images = found.images
     assert (images.channels, images.size, images.classes, images.train) == (1, 8, 2, 40)
     assert (images.test, images.files) == (None, True)
-    assert found.told.weights == 60_176  # two classes, not ten
+    assert found.estimate.weights == 60_176  # two classes, not ten
 
 
 def test_a_folder_is_counted(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     (tmp_path / "pets.zip").write_bytes(zipped(count=20))
-    assert told(RunConfig(data=str(tmp_path / "pets.zip"))).images.train == 40
+    assert forecast_of(RunConfig(data=str(tmp_path / "pets.zip"))).images.train == 40
     with pytest.raises(EngineError, match="no file or folder"):
         forecast(RunConfig(data="/nowhere/at.zip"))
 
 
 def test_networks_outside_the_table_are_measured(store: Store):
-    assert told(RunConfig(model="torchvision/resnet18", data="cifar10")).told.weights == 11_172_032
+    assert (
+        forecast_of(RunConfig(model="torchvision/resnet18", data="cifar10")).estimate.weights
+        == 11_172_032
+    )
     sized = RunConfig(model="resnet20", loading=LoadingConfig(image_size=16))
     convolutions = 2_516_608 - 640  # at 8 pixels, without the classifier
-    assert told(sized).told.macs == 4 * convolutions + 640
+    assert forecast_of(sized).estimate.macs == 4 * convolutions + 640
     with pytest.raises(ModelError, match="set the image size to 64"):
         forecast(RunConfig(model="torchvision/alexnet", data="cifar10"))
     with pytest.raises(ConfigError, match="no classification network"):

@@ -125,7 +125,7 @@ def test_a_control_that_failed_says_why_and_can_begin_again(store: Store):
     assert "NaN" not in words(at)
 
 
-def test_a_queue_that_is_full_is_told_beside_the_button(
+def test_a_queue_that_is_full_is_reported_beside_the_button(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ):
     def full(*_: object) -> Run:
@@ -180,7 +180,7 @@ def test_of_chance_it_is_said_that_shuffling_is_another_draw(store: Store):
 
 def test_a_sweep_over_several_seeds_is_offered(store: Store):
     link = linked(opened(finished(store, config=RunConfig(seed=5, sparsity=0.95))))
-    query = link["The same over 3 seeds"]
+    query = link["Repeat with 3 seeds"]
     assert "seeds=3" in query
     assert "seed=5" in query
     assert "sparsities=95" in query
@@ -229,9 +229,9 @@ def test_the_settings_of_a_control_are_used_again_for_all_to_see(store: Store):
     at = opened(done(store, CONTROL["shuffle"], 0.95))
     at.button(key="again").click().run()
     assert at.selectbox(key="control").value == "shuffle"
-    assert "As a control: mask shuffled" in words(at)
+    assert "This run is a control: mask shuffled" in words(at)
     at.selectbox(key="control").select("none").run()
-    assert "As a control" not in words(at)
+    assert "This run is a control" not in words(at)
 
 
 def test_settings_from_before_there_were_controls_are_found(store: Store):
@@ -256,7 +256,7 @@ def figures(**shares: float) -> dict[str, Measured]:
 ORIGINAL = Measured(Measurement(0.9, 1000), 10, "d")
 
 
-def test_what_is_beyond_chance_is_told_with_its_size():
+def test_what_is_beyond_chance_is_reported_with_its_size():
     told = verdict(ORIGINAL, figures(shuffle=0.85, reinit=0.895))
     assert "Lower than the original, by more than chance explains (about 2.9 points)" in told
     assert "“mask shuffled” (\N{MINUS SIGN}5.0)" in told
@@ -266,10 +266,10 @@ def test_what_is_beyond_chance_is_told_with_its_size():
     assert "one seed" in told
 
 
-def test_a_control_that_does_better_is_told():
+def test_a_control_that_does_better_is_reported():
     told = verdict(ORIGINAL, figures(shuffle=0.95))
     assert "Higher than the original" in told
-    assert "did worse than chance's" in told
+    assert "did worse than chance." in told
     assert "So here" not in told
 
 
@@ -291,8 +291,8 @@ def test_the_border_of_chance_decides(share: float):
 
 def test_two_draws_of_one_question_are_said_to_be_that():
     told = verdict(ORIGINAL, figures(shuffle=0.89, random=0.875))
-    assert "are draws of the same kind, 1.5 points apart" in told
-    assert "draws of" not in verdict(ORIGINAL, figures(shuffle=0.89, reinit=0.89))
+    assert "leave the same to chance and differ by 1.5 points" in told
+    assert "leave the same" not in verdict(ORIGINAL, figures(shuffle=0.89, reinit=0.89))
 
 
 def test_of_a_network_that_guesses_nothing_is_claimed():
@@ -312,5 +312,5 @@ def test_no_figure_no_word(store: Store):
     run = running(store)
     assert text.measured(run) is None
     assert difference(ORIGINAL.tested, Measurement(0.9, 1000)).points == 0
-    assert text.change(ORIGINAL, figures(x=0.9)["x"]) == "as the original"
+    assert text.change(ORIGINAL, figures(x=0.9)["x"]) == "same as the original"
     assert text.change(ORIGINAL, figures(x=0.91)["x"]) == "+1.0 point"

@@ -68,7 +68,7 @@ def test_a_run_that_lost_its_worker_starts_again(store: Store):
     assert at.header[0].value == "Starting again"
     store.claim("test")
     at.run()
-    assert at.header[0].value == "Running, from the start again"
+    assert at.header[0].value == "Running again from the start"
     assert progress(at) == "Starting the engine"
 
 
@@ -106,7 +106,7 @@ def test_a_running_run_tells_steps_epochs_and_what_was_kept(store: Store):
     assert latest in words(at)
 
 
-def test_time_left_is_told_by_earlier_runs_and_then_by_the_training(store: Store):
+def test_time_left_is_reported_by_earlier_runs_and_then_by_the_training(store: Store):
     finished(store, config=RunConfig(seed=5), seconds=50_000.0)  # a slow machine
     run = running(store)
     store.record(run.id, {"event": "StageStarted", "stage": "data", "text": "Reading digits"})
@@ -135,16 +135,16 @@ def test_every_look_reads_only_what_is_new(store: Store, monkeypatch: pytest.Mon
 
 
 def test_the_page_is_drawn_again_when_there_is_news_and_not_too_often():
-    drawn = Drawn("running", 1, False, 1, 10, 1000.0)
+    drawn = Drawn("running", 1, False, True, 10, 1000.0)
     for change in ({"state": "queued"}, {"attempt": 2}, {"stopping": True}, {"pruned": 2}):
-        assert drawn.stale(replace(drawn, **change, time=1000.1), begun=990)
-    assert not drawn.stale(replace(drawn, time=2000), begun=990)
-    assert not drawn.stale(replace(drawn, epochs=12, time=1001), begun=990)
-    assert drawn.stale(replace(drawn, epochs=12, time=1003), begun=990)
-    assert not drawn.stale(replace(drawn, epochs=12, time=1003), begun=700)
-    assert drawn.stale(replace(drawn, epochs=12, time=1012), begun=700)
+        assert drawn.stale(replace(drawn, **change, time=1000.1), started=990)
+    assert not drawn.stale(replace(drawn, time=2000), started=990)
+    assert not drawn.stale(replace(drawn, epochs=12, time=1001), started=990)
+    assert drawn.stale(replace(drawn, epochs=12, time=1003), started=990)
+    assert not drawn.stale(replace(drawn, epochs=12, time=1003), started=700)
+    assert drawn.stale(replace(drawn, epochs=12, time=1012), started=700)
     # The first point of a curve does not wait.
-    assert replace(drawn, epochs=0).stale(replace(drawn, epochs=1, time=1000.1), begun=700)
+    assert replace(drawn, epochs=0).stale(replace(drawn, epochs=1, time=1000.1), started=700)
 
 
 def test_stop_is_seen_at_once(store: Store):

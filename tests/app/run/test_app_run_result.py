@@ -56,7 +56,7 @@ def test_files_that_are_gone_are_not_offered(store: Store):
     assert "no longer on the server" in at.warning[0].value
 
 
-def test_a_result_that_is_gone_is_told(store: Store):
+def test_a_result_that_is_gone_is_reported(store: Store):
     run = finished(store)
     store.files(run.id)["result.json"].path.unlink()
     at = opened(run)
@@ -80,13 +80,13 @@ def test_the_owner_names_the_run(store: Store):
     assert r"**My \*first\***" in words(at)
 
 
-def test_a_name_that_is_too_long_is_told(store: Store):
+def test_a_name_that_is_too_long_is_reported(store: Store):
     run = finished(store)
     at = opened(run)
     assert not at.text_input(key=f"name-{run.id}").max_chars  # the browser would drop it unsaid
     at.text_input(key=f"name-{run.id}").set_value("x" * 312)
     at.button(key="save-name").click().run()
-    assert at.error[0].value == "That name has 312 characters; give one of at most 80."
+    assert at.error[0].value == "This name has 312 characters; use at most 80."
     assert found(store, run.id).name == ""
 
 

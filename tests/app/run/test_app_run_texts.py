@@ -13,6 +13,7 @@ from app_fakes import finished, record
 from app.run import stages
 from app.run.files import file_name, layers_csv, training_csv
 from app.services import Check
+from app.services.run_events import RunEvents
 from app.ui.code import command, program, uploads
 from app.ui.proof import explained
 from app.ui.time_left import AFTER, seconds_left
@@ -32,7 +33,11 @@ def trained(done: int, at: float, total: int = 100) -> dict[str, Any]:
 
 
 def left(*events: dict[str, Any], now: float, **known: float) -> float | None:
-    return seconds_left(events, START + now, **known)
+    return seconds_left(RunEvents().extended(events), START + now, **known)
+
+
+def position(*events: dict[str, Any]) -> stages.Position:
+    return stages.position(RunEvents().extended(events), epochs=3)
 
 
 def test_nothing_is_said_when_nothing_is_known():
@@ -74,7 +79,7 @@ def test_it_is_never_negative():
         assert told >= 0
 
 
-def test_a_steady_training_is_told_steadily():
+def test_a_steady_training_is_reported_steadily():
     """By the second, what is left falls by a second, whenever the last event came."""
     for now in range(20, 60):
         done = now - 10 - now % 3  # told every three seconds
@@ -94,19 +99,18 @@ def test_progress_never_falls_from_stage_to_stage():
     for name in stages.STAGES:
         for done in (0, 50, 100):
             events = [stage(name, 0), {**trained(done, 1), "stage": name}]
-            shares.append(stages.progress(events, 3)[1])
+            shares.append(position(*events).share)
     assert shares == sorted(shares)
     assert (shares[0], shares[-1]) == (0, pytest.approx(1))
 
 
 @pytest.mark.parametrize(("done", "epoch"), [(0, 1), (32, 1), (34, 2), (99, 3), (100, 3)])
 def test_training_tells_its_epoch(done: int, epoch: int):
-    _, _, text = stages.progress([stage("train", 0), trained(done, 1)], 3)
-    assert text == f"train: epoch {epoch} of 3"
+    assert position(stage("train", 0), trained(done, 1)).text == f"train: epoch {epoch} of 3"
 
 
-def test_a_stage_that_nobody_knows_is_told_in_its_own_words():
-    assert stages.progress([stage("polish", 0)], 3) == ("polish", 0.0, "polish")
+def test_a_stage_that_nobody_knows_is_reported_in_its_own_words():
+    assert position(stage("polish", 0)) == stages.Position("polish", 0.0, "polish")
     assert "**" not in stages.row("polish")
 
 
@@ -117,7 +121,7 @@ NAMES = ("file", "onnx", "record", "graph", "weights", "zeros", "masks", "logits
 CHECKS = [Check(name, True, f"Technical {name}.") for name in NAMES]
 
 
-def test_a_proof_that_holds_is_told_in_four_sentences():
+def test_a_proof_that_holds_is_reported_in_four_sentences():
     lines = explained(CHECKS)
     assert len(lines) == 4
     assert all(ok for ok, _, _ in lines)

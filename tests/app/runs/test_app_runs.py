@@ -31,7 +31,7 @@ SPACE = "\N{NO-BREAK SPACE}"
 
 def rows(at: AppTest) -> list[str]:
     """What the rows are called, from the top."""
-    return [box.label.removeprefix("Choose ").replace("\\", "") for box in at.checkbox]
+    return [box.label.removeprefix("Select ").replace("\\", "") for box in at.checkbox]
 
 
 def tick(at: AppTest, *numbers: int) -> None:
@@ -95,7 +95,7 @@ def test_a_row_tells_what_is_known(store: Store):
     assert "UTC" in tip
 
 
-def test_every_state_is_told_in_words(store: Store):
+def test_every_state_is_reported_in_words(store: Store):
     failed = running(store, config=RunConfig(seed=1))
     store.finish(failed.id, "failed", error="The *disk* is full.")
     stopped = running(store, config=RunConfig(seed=2))
@@ -128,7 +128,7 @@ def test_the_link_leads_to_the_run(store: Store):
     assert link.query_string == f"id={run.id}"
 
 
-def test_what_limits_apply_is_told_once(store: Store):
+def test_what_limits_apply_is_reported_once(store: Store):
     named(store, "a", "b")
     told = words(library())
     assert told.count("kept for 30 days") == 1
@@ -179,7 +179,7 @@ def test_sorting_by_sparsity(store: Store):
         ("ResNet-20 digits", ["bean"]),
         ("magnitude", ["bean"]),
         ("lr 0.25", ["bean"]),
-        ("learning rate of the training", ["bean"]),
+        ("learning rate of training", ["bean"]),
         ("seed 1", ["bean"]),
         ("12", ["bean"]),
         ("1", ["bean"]),
@@ -245,7 +245,7 @@ def test_what_is_ticked_stays_so_on_other_pages(store: Store):
     at.run()
     assert rows(at) == [f"run {i}" for i in range(9, -1, -1)]
     tick(at, 9)
-    assert "**2 runs chosen**" in words(at)
+    assert "**2 runs selected**" in words(at)
     at.button(key="delete").click().run()
     assert "- run 29\n- run 0" in words(at)
 
@@ -304,15 +304,15 @@ def test_what_happens_elsewhere_draws_the_list_anew(store: Store, monkeypatch: p
 
     def changes() -> bool:
         """Has anything on the page changed since the last question?"""
-        nonlocal paces
+        nonlocal versions
         try:
-            library_component._look_at_all("alice", paces)
+            library_component._poll("alice", versions)
         except DrawnAnewError:
-            paces = [watch.pace(run) for run in store.runs("alice")]
+            versions = [watch.version(run) for run in store.runs("alice")]
             return True
         return False
 
-    paces: list[tuple[object, ...]] = []
+    versions: list[tuple[object, ...]] = []
     assert not changes()
     store.submit(RunConfig(), "bob")
     assert not changes()
@@ -336,7 +336,7 @@ def test_the_list_is_looked_after_even_if_nothing_is_in_it(
 ):
     watched = []
     monkeypatch.setattr(
-        library_component, "_look_at_all", lambda *_: pytest.fail("it has just been drawn")
+        library_component, "_poll", lambda *_: pytest.fail("it has just been drawn")
     )
     fragment = library_component.st.fragment
 
@@ -366,7 +366,7 @@ def test_nothing_is_offered_until_something_is_ticked(store: Store):
     at = library()
     assert not keys(at)
     tick(at, 0)
-    assert "**1 run chosen**" in words(at)
+    assert "**1 run selected**" in words(at)
     assert at.button(key="primary-compare").disabled
     assert not at.button(key="rename").disabled
     tick(at, 1)
@@ -381,7 +381,7 @@ def test_what_the_search_hides_is_not_touched(store: Store):
     at = library()
     tick(at, 0, 1)
     at.text_input(key="find").set_value("apple").run()
-    assert "**1 run chosen**" in words(at)
+    assert "**1 run selected**" in words(at)
     at.button(key="delete").click().run()
     at.button(key="sure").click().run()
     assert [run.name for run in store.runs("alice")] == ["bean"]
@@ -483,7 +483,7 @@ def test_runs_of_the_command_line_are_left_to_it(store: Store):
     assert "command line" in at.button(key="delete").proto.help
 
 
-def test_what_another_tab_deleted_is_told_and_the_rest_goes(store: Store):
+def test_what_another_tab_deleted_is_reported_and_the_rest_goes(store: Store):
     runs = named(store, "a", "b")
     at = library()
     tick(at, 0, 1)
@@ -499,7 +499,7 @@ def test_what_another_tab_deleted_is_told_and_the_rest_goes(store: Store):
         at.button(key="sure").click().run()
     assert not at.exception
     assert "This run no longer exists." in words(at)
-    assert "1 run deleted anyway." in words(at)
+    assert "Runs deleted anyway: 1." in words(at)
     assert store.runs("alice") == []
 
 

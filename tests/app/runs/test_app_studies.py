@@ -125,7 +125,7 @@ def test_settings_of_another_version_are_listed_and_can_be_deleted(store: Store)
     at = listed()
     assert "Settings of another version" in words(at)
     at.button(key=f"study-delete-{study.id}").click().run()
-    at.button(key="study-sure").click().run()
+    at.button(key="sure").click().run()
     assert store.studies() == []
 
 
@@ -173,12 +173,12 @@ def test_renaming(store: Store):
     study = swept(store)
     at = listed()
     at.button(key=f"study-rename-{study.id}").click().run()
-    at.text_input(key=f"study-name-{study.id}").set_value("My *first*")
-    at.button(key="study-save").click().run()
+    at.text_input(key=f"name-{study.id}").set_value("My *first*")
+    at.button(key="save").click().run()
     assert now(store, study).name == "My *first*"
     assert "My \\*first\\*" in linked(at)
     assert at.toast[0].value == "Renamed."
-    assert "study-save" not in keys(at)
+    assert "save" not in keys(at)
 
 
 def test_deleting_asks_first_and_says_what_goes(store: Store):
@@ -186,10 +186,10 @@ def test_deleting_asks_first_and_says_what_goes(store: Store):
     at = listed()
     at.button(key=f"study-delete-{study.id}").click().run()
     assert "It is not done yet and will be stopped. 4 runs with results" in words(at)
-    at.button(key="study-keep").click().run()
+    at.button(key="keep").click().run()
     assert store.study(study.id)
     at.button(key=f"study-delete-{study.id}").click().run()
-    at.button(key="study-sure").click().run()
+    at.button(key="sure").click().run()
     assert not at.exception
     assert store.study(study.id) is None
     assert store.runs(studies=True) == []
@@ -203,7 +203,7 @@ def test_a_question_whose_study_went_closes(store: Store):
     store.delete_study(study.id, "alice")
     at.run()
     assert not at.exception
-    assert "study-sure" not in keys(at)
+    assert "sure" not in keys(at)
 
 
 @pytest.mark.parametrize("change", [studies.stop, studies.resume, studies.delete])
@@ -236,8 +236,8 @@ def test_what_happens_to_a_study_draws_the_list_anew(store: Store, monkeypatch: 
     def changes() -> bool:
         nonlocal paces
         drawn.clear()
-        library._look_at_all("alice", paces)
-        paces = library._paces(store.runs("alice"), store.studies("alice"))
+        library._poll("alice", paces)
+        paces = library._versions(store.runs("alice"), store.studies("alice"))
         return bool(drawn)
 
     paces: list[object] = []

@@ -259,7 +259,7 @@ def test_two_masks_by_hand(store: Store):
     assert first.chance == pytest.approx(0.75 / (6 - 0.75))
 
 
-def test_runs_are_paired_by_seed_and_their_mean_is_told(store: Store):
+def test_runs_are_paired_by_seed_and_their_mean_is_reported(store: Store):
     lines = {
         name: [run_with(store, at(*kept), method=name, seed=seed) for seed, kept in of_seed]
         for name, of_seed in {

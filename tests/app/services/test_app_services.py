@@ -57,10 +57,10 @@ def test_the_program_shown_means_the_same_settings(
     names: dict = {}
     exec(settings, names)
     assert names["config"] == config
-    assert call.startswith("pe.run(config, tell, out='out')")
-    names["tell"](StageStarted("train", "Training"))
-    names["tell"](EpochEnded("dense", 1, 3, 0.1, 0.9, 0.1, 0.95, 1.0))
-    names["tell"](Progress("train", 1, 2, "batches"))
+    assert call.startswith("pe.run(config, report, out='out')")
+    names["report"](StageStarted("train", "Training"))
+    names["report"](EpochEnded("dense", 1, 3, 0.1, 0.9, 0.1, 0.95, 1.0))
+    names["report"](Progress("train", 1, 2, "batches"))
     assert capsys.readouterr().out == "Training\ndense, epoch 1: 95.0%\n"
 
 
@@ -69,9 +69,10 @@ def test_the_program_shown_means_the_same_settings(
     [
         (RunConfig(), "Small CNN · Digits · ProsPr · 90 % removed · 3 epochs · seed 0"),
         (CONFIGS["all kinds"], "ResNet-20 · it's mine.zip · ProsPr · 98.5 % removed · 3 epochs · "
-         "seed 0 · 11 other settings changed"),
+         "seed 0 · minimum weights per layer: 3, image size (pixels): 32, "
+         "share for validation: 0.2, 8 more settings"),
         (RunConfig(model="torchvision/vgg11", epochs=1, device="cpu"), "torchvision/vgg11 · Digits"
-         " · ProsPr · 90 % removed · 1 epoch · seed 0 · 1 other setting changed"),
+         " · ProsPr · 90 % removed · 1 epoch · seed 0 · compute on: cpu"),
     ],
 )  # fmt: skip
 def test_a_run_in_one_line(config: RunConfig, text: str):
@@ -134,7 +135,7 @@ def test_nothing_is_found_without_an_id(store: Store):
     assert runs.find("nonsense") is None
 
 
-def test_a_result_is_read_once_and_told_when_it_is_gone(store: Store):
+def test_a_result_is_read_once_and_reported_when_it_is_gone(store: Store):
     run = finished(store)
     result = runs.result(run)
     assert runs.result(run) is result

@@ -114,11 +114,11 @@ def test_a_run_under_way_is_linked_and_cannot_be_tried_yet(store):
     assert "is not done yet, so there are no networks to try" in told
 
 
-def test_an_unknown_run_is_told_and_others_are_offered(run):
+def test_an_unknown_run_is_reported_and_others_are_offered(run):
     at = page()
     at.query_params[pages.ID] = "0" * 32
     at.run()
-    assert "The run in this address is not here" in words(at)
+    assert "The run in this address does not exist" in words(at)
     assert at.selectbox(key="try-run").value == run.id
 
 
@@ -154,7 +154,7 @@ def test_a_drawing_is_answered_by_both_networks(run, board):
     assert not at.exception
     told = words(at)
     assert "Both networks say **" in told or "They disagree" in told
-    assert "8 × 8 grey pixels, bright strokes on dark ground" in told
+    assert "8 × 8 grey pixels, bright strokes on a dark background" in told
     dense, pruned = (chart.proto for chart in at.get("vega_lite_chart"))
     assert dense.alt.startswith("Confidence of the dense network: 7 ")
     assert pruned.alt.startswith("Confidence of the pruned network: ")
@@ -219,7 +219,7 @@ def test_changed_answers_are_counted_and_shown(run, board):
     changed = np.flatnonzero(
         np.array(result.predictions["dense"]) != np.array(result.predictions["pruned"])
     )
-    assert f"{len(changed)} changed the answer" in words(at)
+    assert f"the predictions of {len(changed)} changed" in words(at)
     shown = html(at)
     assert shown.count("<li>") == min(24, len(changed))
     assert f"Test image {changed[0] + 1}, of class {gallery.labels[changed[0]]}" in shown
@@ -238,9 +238,9 @@ def test_images_of_their_own_are_shown_to_their_owner_alone(store, folder, board
     mine, theirs = (page(run, visitor=name, image="test") for name in ("alice", "bob"))
     assert "<li>" in html(mine)
     assert "<li>" not in html(theirs)
-    assert not any("only they see them" in text for text in (words(mine), html(mine)))
-    assert words(theirs).count("only they see them") == 2
-    assert "What they see" not in words(theirs)
+    assert not any("Only the owner of this run" in text for text in (words(mine), html(mine)))
+    assert words(theirs).count("Only the owner of this run") == 2
+    assert "Network input" not in words(theirs)
 
 
 def test_images_of_a_folder_are_shown_where_everybody_may_name_it(
@@ -265,7 +265,7 @@ def test_class_names_of_strangers_are_text(store, folder, tmp_path, board):
 
 
 @pytest.mark.parametrize("missing", ["gallery.safetensors", "dense.safetensors"])
-def test_files_that_are_gone_are_told(store, folder, tmp_path, board, missing):
+def test_files_that_are_gone_are_reported(store, folder, tmp_path, board, missing):
     copy = tmp_path / "copy"
     shutil.copytree(folder, copy)
     (copy / missing).unlink()
@@ -276,7 +276,7 @@ def test_files_that_are_gone_are_told(store, folder, tmp_path, board, missing):
     assert str(tmp_path) not in words(at)
 
 
-def test_damaged_files_are_told_without_a_path_of_the_server(store, folder, tmp_path, board):
+def test_damaged_files_are_reported_without_a_path_of_the_server(store, folder, tmp_path, board):
     copy = tmp_path / "copy"
     shutil.copytree(folder, copy)
     (copy / "pruned.safetensors").write_bytes(b"nothing")
@@ -307,13 +307,13 @@ def gallery(labels, dense, pruned, counts=None) -> Gallery:
 @pytest.mark.parametrize(
     ("dense", "pruned", "told"),
     [
-        ([0, 0, 0], [0, 0, 0], "None of 3 test images changed its answer."),
-        ([0, 1, 0], [0, 1, 0], "None of 3 test images changed its answer. 1 gets the same wrong "
-         "answer from both."),
-        ([0, 0, 1], [1, 0, 0], "Of 3 test images, 2 changed the answer: 1 went from right to "
-         "wrong and 1 from wrong to right."),
-        ([1, 0, 0], [2, 0, 0], "Of 3 test images, 1 changed the answer: 1 from one wrong answer "
-         "to another. 1 is wrong in both."),
+        ([0, 0, 0], [0, 0, 0], "The predictions of all 3 test images are unchanged."),
+        ([0, 1, 0], [0, 1, 0], "The predictions of all 3 test images are unchanged. 1 is wrong "
+         "in both."),
+        ([0, 0, 1], [1, 0, 0], "Of 3 test images, the predictions of 2 changed: 1 went from right "
+         "to wrong and 1 from wrong to right."),
+        ([1, 0, 0], [2, 0, 0], "Of 3 test images, the predictions of 1 changed: 1 from one wrong "
+         "answer to another. 1 is wrong in both."),
     ],
 )  # fmt: skip
 def test_counts_in_words(dense, pruned, told):
@@ -325,12 +325,12 @@ def test_counts_in_words(dense, pruned, told):
     [
         (("7", "7"), None, "Both networks say **7**."),
         (("7", "7"), "7", "Both networks say **7**, which is right."),
-        (("7", "7"), "1", "Both networks say **7**; right is **1**."),
+        (("7", "7"), "1", "Both networks say **7**; it is **1**."),
         (("7", "1"), None, "They disagree: the dense network says **7**, the pruned one **1**."),
         (("7", "1"), "1", "They disagree: the dense network says **7**, the pruned one **1**. "
          "The pruned network is right."),
         (("7", "1"), "3", "They disagree: the dense network says **7**, the pruned one **1**; "
-         "right is **3**."),
+         "it is **3**."),
     ],
 )  # fmt: skip
 def test_the_verdict(says, truth, told):

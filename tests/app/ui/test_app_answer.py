@@ -23,7 +23,7 @@ def test_what_is_nearly_everything_is_not_called_everything(fraction: float, tex
     assert percent(fraction) == text.replace(" ", SPACE)
 
 
-def told(dense: float, pruned: float, count: int = 359, **changes: Any) -> RunRecord:
+def result_with(dense: float, pruned: float, count: int = 359, **changes: Any) -> RunRecord:
     values = {
         "accuracy": {"dense": dense, "pruned": pruned},
         "sparsity": {"achieved": 0.9},
@@ -46,50 +46,50 @@ def told(dense: float, pruned: float, count: int = 359, **changes: Any) -> RunRe
     ],
 )
 def test_the_answer(dense: float, pruned: float, words: str):
-    said = answer(told(dense, pruned)).replace(SPACE, " ")
+    said = answer(result_with(dense, pruned)).replace(SPACE, " ")
     assert said == f"90 % of the weights removed, {words}"
 
 
 def test_both_accuracies_stand_behind_the_answer():
-    said = compared(told(0.972, 0.961)).replace(SPACE, " ")
+    said = compared(result_with(0.972, 0.961)).replace(SPACE, " ")
     assert said.startswith(
         "The pruned network gets 96.1 % of the test images right, the dense one 97.2 %."
     )
-    assert said.endswith(chance(told(0.972, 0.961)))
+    assert said.endswith(chance(result_with(0.972, 0.961)))
 
 
 def test_a_difference_within_chance_is_called_that():
-    few, many = chance(told(0.972, 0.961)), chance(told(0.972, 0.961, 100_000))
+    few, many = chance(result_with(0.972, 0.961)), chance(result_with(0.972, 0.961, 100_000))
     assert "359 test images" in few
-    assert "cannot tell" in few
+    assert "shows no difference" in few
     assert many.startswith("The difference is larger than chance explains on 100,000 test images")
     assert "cannot tell" not in many
     assert "up to about 2.6 points" in few  # 1.96 √(p(1−p)/n + q(1−q)/n)
 
 
 def test_perfect_scores_on_few_images_are_no_proof():
-    assert "up to about 10.0 points" in chance(told(1.0, 1.0, 10))
+    assert "up to about 10.0 points" in chance(result_with(1.0, 1.0, 10))
 
 
 def test_points_are_those_of_the_numbers_shown():
-    assert points(told(0.97249, 0.96141)) == -1.1
+    assert points(result_with(0.97249, 0.96141)) == -1.1
     assert accuracy(0.97249) == f"97.2{SPACE}%"
 
 
 def test_what_guesses_is_compared_with_guessing():
     # 1.96 √(0.1 · 0.9 / 359) = 3.1 points above 10 %
-    assert "guessing gets 10 %" in compared(told(0.972, 0.128)).replace(SPACE, " ")
-    assert "guess" not in answer(told(0.972, 0.135)) + compared(told(0.972, 0.135))
+    assert "guessing gets 10 %" in compared(result_with(0.972, 0.128)).replace(SPACE, " ")
+    assert "guess" not in answer(result_with(0.972, 0.135)) + compared(result_with(0.972, 0.135))
 
 
 def test_untrained_networks_are_called_that():
-    result = told(0.1, 0.12, config={"epochs": 0})
+    result = result_with(0.1, 0.12, config={"epochs": 0})
     assert answer(result).endswith("weights removed, and neither network trained")
     assert "12.0 % (pruned) and 10.0 % (dense)" in compared(result).replace(SPACE, " ")
 
 
 def test_removing_nothing_is_called_that():
-    result = told(0.97, 0.97, sparsity={"achieved": 0.0})
+    result = result_with(0.97, 0.97, sparsity={"achieved": 0.0})
     assert answer(result) == "No weight removed, nothing lost"
     assert "the same network" in compared(result)
 

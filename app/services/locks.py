@@ -1,0 +1,9 @@
+"""Locks for work that takes much memory or a whole core of the web server."""
+
+from __future__ import annotations
+
+import threading
+
+HEAVY = threading.Lock()
+"""Sorting a ranking, examining a network and loading a pair of networks take turns, for all
+visitors. Inside it, call nothing that is cached or takes the lock itself: that would deadlock."""
