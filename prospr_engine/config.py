@@ -85,10 +85,16 @@ class ScoringConfig(_Checked):
     )
     precision: str | None = setting(
         None,
-        "number format for scoring (default: the model's own, float32)",
+        "number format for scoring (default: float64 where rounding would decide the ranking, "
+        "float32 elsewhere)",
         optional=True,
         value_type=str,
         choices=("float32", "float64"),
+    )
+    check_ranking: bool = setting(
+        False,
+        "score a second time, from weights that differ by rounding, and report the share of the "
+        "kept weights that both times agree on (takes twice as long)",
     )
     options: Mapping[str, Any] = field(default_factory=dict)
     """Options of the method, by name: see its row in ``METHODS``."""

@@ -98,7 +98,8 @@ def scores_group(config: RunConfig, iterative: bool) -> Hashable:
         *(config.model, config.data, config.weights, config.seed, config.device, config.loading),
         *(config.method, scoring.batch_size, scoring.batches, scoring.precision),
         tuple(sorted(scoring.options.items())),
-        (config.sparsity, config.layer_floor) if iterative else None,
+        scoring.check_ranking,
+        (config.sparsity, config.layer_floor) if iterative or scoring.check_ranking else None,
     )
 
 

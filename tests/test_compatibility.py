@@ -39,6 +39,10 @@ SEEN = ("seconds", "seconds_of", "out", "path")
 """Names of what a clock or a folder decides."""
 
 
+SETTINGS = ("config", "fingerprint", "trust", "findings")
+"""What another arithmetic changes besides figures, or what is said of it."""
+
+
 @pytest.fixture(scope="module")
 def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """All files of 0.3.0, to be looked at and not to be changed."""
@@ -176,7 +180,10 @@ def test_tables_have_all_their_rows(table: str):
     for wanted in EXPECTED["tables"][table]:
         row = rows[wanted["name"]]
         options = {option["name"]: option for option in row.get("options", ())}
+        retired = pe.METHODS[row["name"]].retired if table == "methods" else ()
         for option in wanted.get("options", ()):
+            if option["name"] in retired:
+                continue
             assert holds(options[option["name"]], without_text(option))
         assert holds(row, without_text(wanted))
 
@@ -263,24 +270,22 @@ def test_a_finished_run_is_not_overwritten_by_another(here: Path):
 
 
 def test_the_same_run_has_the_same_result(here: Path, kept: Path):
-    """To the last bit where all is alike on which bits depend but this software."""
-    result = do("run", *SMALL, "--out", "run")
+    """To the last bit where all is alike on which bits depend but this software, in the arithmetic
+    of the time: today's default computes gradients in float64."""
+    result = do("run", *SMALL, "--out", "run", "--score-precision", "float32")
     earlier = json.loads((kept / "run/result.json").read_text("utf-8"))
     assert holds(comparable(result), structure(comparable(earlier)))
     if not same_machine(result["environment"]):
         pytest.skip("this machine, or what is installed here, is not that of the recorded run")
-    assert holds(without_words(comparable(result)), without_words(comparable(earlier)))
+    figures, recorded = (
+        {k: v for k, v in without_words(comparable(one)).items() if k not in SETTINGS}
+        for one in (result, earlier)
+    )
+    assert holds(figures, recorded)
     names = ["scores", "masks", "dense", "pruned", "gallery"]
     for name in (f"{name}.safetensors" for name in names):
-        tensors, label = labelled(here / "run" / name)
-        wanted, wanted_label = labelled(kept / "run" / name)
-        assert tensors == wanted, name
-        # Networks say since how they are rebuilt, and sentences may be put better.
-        assert holds(without_words(label), without_words(wanted_label)), name
-    assert in_onnx(here / "run/model.onnx") == in_onnx(kept / "run/model.onnx")
-    for name in ("config.json", "masks.safetensors"):  # neither version nor sentences in them
-        content = (here / "run" / name).read_bytes()
-        assert hashlib.sha256(content).hexdigest() == FOLDERS["digests"][name], name
+        assert labelled(here / "run" / name)[0] == labelled(kept / "run" / name)[0], name
+    assert in_onnx(here / "run/model.onnx")[0] == in_onnx(kept / "run/model.onnx")[0]
 
 
 def comparable(result: dict[str, Any]) -> dict[str, Any]:

@@ -3,37 +3,42 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import functools
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.func import functional_call
-from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from prospr_engine.errors import ConfigError, DataError, ModelError, ScoringError
+from prospr_engine.errors import ConfigError, DataError, ModelError
+from prospr_engine.network.batches import Batch, checked
 from prospr_engine.network.batchnorm import use_fast_batch_norm
 from prospr_engine.network.convolution import use_fast_convolution
+from prospr_engine.network.derivatives import (
+    MissingDerivative,
+    differentiate,
+    refuse_missing_derivatives,
+    twice_differentiable,
+    use_smooth_hard_sigmoid,
+)
 from prospr_engine.network.device import float64_device, is_out_of_memory
+from prospr_engine.network.point import Point, converted, rounded_differently, similar
 from prospr_engine.network.prunable import PrunableWeight, prunable_weights
 from prospr_engine.network.seeding import seeded
-
-Batch = tuple[Tensor, Tensor]
-Point = list[Tensor]
-"""A place in parameter space: one tensor for each of ``Network.names``."""
 
 Linearised = tuple[float, Point, Callable[[Point], Point]]
 """Loss (nats), gradient, and vector → Hessian · vector."""
 
 PRECISIONS = {"float32": torch.float32, "float64": torch.float64}
+MIXED = "mixed"
+"""Losses, gradients and places in float64; Hessian-vector products in float32 at these places.
 
-
-class MissingDerivative(ScoringError):  # noqa: N818  (nothing else went wrong)
-    """An operation of the network has no second derivative."""
-
-    def __init__(self, what: str):
-        super().__init__(f"An operation of this network has no second derivative ({what}).")
+What rounding does to scores happens on the way from θ⁰ to θᴹ: each step blows a rounding error up,
+until rectifiers flip and the gradient at θᴹ is another one. The way back is linear in the adjoint
+and keeps float32's relative error. Convolutions in float64 take several times as long, and most
+convolutions belong to the Hessian-vector products."""
 
 
 class Network:
@@ -44,10 +49,19 @@ class Network:
     training moves it (a frozen weight can be pruned, but never moves). Every evaluation starts
     from the buffers the model came with, and draws the same noise (dropout) at the same step,
     so that loss, gradient and Hessian belong to one and the same function.
+
+    ``precision`` is one of ``PRECISIONS``, ``MIXED``, or None for the model's own number format;
+    ``dtype`` that of places, gradients and batches,
+    ``score_dtype`` that of scores.
     """
 
     def __init__(
-        self, model: nn.Module, precision: str | None = None, seed: int = 0, training: bool = True
+        self,
+        model: nn.Module,
+        precision: str | None = None,
+        seed: int = 0,
+        training: bool = True,
+        device: torch.device | None = None,
     ):
         if not isinstance(model, nn.Module):
             raise ModelError(f"The model is a {type(model).__name__}; give a torch.nn.Module.")
@@ -61,17 +75,20 @@ class Network:
                 f"This model cannot be copied ({error}); scoring works on a copy, so give a model "
                 "that copy.deepcopy accepts, freshly built."
             ) from error
+        mixed = precision == MIXED
+        here = next(self.model.parameters()).device
         if precision is not None:
-            if precision not in PRECISIONS:
+            if precision not in {*PRECISIONS, MIXED}:
                 known = ", ".join(PRECISIONS)
                 raise ConfigError(f"precision is {precision!r}; give one of {known}, or None.")
-            if precision == "float64":
-                self.model.to(float64_device(next(self.model.parameters()).device))
-            self.model.to(PRECISIONS[precision])
+            dtype = PRECISIONS.get(precision, torch.float64)
+            if dtype == torch.float64:
+                self.model.to(float64_device(here))
+            self.model.to(device, dtype)
         self.model.train(training)
         use_fast_batch_norm(self.model)
         use_fast_convolution(self.model)
-        _use_smooth_hard_sigmoid(self.model)
+        use_smooth_hard_sigmoid(self.model)
         parameters = {
             name: parameter
             for name, parameter in self.model.named_parameters()
@@ -83,11 +100,21 @@ class Network:
         self._buffers = {name: buffer.clone() for name, buffer in self.model.named_buffers()}
         first = parameters[next(iter(self.prunable))]
         self.device, self.dtype = first.device, first.dtype
+        self.score_dtype = torch.float32 if mixed else self.dtype
         self._seed = seed
+        self._single: Callable[[], Network] | None = None
+        self._checked = False
+        if mixed:
+            self._single = functools.cache(
+                lambda: Network(self.model, "float32", seed, training, device=here)
+            )
+        self.used: dict[str, torch.dtype] = {}
+        """The number formats of the "gradients" and "products" that have been asked for."""
 
     def positive(self) -> Network:
         """Another copy, in eval mode and float64, with |·| of every parameter and buffer."""
         network = Network(self.model, "float64", self._seed, training=False)
+        network.used = self.used
         model, buffers = network.model, network._buffers.values()
         # ``start`` shares its memory with the parameters.
         for tensor in (*model.parameters(), *model.buffers(), *buffers):
@@ -97,40 +124,7 @@ class Network:
 
     def batches(self, batches: Iterable[Batch]) -> list[Batch]:
         """Check the calibration batches and bring them to the network's device and precision."""
-        if not isinstance(batches, Iterable):
-            raise DataError("There is no calibration batch; give a sequence of (x, y).")
-        if isinstance(batches, Tensor) or (
-            isinstance(batches, tuple | list) and batches and isinstance(batches[0], Tensor)
-        ):
-            raise DataError("Give a sequence of batches, [(x, y), …], even if there is only one.")
-        ready = []
-        for batch in batches:
-            if not isinstance(batch, Sequence) or len(batch) != 2:
-                raise DataError("Each calibration batch must be a pair (x, y) of tensors.")
-            x, y = batch
-            if not isinstance(x, Tensor) or not isinstance(y, Tensor):
-                raise DataError("Each calibration batch must be a pair (x, y) of tensors.")
-            if not x.dim() or not y.dim():
-                raise DataError("Inputs and labels of a calibration batch need a batch axis.")
-            if len(x) != len(y) or len(x) == 0:
-                raise DataError(
-                    f"A calibration batch holds {len(x)} inputs and {len(y)} labels; it needs "
-                    "as many of one as of the other, and at least one."
-                )
-            if x.is_floating_point():
-                x = x.to(self.dtype)
-            if y.is_floating_point():
-                y = y.to(self.dtype)
-            elif y.dim() == 1 and y.dtype != torch.bool:
-                y = y.long()
-            else:
-                raise DataError(
-                    f"The labels are {y.dtype} of shape {tuple(y.shape)}; give one class index "
-                    "for each input, or probabilities."
-                )
-            ready.append((x.to(self.device), y.to(self.device)))
-        if not ready:
-            raise DataError("There is no calibration batch; give at least one (x, y).")
+        ready = checked(batches, self)
         if self._gains_from_channels_last(ready[0]):
             layout = torch.channels_last
             self.start = [_laid_out(tensor, layout) for tensor in self.start]
@@ -151,6 +145,23 @@ class Network:
         except Exception:  # noqa: BLE001  (the usual layout will show whether it matters)
             return False
         return True
+
+    def can_take(self, batch: Batch) -> bool:
+        """Whether the model runs on such inputs in this number format: some insist on another."""
+        x, _ = batch
+        try:
+            with torch.no_grad():
+                self._logits(self.start, x[:2], step=0)
+        except ModelError:
+            return False
+        return True
+
+    def perturbed(self) -> Network:
+        """The same function from weights that differ by rounding, as the sums of another machine
+        would. Shares all but ``start``."""
+        twin = copy.copy(self)
+        twin.start = rounded_differently(self.start)
+        return twin
 
     def loss(self, point: Point, batch: Batch, step: int, temperature: float = 1.0) -> Tensor:
         """Mean cross-entropy (nats) of ``batch`` at ``point``, of logits divided by
@@ -185,20 +196,24 @@ class Network:
             raise ModelError("The model must answer with one tensor of logits, (batch, classes).")
         return logits
 
-    def gradient(self, point: Point, batch: Batch, step: int) -> tuple[float, Point]:
+    def gradient(
+        self, point: Point, batch: Batch, step: int, temperature: float = 1.0
+    ) -> tuple[float, Point]:
         """Loss and its gradient at ``point``; zeros for parameters the loss does not see."""
+        self.used["gradients"] = self.dtype
         point = _leaves(point)
         with torch.enable_grad(), twice_differentiable():
-            loss = self.loss(point, batch, step)
-            gradient = _differentiate(loss, point)
+            loss = self.loss(point, batch, step, temperature)
+            gradient = differentiate(loss, point)
         return loss.item(), gradient
 
     def flow(self, point: Point, x: Tensor) -> tuple[float, Point]:
         """The sum of the logits for the inputs ``x``, and its gradient at ``point``."""
+        self.used["gradients"] = self.dtype
         point = _leaves(point)
         with torch.enable_grad(), twice_differentiable():
             total = self._logits(point, x, step=0).sum()
-            gradient = _differentiate(total, point)
+            gradient = differentiate(total, point)
         return total.item(), gradient
 
     def linearised(
@@ -209,10 +224,50 @@ class Network:
         The function holds the gradient's graph, so let go of it soon. Raises
         ``MissingDerivative`` where an operation of the network has no second derivative.
         """
+        self.used |= {"gradients": self.dtype, "products": self.dtype}
+        if self._single is None:
+            return self._linearised(point, batch, step, temperature)
+        loss, gradient = self.gradient(point, batch, step, temperature)
+        try:
+            slope, product = self._linearised_in_single(point, batch, step, temperature)
+        except ModelError:  # it does not run in that format
+            slope, product = None, None
+        if slope is None or product is None or not similar(slope, gradient):
+            self._single = None
+            return self._linearised(point, batch, step, temperature)
+        self._checked = True
+        return loss, gradient, product
+
+    def hessian(
+        self, point: Point, batch: Batch, step: int, temperature: float = 1.0
+    ) -> Callable[[Point], Point]:
+        """The Hessian at ``point`` as a function of a vector, as ``linearised`` has it; in mixed
+        precision without the cost of a gradient in float64."""
+        if self._single is None or not self._checked:
+            return self.linearised(point, batch, step, temperature)[2]
+        return self._linearised_in_single(point, batch, step, temperature)[1]
+
+    def _linearised_in_single(
+        self, point: Point, batch: Batch, step: int, temperature: float
+    ) -> tuple[Point, Callable[[Point], Point]]:
+        """Gradient and Hessian in float32, of and for vectors in this network's format."""
+        assert self._single is not None
+        single = self._single()
+        x, y = batch
+        there = (converted([x], single)[0] if x.is_floating_point() else x.to(single.device)), y
+        _, gradient, product = single._linearised(
+            converted(point, single), there, step, temperature
+        )
+        self.used["products"] = single.dtype
+        return converted(gradient, self), lambda vector: converted(
+            product(converted(vector, single)), self
+        )
+
+    def _linearised(self, point: Point, batch: Batch, step: int, temperature: float) -> Linearised:
         point = _leaves(point)
         with torch.enable_grad(), twice_differentiable():
             loss = self.loss(point, batch, step, temperature)
-            gradient = _differentiate(loss, point, create_graph=True)
+            gradient = differentiate(loss, point, create_graph=True)
         # Entries that depend on no parameter have no second derivative: nothing to add.
         curved = [i for i, g in enumerate(gradient) if g.requires_grad]
         refuse_missing_derivatives([gradient[i] for i in curved])
@@ -240,55 +295,6 @@ class Network:
     def _noise(self, step: int) -> Iterator[None]:
         with seeded(self._seed + step, self.device):
             yield
-
-
-@contextmanager
-def twice_differentiable() -> Iterator[None]:
-    """Let attention use kernels that can be differentiated twice, and a GPU those that give the
-    same result every time, in full precision: TF32 keeps ten bits, too few for a ranking."""
-    exact = torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False)
-    with sdpa_kernel(SDPBackend.MATH), exact:
-        yield
-
-
-def _use_smooth_hard_sigmoid(model: nn.Module) -> None:
-    """torch cannot differentiate its hard sigmoid twice, on which MobileNetV3 rests; the same
-    function out of others it can."""
-    for module in model.modules():
-        if type(module) is nn.Hardsigmoid:
-            module.forward = _hard_sigmoid  # type: ignore[method-assign, assignment]
-
-
-def _hard_sigmoid(x: Tensor) -> Tensor:
-    return F.relu6(x + 3) / 6
-
-
-def refuse_missing_derivatives(gradient: Point) -> None:
-    """Find functions marked ``once_differentiable`` in the graph of a gradient.
-
-    torch puts a node there that raises when it is reached; but the node hides what lies behind
-    it, so a product with chosen parameters never reaches it and comes out wrong in silence.
-    """
-    seen = set()
-    open_nodes = [g.grad_fn for g in gradient]
-    while open_nodes:
-        node = open_nodes.pop()
-        if node is None or node in seen:
-            continue
-        seen.add(node)
-        if node.name() == "torch::autograd::Error":
-            raise MissingDerivative("a function marked once_differentiable")
-        open_nodes.extend(following for following, _ in node.next_functions)
-
-
-def _differentiate(value: Tensor, point: Point, create_graph: bool = False) -> Point:
-    if not value.requires_grad:  # no parameter has a say
-        return [torch.zeros_like(tensor) for tensor in point]
-    return list(
-        torch.autograd.grad(
-            value, point, create_graph=create_graph, allow_unused=True, materialize_grads=True
-        )
-    )
 
 
 def _laid_out(tensor: Tensor, layout: torch.memory_format) -> Tensor:

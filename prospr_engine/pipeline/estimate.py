@@ -18,7 +18,7 @@ from prospr_engine.export.encodings import ENCODINGS, PRIMARY, FileSize
 from prospr_engine.identity import dense_group, scores_group
 from prospr_engine.models.measures import Measure
 from prospr_engine.pruning.budget import kept_count
-from prospr_engine.saliency import METHODS, REHEARSAL, ROUNDS, STEPS
+from prospr_engine.saliency import METHODS, ROUNDS, STEPS
 
 
 @dataclass(frozen=True)
@@ -57,8 +57,8 @@ START = 4.0
 """Seconds for Python to start and import what a run needs."""
 PRODUCT = 3.0
 """The cost of a Hessian-vector product, in gradients."""
-DOUBLE = 2.0
-"""How many times longer float64 takes than float32."""
+DOUBLE = 3.0
+"""How many times longer a gradient in float64 takes than one in float32."""
 DECODING = 0.3e-3
 """Seconds to read one small image file."""
 
@@ -175,8 +175,6 @@ def parts(
     spec = METHODS.get(config.method)
     by_shape = spec is not None and spec.needs_shape
     calibration = (1 if by_shape else min(config.scoring.batch_size, train)) * image + calls
-    if by_shape or config.scoring.precision == "float64":
-        calibration *= DOUBLE
 
     return Parts(
         start=START,
@@ -238,19 +236,24 @@ def split(images: Images, loading: LoadingConfig) -> tuple[int, int, int]:
 
 
 def gradients(config: RunConfig) -> float:
-    """The cost of scoring, in gradients of one calibration batch, or of one image for a method
-    that only needs its shape."""
+    """The cost of scoring, in float32 gradients of one calibration batch, or of one image for a
+    method that only needs its shape."""
     spec = METHODS.get(config.method)
     if spec is None or not (spec.needs_data or spec.needs_shape):
         return 0.0
-    options = config.scoring.options
+    scoring, options = config.scoring, config.scoring.options
+    # Without a precision only the Hessian-vector products are in float32; SynFlow knows no other
+    # than float64.
+    gradient = 1.0 if scoring.precision == "float32" and spec.needs_data else DOUBLE
+    product = PRODUCT * (DOUBLE if scoring.precision == "float64" else 1.0)
     cheap = spec.first_order and options.get(spec.first_order[0]) == spec.first_order[1]
-    product = PRODUCT if spec.second_order and not cheap else 0
+    if cheap or not spec.second_order:
+        product = 0.0
+    times = 2 if scoring.check_ranking and spec.needs_data else 1
     if not spec.looks_ahead:
-        return float(spec.value(ROUNDS, options) or 1) * (1 + product)
+        return times * (spec.value(ROUNDS, options) or 1) * (gradient + product)
     steps = spec.value(STEPS, options)
-    again = steps if spec.value(REHEARSAL, options) else 0
-    return float(steps + 1 + again + product * steps)
+    return float(times * ((steps + 1) * gradient + steps * product))
 
 
 def file_sizes(measure: Measure, density: float) -> dict[str, FileSize]:

@@ -41,7 +41,7 @@ def find_scores(
         config,
         prepared.contents,
         _options(config),
-        _towards(config),
+        _towards(config) | _checked(config),
         environment(prepared.device),
     )
     scores = shared.scores(key) if shared else None
@@ -91,6 +91,7 @@ def _score(prepared: Prepared, on_event: OnEvent) -> Scores:
             precision=config.scoring.precision,
             on_event=on_event,
             **_towards(config),
+            **_checked(config),
             **_options(config),
         )
 
@@ -108,6 +109,11 @@ def _towards(config: RunConfig) -> dict[str, Any]:
     if not METHODS.find(config.method).iterative:
         return {}
     return {"sparsity": config.sparsity, "layer_floor": config.layer_floor}
+
+
+def _checked(config: RunConfig) -> dict[str, Any]:
+    """Where the ranking is to be checked, if it is: the verdict is about one sparsity."""
+    return {"check_at": config.sparsity} if config.scoring.check_ranking else {}
 
 
 def _controlled(scores: Scores, config: RunConfig) -> Scores:

@@ -67,9 +67,11 @@ class TrustRecord:
     adjoint_norms: tuple[float, ...] = ()
     growth: float | None = None
     losses: tuple[float, ...] = ()
-    sensitivity: float | None = None
     non_finite: int = 0
     silent: tuple[str, ...] = ()
+    precision: str = ""
+    agreement: float | None = None
+    checked_at: float | None = None
 
 
 @dataclass(frozen=True)
@@ -297,9 +299,8 @@ def _trust(values: Mapping[str, Any]) -> TrustRecord:
     changed = dict(values)
     for name in ("adjoint_norms", "losses"):
         changed[name] = tuple(float(number) for number in values.get(name, ()))
-    for name in ("growth", "sensitivity"):  # JSON has no infinity: it is a word there
-        number = values.get(name)
-        changed[name] = None if number is None else float(number)
+    number = values.get("growth")
+    changed["growth"] = None if number is None else float(number)  # in JSON infinity is a word
     changed["silent"] = tuple(values.get("silent", ()))
     record: TrustRecord = _record(TrustRecord, changed)
     return record

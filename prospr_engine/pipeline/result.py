@@ -21,7 +21,7 @@ from prospr_engine.pipeline.record import FORMAT, RunRecord
 from prospr_engine.pruning.health import Finding, Health
 from prospr_engine.pruning.masks import Masks
 from prospr_engine.saliency.base import Scores
-from prospr_engine.saliency.diagnostics import plain
+from prospr_engine.saliency.diagnostics import Diagnostics, plain
 from prospr_engine.training.evaluate import Evaluation
 from prospr_engine.version import VERSION
 
@@ -35,11 +35,16 @@ class Pruning:
     health: Health
 
     @property
+    def trust(self) -> Diagnostics:
+        """The verdict on the scores and on the choice that was made by them."""
+        equals = self.masks.metadata.get("chosen_among_equals", 0)
+        return self.scores.diagnostics.with_equals(equals, self.masks.kept)
+
+    @property
     def findings(self) -> tuple[Finding, ...]:
         """Findings for the user: those of the health check and the verdict on the scores."""
-        diagnostics = self.scores.diagnostics
-        level = "fine" if diagnostics.trusted else "warning"
-        return (*self.health.findings, Finding(level, diagnostics.verdict))
+        level = "fine" if self.trust.trusted else "warning"
+        return (*self.health.findings, Finding(level, self.trust.verdict))
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready values, under the same names as in ``RunResult.to_dict``."""
@@ -53,7 +58,7 @@ class Pruning:
             "layers": [dataclasses.asdict(layer) for layer in self.health.layers],
             "path": self.health.path,
             "findings": [dataclasses.asdict(finding) for finding in self.findings],
-            "trust": plain(dataclasses.asdict(self.scores.diagnostics)),
+            "trust": plain(dataclasses.asdict(self.trust)),
         }
 
 

@@ -20,11 +20,10 @@ from prospr_engine.io.tokens import display_name, locate
 from prospr_engine.models import MODELS
 from prospr_engine.models.build import build
 from prospr_engine.models.imports.header import read_header
+from prospr_engine.network.batches import Batch
 from prospr_engine.network.device import best_precision, explained_memory, pick_device
-from prospr_engine.network.functional import Batch
 from prospr_engine.pipeline.cache import Shared
 from prospr_engine.pipeline.checkpoint import Source
-from prospr_engine.registry import check_options
 from prospr_engine.saliency import METHODS
 from prospr_engine.saliency.controls import find_control
 from prospr_engine.training.loop import Recipe
@@ -59,7 +58,7 @@ def check(config: RunConfig) -> None:
     MODELS.find(config.model)
     spec = METHODS.find(config.method)
     find_control(config.control)
-    check_options(spec.options, config.scoring.options, f"the method {config.method!r}")
+    spec.check(config.scoring.options)
     if file := file_settings(config).get("weights"):
         read_header(locate(file), display_name(file))
     pick_device(config.device)

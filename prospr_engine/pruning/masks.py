@@ -138,6 +138,23 @@ def top_masks(
     }
 
 
+def chosen_among_equals(
+    scores: Mapping[str, Tensor], masks: Mapping[str, Tensor], nothing: float = 0.0
+) -> int:
+    """How many kept weights score the same as a weight that was removed, so that their position
+    decided. Scores up to the part ``nothing`` of the highest count as zero."""
+    flat = torch.cat([score.detach().flatten() for score in scores.values()])
+    kept = torch.cat([masks[name].flatten() for name in scores])
+    if bool(kept.all()) or not flat.isfinite().all():
+        return 0
+    flat = flat.masked_fill(flat.abs() <= nothing * flat.abs().max(), 0.0)
+    removed = flat[~kept]
+    equals = flat[kept] == removed.max()
+    if bool((removed == 0).any()):
+        equals |= flat[kept] == 0
+    return int(equals.sum())
+
+
 def _top(values: Tensor, count: int) -> Tensor:
     """The ``count`` highest of a vector, equal ones from the front; boolean, same length."""
     if count == 0:

@@ -7,16 +7,15 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from prospr_engine.errors import ConfigError
-from prospr_engine.registry import Option, Registry, Spec
+from prospr_engine.registry import Option, Registry, Spec, check_options
 
-Role = Literal["steps", "rounds", "rehearsal", "seed"]
+Role = Literal["steps", "rounds", "seed"]
 """What an option of a criterion decides, whatever it is called: the training steps looked ahead
-(M), the rounds of scoring and removing, whether the steps are repeated to see how rounding moves
-the ranking, the seed of the criterion's own draws (in a run that of the run, unless given)."""
+(M), the rounds of scoring and removing, the seed of the criterion's own draws (in a run that of the
+run, unless given)."""
 
 STEPS: Role = "steps"
 ROUNDS: Role = "rounds"
-REHEARSAL: Role = "rehearsal"
 SEED: Role = "seed"
 
 
@@ -42,12 +41,20 @@ class MethodSpec(Spec):
     """The option, and the value of it, that does without second derivatives."""
     by_chance: bool = False
     """Draws the weights itself, so that controls are only other draws of the same kind."""
+    retired: tuple[str, ...] = ()
+    """Options that earlier versions had: still accepted, and ignored."""
 
     def __post_init__(self) -> None:
         if self.looks_ahead and self.option(STEPS) is None:
             raise ConfigError(
                 f"The method {self.name!r} looks ahead; give it an option of the role {STEPS!r}."
             )
+
+    def check(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """All options, those ``given`` checked and the rest at their defaults; raises
+        ``ConfigError`` for one that there is not."""
+        known = {name: value for name, value in given.items() if name not in self.retired}
+        return check_options(self.options, known, f"the method {self.name!r}")
 
     def option(self, role: Role) -> Option | None:
         """The option that decides this, if there is one."""
@@ -63,13 +70,8 @@ _HERE = "prospr_engine.saliency"
 _PROSPR = "Alizadeh et al., Prospect Pruning, ICLR 2022, https://arxiv.org/abs/2202.08132"
 _FORCE = "de Jorge et al., Progressive Skeletonization, ICLR 2021, https://arxiv.org/abs/2006.09081"
 
-_REHEARSE = Option(
-    "rehearse",
-    True,
-    "repeat the look-ahead from weights that differ by rounding, to see whether the ranking can "
-    "be trusted",
-    role=REHEARSAL,
-)
+_RETIRED = ("rehearse",)
+"""It repeated the look-ahead; ``ScoringConfig.check_ranking`` repeats the scoring."""
 _SEED = Option("seed", 0, "seed of the draw", minimum=0, maximum=2**32 - 1, role=SEED)
 
 
@@ -125,8 +127,8 @@ METHODS = Registry(
                     "authors' published code does",
                     choices=("exact", "reference"),
                 ),
-                _REHEARSE,
             ),
+            retired=_RETIRED,
         ),
         MethodSpec(
             name="prospr_first_order",
@@ -136,7 +138,8 @@ METHODS = Registry(
             target=f"{_HERE}.prospr_first_order:prospr_first_order",
             looks_ahead=True,
             paper=_PROSPR,
-            options=(*_steps_ahead(lr=0.1, momentum=0.0), _REHEARSE),
+            options=_steps_ahead(lr=0.1, momentum=0.0),
+            retired=_RETIRED,
         ),
         MethodSpec(
             name="prospr_published",
@@ -147,7 +150,8 @@ METHODS = Registry(
             second_order=True,
             looks_ahead=True,
             paper=_PROSPR,
-            options=(*_steps_ahead(lr=0.5, momentum=0.9), _REHEARSE),
+            options=_steps_ahead(lr=0.5, momentum=0.9),
+            retired=_RETIRED,
         ),
         MethodSpec(
             name="snip",

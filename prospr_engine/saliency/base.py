@@ -12,10 +12,11 @@ from torch import Tensor
 
 from prospr_engine.errors import DataError, ScoringError
 from prospr_engine.io.tensors import load_tensors, save_tensors
-from prospr_engine.network.functional import Batch, Network
-from prospr_engine.pruning.masks import Masks, top_masks
+from prospr_engine.network.batches import Batch
+from prospr_engine.network.functional import Network
+from prospr_engine.pruning.masks import Masks, chosen_among_equals, top_masks
 from prospr_engine.pruning.ranking import check_target, read_target
-from prospr_engine.saliency.diagnostics import Diagnostics, plain
+from prospr_engine.saliency.diagnostics import NOTHING, WIDE, Diagnostics, plain
 
 OnStep = Callable[[int, int, str], None]
 """Called with steps done, steps in all, and words for the step that begins."""
@@ -27,17 +28,18 @@ class Saliency:
 
     ``values``: the highest are kept. ``signed``: where the criterion has a signed effect
     of each weight on the loss, w ⊙ ∂L/∂w, from which channel scores follow; else the values.
-    ``whole``: of a criterion that prunes in rounds, the scores of the whole network. ``doubt``: a
-    sentence, if the criterion itself knows why it should not be trusted. The rest, where there
-    is any, is described in ``Diagnostics``.
+    ``whole``: of a criterion that prunes in rounds, the scores of the whole network;
+    ``by_chance``: the largest share of the weights kept in a round that were chosen among equals.
+    ``doubt``: a sentence, if the criterion itself knows why it should not be trusted. The rest,
+    where there is any, is described in ``Diagnostics``.
     """
 
     values: dict[str, Tensor]
     signed: dict[str, Tensor]
     adjoint_norms: tuple[float, ...] = ()
     losses: tuple[float, ...] = ()
-    sensitivity: float | None = None
     whole: Mapping[str, Tensor] | None = None
+    by_chance: float = 0.0
     doubt: str = ""
 
     @classmethod
@@ -106,7 +108,8 @@ class Scores(Mapping[str, Tensor]):
     def masks(self, sparsity: float, layer_floor: int = 0) -> Masks:
         """Keep exactly ``ceil(N · (1 − sparsity))`` weights, those with the highest scores.
 
-        Ties are broken by position. Every layer keeps at least ``layer_floor`` weights (all, if
+        Ties are broken by position; ``metadata["chosen_among_equals"]`` counts the kept weights
+        that this decided. Every layer keeps at least ``layer_floor`` weights (all, if
         it has fewer). Raises ``ConfigError`` for a sparsity outside [0, 1), floors that do not
         fit, or scores made for another ``target``; ``ScoringError`` if scores are not finite.
         """
@@ -119,7 +122,10 @@ class Scores(Mapping[str, Tensor]):
             "sparsity": sparsity,
             "layer_floor": layer_floor,
         }
-        return Masks(top_masks(self, sparsity, layer_floor), metadata)
+        masks = top_masks(self, sparsity, layer_floor)
+        nothing = NOTHING if self.diagnostics.precision in WIDE else 0.0
+        metadata["chosen_among_equals"] = chosen_among_equals(self, masks, nothing)
+        return Masks(masks, metadata)
 
     def save(self, path: str | Path) -> None:
         """Write as safetensors; ``Scores.load`` reads it back."""

@@ -1,7 +1,14 @@
-"""Can a ranking be trusted? Numbers that went through many products can be mostly rounding."""
+"""Can a ranking be trusted? What is known of it, and how.
+
+A ranking is computed so that rounding cannot decide it, or the share of weights that survives
+rounding was measured, or it is not known. Nothing is inferred from how calm the numbers looked:
+neither the growth of the adjoint nor a perturbed gradient predicts which weights would be kept
+(`benchmarks/trust.py`).
+"""
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
@@ -10,23 +17,51 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from prospr_engine.format import noise
-
-CALM, WILD = 0.02, 0.5
-"""Sensitivities below which a ranking is trusted, and above which much of it is noise. In
-`benchmarks/trust.py` float32 and float64 agree on over 90 % of the weights kept while the
-sensitivity stays below the first; the growth of the adjoint alone predicts nothing."""
+from prospr_engine.format import percent, plural
+from prospr_engine.pruning.masks import top_masks
 
 CALMER = "look fewer steps ahead, or use a smaller learning rate"
 """What helps where the scores go through steps of training."""
 
-CLOSER = "ask for a lower sparsity, or choose another criterion"
-"""What helps where they go through rounds of pruning: a batch norm amplifies the rounding error of
-empty channels."""
-
 DIVERGED = 10
 """Times the first loss (or one nat, if that is more) from which the look-ahead counts as
 diverged."""
+
+AGREEING = 0.95
+"""The share of kept weights that has to survive rounding, where it was measured."""
+
+CHANCE = 0.01
+"""The share of the kept weights that may have been chosen among equals in a trusted ranking."""
+
+NOTHING, WIDE = 1e-12, ("mixed", "float64")
+"""Scores up to this part of the highest are zero but for rounding, where gradients are computed in
+one of these precisions: a batch norm over an empty channel blows rounding errors up by 1/√ε."""
+
+
+@dataclass(frozen=True)
+class Arithmetic:
+    """How scores were computed: ``gradients`` and ``products`` (Hessian-vector products) in which
+    number formats; ``products`` is None where there are none. ``fixed``: the network insists on
+    this format."""
+
+    gradients: torch.dtype
+    products: torch.dtype | None = None
+    fixed: bool = False
+
+    @classmethod
+    def of(cls, used: Mapping[str, torch.dtype], fixed: bool = False) -> Arithmetic | None:
+        """Of ``Network.used``; None if no gradient was asked for."""
+        return cls(used["gradients"], used.get("products"), fixed) if used else None
+
+    @property
+    def name(self) -> str:
+        """ "mixed", or the one format."""
+        names = {str(dtype).removeprefix("torch.") for dtype in self._formats}
+        return names.pop() if len(names) == 1 else "mixed"
+
+    @property
+    def _formats(self) -> set[torch.dtype]:
+        return {self.gradients} | ({self.products} if self.products else set())
 
 
 @dataclass(frozen=True)
@@ -34,9 +69,10 @@ class Diagnostics:
     """How the numbers behaved while scoring.
 
     ``adjoint_norms``: length of λ from step M back to step 0; ``growth``: the last over the
-    first. ``losses`` (nats): at each step ahead. ``sensitivity``: by how much the gradient at
-    step M changes, relative to its length, when the weights after the first step change by
-    rounding alone; of FORCE, the scores of a round likewise.
+    first. ``losses`` (nats): at each step ahead. ``precision``: the number format of gradients
+    and Hessian-vector products, "mixed" if they differ, "" if there were none.
+    ``agreement``: the share of the weights kept at the sparsity ``checked_at`` that were kept again
+    when scored from weights that differ by rounding, if that was measured.
     ``non_finite``: scores that are NaN or infinite. ``silent``: layers, by the names of their
     weights, whose scores are all zero, whatever the sparsity. ``trusted`` and ``verdict``: the
     conclusion, and a sentence for people. What a criterion does not have is empty or None.
@@ -45,43 +81,64 @@ class Diagnostics:
     adjoint_norms: tuple[float, ...]
     growth: float | None
     losses: tuple[float, ...]
-    sensitivity: float | None
     non_finite: int
     trusted: bool
     verdict: str
     silent: tuple[str, ...] = ()
+    precision: str = ""
+    agreement: float | None = None
+    checked_at: float | None = None
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Diagnostics:
         """From what ``dataclasses.asdict`` gave, numbers written as words included."""
-        # Files of earlier versions know nothing of what has a default.
+        # Files of earlier versions know nothing of what has a default, and have what is gone.
         kept = {f.name: values[f.name] for f in fields(cls) if f.name in values}
         for name in ("adjoint_norms", "losses"):
             kept[name] = tuple(float(number) for number in kept[name])
-        for name in ("growth", "sensitivity"):
-            kept[name] = None if kept[name] is None else float(kept[name])
+        kept["growth"] = None if kept["growth"] is None else float(kept["growth"])
         kept["silent"] = tuple(kept.get("silent", ()))
         return cls(**kept)
+
+    def with_equals(self, equals: int, kept: int) -> Diagnostics:
+        """The same, once ``kept`` weights were chosen, ``equals`` of them among equals."""
+        if not equals or self.non_finite:
+            return self
+        sentence = (
+            f"{plural(equals, 'kept weight')} ({percent(equals / kept)} of them) "
+            f"{'scores' if equals == 1 else 'score'} no higher than others that were removed, so "
+            "position decided between them."
+        )
+        if equals <= CHANCE * kept:
+            return dataclasses.replace(self, verdict=f"{self.verdict} {sentence}")
+        verdict = (
+            f"{sentence} Score with more images, ask for a lower sparsity, or choose another "
+            f"criterion.{'' if self.trusted else ' ' + self.verdict}"
+        )
+        return dataclasses.replace(self, trusted=False, verdict=verdict)
 
 
 def diagnose(
     values: Mapping[str, Tensor],
-    dtype: torch.dtype,
+    arithmetic: Arithmetic | None,
     adjoint_norms: tuple[float, ...] = (),
     losses: tuple[float, ...] = (),
-    sensitivity: float | None = None,
     *,
     whole: Mapping[str, Tensor] | None = None,
+    by_chance: float = 0.0,
     doubt: str = "",
     looks_ahead: bool = True,
     breaks: Callable[[], str] = lambda: "",
+    checked: tuple[float, float] | None = None,
 ) -> Diagnostics:
-    """Judge the scores ``values``, computed in ``dtype``.
+    """Judge the scores ``values``, computed in ``arithmetic`` (None without any gradient).
 
     ``whole``: scores of the whole network, where ``values`` hold only for what rounds of pruning
-    left. ``doubt``: the criterion's own objection to them. ``looks_ahead``: there are training
+    left; ``by_chance`` the largest share of the weights kept in a round that were chosen among
+    equals. ``doubt``: the criterion's own objection to them. ``looks_ahead``: there are training
     steps that could be smaller or fewer. ``breaks`` finds where the network goes wrong, in a
-    sentence; it is called only if it does.
+    sentence; it is called only if it does. ``checked``: a sparsity, and the share of weights kept
+    there that were kept again when scored from weights that differ by rounding.
     """
     counts = {name: int((~score.isfinite()).sum()) for name, score in values.items()}
     broken = [name for name, count in counts.items() if count]
@@ -92,7 +149,8 @@ def diagnose(
     non_finite = sum(counts.values())
     trusted = False
     if broken:
-        remedies = [CALMER] * looks_ahead + ["score in float64"] * (dtype != torch.float64)
+        wide = arithmetic is None or arithmetic.gradients == torch.float64
+        remedies = [CALMER] * looks_ahead + [IN_FULL] * (not wide)
         verdict = (
             f"{non_finite:,} scores are NaN or infinite, the first of them in {broken[0]!r}, so "
             f"there is no ranking{'; ' * bool(remedies)}{', or '.join(remedies)}. {breaks()}"
@@ -105,12 +163,28 @@ def diagnose(
     elif doubt:
         verdict = doubt
     else:
-        trusted, verdict = _judge(losses, sensitivity, dtype, looks_ahead, whole is not None)
+        amplified = len(losses) > 1 or whole is not None
+        trusted, verdict = _judge(losses, arithmetic, amplified, checked)
+        if by_chance > CHANCE and trusted and not checked:
+            trusted, verdict = False, _chance(by_chance)
         if silent:
             trusted, verdict = False, f"{_silence(silent)} {'' if trusted else verdict}"
     return Diagnostics(
-        adjoint_norms, growth, losses, sensitivity, non_finite, trusted, verdict.strip(), silent
+        adjoint_norms=adjoint_norms,
+        growth=growth,
+        losses=losses,
+        non_finite=non_finite,
+        trusted=trusted,
+        verdict=verdict.strip(),
+        silent=silent,
+        precision=arithmetic.name if arithmetic else "",
+        agreement=checked[1] if checked else None,
+        checked_at=checked[0] if checked else None,
     )
+
+
+IN_FULL = "leave the precision to the default"
+"""What helps where rounding may decide."""
 
 
 def _silence(silent: tuple[str, ...]) -> str:
@@ -122,40 +196,71 @@ def _silence(silent: tuple[str, ...]) -> str:
     )
 
 
+def _chance(share: float) -> str:
+    return (
+        f"In a round on the way, {percent(share)} of the kept weights scored no higher than others "
+        "that were removed, zero but for rounding, and position decided between them; another "
+        "machine may keep other weights. Ask for a lower sparsity, score with more images, or "
+        "choose another criterion."
+    )
+
+
 def _judge(
     losses: tuple[float, ...],
-    sensitivity: float | None,
-    dtype: torch.dtype,
-    looks_ahead: bool,
-    in_rounds: bool,
+    arithmetic: Arithmetic | None,
+    amplified: bool,
+    checked: tuple[float, float] | None,
 ) -> tuple[bool, str]:
-    """How far scores that went through steps of training, or rounds of pruning, can be trusted."""
+    """What is known. ``amplified``: the scores went through training steps or rounds of pruning,
+    each of which amplifies the rounding errors of the one before."""
     if len(losses) > 1 and losses[-1] > DIVERGED * max(losses[0], 1.0):
         return False, (
             f"The look-ahead drives the loss from {losses[0]:.2g} to {losses[-1]:.2g}, so the "
             f"ranking describes a network that has diverged; {CALMER}."
         )
-    if sensitivity is None and len(losses) > 1:
-        return False, "Whether rounding decides the ranking was not checked (rehearse is off)."
-    if sensitivity is None and in_rounds and dtype != torch.float64:
-        return True, (
-            "No round differentiates through training; but where scores of an early round nearly "
-            "tie, rounding decides, and another machine may keep different weights."
+    if arithmetic is None:
+        return True, "The scores follow from the weights, or from chance, without any rounding."
+    if checked is not None:
+        sparsity, share = checked
+        measured = (
+            f"Scored again from weights that differ by rounding, {percent(share)} of the weights "
+            f"kept at {percent(sparsity)} sparsity are the same"
         )
-    if sensitivity is None:
-        return True, "The ranking does not differentiate through training: it is exact."
-    start = "the gradient it starts from" if looks_ahead else "the scores of a round"
-    if sensitivity < CALM:
+        if share >= AGREEING:
+            return True, f"{measured}."
+        return False, f"{measured}, so another machine may keep others; {_calmer(arithmetic)}."
+    if arithmetic.gradients == torch.float64:
+        how = "computed in float64"
+        if arithmetic.products == torch.float32:
+            how += ", with only second derivatives in float32"
+        return True, f"Rounding does not decide this ranking: it was {how}."
+    name = arithmetic.name
+    if not amplified and arithmetic.gradients == torch.float32:
         return True, (
-            f"Scores are numerically stable: rounding changes {start} by {noise(sensitivity)}."
+            f"Rounding hardly moves this ranking: it rests on a single gradient, in {name}."
         )
-    calmer = CALMER if looks_ahead else CLOSER
-    remedy = calmer if dtype == torch.float64 else f"score in float64, or {calmer}"
-    share = "Much" if sensitivity >= WILD else "Part"
-    return False, (
-        f"{share} of the ranking is unreliable: rounding alone changes {start} by "
-        f"{noise(sensitivity)}, so another machine may keep different weights; {remedy}."
+    why = "this network computes in it whatever it is given" if arithmetic.fixed else IN_FULL
+    cause = (
+        "each step amplifies the rounding of the one before"
+        if amplified
+        else "it has few digits to rank by"
     )
+    return False, f"Whether rounding decides this ranking is not known: in {name} {cause}; {why}."
+
+
+def _calmer(arithmetic: Arithmetic) -> str:
+    if arithmetic.gradients == torch.float64 or arithmetic.fixed:
+        return f"{CALMER}, or score with more images"
+    return IN_FULL
+
+
+def shared_share(
+    first: Mapping[str, Tensor], second: Mapping[str, Tensor], sparsity: float, layer_floor: int
+) -> float:
+    """The share of the weights kept by the scores ``first`` that ``second`` keeps too."""
+    one, other = (top_masks(scores, sparsity, layer_floor) for scores in (first, second))
+    kept = sum(int(mask.sum()) for mask in one.values())
+    return sum(int((one[name] & other[name]).sum()) for name in one) / kept
 
 
 def plain(value: Any) -> Any:

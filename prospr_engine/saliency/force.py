@@ -6,10 +6,12 @@ import math
 
 from torch import Tensor
 
-from prospr_engine.network.functional import Batch, Network, Point
+from prospr_engine.network.batches import Batch
+from prospr_engine.network.functional import Network
+from prospr_engine.network.point import Point
 from prospr_engine.saliency.base import OnStep, Saliency
+from prospr_engine.saliency.effects import effects
 from prospr_engine.saliency.rounds import prune_in_rounds
-from prospr_engine.saliency.vector import effects
 
 
 def force(

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import torch
 
-from prospr_engine.network.functional import Batch, Network
+from prospr_engine.network.batches import Batch
+from prospr_engine.network.functional import Network
 from prospr_engine.saliency.base import OnStep, Saliency
-from prospr_engine.saliency.vector import effects
+from prospr_engine.saliency.effects import effects
 
 
 def grasp(

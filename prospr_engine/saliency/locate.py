@@ -13,13 +13,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from prospr_engine.network.functional import (
-    Batch,
+from prospr_engine.network.batches import Batch
+from prospr_engine.network.derivatives import (
     MissingDerivative,
-    Network,
     refuse_missing_derivatives,
     twice_differentiable,
 )
+from prospr_engine.network.functional import Network
 
 FEW = 2
 """Inputs that are enough to show where it goes wrong; train mode needs two."""

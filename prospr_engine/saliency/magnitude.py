@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from prospr_engine.network.functional import Batch, Network
+from prospr_engine.network.batches import Batch
+from prospr_engine.network.functional import Network
 from prospr_engine.saliency.base import OnStep, Saliency
 
 

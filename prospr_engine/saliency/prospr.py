@@ -17,9 +17,11 @@ import dataclasses
 
 import torch
 
-from prospr_engine.network.functional import Batch, Network, Point
+from prospr_engine.network.batches import Batch
+from prospr_engine.network.functional import Network
+from prospr_engine.network.point import Point, add, norm
 from prospr_engine.saliency.base import OnStep, Saliency
-from prospr_engine.saliency.vector import add, effects, norm, rounded_differently
+from prospr_engine.saliency.effects import effects
 
 
 def prospr(
@@ -32,20 +34,18 @@ def prospr(
     momentum: float,
     order: str,
     momentum_graph: str,
-    rehearse: bool,
 ) -> Saliency:
     """Signed scores w ⊙ ∂L/∂θ⁰ of the prunable weights, ranked by absolute value.
 
     Batch i serves step i and the next one the outer loss; fewer are used in turn. ``steps=0``
     is SNIP; ``order="first"`` takes λ = ∇L(θᴹ); ``momentum_graph="reference"`` leaves out the
     first step's Hessian when there is momentum, as in the published code, where the first
-    momentum buffer is detached from the graph. ``rehearse`` costs M more gradients
-    and gives the sensitivity on which the verdict rests (see trust.py).
+    momentum buffer is detached from the graph.
     """
     exact = order == "exact"
     lost = 1 if momentum and momentum_graph == "reference" else 0
     back = range(lost, steps) if exact else range(0)
-    report = _Progress(on_step, total=steps + 1 + steps * rehearse + len(back))
+    report = _Progress(on_step, total=steps + 1 + len(back))
     # Frozen parameters stay where they are.
     rates = [lr if trainable else 0.0 for trainable in network.trainable]
 
@@ -57,21 +57,11 @@ def prospr(
         point = [p - rate * v for p, v, rate in zip(point, velocity, rates, strict=True)]
         return point, velocity
 
-    def rehearsal(point: Point, velocity: Point) -> Point:
-        """∇L(θᴹ) once more, from a θ¹ that differs by rounding."""
-        point = rounded_differently(point)
-        for i in range(1, steps):
-            report(f"Rehearsal, step {i + 1} of {steps}")
-            _, gradient = network.gradient(point, batch(i), i)
-            point, velocity = moved(point, velocity, gradient)
-        report("Rehearsal, loss after the steps")
-        return network.gradient(point, batch(steps), steps)[1]
-
     # Towards θᴹ. The last step's graph is kept, so that its Hessian costs no second pass.
     point, velocity = network.start, None
     visited: list[Point] = []
     losses = []
-    rehearsed = hessian_product = None
+    hessian_product = None
     for i in range(steps):
         report(f"Training step {i + 1} of {steps}")
         if i == steps - 1 and i in back:
@@ -81,15 +71,10 @@ def prospr(
         losses.append(loss)
         visited.append(point)
         point, velocity = moved(point, velocity, gradient)
-        if i == 0 and rehearse:
-            rehearsed = rehearsal(point, velocity)
     report("Loss after the steps")
     loss, adjoint = network.gradient(point, batch(steps), steps)
     losses.append(loss)
-    sensitivity = None
-    if rehearsed is not None:
-        sensitivity = norm(add(rehearsed, adjoint, -1.0)) / max(norm(adjoint), 1e-300)
-    del point, velocity, rehearsed
+    del point, velocity
 
     # And back.
     norms = [norm(adjoint)]
@@ -100,7 +85,7 @@ def prospr(
             nu - rate * lam for nu, lam, rate in zip(velocity_adjoint, adjoint, rates, strict=True)
         ]
         if hessian_product is None:
-            hessian_product = network.linearised(visited[i], batch(i), i)[2]
+            hessian_product = network.hessian(visited[i], batch(i), i)
         adjoint = add(adjoint, hessian_product(velocity_adjoint), 1.0)
         hessian_product = None  # and with it the graph
         velocity_adjoint = [momentum * nu for nu in velocity_adjoint]
@@ -110,7 +95,6 @@ def prospr(
         Saliency.of(effects(network, adjoint)),
         adjoint_norms=tuple(norms),
         losses=tuple(losses),
-        sensitivity=sensitivity,
     )
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from prospr_engine.network.functional import Batch, Network
+from prospr_engine.network.batches import Batch
+from prospr_engine.network.functional import Network
 from prospr_engine.saliency.base import OnStep, Saliency
 from prospr_engine.saliency.prospr import prospr
 
@@ -15,7 +16,6 @@ def prospr_first_order(
     steps: int,
     lr: float,
     momentum: float,
-    rehearse: bool,
 ) -> Saliency:
     """w ⊙ ∇L(θᴹ): the meta-gradient with the Hessians along the way taken for zero."""
     return prospr(
@@ -27,5 +27,4 @@ def prospr_first_order(
         momentum=momentum,
         order="first",
         momentum_graph="exact",
-        rehearse=rehearse,
     )

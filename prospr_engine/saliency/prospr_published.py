@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from prospr_engine.network.functional import Batch, Network
+from prospr_engine.network.batches import Batch
+from prospr_engine.network.functional import Network
 from prospr_engine.saliency.base import OnStep, Saliency
 from prospr_engine.saliency.prospr import prospr
 
@@ -15,7 +16,6 @@ def prospr_published(
     steps: int,
     lr: float,
     momentum: float,
-    rehearse: bool,
 ) -> Saliency:
     """The meta-gradient without the second derivative of the first step, which is what published
     results rest on; without momentum nothing is detached, and it is ``prospr``."""
@@ -28,5 +28,4 @@ def prospr_published(
         momentum=momentum,
         order="exact",
         momentum_graph="reference",
-        rehearse=rehearse,
     )

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import torch
 
+from prospr_engine.network.batches import Batch
 from prospr_engine.network.device import float64_device
-from prospr_engine.network.functional import Batch, Network
+from prospr_engine.network.functional import Network
 from prospr_engine.saliency.base import OnStep, Saliency
 
 

@@ -11,8 +11,9 @@ import math
 
 import torch
 
+from prospr_engine.network.batches import Batch
 from prospr_engine.network.device import float64_device
-from prospr_engine.network.functional import Batch, Network
+from prospr_engine.network.functional import Network
 from prospr_engine.saliency.base import OnStep, Saliency
 
 GOLDEN_RATIO = (math.sqrt(5) - 1) / 2

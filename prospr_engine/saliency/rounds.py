@@ -14,14 +14,12 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor
 
-from prospr_engine.network.functional import Network, Point
+from prospr_engine.network.functional import Network
+from prospr_engine.network.point import Point
 from prospr_engine.pruning.budget import budget, kept_count
-from prospr_engine.pruning.masks import top_masks
+from prospr_engine.pruning.masks import chosen_among_equals, top_masks
 from prospr_engine.saliency.base import OnStep, Saliency
-from prospr_engine.saliency.vector import add, norm, rounded_differently
-
-UNITS = 64
-"""Of the last place: the error of a sum over a batch, whose order differs between machines."""
+from prospr_engine.saliency.diagnostics import NOTHING
 
 Rank = Callable[[int, Point], dict[str, Tensor]]
 """Signed scores by name, given the round (from 0) and the parameters, with removed weights at
@@ -49,9 +47,9 @@ def prune_in_rounds(
     more or less in an early round can change half of the last mask. Raises ``ConfigError`` if
     sparsity and floor do not fit.
 
-    Where weights may come back, those of an empty channel come back on what is left of it: under
-    a batch norm, rounding errors blown up. So rounds with empty channels are repeated from
-    parameters that differ by rounding, to know how much of the scores that is.
+    Where weights may come back, those of an empty channel, which all score zero, come back by
+    their position, and what they do then decides the next round; under a batch norm, rounding
+    errors blown up take the place of zeros. So it is counted how many do.
     """
     weights = dict(zip(network.names, network.start, strict=True))
     sizes = [weights[name].numel() for name in network.prunable]
@@ -59,7 +57,7 @@ def prune_in_rounds(
     masks = {name: torch.ones_like(weights[name], dtype=torch.bool) for name in network.prunable}
     goals = schedule(sum(sizes), sparsity, rounds, count)
     last = whole = None
-    sensitivity: float | None = None
+    chance = 0.0
     for i, goal in enumerate(goals):
         on_step(i, len(goals), f"Round {i + 1} of {len(goals)}")
         point = _masked(network, masks)
@@ -75,13 +73,12 @@ def prune_in_rounds(
             return dataclasses.replace(last, whole=whole, doubt=_ended(i + 1)) if last else found
         if not returning:
             found = dataclasses.replace(found, values=_above_zero(found.values, masks))
-        elif _has_empty_channel(network, masks):
-            again = rank(i, rounded_differently(point, UNITS))
-            sensitivity = max(sensitivity or 0.0, _change(signed, again))
         masks = top_masks(found.values, goal, layer_floor)
+        if returning:
+            chance = max(chance, _by_chance(found.values, masks, network))
         last = found
     assert last is not None  # there is at least one round
-    return dataclasses.replace(last, whole=whole, sensitivity=sensitivity)
+    return dataclasses.replace(last, whole=whole, by_chance=chance)
 
 
 def schedule(
@@ -119,22 +116,18 @@ def _ended(number: int) -> str:
     )
 
 
+def _by_chance(
+    scores: Mapping[str, Tensor], masks: Mapping[str, Tensor], network: Network
+) -> float:
+    """The share of the kept weights that were chosen among equals."""
+    nothing = NOTHING if network.dtype == torch.float64 else 0.0
+    kept = sum(int(mask.sum()) for mask in masks.values())
+    return chosen_among_equals(scores, masks, nothing) / kept
+
+
 def _finite(scores: Mapping[str, Tensor]) -> bool:
     return all(bool(score.isfinite().all()) for score in scores.values())
 
 
 def _any(scores: Mapping[str, Tensor]) -> bool:
     return any(bool(score.any()) for score in scores.values())
-
-
-def _has_empty_channel(network: Network, masks: Mapping[str, Tensor]) -> bool:
-    return any(
-        not bool(network.prunable[name].channel_sums(mask.to(torch.float32)).all())
-        for name, mask in masks.items()
-    )
-
-
-def _change(found: Mapping[str, Tensor], again: Mapping[str, Tensor]) -> float:
-    """The relative distance between two sets of scores."""
-    before = list(found.values())
-    return norm(add(list(again.values()), before, -1.0)) / norm(before)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
-from collections.abc import Iterable, Mapping, Sized
+from collections.abc import Iterable, Iterator, Mapping, Sized
+from itertools import islice
 from typing import Any
 
 import torch
@@ -12,11 +14,12 @@ from torch import Tensor, nn
 from prospr_engine.config import check_sparsity
 from prospr_engine.errors import ConfigError, DataError, ScoringError
 from prospr_engine.events import OnEvent, Progress, ignore
-from prospr_engine.network.functional import Batch, MissingDerivative, Network
-from prospr_engine.registry import check_options
-from prospr_engine.saliency import METHODS, MethodSpec
+from prospr_engine.network.batches import Batch
+from prospr_engine.network.derivatives import MissingDerivative
+from prospr_engine.network.functional import MIXED, Network
+from prospr_engine.saliency import METHODS, ROUNDS, STEPS, MethodSpec
 from prospr_engine.saliency.base import Criterion, OnStep, Saliency, Scores
-from prospr_engine.saliency.diagnostics import diagnose
+from prospr_engine.saliency.diagnostics import Arithmetic, diagnose, shared_share
 from prospr_engine.saliency.locate import breaks, lacks_second_derivative
 
 
@@ -29,13 +32,15 @@ def score(
     on_event: OnEvent = ignore,
     sparsity: float | None = None,
     layer_floor: int = 0,
+    check_at: float | None = None,
     **options: Any,
 ) -> Scores:
     """Score every weight of the convolutions and linear layers of ``model``.
 
     ``batches`` is a sequence of ``(x, y)``: inputs and class indices. Batch i serves step i and
     the next one the outer loss; a single batch serves all, and fewer than needed are used in
-    turn; what makes no steps uses the first. ``options`` are those of the method's row in
+    turn; what makes no steps uses the first. Of an iterable that can go on for ever, a loader, only
+    as many are read as the criterion needs. ``options`` are those of the method's row in
     ``METHODS``; for ProsPr ``steps``, ``lr``, ``momentum``, ``order`` and ``momentum_graph``.
     ``method`` may also be a function of your own (``saliency.base.Criterion`` says what it gets
     and returns), called with the batches that there are, none if none were given, and with the
@@ -43,9 +48,16 @@ def score(
     function one.
     Iterative criteria prune towards ``sparsity`` (the fraction removed), each layer keeping
     at least ``layer_floor`` weights, and their scores hold for no other; the rest do not
-    take them. ``precision=None`` computes in the model's own dtype, ``"float32"`` and
-    ``"float64"`` on a converted copy; SynFlow always in float64. ``on_event`` receives a
-    ``Progress`` per step or round; if it raises, scoring stops.
+    take them.
+
+    ``precision=None`` computes so that rounding does not decide the ranking: losses and gradients
+    in float64, Hessian-vector products of a float32 model (or a shorter format) in float32 at the
+    same places. The scores of such models are float32. ``"float32"`` and ``"float64"`` compute
+    all in that format; SynFlow knows float64 only. A model that insists on its own format is
+    scored in it, and the verdict says so. With ``check_at``, a sparsity, the model is scored a
+    second time from weights that differ by rounding, and ``diagnostics.agreement`` is the share
+    of the weights kept there that were kept both times.
+    ``on_event`` receives a ``Progress`` per step or round; if it raises, scoring stops.
 
     The model comes back untouched: parameters, gradients, buffers, mode and random state.
     Raises ``ConfigError`` for unknown names and options, ``ModelError`` for a model that cannot
@@ -57,23 +69,34 @@ def score(
         spec, settings = _unregistered(method, batches), dict(options)
     else:
         spec = METHODS.find(method)
-        settings = check_options(spec.options, options, f"the method {method!r}")
+        settings = spec.check(options)
     target = _target(spec, sparsity, layer_floor)
-    network = Network(model, precision)
-    ready = _batches(spec, network, batches)
+    check_at = None if check_at is None else check_sparsity(check_at)
+    if check_at is not None and target and target[0] != check_at:
+        raise ConfigError(
+            f"The scores are made for the sparsity {target[0]}; check them at the same one."
+        )
+    network, ready, fixed = _prepared(model, spec, precision, _needed(spec, batches, settings))
     towards = {} if target is None else {"sparsity": target[0], "layer_floor": target[1]}
 
-    total_steps = 1
+    total_steps = done_before = 0
+    times = 1 if check_at is None or not spec.needs_data else 2
     unit = "rounds" if spec.iterative else "steps"
 
     def on_step(done: int, total: int, text: str) -> None:
         nonlocal total_steps
-        total_steps = total
-        on_event(Progress("score", done, total, unit, text))
+        total_steps = times * total
+        on_event(Progress("score", done_before + done, total_steps, unit, text))
 
     with torch.no_grad():
         try:
             saliency = _apply(spec, network, ready, on_step, settings | towards)
+            checked = None
+            if times == 2 and check_at is not None and _rankable(saliency):
+                done_before = total_steps // 2
+                again = _apply(spec, network.perturbed(), ready, on_step, settings | towards)
+                share = shared_share(saliency.values, again.values, check_at, layer_floor)
+                checked = check_at, share
         except MissingDerivative as error:
             raise _without_second_derivative(spec, network, ready[0], error) from error
         channels = {
@@ -82,15 +105,17 @@ def score(
         }
         diagnostics = diagnose(
             saliency.values,
-            next(iter(saliency.values.values())).dtype,
+            Arithmetic.of(network.used, fixed),
             saliency.adjoint_norms,
             saliency.losses,
-            saliency.sensitivity,
             whole=saliency.whole,
+            by_chance=saliency.by_chance,
             doubt=saliency.doubt,
             looks_ahead=spec.looks_ahead,
             breaks=lambda: breaks(network, ready[0]) if spec.needs_data else "",
+            checked=checked,
         )
+    total_steps = max(total_steps, 1)
     on_event(Progress("score", total_steps, total_steps, unit, "Scores are ready"))
     return Scores(
         # Whatever layout was best for computing, the caller gets the usual one.
@@ -137,7 +162,13 @@ def _apply(
         )
     for scores in (found.values, found.signed):
         _check_scores(spec, network, scores)
-    return found
+    if network.score_dtype == network.dtype:
+        return found
+    values, signed = (
+        {name: score.to(network.score_dtype) for name, score in scores.items()}
+        for scores in (found.values, found.signed)
+    )
+    return dataclasses.replace(found, values=values, signed=signed)
 
 
 def _check_scores(spec: MethodSpec, network: Network, scores: Mapping[str, Tensor]) -> None:
@@ -181,6 +212,47 @@ def _target(spec: MethodSpec, sparsity: float | None, layer_floor: int) -> tuple
             "sparsity=0.9."
         )
     return check_sparsity(sparsity), layer_floor
+
+
+def _needed(
+    spec: MethodSpec, batches: Iterable[Batch], options: Mapping[str, Any]
+) -> Iterable[Batch]:
+    """No more batches than the criterion uses; all, for a function in no table."""
+    if (
+        METHODS.get(spec.name) is not spec
+        or not isinstance(batches, Iterable)
+        or isinstance(batches, Tensor)
+    ):
+        return list(batches) if isinstance(batches, Iterator) else batches
+    steps = spec.value(STEPS, options) or 0
+    rounds = spec.value(ROUNDS, options) or 1
+    return list(islice(batches, max(steps + 1, rounds)))
+
+
+def _prepared(
+    model: nn.Module, spec: MethodSpec, precision: str | None, batches: Iterable[Batch]
+) -> tuple[Network, list[Batch], bool]:
+    """The network as a function, in the best arithmetic that it takes, the batches in it, and
+    whether the network insists on another."""
+    mixed = precision is None and spec.needs_data and _narrow(model)
+    if mixed:
+        network = Network(model, MIXED)
+        ready = _batches(spec, network, batches)
+        if network.can_take(ready[0]):
+            return network, ready, False
+    network = Network(model, precision)
+    return network, _batches(spec, network, batches), mixed
+
+
+def _narrow(model: nn.Module) -> bool:
+    """Whether the model's weights have fewer digits than float64."""
+    return isinstance(model, nn.Module) and any(
+        p.is_floating_point() and p.dtype != torch.float64 for p in model.parameters()
+    )
+
+
+def _rankable(saliency: Saliency) -> bool:
+    return all(bool(scores.isfinite().all()) for scores in saliency.values.values())
 
 
 def _batches(spec: MethodSpec, network: Network, batches: Iterable[Batch]) -> list[Batch]:

@@ -15,15 +15,19 @@ import torch
 from torch import Tensor, nn
 
 from prospr_engine.errors import ScoringError
-from prospr_engine.network.functional import Batch, Network, Point
+from prospr_engine.network.batches import Batch
+from prospr_engine.network.functional import Network
+from prospr_engine.network.point import Point, norm, rounded_differently
 from prospr_engine.saliency.base import OnStep, Saliency
-from prospr_engine.saliency.diagnostics import WILD
+from prospr_engine.saliency.effects import effects
 from prospr_engine.saliency.locate import first_of, turns_the_flow
-from prospr_engine.saliency.rounds import UNITS, prune_in_rounds
-from prospr_engine.saliency.vector import effects, norm, rounded_differently
+from prospr_engine.saliency.rounds import prune_in_rounds
 
 BACKFLOW = 1e-3
 """The share of the flow that may be negative, from activations that dip below zero."""
+
+LOST = 0.5
+"""The relative change of the flow by rounding alone from which it is nothing else."""
 
 
 def synflow(
@@ -80,9 +84,9 @@ def _doubt(network: Network, point: Point, ones: Tensor, flow: dict[str, Tensor]
     if all(through) and not back > BACKFLOW * sum(through):
         return ""
     where = turns_the_flow(network, ones) or "one of its steps"
-    _, again = network.flow(rounded_differently(point, UNITS), ones)
+    _, again = network.flow(rounded_differently(point), ones)
     change = [a - b for a, b in zip(effects(network, again).values(), flow.values(), strict=True)]
-    if not norm(change) < WILD * norm(list(flow.values())):
+    if not norm(change) < LOST * norm(list(flow.values())):
         raise ScoringError(
             f"SynFlow cannot rank the weights of this network: the flow is lost in {where}, whose "
             "output does not grow with its input; choose another criterion, such as snip."

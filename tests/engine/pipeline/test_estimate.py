@@ -16,6 +16,7 @@ from prospr_engine.data import DATASETS
 from prospr_engine.data.splits import plan
 from prospr_engine.models.measures import Measure, known
 from prospr_engine.pipeline.estimate import (
+    DOUBLE,
     START,
     Images,
     catalogue,
@@ -98,10 +99,10 @@ def test_time_grows_with_what_there_is_to_do():
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
-        ({}, 4 + 3 + 9),  # one per step and the loss, the rehearsal, and the way back
-        ({"rehearse": False}, 4 + 9),
-        ({"order": "first"}, 4 + 3),
-        ({"steps": 0}, 1),
+        ({}, 4 * DOUBLE + 9),  # one per step and the loss, and the way back
+        ({"rehearse": True}, 4 * DOUBLE + 9),  # an option of earlier versions
+        ({"order": "first"}, 4 * DOUBLE),
+        ({"steps": 0}, DOUBLE),
     ],
 )
 def test_gradients_of_the_scoring(options: dict[str, Any], expected: float):
@@ -207,13 +208,13 @@ def test_images_are_those_of_the_catalogue_or_of_a_folder(tmp_path: Path):
 @pytest.mark.parametrize(
     ("method", "options", "expected"),
     [
-        ("snip", {}, 1),
-        ("grasp", {}, 1 + 3),
-        ("iterative_snip", {"rounds": 30}, 30),
-        ("force", {"rounds": 7}, 7),
-        ("synflow", {}, 100),
-        ("prospr_first_order", {}, 4 + 3),
-        ("prospr_published", {"rehearse": False}, 4 + 9),
+        ("snip", {}, DOUBLE),
+        ("grasp", {}, DOUBLE + 3),
+        ("iterative_snip", {"rounds": 30}, 30 * DOUBLE),
+        ("force", {"rounds": 7}, 7 * DOUBLE),
+        ("synflow", {}, 100 * DOUBLE),
+        ("prospr_first_order", {}, 4 * DOUBLE),
+        ("prospr_published", {}, 4 * DOUBLE + 9),
         ("random_erk", {}, 0),
     ],
 )

@@ -138,7 +138,7 @@ def test_a_registered_criterion_is_one_like_the_others(tables, model, tmp_path):
 
 def test_steps_are_recognised_by_their_role(tables):
     """Whatever the option is called: the list of a sweep, the table and the estimate use it."""
-    from prospr_engine.pipeline.estimate import gradients
+    from prospr_engine.pipeline.estimate import DOUBLE, gradients
 
     METHODS.register(
         MethodSpec(
@@ -154,8 +154,8 @@ def test_steps_are_recognised_by_their_role(tables):
     options = [cell.scoring.options for cell in config.cells()]
     assert options == [{"horizon": 1}, {"horizon": 4}, {"steps": 1}, {"steps": 4}]
     assert config.size == 4
-    assert [gradients(cell) for cell in config.cells()[:2]] == [2, 5]
-    assert gradients(pe.RunConfig(method="ahead")) == 3
+    assert [gradients(cell) for cell in config.cells()[:2]] == [2 * DOUBLE, 5 * DOUBLE]
+    assert gradients(pe.RunConfig(method="ahead")) == 3 * DOUBLE
 
 
 def test_a_row_that_looks_ahead_says_how_far():

@@ -78,7 +78,8 @@ def test_force_says_when_rounding_decides(reference, golden, threads):
         scores = pe.score(net, four[:1], "force", sparsity=0.9, rounds=10)
     finally:
         torch.set_num_threads(1)
-    assert "rounding alone changes the scores of a round" in scores.diagnostics.verdict
+    assert not scores.diagnostics.trusted
+    assert "In a round on the way" in scores.diagnostics.verdict
     kept, published = flat(scores.masks(0.9)), flat(golden("mask_force_t10_d0.1")).bool()
     if (kept & published).sum() < 150:
         pytest.skip("here batch norm rounds otherwise than where the reference mask was made")
@@ -95,7 +96,6 @@ def test_prospr_published_and_first_order_are_prospr_with_options(reference, gol
     torch.testing.assert_close(
         first, flat(golden("prospr_firstorder_m3_lr0.1")), rtol=1e-9, atol=1e-13
     )
-    assert pe.score(net, four[:1], "prospr_first_order").diagnostics.sensitivity is not None
 
 
 # Slow and obvious

@@ -8,11 +8,10 @@ from typing import Any
 import pytest
 import torch
 from helpers import NETWORKS, batch, seeded
-from torch import nn
 
 import prospr_engine as pe
 from prospr_engine.errors import DataError, ScoringError
-from prospr_engine.saliency.diagnostics import Diagnostics, diagnose
+from prospr_engine.saliency.diagnostics import Arithmetic, Diagnostics, diagnose
 
 everywhere = pytest.mark.parametrize("method", pe.METHODS)
 
@@ -74,56 +73,40 @@ def test_masks_say_where_they_come_from():
     assert masks.metadata["options"]["steps"] == 2
 
 
-def deep():
-    """Nine layers with batch norm: enough for training to amplify rounding errors."""
-    blocks = [[nn.Linear(16, 16, bias=False), nn.BatchNorm1d(16), nn.ReLU()] for _ in range(8)]
-    blocks[0][0] = nn.Linear(8, 16, bias=False)
-    return nn.Sequential(nn.Flatten(), *[layer for b in blocks for layer in b], nn.Linear(16, 3))
-
-
-def test_a_short_look_ahead_is_trusted_and_a_chaotic_one_only_in_double_precision():
-    model = seeded(deep).float()
-    x, y = batch((2, 2, 2), n=32, dtype=torch.float32)
-    calm = pe.score(model, [(x, y)], steps=3, lr=0.5).diagnostics
-    wild = pe.score(model, [(x, y)], steps=40, lr=0.5).diagnostics
-    exact = pe.score(model, [(x, y)], steps=40, lr=0.5, precision="float64").diagnostics
-    assert calm.trusted
-    assert "numerically stable" in calm.verdict
-    assert not wild.trusted
-    assert "is unreliable" in wild.verdict
-    assert exact.trusted
-
-
 def test_verdicts():
     fine = {"a": torch.ones(3)}
-    assert diagnose(fine, torch.float32, sensitivity=0.019).trusted
-    some, much = (diagnose(fine, torch.float32, sensitivity=s) for s in (0.021, 0.6))
-    assert not some.trusted
-    assert some.verdict.startswith("Part of the ranking is unreliable")
-    assert not much.trusted
-    assert much.verdict.startswith("Much of the ranking is unreliable")
-    assert "float64" in diagnose(fine, torch.float32, sensitivity=1).verdict
-    assert "float64" not in diagnose(fine, torch.float64, sensitivity=1).verdict
-    in_rounds = diagnose(fine, torch.float32, whole=fine)
-    assert in_rounds.trusted
-    assert "early round" in in_rounds.verdict
-    assert "it is exact" in diagnose(fine, torch.float64, whole=fine).verdict
-    broken = diagnose({"a": torch.tensor([1.0, math.nan, math.inf])}, torch.float32)
+    single, double = Arithmetic(torch.float32), Arithmetic(torch.float64)
+    mixed = Arithmetic(torch.float64, torch.float32)
+    half = Arithmetic(torch.bfloat16)
+    ahead = (2.3, 2.2)
+    assert diagnose(fine, None).trusted
+    assert diagnose(fine, single).trusted  # a gradient at a given place is right to a millionth
+    assert not diagnose(fine, half).trusted
+    for arithmetic, trusted in ((single, False), (mixed, True), (double, True)):
+        for amplified in ({"losses": ahead}, {"whole": fine}):
+            found = diagnose(fine, arithmetic, **amplified)
+            assert found.trusted == trusted
+            assert found.precision == arithmetic.name
+    measured = diagnose(fine, single, losses=ahead, checked=(0.9, 0.949))
+    assert not measured.trusted
+    assert "94.9\xa0% of the weights kept at 90\xa0%" in measured.verdict
+    assert (measured.agreement, measured.checked_at) == (0.949, 0.9)
+    assert diagnose(fine, single, losses=ahead, checked=(0.9, 0.95)).trusted
+    assert not diagnose(fine, double, losses=ahead, checked=(0.9, 0.5)).trusted
+    broken = diagnose({"a": torch.tensor([1.0, math.nan, math.inf])}, single)
     assert (broken.non_finite, broken.trusted) == (2, False)
-    assert diagnose(fine, torch.float32, adjoint_norms=(0.0, 1.0)).growth == math.inf
-    assert diagnose(fine, torch.float32, adjoint_norms=(2.0, 5.0)).growth == 2.5
+    assert diagnose(fine, single, adjoint_norms=(0.0, 1.0)).growth == math.inf
+    assert diagnose(fine, single, adjoint_norms=(2.0, 5.0)).growth == 2.5
 
 
 def test_dead_and_diverged_networks_are_not_trusted():
-    dead = diagnose({"a": torch.zeros(3)}, torch.float32, sensitivity=0.0)
+    double = Arithmetic(torch.float64)
+    dead = diagnose({"a": torch.zeros(3)}, double)
     assert not dead.trusted
     assert "All scores are zero" in dead.verdict
-    diverged = diagnose(
-        {"a": torch.ones(3)}, torch.float32, losses=(2.3, 9.0, 400.0), sensitivity=1e-6
-    )
+    diverged = diagnose({"a": torch.ones(3)}, double, losses=(2.3, 9.0, 400.0))
     assert not diverged.trusted
     assert "from 2.3 to 4e+02" in diverged.verdict
-    assert "float64" not in diagnose({"a": torch.tensor([math.nan])}, torch.float64).verdict
 
 
 def test_diagnostics_that_are_not_finite_survive_saving(tmp_path):

@@ -1,0 +1,18 @@
+"""What each weight contributes to the loss, to first order."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from prospr_engine.network.functional import Network
+from prospr_engine.network.point import Point
+
+
+def effects(network: Network, gradient: Point) -> dict[str, Tensor]:
+    """w ⊙ gradient of the prunable weights, by name and in ``network.score_dtype``: to first order,
+    what each contributes."""
+    weights = dict(zip(network.names, network.start, strict=True))
+    slopes = dict(zip(network.names, gradient, strict=True))
+    return {
+        name: (weights[name] * slopes[name]).to(network.score_dtype) for name in network.prunable
+    }
