@@ -26,6 +26,18 @@ def test_scores_on_the_gpu_are_those_of_the_cpu(name):
     assert all(torch.equal(masks[n].cpu(), mask) for n, mask in on_cpu.masks(0.8).items())
 
 
+@pytest.mark.parametrize("name", ["resnet20", "vgg16_bn"])
+def test_a_float32_network_keeps_on_the_gpu_what_float64_keeps_on_the_cpu(name):
+    batches = [batch((3, 32, 32), classes=10, n=32, dtype=torch.float32)]
+    model = pe.build_model(name, (3, 32, 32), 10, 0)
+    exact = pe.score(model, batches, precision="float64")
+    found = pe.score(model.cuda(), batches)
+    kept = {name: mask.cpu() for name, mask in found.masks(0.95).items()}
+    same = sum(int((kept[name] & mask).sum()) for name, mask in exact.masks(0.95).items())
+    assert same >= 0.99 * sum(int(mask.sum()) for mask in kept.values())
+    assert found.diagnostics.trusted
+
+
 def test_the_random_state_of_the_gpu_is_untouched():
     make, shape = NETWORKS["batch norm"]
     model = torch.nn.Sequential(seeded(make), torch.nn.Dropout(0.5)).cuda()
