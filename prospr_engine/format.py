@@ -65,6 +65,20 @@ def read_percent(text: str) -> float | None:
         return None
 
 
+def read_share(text: str) -> float | None:
+    """The share of 1 that an address or a list says: ``"95"``, ``"95%"`` and ``"0.95"`` are 0.95,
+    ``"0.5%"`` is 0.005. A number below 1 is a fraction unless a percent sign follows. None if it
+    is not a number from 0 to below 100."""
+    percent = read_percent(text)
+    if percent is None:
+        try:
+            number = float(text)
+        except ValueError:
+            return None
+        percent = 100 * number if number < 1 else number
+    return to_fraction(percent) if 0 <= percent < 100 else None
+
+
 def percent(fraction: float) -> str:
     """At most one digit, "90 %", "97.2 %"; but never "100 %" or "0 %" for what is only close."""
     for digits in range(1, 7):
@@ -82,6 +96,11 @@ def exact_percent(fraction: float) -> str:
 def percent_number(fraction: float) -> str:
     """Every digit without the sign, for names and addresses: ``0.95`` is "95"."""
     return f"{to_percent(fraction):.12g}"
+
+
+def fraction_number(fraction: float) -> str:
+    """Every digit of the fraction itself, for addresses: "0.95"."""
+    return f"{fraction:.12g}"
 
 
 def percentages(fractions: Iterable[float]) -> str:

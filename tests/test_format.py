@@ -223,3 +223,22 @@ def test_a_long_list_accounts_for_every_word(words, most):
         assert len(named) + hidden == len(words)
     else:
         assert named == words
+
+
+@pytest.mark.parametrize(
+    ("text", "share"),
+    [
+        ("95", 0.95), ("0.95", 0.95), ("95%", 0.95), (" 95 % ", 0.95), ("1", 0.01), ("0.5", 0.5),
+        ("0.5%", 0.005), ("0", 0.0), ("0.999999", 0.999999), ("1e-3", 0.001), ("7.1", 0.071),
+        ("100", None), ("100%", None), ("-0.1", None), ("nan", None), ("inf", None), ("", None),
+        ("much", None), ("95%%", None),
+    ],
+)  # fmt: skip
+def test_a_share_is_read_as_a_fraction_or_a_percentage(text, share):
+    assert f.read_share(text) == share
+
+
+@given(st.floats(0, 0.999999))
+def test_a_share_that_is_written_is_read(share):
+    written = round(share, 12)
+    assert f.read_share(f.fraction_number(written)) == pytest.approx(written, abs=1e-12)

@@ -13,7 +13,7 @@ import streamlit as st
 from app.compare import axes
 from app.services import is_control
 from app.services.comparison import keep
-from app.ui.format import percent_number
+from app.ui.format import percent_number, read_share
 from app.ui.labels import WITHOUT_CONTROL
 from app.ui.titles import control_label, method_label
 
@@ -92,6 +92,11 @@ def level(rows: pd.DataFrame) -> float:
     usual = min(names, key=lambda name: (abs(names[name] - USUAL), names[name]))
     if len(names) == 1:
         return float(names[usual])
+    # The names of the choices are percentages, as the address was; fractions are understood, too.
+    typed = st.query_params.get(LEVEL, "")
+    share = None if typed in names else read_share(typed)
+    if share is not None and percent_number(share) in names and LEVEL not in st.session_state:
+        st.session_state[LEVEL] = percent_number(share)
     if len(names) <= MOST_SEGMENTS:
         shown = st.segmented_control(
             "Weights removed (%)",

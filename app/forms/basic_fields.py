@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import re
 from difflib import get_close_matches
 
@@ -15,9 +14,10 @@ from app.services import TORCHVISION, ConfigError, EngineError, estimates
 from app.services import uploads as files
 from app.ui.bounds import MOST_SPARSE
 from app.ui.findings import plain, show_error
-from app.ui.format import to_fraction
+from app.ui.format import to_fraction, to_percent
 from app.ui.glossary import TERMS
 from app.ui.labels import OWN_IMAGES, OWN_WEIGHTS, PATH
+from app.ui.share_slider import share_slider, take_address
 
 MOST = "most-sparse"
 """The end of the slider in this session."""
@@ -178,28 +178,20 @@ def _path(errors: list[EngineError]) -> str:
 
 def sparsity() -> float:
     """The fraction of the weights to remove."""
-    percent: float = st.slider(
+    name, default = key("sparsity"), to_percent(services.RunConfig().sparsity)
+    percent = share_slider(
         "Weights removed",
-        0.0,
-        _reach(),
-        value=90.0,
-        step=0.1,
-        format="%.8g\N{NO-BREAK SPACE}%%",
-        key=key("sparsity"),
+        name,
+        _reach(take_address(name, default)),
+        default,
         help=f"{TERMS['sparsity']} All layers share one ranking.",
-        bind="query-params",
     )
     return to_fraction(percent)
 
 
-def _reach() -> float:
+def _reach(shown: float) -> float:
     """The end of the slider, extended if a run or the address goes further. It never shrinks again:
     a slider with another end would be another widget and lose its value."""
-    requested = 0.0
-    with contextlib.suppress(ValueError):
-        requested = float(st.session_state.get("sparsity", st.query_params.get("sparsity", 0)))
-    reach: float = st.session_state.get(MOST, MOST_SPARSE)
-    if reach < requested < 100:
-        reach = requested
+    reach: float = max(st.session_state.get(MOST, MOST_SPARSE), shown)
     st.session_state[MOST] = reach
     return reach

@@ -10,6 +10,7 @@ import streamlit as st
 
 from app.services import ConfigError, EngineError
 from app.ui.findings import show_error
+from app.ui.format import SPACE, to_percent
 
 BETWEEN = re.compile(r"[\s,;]+")
 MOST = 1000  # numbers in one list; an address could contain any number
@@ -30,32 +31,33 @@ def number_picker(
     help: str,
     box_label: str,
     empty_message: str,
-    unit: str = "",
+    percent: bool = False,
 ) -> list[float]:
     """Sorted numbers without duplicates. The text in the box counts; the pills above it add and
-    remove the ``usual`` numbers. ``empty_message`` is shown if there is no number."""
+    remove the ``usual`` numbers. ``empty_message`` is shown if there is no number. ``percent``:
+    they are percentages, see ``parse``."""
     pills = f"{key}-usual"
-    text = st.session_state.get(key, st.query_params.get(key, joined(default))) or ""
-    numbers, _ = parse(text, check)
+    text = st.session_state.get(key, st.query_params.get(key, joined(default, percent))) or ""
+    numbers, _ = parse(text, check, percent)
     st.session_state[pills] = [number for number in usual if number in numbers]
     st.pills(
         label,
         usual,
         selection_mode="multi",
-        format_func=lambda number: f"{number:g}{unit}",
+        format_func=lambda number: f"{number:g}{SPACE}%" if percent else f"{number:g}",
         key=pills,
         on_change=_update_box,
-        args=(key, pills, usual, text, check),
+        args=(key, pills, usual, text, check, percent),
         help=help,
     )
     typed = st.text_input(
         box_label,
-        value=joined(default),
+        value=joined(default, percent),
         key=key,
         placeholder=f"such as {joined(usual[:3])}",
         bind="query-params",
     )
-    return _checked(typed, errors, check, empty_message)
+    return _checked(typed, errors, check, empty_message, percent)
 
 
 def number_box(
@@ -72,9 +74,13 @@ def number_box(
 
 
 def _checked(
-    typed: str | None, errors: list[EngineError], check: Check, empty_message: str = ""
+    typed: str | None,
+    errors: list[EngineError],
+    check: Check,
+    empty_message: str = "",
+    percent: bool = False,
 ) -> list[float]:
-    found, wrong = parse(typed or "", check)
+    found, wrong = parse(typed or "", check, percent)
     if empty_message and not found and not wrong:
         wrong = [empty_message]
     for sentence in wrong:
@@ -83,22 +89,27 @@ def _checked(
     return found
 
 
-def parse(text: str, check: Check) -> tuple[list[float], list[str]]:
-    """The numbers in ``text``, and a message for each entry that is not valid."""
+def parse(text: str, check: Check, percent: bool = False) -> tuple[list[float], list[str]]:
+    """The numbers in ``text``, and a message for each entry that is not valid. Percentages below 1
+    are fractions (0.9 is 90), unless there is a percent sign somewhere (0.9 % is 0.9)."""
     found, wrong, parts = set(), [], _parts(text)
     if len(parts) > MOST:
         return [], [f"This list has {len(parts):,} numbers; give at most {MOST:,}."]
     for part in parts:
         try:
-            found.add(check(_number(part)))
+            number = _number(part)
+            if percent and "%" not in text and 0 < number < 1:
+                number = to_percent(number)
+            found.add(check(number))
         except EngineError as error:
             wrong.append(str(error))
     return sorted(found), wrong
 
 
-def joined(numbers: Sequence[float]) -> str:
-    """The text of the box and of the address."""
-    return ", ".join(f"{number:.12g}" for number in numbers)
+def joined(numbers: Sequence[float], percent: bool = False) -> str:
+    """The text of the box and of the address, with a percent sign where it is needed."""
+    sign = " %" if percent and any(0 < number < 1 for number in numbers) else ""
+    return ", ".join(f"{number:.12g}" for number in numbers) + sign
 
 
 def _number(text: str) -> float:
@@ -112,13 +123,15 @@ def _number(text: str) -> float:
     return number
 
 
-def _update_box(key: str, pills: str, usual: Sequence[float], text: str, check: Check) -> None:
+def _update_box(
+    key: str, pills: str, usual: Sequence[float], text: str, check: Check, percent: bool
+) -> None:
     """Update the box after a click on a pill. Other numbers stay, and so do unreadable entries,
     which may be unfinished."""
-    numbers, _ = parse(text, check)
+    numbers, _ = parse(text, check, percent)
     others = {number for number in numbers if number not in usual}
     unreadable = [part for part in _parts(text) if not parse(part, check)[0]]
-    chosen = joined(sorted(others | {*st.session_state[pills]}))
+    chosen = joined(sorted(others | {*st.session_state[pills]}), percent)
     st.session_state[key] = ", ".join(filter(None, [chosen, *unreadable]))
 
 

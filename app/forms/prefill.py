@@ -11,6 +11,7 @@ from app import services
 from app.forms.url_state import FOLDER, IMAGES, WEIGHTS_FILE, address_value, choice_label
 from app.ui.findings import plain
 from app.ui.labels import AUTOMATIC, UNSET
+from app.ui.share_slider import addressed
 
 REQUESTED, READ, UNUSABLE = "requested", "address-read", "unusable"
 LONGEST = 40  # characters of a value that a message repeats
@@ -32,6 +33,8 @@ def read_address(form: str) -> None:
     if f"{READ}-{form}" in st.session_state:
         return
     requested: dict[str, Any] = st.query_params.to_dict()
+    if (percent := addressed("sparsity")) is not None:
+        requested["sparsity"] = f"{percent:.12g}"
     for name, table in TABLES.items():
         typed = st.query_params.get_all(name)
         rows = [row for one in typed for row in table.values() if _names(one, row)]

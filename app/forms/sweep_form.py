@@ -105,7 +105,9 @@ def values(config: SweepConfig) -> dict[str, Any]:
         found[url_state.key(option.name, SHARED)] = url_state.widget_value(option, value)
     return found | {
         CRITERIA: list(config.methods),
-        SPARSITIES: number_list.joined([to_percent(share) for share in config.sparsities]),
+        SPARSITIES: number_list.joined(
+            [to_percent(share) for share in config.sparsities], percent=True
+        ),
         SEEDS: min(MOST_SEEDS, len(config.seeds)),
         "seed": config.seeds[0],
         STEPS: number_list.joined(config.steps),
@@ -207,10 +209,13 @@ def _sparsities(errors: list[EngineError]) -> list[float]:
         help=f"{TERMS['sparsity']} Pick some, or type your own.",
         box_label=f"Or type a list, in{SPACE}%",
         empty_message="Choose at least one sparsity.",
-        unit=f"{SPACE}%",
+        percent=True,
     )
-    if any(0 < percent < 1 for percent in found):
-        st.caption("These are percentages: to remove nine weights in ten, give 90, not 0.9.")
+    if number_list.parse(st.session_state[SPARSITIES] or "", check)[0] != found:
+        st.caption(
+            f"Numbers below 1 are fractions: 0.9 is 90{SPACE}%. For less than 1{SPACE}%, add the "
+            f"sign: 0.5{SPACE}%."
+        )
     return found
 
 

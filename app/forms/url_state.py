@@ -10,7 +10,7 @@ import streamlit as st
 from app import services
 from app.services import GROUPS, Option, RunConfig
 from app.ui.code import PREFIXES
-from app.ui.format import to_percent
+from app.ui.format import fraction_number, to_percent
 from app.ui.labels import AUTOMATIC, OWN_IMAGES, OWN_WEIGHTS, PATH, WEIGHTS, WITHOUT_CONTROL, label
 
 IMAGES, WEIGHTS_FILE, FOLDER = "images", "weights-file", "folder"
@@ -35,11 +35,14 @@ def fill(config: RunConfig) -> None:
 def address(config: RunConfig) -> dict[str, str]:
     """The query parameters with which the form shows ``config``."""
     usual = values_of(RunConfig(method=config.method)) | {key("method"): RunConfig().method}
-    return {
+    parameters = {
         name: address_value(name, value)
         for name, value in values_of(config).items()
         if value != usual.get(name) and value is not None
     }
+    if key("sparsity") in parameters:
+        parameters[key("sparsity")] = fraction_number(config.sparsity)
+    return parameters
 
 
 def values_of(config: RunConfig) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from app.ui.findings import plain, show_error, show_findings
 from app.ui.format import percent, scientific, to_fraction, to_percent
 from app.ui.glossary import TERMS
 from app.ui.plots import show_histogram, show_layers
+from app.ui.share_slider import share_slider
 
 AT = "at"
 """The slider's name, in the address too."""
@@ -30,6 +31,7 @@ def show_explore(run: Run, result: RunRecord) -> None:
         # Do not keep the position of another run's slider.
         st.session_state[OF] = run.id
         st.session_state.pop(AT, None)
+        st.query_params.pop(AT, None)
     _explore(run, result)
 
 
@@ -77,16 +79,13 @@ def _explore(run: Run, result: RunRecord) -> None:
 def _slider(trained: float) -> tuple[bool, float]:
     """The sparsity that is set, and whether it is the run's own."""
     there = round(to_percent(trained), 4)
-    at = st.slider(
+    at = share_slider(
         "Weights removed",
-        0.0,
+        AT,
         max(MOST_SPARSE, there),
         there,
-        0.1,
-        format="%.4g\N{NO-BREAK SPACE}%%",
-        key=AT,
-        bind="query-params",
         help=f"{TERMS['sparsity']} Move it to see what any other sparsity would keep.",
+        digits=4,
     )
     # The exact number of the settings, not the one rounded for the slider.
     return (True, trained) if at == there else (False, to_fraction(at))

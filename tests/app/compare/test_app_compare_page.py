@@ -305,6 +305,12 @@ def test_choices_come_from_the_address_and_narrow_what_is_on_show(store: Store):
     assert len(table(again(at))) == 6
 
 
+def test_a_sparsity_in_the_address_is_a_fraction_or_a_percentage(store: Store):
+    study = swept(store, "alice", GRID)
+    for text in ("80", "0.8", "80%"):
+        assert of(study, **{"at-sparsity": text}).session_state["at-sparsity"] == "80"
+
+
 def test_garbage_in_the_address_is_no_choice(store: Store):
     study = swept(store, "alice", GRID)
     at = of(study, only=["<script>"], against="Nothing", single="maybe", **{"at-sparsity": "1e9"})

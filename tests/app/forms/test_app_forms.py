@@ -140,13 +140,42 @@ def test_settings_from_another_page_replace_what_was_there(
     assert started(prefilled(at, wanted), store) == wanted
 
 
+@pytest.mark.parametrize(
+    ("text", "sparsity"),
+    [
+        ("0.95", 0.95), ("95", 0.95), ("95%", 0.95), ("95.5", 0.955), ("0.5", 0.5), ("1", 0.01),
+        ("0.5%", 0.005), ("0", 0.0), ("99.95", 0.9995), ("0.9995", 0.9995),
+    ],
+)  # fmt: skip
+def test_a_sparsity_in_the_address_is_a_fraction_or_a_percentage(store: Store, text, sparsity):
+    at = opened({"sparsity": text})
+    assert not at.warning
+    assert started(at, store).sparsity == sparsity
+
+
+@pytest.mark.parametrize("text", ["abc", "100", "-1", "nan", "1e999", ""])
+def test_what_is_no_sparsity_is_said(text):
+    at = opened({"sparsity": text})
+    assert at.slider(key="sparsity").value == 90.0
+    assert bool(at.warning) == bool(text)
+
+
+@pytest.mark.parametrize(("percent", "text"), [(95.0, "0.95"), (0.5, "0.005"), (99.9, "0.999")])
+def test_the_slider_writes_a_fraction_that_opens_the_same(at: AppTest, percent, text):
+    at.slider(key="sparsity").set_value(percent).run()
+    assert at.query_params["sparsity"] == text
+    assert opened({"sparsity": text}).slider(key="sparsity").value == percent
+    at.slider(key="sparsity").set_value(90.0).run()
+    assert "sparsity" not in at.query_params
+
+
 def test_the_address_is_short_and_can_be_read():
     assert forms.address(RunConfig()) == {}
     query = urlencode(forms.address(FEATURED))
     assert parse_qs(query) == {
         "model": ["ResNet-20"],
         "data": ["CIFAR-10"],
-        "sparsity": ["98.5"],
+        "sparsity": ["0.985"],
         "epochs": ["7"],
         "seed": ["4"],
         "layer-floor": ["2"],
@@ -167,7 +196,7 @@ def test_the_address_is_short_and_can_be_read():
 
 def test_a_preset_stands_in_the_address(at: AppTest):
     at.button(key="preset-1").click().run()
-    assert dict(at.query_params) == {"sparsity": "98", "epochs": "10"}
+    assert dict(at.query_params) == {"sparsity": "0.98", "epochs": "10"}
     at.button(key="preset-0").click().run()
     assert dict(at.query_params) == {}
 

@@ -136,8 +136,9 @@ def test_back_where_it_was_trained_all_is_as_at_first(store: Store, scored):
     assert (words(at), alts(at)) == before
 
 
-def test_a_link_carries_the_sparsity(store: Store, scored):
-    at = opened(explored(store, scored), at="97.5")
+@pytest.mark.parametrize("text", ["97.5", "0.975", "97.5%"])
+def test_a_link_carries_the_sparsity(store: Store, scored, text: str):
+    at = opened(explored(store, scored), at=text)
     assert at.slider(key="at").value == 97.5
     assert "1,518 of 60,688 weights kept" in words(at)
 

@@ -209,11 +209,27 @@ def test_the_same_sparsity_twice_is_once(at: AppTest, store: Store):
     assert started(at, store).settings["sparsities"] == [0.9]
 
 
+@pytest.mark.parametrize(
+    ("text", "sparsities"),
+    [
+        ("0.9, 0.95", [0.9, 0.95]),
+        ("90, 0.95", [0.9, 0.95]),
+        ("0.5, 90 %", [0.005, 0.9]),
+        ("50, 80, 90%", [0.5, 0.8, 0.9]),
+    ],
+)
+def test_fractions_and_percentages_in_the_address(store: Store, text, sparsities):
+    config = started(opened({"sparsities": text}), store).config
+    assert list(config.sparsities) == sparsities
+    again = opened({"sparsities": sweep_form.address(config)["sparsities"]})
+    assert started(again, store).config == config
+
+
 def test_a_fraction_in_the_place_of_a_percentage_is_pointed_out(at: AppTest):
     at.text_input(key=sweep_form.SPARSITIES).set_value("0.9").run()
-    assert "give 90, not 0.9" in words(at)
+    assert f"0.9 is 90{SPACE}%" in words(at)
     at.text_input(key=sweep_form.SPARSITIES).set_value("0, 90").run()
-    assert "not 0.9" not in words(at)
+    assert "are fractions" not in words(at)
 
 
 def test_numbers_are_read_in_rising_order():
