@@ -31,7 +31,7 @@ class Summary:
 
 def summary_of(run: Run) -> Summary:
     """The summary of ``run``."""
-    values = run.summary or {}
+    values = run.summary if isinstance(run.summary, Mapping) else {}
     return Summary(
         dense=number(values, "accuracy", "dense"),
         pruned=number(values, "accuracy", "pruned"),

@@ -30,7 +30,7 @@ def test_progress_is_the_latest_of_each_stage():
 
 def test_a_summary_without_figures_is_empty(store: Store):
     run = finished(store)
-    for summary in (None, {}, {"accuracy": 0.9, "bytes": "many", "classes": None}):
+    for summary in (None, {}, 3, {"accuracy": 0.9, "bytes": "many", "classes": None}):
         assert summary_of(dataclasses.replace(run, summary=summary)) == Summary()
 
 
