@@ -104,6 +104,8 @@ def print_result(result: dict[str, Any]) -> None:
         _print_checks(console, ((check.ok, check.text) for check in export.checks))
         zeros = "" if export.zeros is None else f", {export.zeros:,} zeros"
         console.print(f"\n{export.path}: {size(export.bytes)}{zeros}")
+    for note in record.data.notes:
+        console.print(escape(note))
     console.print(f"{duration(record.seconds)} in all")
 
 

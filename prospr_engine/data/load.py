@@ -16,6 +16,7 @@ from prospr_engine.data.readers.tree import Tree
 from prospr_engine.data.reading import tree_source
 from prospr_engine.data.source import Source
 from prospr_engine.data.splits import plan
+from prospr_engine.data.twins import twin_notes
 from prospr_engine.errors import ResourceError
 from prospr_engine.events import OnEvent, ignore
 
@@ -44,6 +45,8 @@ def load(
             Split(images, own)
             for images, own in zip(pixels.images.split(counts), labels.split(counts), strict=True)
         )
+        # Those of the table are known, and their copies are part of what others report on them.
+        twins = twin_notes(train, test) if name_or_path not in DATASETS else []
         return ImageData.build(
             name,
             source.classes,
@@ -51,7 +54,7 @@ def load(
             validation,
             test,
             _augmentation(name_or_path, pixels.images.shape[1]),
-            (*source.notes, *splits.notes, *pixels.notes),
+            (*source.notes, *splits.notes, *twins, *pixels.notes),
         )
     except MemoryError:
         raise ResourceError(

@@ -46,7 +46,7 @@ def test_the_slider_shows_what_the_engine_would_keep_and_trains_it(
     slider = page.get_by_role("slider", name="Weights removed")
     slider.focus()
     slider.press("End")
-    expect(page).to_have_url(re.compile(r"at=99\.9"))
+    expect(page).to_have_url(re.compile(r"at=0\.999"))
     expect(page.get_by_text("61 of 60,688 weights kept")).to_be_visible()
     # What that would do is said, too.
     expect(page.get_by_text("lost all its").first).to_be_visible()
