@@ -52,14 +52,12 @@ class LocalExecutor:
     def start(self, id: str, settings: Mapping[str, Any], out: Path) -> None:
         """Begin a run in a child process, one that waits for it or a new one."""
         self._busy[id] = None
+        order = {"config": settings, "out": str(out.absolute()), "shared": self._shared}
         try:
-            child = self._child()
+            self._busy[id] = self._begin(id, order)
         except OSError as error:
             sentence = f"The run could not be started ({error.strerror}). Try again later."
             self._messages.put(Ended(id, "failed", sentence))
-            return
-        self._busy[id] = child
-        child.begin(id, {"config": settings, "out": str(out.absolute()), "shared": self._shared})
 
     def cancel(self, id: str) -> None:
         """Ask a run to stop, and end its process after the grace period."""
@@ -86,15 +84,16 @@ class LocalExecutor:
             child.dismiss()
         self._idle.clear()
 
-    def _child(self) -> _Child:
+    def _begin(self, id: str, order: Mapping[str, Any]) -> _Child:
+        """The child that computes the run."""
         while self._idle:
             child = self._idle.pop()
-            if child.waits:
+            if child.begin(id, order):
                 return child
         process = subprocess.Popen(
             COMMAND, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=self._environment
         )
-        return _Child(process, self._messages.put)
+        return _Child(process, self._messages.put, id, order)
 
 
 @dataclass
@@ -109,25 +108,34 @@ class _Task:
 class _Child:
     """A process that computes one run after another, and the thread that listens to it."""
 
-    def __init__(self, process: subprocess.Popen[bytes], report: Callable[[Message], None]):
+    def __init__(
+        self,
+        process: subprocess.Popen[bytes],
+        report: Callable[[Message], None],
+        id: str,
+        order: Mapping[str, Any],
+    ):
         self._process, self._report = process, report
-        self._task: _Task | None = None
+        self._task: _Task | None = _Task(id)
+        self._killed = False
+        # Between a look at the task and what follows from it, the task must not change.
+        self._lock = threading.Lock()
         self._free = threading.Event()
         self._listener = threading.Thread(
             target=self._attend, name=f"child {process.pid}", daemon=True
         )
         self._listener.start()
+        _write(process, json.dumps(order))
 
-    @property
-    def waits(self) -> bool:
-        """Would it take another run?"""
-        return self._free.is_set() and self._listener.is_alive() and self._process.poll() is None
-
-    def begin(self, id: str, order: Mapping[str, Any]) -> None:
-        """Give it a run."""
-        self._free.clear()
-        self._task = _Task(id)
+    def begin(self, id: str, order: Mapping[str, Any]) -> bool:
+        """Give it another run; False if it is gone, or about to be."""
+        with self._lock:
+            if self._task or self._killed or self._process.poll() is not None:
+                return False
+            self._free.clear()
+            self._task = _Task(id)
         _write(self._process, json.dumps(order))
+        return True
 
     def stop(self, grace: float) -> None:
         """Ask its run to stop, and end the process if it does not in time."""
@@ -150,8 +158,10 @@ class _Child:
         self._listener.join()
 
     def _kill(self, task: _Task) -> None:
-        if self._task is task:
-            self._process.kill()
+        with self._lock:
+            if self._task is task:
+                self._killed = True
+                self._process.kill()
 
     def _attend(self) -> None:
         end: Ended | None = None
@@ -206,10 +216,11 @@ class _Child:
 
     def _over(self, end: Ended | None) -> None:
         """The run in its hands has ended, if there is one."""
-        task, self._task = self._task, None
+        with self._lock:
+            task, self._task = self._task, None
+            self._free.set()
         if task and task.killer:
             task.killer.cancel()
-        self._free.set()
         if task:
             self._report(end or Ended(task.id, "failed", UNEXPECTED))
 

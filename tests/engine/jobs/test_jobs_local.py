@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -403,11 +404,38 @@ def test_a_child_that_dies_while_it_waits_is_not_missed(
     pid, _ = work(executor, tmp_path)
     (waiting,) = executor._idle
     os.kill(pid, signal.SIGKILL)
-    until(lambda: not waiting.waits)
+    until(lambda: waiting._process.poll() is not None)
     assert executor.poll() == []
     other, end = work(executor, tmp_path, "b")
     assert other != pid
     assert end.state == "done"
+
+
+def test_a_child_that_is_being_killed_gets_no_other_run(
+    executor: LocalExecutor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """The run ends by itself in the moment in which its process is ended for not stopping."""
+    killing, ended = tmp_path / "killing", threading.Event()
+    last = f"while out.name == 'first' and not pathlib.Path({str(killing)!r}).exists(): pass"
+    slow = "time.sleep(0.3 * (out.name == 'second'))"
+    code = f"import pathlib; {TELLS_WHO}\n    {last}\n    {slow}"
+    pretend(monkeypatch, ENGINE.format(work=code))
+    begin(executor, tmp_path / "first")
+    first_word(executor)
+    process = executor._busy["a"]._process  # type: ignore[union-attr]
+    kill = process.kill
+
+    def kill_late() -> None:
+        killing.touch()
+        ended.wait(1.0)
+        kill()
+
+    monkeypatch.setattr(process, "kill", kill_late)
+    executor.cancel("a")
+    assert listen(executor)[1] == Ended("a", "done")
+    begin(executor, tmp_path / "second", "b")
+    ended.set()
+    assert listen(executor)[1] == Ended("b", "done")
 
 
 def test_closing_lets_go_of_who_waits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
