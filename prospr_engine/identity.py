@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection, Hashable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from prospr_engine.io.tokens import is_token
-from prospr_engine.registry import Option, settings_of
+from prospr_engine.registry import Option, resolve, settings_of
 from prospr_engine.version import VERSION
 
 if TYPE_CHECKING:
@@ -25,6 +25,14 @@ Config = TypeVar("Config")
 
 DENSE = ("model", "data", "epochs", "seed", "weights", "device", "loading", "training")
 """Settings of a run that decide its dense network."""
+
+TABLES = {
+    "model": "prospr_engine.models:MODELS",
+    "data": "prospr_engine.data:DATASETS",
+    "method": "prospr_engine.saliency:METHODS",
+    "control": "prospr_engine.saliency.controls:CONTROLS",
+}
+"""Settings of a run that name a row of a table."""
 
 
 # Fingerprints
@@ -73,8 +81,15 @@ def shared_settings(config: SweepConfig | SearchConfig) -> dict[str, Any]:
 def run_key(config: RunConfig, version: str = VERSION) -> str | None:
     """Equal for settings that give equal results on one machine with one ``version`` of this
     software, so that one run is enough. None where that cannot be known: the settings name files by
-    their paths, which may change."""
-    return None if paths(config) else f"{fingerprint(config)} {version}"
+    their paths, or registered rows, and both may change."""
+    changeable = paths(config) or registered(config)
+    return None if changeable else f"{fingerprint(config)} {version}"
+
+
+def registered(config: RunConfig, among: Collection[str] = tuple(TABLES)) -> dict[str, str]:
+    """The settings that name a row registered by the user, with its ``Registry.edition``."""
+    found = {name: resolve(TABLES[name]).edition(getattr(config, name)) for name in among}
+    return {name: edition for name, edition in found.items() if edition}
 
 
 # What runs share
@@ -126,7 +141,7 @@ def scores_key(
     their defaults filled in, and for an iterative one what it prunes ``towards``. ``contents`` as
     in ``dense_key``."""
     parts = {
-        **_beginning(config, contents),
+        **_beginning(config, contents, "method"),
         "method": config.method,
         "scoring": dataclasses.asdict(config.scoring) | {"options": options},
         "towards": towards,
@@ -180,10 +195,12 @@ def replace_files(config: Config, change: Callable[[str], str]) -> Config:
     return dataclasses.replace(config, **own)  # type: ignore[type-var]
 
 
-def _beginning(config: RunConfig, contents: Mapping[str, str]) -> dict[str, Any]:
-    """The network and the images that everything begins with."""
+def _beginning(config: RunConfig, contents: Mapping[str, str], *also: str) -> dict[str, Any]:
+    """The network and the images that everything begins with; of a network, and of what the
+    settings ``also`` name, the code too where it is not this package's."""
     files = {name: contents[name] for name in file_options(type(config))}
-    return {"model": config.model, "seed": config.seed, **files}
+    own = registered(config, ("model", *also))
+    return {"model": config.model, "seed": config.seed, **files} | ({"own": own} if own else {})
 
 
 def _changed(config: Any) -> dict[str, Any]:

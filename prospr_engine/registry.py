@@ -12,6 +12,7 @@ import difflib
 import importlib
 import math
 import re
+import uuid
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import PurePath
@@ -158,6 +159,7 @@ class Registry(Mapping[str, S], Generic[S]):
         self._row = type(specs[0])
         self._reserved = reserved
         self._specs = {spec.name: spec for spec in specs}
+        self._editions: dict[int, tuple[S, str]] = {}
 
     def register(self, spec: S, *, replace: bool = False) -> S:
         """Add a row of your own, and return it: its name can then be used wherever the names of
@@ -170,6 +172,10 @@ class Registry(Mapping[str, S], Generic[S]):
         afresh and know only its own rows: compute with a registered one in your own process, by
         ``pe.score``, ``pe.run`` and ``pe.sweep``. What travels between processes is the name.
 
+        Only the version of this package says that code is unchanged, and not that of your own. So
+        scores and networks that came from a registered row are shared as long as it is registered,
+        and a sweep that is started again repeats its runs.
+
         Raises ``ConfigError`` if the row is incomplete or not one of this table, or if the name
         is in use and not to be ``replace``d.
         """
@@ -181,7 +187,14 @@ class Registry(Mapping[str, S], Generic[S]):
             )
         # A new dictionary: another thread may be iterating over this one.
         self._specs = {**self._specs, spec.name: spec}
+        self._editions[id(spec)] = spec, uuid.uuid4().hex
         return spec
+
+    def edition(self, name: str) -> str:
+        """Changes when a row of that name is registered, and differs between processes; "" for the
+        rows of this package, whose code its version identifies, and for unknown names."""
+        _, edition = self._editions.get(id(self._specs.get(name)), (None, ""))
+        return edition
 
     def _check(self, spec: S) -> None:
         if not isinstance(spec, self._row):

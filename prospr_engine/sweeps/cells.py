@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from prospr_engine.config import NO_CONTROL, RunConfig
 from prospr_engine.events import OnEvent, StageStarted, ignore
-from prospr_engine.identity import paths
+from prospr_engine.identity import paths, registered
 from prospr_engine.io.tokens import display_name
 from prospr_engine.metrics import summary
 from prospr_engine.pipeline.record import RESULT
@@ -46,9 +46,10 @@ class Cells:
         self._on_event = on_event
 
     def known(self, cell: RunConfig) -> Done | None:
-        """What an earlier start found, unless the data or the file of weights have changed."""
+        """What an earlier start found, unless the data or the file of weights have changed, or the
+        code behind a registered name may have."""
         result = self._result(cell)
-        if result and self._still_true(cell, result):
+        if result and not registered(cell) and self._still_true(cell, result):
             return self._done(cell, result, known=True)
         return None
 

@@ -8,6 +8,7 @@ from torch import nn
 
 import prospr_engine as pe
 from prospr_engine.errors import ConfigError, DataError, ScoringError
+from prospr_engine.identity import run_key
 from prospr_engine.registry import Option
 from prospr_engine.saliency import METHODS, STEPS, MethodSpec
 from prospr_engine.saliency.base import Saliency, Scores
@@ -161,3 +162,50 @@ def test_steps_are_recognised_by_their_role(tables):
 def test_a_row_that_looks_ahead_says_how_far():
     with pytest.raises(ConfigError, match="role 'steps'"):
         MethodSpec("ahead", "Ahead", "Looks ahead.", target=slope, looks_ahead=True)
+
+
+def by_position(sign: float):
+    """A criterion that ranks by position: the first weights of each layer, or the last."""
+
+    def criterion(network, batches, on_step):
+        criterion.calls += 1
+        shapes = dict(zip(network.names, network.start, strict=True))
+        return {
+            name: sign
+            * torch.arange(shapes[name].numel(), dtype=torch.float32).view_as(shapes[name])
+            for name in network.prunable
+        }
+
+    criterion.calls = 0
+    return criterion
+
+
+def test_what_was_computed_under_a_name_does_not_outlive_its_code(tables, tmp_path):
+    first, second = by_position(1.0), by_position(-1.0)
+    settings = {
+        "methods": "mine",
+        "sparsities": [0.5, 0.9],
+        "model": "mlp",
+        "epochs": 0,
+        "loading": pe.LoadingConfig(train_limit=100, test_limit=50),
+        "out": tmp_path,
+    }
+
+    def masks() -> list[bytes]:
+        return [(tmp_path / out / "masks.safetensors").read_bytes() for out in found["out"]]
+
+    METHODS.register(MethodSpec("mine", "Mine", "By position.", target=first))
+    found = pe.sweep(**settings)
+    assert list(found["state"]) == ["done", "done"]
+    assert first.calls == 1  # while it is registered, its scores are shared
+    before = masks()
+    METHODS.register(MethodSpec("mine", "Mine", "By position.", target=second), replace=True)
+    found = pe.sweep(**settings)
+    assert second.calls == 1
+    assert all(old != new for old, new in zip(before, masks(), strict=True))
+
+
+def test_runs_of_a_registered_row_are_never_the_same(tables):
+    METHODS.register(MethodSpec("mine", "Mine", "By position.", target=by_position(1.0)))
+    assert run_key(pe.RunConfig(method="magnitude"))
+    assert run_key(pe.RunConfig(method="mine")) is None
