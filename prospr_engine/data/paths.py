@@ -17,7 +17,13 @@ Path = tuple[str, ...]
 def split(path: str) -> Path:
     """A path with ``/``. Composed as NFC, since macOS writes ``é`` as two characters where others
     write one, and both are the same name."""
-    return tuple(unicodedata.normalize("NFC", path).split("/"))
+    return tuple(unicodedata.normalize("NFC", printable(path)).split("/"))
+
+
+def printable(path: str) -> str:
+    """``path`` as text that any program takes: Linux allows any bytes in names, and Python keeps
+    those that are not UTF-8 as lone surrogates."""
+    return path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def is_deep(images: Iterable[Path], least: int = 3) -> bool:

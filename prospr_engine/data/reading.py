@@ -22,6 +22,7 @@ from prospr_engine.data.decode import (
 from prospr_engine.data.depth import Range, joined, level_notes, range_notes
 from prospr_engine.data.layout import arrange
 from prospr_engine.data.memory import check_memory
+from prospr_engine.data.paths import printable
 from prospr_engine.data.progress import Ticker
 from prospr_engine.data.readers.tree import Tree
 from prospr_engine.data.sizes import choose_size
@@ -148,10 +149,11 @@ class Work:
                 pool.shutdown(cancel_futures=True)
 
     def _add_broken(self, index: int, reason: str) -> None:
-        self.broken[index] = f"{self.files[index]} ({reason})"
+        file = printable(self.files[index])
+        self.broken[index] = f"{file} ({reason})"
         if not self.skip_broken:
             raise DataError(
-                f"The image {self.files[index]} of {self.tree.name} cannot be read: {reason}. "
+                f"The image {file} of {self.tree.name} cannot be read: {reason}. "
                 "Repair or remove it, or skip broken images (--skip-broken; in the form under "
                 "Advanced, Data)."
             )

@@ -122,6 +122,11 @@ def _opened(path: Path, name: str, limits: ZipLimits) -> Iterator[zipfile.ZipFil
             archive = zipfile.ZipFile(file)
         except _TooLongError:
             raise _too_many(name, limits) from None
+        except UnicodeDecodeError:
+            raise DataError(
+                f"{name} declares its file names to be UTF-8, but they are not. Create the zip "
+                "again with another program."
+            ) from None
         except (zipfile.BadZipFile, NotImplementedError, ValueError) as error:
             raise DataError(
                 f"{name} is not a zip file, or is damaged ({error}). Create the zip again."

@@ -267,6 +267,13 @@ def test_composed_and_decomposed_names_are_the_same() -> None:
     assert arranged(f"{train}/1.png", f"{test}/2.png", "b/3.png").classes == ("b", train)
 
 
+def test_names_that_are_no_text() -> None:
+    names = [bytes([97, last]).decode("utf-8", "surrogateescape") for last in (0xFE, 0xFF)]
+    layout = arranged(*(f"{name}/1.png" for name in names))
+    assert layout.classes == ("a\\xfe", "a\\xff")
+    assert layout.files == tuple(f"{name}/1.png" for name in names)
+
+
 def test_a_long_name_is_shortened_in_messages() -> None:
     with pytest.raises(DataError) as refusal:
         arranged(f"{'x' * 5000}/1.png")

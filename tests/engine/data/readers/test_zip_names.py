@@ -126,6 +126,12 @@ def test_a_backslash_that_may_be_part_of_a_character(tmp_path) -> None:
         pass
 
 
+def test_a_false_declaration(tmp_path) -> None:
+    path = write_zip(tmp_path / "x.zip", ["é/1.png".encode("cp1252")], 0x800)
+    with pytest.raises(DataError, match="declares its file names"), zip_tree(path, "x.zip"):
+        pass
+
+
 def test_as_python_writes_them(tmp_path) -> None:
     words = ["naïve", "猫", "кот"]
     with zipfile.ZipFile(tmp_path / "x.zip", "w") as archive:
