@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 import pandas as pd
 
 from app.services import CONTROLS, analysis
-from app.services.analysis import Controlled, Level, done
+from app.services.analysis import Controlled, Level, Noise, done
 from app.ui.format import (
     accuracy,
     counted,
@@ -61,21 +61,26 @@ def noise(frame: pd.DataFrame) -> str:
     """Which differences are noise."""
     cells = done(frame)
     spread = analysis.spread(cells)
-    limit = spread.limit
     if not spread.seeded:
-        per_point = "" if cells["seed"].nunique() == 1 else " per point"
-        sentence = f"One seed{per_point}, so the noise between seeds is unknown."
-        if limit:
+        several = cells["seed"].nunique() > 1
+        start = "No two seeds are shared by all series" if several else "One seed"
+        sentence = f"{start}, so the noise between seeds is unknown."
+        if spread.limit:
             sentence += (
-                f" The test set alone allows differences of up to about {_points(limit)} by chance."
+                f" The test set alone allows differences of up to about {_points(spread.limit)} by "
+                "chance."
             )
         return sentence
     seeds = cells.groupby(["series", "sparsity"])["seed"].nunique()
+    limits = _noise(cells, spread)
+    depends = ", depending on the pair" if " to " in limits else ""
     sentences = [
-        f"{_from_to(seeds)} seeds: differences below about {_noise(cells, limit)} are noise.",
+        f"{_from_to(seeds)} seeds: differences below about {limits} are noise{depends}.",
         "Bars and the grey band of the dense network are 95\N{NO-BREAK SPACE}% intervals over "
         "seeds.",
     ]
+    if seeds.nunique() > 1:
+        sentences.append("Differences count only the seeds that all series share.")
     if cells["series"].nunique() > 1:
         # The effect of a seed on all series is in the bars, but not in the differences.
         sentences.append(
@@ -182,22 +187,32 @@ def caveats(frame: pd.DataFrame) -> str:
 
 
 def _lead(found: Level, sparsest: bool) -> str:
+    if not found.seeds:
+        return f"At {percent(found.sparsity)} the series share no seed, so none leads."
     ranked = sorted(found.means.items(), key=lambda pair: -pair[1])
     best, high = ranked[0]
-    near = [name for name, mean in ranked[1:] if high - mean <= found.noise.limit]
+    near = [name for name, mean in ranked[1:] if high - mean <= found.limits[name]]
     where = (
         "the highest sparsity that all reached"
         if sparsest
         else "the highest at which any still works"
     )
     start = f"At {percent(found.sparsity)}, {where}, {best} is best with {accuracy(high)}"
-    source = "the noise" if found.noise.seeded else "the noise of the test set"
-    limit = f"{source} ({_points(found.noise.limit)})"
+    if found.seeds == 1:
+        start = f"From one seed: {start[0].lower()}{start[1:]}"
+    source = "the noise" if found.seeds > 1 else "the noise of the test set"
+    limits = [found.limits[name] for name in near or found.means if name != best]
+    limit = f"{source} ({_points(max(limits))})"
     if near:
         are = plural(len(near), "is", "are")
-        return f"{start}, but {listed(near, MOST_NAMED)} {are} within {limit}."
-    second, low = ranked[1]
-    return f"{start}, {points(points_between(low, high))} ahead of {second}: more than {limit}."
+        sentence = f"{start}, but {listed(near, MOST_NAMED)} {are} within {limit}."
+    else:
+        second, low = ranked[1]
+        ahead = points(points_between(low, high))
+        sentence = f"{start}, {ahead} ahead of {second}: more than {limit}."
+    if found.seeds == 1:
+        sentence += " Another seed may give another order."
+    return sentence
 
 
 def _controlled(control: str, verdict: str, found: Sequence[Controlled]) -> str:
@@ -212,6 +227,9 @@ def _controlled(control: str, verdict: str, found: Sequence[Controlled]) -> str:
     how = (row.how if row else "") or f'under the control "{row.label if row else control}"'
     start = f"{how[:1].upper()}{how[1:]}".replace("their", plural(len(found), "its", "their"))
     end = _meaning(control, verdict)
+    if min(one.seeds for one in found) == 1:
+        # The test set is all that is known of chance.
+        end = f"{end}, but this is one seed" if end else "this is one seed"
     if verdict == "no different":
         do = plural(len(found), "does", "do")
         limit = f"up to {limit}" if found[1:] else limit
@@ -221,16 +239,21 @@ def _controlled(control: str, verdict: str, found: Sequence[Controlled]) -> str:
     return f"{sentence}; {end}." if end else f"{sentence}."
 
 
-def _noise(cells: pd.DataFrame, limit: float) -> str:
-    """``limit``, that of all; where it varies a lot between sparsities, the least and the most:
+def _noise(cells: pd.DataFrame, spread: Noise) -> str:
+    """``spread``, that of all; where it varies a lot between sparsities, the least and the most:
     ``0.9 points at 80 % and 12.2 points at 99 %``."""
     of_level = analysis.spread_by_sparsity(cells)
-    if len(of_level) < 2:
-        return _points(limit)
-    least, most = min(of_level, key=of_level.__getitem__), max(of_level, key=of_level.__getitem__)
-    if of_level[most] < 2 * of_level[least]:
-        return _points(limit)
-    return " and ".join(f"{_points(of_level[s])} at {percent(s)}" for s in sorted((least, most)))
+    ordered = sorted(of_level, key=lambda sparsity: of_level[sparsity].limit)
+    if len(ordered) < 2 or of_level[ordered[-1]].limit < 2 * of_level[ordered[0]].limit:
+        return _range(spread)
+    ends = sorted((ordered[0], ordered[-1]))
+    return " and ".join(f"{_range(of_level[s])} at {percent(s)}" for s in ends)
+
+
+def _range(spread: Noise) -> str:
+    """``0.4 to 0.9 points``; one figure if both are shown alike."""
+    least, most = _points(spread.least), _points(spread.limit)
+    return most if least == most else f"{least.partition(' ')[0]} to {most}"
 
 
 def _points(share: float) -> str:

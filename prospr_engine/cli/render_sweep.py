@@ -190,12 +190,12 @@ def noise_sentence(rows: Sequence[Row], noise: float | None) -> str:
     if noise is None:
         if seeds == 1:
             return "With 1 seed the noise is unknown; give more seeds."
-        return "Too few cells are done to estimate the noise."
+        return "The noise is unknown: no two seeds are done in every row."
     images = max((row["test_images"] or 0 for row in rows), default=0)
     points = to_percent(max(noise, 1 / images if images else 0.0))
     return (
-        f"{seeds} seeds: differences under {_ceil(points):.1f} points are noise "
-        f"(two means, 95{SPACE}% confidence)."
+        f"{seeds} seeds: differences above {_ceil(points):.1f} points are more than noise "
+        f"(any two means at one sparsity, 95{SPACE}% confidence for all pairs)."
     )
 
 

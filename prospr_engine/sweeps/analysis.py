@@ -13,6 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import numpy as np
 import pandas as pd
 
 from prospr_engine.config import NO_CONTROL
@@ -22,7 +23,9 @@ from prospr_engine.sweeps.statistics import (
     difference_limit,
     guessing_limit,
     interval,
-    noise,
+    pair_limits,
+    paired_limit,
+    shared_seeds,
     summarise,
 )
 from prospr_engine.sweeps.table import records
@@ -70,32 +73,44 @@ class AgainstGuessing:
 
 @dataclass(frozen=True)
 class Noise:
-    """The ``limit`` up to which a difference between two means is noise: noise of the seeds if
-    ``seeded``, else of the test images alone."""
+    """The differences between two means that noise can make: from ``least`` to ``limit``, depending
+    on the two. It is noise of the ``seeds`` that all series share if there are two or more
+    (``seeded``), else of the test images alone."""
 
+    least: float
     limit: float
-    seeded: bool
+    seeds: int
+
+    @property
+    def seeded(self) -> bool:
+        """Whether the noise between seeds is known."""
+        return self.seeds > 1
 
 
 @dataclass(frozen=True)
 class Level:
-    """The mean accuracy of each series at one sparsity, in order, and the noise."""
+    """The mean accuracy of each series at one sparsity, in order, over the ``seeds`` that all of
+    them share; and by series the ``limits`` up to which a difference from the best can be noise, of
+    the seeds if there are two or more, else of the test images alone."""
 
     sparsity: float
     means: dict[str, float]
-    noise: Noise
+    limits: dict[str, float]
+    seeds: int
 
 
 @dataclass(frozen=True)
 class Controlled:
     """A control and its original: the mean ``difference`` of their accuracies (control − original)
-    over ``levels`` sparsities, and the ``limit`` of the noise."""
+    over ``levels`` sparsities and ``seeds`` seeds, and the ``limit`` of the noise: of the seeds if
+    there are two or more, else of the test images alone."""
 
     control: str
     original: str
     difference: float
     limit: float
     levels: int
+    seeds: int
 
     @property
     def verdict(self) -> Literal["worse", "better", "no different"]:
@@ -150,48 +165,77 @@ def guess(frame: pd.DataFrame, classes: int | None) -> float | None:
 
 
 def level(frame: pd.DataFrame, sparsity: float, series: Sequence[str]) -> Level:
-    """The means of ``series`` at ``sparsity``, over the seeds that all of them have (over all runs
-    if they have none in common). The noise is estimated from all series, including controls: more
-    runs give a better estimate, which is also that below the chart."""
+    """The means of ``series`` at ``sparsity``, over the seeds that all of them have (over all runs,
+    and 0 seeds, if they have none in common). The noise is estimated from all series that have
+    these seeds, controls included: more runs give a better estimate, which is also that below the
+    chart."""
     there = done(frame)
     there = there[there["sparsity"] == sparsity]
     cells = there[there["series"].isin(series)]
-    shared = cells.groupby("seed")["series"].nunique() == cells["series"].nunique()
-    if shared.any():
-        cells, there = (c[c["seed"].isin(shared.index[shared])] for c in (cells, there))
-    means = cells.groupby("series", sort=False)["accuracy"].mean().to_dict()
-    return Level(sparsity, {name: means[name] for name in series if name in means}, spread(there))
+    held = cells.groupby("seed")["series"].nunique() == cells["series"].nunique()
+    seeds = list(held.index[held])
+    if seeds:
+        cells = cells[cells["seed"].isin(seeds)]
+    found = cells.groupby("series", sort=False)["accuracy"].mean().to_dict()
+    means = {name: found[name] for name in series if name in found}
+    return Level(sparsity, means, _limits_to_best(there, means, seeds), len(seeds))
+
+
+def _limits_to_best(
+    there: pd.DataFrame, means: dict[str, float], seeds: Sequence[int]
+) -> dict[str, float]:
+    best = max(means, key=means.__getitem__)
+    values = there[there["seed"].isin(seeds)].groupby(["seed", "series"])["accuracy"].mean()
+    table = values.unstack().dropna(axis=1)
+    found = pair_limits(table)
+    images = there["test_images"].dropna()
+    if found is None:
+        chance = image_noise(there["accuracy"], images, len(means))
+        return dict.fromkeys(means, chance)
+    least = 1 / min(images, default=math.inf) / len(table)
+    row = found[table.columns.get_loc(best)]
+    limits = dict(zip(table.columns, row, strict=True))
+    return {name: max(float(limits[name]), least) for name in means}
 
 
 def spread(frame: pd.DataFrame) -> Noise:
-    """How large a difference between two means noise alone makes: with several seeds, the least
-    significant difference; with one, the uncertainty from the test images. At least one image."""
+    """The differences between the means of two series at one sparsity that noise alone can make,
+    over all sparsities: with several shared seeds by ``statistics.pair_limits``; else the
+    uncertainty from the test images. At least one image."""
     found = done(frame)
     images = found["test_images"].dropna()
-    fewest = min(images, default=math.inf)
-    seeds = noise(found, LINE) if len(found) else None
-    if seeds is not None:
-        counts = found.groupby(LINE)["accuracy"].count()
-        return Noise(max(seeds, 1 / fewest / counts.max()), True)
-    return Noise(image_noise(found["accuracy"], images), False)
+    levels = [(len(values), pair_limits(values)) for values in shared_seeds(found, ["series"])]
+    known = [(seeds, limits) for seeds, limits in levels if limits is not None]
+    if not known:
+        largest = int(found.groupby("sparsity")["series"].nunique().max()) if len(found) else 0
+        chance = image_noise(found["accuracy"], images, largest)
+        return Noise(chance, chance, min(1, len(found)))
+    count = max(seeds for seeds, _ in known)
+    one = 1 / min(images, default=math.inf) / count
+    pairs = np.concatenate([limits[_pairs(len(limits))] for _, limits in known])
+    return Noise(max(float(pairs.min()), one), max(float(pairs.max()), one), count)
 
 
-def image_noise(accuracies: Iterable[float], images: Iterable[float]) -> float:
-    """How large a difference between any two of these accuracies the choice of test images
-    explains: that of two as uncertain as the most uncertain one, measured on the fewest images. 0
-    without accuracies."""
+def _pairs(groups: int) -> tuple[np.ndarray, np.ndarray]:
+    return np.triu_indices(groups, min(1, groups - 1))
+
+
+def image_noise(accuracies: Iterable[float], images: Iterable[float], compared: int = 2) -> float:
+    """How large a difference between any two of ``compared`` of these accuracies the choice of test
+    images explains: that of two as uncertain as the most uncertain one, measured on the fewest
+    images. 0 without accuracies."""
     shares, fewest = list(accuracies), min(images, default=math.inf)
     if not shares:
         return 0.0
     share = min(shares, key=lambda accuracy: abs(accuracy - 0.5))
-    return difference_limit([share, share], [fewest, fewest])
+    return difference_limit([share, share], [fewest, fewest], compared)
 
 
-def spread_by_sparsity(frame: pd.DataFrame) -> dict[float, float]:
+def spread_by_sparsity(frame: pd.DataFrame) -> dict[float, Noise]:
     """The noise of the seeds at every sparsity where it can be estimated."""
     cells = done(frame)
     found = {float(s): spread(cells[cells["sparsity"] == s]) for s in cells["sparsity"].unique()}
-    return {sparsity: one.limit for sparsity, one in found.items() if one.seeded}
+    return {sparsity: one for sparsity, one in found.items() if one.seeded}
 
 
 def common(frame: pd.DataFrame, series: Sequence[str]) -> list[float]:
@@ -303,19 +347,30 @@ def means(frame: pd.DataFrame) -> pd.DataFrame:
 
 def _beside(
     cells: pd.DataFrame, control: str, base: str, broken: dict[str, list[float]]
-) -> tuple[float, float, int] | None:
-    """The mean difference, the limit of the noise, and the number of sparsities."""
+) -> tuple[float, float, int, int] | None:
+    """The mean difference, the limit of the noise, and the numbers of sparsities and seeds."""
     both = cells[cells["series"].isin([control, base])]
     gone = set(broken.get(control, [])) & set(broken.get(base, []))
     both = both[~both["sparsity"].isin(gone)]
-    pairs = both.groupby(["sparsity", "seed"])["series"].transform("nunique") == 2
-    both = both[pairs]
-    if both.empty:
+    values = both.groupby(["seed", "sparsity", "series"])["accuracy"].mean().unstack()
+    if not {control, base} <= {*values}:
         return None
-    found = both.groupby(["sparsity", "series"])["accuracy"].mean().unstack()
-    # Noise may not cancel over several sparsities, which share their seeds: it is taken to be as
-    # large as at one of them.
-    return float((found[control] - found[base]).mean()), spread(both).limit, len(found)
+    # A row per seed, a column per sparsity.
+    differences = (values[control] - values[base]).dropna().unstack()
+    if differences.empty:
+        return None
+    whole = differences.dropna()
+    if whole.empty:  # no seed has every sparsity: the sparsities of the seed that has the most
+        most = differences.loc[[differences.notna().sum(axis=1).idxmax()]]
+        whole = differences[most.dropna(axis=1).columns].dropna()
+    # Sparsities share their seeds, so each seed is one independent value: its mean over them.
+    by_seed = whole.mean(axis=1)
+    limit = paired_limit(list(by_seed))
+    images = both["test_images"].dropna()
+    if limit is None:
+        limit = image_noise(both["accuracy"], images)
+    least = 1 / min(images, default=math.inf) / len(by_seed)
+    return float(by_seed.mean()), max(limit, least), whole.shape[1], len(by_seed)
 
 
 def _lines(frame: pd.DataFrame) -> list[dict[str, Any]]:

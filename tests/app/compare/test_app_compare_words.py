@@ -19,6 +19,8 @@ TWO = {"prospr": (0.95, 0.9), "magnitude": (0.94, 0.8)}
 THREE = {"prospr": (0.95, 0.9), "snip": (0.95, 0.899), "magnitude": (0.94, 0.8)}
 
 
+# In the three seeds the differences deviate by -0.004, 0 and 0.004 at either sparsity: the limit
+# is 4.303 * 0.004 / sqrt(3), 1.0 point.
 def controlled(
     original: float, control: float, name: str = "shuffle", method: str = "prospr", **more: float
 ) -> pd.DataFrame:
@@ -44,9 +46,9 @@ def sentences(table: pd.DataFrame) -> str:
 
 def test_which_differences_are_noise_with_several_seeds():
     table = grid(TWO, spread=0.01)
-    # At either level the two differ by -0.01, -0.01 and 0.02: s² = 0.0006 / 2 / 2, pooled over
-    # four degrees of freedom.
-    limit = 100 * 2.776 * math.sqrt(0.00015) * math.sqrt(2 / 3)
+    # At either level the two differ by -0.01, -0.01 and 0.02 from their mean: s² = 0.0006 / 2, and
+    # Student's t of two degrees of freedom is 4.303.
+    limit = 100 * 4.303 * math.sqrt(0.0003 / 3)
     assert compare_words.noise(table).startswith(
         f"3 seeds: differences below about {limit:.1f} points are noise. "
     )
@@ -118,17 +120,37 @@ def test_the_answer_and_the_caption_speak_of_the_same_noise():
         control="shuffle", series="SNIP, mask shuffled", order=9
     )
     both = pd.concat([table, wild])
-    limit = f"{100 * analysis.spread(both).limit:.1f} points"
-    assert f"below about {limit} are noise" in compare_words.noise(both)
-    assert f"({limit})" in compare_words.leader(both)
-    assert f"({limit})" not in compare_words.leader(table)
+    spread = analysis.spread(both)
+    least = f"{100 * spread.least:.1f}"
+    caption = f"below about {least} to {100 * spread.limit:.1f} points are noise, depending on the"
+    assert caption in compare_words.noise(both)
+    assert f"({least} points)" in compare_words.leader(both)
+    assert f"({least} points)" not in compare_words.leader(table)
 
 
 def test_with_one_seed_a_lead_is_measured_by_the_test():
     told = compare_words.leader(grid(TWO, seeds=(0,)))
     assert "more than the noise of the test set" in told
     told = compare_words.leader(grid(THREE, seeds=(0,)))
-    assert "but SNIP is within the noise of the test set (5." in told
+    limit = 100 * 3.314 / math.sqrt(2) * math.sqrt(2 * 0.8 * 0.2 / 400)  # q(0.05; 3, infinite)
+    assert f"but SNIP is within the noise of the test set ({limit:.1f} points)" in told
+    assert told.startswith("From one seed: ")
+    assert "Another seed may give another order." in told
+    assert "one seed" not in compare_words.leader(grid(THREE))
+
+
+def test_a_control_of_one_seed_says_so():
+    table = controlled(0.9, 0.5)
+    (told,) = compare_words.controls(table[table["seed"] == 1])
+    assert told.endswith(", but this is one seed.")
+    assert "one seed" not in "".join(compare_words.controls(table))
+
+
+def test_series_that_share_no_seed_have_no_leader():
+    table = grid(TWO, seeds=(0, 1))
+    table.loc[table["method"] == "prospr", "seed"] += 2
+    assert compare_words.leader(table) == f"At 95{NBSP}% the series share no seed, so none leads."
+    assert compare_words.noise(table).startswith("No two seeds are shared by all series, so")
 
 
 def test_the_level_compared_is_one_that_all_have():
@@ -201,7 +223,7 @@ def test_without_the_number_of_classes_nothing_is_said_of_guessing():
 def test_a_control_that_does_as_well_is_the_fields_own_warning(name: str):
     (told,) = compare_words.controls(controlled(0.9, 0.901, name))
     assert (
-        "ProsPr does as well on average over 2 sparsities, within the noise (0.6 points); " in told
+        "ProsPr does as well on average over 2 sparsities, within the noise (1.0 point); " in told
     )
     assert told.endswith(f"nothing shows that it mattered {CONTROLS[name].chance}.")
 
@@ -210,7 +232,7 @@ def test_a_control_that_does_worse_shows_that_the_choice_mattered():
     (told,) = compare_words.controls(controlled(0.9, 0.85))
     assert told == (
         "With its mask shuffled inside each layer, ProsPr is 5.0 points worse on average "
-        "over 2 sparsities (noise: 0.6 points); it did matter which weights each layer keeps."
+        "over 2 sparsities (noise: 1.0 point); it did matter which weights each layer keeps."
     )
 
 
@@ -218,7 +240,7 @@ def test_a_control_that_does_better_is_reported_without_a_reason():
     (told,) = compare_words.controls(controlled(0.85, 0.9, "reinit"))
     assert told == (
         "With new initial weights under the same mask, ProsPr is 5.0 points better on "
-        "average over 2 sparsities (noise: 0.6 points)."
+        "average over 2 sparsities (noise: 1.0 point)."
     )
 
 

@@ -92,7 +92,7 @@ def test_a_finished_sweep_is_told_again_in_words(swept, capsys):
     assert set(rows) == {"Test accuracy", "SNIP", "Random", "dense network"}
     mean = json.loads(printed)["summary"][0]["accuracy_mean"]
     assert f"{100 * mean:.1f} ± " in rows["SNIP"]
-    assert "2 seeds: differences under " in told
+    assert "2 seeds: differences above " in told
     assert f"{out}/cells.csv" in told
     code, again, _ = sweep(capsys, *GRID, "--out", out, "--json", "--quiet")
     assert json.loads(again)["cells"] == json.loads(printed)["cells"]
@@ -262,11 +262,11 @@ def cell(**changes: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("seeds", "noise", "words"),
     [
-        ((0, 1, 2), 0.0123, "3 seeds: differences under 1.3 points are noise"),
-        ((0, 1), 0.013, "2 seeds: differences under 1.3 points are noise"),
-        ((0, 1), 0.0, "differences under 0.3 points"),  # a single image of 360
+        ((0, 1, 2), 0.0123, "3 seeds: differences above 1.3 points are more than noise"),
+        ((0, 1), 0.013, "2 seeds: differences above 1.3 points are more than noise"),
+        ((0, 1), 0.0, "differences above 0.3 points"),  # a single image of 360
         ((0,), None, "With 1 seed the noise is unknown; give more seeds."),
-        ((0, 1), None, "Too few cells are done"),
+        ((0, 1), None, "no two seeds are done in every row"),
     ],
 )
 def test_what_is_said_of_noise(seeds, noise, words):

@@ -1,4 +1,4 @@
-"""Intervals against SciPy's own, the least significant difference against a worked example."""
+"""Intervals and limits against SciPy's tests and worked examples."""
 
 from __future__ import annotations
 
@@ -11,7 +11,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from prospr_engine.sweeps.statistics import Interval, interval, noise, summarise
+from prospr_engine.sweeps.statistics import (
+    Interval,
+    exact_mcnemar,
+    interval,
+    noise,
+    pair_limits,
+    paired_limit,
+    summarise,
+)
 
 
 def table(**columns: list) -> pd.DataFrame:
@@ -71,39 +79,38 @@ def test_one_seed_has_a_mean_and_no_interval():
     told = summarise(table(accuracy=[0.8]), ["method"])
     assert told.loc[0, "accuracy_mean"] == 0.8
     assert told[["accuracy_low", "accuracy_high"]].isna().to_numpy().all()
-    assert noise(table(accuracy=[0.8]), ["method"]) is None
-    assert noise(table(accuracy=[0.8, 0.9], method=["a", "b"]), ["method"]) is None
+    assert noise(table(accuracy=[0.8], seed=[0]), ["method"]) is None
+    two = table(accuracy=[0.8, 0.9], method=["a", "b"], seed=[0, 0])
+    assert noise(two, ["method"]) is None
 
 
-def test_noise_is_the_least_significant_difference():
-    # Pooled over two groups of three: s² = (2·0.01² + 2·0.02²) / 4; t of four degrees is 2.776445.
+def test_noise_of_three_methods_worked_by_hand():
+    """Both parts of the limit, with the quantiles of published tables: q(0.05; 3, 4) = 5.040
+    (studentised range) and t(2) at 0.05 / 3 per side = 5.339 (Bonferroni)."""
+    accuracy = np.array([[0.90, 0.80, 0.70], [0.91, 0.82, 0.69], [0.92, 0.81, 0.71]])
+    blocks = accuracy - accuracy.mean(0) - (accuracy.mean(1) - accuracy.mean())[:, None]
+    tukey = 5.040 * math.sqrt((blocks**2).sum() / 4 / 3)
+    found = pair_limits(accuracy)
+    assert found is not None
+    assert found == pytest.approx(found.T)
+    for i, j in ((0, 1), (0, 2), (1, 2)):
+        alone = 5.339 * stats.sem(accuracy[:, i] - accuracy[:, j])
+        assert found[i, j] == pytest.approx(max(tukey, alone), rel=1e-3)
     frame = table(
-        method=["a"] * 3 + ["b"] * 3 + ["alone"],
-        accuracy=[0.90, 0.91, 0.92, 0.80, 0.82, 0.84, 0.1],
+        method=["a", "b", "c"] * 3, seed=[0] * 3 + [1] * 3 + [2] * 3, accuracy=list(accuracy.flat)
     )
-    pooled = math.sqrt((2 * 0.01**2 + 2 * 0.02**2) / 4)
-    assert noise(frame, ["method"]) == pytest.approx(2.776445 * pooled * math.sqrt(2 / 3), rel=1e-6)
+    assert noise(frame, ["method"]) == pytest.approx(found.max())
 
 
-def test_two_groups_are_apart_by_noise_where_the_t_test_says_so():
-    first, second = np.array([0.90, 0.91, 0.93]), np.array([0.85, 0.86, 0.85])
-    frame = table(method=["a"] * 3 + ["b"] * 3, accuracy=[*first, *second])
-    limit = noise(frame, ["method"])
-    assert limit is not None
-    for distance, apart in ((limit * 1.001, True), (limit * 0.999, False)):
-        moved = second - second.mean() + first.mean() - distance
-        assert (stats.ttest_ind(first, moved).pvalue < 0.05) == apart
-
-
-def test_what_a_seed_does_to_all_methods_alike_is_no_noise():
-    """Two methods: the paired t-test, on a spread of seeds that would hide the difference."""
+def test_two_groups_are_apart_by_noise_where_the_paired_t_test_says_so():
+    """Two methods, on a spread of seeds that would hide the difference."""
     easy = np.array([0.0, 0.05, -0.04, 0.02])
     first = 0.9 + easy + [0.001, -0.001, 0.002, 0.0]
     second = 0.9 + easy
     frame = table(method=["a"] * 4 + ["b"] * 4, seed=[0, 1, 2, 3] * 2, accuracy=[*first, *second])
     limit = noise(frame, ["method"])
     assert limit is not None
-    assert limit < 0.005 < (noise(frame.drop(columns="seed"), ["method"]) or 0)
+    assert limit < 0.005 < (noise(frame[frame["method"] == "a"], ["method"]) or 0)
     for distance, apart in ((limit * 1.001, True), (limit * 0.999, False)):
         moved = second - second.mean() + first.mean() - distance
         assert (stats.ttest_rel(first, moved).pvalue < 0.05) == apart
@@ -119,22 +126,18 @@ def test_a_seed_may_do_something_else_at_every_sparsity():
     assert noise(frame, ["method", "sparsity"]) == 0
 
 
-def test_blocks_with_missing_cells_agree_with_plain_regression():
+def test_only_seeds_that_all_groups_have_count():
     generator = np.random.default_rng(0)
-    rows = [(m, s) for m in "abc" for s in range(4)]
-    kept = [row for i, row in enumerate(rows) if i not in (1, 7)]
-    accuracy = generator.random(len(kept))
-    methods, seeds = zip(*kept, strict=True)
-    frame = table(method=list(methods), seed=list(seeds), accuracy=list(accuracy))
-    columns = [[m == x for m, _ in kept] for x in "abc"] + [
-        [s == x for _, s in kept] for x in (1, 2, 3)
-    ]
-    design = np.array(columns, dtype=float).T
-    left = accuracy - design @ np.linalg.pinv(design) @ accuracy
-    freedom = len(kept) - 6
-    alike = 3 / sum(1 / methods.count(m) for m in "abc")
-    expected = stats.t.ppf(0.975, freedom) * math.sqrt(left @ left / freedom * 2 / alike)
-    assert noise(frame, ["method"]) == pytest.approx(expected)
+    rows = [(m, s) for m in "abc" for s in range(5)]
+    accuracy = generator.random((3, 5))
+    frame = table(
+        method=[m for m, _ in rows], seed=[s for _, s in rows], accuracy=list(accuracy.flat)
+    )
+    without = frame.drop(index=[1, 8])  # seed 1 of a, seed 3 of b
+    expected = pair_limits(accuracy[:, [0, 2, 4]].T)
+    assert expected is not None
+    assert noise(without, ["method"]) == pytest.approx(expected.max())
+    assert noise(frame.drop(index=[1, 2, 8, 14]), ["method"]) is None  # one seed is left
 
 
 def test_one_method_alone_has_the_spread_of_its_seeds():
@@ -143,15 +146,33 @@ def test_one_method_alone_has_the_spread_of_its_seeds():
 
 
 def test_equal_values_have_no_noise_and_failed_ones_do_not_count():
-    assert noise(table(accuracy=[0.5, 0.5]), ["method"]) == 0
-    failed = table(accuracy=[0.5, math.nan], state=["done", "failed"])
+    assert noise(table(seed=[0, 1], accuracy=[0.5, 0.5]), ["method"]) == 0
+    failed = table(seed=[0, 1], accuracy=[0.5, math.nan], state=["done", "failed"])
     assert noise(failed, ["method"]) is None
-    assert noise(table(accuracy=[]), ["method"]) is None
+    assert noise(table(accuracy=[], seed=[]), ["method"]) is None
+
+
+@pytest.mark.parametrize("wins", [(0, 0), (1, 0), (5, 15), (3, 3), (0, 20)])
+def test_mcnemar_counts_coin_tosses(wins: tuple[int, int]):
+    first, total = wins[0], sum(wins)
+    extreme = min(wins)
+    tail = sum(math.comb(total, k) for k in range(extreme + 1)) / 2**total
+    assert exact_mcnemar(first, wins[1]) == pytest.approx(min(1.0, 2 * tail))
+
+
+def test_the_limit_of_paired_differences_is_that_of_the_t_test():
+    values = [0.01, 0.02, 0.04, 0.01]
+    limit = paired_limit(values)
+    assert limit is not None
+    for shift, apart in ((limit * 1.001, True), (limit * 0.999, False)):
+        moved = np.array(values) - np.mean(values) + shift
+        assert (stats.ttest_1samp(moved, 0).pvalue < 0.05) == apart
+    assert paired_limit([0.01]) is None
 
 
 @pytest.mark.parametrize("level", [0.8, 0.99])
 def test_the_level_is_asked_for(level: float):
-    frame = table(accuracy=[0.90, 0.91, 0.92])
+    frame = table(seed=[0, 1, 2], accuracy=[0.90, 0.91, 0.92])
     expected = interval([0.90, 0.91, 0.92], level)
     assert summarise(frame, ["method"], level).loc[0, "accuracy_low"] == pytest.approx(expected.low)
     assert (noise(frame, ["method"], level) or 0) > (noise(frame, ["method"], 0.5) or 1)

@@ -1,0 +1,136 @@
+"""How often the statistics claim a difference that is not there: data without any effect, simulated
+here, at a nominal 5 %. ``TOLERANCE`` is three standard errors of the simulation."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from prospr_engine.sweeps import analysis
+from prospr_engine.sweeps.statistics import (
+    difference_limit,
+    noise,
+    pair_limits,
+    paired_limit,
+)
+
+DRAWS = 1500
+TOLERANCE = 3 * math.sqrt(0.05 * 0.95 / DRAWS)
+SWEEPS = 200
+"""Draws of whole tables, which take longer."""
+OF_SWEEPS = 3 * math.sqrt(0.05 * 0.95 / SWEEPS)
+
+
+def any_pair(values: np.ndarray) -> bool:
+    """Whether any two columns differ by more than their limit."""
+    means, limits = values.mean(0), pair_limits(values)
+    assert limits is not None
+    return bool((np.abs(means[:, None] - means) > limits).any())
+
+
+@pytest.mark.parametrize("methods", [2, 5, 11])
+@pytest.mark.parametrize("seeds", [2, 3, 5])
+@pytest.mark.parametrize("noisy", [None, 1, 2, 5])
+def test_in_few_sweeps_does_any_pair_of_methods_differ(methods: int, seeds: int, noisy: int | None):
+    """Seeds do something to all methods; ``noisy`` of them spread ten times as much."""
+    generator = np.random.default_rng(methods * 10 + seeds)
+    scale = np.ones(methods)
+    if noisy is not None:
+        scale[:noisy] = 10
+    draws = generator.standard_normal((DRAWS, seeds, methods)) * scale
+    draws += 5 * generator.standard_normal((DRAWS, seeds, 1))
+    rate = np.mean([any_pair(values) for values in draws])
+    assert rate <= 0.05 + TOLERANCE
+
+
+def test_a_real_difference_is_found():
+    generator = np.random.default_rng(0)
+    draws = generator.standard_normal((300, 5, 5))
+    draws[:, :, 4] += 6
+    assert np.mean([any_pair(values) for values in draws]) > 0.9
+
+
+def cells(accuracy: np.ndarray, **more: Any) -> pd.DataFrame:
+    """A finished cell per sparsity, seed and series, from an array of that shape; NaN: none."""
+    index = np.indices(accuracy.shape).reshape(3, -1)
+    frame = pd.DataFrame({
+        "sparsity": index[0] / 100 + 0.5, "seed": index[1], "method": index[2],
+        "series": [f"series {i}" for i in index[2]], "order": index[2],
+        "control": ["none" if i == 0 else "shuffle" for i in index[2]],
+        "accuracy": accuracy.ravel(), "dense_accuracy": 0.99, "test_images": 1_000_000_000,
+        "state": "done", "model": "m", "data": "upload", "steps": 1, "options": "", "epochs": 1,
+        **more,
+    })  # fmt: skip
+    return frame[frame["accuracy"].notna()]
+
+
+@pytest.mark.parametrize("spread", [(1, 1, 1), (1, 1, 10)])
+@pytest.mark.parametrize("shared", [0.0, 1.0])
+def test_the_one_figure_of_a_sweep_holds_for_all_sparsities(
+    spread: tuple[float, ...], shared: float
+):
+    """Three sparsities, alike or unlike, of which the seeds are independent or do the same."""
+    generator = np.random.default_rng(1)
+    wrong = 0
+    for _ in range(SWEEPS):
+        draws = generator.standard_normal((3, 3, 4))
+        draws = (shared * draws[:1] + (1 - shared) * draws) * np.array(spread)[:, None, None]
+        accuracy = 0.5 + draws / 1000
+        limit = noise(cells(accuracy), ["method", "sparsity"])
+        means = accuracy.mean(1)
+        wrong += bool((np.ptp(means, axis=1) > limit).any())
+    assert wrong / SWEEPS <= 0.05 + OF_SWEEPS
+
+
+@pytest.mark.parametrize(("seeds", "missing"), [(2, False), (2, True), (3, False)])
+def test_few_controls_differ_from_what_equals_them(seeds: int, missing: bool):
+    """Five sparsities at which a seed does the same; a seed may lack cells."""
+    generator = np.random.default_rng(seeds)
+    verdicts = []
+    for _ in range(SWEEPS):
+        extra = int(missing)
+        draws = np.repeat(generator.standard_normal((1, seeds + extra, 2)), 5, axis=0)
+        draws += 3 * generator.standard_normal((1, seeds + extra, 1))
+        accuracy = 0.5 + draws / 1000
+        if missing:
+            accuracy[2:, -1, 1] = np.nan
+        (found,) = analysis.controlled(cells(accuracy, method=0), 10)
+        assert (found.levels, found.seeds) == (5, seeds)
+        verdicts.append(found.verdict != "no different")
+    assert np.mean(verdicts) <= 0.05 + OF_SWEEPS
+
+
+@pytest.mark.parametrize("methods", [2, 5])
+def test_few_leaders_lead_by_luck(methods: int):
+    """A leader, and anyone said to be behind by more than noise, with unequal numbers of seeds."""
+    generator = np.random.default_rng(3)
+    names = [f"series {i}" for i in range(methods)]
+    wrong = 0
+    for _ in range(SWEEPS):
+        draws = generator.standard_normal((1, 4, methods)) + 5 * generator.standard_normal((4, 1))
+        accuracy = 0.5 + draws / 1000
+        accuracy[0, 3, 0] = np.nan
+        found = analysis.level(cells(accuracy, control="none"), 0.5, names)
+        best = max(found.means.values())
+        wrong += any(best - mean > found.limits[name] for name, mean in found.means.items())
+        assert found.seeds == 3
+    assert wrong / SWEEPS <= 0.05 + OF_SWEEPS
+
+
+@pytest.mark.parametrize("compared", [2, 5, 11])
+def test_the_test_set_alone_makes_few_leaders(compared: int):
+    """From one seed: networks that are right on a share of independent images."""
+    right = np.random.default_rng(4).binomial(400, 0.7, (20_000, compared)) / 400
+    limit = difference_limit([0.7, 0.7], [400, 400], compared)
+    rate = np.mean(np.ptp(right, axis=1) > limit)
+    assert rate <= 0.05 + 3 * math.sqrt(0.05 * 0.95 / 20_000)
+
+
+def test_few_paired_means_differ_from_zero():
+    draws = np.random.default_rng(5).standard_normal((DRAWS, 3))
+    rate = np.mean([abs(values.mean()) > (paired_limit(list(values)) or 0) for values in draws])
+    assert abs(rate - 0.05) <= TOLERANCE
