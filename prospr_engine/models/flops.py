@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from prospr_engine.models.meta import meta_copy
+from prospr_engine.network.foreign import cannot_take, explained, set_mode
 from prospr_engine.network.prunable import prunable_weights
 
 CONVOLUTIONS = {"conv1d", "conv2d", "conv3d"}
@@ -52,11 +53,13 @@ def summarise(model: nn.Module, shape: tuple[int, int, int]) -> list[LayerInfo]:
     Raises ``ModelError`` if there is nothing to prune; the images must fit (see ``check``).
     """
     weights = prunable_weights(model)
-    shadow = meta_copy(model).eval()
+    shadow = meta_copy(model)
+    set_mode(shadow, False)
     names = {id(parameter): name for name, parameter in shadow.named_parameters()}
     dtype = next(shadow.parameters()).dtype
-    with torch.no_grad(), _MultiplyAdds(names) as counter:
-        shadow(torch.empty(1, *shape, dtype=dtype, device="meta"))
+    x = torch.empty(1, *shape, dtype=dtype, device="meta")
+    with torch.no_grad(), explained(shadow, cannot_take(x)), _MultiplyAdds(names) as counter:
+        shadow(x)
     return [
         LayerInfo(name, weight.kind, weight.shape, math.prod(weight.shape), counter.macs[name])
         for name, weight in weights.items()

@@ -47,14 +47,15 @@ def measure(model: str, channels: int, size: int, classes: int) -> Measure:
     """
     from prospr_engine.models.flops import summarise, totals
     from prospr_engine.models.outline import outline
-    from prospr_engine.models.validate import MISFITS, check
+    from prospr_engine.models.validate import check
 
     shape = (channels, size, size)
     network = outline(model, shape, classes)
     try:
         total = totals(summarise(network, shape))
-    except MISFITS:
-        raise ModelError(check(network, shape, classes)[0].text) from None
+    except ModelError as error:
+        problems = check(network, shape, classes)
+        raise ModelError(problems[0].text if problems else str(error)) from None
     parameters = sum(parameter.numel() for parameter in network.parameters())
     return Measure(total.layers, parameters, total.parameters, total.macs)
 

@@ -21,8 +21,8 @@ from torchvision.models.inception import Inception3
 from prospr_engine.errors import ModelError
 from prospr_engine.io.files import disk_error
 from prospr_engine.models.spec import TORCHVISION, ModelSpec
-from prospr_engine.models.validate import is_out_of_memory
 from prospr_engine.models.zoo.init import he_init
+from prospr_engine.network.device import is_out_of_memory
 
 MAXVIT_STRIDE = 32
 # What torchvision's _transform_input multiplies the channels by (googlenet, inception_v3).

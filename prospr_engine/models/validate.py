@@ -5,23 +5,21 @@ As in Opacus' module validator, every problem is reported, not just the first ex
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
 
 from prospr_engine.errors import ModelError
 from prospr_engine.format import fixed_percent
 from prospr_engine.models.meta import meta_copy
+from prospr_engine.network.device import is_out_of_memory
+from prospr_engine.network.foreign import check_module, first_line, own_copy, set_mode
 from prospr_engine.network.prunable import prunable_weights
 
 SIDES = (8, 16, 28, 32, 64, 96, 128, 224, 256, 384, 512)
-MISFITS = (RuntimeError, ValueError, TypeError, IndexError, KeyError, AssertionError)
-"""What a forward pass raises when it does not fit its input."""
 
 
 @dataclass(frozen=True)
@@ -38,9 +36,8 @@ def check(model: nn.Module, shape: tuple[int, int, int], classes: int) -> list[P
     Runs two random images through a copy, in eval and in train mode; the model and the global
     random state are unchanged. Running out of memory raises instead of being reported.
     """
-    if _is_lazy(model):
-        return [Problem("The network has lazy layers without weights; run one batch first.", True)]
     try:
+        check_module(model, values=False)
         prunable = prunable_weights(model)
     except ModelError as error:
         return [Problem(str(error), True)]
@@ -61,19 +58,14 @@ def check(model: nn.Module, shape: tuple[int, int, int], classes: int) -> list[P
     return problems
 
 
-def _is_lazy(model: nn.Module) -> bool:
-    tensors = [*model.parameters(), *model.buffers()]
-    return any(isinstance(t, UninitializedParameter | UninitializedBuffer) for t in tensors)
-
-
 def _forward_problems(model: nn.Module, shape: tuple[int, int, int], classes: int) -> list[Problem]:
-    trial = copy.deepcopy(model)
+    trial = own_copy(model)
     problems = []
     for training in (False, True):
         mode = "training" if training else "evaluation"
         try:
-            out = _forward(trial.train(training), shape)
-        except MISFITS as error:
+            out = _forward(trial, shape, training)
+        except Exception as error:  # whatever a forward may raise
             if is_out_of_memory(error):
                 raise
             return [Problem(_why_it_fails(model, shape, error), True)]
@@ -114,8 +106,7 @@ def _why_it_fails(model: nn.Module, shape: tuple[int, int, int], error: Exceptio
     channels, height, width = shape
     fitting = _fitting_shape(model, shape)
     if fitting is None:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        return f"The network cannot process images of {_text(shape)}: {reason}"
+        return f"The network cannot process images of {_text(shape)}: {first_line(error)}."
     wanted = []
     if fitting[0] != channels:
         wanted.append(
@@ -149,13 +140,14 @@ def _fitting_shape(model: nn.Module, shape: tuple[int, int, int]) -> tuple[int, 
 def _passes(model: nn.Module, shape: tuple[int, int, int]) -> bool:
     try:
         for training in (False, True):
-            _forward(model.train(training), shape)
-    except MISFITS:
+            _forward(model, shape, training)
+    except Exception:  # noqa: BLE001  (whatever a forward may raise)
         return False
     return True
 
 
-def _forward(model: nn.Module, shape: tuple[int, int, int]) -> object:
+def _forward(model: nn.Module, shape: tuple[int, int, int], training: bool) -> object:
+    set_mode(model, training)
     like = next(model.parameters())
     with torch.no_grad(), _untouched_random_state(model):
         x = torch.randn(2, *shape, dtype=like.dtype, device=like.device)
@@ -168,14 +160,6 @@ def _untouched_random_state(model: nn.Module) -> Iterator[None]:
     cuda = {p.device.index for p in model.parameters() if p.device.type == "cuda"}
     with torch.random.fork_rng(devices=sorted(cuda)):
         yield
-
-
-def is_out_of_memory(error: Exception) -> bool:
-    """Whether an allocation failed, which torch may report as a plain ``RuntimeError``."""
-    text = str(error).lower()
-    return isinstance(error, torch.OutOfMemoryError) or any(
-        sign in text for sign in ("out of memory", "allocate memory", "not enough memory")
-    )
 
 
 def _text(shape: tuple[int, int, int]) -> str:

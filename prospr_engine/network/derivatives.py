@@ -13,6 +13,9 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from prospr_engine.errors import ScoringError
 from prospr_engine.network.point import Point
 
+REENTRANT = "CheckpointFunctionBackward"
+"""What autograd calls a checkpoint of the re-entrant kind."""
+
 
 class MissingDerivative(ScoringError):  # noqa: N818  (nothing else went wrong)
     """An operation of the network has no second derivative."""
@@ -61,10 +64,28 @@ def refuse_missing_derivatives(gradient: Point) -> None:
 
 
 def differentiate(value: Tensor, point: Point, create_graph: bool = False) -> Point:
+    """The gradient of ``value`` at ``point``, zeros where it does not depend on it."""
     if not value.requires_grad:  # no parameter has a say
         return [torch.zeros_like(tensor) for tensor in point]
-    return list(
-        torch.autograd.grad(
-            value, point, create_graph=create_graph, allow_unused=True, materialize_grads=True
+    found = torch.autograd.grad(value, point, create_graph=create_graph, allow_unused=True)
+    if any(slope is None for slope in found) and REENTRANT in _functions(value):
+        raise ScoringError(
+            "The network uses re-entrant checkpointing, which hides its weights from the gradient; "
+            "call torch.utils.checkpoint with use_reentrant=False."
         )
-    )
+    return [
+        torch.zeros_like(tensor) if slope is None else slope
+        for slope, tensor in zip(found, point, strict=True)
+    ]
+
+
+def _functions(value: Tensor) -> set[str]:
+    """The names of the functions in the graph of ``value``."""
+    seen, names, open_nodes = set(), set(), [value.grad_fn]
+    while open_nodes:
+        node = open_nodes.pop()
+        if node is not None and node not in seen:
+            seen.add(node)
+            names.add(node.name())
+            open_nodes.extend(following for following, _ in node.next_functions)
+    return names

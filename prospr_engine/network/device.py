@@ -54,7 +54,8 @@ def is_out_of_memory(error: BaseException) -> bool:
     """Did an allocation fail? torch and others report that in several ways."""
     signs = ("out of memory", "allocate memory", "not enough memory", "bad_alloc")
     text = str(error).lower()
-    return isinstance(error, MemoryError) or any(sign in text for sign in signs)
+    kinds = (MemoryError, torch.OutOfMemoryError)
+    return isinstance(error, kinds) or any(sign in text for sign in signs)
 
 
 @contextmanager

@@ -6,6 +6,7 @@ import copy
 import functools
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from typing import TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -23,11 +24,20 @@ from prospr_engine.network.derivatives import (
     twice_differentiable,
     use_smooth_hard_sigmoid,
 )
-from prospr_engine.network.device import float64_device, is_out_of_memory
+from prospr_engine.network.device import float64_device
+from prospr_engine.network.foreign import (
+    cannot_take,
+    check_logits,
+    check_module,
+    explained,
+    own_copy,
+    set_mode,
+)
 from prospr_engine.network.point import Point, converted, rounded_differently, similar
 from prospr_engine.network.prunable import PrunableWeight, prunable_weights
 from prospr_engine.network.seeding import seeded
 
+Answer = TypeVar("Answer")
 Linearised = tuple[float, Point, Callable[[Point], Point]]
 """Loss (nats), gradient, and vector → Hessian · vector."""
 
@@ -63,18 +73,10 @@ class Network:
         training: bool = True,
         device: torch.device | None = None,
     ):
-        if not isinstance(model, nn.Module):
-            raise ModelError(f"The model is a {type(model).__name__}; give a torch.nn.Module.")
+        check_module(model)
         self.prunable: dict[str, PrunableWeight] = prunable_weights(model)
-        try:
-            self.model = copy.deepcopy(model)
-        except Exception as error:  # whatever the model's own __deepcopy__ may raise
-            if is_out_of_memory(error):
-                raise
-            raise ModelError(
-                f"This model cannot be copied ({error}); scoring works on a copy, so give a model "
-                "that copy.deepcopy accepts, freshly built."
-            ) from error
+        self.model = own_copy(model)
+        self._placing = _Placing(self.model)
         mixed = precision == MIXED
         here = next(self.model.parameters()).device
         if precision is not None:
@@ -85,7 +87,7 @@ class Network:
             if dtype == torch.float64:
                 self.model.to(float64_device(here))
             self.model.to(device, dtype)
-        self.model.train(training)
+        set_mode(self.model, training)
         use_fast_batch_norm(self.model)
         use_fast_convolution(self.model)
         use_smooth_hard_sigmoid(self.model)
@@ -168,6 +170,8 @@ class Network:
         ``temperature``; noise as at inner step ``step``."""
         x, y = batch
         logits = self._logits(point, x, step)
+        if y.dim() == 1 or logits.dim() == 2:
+            check_logits(logits, x)
         if y.is_floating_point() and y.shape != logits.shape:
             raise DataError(
                 f"The labels have shape {tuple(y.shape)}; give class indices, or probabilities of "
@@ -183,17 +187,11 @@ class Network:
     def _logits(self, point: Point, x: Tensor, step: int) -> Tensor:
         values = dict(zip(self.names, point, strict=True))
         values |= {name: buffer.clone() for name, buffer in self._buffers.items()}
-        with self._noise(step):
-            try:
-                logits = functional_call(self.model, values, (x,))
-            except (RuntimeError, ValueError, TypeError) as error:
-                if is_out_of_memory(error):
-                    raise
-                raise ModelError(
-                    f"The model cannot take a batch of shape {tuple(x.shape)}: {error}"
-                ) from error
+        with self._noise(step), explained(self.model, cannot_take(x)):
+            # A copy, because the network may change its input in place.
+            logits = functional_call(self.model, values, (x.clone(),))
         if not isinstance(logits, Tensor) or logits.dim() < 2:
-            raise ModelError("The model must answer with one tensor of logits, (batch, classes).")
+            check_logits(logits, x)
         return logits
 
     def gradient(
@@ -202,18 +200,24 @@ class Network:
         """Loss and its gradient at ``point``; zeros for parameters the loss does not see."""
         self.used["gradients"] = self.dtype
         point = _leaves(point)
-        with torch.enable_grad(), twice_differentiable():
+
+        def compute() -> tuple[Tensor, Point]:
             loss = self.loss(point, batch, step, temperature)
-            gradient = differentiate(loss, point)
+            return loss, differentiate(loss, point)
+
+        loss, gradient = self._differentiating(point, compute)
         return loss.item(), gradient
 
     def flow(self, point: Point, x: Tensor) -> tuple[float, Point]:
         """The sum of the logits for the inputs ``x``, and its gradient at ``point``."""
         self.used["gradients"] = self.dtype
         point = _leaves(point)
-        with torch.enable_grad(), twice_differentiable():
+
+        def compute() -> tuple[Tensor, Point]:
             total = self._logits(point, x, step=0).sum()
-            gradient = differentiate(total, point)
+            return total, differentiate(total, point)
+
+        total, gradient = self._differentiating(point, compute)
         return total.item(), gradient
 
     def linearised(
@@ -265,9 +269,12 @@ class Network:
 
     def _linearised(self, point: Point, batch: Batch, step: int, temperature: float) -> Linearised:
         point = _leaves(point)
-        with torch.enable_grad(), twice_differentiable():
+
+        def compute() -> tuple[Tensor, Point]:
             loss = self.loss(point, batch, step, temperature)
-            gradient = differentiate(loss, point, create_graph=True)
+            return loss, differentiate(loss, point, create_graph=True)
+
+        loss, gradient = self._differentiating(point, compute)
         # Entries that depend on no parameter have no second derivative: nothing to add.
         curved = [i for i, g in enumerate(gradient) if g.requires_grad]
         refuse_missing_derivatives([gradient[i] for i in curved])
@@ -275,7 +282,8 @@ class Network:
         def hessian_product(vector: Point) -> Point:
             if not curved:
                 return [torch.zeros_like(p) for p in point]
-            try:
+
+            def compute() -> Point:
                 product = torch.autograd.grad(
                     [gradient[i] for i in curved],
                     point,
@@ -283,18 +291,43 @@ class Network:
                     allow_unused=True,
                     materialize_grads=True,
                 )
-            except RuntimeError as error:
-                if "not implemented" not in str(error):
-                    raise
-                raise MissingDerivative(str(error).splitlines()[0]) from error
-            return list(product)
+                return list(product)
+
+            return self._differentiating(point, compute, again=True)
 
         return loss.item(), [g.detach() for g in gradient], hessian_product
+
+    def _differentiating(
+        self, point: Point, compute: Callable[[], Answer], again: bool = False
+    ) -> Answer:
+        """What ``compute`` returns. The network holds the parameters ``point`` meanwhile, because
+        checkpointing runs parts of it again while derivatives are computed. ``again``: it is the
+        second derivative, which an operation may lack."""
+        values = {f"model.{name}": tensor for name, tensor in zip(self.names, point, strict=True)}
+        failing = explained(self.model, "The model cannot be differentiated")
+        with torch.set_grad_enabled(not again), twice_differentiable(), failing:
+            try:
+                return functional_call(self._placing, values, (compute,))
+            except RuntimeError as error:
+                if not again or "not implemented" not in str(error):
+                    raise
+                raise MissingDerivative(str(error).splitlines()[0]) from error
 
     @contextmanager
     def _noise(self, step: int) -> Iterator[None]:
         with seeded(self._seed + step, self.device):
             yield
+
+
+class _Placing(nn.Module):
+    """Runs a computation around ``model`` while ``functional_call`` holds its parameters."""
+
+    def __init__(self, model: nn.Module):
+        super().__init__()
+        self.model = model
+
+    def forward(self, compute: Callable[[], Answer]) -> Answer:
+        return compute()
 
 
 def _laid_out(tensor: Tensor, layout: torch.memory_format) -> Tensor:

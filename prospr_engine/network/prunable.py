@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 from torch.nn.parameter import UninitializedParameter
@@ -54,10 +55,7 @@ def prunable_weights(model: nn.Module) -> dict[str, PrunableWeight]:
             continue
         weight = module._parameters.get("weight")
         if weight is None:
-            raise ModelError(
-                f"The weight of layer {path!r} is computed from other parameters (weight or "
-                "spectral normalisation); remove the parametrization before pruning."
-            )
+            raise ModelError(_computed(path, module))
         if isinstance(weight, UninitializedParameter):
             raise ModelError(
                 f"Layer {path!r} is lazy and has no weights yet; run one batch through the "
@@ -77,7 +75,32 @@ def prunable_weights(model: nn.Module) -> dict[str, PrunableWeight]:
                 groups=module.groups if isinstance(module, _ConvNd) else 1,
             )
     if not found:
+        flat = " It is a graph without layers: give the module that it was exported from."
         raise ModelError(
             "This model has nothing to prune: it holds no convolution and no linear layer."
+            f"{flat * isinstance(model, torch.fx.GraphModule)}"
         )
     return found
+
+
+def _computed(path: str, module: nn.Module) -> str:
+    """A sentence on a layer without a plain weight: what computes it, and how to undo that."""
+    layer = f"model.get_submodule({path!r})" if path else "model"
+    if "weight_orig" in module._parameters and "weight_mask" in module._buffers:
+        what, remedy = "a mask of torch.nn.utils.prune", "prune.remove"
+    elif "weight_g" in module._parameters:
+        what, remedy = "torch.nn.utils.weight_norm", "remove_weight_norm"
+    elif "weight_orig" in module._parameters:
+        what, remedy = "torch.nn.utils.spectral_norm", "remove_spectral_norm"
+    elif "parametrizations" in module._modules:
+        what, remedy = "a parametrization", "parametrize.remove_parametrizations"
+    else:
+        return (
+            f"The weight of layer {path!r} is not a parameter of the layer; make it one "
+            "(torch.nn.Parameter) before pruning."
+        )
+    named = "" if remedy == "remove_spectral_norm" else ", 'weight'"
+    return (
+        f"The weight of layer {path!r} is computed by {what}; call torch.nn.utils.{remedy}"
+        f"({layer}{named}) before pruning, which keeps its present values."
+    )

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from prospr_engine.data.images import ImageData, normalise
 from prospr_engine.errors import DataError
+from prospr_engine.network.foreign import set_mode
 from prospr_engine.pipeline.checkpoint import load_network
 from prospr_engine.pipeline.gallery import NETWORKS, OUTCOMES, Gallery, choose, outcomes
 
@@ -67,7 +68,7 @@ def probabilities(
     """Softmax, float32 (N, classes) on the CPU, of ``network``'s logits for uint8 ``images``
     (N, C, H, W). Computed in eval mode on ``device``; the network's mode is restored."""
     was_training = network.training
-    network.eval()
+    set_mode(network, False)
     try:
         with torch.inference_mode():
             chunks = [
@@ -75,7 +76,7 @@ def probabilities(
                 for chunk in images.split(BATCH)
             ]
     finally:
-        network.train(was_training)
+        set_mode(network, was_training)
     return torch.cat(chunks)
 
 

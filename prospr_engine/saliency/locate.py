@@ -19,6 +19,7 @@ from prospr_engine.network.derivatives import (
     refuse_missing_derivatives,
     twice_differentiable,
 )
+from prospr_engine.network.foreign import named
 from prospr_engine.network.functional import Network
 
 FEW = 2
@@ -36,7 +37,7 @@ class _Call:
 
     @property
     def named(self) -> str:
-        return _named(self.path, self.module)
+        return named(self.path, self.module)
 
     def differentiable(self) -> tuple[list[Tensor], list[Tensor]]:
         """Run the module alone once more: its outputs, and the leaves they depend on."""
@@ -99,12 +100,13 @@ def breaks(network: Network, batch: Batch) -> str:
             if found or not numbers:
                 return
             if not all(bool(tensor.isfinite().all()) for tensor in numbers):
-                found.append(f"The first outputs that are not finite come from {name(module)}.")
+                found.append(
+                    f"The first outputs that are not finite come from {named(path, module)}."
+                )
             elif not any(bool(tensor.any()) for tensor in numbers):
-                found.append(f"The first outputs that are all zero come from {name(module)}.")
-
-        def name(module: nn.Module) -> str:
-            return _named(path, module)
+                found.append(
+                    f"The first outputs that are all zero come from {named(path, module)}."
+                )
 
         return hook
 
@@ -121,7 +123,7 @@ def first_of(model: nn.Module, *kinds: type[nn.Module]) -> str:
     """The first layer of one of ``kinds``; "" if there is none."""
     for path, module in model.named_modules():
         if isinstance(module, kinds):
-            return _named(path, module)
+            return named(path, module)
     return ""
 
 
@@ -178,8 +180,3 @@ def _tensors(answer: Any) -> list[Tensor]:
     elif not isinstance(answer, tuple | list):
         return []
     return [tensor for part in answer for tensor in _tensors(part)]
-
-
-def _named(path: str, module: nn.Module) -> str:
-    kind = type(module).__name__
-    return f"layer {path!r} ({kind})" if path else f"the network's own forward ({kind})"

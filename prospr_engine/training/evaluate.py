@@ -10,6 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from prospr_engine.network.foreign import cannot_take, explained, set_mode
+
 Prepare = Callable[[Tensor], Tensor]
 """Turns stored images (uint8) into what the network takes (normalised floats)."""
 
@@ -42,7 +44,7 @@ def evaluate(
 ) -> Evaluation:
     """Evaluate in eval mode and float32; the model's mode is restored."""
     was_training = model.training
-    model.eval()
+    set_mode(model, False)
     losses, predictions = [], []
     count = len(examples.labels)
     try:
@@ -51,11 +53,13 @@ def evaluate(
                 on_batch(start, count)
                 x = prepare(examples.images[start : start + batch_size].to(device))
                 y = examples.labels[start : start + batch_size].to(device)
-                logits = model(x)
+                with explained(model, cannot_take(x)):
+                    # A copy: the network may change its input, and ``prepare`` may return a view.
+                    logits = model(x.clone())
                 losses.append(F.cross_entropy(logits, y, reduction="sum").double())
                 predictions.append(logits.argmax(1).cpu())
     finally:
-        model.train(was_training)
+        set_mode(model, was_training)
     predicted = torch.cat(predictions)
     return Evaluation(
         loss=(torch.stack(losses).sum() / count).item(),

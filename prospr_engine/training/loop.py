@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from prospr_engine.errors import DataError, TrainingError
 from prospr_engine.events import EpochEnded
+from prospr_engine.network.foreign import set_mode
 from prospr_engine.network.seeding import seeded
 from prospr_engine.training.augment import augment
 from prospr_engine.training.enforce import MaskEnforcer
@@ -119,7 +120,7 @@ def _epoch(
     on_batch: Callable[[int, int], None],
 ) -> tuple[float, float]:
     """One pass over the training images: mean loss (nats) and accuracy while training."""
-    model.train()
+    set_mode(model, True)
     generator = torch.Generator().manual_seed(_mix(recipe.seed, epoch))
     order = torch.randperm(len(training.labels), generator=generator)
     # A last batch of one image would leave batch norm without a variance.
