@@ -22,6 +22,11 @@ from prospr_engine.data.readers.tree import Tree
 from prospr_engine.errors import DataError
 from prospr_engine.format import counted
 
+ANNOTATED = frozenset(
+    {"images", "imgs", "jpegimages", "labels", "annotations", "annotation", "masks", "xmls"}
+)
+"""Folders, in lower case, of sets whose images have boxes or masks in place of classes."""
+
 
 @dataclass(frozen=True, eq=False)
 class Layout:
@@ -136,6 +141,11 @@ def _classes(
         own = {folder[1] for folder in folders if len(folder) > 1 and folder[0] == top}
         own = own if parts else {folder[0] for folder in folders}
         empty = [folder for folder in own if not filled[part, folder]]
+        if empty and {name.lower() for name in own} <= ANNOTATED:
+            raise DataError(
+                f"{name} contains {quoted(own)} in place of classes, as sets for detection and "
+                "segmentation do. Give a folder of images for each class."
+            )
         if empty:
             where = f"part {top!r} of {name}" if top else name
             raise DataError(

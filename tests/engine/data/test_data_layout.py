@@ -259,6 +259,15 @@ def test_what_systems_leave_is_no_class(path) -> None:
     assert layout.notes == ("Skipped: 1 hidden or system file.",)
 
 
+@pytest.mark.parametrize("top", ["", "train/", "set/train/"])
+def test_a_set_for_detection_is_said_to_be_one(top) -> None:
+    files = [f"{top}images/1.png", f"{top}labels/1.txt"]
+    if top:
+        files += [file.replace("train", "valid") for file in files]
+    with pytest.raises(DataError, match="as sets for detection"):
+        arranged(*files)
+
+
 def test_composed_and_decomposed_names_are_the_same() -> None:
     train, test = "Caf\N{LATIN SMALL LETTER E WITH ACUTE}", "Cafe\N{COMBINING ACUTE ACCENT}"
     layout = arranged(f"train/{train}/1.png", "train/b/1.png", f"test/{test}/1.png", "test/b/1.png")
