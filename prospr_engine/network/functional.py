@@ -77,7 +77,7 @@ class Network:
         self.prunable: dict[str, PrunableWeight] = prunable_weights(model)
         self.model = own_copy(model)
         self._placing = _Placing(self.model)
-        mixed = precision == MIXED
+        self.mixed = precision == MIXED
         here = next(self.model.parameters()).device
         if precision is not None:
             if precision not in {*PRECISIONS, MIXED}:
@@ -102,11 +102,10 @@ class Network:
         self._buffers = {name: buffer.clone() for name, buffer in self.model.named_buffers()}
         first = parameters[next(iter(self.prunable))]
         self.device, self.dtype = first.device, first.dtype
-        self.score_dtype = torch.float32 if mixed else self.dtype
+        self.score_dtype = torch.float32 if self.mixed else self.dtype
         self._seed = seed
         self._single: Callable[[], Network] | None = None
-        self._checked = False
-        if mixed:
+        if self.mixed:
             self._single = functools.cache(
                 lambda: Network(self.model, "float32", seed, training, device=here)
             )
@@ -228,28 +227,40 @@ class Network:
         The function holds the gradient's graph, so let go of it soon. Raises
         ``MissingDerivative`` where an operation of the network has no second derivative.
         """
-        self.used |= {"gradients": self.dtype, "products": self.dtype}
+        self.used["gradients"] = self.dtype
         if self._single is None:
             return self._linearised(point, batch, step, temperature)
         loss, gradient = self.gradient(point, batch, step, temperature)
+        return loss, gradient, self.hessian(point, batch, step, temperature, gradient=gradient)
+
+    def hessian(
+        self,
+        point: Point,
+        batch: Batch,
+        step: int,
+        temperature: float = 1.0,
+        *,
+        gradient: Point | None = None,
+    ) -> Callable[[Point], Point]:
+        """The Hessian at ``point`` as a function of a vector, as ``linearised`` has it.
+
+        In mixed precision it is in float32 where the gradient in float32 agrees with the one in
+        float64, ``gradient``, which is computed if it is not given.
+        """
+        if self._single is None:
+            return self._linearised(point, batch, step, temperature)[2]
+        if gradient is None:
+            gradient = self.gradient(point, batch, step, temperature)[1]
         try:
             slope, product = self._linearised_in_single(point, batch, step, temperature)
         except ModelError:  # it does not run in that format
-            slope, product = None, None
-        if slope is None or product is None or not similar(slope, gradient):
             self._single = None
-            return self._linearised(point, batch, step, temperature)
-        self._checked = True
-        return loss, gradient, product
-
-    def hessian(
-        self, point: Point, batch: Batch, step: int, temperature: float = 1.0
-    ) -> Callable[[Point], Point]:
-        """The Hessian at ``point`` as a function of a vector, as ``linearised`` has it; in mixed
-        precision without the cost of a gradient in float64."""
-        if self._single is None or not self._checked:
-            return self.linearised(point, batch, step, temperature)[2]
-        return self._linearised_in_single(point, batch, step, temperature)[1]
+            return self._linearised(point, batch, step, temperature)[2]
+        if similar(slope, gradient):
+            self.used["products"] = torch.float32
+            return product
+        del product  # and with it the graph
+        return self._linearised(point, batch, step, temperature)[2]
 
     def _linearised_in_single(
         self, point: Point, batch: Batch, step: int, temperature: float
@@ -257,17 +268,19 @@ class Network:
         """Gradient and Hessian in float32, of and for vectors in this network's format."""
         assert self._single is not None
         single = self._single()
-        x, y = batch
-        there = (converted([x], single)[0] if x.is_floating_point() else x.to(single.device)), y
-        _, gradient, product = single._linearised(
-            converted(point, single), there, step, temperature
+        x, y = (
+            tensor.to(single.device, single.dtype if tensor.is_floating_point() else tensor.dtype)
+            for tensor in batch
         )
-        self.used["products"] = single.dtype
+        _, gradient, product = single._linearised(
+            converted(point, single), (x, y), step, temperature
+        )
         return converted(gradient, self), lambda vector: converted(
             product(converted(vector, single)), self
         )
 
     def _linearised(self, point: Point, batch: Batch, step: int, temperature: float) -> Linearised:
+        self.used.setdefault("products", self.dtype)
         point = _leaves(point)
 
         def compute() -> tuple[Tensor, Point]:

@@ -9,10 +9,7 @@ from prospr_engine.network.point import Point
 
 
 def effects(network: Network, gradient: Point) -> dict[str, Tensor]:
-    """w ⊙ gradient of the prunable weights, by name and in ``network.score_dtype``: to first order,
-    what each contributes."""
+    """w ⊙ gradient of the prunable weights, by name: to first order, what each contributes."""
     weights = dict(zip(network.names, network.start, strict=True))
     slopes = dict(zip(network.names, gradient, strict=True))
-    return {
-        name: (weights[name] * slopes[name]).to(network.score_dtype) for name in network.prunable
-    }
+    return {name: weights[name] * slopes[name] for name in network.prunable}

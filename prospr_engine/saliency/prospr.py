@@ -6,7 +6,8 @@ With c a mask of ones over the initial weights w (Alizadeh et al., ICLR 2022, se
 
 The authors unroll these steps in one graph, whose memory grows with M. The same derivative
 follows backwards from the adjoints λ = ∂L/∂θⁱ and ν = ∂L/∂vᵢ₊₁, one Hessian-vector product a
-step, and needs only the M weight vectors that were visited:
+step, and needs only the M weight vectors that were visited (in mixed precision, and their
+gradients):
 
     λ ← ∇L(θᴹ), ν ← 0;   for i = M−1 … 0:   ν ← ν − α λ,   λ ← λ + Hᵢ ν,   ν ← μ ν;   s = w ⊙ λ
 """
@@ -60,6 +61,7 @@ def prospr(
     # Towards θᴹ. The last step's graph is kept, so that its Hessian costs no second pass.
     point, velocity = network.start, None
     visited: list[Point] = []
+    slopes: list[Point | None] = []  # against which products in float32 are checked
     losses = []
     hessian_product = None
     for i in range(steps):
@@ -70,6 +72,7 @@ def prospr(
             loss, gradient = network.gradient(point, batch(i), i)
         losses.append(loss)
         visited.append(point)
+        slopes.append(gradient if network.mixed else None)
         point, velocity = moved(point, velocity, gradient)
     report("Loss after the steps")
     loss, adjoint = network.gradient(point, batch(steps), steps)
@@ -85,7 +88,7 @@ def prospr(
             nu - rate * lam for nu, lam, rate in zip(velocity_adjoint, adjoint, rates, strict=True)
         ]
         if hessian_product is None:
-            hessian_product = network.hessian(visited[i], batch(i), i)
+            hessian_product = network.hessian(visited[i], batch(i), i, gradient=slopes.pop(i))
         adjoint = add(adjoint, hessian_product(velocity_adjoint), 1.0)
         hessian_product = None  # and with it the graph
         velocity_adjoint = [momentum * nu for nu in velocity_adjoint]

@@ -72,7 +72,7 @@ def prune_in_rounds(
             # All scores are zero; the round before still ranked.
             return dataclasses.replace(last, whole=whole, doubt=_ended(i + 1)) if last else found
         if not returning:
-            found = dataclasses.replace(found, values=_above_zero(found.values, masks))
+            found = dataclasses.replace(found, values=_above_zero(found.values, masks, network))
         masks = top_masks(found.values, goal, layer_floor)
         if returning:
             chance = max(chance, _by_chance(found.values, masks, network))
@@ -101,11 +101,14 @@ def _masked(network: Network, masks: Mapping[str, Tensor]) -> Point:
     ]
 
 
-def _above_zero(scores: Mapping[str, Tensor], masks: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """What is still there scores more than nothing: more than what is not."""
+def _above_zero(
+    scores: Mapping[str, Tensor], masks: Mapping[str, Tensor], network: Network
+) -> dict[str, Tensor]:
+    """What is still there scores more than nothing: more than what is not, in the format that the
+    scores will have."""
+    least = torch.finfo(network.score_dtype).tiny
     return {
-        name: score.clamp(min=torch.finfo(score.dtype).tiny).masked_fill(~masks[name], 0)
-        for name, score in scores.items()
+        name: score.clamp(min=least).masked_fill(~masks[name], 0) for name, score in scores.items()
     }
 
 
