@@ -9,8 +9,8 @@ from __future__ import annotations
 import math
 import re
 import reprlib
-from collections.abc import Iterable, Mapping
-from typing import Literal
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Literal
 
 SPACE = "\N{NO-BREAK SPACE}"
 MINUS = "\N{MINUS SIGN}"
@@ -294,6 +294,28 @@ def quantity(unit: Unit, value: float, half: float | None = None) -> str:
     scale, digits, suffix = SCALES[unit]
     spread = "" if half is None else f" ± {scale * half:{digits.lstrip('+')}}"
     return f"{scale * value:{digits}}{spread}{suffix}"
+
+
+def figure(unit: Unit, value: Any, fixed: bool = False) -> str:
+    """A figure of one run, in the words and digits that suit its size: "99.97 %", "254 kB",
+    "1 min 15 s". A ``fixed`` share has one digit, as accuracies have."""
+    if unit == "difference":
+        change = round(to_percent(value), 1)
+        return signed_points(change) if change else "same"
+    if unit == "share" and fixed:
+        return accuracy(value)
+    return _FIGURES[unit](value)
+
+
+_FIGURES: Mapping[Unit, Callable[[Any], str]] = {
+    "share": percent,
+    "count": "{:,}".format,
+    "bytes": size,
+    "seconds": duration,
+    "nats": "{:.3f}".format,
+    "flag": lambda value: "yes" if value else "no",
+    "text": str,
+}
 
 
 # Words

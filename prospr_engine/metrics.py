@@ -9,11 +9,13 @@ line in the pipeline that computes it.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from prospr_engine.format import Unit
+from prospr_engine.registry import resolve
 
 Source = str | Callable[[Mapping[str, Any]], Any]
 """A path in ``result.json`` ("onnx.zipped"), or a function of all of it."""
@@ -79,8 +81,9 @@ class Metric:
     neither. The result of every version has what is ``required``; anything else may be missing.
     ``seeds`` says what is known of it over several seeds: the mean with its interval, the mean
     alone, or nothing. ``reference`` names the same figure of the dense network. ``terminal`` is its
-    name where the command line shows a run or lists runs, and ``terminal_means`` gives it a table
-    of means after a sweep.
+    name where the command line lists runs, and ``terminal_means`` gives it a table of means after a
+    sweep. A figure ``of_file`` is that entry of the ONNX file that every run writes; the files in
+    other encodings have columns of their own.
     """
 
     name: str
@@ -99,6 +102,7 @@ class Metric:
     reference: str = ""
     terminal: str = ""
     terminal_means: bool = False
+    of_file: str = ""
 
     @property
     def type(self) -> str:
@@ -251,6 +255,7 @@ METRICS: tuple[Metric, ...] = (
         required=True,
         seeds="mean",
         pair=Pair("Model file"),
+        of_file="bytes",
     ),
     Metric(
         "zipped_bytes",
@@ -262,6 +267,7 @@ METRICS: tuple[Metric, ...] = (
         axis=Axis("size", "File size", "ONNX file, zipped (smaller to the right)"),
         compare=Column("Zipped file", digits=1),
         pair=Pair("Model file, zipped"),
+        of_file="zipped",
     ),
     Metric("seconds", "Wall time", "seconds", source="seconds", required=True, pair=Pair("Time")),
     Metric("trusted", "Ranking can be trusted", "flag", source="trust.trusted", required=True),
@@ -336,7 +342,32 @@ def _row(value: Callable[[Metric], Any]) -> dict[str, Any]:
 
 def columns() -> Iterator[Metric]:
     """The figures that have a column of their own."""
-    return (metric for metric in METRICS if metric.column)
+    for metric in METRICS:
+        if metric.column:
+            yield metric
+            if metric.of_file:
+                yield from _in_other_encodings(metric)
+
+
+def _in_other_encodings(metric: Metric) -> Iterator[Metric]:
+    """The figure of a file, of each further file that a run writes."""
+    primary = resolve("prospr_engine.export.encodings:PRIMARY")
+    for row in resolve("prospr_engine.export.encodings:ENCODINGS").values():
+        if not row.in_runs or row.name == primary:
+            continue
+        own = f" ({row.label})"
+        compare, pair = metric.compare, metric.pair
+        yield dataclasses.replace(
+            metric,
+            name=f"{metric.name}_{row.name}",
+            label=metric.label + own,
+            source=f"exports.{row.name}.{metric.of_file}",
+            key=f"exports.{row.name}.{metric.of_file}",
+            required=False,
+            axis=None,
+            compare=compare and dataclasses.replace(compare, heading=compare.heading + own),
+            pair=pair and dataclasses.replace(pair, name=pair.name + own),
+        )
 
 
 def averaged(how: Literal["interval", "mean"]) -> list[str]:
@@ -348,6 +379,15 @@ def paired() -> list[tuple[Metric, Pair]]:
     """The lines of the table of two runs, in their order."""
     found = [(metric, metric.pair) for metric in columns() if metric.pair]
     return sorted(found, key=lambda line: not line[1].leading)
+
+
+def of_run() -> list[tuple[str, Metric, Pair | None]]:
+    """What the command line shows of one run, by name: the lines of the table of two runs, and what
+    the list of runs shows besides."""
+    lines: list[tuple[str, Metric, Pair | None]] = [
+        (pair.name, metric, pair) for metric, pair in paired()
+    ]
+    return lines + [(metric.label, metric, None) for metric in listed() if not metric.pair]
 
 
 def listed() -> list[Metric]:

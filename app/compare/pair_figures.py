@@ -12,11 +12,11 @@ from app.services.overlap import LayerOverlap
 from app.ui.format import (
     MINUS,
     SPACE,
-    accuracy,
+    Unit,
     duration,
+    figure,
     percent,
     points_unit,
-    signed_points,
     size,
     to_percent,
 )
@@ -81,9 +81,12 @@ def figures(first: RunRecord, second: RunRecord) -> list[Figure]:
     lines = []
     for metric, pair in metrics.paired():
         one, other = (row[metric.name] for row in rows)
-        show, differ = STYLES["task" if pair.task and metric.unit == "share" else metric.unit]
+        fixed = pair.task and metric.unit == "share"
+        differ = _points_between if fixed else DIFFERS[metric.unit]
         known = None not in (one, other) and (same_task or not pair.task)
-        first_text, second_text = (UNKNOWN if x is None else show(x) for x in (one, other))
+        first_text, second_text = (
+            UNKNOWN if x is None else figure(metric.unit, x, fixed) for x in (one, other)
+        )
         difference = differ(one, other) if known else UNKNOWN
         lines.append(Figure(pair.name, first_text, second_text, difference))
     return lines
@@ -143,13 +146,8 @@ def _percent_points(one: float, other: float) -> str:
     return f"{change.normalize():+f} {points_unit(float(change))}".replace("-", MINUS)
 
 
-def _points(change: float) -> str:
-    points = round(to_percent(change), 1)
-    return signed_points(points) if points else "same"
-
-
 def _points_between(one: float, other: float) -> str:
-    return _points(other - one)
+    return figure("difference", other - one)
 
 
 def _count(one: int, other: int) -> str:
@@ -167,13 +165,18 @@ def _signed(show: Show) -> Differ:
     return differ
 
 
-STYLES: dict[str, tuple[Show, Differ]] = {
-    "share": (percent, _percent_points),
-    "task": (accuracy, _points_between),
-    "difference": (_points, _points_between),
-    "count": ("{:,}".format, _count),
-    "bytes": (size, _signed(size)),
-    "seconds": (duration, _signed(duration)),
-    "nats": ("{:.3f}".format, _signed("{:.3f}".format)),
+def _other(one: object, other: object) -> str:
+    return "same" if one == other else "different"
+
+
+DIFFERS: dict[Unit, Differ] = {
+    "share": _percent_points,
+    "difference": _points_between,
+    "count": _count,
+    "bytes": _signed(size),
+    "seconds": _signed(duration),
+    "nats": _signed("{:.3f}".format),
+    "flag": _other,
+    "text": _other,
 }
-"""By unit, how a value and a difference are written; the shares of a task apart."""
+"""How the difference of two values of a unit is written."""

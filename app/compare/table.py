@@ -70,7 +70,7 @@ def _table(key: str, _rows: pd.DataFrame) -> pd.DataFrame:
 
 def _shown() -> list[tuple[metrics.Metric, metrics.Column]]:
     """The figures of the table, the leading ones first."""
-    found = [(metric, metric.compare) for metric in metrics.METRICS if metric.compare]
+    found = [(metric, metric.compare) for metric in metrics.columns() if metric.compare]
     return sorted(found, key=lambda pair: not pair[1].leading)
 
 

@@ -10,7 +10,7 @@ import streamlit as st
 
 from app import access, pages
 from app.forms import forecast_words as words
-from app.services import Run, RunConfig
+from app.services import ENCODINGS, PRIMARY, Run, RunConfig
 from app.services import runs as service
 from app.services.estimates import Forecast
 from app.ui.figures import sparsity
@@ -18,7 +18,7 @@ from app.ui.findings import plain
 from app.ui.format import DAY, estimated, percent, rough_number, size
 from app.ui.glossary import TERMS
 from app.ui.states import ICONS, state
-from app.ui.titles import title
+from app.ui.titles import encoding_label, title
 from app.ui.when import ago
 
 PLACE = "forecast"
@@ -33,6 +33,10 @@ STYLE = f"""
 }}
 </style>
 """
+ZEROS = (
+    "The ONNX file to download. Removed weights are stored as zeros, so it shrinks only when it is "
+    "zipped."
+)
 
 
 def show_forecast(forecast: Forecast | None) -> None:
@@ -63,14 +67,15 @@ def show_forecast(forecast: Forecast | None) -> None:
             f"of {rough_number(estimate.macs)} per image",
             f"{TERMS['operations']} The estimate assumes that all layers keep the same share.",
         )
-    with grid.cell():
-        metric(
-            "File",
-            size(estimate.bytes),
-            f"≈ {size(estimate.zipped)} zipped",
-            "The ONNX file to download. Removed weights are stored as zeros, so it shrinks only "
-            "when it is zipped.",
-        )
+    for encoding, file in estimate.files.items():
+        first = encoding == PRIMARY
+        with grid.cell():
+            metric(
+                "File" if first else f"File ({encoding_label(encoding)})",
+                size(file.bytes),
+                f"≈ {size(file.zipped)} zipped",
+                ZEROS if first else ENCODINGS[encoding].description,
+            )
     if estimate.seconds > DAY / 2:
         st.caption(words.TOO_LONG)
 

@@ -70,12 +70,6 @@ def show_downloads(run: Run, result: RunRecord) -> None:
             )
 
 
-def encoding_label(encoding: str) -> str:
-    """The label of an encoding, or its name if it is unknown."""
-    row = ENCODINGS.get(encoding)
-    return row.label if row else encoding
-
-
 def _about(encoding: str) -> str:
     if encoding == PRIMARY:
         return (

@@ -9,7 +9,7 @@ import streamlit as st
 from app import pages
 from app.run.about import show_about, show_again, show_manage, show_share, show_study
 from app.run.controls import show_controls, show_controls_link, show_original
-from app.run.downloads import encoding_label, show_downloads
+from app.run.downloads import show_downloads
 from app.run.explore import show_explore
 from app.services import ConfigError, EngineError, ExportRecord, Run, RunRecord, runs
 from app.ui import answer as words
@@ -18,7 +18,7 @@ from app.ui.findings import plain, show_error, show_proof
 from app.ui.format import accuracy, counted, duration, signed_points
 from app.ui.glossary import TERMS
 from app.ui.plots import show_training
-from app.ui.titles import data_label, title
+from app.ui.titles import data_label, encoding_label, title
 from app.ui.when import exactly
 
 VERSIONS = ("prospr_engine", "python", "torch", "torchvision", "onnx", "onnxruntime", "numpy")

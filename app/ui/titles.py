@@ -5,6 +5,7 @@ from __future__ import annotations
 from app.services import (
     CONTROLS,
     DATASETS,
+    ENCODINGS,
     METHODS,
     MODELS,
     ConfigError,
@@ -116,3 +117,9 @@ def control_label(name: object) -> str:
         return ""
     row = CONTROLS.get(str(name))
     return row.label[:1].lower() + row.label[1:] if row else str(name)
+
+
+def encoding_label(encoding: str) -> str:
+    """The label of an encoding of the ONNX file, or its name if it is unknown."""
+    row = ENCODINGS.get(encoding)
+    return row.label if row else encoding

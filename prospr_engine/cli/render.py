@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from rich.console import Console
@@ -20,13 +20,10 @@ from prospr_engine.format import (
     HOUR,
     MINUTE,
     accuracy,
-    duration,
     exact_percent,
+    figure,
     fixed_percent,
-    points,
-    points_between,
     quantity,
-    size,
 )
 from prospr_engine.io.tokens import display_name
 from prospr_engine.pipeline.record import PruningRecord, RunRecord
@@ -95,45 +92,26 @@ def _epoch(event: events.EpochEnded) -> str:
 
 
 def print_result(result: dict[str, Any]) -> None:
-    """The result first, then layers, findings and checks."""
+    """The figures, then layers, findings, checks and files."""
     console, record = _console(), RunRecord.from_dict(result)
-    removed = fixed_percent(record.pruning.sparsity.achieved, 2)
-    console.print(f"\n[bold]{removed} of the weights removed.[/bold] {_sentences(record.figures)}")
+    _print_removed(console, record.pruning)
+    figures = Table(box=None, pad_edge=False, show_header=False)
+    for name, metric, pair in metrics.of_run():
+        if (value := record.figures[metric.name]) is not None:
+            figures.add_row(name, figure(metric.unit, value, fixed=bool(pair and pair.task)))
+    console.print(figures)
+    console.print()
     _print_layers(console, record.pruning)
     for export in record.exports.values():
         _print_checks(console, ((check.ok, check.text) for check in export.checks))
-        zeros = "" if export.zeros is None else f", {export.zeros:,} zeros"
-        console.print(f"\n{export.path}: {size(export.bytes)}{zeros}")
-    for note in record.data.notes:
-        console.print(escape(note))
-    console.print(f"{duration(record.seconds)} in all")
-
-
-def _sentences(row: Mapping[str, Any]) -> str:
-    """The figures of the list of runs: "Test accuracy: dense 97.2 %, pruned 96.1 % (1.1 points
-    lower)."."""
-    listed = {metric.name: metric for metric in metrics.listed()}
-    references = {metric.reference for metric in listed.values()}
-    sentences = []
-    for metric in listed.values():
-        if metric.name in references or row[metric.name] is None:
-            continue
-        text = _figure(metric, row[metric.name])
-        if metric.reference:
-            name, dense = listed[metric.reference].terminal, row[metric.reference]
-            text = f"{name} {_figure(metric, dense)}, {metric.terminal} {text}"
-            if metric.unit == "share":
-                change = points_between(dense, row[metric.name])
-                text += f" ({points(change)} {'lower' if change < 0 else 'higher'})"
-        sentences.append(f"{metric.label}: {text}.")
-    return " ".join(sentences)
+        zeros = "" if export.zeros is None else f" ({export.zeros:,} zeros)"
+        console.print(f"\n{export.path}{zeros}")
 
 
 def print_pruning(pruning: dict[str, Any]) -> None:
     """The result of scoring and pruning without training."""
     console, record = _console(), PruningRecord.from_dict(pruning)
-    removed = fixed_percent(record.sparsity.achieved, 2)
-    console.print(f"\n[bold]{removed} of the weights removed.[/bold]")
+    _print_removed(console, record)
     _print_layers(console, record)
     console.print(f"\nScores and masks are in {pruning['out']}")
 
@@ -258,6 +236,11 @@ def print_doctor(report: dict[str, Any]) -> None:
 def _console() -> Console:
     # Paths and names are not markup, and lines that scripts read must not be folded.
     return Console(soft_wrap=True, highlight=False)
+
+
+def _print_removed(console: Console, pruning: PruningRecord) -> None:
+    removed = fixed_percent(pruning.sparsity.achieved, 2)
+    console.print(f"\n[bold]{removed} of the weights removed[/bold]")
 
 
 def _print_layers(console: Console, pruning: PruningRecord) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+import re
 
+import fakes
 import pandas as pd
 import pytest
 
@@ -11,7 +13,7 @@ from prospr_engine import metrics
 from prospr_engine.cli import render, render_sweep
 from prospr_engine.config import RunConfig
 from prospr_engine.format import SCALES, quantity
-from prospr_engine.metrics import Metric, summary
+from prospr_engine.metrics import Metric, Pair, summary
 from prospr_engine.sweeps import statistics, table
 
 RESULT = {
@@ -180,6 +182,23 @@ def test_a_new_figure_is_in_the_tables_of_the_terminal(monkeypatch: pytest.Monke
     assert heading.split()[-5:] == ["sparsity", "dense", "pruned", "latency", "age"]
     assert "96.0 %" in new
     assert "0.0015 s" in new
+
+
+def test_a_new_figure_of_a_run_is_shown_with_its_result(monkeypatch: pytest.MonkeyPatch, capsys):
+    paired = Metric(
+        "steps_per_second", "Pace", "count", source="steps", pair=Pair("Steps a second")
+    )
+    monkeypatch.setattr(metrics, "METRICS", (*metrics.METRICS, LATENCY, paired))
+    onnx = {**fakes.RESULT["onnx"], "milliseconds": 1500}
+    result = fakes.RESULT | {"steps": 1234, "onnx": onnx}
+    render.print_result(result)
+    lines = capsys.readouterr().out.replace("\N{NO-BREAK SPACE}", " ").splitlines()
+    shown = dict(re.split(" {2,}", line.strip(), maxsplit=1) for line in lines if "  " in line)
+    assert shown["Steps a second"] == "1,234"
+    assert shown["Latency"] == "2 s"
+    assert shown["Accuracy, pruned"] == "80.0 %"
+    assert shown["Accuracy, dense"] == "90.0 %"
+    assert shown["Change by pruning"] == "\N{MINUS SIGN}10.0 points"
 
 
 def test_numbers_are_written_by_their_unit():

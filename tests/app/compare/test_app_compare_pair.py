@@ -29,7 +29,7 @@ from app import pages
 from app.compare import pair_charts
 from app.compare.differences import Difference, differences, sentence
 from app.compare.pair_figures import Figure, figures, noise, other_images, shared
-from app.services import RunRecord
+from app.services import RunRecord, metrics
 from app.services.overlap import LayerOverlap, overlap
 from prospr_engine.config import LoadingConfig, RunConfig, ScoringConfig, TrainingConfig
 from prospr_engine.errors import DataError
@@ -392,6 +392,18 @@ def test_differences_of_figures_are_those_of_the_numbers_shown():
     assert table["Model file"].difference == "same"
     assert table["Weights removed"].difference == "same"  # both of 0.89999
     assert table["Model file, zipped"].difference == "\N{EN DASH}"  # early versions kept no size
+
+
+def test_a_figure_is_in_the_table_by_its_row_alone(monkeypatch: pytest.MonkeyPatch):
+    rows = (
+        metrics.Metric("pace", "Pace", "count", source="pace", pair=metrics.Pair("Steps a second")),
+        metrics.Metric("lucky", "Lucky", "flag", source="lucky", pair=metrics.Pair("Lucky")),
+    )
+    monkeypatch.setattr(metrics, "METRICS", (*metrics.METRICS, *rows))
+    one, other = record({"pace": 1200, "lucky": True}), record({"pace": 1500, "lucky": False})
+    table = {figure.name: figure for figure in figures(one, other)}
+    assert table["Steps a second"] == Figure("Steps a second", "1,200", "1,500", "+300")
+    assert table["Lucky"] == Figure("Lucky", "yes", "no", "different")
 
 
 def test_shares_differ_by_what_is_shown():

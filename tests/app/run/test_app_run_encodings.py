@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from app_fakes import RESULT, finished, words
+from app_compare_frames import cell, frame
+from app_fakes import RESULT, finished, new, words
 from app_run import opened
 from half_encoding import registered
+from half_encoding import size as half_size
 
+from app.compare import table
+from prospr_engine.format import size
+from prospr_engine.models.measures import known
 from prospr_engine.store.store import Store
 
 HALF = RESULT["onnx"] | {"path": "model-half.onnx", "bytes": 130_000}
@@ -39,3 +44,23 @@ def test_a_file_that_is_gone_is_not_offered(store: Store):
     assert not first.proto.disabled
     assert second.proto.disabled
     assert "no longer on the server" in words(at)
+
+
+def test_the_forecast_has_a_size_for_each(store: Store):
+    with registered():
+        at = new().run()
+        shown = {each.label: (each.value, each.delta) for each in at.metric}
+    measure = known("small_cnn", 1, 8, 10)
+    assert measure
+    file = half_size(measure.parameters, measure.weights, measure.layers, 0.1)
+    assert shown["File"][0] == size(254_000)
+    assert shown["File (Dense, 16 bit)"][0] == size(file.bytes)
+    assert shown["File"][1] != shown["File (Dense, 16 bit)"][1]
+
+
+def test_the_table_of_compare_has_a_column_for_each(store: Store):
+    with registered():
+        cells = [cell("snip", 0.9, 0, 0.9, zipped_bytes_half=1700, file_bytes_half=22_000)]
+        shown = table._table("a key of this test", frame(cells))
+    assert list(shown["Zipped file (Dense, 16 bit)"]) == [1.7]
+    assert list(shown["Zipped file"]) == [6.0]

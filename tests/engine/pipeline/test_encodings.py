@@ -23,6 +23,7 @@ from prospr_engine.metrics import summary
 from prospr_engine.models.measures import known
 from prospr_engine.pipeline.estimate import catalogue, estimate
 from prospr_engine.pipeline.record import RunRecord
+from prospr_engine.sweeps import statistics, table
 
 CONFIG = pe.RunConfig(
     model="mlp",
@@ -92,8 +93,30 @@ def test_the_terminal_shows_both(finished, capsys: pytest.CaptureFixture[str]):
     result, _ = finished
     render.print_result(result.to_dict())
     shown = capsys.readouterr().out
+    lines = [line.strip() for line in shown.splitlines()]
     for export in result.exports.values():
-        assert f"{export.path}: {size(export.bytes)}" in shown
+        assert any(line.startswith(str(export.path)) for line in lines)
+    for name, encoding in (("Model file", "dense"), ("Model file (Dense, 16 bit)", "half")):
+        assert any(
+            line.startswith(f"{name}  ") and line.endswith(size(result.exports[encoding].bytes))
+            for line in lines
+        )
+
+
+def test_a_sweep_has_the_sizes_of_both(half, tmp_path: Path):
+    run = dataclasses.replace(CONFIG, method="prospr", sparsity=0.9)
+    config = pe.SweepConfig(run=run, methods=("magnitude",), sparsities=(0.5, 0.8))
+    found = pe.sweep(config, out=tmp_path)
+    assert (found["file_bytes_half"] < 0.55 * found["file_bytes"]).all()
+    # Half of the weights are random bits and the rest zeros, or a fifth of them.
+    assert found["zipped_bytes_half"].is_monotonic_decreasing
+    assert (found["zipped_bytes_half"] < found["zipped_bytes"]).all()
+    again = table.read(tmp_path / "cells.csv")
+    assert list(again["file_bytes_half"]) == list(found["file_bytes_half"])
+    (_, means) = statistics.summarise(found, ["sparsity"]).to_dict("records")
+    assert means["zipped_bytes_half_mean"] == found["zipped_bytes_half"][1]
+    with registered_as(half, in_runs=False):
+        assert not [name for name in table.columns() if "half" in name]
 
 
 def test_the_estimate_asks_the_row(half):
