@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import dataclasses
 import secrets
 from collections.abc import Mapping
@@ -23,7 +22,8 @@ from prospr_engine.export.provenance import REFERENCE_BATCHES, LayerRecord, Prov
 from prospr_engine.export.trace import trace
 from prospr_engine.export.verify import logits_check, verify
 from prospr_engine.io.files import disk_error, write_atomically
-from prospr_engine.network.prunable import prunable_weights
+from prospr_engine.network.foreign import check_module, logits_of, own_copy, set_mode
+from prospr_engine.network.prunable import prunable_weights, refuse_computed_weights
 from prospr_engine.pruning.masks import matching_parameters
 
 
@@ -77,13 +77,13 @@ def export_onnx(
 
 def _detached_copy(model: nn.Module) -> nn.Module:
     """An eval-mode copy on the CPU, so that the caller's hooks, mode and device do not matter."""
+    check_module(model)
+    refuse_computed_weights(model)
     try:
-        network = copy.deepcopy(model).cpu().eval()
-    except (RuntimeError, TypeError) as error:
-        raise ExportError(
-            f"The network cannot be copied ({_first_line(error)}); remove pruning hooks and "
-            "cached tensors from its modules, then export it again."
-        ) from None
+        network = own_copy(model).cpu()
+    except ModelError as error:
+        raise ExportError(str(error)) from error
+    set_mode(network, False)
     size = 0
     for name, tensor in [*network.named_parameters(), *network.named_buffers()]:
         size += tensor.nbytes
@@ -107,30 +107,71 @@ def _detached_copy(model: nn.Module) -> nn.Module:
 
 def _as_batch(network: nn.Module, sample: Tensor) -> Tensor:
     """``sample`` as a float32 batch that the network accepts."""
-    sample = sample.detach().cpu().to(torch.float32)
+    sample = _checked_sample(sample)
     # Three axes may be one image or a batch of signals: try both.
     candidates = [sample, sample[None]] if sample.ndim > 3 else [sample[None], sample]
-    reason = ""
-    for batch in candidates:
-        if not batch.numel():
-            raise ModelError("The sample is empty; give one image (C, H, W) or a batch of them.")
+    reasons, accepted = [], []
+    for batch in candidates[: 2 if sample.ndim else 1]:
         try:
-            logits = network(batch)
-        except (RuntimeError, ValueError, IndexError, TypeError) as error:
-            reason = reason or _first_line(error)
-            continue
-        if not isinstance(logits, Tensor) or logits.ndim != 2 or len(logits) != len(batch):
-            reason = reason or "it does not return one row of logits per image"
-            continue
-        return batch[: max(REFERENCE_BATCHES)]
-    raise ModelError(
-        f"The network does not accept a sample of shape {tuple(sample.shape)} ({reason}); give an "
-        "image of the size and channels it was built for."
-    )
+            logits_of(network, batch)
+        except ModelError as error:
+            reasons.append(str(error))
+        else:
+            accepted.append(batch)
+    if not accepted:
+        # The sentence about the sample as it was given, as far as it can be a batch.
+        likely = reasons[-1] if sample.ndim == 3 and len(reasons) > 1 else reasons[0]
+        raise ModelError(
+            f"The network does not accept a sample of shape {tuple(sample.shape)}; give an image "
+            f"of the size and channels it was built for. {likely}"
+        )
+    batch = accepted[0]
+    if len(accepted) == 2 and len(sample) > 1 and _rows_stand_alone(network, sample):
+        batch = sample  # networks that average over axes may take more than they are meant to
+    if _changes_input(network, batch):
+        network.register_forward_pre_hook(_copied)
+    return batch[: max(REFERENCE_BATCHES)]
+
+
+def _checked_sample(sample: Tensor) -> Tensor:
+    if not isinstance(sample, Tensor):
+        from_numpy = " (torch.from_numpy makes one)" if isinstance(sample, np.ndarray) else ""
+        raise ModelError(
+            f"The sample is of type {type(sample).__name__}; give a torch.Tensor{from_numpy}."
+        )
+    if sample.is_complex() or sample.is_quantized or sample.is_meta:
+        raise ModelError(f"The sample is {sample.dtype} on {sample.device}; give real numbers.")
+    # A copy: neither the network nor the caller may change it.
+    sample = sample.detach().to_dense() if sample.is_sparse else sample.detach()
+    sample = sample.to("cpu", torch.float32, copy=True)
+    if not sample.numel():
+        raise ModelError("The sample is empty; give one image (C, H, W) or a batch of them.")
+    if not sample.isfinite().all():
+        raise ModelError(
+            "The sample contains NaN or infinite values; give an input like those that the network "
+            "will get."
+        )
+    return sample
+
+
+def _rows_stand_alone(network: nn.Module, batch: Tensor) -> bool:
+    """Whether the network answers each input of ``batch`` as it does in the batch."""
+    whole, first = logits_of(network, batch), logits_of(network, batch[:1])
+    return torch.allclose(whole[:1], first, rtol=1e-3, atol=1e-5)
+
+
+def _changes_input(network: nn.Module, batch: Tensor) -> bool:
+    given = batch.clone()
+    network(given)
+    return not torch.equal(given, batch)
+
+
+def _copied(network: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
+    return tuple(value.clone() for value in args)
 
 
 def _logits(network: nn.Module, batch: Tensor) -> np.ndarray:
-    logits = network(batch).numpy()
+    logits = logits_of(network, batch).numpy()
     if not np.isfinite(logits).all():
         raise ExportError(
             "The network's logits are not finite because its weights are too large; lower the "
@@ -232,7 +273,3 @@ def _write_verified(data: bytes, path: Path, masks: Mapping[str, np.ndarray], li
             f"The exported file failed verification and was kept as {rejected}: {failed[0]}"
         )
     return dataclasses.replace(proof, checks=checks, path=str(path))
-
-
-def _first_line(error: BaseException) -> str:
-    return next(iter(str(error).splitlines()), type(error).__name__)[:300]

@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import copy
 import io
+import itertools
 import logging
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
+from typing import Any
 
 import onnx
 import torch
@@ -58,6 +60,7 @@ def trace(network: nn.Module, batch: Tensor) -> onnx.ModelProto:
                 external_data=False,
             )
             assert program is not None  # for the type checker: None only with dynamo=False
+            _keep_names_apart(program.model.graph)
             model = program.model_proto
         except MemoryError:
             raise
@@ -87,6 +90,27 @@ def _quiet() -> Iterator[None]:
     finally:
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)
+
+
+def _keep_names_apart(graph: Any) -> None:
+    """Give values of ``graph`` (of onnx_ir) other names where a weight has theirs: the exporter
+    calls them after operators ("mean", "val_0"), and networks may call a buffer the same. The names
+    of the file's input and output are fixed; a weight with such a name gives way."""
+    weights = graph.initializers
+    for taken in {INPUT, OUTPUT} & set(weights):
+        value = weights.pop(taken)
+        value.name = _free_name(taken, weights)
+        weights[value.name] = value
+    values = {output.name for node in graph for output in node.outputs}
+    for node in graph:
+        for output in node.outputs:
+            if output.name in weights:
+                output.name = _free_name(output.name, {*weights, *values, INPUT, OUTPUT})
+                values.add(output.name)
+
+
+def _free_name(name: str, taken: Container[str]) -> str:
+    return next(new for i in itertools.count(1) if (new := f"{name}_{i}") not in taken)
 
 
 def _strip(model: onnx.ModelProto) -> None:

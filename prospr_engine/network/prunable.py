@@ -48,14 +48,13 @@ def prunable_weights(model: nn.Module) -> dict[str, PrunableWeight]:
     projection is a linear layer and counts. Raises ``ModelError`` if there is nothing to prune
     or if a weight is not a plain parameter.
     """
+    refuse_computed_weights(model)
     names = {id(parameter): name for name, parameter in model.named_parameters()}
     found: dict[str, PrunableWeight] = {}
     for path, module in model.named_modules():
         if not isinstance(module, _ConvNd | nn.Linear):
             continue
-        weight = module._parameters.get("weight")
-        if weight is None:
-            raise ModelError(_computed(path, module))
+        weight = module.weight
         if isinstance(weight, UninitializedParameter):
             raise ModelError(
                 f"Layer {path!r} is lazy and has no weights yet; run one batch through the "
@@ -81,6 +80,13 @@ def prunable_weights(model: nn.Module) -> dict[str, PrunableWeight]:
             f"{flat * isinstance(model, torch.fx.GraphModule)}"
         )
     return found
+
+
+def refuse_computed_weights(model: nn.Module) -> None:
+    """Raise ``ModelError`` for a layer whose weight is not a plain parameter."""
+    for path, module in model.named_modules():
+        if isinstance(module, _ConvNd | nn.Linear) and module._parameters.get("weight") is None:
+            raise ModelError(_computed(path, module))
 
 
 def _computed(path: str, module: nn.Module) -> str:
