@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import onnx
-from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+from google.protobuf.message import DecodeError, Message  # type: ignore[import-untyped]
 
 from prospr_engine.errors import ExportError
 from prospr_engine.guard import limits
@@ -42,9 +43,27 @@ def parse(data: bytes, path: str | Path) -> onnx.ModelProto:
         model = onnx.ModelProto.FromString(data)
     except DecodeError:
         raise ExportError(f"{path} is not an ONNX file, or is truncated.") from None
+    if not _texts_are_text(model):
+        raise ExportError(f"{path} is damaged: a name in it is not text.")
     if not model.ir_version or not model.graph.node:
         raise ExportError(f"{path} is not an ONNX file, or is truncated: it has no operators.")
     return model
+
+
+def _texts_are_text(message: Message) -> bool:
+    """Whether every text in ``message`` is one; protobuf gives bytes for what is not UTF-8."""
+    if isinstance(message, onnx.TensorProto):  # its values would be copied
+        texts = [message.name, message.doc_string]
+        parts: list[Message] = [*message.external_data, *message.metadata_props]
+    else:
+        texts, parts = [], []
+        for field, content in message.ListFields():
+            values: Any = [content] if isinstance(content, str | bytes | Message) else content
+            if field.type == field.TYPE_STRING:
+                texts += values
+            elif field.message_type:
+                parts += values
+    return all(isinstance(text, str) for text in texts) and all(map(_texts_are_text, parts))
 
 
 def structure_problem(model: onnx.ModelProto) -> str | None:
