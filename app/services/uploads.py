@@ -16,9 +16,9 @@ from app import services
 from app.services import store as service
 from prospr_engine.config import RunConfig
 from prospr_engine.data.inspect import Facts
-from prospr_engine.data.opening import format_of_upload
 from prospr_engine.data.preview import Preview, preview
 from prospr_engine.data.readers import FORMATS
+from prospr_engine.data.readers.opening import format_of_upload
 from prospr_engine.errors import ConfigError, ModelError, ResourceError
 from prospr_engine.format import GIGA, MEGA, megabytes
 from prospr_engine.guard import limits as bounds

@@ -11,7 +11,7 @@ import torch
 from prospr_engine.config import LoadingConfig
 from prospr_engine.data import DATASETS
 from prospr_engine.data.images import ImageData, Split
-from prospr_engine.data.opening import open_data
+from prospr_engine.data.readers.opening import open_data
 from prospr_engine.data.readers.tree import Tree
 from prospr_engine.data.reading import tree_source
 from prospr_engine.data.source import Source

@@ -24,7 +24,7 @@ from prospr_engine.data.decode import (
 from prospr_engine.data.depth import Range, joined
 from prospr_engine.data.inspect import Facts, facts_of
 from prospr_engine.data.layout import Layout, arrange
-from prospr_engine.data.opening import open_uploaded
+from prospr_engine.data.readers.opening import open_uploaded
 from prospr_engine.data.readers.tree import Tree
 from prospr_engine.data.splits import plan
 from prospr_engine.errors import ResourceError

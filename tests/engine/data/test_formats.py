@@ -18,9 +18,9 @@ from prospr_engine.cli.main import main
 from prospr_engine.config import LoadingConfig
 from prospr_engine.data.inspect import describe
 from prospr_engine.data.load import load
-from prospr_engine.data.opening import format_of_upload
 from prospr_engine.data.preview import preview
 from prospr_engine.data.readers import FORMATS, FormatSpec
+from prospr_engine.data.readers.opening import format_of_upload
 from prospr_engine.data.readers.tree import Tree
 from prospr_engine.data.source import Source, array_source
 from prospr_engine.errors import ConfigError, DataError

@@ -15,7 +15,7 @@ import torch
 from prospr_engine.config import LoadingConfig
 from prospr_engine.data.inspect import describe
 from prospr_engine.data.load import load
-from prospr_engine.data.opening import open_data, open_uploaded
+from prospr_engine.data.readers.opening import open_data, open_uploaded
 from prospr_engine.errors import ConfigError, DataError
 from prospr_engine.io.tokens import token
 
