@@ -8,12 +8,12 @@ from collections.abc import Callable, Sequence
 
 import streamlit as st
 
-from app.services import ConfigError, EngineError
+from app.services import ConfigError, EngineError, limits
 from app.ui.findings import show_error
 from app.ui.format import SPACE, to_percent
 
 BETWEEN = re.compile(r"[\s,;]+")
-MOST = 1000  # numbers in one list; an address could contain any number
+MOST = limits.LISTED_NUMBERS.value
 LONGEST = 20  # characters of an entry that a message repeats
 
 

@@ -16,6 +16,7 @@ from prospr_engine.errors import ConfigError, EngineError, StoreError
 from prospr_engine.events import EpochEnded
 from prospr_engine.export.encodings import ENCODINGS, PRIMARY
 from prospr_engine.export.proof import Check
+from prospr_engine.guard import limits
 from prospr_engine.identity import file_settings, tokens
 from prospr_engine.io.tokens import display_name, is_token
 from prospr_engine.models import MODELS
@@ -83,6 +84,7 @@ __all__ = [
     "file_settings",
     "is_control",
     "is_token",
+    "limits",
     "metrics",
     "models_like",
     "paths_allowed",

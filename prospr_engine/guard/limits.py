@@ -145,6 +145,16 @@ ONNX_INPUT = Limit(
 SETTINGS_BYTES = Limit(
     "settings_bytes", 20_000_000, "bytes", "of a file of settings; a sweep's has a list of seeds"
 )
+SWEEP_RUNS = Limit(
+    "sweep_runs",
+    100_000,
+    "runs",
+    "of a sweep without a server, and seeds of a search: years of work, but their settings are "
+    "created in seconds",
+)
+LISTED_NUMBERS = Limit(
+    "listed_numbers", 1_000, "numbers", "in a list of a form, which may come from an address"
+)
 
 # What the browser shows
 

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from prospr_engine.config import (
     NO_CONTROL,
-    LoadingConfig,
     RunConfig,
-    ScoringConfig,
-    TrainingConfig,
     check_sparsity,
 )
 from prospr_engine.errors import ConfigError
@@ -24,8 +22,7 @@ from prospr_engine.io.files import read_settings
 from prospr_engine.registry import did_you_mean, settings_of
 from prospr_engine.saliency import METHODS, STEPS, MethodSpec
 from prospr_engine.saliency.controls import find_control
-
-Group = LoadingConfig | ScoringConfig | TrainingConfig
+from prospr_engine.sweeps.settings import MOST_CELLS, entries, from_mapping, run_of
 
 OPTIONS = {option.name: option for option in settings_of(RunConfig)}
 
@@ -37,9 +34,6 @@ LISTS = {
     "controls": "control",
 }
 """The lists of a sweep, and the name of an entry of each."""
-
-MOST_CELLS = 100_000
-"""The most runs in one sweep: years of work, but their settings are created in seconds."""
 
 OWN = ("method", "sparsity", "seed", "control")
 """Settings of a run that a sweep has lists of."""
@@ -72,7 +66,7 @@ class SweepConfig:
             if getattr(self.run, name) != OPTIONS[name].default:
                 raise ConfigError(_taken(name, getattr(self.run, name)))
         for name in LISTS:
-            object.__setattr__(self, name, _listed(name, getattr(self, name)))
+            object.__setattr__(self, name, _entries(name, getattr(self, name)))
         self._check_options()
         self._check_steps()
         if self.size > MOST_CELLS:
@@ -85,23 +79,11 @@ class SweepConfig:
     def of(cls, **settings: Any) -> SweepConfig:
         """The config with these lists, and these settings of ``RunConfig`` for all runs: the
         keywords of ``pe.sweep``."""
-        lists = {name: settings.pop(name) for name in LISTS if name in settings}
+        lists = {name: settings[name] for name in LISTS if name in settings}
         for name in OWN:
             if name in settings:
                 raise ConfigError(_taken(name, settings[name]))
-        run = settings.pop("run", None)
-        if run is not None and settings:
-            raise ConfigError(f"Give either run or {next(iter(settings))}, which run has as well.")
-        known = [f.name for f in dataclasses.fields(RunConfig) if f.name not in OWN]
-        for name in settings:
-            if name not in known:
-                hint = did_you_mean(name, [*LISTS, *known])
-                raise ConfigError(f"A sweep has no setting {brief(name)}{hint}.")
-        plain = {
-            name: dataclasses.asdict(value) if isinstance(value, Group) else value
-            for name, value in settings.items()
-        }
-        return cls(run=RunConfig.from_dict(plain) if run is None else run, **lists)
+        return cls(run=run_of("sweep", settings, ["run", *LISTS], OWN), **lists)
 
     @property
     def size(self) -> int:
@@ -137,17 +119,7 @@ class SweepConfig:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> SweepConfig:
         """The config from ``to_dict``; ``ConfigError`` if a setting is unknown or invalid."""
-        if not isinstance(values, Mapping):
-            raise ConfigError("the settings of a sweep must be an object of names and values.")
-        known = ["run", *LISTS]
-        for name in values:
-            if name not in known:
-                raise ConfigError(
-                    f"A sweep has no setting {brief(name)}{did_you_mean(str(name), known)}. "
-                    f"Known: {', '.join(known)}."
-                )
-        lists = {name: value for name, value in values.items() if name != "run"}
-        return cls(run=RunConfig.from_dict(values.get("run", {})), **lists)
+        return cls(**from_mapping("sweep", values, ["run", *LISTS]))
 
     @classmethod
     def read(cls, path: str | Path) -> SweepConfig:
@@ -204,25 +176,9 @@ class SweepConfig:
             )
 
 
-def _listed(name: str, given: Any) -> tuple[Any, ...]:
-    """The entries of a list, checked and without duplicates."""
+def _entries(name: str, given: Any) -> tuple[Any, ...]:
     noun = LISTS[name]
-    alone = isinstance(given, str | bytes | Mapping) or not isinstance(given, Iterable)
-    values = [given] if alone else list(itertools.islice(given, MOST_CELLS + 1))
-    if len(values) > MOST_CELLS:
-        raise ConfigError(f"{name} has more than {MOST_CELLS:,} entries; give fewer.")
-    entries = tuple(_entry(noun, value) for value in values)
-    if not entries and name != "steps":
-        raise ConfigError(f"{name} is empty; give at least one {noun}.")
-    seen = set()
-    for entry in entries:
-        if entry in seen:
-            raise ConfigError(
-                f"{name} contains {entry} more than once, which would repeat the same run; give "
-                "each once."
-            )
-        seen.add(entry)
-    return entries
+    return entries(name, noun, given, partial(_entry, noun), may_be_empty=name == "steps")
 
 
 def _entry(noun: str, value: Any) -> Any:

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
-import itertools
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from prospr_engine.config import RunConfig
 from prospr_engine.errors import ConfigError
-from prospr_engine.format import brief
 from prospr_engine.identity import digest, study_fingerprint
 from prospr_engine.io.files import read_settings
-from prospr_engine.registry import did_you_mean, setting, settings_of
-from prospr_engine.sweeps.config import MOST_CELLS, Group
+from prospr_engine.registry import setting, settings_of
+from prospr_engine.sweeps.settings import entries, from_mapping, run_of
 
 (SEED,) = (option for option in settings_of(RunConfig) if option.name == "seed")
 SEARCHED = ("sparsity", "seed")
@@ -66,7 +64,7 @@ class SearchConfig:
         object.__setattr__(self, "run", run)
         for option in settings_of(SearchConfig):
             object.__setattr__(self, option.name, option.check(getattr(self, option.name)))
-        object.__setattr__(self, "seeds", _seeds(self.seeds))
+        object.__setattr__(self, "seeds", entries("seeds", "seed", self.seeds, SEED.check))
         if (self.most_lost is None) == (self.most_bytes is None):
             raise ConfigError(
                 "A search has one goal: give either the accuracy that may be lost (most_lost) or "
@@ -83,19 +81,8 @@ class SearchConfig:
         """The config with these settings, and these of ``RunConfig`` for all runs: the keywords
         of ``pe.search``."""
         own = [f.name for f in dataclasses.fields(cls)]
-        others = [f.name for f in dataclasses.fields(RunConfig) if f.name not in SEARCHED]
-        for name in settings:
-            if name not in own + others:
-                hint = did_you_mean(name, own + others)
-                raise ConfigError(f"A search has no setting {brief(name)}{hint}.")
-        given = {name: settings.pop(name) for name in own if name in settings}
-        if "run" in given and settings:
-            raise ConfigError(f"Give either run or {next(iter(settings))}, which run has as well.")
-        plain = {
-            name: dataclasses.asdict(value) if isinstance(value, Group) else value
-            for name, value in settings.items()
-        }
-        return cls(**{"run": RunConfig.from_dict(plain), **given})
+        given = {name: settings[name] for name in own if name in settings}
+        return cls(**given | {"run": run_of("search", settings, own, SEARCHED)})
 
     @property
     def about_accuracy(self) -> bool:
@@ -127,14 +114,8 @@ class SearchConfig:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> SearchConfig:
         """The config from ``to_dict``; ``ConfigError`` if a setting is unknown or invalid."""
-        if not isinstance(values, Mapping):
-            raise ConfigError("The settings of a search must be an object of names and values.")
-        known = [f.name for f in dataclasses.fields(cls)]
-        for name in values:
-            if name not in known:
-                hint = did_you_mean(str(name), known)
-                raise ConfigError(f"A search has no setting {brief(name)}{hint}.")
-        return cls(**{**values, "run": RunConfig.from_dict(values.get("run", {}))})
+        own = [f.name for f in dataclasses.fields(cls)]
+        return cls(**from_mapping("search", values, own))
 
     @classmethod
     def read(cls, path: str | Path) -> SearchConfig:
@@ -196,19 +177,3 @@ def _figure(config: SearchConfig, summary: Mapping[str, Any]) -> float:
         return float(summary["accuracy"]["dense"] - summary["accuracy"]["pruned"])
     zipped = summary.get("zipped")
     return math.nan if zipped is None else float(zipped)
-
-
-def _seeds(given: Any) -> tuple[int, ...]:
-    alone = isinstance(given, str) or not isinstance(given, Iterable)
-    values = [given] if alone else list(itertools.islice(given, MOST_CELLS + 1))
-    if len(values) > MOST_CELLS:
-        raise ConfigError(f"seeds has more than {MOST_CELLS:,} entries; give fewer.")
-    seeds = tuple(map(SEED.check, values))
-    if not seeds:
-        raise ConfigError("seeds is empty; give at least one seed.")
-    seen = set()
-    for seed in seeds:
-        if seed in seen:
-            raise ConfigError(f"seeds contains {seed} more than once; give each once.")
-        seen.add(seed)
-    return seeds
