@@ -100,6 +100,8 @@ class Metric:
     compare: Column | None = None
     pair: Pair | None = None
     reference: str = ""
+    partial: bool = False
+    """Only some tasks have it; tables in which no run has it leave it out."""
     terminal: str = ""
     terminal_means: bool = False
     of_file: str = ""
@@ -132,6 +134,32 @@ def _change(row: Mapping[str, Any]) -> float | None:
     pruned, dense = row["accuracy"], row["dense_accuracy"]
     return None if pruned is None or dense is None else pruned - dense
 
+
+def _commonest(result: Mapping[str, Any]) -> float:
+    images = result["per_class"]["images"]
+    return max(images) / sum(images)
+
+
+def _balanced(result: Mapping[str, Any]) -> float | None:
+    counts = result["per_class"]
+    tested = [(n, right) for n, right in zip(counts["images"], counts["pruned"], strict=True) if n]
+    if _commonest(result) * len(tested) < UNBALANCED:
+        return None
+    return sum(right / n for n, right in tested) / len(tested)
+
+
+def _validated(network: str) -> Callable[[Mapping[str, Any]], float | None]:
+    """On the validation images, after the last epoch."""
+
+    def last(result: Mapping[str, Any]) -> float | None:
+        epochs = [each for each in result["history"] if each["network"] == network]
+        return epochs[-1]["validation_accuracy"] if epochs else None
+
+    return last
+
+
+UNBALANCED = 1.5
+"""Classes are unbalanced if the commonest has this many times the mean number of test images."""
 
 METRICS: tuple[Metric, ...] = (
     Metric(
@@ -220,6 +248,56 @@ METRICS: tuple[Metric, ...] = (
         seeds="interval",
         pair=Pair("Accuracy, dense", task=True),
         terminal="dense",
+    ),
+    Metric(
+        "balanced_accuracy",
+        "Balanced test accuracy",
+        "share",
+        source=_balanced,
+        key="balanced.pruned",
+        partial=True,
+        seeds="mean",
+        compare=Column(
+            "Balanced accuracy",
+            "Mean of the accuracies in each class; classes are unbalanced.",
+            1,
+            leading=True,
+        ),
+        pair=Pair("Balanced accuracy, pruned", task=True),
+    ),
+    Metric(
+        "commonest_share",
+        "Test images of the commonest class",
+        "share",
+        source=_commonest,
+    ),
+    Metric(
+        "dense_right_alone",
+        "Test images only the dense network gets right",
+        "count",
+        source="right_alone.dense",
+        key="right_alone.dense",
+    ),
+    Metric(
+        "pruned_right_alone",
+        "Test images only the pruned network gets right",
+        "count",
+        source="right_alone.pruned",
+        key="right_alone.pruned",
+    ),
+    Metric(
+        "validation_accuracy",
+        "Validation accuracy",
+        "share",
+        source=_validated("pruned"),
+        key="validation.pruned",
+    ),
+    Metric(
+        "dense_validation_accuracy",
+        "Validation accuracy of the dense network",
+        "share",
+        source=_validated("dense"),
+        key="validation.dense",
     ),
     Metric(
         "change",
@@ -413,7 +491,7 @@ def _found(values: Mapping[str, Any], source: Source, required: bool) -> Any:
     if callable(source):
         try:
             return source(values)
-        except (KeyError, TypeError):
+        except (KeyError, TypeError, ValueError, ZeroDivisionError):
             if required:
                 raise
             return None

@@ -81,6 +81,8 @@ def figures(first: RunRecord, second: RunRecord) -> list[Figure]:
     lines = []
     for metric, pair in metrics.paired():
         one, other = (row[metric.name] for row in rows)
+        if metric.partial and one is None and other is None:
+            continue
         fixed = pair.task and metric.unit == "share"
         differ = _points_between if fixed else DIFFERS[metric.unit]
         known = None not in (one, other) and (same_task or not pair.task)

@@ -48,6 +48,8 @@ def _table(key: str, _rows: pd.DataFrame) -> pd.DataFrame:
     figures: dict[str, pd.Series] = {}
     for metric, column in _shown():
         scale, mean = SCALES[metric.unit][0], found[f"{metric.name}_mean"]
+        if metric.partial and mean.isna().all():
+            continue
         figures[column.heading] = mean.round() if metric.unit == "count" else scale * mean
         if column.spread:
             figures[_spread(column)] = scale * (found[f"{metric.name}_high"] - mean)

@@ -52,7 +52,8 @@ def measured(run: Run) -> Measured | None:
     known = summary_of(run)
     if known.pruned is None or known.test_images is None or known.classes is None:
         return None
-    return Measured(Measurement(known.pruned, known.test_images), known.classes, known.digest)
+    tested = Measurement(known.pruned, known.test_images, known.commonest)
+    return Measured(tested, known.classes, known.digest)
 
 
 def no_controls(run: Run) -> str | None:

@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 from prospr_engine.sweeps.analysis import (
-    AgainstGuessing,
     Controlled,
-    Difference,
     Level,
-    Measurement,
     Noise,
     Sparsest,
-    against_guessing,
     common,
     controlled,
     dense,
-    difference,
     done,
     guess,
     guessing,
@@ -36,6 +31,14 @@ from prospr_engine.sweeps.result_analysis import (
     layers,
     mean_between,
 )
+from prospr_engine.sweeps.tested import (
+    AgainstGuessing,
+    Difference,
+    Measurement,
+    against_guessing,
+    by_pruning,
+    difference,
+)
 
 __all__ = [
     "AgainstGuessing",
@@ -48,6 +51,7 @@ __all__ = [
     "Sparsest",
     "against_guessing",
     "ahead",
+    "by_pruning",
     "by_seed",
     "classes",
     "common",

@@ -13,7 +13,8 @@ from app.services import Run
 class Summary:
     """What the store knows of a finished run without opening its result: test accuracies of both
     networks, the sparsity achieved, bytes of ``model.onnx``, the number of prunable weights
-    (``total``), classes and test images, the digest of the data, and threads used.
+    (``total``), classes and test images, the share of the commonest class in these, the digest of
+    the data, and threads used.
 
     A run that is not done has none of these, and a run of another version may lack some: None.
     """
@@ -25,6 +26,7 @@ class Summary:
     total: int | None = None
     classes: int | None = None
     test_images: int | None = None
+    commonest: float | None = None
     threads: int | None = None
     digest: str = ""
 
@@ -40,6 +42,7 @@ def summary_of(run: Run) -> Summary:
         total=_whole(values, "total"),
         classes=_whole(values, "classes"),
         test_images=_whole(values, "test_images"),
+        commonest=number(values, "commonest_share"),
         threads=_whole(values, "threads"),
         digest=str(values.get("digest") or ""),
     )

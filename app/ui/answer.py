@@ -25,7 +25,13 @@ def answer(result: RunRecord) -> str:
         return f"{removed}, and now the network only guesses"
     if not change:
         return f"{removed}, no accuracy lost" if share else f"{removed}, nothing lost"
-    return f"{removed}, {format.points(change)} of accuracy {'gained' if change > 0 else 'lost'}"
+    if not analysis.by_pruning(result.figures).explained:
+        return (
+            f"{removed}, {format.points(change)} of accuracy {'gained' if change > 0 else 'lost'}"
+        )
+    if change > 0:
+        return f"{removed}, accuracy unchanged, within chance"
+    return f"{removed}, {format.points(change)} of accuracy lost, within chance"
 
 
 def compared(result: RunRecord) -> str:
@@ -42,14 +48,21 @@ def compared(result: RunRecord) -> str:
             f"Of {images}, the pruned network gets {pruned} right, the dense one {dense}; "
             f"guessing gets {percent(guess(result))}."
         )
-    return (
-        f"The pruned network gets {pruned} of the test images right, the dense one {dense}. "
-        f"{chance(result)}"
-    )
+    sentences = [
+        f"The pruned network gets {pruned} of the test images right, the dense one {dense}.",
+        chance(result),
+    ]
+    balanced = result.figures["balanced_accuracy"]
+    if balanced is not None:
+        sentences.append(
+            f"The classes are unbalanced; the mean over classes (balanced accuracy) is "
+            f"{accuracy(balanced)} for the pruned network."
+        )
+    return " ".join(sentences)
 
 
 def guess(result: RunRecord) -> float:
-    """The accuracy of random guessing."""
+    """The accuracy of guessing."""
     return _against_guessing(result, "pruned").guess
 
 
@@ -60,14 +73,27 @@ def guessing(result: RunRecord, network: str) -> bool:
 
 def chance(result: RunRecord) -> str:
     """How much of the difference between the networks can be chance."""
-    found = analysis.difference(_tested(result, "dense"), _tested(result, "pruned"))
-    images, limit = f"{result.data.split.test:,} test images", 100 * found.limit
-    if found.explained:
-        return (
-            f"On {images}, differences of up to about {limit:.1f} points can be chance, so "
-            "this test shows no difference between the two networks."
+    found = analysis.by_pruning(result.figures)
+    images = f"{result.data.split.test:,} test images"
+    if found.p is not None:
+        dense, pruned = (result.figures[f"{name}_right_alone"] for name in ("dense", "pruned"))
+        p = "p < 0.001" if found.p < 0.001 else f"p = {found.p:.2g}"
+        verdict = "which can be chance" if found.explained else "more than chance explains"
+        sentence = (
+            f"Of {images}, {dense:,} are right only with the dense network and {pruned:,} only "
+            f"with the pruned one, {verdict} (McNemar's test, {p})."
         )
-    return f"The difference is larger than chance explains on {images} (about {limit:.1f} points)."
+    elif found.explained:
+        sentence = (
+            f"On {images}, differences of up to about {100 * found.limit:.1f} points can be chance "
+            "(an upper estimate), so this test shows no difference between the two networks."
+        )
+    else:
+        sentence = (
+            f"The difference is larger than chance explains on {images} (at most about "
+            f"{100 * found.limit:.1f} points)."
+        )
+    return f"{sentence} Luck of the seed is not included."
 
 
 def _against_guessing(result: RunRecord, network: str) -> analysis.AgainstGuessing:
@@ -75,4 +101,5 @@ def _against_guessing(result: RunRecord, network: str) -> analysis.AgainstGuessi
 
 
 def _tested(result: RunRecord, network: str) -> analysis.Measurement:
-    return analysis.Measurement(result.accuracy[network], result.data.split.test)
+    commonest = result.figures["commonest_share"]
+    return analysis.Measurement(result.accuracy[network], result.data.split.test, commonest)

@@ -17,7 +17,7 @@ from prospr_engine.data.images import ImageData
 from prospr_engine.events import EpochEnded
 from prospr_engine.export.encodings import PRIMARY
 from prospr_engine.export.proof import Proof
-from prospr_engine.pipeline.record import FORMAT, RunRecord
+from prospr_engine.pipeline.record import FORMAT, NETWORKS, RunRecord
 from prospr_engine.pruning.health import Finding, Health
 from prospr_engine.pruning.masks import Masks
 from prospr_engine.saliency.base import Scores
@@ -105,7 +105,8 @@ class RunResult:
     """The result of ``run``. Accuracies are fractions on the test images, losses mean
     cross-entropies (nats), both by network ("dense", "pruned"); ``predictions`` are the classes
     predicted for the test images, in order; ``per_class`` has the number of test ``images`` of each
-    class and how many of them each network gets right; ``weights`` are the initial weights, as in
+    class and how many of them each network gets right; ``right_alone`` has the number of test
+    images that each gets right and the other does not; ``weights`` are the initial weights, as in
     ``Prepared``; ``exports`` are the ONNX files by encoding. ``seconds`` is wall time,
     ``seconds_of`` the share of scoring and training, 0 where an earlier run's was reused."""
 
@@ -116,6 +117,7 @@ class RunResult:
     loss: dict[str, float]
     predictions: dict[str, list[int]]
     per_class: dict[str, list[int]]
+    right_alone: dict[str, int]
     history: tuple[EpochEnded, ...]
     recipe: dict[str, Any]
     data: dict[str, Any]
@@ -159,6 +161,7 @@ class RunResult:
             "environment": self.environment,
             "predictions": self.predictions,
             "per_class": self.per_class,
+            "right_alone": self.right_alone,
             "out": str(self.out),
             "seconds": self.seconds,
             "seconds_of": self.seconds_of,
@@ -203,3 +206,10 @@ def per_class(data: ImageData, tested: Mapping[str, Evaluation]) -> dict[str, li
         for name, test in tested.items()
     }
     return {"images": torch.bincount(labels, minlength=classes).tolist(), **right}
+
+
+def right_alone(data: ImageData, tested: Mapping[str, Evaluation]) -> dict[str, int]:
+    """By network, the number of test images that it gets right and the other does not."""
+    dense, pruned = (tested[name].predictions == data.test.labels for name in NETWORKS)
+    counts = (dense & ~pruned, pruned & ~dense)
+    return {name: int(right.sum()) for name, right in zip(NETWORKS, counts, strict=True)}

@@ -40,6 +40,7 @@ from prospr_engine.pipeline.result import (
     RunResult,
     environment,
     per_class,
+    right_alone,
     split_record,
 )
 from prospr_engine.pipeline.setup import Prepared, check, make_recipe, prepare
@@ -120,6 +121,7 @@ def run(
         loss={name: test.loss for name, test in trained.tested.items()},
         predictions={name: test.predictions.tolist() for name, test in trained.tested.items()},
         per_class=per_class(prepared.data, trained.tested),
+        right_alone=right_alone(prepared.data, trained.tested),
         history=trained.history,
         recipe=dataclasses.asdict(recipe),
         data=split_record(prepared.data, config.seed),

@@ -39,39 +39,6 @@ NEAR = 0.1
 
 
 @dataclass(frozen=True)
-class Measurement:
-    """An ``accuracy``, measured on that many test ``images``."""
-
-    accuracy: float
-    images: int
-
-
-@dataclass(frozen=True)
-class Difference:
-    """How much better the second of two networks is (negative: worse), in percentage ``points`` of
-    the accuracies as displayed and exactly (``value``), and the ``limit`` up to which the choice of
-    test images explains a difference."""
-
-    points: float
-    value: float
-    limit: float
-
-    @property
-    def explained(self) -> bool:
-        """Whether the difference, as displayed, is no larger than chance explains."""
-        return abs(self.points) <= 100 * self.limit
-
-
-@dataclass(frozen=True)
-class AgainstGuessing:
-    """The accuracy ``guess`` of random guessing, and whether a network is ``guessing``: not better
-    than that by more than the choice of test images explains."""
-
-    guess: float
-    guessing: bool
-
-
-@dataclass(frozen=True)
 class Noise:
     """The differences between two means that noise can make: from ``least`` to ``limit``, depending
     on the two. It is noise of the ``seeds`` that all series share if there are two or more
@@ -131,21 +98,6 @@ class Sparsest:
     points: float
 
 
-def difference(first: Measurement, second: Measurement) -> Difference:
-    """The difference of the second from the first."""
-    return Difference(
-        points_between(first.accuracy, second.accuracy),
-        second.accuracy - first.accuracy,
-        difference_limit([first.accuracy, second.accuracy], [first.images, second.images]),
-    )
-
-
-def against_guessing(tested: Measurement, classes: int) -> AgainstGuessing:
-    """Whether a network is better than random guessing."""
-    chance = 1 / classes
-    return AgainstGuessing(chance, tested.accuracy <= guessing_limit(chance, tested.images))
-
-
 def done(frame: pd.DataFrame) -> pd.DataFrame:
     """The cells that have a result."""
     return frame[(frame["state"] == "done") & frame["accuracy"].notna()]
@@ -158,10 +110,14 @@ def originals(frame: pd.DataFrame) -> list[str]:
 
 
 def guess(frame: pd.DataFrame, classes: int | None) -> float | None:
-    """The accuracy of random guessing; None if the number of classes is unknown."""
+    """The accuracy of guessing: always the commonest class of the test images, or any class where
+    their numbers are unknown; None if that of classes is, too."""
     known = {DATASETS[name].classes if name in DATASETS else None for name in frame["data"]}
     count = classes or (known.pop() if len(known) == 1 else None)
-    return 1 / count if count else None
+    candidates = [1 / count] if count else []
+    if "commonest_share" in frame:
+        candidates += frame["commonest_share"].dropna().tolist()
+    return max(candidates, default=None)
 
 
 def level(frame: pd.DataFrame, sparsity: float, series: Sequence[str]) -> Level:

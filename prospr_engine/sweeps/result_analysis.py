@@ -15,7 +15,7 @@ import pandas as pd
 
 from prospr_engine.events import EpochEnded
 from prospr_engine.pipeline.record import NETWORKS, LayerRecord, RunRecord
-from prospr_engine.sweeps.statistics import mean_error
+from prospr_engine.sweeps.statistics import paired_limit
 
 Lines = Mapping[str, Sequence[RunRecord]]
 DENSE, PRUNED = NETWORKS
@@ -105,9 +105,11 @@ def mean_between(values: Sequence[float], keys: Sequence[float], low: float, hig
 
 
 def ahead(first: Sequence[float], second: Sequence[float]) -> bool:
-    """Is the mean of the first, over several seeds, larger than that of the second by more than
-    two standard errors of the difference?"""
-    return fmean(first) - fmean(second) > mean_error(first, second)
+    """Is the mean of the first, over several seeds, larger than that of the second over the same
+    seeds by more than chance explains?"""
+    differences = [one - other for one, other in zip(first, second, strict=True)]
+    limit = paired_limit(differences)
+    return limit is not None and fmean(differences) > limit
 
 
 def _by_epoch(

@@ -65,12 +65,6 @@ def guessing_limit(guess: float, images: float) -> float:
     return guess + TWO_SIDED * math.sqrt(guess * (1 - guess) / images)
 
 
-def mean_error(first: Sequence[float], second: Sequence[float]) -> float:
-    """Two standard errors of the difference between the means of two samples of two or more
-    values."""
-    return 2 * math.sqrt(sum(float(np.var(v, ddof=1)) / len(v) for v in (first, second)))
-
-
 def summarise(frame: pd.DataFrame, by: Sequence[str], level: float = LEVEL) -> pd.DataFrame:
     """A row per group of ``by``, in order of appearance: the number of finished (``count``) and
     ``failed`` cells, and for the finished ones ``accuracy_mean``, ``accuracy_low`` and

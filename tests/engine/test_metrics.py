@@ -100,8 +100,22 @@ LATENCY = Metric(
 )
 
 
-SINCE: dict[str, None] = {"exports": None}
+SINCE: dict[str, object] = {
+    "exports": None,
+    "balanced": {"pruned": None},
+    "commonest_share": None,
+    "right_alone": {"dense": None, "pruned": None},
+    "validation": {"dense": None, "pruned": None},
+}
 """What the summary has got since, of a result of 0.3.0."""
+COLUMNS_SINCE = {
+    "balanced_accuracy",
+    "commonest_share",
+    "dense_right_alone",
+    "pruned_right_alone",
+    "validation_accuracy",
+    "dense_validation_accuracy",
+}
 
 
 def test_the_summary_is_what_the_store_has_kept_since_0_3_0():
@@ -118,6 +132,26 @@ def test_a_result_of_an_earlier_version_lacks_some_figures():
     )
 
 
+def test_figures_of_the_classes_are_counted():
+    """Nine in ten are of the first class."""
+    counts = {"images": [90, 10, 0], "dense": [90, 5, 0], "pruned": [81, 2, 0]}
+    epochs = [
+        {"network": network, "validation_accuracy": accuracy}
+        for network, accuracy in (("dense", 0.5), ("pruned", 0.4), ("dense", 0.9), ("pruned", 0.8))
+    ]
+    more = {"per_class": counts, "history": epochs, "right_alone": {"dense": 13, "pruned": 1}}
+    found = metrics.result_figures(RESULT | more)
+    assert found["commonest_share"] == 0.9
+    assert found["balanced_accuracy"] == pytest.approx((0.9 + 0.2) / 2)
+    assert (found["dense_right_alone"], found["pruned_right_alone"]) == (13, 1)
+    assert (found["dense_validation_accuracy"], found["validation_accuracy"]) == (0.9, 0.8)
+    assert metrics.figures(summary(RESULT | more)) == found
+    even = {"images": [50, 50, 0], "dense": [9, 9, 0], "pruned": [9, 9, 0]}
+    found = metrics.result_figures(RESULT | {"per_class": even})
+    assert found["balanced_accuracy"] is None
+    assert found["commonest_share"] == 0.5
+
+
 @pytest.mark.parametrize("part", ["accuracy", "layers", "onnx", "data", "trust", "environment"])
 def test_what_is_no_result_has_no_summary(part: str):
     with pytest.raises((KeyError, TypeError)):
@@ -127,7 +161,9 @@ def test_what_is_no_result_has_no_summary(part: str):
 
 
 def test_the_table_has_the_columns_that_it_has_had_since_0_3_0():
-    assert table.columns() == COLUMNS_OF_0_3_0
+    columns = table.columns()
+    assert [name for name in columns if name not in COLUMNS_SINCE] == COLUMNS_OF_0_3_0
+    assert set(columns) == {*COLUMNS_OF_0_3_0, *COLUMNS_SINCE}
     assert table.types()["trusted"] == "boolean"
     assert table.types()["zipped_bytes"] == "Int64"
     assert table.types()["seconds"] == "float64"

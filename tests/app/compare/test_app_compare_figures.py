@@ -34,6 +34,7 @@ def test_the_leading_columns_come_first():
     assert headings == [
         "Removed",
         "Accuracy",
+        "Balanced accuracy",
         "Change",
         "Effective sparsity",
         "Weights kept",

@@ -117,7 +117,7 @@ def test_random_may_win_and_is_said_to(facts):
 def test_what_seeds_cannot_tell_apart_is_not_distinguished(facts):
     at = f"{facts['setting']['sparsity']:g}"
     pruned = facts["accuracy"]["pruned"]
-    pruned["prospr"][at], pruned["snip"][at] = [0.9, 0.92, 0.94], [0.91, 0.93, 0.95]
+    pruned["prospr"][at], pruned["snip"][at] = [0.9, 0.92, 0.94], [0.92, 0.91, 0.95]
     assert "within the noise" in learn.helps(facts)
     pruned["snip"][at] = [0.96, 0.97, 0.98]
     assert "SNIP leads ProsPr" in learn.helps(facts)

@@ -36,11 +36,13 @@ def result_with(dense: float, pruned: float, count: int = 359, **changes: Any) -
 @pytest.mark.parametrize(
     ("dense", "pruned", "words"),
     [
-        (0.972, 0.961, "1.1 points of accuracy lost"),
-        (0.95, 0.96, "1.0 point of accuracy gained"),
+        (0.972, 0.931, "4.1 points of accuracy lost"),
+        (0.972, 0.961, "1.1 points of accuracy lost, within chance"),
+        (0.85, 0.96, "11.0 points of accuracy gained"),
+        (0.95, 0.96, "accuracy unchanged, within chance"),
         (0.95, 0.9502, "no accuracy lost"),
         # 97.25 and 96.14 are shown as 97.2 and 96.1: the sentence has to add up.
-        (0.97249, 0.96141, "1.1 points of accuracy lost"),
+        (0.97249, 0.96141, "1.1 points of accuracy lost, within chance"),
         (0.972, 0.128, "and now the network only guesses"),
         (0.11, 0.09, "but both networks only guess"),
     ],
@@ -65,6 +67,40 @@ def test_a_difference_within_chance_is_called_that():
     assert many.startswith("The difference is larger than chance explains on 100,000 test images")
     assert "cannot tell" not in many
     assert "up to about 2.6 points" in few  # 1.96 √(p(1−p)/n + q(1−q)/n)
+    assert "an upper estimate" in few
+    assert few.endswith("Luck of the seed is not included.")
+
+
+@pytest.mark.parametrize(
+    ("alone", "headline", "words"),
+    [
+        # Of 20 coins no more than 5 fall on one side with probability 0.0414, 6 with 0.115.
+        ((15, 5), "lost", "more than chance explains (McNemar's test, p = 0.041)"),
+        ((14, 6), "lost, within chance", "which can be chance (McNemar's test, p = 0.12)"),
+        ((40, 0), "lost", "p < 0.001"),
+    ],
+)  # fmt: skip
+def test_both_networks_answered_the_same_images(alone: tuple[int, int], headline: str, words: str):
+    result = result_with(0.972, 0.961, right_alone={"dense": alone[0], "pruned": alone[1]})
+    assert answer(result).endswith(f"removed, 1.1 points of accuracy {headline}")
+    told = chance(result)
+    assert told.startswith(f"Of 359 test images, {alone[0]} are right only with the dense network")
+    assert words in told
+    assert told.endswith("Luck of the seed is not included.")
+
+
+def test_guessing_where_classes_are_unbalanced_is_the_commonest_one():
+    counts = {"images": [324, 36], "dense": [324, 30], "pruned": [324, 0]}
+    result = result_with(
+        354 / 360, 0.9, 360, per_class=counts, data={"classes": ["a", "b"], "split": {"test": 360}}
+    )
+    assert answer(result).endswith("and now the network only guesses")
+    assert "guessing gets 90" in compared(result)
+    better = result_with(
+        354 / 360, 345 / 360, 360, per_class={**counts, "pruned": [324, 21]},
+        data={"classes": ["a", "b"], "split": {"test": 360}},
+    )  # fmt: skip
+    assert f"(balanced accuracy) is 79.2{SPACE}%" in compared(better)  # (324/324 + 21/36) / 2
 
 
 def test_perfect_scores_on_few_images_are_no_proof():

@@ -186,6 +186,12 @@ def test_classes_and_the_size_of_a_zip_are_counted(tmp_path):
         right = sum(per_class[network])
         assert right / 100 == pytest.approx(result.accuracy[network])
         assert all(a <= b for a, b in zip(per_class[network], per_class["images"], strict=True))
+    # Both are right, or neither, in all other images, so the counts give the difference.
+    alone = result.right_alone
+    difference = result.accuracy["pruned"] - result.accuracy["dense"]
+    assert (alone["pruned"] - alone["dense"]) / 100 == pytest.approx(difference)
+    answers = zip(*(result.predictions[name] for name in ("dense", "pruned")), strict=True)
+    assert sum(alone.values()) <= sum(dense != pruned for dense, pruned in answers)
     with zipfile.ZipFile(tmp_path / "a.zip", "w", zipfile.ZIP_DEFLATED) as file:
         file.write(tmp_path / "model.onnx", "model.onnx")
     assert result.zipped == (tmp_path / "a.zip").stat().st_size

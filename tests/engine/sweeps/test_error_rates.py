@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from prospr_engine.sweeps import analysis
+from prospr_engine.sweeps import analysis, tested
 from prospr_engine.sweeps.statistics import (
     difference_limit,
     noise,
@@ -134,3 +134,46 @@ def test_few_paired_means_differ_from_zero():
     draws = np.random.default_rng(5).standard_normal((DRAWS, 3))
     rate = np.mean([abs(values.mean()) > (paired_limit(list(values)) or 0) for values in draws])
     assert abs(rate - 0.05) <= TOLERANCE
+
+
+@pytest.mark.parametrize(("images", "correct", "differ"), [(360, 0.95, 0.05), (2000, 0.8, 0.3)])
+def test_few_networks_differ_on_the_same_images(images: int, correct: float, differ: float):
+    """Of one run: two networks that differ in some answers and are equally often right. McNemar's
+    exact test claims less than 5 %; independent samples would be far too cautious."""
+    generator = np.random.default_rng(6)
+    wrong = 0
+    for _ in range(DRAWS):
+        disagree = generator.binomial(images, differ)
+        dense = generator.binomial(disagree, 0.5)
+        right = generator.binomial(images - disagree, correct)
+        figures = {
+            "test_images": images,
+            "dense_accuracy": (right + dense) / images,
+            "accuracy": (right + disagree - dense) / images,
+            "dense_right_alone": dense,
+            "pruned_right_alone": disagree - dense,
+        }
+        wrong += not tested.by_pruning(figures).explained
+    assert wrong / DRAWS <= 0.05 + TOLERANCE
+    assert wrong > 0
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
+def test_few_guesses_are_taken_for_knowledge(share: float):
+    """Of 400 test images the commonest class has that share; answers know nothing of the image."""
+    generator = np.random.default_rng(7)
+    right = generator.binomial(400, share, DRAWS)
+    found = [
+        tested.against_guessing(tested.Measurement(n / 400, 400, share), 10).guessing for n in right
+    ]
+    assert np.mean(found) >= 0.95 - TOLERANCE
+    always = tested.Measurement(share, 400, share)
+    assert tested.against_guessing(always, 10).guessing
+
+
+def test_a_criterion_that_answers_the_commonest_class_is_near_guessing():
+    accuracy = np.full((1, 2, 1), 0.9)
+    table = cells(accuracy, commonest_share=0.9, test_images=400)
+    assert analysis.guess(table, 2) == 0.9
+    assert analysis.guessing(table, 2) == {"series 0": [0.5]}
+    assert analysis.guessing(table.drop(columns="commonest_share"), 2) == {}

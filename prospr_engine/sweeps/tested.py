@@ -1,0 +1,82 @@
+"""What the test of single networks shows: accuracies on a number of images, without seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from prospr_engine.format import points_between
+from prospr_engine.sweeps.statistics import (
+    LEVEL,
+    difference_limit,
+    exact_mcnemar,
+    guessing_limit,
+)
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """An ``accuracy``, measured on that many test ``images``, of which the commonest class has the
+    share ``commonest`` (None: unknown)."""
+
+    accuracy: float
+    images: int
+    commonest: float | None = None
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How much better the second of two networks is (negative: worse), in percentage ``points`` of
+    the accuracies as displayed and exactly (``value``), and the ``limit`` up to which the choice of
+    test images explains a difference, an upper estimate. ``p`` is the p value of McNemar's exact
+    test, if it is known which images only one of the two gets right."""
+
+    points: float
+    value: float
+    limit: float
+    p: float | None = None
+
+    @property
+    def explained(self) -> bool:
+        """Whether chance explains the difference: by McNemar's test, or else if it is no larger, as
+        displayed, than the limit."""
+        if self.p is not None:
+            return self.p > 1 - LEVEL
+        return abs(self.points) <= 100 * self.limit
+
+
+@dataclass(frozen=True)
+class AgainstGuessing:
+    """The accuracy ``guess`` of guessing, and whether a network is ``guessing``: not better
+    than that by more than the choice of test images explains."""
+
+    guess: float
+    guessing: bool
+
+
+def difference(first: Measurement, second: Measurement) -> Difference:
+    """The difference of the second from the first, whatever images each was tested on."""
+    return Difference(
+        points_between(first.accuracy, second.accuracy),
+        second.accuracy - first.accuracy,
+        difference_limit([first.accuracy, second.accuracy], [first.images, second.images]),
+    )
+
+
+def by_pruning(figures: Mapping[str, Any]) -> Difference:
+    """The difference of the pruned network from the dense one, which answered the same images, from
+    the figures of a run (``metrics.result_figures``). Luck of the seed is not in it."""
+    images = figures["test_images"]
+    dense, pruned = (Measurement(figures[name], images) for name in ("dense_accuracy", "accuracy"))
+    found = difference(dense, pruned)
+    counts = figures["dense_right_alone"], figures["pruned_right_alone"]
+    p = None if None in counts else exact_mcnemar(*counts)
+    return Difference(found.points, found.value, found.limit, p)
+
+
+def against_guessing(tested: Measurement, classes: int) -> AgainstGuessing:
+    """Whether a network is better than guessing: always the commonest class, where that is known,
+    or any."""
+    guess = max(1 / classes, tested.commonest or 0.0)
+    return AgainstGuessing(guess, tested.accuracy <= guessing_limit(guess, tested.images))
