@@ -1,5 +1,5 @@
-"""What a visitor may see and do. Pages use this module and compare no owners themselves; the store
-checks every change again.
+"""What a visitor may see and do. Pages and services ask here and compare no owners themselves; the
+store checks every change again, and alone can count the queue.
 
 Anyone with the address of a run or study may view it. Only its owner may rename, stop or delete it,
 and see images they uploaded. Others see the names of its files but not their paths: settings of
@@ -10,22 +10,72 @@ run through ``as_seen`` and every study through ``study_as_seen``.
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
-from collections.abc import Mapping
+import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from app import services
-from app.services import runs, studies
 from prospr_engine.config import RunConfig
-from prospr_engine.errors import DataError
+from prospr_engine.errors import ConfigError, DataError, ResourceError
+from prospr_engine.format import MEGA, megabytes
 from prospr_engine.identity import file_options, file_settings, paths
 from prospr_engine.io.tokens import display_name, is_token
+from prospr_engine.registry import did_you_mean
 from prospr_engine.store.limits import Limits
-from prospr_engine.store.records import Run
+from prospr_engine.store.records import Run, Upload
 from prospr_engine.store.study import Study
 from prospr_engine.sweeps.config import SweepConfig
 from prospr_engine.sweeps.search_config import SearchConfig
+
+DAMAGED = (
+    "This file can no longer be read. Start the run again: the same settings give the same files."
+)
+
+
+def visitor_of(secret: str) -> str:
+    """The id of the visitor whose cookie this is. It is a hash, so that whoever sees it in the
+    record of runs cannot impersonate the visitor."""
+    return hashlib.sha256(secret.encode()).hexdigest()[:32]
+
+
+def paths_allowed() -> bool:
+    """Whether visitors may name folders of this machine, which the server's operator decides."""
+    return os.environ.get("PROSPR_ALLOW_PATHS", "").lower() in {"1", "true", "yes", "on"}
+
+
+def check_path(name: str, path: str, known: Sequence[Any]) -> None:
+    """Raise ``ConfigError`` if a visitor may not give the setting ``name`` this path; ``known`` are
+    its other values."""
+    if is_token(path) or not paths_allowed():
+        raise ConfigError(
+            f"There is no file {display_name(path)!r} here to use as {name}"
+            f"{did_you_mean(path, list(known))}. Upload the file, or choose one of "
+            f"{', '.join(known)}."
+        )
+
+
+def check_upload(name: str, size: int, limits: Limits) -> None:
+    """Raise ``ResourceError`` if no visitor may upload a file of ``size`` bytes."""
+    most = round(MEGA * limits.upload_megabytes)
+    if size > most:
+        raise ResourceError(
+            f"{name} has {megabytes(size)}, more than the limit of {megabytes(most)}. "
+            "Use fewer or smaller images, or a smaller network."
+        )
+
+
+def check_quota(named: str, size: int, kept: Sequence[Upload], limits: Limits) -> None:
+    """Raise ``ResourceError`` if the upload with the token ``named`` and what its owner has
+    ``kept`` take too much together. The same file again takes no more space."""
+    most = round(MEGA * limits.upload_megabytes_per_visitor)
+    together = sum(upload.bytes for upload in kept if upload.token != named) + size
+    if together > most:
+        raise ResourceError(
+            f"With {display_name(named)} your files would take {megabytes(together)}, more than "
+            f"your {megabytes(most)}. Remove one first."
+        )
 
 
 def owns(what: Run | Study, visitor: str) -> bool:
@@ -37,24 +87,19 @@ def shows_images(run: Run, visitor: str) -> bool:
     """Whether ``visitor`` may see the test images of ``run``. Uploads are visible to their owner
     only; folders of this machine to everyone if visitors may use paths."""
     file = file_settings(run.settings, RunConfig).get("data")
-    open_to_all = file is None or (services.paths_allowed() and not is_token(file))
+    open_to_all = file is None or (paths_allowed() and not is_token(file))
     return open_to_all or owns(run, visitor)
 
 
 def blocking_study(
-    config: SweepConfig | SearchConfig, visitor: str, limits: Limits
+    config: SweepConfig | SearchConfig, own: Sequence[Study], limits: Limits
 ) -> Study | None:
-    """The visitor's live study that keeps the store from accepting ``config``; None if it would
-    accept it. The same study again does not count as another."""
-    live = [study for study in own_studies(visitor) if study.live and not study.stopped]
+    """The live one of the visitor's ``own`` studies that keeps the store from accepting ``config``;
+    None if it would accept it. The same study again does not count as another."""
+    live = [study for study in own if study.live and not study.stopped]
     same = config.to_dict()
     full = len(live) >= limits.most_studies_per_visitor
     return live[0] if full and live and all(study.settings != same for study in live) else None
-
-
-def own_studies(visitor: str) -> list[Study]:
-    """The visitor's studies without those of the command line, newest first."""
-    return [study for study in studies.mine(visitor) if owns(study, visitor)]
 
 
 def as_seen(run: Run, visitor: str) -> Run:
@@ -69,7 +114,7 @@ def as_seen(run: Run, visitor: str) -> Run:
 
 def study_as_seen(study: Study, visitor: str) -> Study:
     """``study`` with names in place of paths, see ``as_seen``."""
-    if owns(study, visitor) or services.paths_allowed():
+    if owns(study, visitor) or paths_allowed():
         return study
     names = _names(study.settings.get("run", {}))
     return dataclasses.replace(study, settings=_replace(study.settings, names)) if names else study
@@ -78,7 +123,7 @@ def study_as_seen(study: Study, visitor: str) -> Study:
 def visible_json(content: bytes, run: Run, visitor: str) -> bytes:
     """A JSON file of ``run`` (settings or result) as ``visitor`` may download it. Raises
     ``DataError`` if it cannot be read."""
-    if services.paths_allowed():
+    if paths_allowed():
         return content
     try:
         read = json.loads(content)
@@ -87,14 +132,14 @@ def visible_json(content: bytes, run: Run, visitor: str) -> bytes:
         if not _sees_paths(run, visitor):
             names |= _names(read.get("config", read))
     except (ValueError, TypeError, AttributeError):
-        raise DataError(runs.GONE) from None
+        raise DataError(DAMAGED) from None
     visible = _replace(read, names)
     # Byte for byte, if there is nothing to hide.
     return content if visible == read else f"{json.dumps(visible, indent=2)}\n".encode()
 
 
 def _sees_paths(run: Run, visitor: str) -> bool:
-    return owns(run, visitor) or services.paths_allowed()
+    return owns(run, visitor) or paths_allowed()
 
 
 def _names(settings: Mapping[str, Any]) -> dict[str, str]:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 import uuid
 
 import streamlit as st
 
-from app import pages
+from app import access, pages
 from app.services import RunConfig
 
 COOKIE = "prospr-visitor"
@@ -19,13 +18,13 @@ YEAR = 365 * 24 * 3600  # seconds
 
 def visitor() -> str:
     """The id of this visitor, the same for all tabs and visits of one browser. It is a hash of the
-    cookie, so that whoever sees it in the record of runs cannot impersonate the visitor."""
+    cookie: see ``access.visitor_of``."""
     if VISITOR not in st.session_state:
         secret = st.context.cookies.get(COOKIE, "")
         if not re.fullmatch("[0-9a-f]{32}", secret):
             secret = uuid.uuid4().hex
             st.session_state["fresh-cookie"] = secret
-        st.session_state[VISITOR] = hashlib.sha256(secret.encode()).hexdigest()[:32]
+        st.session_state[VISITOR] = access.visitor_of(secret)
     known: str = st.session_state[VISITOR]
     return known
 

@@ -7,7 +7,7 @@ from difflib import get_close_matches
 
 import streamlit as st
 
-from app import services
+from app import access, services
 from app.forms import uploads
 from app.forms.url_state import FOLDER, IMAGES, WEIGHTS_FILE, choice_label, key
 from app.services import TORCHVISION, ConfigError, EngineError, estimates
@@ -101,7 +101,7 @@ def _wanted(data: str) -> tuple[tuple[int, int, int] | None, int | None]:
 def data(errors: list[EngineError]) -> str:
     """The images to train on: a listed data set, or the visitor's own."""
     datasets = services.DATASETS
-    own = [OWN_IMAGES, PATH] if services.paths_allowed() else [OWN_IMAGES]
+    own = [OWN_IMAGES, PATH] if access.paths_allowed() else [OWN_IMAGES]
     name: str = st.selectbox(
         "Data",
         [*datasets, *own],

@@ -7,7 +7,7 @@ from typing import Any
 
 import streamlit as st
 
-from app import services
+from app import access, services
 from app.services import GROUPS, Option, RunConfig
 from app.ui.code import PREFIXES
 from app.ui.format import fraction_number, to_percent
@@ -70,7 +70,7 @@ def run_values(config: RunConfig, without: Sequence[str] = ()) -> dict[str, Any]
     # Only images can be given by path, and only where allowed; otherwise the box for uploads says
     # why it cannot use this file.
     for name, file in services.file_settings(config).items():
-        if name == "data" and services.paths_allowed() and not services.is_token(file):
+        if name == "data" and access.paths_allowed() and not services.is_token(file):
             values |= {name: PATH, FOLDER: file}
         elif name in OWN_FILES:
             choice, box = OWN_FILES[name]

@@ -6,7 +6,6 @@ a process of their own. The few functions that need torch import it themselves.
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 from prospr_engine import metrics
@@ -87,7 +86,6 @@ __all__ = [
     "limits",
     "metrics",
     "models_like",
-    "paths_allowed",
     "settings_of",
     "tokens",
 ]
@@ -116,8 +114,3 @@ def models_like(typed: str) -> list[str]:
     rows = MODELS.values()
     exact = [row.name for row in rows if part in (row.name.lower(), row.label.lower())]
     return exact or [row.name for row in rows if part in f"{row.name}\n{row.label}".lower()]
-
-
-def paths_allowed() -> bool:
-    """Whether visitors may name folders of this machine, which the server's operator decides."""
-    return os.environ.get("PROSPR_ALLOW_PATHS", "").lower() in {"1", "true", "yes", "on"}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 
+from app import access
 from app.services import estimates, runs, store
 from prospr_engine.errors import EngineError
 from prospr_engine.store.records import Run
@@ -43,6 +44,11 @@ def find(id: str | None) -> Study | None:
 def mine(owner: str) -> list[Study]:
     """The studies listed for a visitor, newest first: their own and the command line's."""
     return store.current().studies(owner)
+
+
+def own(owner: str) -> list[Study]:
+    """The visitor's studies without those of the command line, newest first."""
+    return [study for study in mine(owner) if access.owns(study, owner)]
 
 
 def cells(study: Study) -> list[Run]:

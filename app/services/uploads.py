@@ -12,7 +12,7 @@ from typing import Literal, get_args
 
 import streamlit as st
 
-from app import services
+from app import access
 from app.services import store as service
 from prospr_engine.config import RunConfig
 from prospr_engine.data.inspect import Facts
@@ -20,13 +20,12 @@ from prospr_engine.data.preview import Preview, preview
 from prospr_engine.data.readers import FORMATS
 from prospr_engine.data.readers.opening import format_of_upload
 from prospr_engine.errors import ConfigError, ModelError, ResourceError
-from prospr_engine.format import GIGA, MEGA, megabytes
+from prospr_engine.format import GIGA
 from prospr_engine.guard import limits as bounds
 from prospr_engine.identity import file_options, file_settings
 from prospr_engine.io.tokens import clean_name, digest_in, display_name, is_token, locate, token
 from prospr_engine.models.imports.header import read_header
 from prospr_engine.models.imports.numbers import check_numbers
-from prospr_engine.registry import did_you_mean
 from prospr_engine.store.records import Upload
 
 Kind = Literal["images", "weights"]
@@ -54,10 +53,13 @@ def add(owner: str, kind: Kind, name: str, content: bytes | memoryview) -> Uploa
     or is malicious. A rejected file leaves nothing on the disk.
     """
     called = clean_name(name)
-    uploads = service.current().uploads
-    _check_size(called, len(content))
+    uploads, limits = service.current().uploads, service.current().limits
+    # Before anything is written.
+    access.check_upload(called, len(content), limits)
+    _check_room(called, len(content))
     with uploads.receive(content) as part:
-        _check_quota(owner, token(part.digest, called), part.bytes)
+        kept = [upload for each in KINDS for upload in uploads.of(owner, each)]
+        access.check_quota(token(part.digest, called), part.bytes, kept, limits)
         (_preview if kind == "images" else _contents)(part.digest, called, part.path)
         suffix = _suffix(kind, part.path, called)
         ending = "" if called.lower().endswith(suffix) else suffix
@@ -157,41 +159,17 @@ def check_tokens(config: RunConfig, owner: str) -> None:
         kind = _kind_of(option.file)
         if is_token(named) and kind:
             find(owner, named, kind)
-        elif is_token(named) or not services.paths_allowed():
-            raise ConfigError(
-                f"There is no file {display_name(named)!r} here to use as {name}"
-                f"{did_you_mean(named, list(option.known))}. Upload the file, or choose one of "
-                f"{', '.join(option.known)}."
-            )
+        else:
+            access.check_path(name, named, option.known)
 
 
-def _check_size(name: str, size: int) -> None:
-    """Called before anything is written."""
+def _check_room(name: str, size: int) -> None:
     store = service.current()
-    most = round(MEGA * store.limits.upload_megabytes)
-    if size > most:
-        raise ResourceError(
-            f"{name} has {megabytes(size)}, more than the limit of {megabytes(most)}. "
-            "Use fewer or smaller images, or a smaller network."
-        )
     free = shutil.disk_usage(store.folder).free
     room = SHARE * store.limits.keep_gigabytes * GIGA - _bytes_of_all(store.uploads.folder)
     if size > min(room, free - SPARE):
         raise ResourceError(
             f"The server has no room left for {name}. Try a smaller file, or come back later."
-        )
-
-
-def _check_quota(owner: str, named: str, size: int) -> None:
-    """Together with the owner's other files; uploading the same file again takes no more space."""
-    store = service.current()
-    most = round(MEGA * store.limits.upload_megabytes_per_visitor)
-    kept = [upload for kind in KINDS for upload in store.uploads.of(owner, kind)]
-    together = sum(upload.bytes for upload in kept if upload.token != named) + size
-    if together > most:
-        raise ResourceError(
-            f"With {display_name(named)} your files would take {megabytes(together)}, more than "
-            f"your {megabytes(most)}. Remove one first."
         )
 
 

@@ -7,7 +7,7 @@ import streamlit as st
 from app import access, pages
 from app.forms import forecast_words as words
 from app.forms.forecast import figures, metric
-from app.services import Limits, SearchConfig, SweepConfig
+from app.services import Limits, SearchConfig, SweepConfig, studies
 from app.services.estimates import Plan
 from app.ui import studies as text
 from app.ui.findings import plain
@@ -70,7 +70,7 @@ def show_plan(config: SweepConfig | SearchConfig, plan: Plan | None, limits: Lim
 
 def problem_of(config: SweepConfig | SearchConfig, visitor: str, limits: Limits) -> str | None:
     """Why the store would refuse this study; None if it would accept it."""
-    live = access.blocking_study(config, visitor, limits)
+    live = access.blocking_study(config, studies.own(visitor), limits)
     if live is None:
         return None
     return (
@@ -81,12 +81,12 @@ def problem_of(config: SweepConfig | SearchConfig, visitor: str, limits: Limits)
 
 def show_latest(visitor: str) -> None:
     """The visitor's live studies, polled, or else the latest one."""
-    live = any(study.live for study in access.own_studies(visitor))
+    live = any(study.live for study in studies.own(visitor))
     st.fragment(_latest, run_every=POLL if live else None)(visitor, live)
 
 
 def _latest(visitor: str, followed: bool) -> None:
-    mine = access.own_studies(visitor)
+    mine = studies.own(visitor)
     live = [study for study in mine if study.live]
     if bool(live) != followed:
         st.rerun()

@@ -16,7 +16,7 @@ from app import access, pages, session
 from app.forms import address
 from app.run.downloads import reader
 from app.runs.search import search
-from app.services import RunConfig
+from app.services import RunConfig, studies
 from app.services.uploads import check_tokens
 from app.ui.labels import PATH
 from prospr_engine.config import TrainingConfig
@@ -136,7 +136,7 @@ def test_downloads_name_no_place(run: Run):
     assert SECRET not in told
     assert "/server" not in told
     assert json.loads(told)["data"]["notes"] == ["photos/a is empty"]
-    with pytest.raises(DataError, match="no longer on the server"):
+    with pytest.raises(DataError, match="no longer be read"):
         access.visible_json(b"[1]", run, "alice")
 
 
@@ -207,11 +207,16 @@ def test_images_of_one_s_own_are_seen_by_their_owner(
 def test_the_quota_of_studies_is_known_before_the_store_refuses(store: Store):
     first, second = (SweepConfig(methods=(name,)) for name in ("snip", "magnitude"))
     limits = Limits(most_studies_per_visitor=1)
-    assert access.blocking_study(first, "alice", limits) is None
+    assert access.blocking_study(first, studies.own("alice"), limits) is None
     study = store.submit_study("sweep", first, "alice")
-    blocking = access.blocking_study(second, "alice", limits)
+    blocking = access.blocking_study(second, studies.own("alice"), limits)
     assert blocking is not None
     assert blocking.id == study.id
-    assert access.blocking_study(first, "alice", limits) is None  # the same is no other
-    assert access.blocking_study(second, "bob", limits) is None
-    assert access.blocking_study(second, "alice", Limits(most_studies_per_visitor=2)) is None
+    assert (
+        access.blocking_study(first, studies.own("alice"), limits) is None
+    )  # the same is no other
+    assert access.blocking_study(second, studies.own("bob"), limits) is None
+    assert (
+        access.blocking_study(second, studies.own("alice"), Limits(most_studies_per_visitor=2))
+        is None
+    )
