@@ -115,7 +115,7 @@ def _goal(errors: list[EngineError]) -> dict[str, Any]:
             default=to_percent(START.most_lost or 0.0),
             value_type=float,
             label=GOALS[ACCURACY],
-            help="percentage points of test accuracy below the dense network, mean over the seeds",
+            help="points of validation accuracy below the dense network, mean over the seeds",
             optional=False,
             maximum=100.0,
         )

@@ -36,7 +36,7 @@ def add(command: Callable[..., argparse.ArgumentParser]) -> None:
     sub.add_argument(
         "--max-loss",
         metavar="POINTS",
-        help="find the sparsest network that loses at most this many points of test accuracy "
+        help="find the sparsest network that loses at most this many points of accuracy "
         "against the dense one (mean over the seeds)",
     )
     sub.add_argument(
@@ -172,6 +172,10 @@ def _probe(config: SearchConfig, rows: Sequence[Mapping[str, Any]]) -> Probe:
     summaries = [
         {
             "accuracy": {"dense": row["dense_accuracy"], "pruned": row["accuracy"]},
+            "validation": {
+                "dense": row["dense_validation_accuracy"],
+                "pruned": row["validation_accuracy"],
+            },
             "zipped": row["zipped_bytes"],
         }
         for row in rows

@@ -23,15 +23,16 @@ from prospr_engine.sweeps.search_config import Probe, SearchConfig
 @dataclass(frozen=True)
 class Outcome:
     """``found`` is the sparsity of the best network that meets the goal (None if there is none so
-    far), ``value`` the value of its probe, ``runs`` its runs. ``ended`` is the reason from
-    ``bisection.ended``, "" while the search continues. ``sentences`` put it in words, the answer
-    first, and claim nothing about networks that were not tried."""
+    far), ``value`` and ``tested`` those of its probe, ``runs`` its runs. ``ended`` is the reason
+    from ``bisection.ended``, "" while the search continues. ``sentences`` put it in words, the
+    answer first, and claim nothing about networks that were not tried."""
 
     found: float | None
     value: float | None
     runs: tuple[str, ...]
     ended: str
     sentences: tuple[str, ...]
+    tested: float | None = None
 
     @property
     def text(self) -> str:
@@ -50,6 +51,7 @@ def outcome(config: SearchConfig, trail: Sequence[Probe]) -> Outcome:
     best = pick(met, key=lambda probe: probe.sparsity) if met else None
     sentences = [
         _answer(config, trail, best, reason),
+        _tested(config, best),
         _beyond(config, trail, best),
         _early(config, trail, reason),
         _contradiction(config, trail),
@@ -62,6 +64,7 @@ def outcome(config: SearchConfig, trail: Sequence[Probe]) -> Outcome:
         runs=best.runs if best else (),
         ended=reason,
         sentences=tuple(sentence for sentence in sentences if sentence),
+        tested=best.tested if best else None,
     )
 
 
@@ -83,13 +86,17 @@ def removed(sparsity: float) -> str:
 def figure(config: SearchConfig, value: float) -> str:
     """The value of a probe in words: "0.8 points lost", "96 kB"."""
     if config.about_accuracy:
-        points = _beside(to_percent(value), to_percent(config.limit), 1)
-        if not float(points):
-            return "no accuracy lost"
-        lost = "lost" if value > 0 else "gained"
-        number = points.removeprefix("-")
-        return f"{number} {plural(float(number), 'point')} {lost}"
+        return _points(value, _beside(to_percent(value), to_percent(config.limit), 1))
     return f"{_beside(value / KILO, config.limit / KILO, 0)}{SPACE}kB"
+
+
+def _points(value: float, points: str) -> str:
+    """``value`` in words, with its ``points`` as they are shown."""
+    if not float(points):
+        return "no accuracy lost"
+    lost = "lost" if value > 0 else "gained"
+    number = points.removeprefix("-")
+    return f"{number} {plural(float(number), 'point')} {lost}"
 
 
 def goal(config: SearchConfig) -> str:
@@ -135,6 +142,21 @@ def _answer(config: SearchConfig, trail: Sequence[Probe], best: Probe | None, re
     return (
         f"Nothing found: no file that was tried met the goal ({allowed}); allow a bigger file, "
         "choose a smaller network, or search higher sparsities."
+    )
+
+
+def _tested(config: SearchConfig, best: Probe | None) -> str:
+    """What the test images say of the answer, which they must not have decided."""
+    if not config.about_accuracy or best is None or best.value is None:
+        return ""
+    if best.tested is None:
+        return (
+            "These runs have no validation accuracy, so the test images decided: the true loss is "
+            "likely larger."
+        )
+    return (
+        "That is on the validation images, which decide; on the test images it is "
+        f"{_points(best.tested, f'{to_percent(best.tested):.1f}')}."
     )
 
 

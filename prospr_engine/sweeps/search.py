@@ -84,8 +84,9 @@ def search(
         pe.search(model="resnet20", data="cifar10", most_lost=0.01, seeds=range(3), epochs=20)
 
     The settings are a ``SearchConfig``, or its settings and those of ``RunConfig`` as keywords.
-    Every try is a whole run for every seed, and its accuracy that on the test images, against
-    the dense network of the same seed, which is trained once.
+    Every try is a whole run for every seed. Its accuracy is that on the validation images, against
+    the dense network of the same seed, which is trained once; the test images do not decide
+    anything, so the accuracy on them (``Probe.tested``) is a fair report of what was found.
 
     The folder ``out`` (a new temporary one by default) receives ``search.json``, ``trail.csv``
     (what was tried, written anew after each try), a folder in ``cells`` with the files of each
@@ -136,9 +137,11 @@ def _write(config: SearchConfig, trail: Sequence[Probe], folder: Path) -> None:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     value = "accuracy_lost" if config.about_accuracy else "zipped_bytes"
-    writer.writerow(["sparsity", "met", value, "error", "runs"])
+    tested = ["tested_lost"] if config.about_accuracy else []
+    writer.writerow(["sparsity", "met", value, "error", "runs", *tested])
     for probe in trail:
         found = "" if probe.value is None else probe.value
         runs = ";".join(Path(run).name for run in probe.runs)
-        writer.writerow([probe.sparsity, probe.met, found, probe.error, runs])
+        on_test = ["" if probe.tested is None else probe.tested] if tested else []
+        writer.writerow([probe.sparsity, probe.met, found, probe.error, runs, *on_test])
     write_atomically(folder / TRAIL, text.getvalue())

@@ -26,10 +26,10 @@ EQUAL = 1e-9  # so that 0.95 − 0.94 does not exceed 0.01 by rounding
 
 @dataclass(frozen=True)
 class SearchConfig:
-    """A goal for a pruned network, and the range to search: at most ``most_lost`` accuracy lost (a
-    fraction, 0.01 is one point; mean over ``seeds``, against the dense network of the same seed) or
-    at most ``most_bytes`` for the zipped ONNX file (of each seed). Exactly one is given. The
-    unzipped file stores zeros too and has the same size at every sparsity.
+    """A goal for a pruned network, and the range to search: at most ``most_lost`` accuracy lost on
+    the validation images (a fraction, 0.01 is one point; mean over ``seeds``, against the dense
+    network of the same seed) or at most ``most_bytes`` for the zipped ONNX file (of each seed).
+    Exactly one is given. The unzipped file stores zeros too: it has one size at every sparsity.
 
     ``run`` has all other settings; its own sparsity and seed are ignored.
     Raises ``ConfigError`` if a value is out of range or the settings contradict each other.
@@ -38,7 +38,7 @@ class SearchConfig:
     run: RunConfig = field(default_factory=RunConfig)
     most_lost: float | None = setting(
         None,
-        "test accuracy that may be lost, as a fraction (0.01 is one point)",
+        "accuracy that may be lost on the validation images, as a fraction (0.01 is one point)",
         optional=True,
         value_type=float,
         minimum=0.0,
@@ -139,15 +139,18 @@ class SearchConfig:
 @dataclass(frozen=True)
 class Probe:
     """One sparsity that was tried, and whether it met the goal. ``value`` is compared with the
-    goal: the accuracy lost (a fraction, negative if accuracy was gained; mean over the seeds) or
-    the bytes of the largest zipped file; None if a run failed, and ``error`` says why. ``runs``
-    are folders or ids."""
+    goal: the accuracy lost on the validation images (a fraction, negative if accuracy was gained;
+    mean over the seeds) or the bytes of the largest zipped file; None if a run failed, and
+    ``error`` says why. ``tested`` is the accuracy lost on the test images, which the search does
+    not use; None where ``value`` is not of the validation images: a size, or, if the runs have no
+    such figure, itself the accuracy lost on the test images. ``runs`` are folders or ids."""
 
     sparsity: float
     met: bool
     value: float | None
     runs: tuple[str, ...] = ()
     error: str = ""
+    tested: float | None = None
 
 
 def judge(
@@ -165,15 +168,28 @@ def judge(
     if error or not summaries or None in summaries:
         error = error or "The run failed."
         return Probe(sparsity, False, None, tuple(runs), error)
-    figures = [_figure(config, summary) for summary in summaries if summary is not None]
+    known = [summary for summary in summaries if summary is not None]
+    tested = None
+    if config.about_accuracy:
+        figures = [_lost(summary, "accuracy") for summary in known]
+        validated = [_lost(summary, "validation") for summary in known]
+        if all(map(math.isfinite, [*figures, *validated])):
+            tested, figures = sum(figures) / len(figures), validated
+    else:
+        figures = [_zipped(summary) for summary in known]
     value = sum(figures) / len(figures) if config.about_accuracy else max(figures)
     if not all(map(math.isfinite, figures)):
         return Probe(sparsity, False, None, tuple(runs), "The result does not have this figure.")
-    return Probe(sparsity, value <= config.limit + EQUAL, value, tuple(runs))
+    return Probe(sparsity, value <= config.limit + EQUAL, value, tuple(runs), tested=tested)
 
 
-def _figure(config: SearchConfig, summary: Mapping[str, Any]) -> float:
-    if config.about_accuracy:
-        return float(summary["accuracy"]["dense"] - summary["accuracy"]["pruned"])
+def _lost(summary: Mapping[str, Any], part: str) -> float:
+    """The accuracy lost on the images of ``part``; NaN if unknown."""
+    found = summary.get(part) or {}
+    dense, pruned = found.get("dense"), found.get("pruned")
+    return math.nan if dense is None or pruned is None else float(dense - pruned)
+
+
+def _zipped(summary: Mapping[str, Any]) -> float:
     zipped = summary.get("zipped")
     return math.nan if zipped is None else float(zipped)

@@ -11,6 +11,9 @@ import pandas as pd
 import pytest
 
 from prospr_engine.sweeps import analysis, tested
+from prospr_engine.sweeps.bisection import next_sparsity
+from prospr_engine.sweeps.report import outcome
+from prospr_engine.sweeps.search_config import Probe, SearchConfig, judge
 from prospr_engine.sweeps.statistics import (
     difference_limit,
     noise,
@@ -177,3 +180,34 @@ def test_a_criterion_that_answers_the_commonest_class_is_near_guessing():
     assert analysis.guess(table, 2) == 0.9
     assert analysis.guessing(table, 2) == {"series 0": [0.5]}
     assert analysis.guessing(table.drop(columns="commonest_share"), 2) == {}
+
+
+def test_the_loss_that_a_search_reports_is_not_that_of_the_luckiest():
+    """The true loss grows with the sparsity; 200 validation and 1,000 test images measure it. On
+    the images that decide, what is found looks better than it is; on the test images it does
+    not."""
+    generator = np.random.default_rng(8)
+    config = SearchConfig(most_lost=0.02)
+    chosen, reported = [], []
+    for _ in range(1000):
+        trail: list[Probe] = []
+        while (sparsity := next_sparsity(config, trail)) is not None:
+            true = 0.9 - loss(sparsity)
+            on = {
+                part: {"dense": 0.9, "pruned": generator.binomial(images, true) / images}
+                for part, images in (("validation", 200), ("accuracy", 1000))
+            }
+            trail.append(judge(config, sparsity, [on]))
+        found = outcome(config, trail)
+        if found.found is not None and found.value is not None and found.tested is not None:
+            chosen.append(found.value - loss(found.found))
+            reported.append(found.tested - loss(found.found))
+    assert len(reported) > 900
+    error = 0.011 / math.sqrt(len(reported))  # of a mean of tests on 1,000 images
+    assert abs(np.mean(reported)) < 4 * error
+    assert np.mean(chosen) < -10 * error
+
+
+def loss(sparsity: float) -> float:
+    """Two points at 95 %."""
+    return 0.001 / (1 - sparsity) if sparsity < 0.999 else 0.8

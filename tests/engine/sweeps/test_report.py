@@ -25,7 +25,17 @@ def test_an_accuracy_that_was_found():
     text = said(LOSS, (0.97, True, 0.004), (0.9725, False, 0.021))
     assert text == (
         "Found: 97 % of the weights removed, 0.4 points lost (at most 1 point of accuracy lost). "
-        "With 97.25 % it is 2.1 points lost. This is from the mean of 2 seeds."
+        "These runs have no validation accuracy, so the test images decided: the true loss is "
+        "likely larger. With 97.25 % it is 2.1 points lost. This is from the mean of 2 seeds."
+    )
+
+
+def test_the_test_images_report_and_do_not_decide():
+    trail = [Probe(0.97, True, 0.004, tested=0.0132), Probe(0.9725, False, 0.021, tested=0.001)]
+    found = outcome(LOSS, trail)
+    assert (found.found, found.value, found.tested) == (0.97, 0.004, 0.0132)
+    assert found.sentences[1] == (
+        "That is on the validation images, which decide; on the test images it is 1.3 points lost."
     )
 
 

@@ -98,6 +98,22 @@ def test_accuracy_is_the_mean_over_the_seeds():
     assert not judge(config, 0.9, [summary(0.95, 0.92), summary(0.95, 0.95)]).met
 
 
+def test_validation_images_decide_and_test_images_report():
+    config = SearchConfig(most_lost=0.01, seeds=(0, 1))
+    found = [
+        summary(0.95, 0.75) | {"validation": {"dense": 0.9, "pruned": value}}
+        for value in (0.90, 0.88)
+    ]
+    probe = judge(config, 0.9, found)
+    assert probe.met
+    assert (probe.value, probe.tested) == (pytest.approx(0.01), pytest.approx(0.2))
+    # A run of an earlier version: the test images decide, for all seeds.
+    probe = judge(config, 0.9, [found[0], summary(0.95, 0.75)])
+    assert (probe.value, probe.tested) == (pytest.approx(0.2), None)
+    size = judge(SearchConfig(most_bytes=2000), 0.9, found[:1])
+    assert (size.value, size.tested) == (1000, None)
+
+
 def test_exactly_the_limit_is_met_whatever_the_rounding():
     assert 0.95 - 0.94 > 0.01
     assert judge(SearchConfig(most_lost=0.01), 0.9, [summary(0.95, 0.94)]).met

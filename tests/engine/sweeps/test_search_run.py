@@ -50,7 +50,9 @@ def runs(monkeypatch, template):
         lost = config.sparsity**8 * (0.9 + 0.2 * config.seed)
         told = json.loads(json.dumps(template))
         told["fingerprint"], told["config"] = config.fingerprint, config.to_dict()
-        told["accuracy"] = {"dense": 0.95, "pruned": 0.95 - lost}
+        told["accuracy"] = {"dense": 0.95, "pruned": 0.95 - lost - 0.02}  # must not decide
+        for epoch in told["history"]:
+            epoch["validation_accuracy"] = 0.9 - lost * (epoch["network"] == "pruned")
         told["onnx"]["zipped"] = round(1_000_000 * (1 - config.sparsity)) + 500 * config.seed
         out.mkdir(parents=True, exist_ok=True)
         (out / "result.json").write_text(json.dumps(told), "utf-8")
@@ -68,6 +70,7 @@ def test_the_sparsest_network_that_loses_no_more_than_allowed(runs, tmp_path):
     threshold = 0.1 ** (1 / 8)  # mean of the seeds: s ** 8
     assert threshold - 0.03 < found.found <= threshold
     assert found.outcome.value == pytest.approx(found.found**8)
+    assert found.outcome.tested == pytest.approx(found.found**8 + 0.02)
     probes = [event for event in heard if isinstance(event, Probed)]
     assert [event.probe["sparsity"] for event in probes] == [p.sparsity for p in found.trail]
     assert [event.number for event in probes] == list(range(1, len(probes) + 1))
@@ -106,6 +109,7 @@ def test_the_folder_tells_the_trail(runs, tmp_path):
     assert [float(row["sparsity"]) for row in rows] == [p.sparsity for p in found.trail]
     assert [row["met"] == "True" for row in rows] == [p.met for p in found.trail]
     assert float(rows[0]["accuracy_lost"]) == found.trail[0].value
+    assert float(rows[0]["tested_lost"]) == found.trail[0].tested
     assert (tmp_path / "out" / "cells" / rows[0]["runs"] / "result.json").is_file()
     assert pe.SearchConfig.read(tmp_path / "out" / "search.json") == found.config
 
