@@ -1,7 +1,7 @@
-"""What makes two things the same: settings, runs, sweeps, and what runs leave for each other.
+"""Identity of settings, runs, sweeps, and of the files that runs share.
 
-``config.py`` builds on this module, so a config is seen here as what it is: a frozen dataclass of
-settings and of groups of settings.
+``config.py`` imports this module, so a config is treated here as a plain frozen dataclass of
+settings and groups of settings.
 """
 
 from __future__ import annotations
@@ -45,13 +45,13 @@ def digest(value: Any, digits: int = 16) -> str:
 
 
 def fingerprint(config: RunConfig) -> str:
-    """Names the settings of a run: 16 hex digits over all that differ from their defaults, so that
-    a setting added later keeps the names of earlier runs (as open_lth names its runs)."""
+    """Identifies the settings of a run: 16 hex digits of those that differ from their defaults, so
+    that a new setting does not change the fingerprints of earlier runs (as in open_lth)."""
     return digest(_changed(config))
 
 
 def study_fingerprint(config: SweepConfig | SearchConfig) -> str:
-    """Names the settings of a sweep or search in the same way."""
+    """Identifies the settings of a sweep or search in the same way."""
     own = {name: value for name, value in _changed(config).items() if name != "run"}
     return digest([fingerprint(config.run), own])
 
@@ -71,8 +71,8 @@ def same_settings(config: Any, settings: Mapping[str, Any], but: Collection[str]
 
 
 def shared_settings(config: SweepConfig | SearchConfig) -> dict[str, Any]:
-    """What all runs in the folder of a sweep or search have in common. Options of the criterion are
-    not among it: runs with other options lie beside each other."""
+    """The settings that all runs in the folder of a sweep or search have in common. The options of
+    the criterion may differ between runs of one folder."""
     run: dict[str, Any] = config.to_dict()["run"]
     scoring = {name: value for name, value in run["scoring"].items() if name != "options"}
     return run | {"scoring": scoring}
@@ -80,8 +80,8 @@ def shared_settings(config: SweepConfig | SearchConfig) -> dict[str, Any]:
 
 def run_key(config: RunConfig, version: str = VERSION) -> str | None:
     """Equal for settings that give equal results on one machine with one ``version`` of this
-    software, so that one run is enough. None where that cannot be known: the settings name files by
-    their paths, or registered rows, and both may change."""
+    software, so that one run is enough. None if that cannot be known, because the settings name
+    paths or registered rows, which may change."""
     changeable = paths(config) or registered(config)
     return None if changeable else f"{fingerprint(config)} {version}"
 
@@ -124,8 +124,9 @@ def dense_key(
     recipe: Mapping[str, Any],
     environment: Mapping[str, Any],
 ) -> str:
-    """Names all that the trained dense network depends on (32 hex digits). ``contents`` says of
-    each setting that may name a file what it holds; KeyError if one is missing."""
+    """Identifies everything that the trained dense network depends on (32 hex digits).
+    ``contents`` has the content behind each setting that may name a file; raises ``KeyError`` if
+    one is missing."""
     parts = {**_beginning(config, contents), "recipe": recipe, "environment": environment}
     return digest(parts, 32)
 
@@ -137,9 +138,9 @@ def scores_key(
     towards: Mapping[str, Any],
     environment: Mapping[str, Any],
 ) -> str:
-    """Names all that the scores depend on (32 hex digits): ``options`` of the criterion with
-    their defaults filled in, and for an iterative one what it prunes ``towards``. ``contents`` as
-    in ``dense_key``."""
+    """Identifies everything that the scores depend on (32 hex digits): ``options`` of the criterion
+    including defaults, and for an iterative one the target that it prunes ``towards``. ``contents``
+    as in ``dense_key``."""
     parts = {
         **_beginning(config, contents, "method"),
         "method": config.method,
@@ -196,15 +197,15 @@ def replace_files(config: Config, change: Callable[[str], str]) -> Config:
 
 
 def _beginning(config: RunConfig, contents: Mapping[str, str], *also: str) -> dict[str, Any]:
-    """The network and the images that everything begins with; of a network, and of what the
-    settings ``also`` name, the code too where it is not this package's."""
+    """The initial network and the images; and the editions of the network and of what the settings
+    ``also`` name, where they are registered rows."""
     files = {name: contents[name] for name in file_options(type(config))}
     own = registered(config, ("model", *also))
     return {"model": config.model, "seed": config.seed, **files} | ({"own": own} if own else {})
 
 
 def _changed(config: Any) -> dict[str, Any]:
-    """What differs from the defaults, group by group."""
+    """The settings that differ from their defaults, by group."""
     changed = {}
     for field in dataclasses.fields(config):
         value = getattr(config, field.name)

@@ -40,13 +40,14 @@ class Option:
     value_type: type | None = None
     """Needed only where ``default`` is ``None``."""
     file: str = ""
-    """The kind of file that may be given instead of a choice; whoever opens it checks it."""
+    """The suffix of a file that may be given instead of a choice; it is checked when opened."""
     table: str = ""
-    """The noun of the table to choose from, which checks the name where it is known."""
+    """The noun of the table to choose from, where names are checked."""
     catalogue: str = ""
-    """``"package.module:NAME"`` of the registry whose names are no files, if ``file`` is given."""
+    """``"package.module:NAME"`` of the registry with the names that are not files, if ``file`` is
+    given."""
     role: str = ""
-    """What the option decides, where others than its owner need to know (``saliency.Role``)."""
+    """What the option decides, for code outside its criterion (``saliency.Role``)."""
 
     @property
     def known(self) -> tuple[Any, ...]:
@@ -149,9 +150,9 @@ TARGET = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 
 
 class Registry(Mapping[str, S], Generic[S]):
-    """A table of frozen specs by name; an unknown name is answered with the nearest known one.
+    """A table of frozen specs by name; the error for an unknown name suggests the nearest one.
 
-    ``reserved`` names mean something else where a name of this table is expected.
+    ``reserved`` names have another meaning where a name of this table is expected.
     """
 
     def __init__(self, noun: str, specs: tuple[S, ...], reserved: tuple[str, ...] = ()):
@@ -172,12 +173,12 @@ class Registry(Mapping[str, S], Generic[S]):
         afresh and know only its own rows: compute with a registered one in your own process, by
         ``pe.score``, ``pe.run`` and ``pe.sweep``. What travels between processes is the name.
 
-        Only the version of this package says that code is unchanged, and not that of your own. So
-        scores and networks that came from a registered row are shared as long as it is registered,
-        and a sweep that is started again repeats its runs.
+        The version of this package identifies its code, but not yours. So what a registered row
+        computed is shared between runs only until it is registered again, and a sweep that is
+        started again repeats its runs.
 
-        Raises ``ConfigError`` if the row is incomplete or not one of this table, or if the name
-        is in use and not to be ``replace``d.
+        Raises ``ConfigError`` if the row is incomplete or of another table, or if the name is in
+        use and ``replace`` is False.
         """
         self._check(spec)
         if spec.name in self._specs and not replace:

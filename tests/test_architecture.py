@@ -152,7 +152,7 @@ def test_the_app_has_one_door_to_the_engine(module):
 
 
 @pytest.mark.parametrize("module", [m for m in APP if "chart" in m])
-def test_charts_ask_nobody(module):
+def test_charts_use_no_services(module):
     """From a table to a chart: whatever is computed was computed before."""
     for other in imports(MODULES[module]):
         assert part(other) not in ("access", "forms"), f"{module} imports {other}"
@@ -223,7 +223,7 @@ def test_scoring_imports_neither_torchvision_nor_onnx():
     assert not loaded & {"torchvision", "onnx", "onnxruntime", "sklearn"}
 
 
-def test_onnx_runtime_is_told_not_to_collect_anything_before_it_is_imported():
+def test_telemetry_of_onnx_runtime_is_off_before_it_is_imported():
     code = (
         "import os, sys; os.environ.pop('ORT_DISABLE_TELEMETRY', None)\n"
         "import numpy as np, onnx; from onnx import helper as h\n"

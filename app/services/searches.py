@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from app.services import ConfigError, SearchConfig
 from app.services.comparison import Comparison
 from prospr_engine.store.study import trail
-from prospr_engine.sweeps.report import outcome, tell_probe
+from prospr_engine.sweeps.report import outcome, probe_line
 from prospr_engine.sweeps.search_config import Probe
 
 __all__ = ["SearchResult", "search_result"]
@@ -44,7 +44,7 @@ def search_result(compared: Comparison) -> SearchResult | None:
         sentences=found.sentences,
         runs=found.runs,
         trail=tuple(probes),
-        lines=tuple(tell_probe(config, probe) for probe in probes),
+        lines=tuple(probe_line(config, probe) for probe in probes),
         limit=config.limit,
         about_accuracy=config.about_accuracy,
     )

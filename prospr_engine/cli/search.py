@@ -19,7 +19,7 @@ from prospr_engine.cli.settings import add_settings, add_store, given, number, s
 from prospr_engine.errors import ConfigError, Stopped
 from prospr_engine.events import CellEnded, Event, OnEvent, StageStarted, ignore
 from prospr_engine.format import brief, read_size, to_fraction
-from prospr_engine.sweeps.report import outcome, tell_probe
+from prospr_engine.sweeps.report import outcome, probe_line
 from prospr_engine.sweeps.search import Probed, SearchResult, first_guess
 from prospr_engine.sweeps.search import search as do
 from prospr_engine.sweeps.search_config import SEARCHED, Probe, SearchConfig, judge
@@ -158,7 +158,7 @@ def _in_store(config: SearchConfig, folder: str, name: str, on_event: OnEvent) -
                 probe = _probe(config, rows)
                 rows.clear()
                 trail.append(probe)
-                values, text = dataclasses.asdict(probe), tell_probe(config, probe)
+                values, text = dataclasses.asdict(probe), probe_line(config, probe)
                 on_event(Probed(len(trail), config.most_probes, values, text))
 
     store_runs.compute_study(config, folder, name, judge_rows, first_guess(config))

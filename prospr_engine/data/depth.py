@@ -16,7 +16,7 @@ from PIL import Image, ImageFile
 GREYS = frozenset({"I", "F"})
 COLOURS = frozenset({"RGB", "RGBA"})
 OTHER_BYTE = {";16B": ";16L", ";16L": ";16B", ";16N": ";16B"}
-"""In Pillow's raw modes: it keeps the upper of two bytes, and the lower if it is told so."""
+"""By the raw mode in which Pillow keeps the upper of two bytes, the one for the lower byte."""
 WHOLE = tuple((0.0, 2.0**bits - 1) for bits in (8, 10, 12, 14, 16))
 FLOATING = ((0.0, 1.0), (-1.0, 1.0), (0.0, 255.0), (0.0, 65_535.0))
 USED = 0.25  # of a usual range; with less, the set has a range of its own

@@ -1,8 +1,8 @@
-"""The split into training, validation and test images: seeded, stratified, from labels alone.
+"""The split into training, validation and test images: seeded and stratified by label.
 
-All randomness comes from NumPy generators seeded with the seed and the purpose of the draw, so
-that global random states are neither used nor changed, and the test images do not depend on
-how many training images are used.
+Each draw has a NumPy generator of its own, seeded with the seed and the purpose of the draw. Global
+random states are neither used nor changed, and the test images do not depend on the number of
+training images.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ import numpy as np
 from prospr_engine.config import LoadingConfig
 from prospr_engine.errors import ConfigError, DataError
 
-TEST, TRAIN_LIMIT, TEST_LIMIT, VALIDATION, ORDER = range(5)  # what a draw is for
+TEST, TRAIN_LIMIT, TEST_LIMIT, VALIDATION, ORDER = range(5)  # purposes of a draw
 
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """Indices of the images of each split, in an order that mixes the classes."""
+    """Indices of the images of each split, in random order."""
 
     train: np.ndarray
     validation: np.ndarray
@@ -35,12 +35,12 @@ def plan(
     config: LoadingConfig,
     seed: int,
 ) -> Plan:
-    """Decide the splits of images with ``labels`` (N,), given the ``parts`` of the data.
+    """Split images with ``labels`` (N,), given the ``parts`` of the data.
 
-    A missing test part is held out of the training images first, then limits apply, then a
-    missing validation part is held out of the rest. ``test_limit`` also limits a validation part
-    of the data. Raises ``DataError`` if a class has too few images, and
-    ``ConfigError`` if a limit leaves a class without any.
+    If there is no test part, it is held out from the training images first. Then the limits apply.
+    If there is no validation part, it is held out from the rest. ``test_limit`` also limits a
+    validation part of the data. Raises ``DataError`` if a class has too few images, and
+    ``ConfigError`` if a limit leaves a class without images.
     """
 
     def random(purpose: int) -> np.random.Generator:
@@ -84,10 +84,10 @@ def plan(
 def hold_out(
     labels: np.ndarray, fraction: float, random: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Positions (the rest, the held out) of ``labels`` (N,), ``fraction`` of every class held out.
+    """Positions in ``labels`` (N,) of the rest and of the held-out ``fraction`` of every class.
 
-    The total is ``round(N * fraction)`` as closely as classes allow: a class with two or more
-    images has at least one on either side; a single image stays in the rest.
+    The total is as close to ``round(N * fraction)`` as the classes allow: a class with two or more
+    images has at least one on each side; a single image stays in the rest.
     """
     classes, counts = np.unique(labels, return_counts=True)
     share = counts * fraction
@@ -104,9 +104,9 @@ def hold_out(
 
 
 def limit(labels: np.ndarray, most: int, random: np.random.Generator) -> np.ndarray:
-    """Positions of at most ``most`` of ``labels`` (N,), classes as balanced as their counts allow.
+    """At most ``most`` positions in ``labels`` (N,), with the classes as balanced as possible.
 
-    With the same generator, a smaller limit chooses a subset of a larger one's choice.
+    With the same generator, a smaller limit chooses a subset of what a larger one chooses.
     """
     classes, counts = np.unique(labels, return_counts=True)
     first = random.permutation(len(classes))  # which classes get the remainder

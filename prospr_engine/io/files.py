@@ -45,21 +45,21 @@ def write_atomically(path: str | Path, data: bytes | str) -> None:
         raise disk_error(path, error) from None
 
 
-def read_settings(path: str | Path, whose: str) -> Any:
-    """The content of a JSON file of settings, that of ``whose`` ("the config.json of a run").
-    Raises ``ConfigError`` if it cannot be read, or is something else."""
+def read_settings(path: str | Path, expected: str) -> Any:
+    """The content of a JSON file of settings. Raises ``ConfigError`` if it cannot be read or is not
+    JSON; the message says what is ``expected`` ("the config.json of a run")."""
     path = Path(path)
     try:
         if path.stat().st_size > SETTINGS_BYTES:
             raise ConfigError(
                 f"{path} has {megabytes(path.stat().st_size)}, more than settings can have; give "
-                f"{whose}."
+                f"{expected}."
             )
         return json.loads(path.read_text("utf-8-sig"))
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror}.") from None
     except (ValueError, RecursionError):
-        raise ConfigError(f"{path} is not JSON; give {whose}.") from None
+        raise ConfigError(f"{path} is not JSON; give {expected}.") from None
 
 
 def check_unused(folder: Path, fingerprint: str) -> None:

@@ -1,13 +1,13 @@
 """The process that computes runs, one after another: ``python -m prospr_engine.jobs.child``.
 
-Standard input brings an order as a line of JSON (``config``, ``out``, ``shared``), later perhaps a
-line that asks to stop. Standard output gives a line of JSON per event, and a last one that says
-how it ended: ``{"end": "done" | "stopped" | "failed", "error": sentence, "stays": bool}``. If it
-``stays``, the next order may come; what it has imported and loaded is still there then. When
-standard input closes, the process that asked is gone, and so is this one.
+Standard input receives an order as a line of JSON (``config``, ``out``, ``shared``), and perhaps a
+line that requests a stop. Standard output gets a line of JSON per event, and a last one on how the
+run ended: ``{"end": "done" | "stopped" | "failed", "error": sentence, "stays": bool}``. If it
+``stays``, it takes another order, with everything imported and loaded already. It exits when
+standard input closes, because its parent has ended then.
 
-A process, not a thread: seeds are process-wide, and a process can be stopped and gives its
-memory back.
+A process, not a thread: seeds are process-wide, and a process can be killed and releases its
+memory.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ from prospr_engine.sweeps.executor import UNEXPECTED
 
 MOST_RUNS = 50
 MOST_GROWTH = 2e9
-"""A process leaves after so many runs, or when it holds so many bytes more than after the first:
-what leaks cannot grow."""
+"""A process exits after so many runs, or when it uses so many bytes more than after the first, so
+that leaks cannot grow."""
 
 Order = tuple[dict[str, Any], threading.Event]
 
 
 def main() -> None:
-    """Take one order after another, work it off, and say how it ended."""
+    """Compute the run of one order after another, and report how each ended."""
     # What libraries print must not mix with the events.
     channel = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
@@ -76,7 +76,7 @@ def _work(
     from prospr_engine.errors import EngineError, Stopped
 
     try:
-        # Imported here: it brings torch, and failing to do so has to be reported too.
+        # Imported here: it imports torch, and a failure of that has to be reported too.
         from prospr_engine.pipeline.run import run
 
         ready.set()
@@ -126,10 +126,10 @@ def _memory() -> int:
 
 
 def _step_back() -> None:
-    """Leave others the first turn: on the processor, in memory, and one core to itself."""
+    """Let other processes go first: on the processor, in memory, and with a core of their own."""
     with contextlib.suppress(OSError):
         os.nice(5)
-    # If memory runs out, Linux shall end this process rather than another.
+    # If memory runs out, Linux should kill this process rather than another.
     with contextlib.suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("1000")
     # Read by torch's thread pools when they start.

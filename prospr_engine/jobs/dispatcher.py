@@ -1,4 +1,4 @@
-"""Between the store and an executor: starts what is queued, records what is reported."""
+"""Connects the store and an executor: starts queued runs and records their events."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ from prospr_engine.sweeps.executor import UNEXPECTED, Ended, Executor, Message
 from prospr_engine.sweeps.runner import Job, Runner
 
 log = logging.getLogger(__name__)
-BEAT = 0.3  # seconds between two looks whether a run is still wanted
-PACE = 0.4  # seconds between two records of a progress that is still moving
-SWEEP = 60.0  # seconds between two looks for what is too old or too much
+BEAT = 0.3  # seconds between two checks whether a run is still wanted
+PACE = 0.4  # seconds between two records of the progress of a stage
+SWEEP = 60.0  # seconds between two clean-ups of the store
 
 Wanted = Literal["go", "stop", "gone", "late", "close"]
 
 
 @dataclass
 class _Running:
-    """A run in the executor's hands, and what of it is not yet in the store."""
+    """A run being computed, and its events that are not in the store yet."""
 
     id: str
     folder: Path
@@ -51,7 +51,7 @@ class _Running:
 
     @property
     def due(self) -> bool:
-        """Is there something to write down now? Progress that may still move on waits a little."""
+        """Whether there is something to record now. Progress waits, as newer may replace it."""
         if len(self.pending) == 1 and not self.end and _progress_of(self.pending[0]):
             return time.monotonic() - self.progressed >= PACE
         return bool(self.pending)
@@ -60,9 +60,8 @@ class _Running:
 class Dispatcher:
     """Computes the queue of ``store``, for as long as ``step`` is called.
 
-    ``name`` identifies this worker. Every method raises ``StoreError`` or
-    ``ResourceError`` when the record or the disk refuses, and loses nothing then: the next
-    ``step`` goes on where this one ended.
+    ``name`` identifies this worker. Every method raises ``StoreError`` or ``ResourceError`` if the
+    database or the disk fails. Nothing is lost then: the next ``step`` continues.
     """
 
     def __init__(self, store: Store, executor: Executor, name: str):
@@ -73,12 +72,12 @@ class Dispatcher:
 
     @property
     def busy(self) -> bool:
-        """Is a run being computed?"""
+        """Whether a run is being computed."""
         return bool(self._running)
 
     def recover(self) -> None:
-        """Take over from a worker that is gone: what was finished is kept, the rest begins again.
-        Only for the one who holds the worker's lock."""
+        """Take over from a worker that ended: finished runs are kept, the others start again. Only
+        for the process with the worker's lock."""
         work = self._store.workspace.runs
         for result in work.glob(f"*/{RESULT}"):  # the last file that a run writes
             self._keep(result.parent.name, result.parent)
@@ -90,12 +89,12 @@ class Dispatcher:
         self._runner.step(timeout)
 
     def receive(self, message: Message) -> None:
-        """See ``runner.Source``: kept until ``settle``."""
+        """See ``runner.Source``; recorded by ``settle``."""
         if running := self._running.get(message.id):
             running.receive(message)
 
     def unwanted(self) -> list[str]:
-        """Runs that were stopped or deleted, or took too long; looked up every ``BEAT``."""
+        """Runs that were stopped or deleted, or take too long; checked every ``BEAT``."""
         now = time.monotonic()
         if now - self._swept >= SWEEP:
             self._swept = now
@@ -106,11 +105,11 @@ class Dispatcher:
         return self._beat()
 
     def settle(self) -> None:
-        """Write to the store what was received."""
+        """Record what was received in the store."""
         self._write()
 
     def next(self) -> Job | None:
-        """The run at the head of the queue, now in this worker's hands."""
+        """The first run in the queue, now assigned to this worker."""
         run = self._store.claim(self._name) if self._store.waiting() else None
         if run is None:
             return None
@@ -119,7 +118,7 @@ class Dispatcher:
         return Job(run.id, run.settings, folder)
 
     def close(self) -> None:
-        """Stop what runs. It is put back into the queue, and begins again with another worker."""
+        """Stop the runs and return them to the queue, where another worker starts them again."""
         for running in self._running.values():
             if running.wanted == "go":
                 running.wanted = "close"
@@ -128,10 +127,10 @@ class Dispatcher:
         self._write()
 
     def abandon(self) -> None:
-        """Stop what runs and write nothing down: there is no store any more."""
+        """Stop the runs without recording anything: the store was deleted."""
         self._executor.close()
         for running in self._running.values():
-            # Its child may have made it again after it was deleted.
+            # Its child may have created it again after it was deleted.
             shutil.rmtree(running.folder, ignore_errors=True)
         self._running.clear()
 
@@ -174,7 +173,7 @@ class Dispatcher:
         elif end.state == "stopped" and running.wanted == "late":
             self._store.finish(running.id, "failed", _late(self._store.limits.run_minutes))
         else:
-            # Visitors read it: what the server's folders are called is not their business.
+            # Visitors read it, and must not learn the names of the server's folders.
             error = end.error and end.error.replace(f"{running.folder}{os.sep}", "")
             self._store.finish(running.id, end.state, error)
 
@@ -188,7 +187,7 @@ class Dispatcher:
 
 
 def _progress_of(event: Mapping[str, Any]) -> str | None:
-    """The stage whose progress this is, if it is progress at all."""
+    """The stage of an event of progress; None for other events."""
     return event.get("stage") if event["event"] == "Progress" else None
 
 

@@ -1,4 +1,4 @@
-"""Runs on this machine, in child processes that are talked to over pipes."""
+"""Runs on this machine, in child processes connected by pipes."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from prospr_engine.sweeps.workspace import Workspace
 
 log = logging.getLogger(__name__)
 COMMAND = (sys.executable, "-m", "prospr_engine.jobs.child")
-LAST_WORD = 5.0  # seconds that a child may take to go after it said that it is done
+LAST_WORD = 5.0  # seconds that a child may take to exit after its last message
 
 
 class LocalExecutor:
-    """At most ``slots`` runs at a time. A child that is done takes the next run, if it says that
-    it can. In ``workspace`` children find uploads and what runs share; ``grace`` is the time in
-    seconds between asking a run to stop and ending its process."""
+    """At most ``slots`` runs at a time. A child that finished a run takes the next one, if it
+    reports that it can. ``workspace`` has the uploads and what runs share; ``grace`` is the time in
+    seconds from the request to stop a run until its process is killed."""
 
     def __init__(
         self,
@@ -76,7 +76,7 @@ class LocalExecutor:
         return messages
 
     def close(self) -> None:
-        """Cancel all and wait until they are gone."""
+        """Cancel all runs and wait until they are over."""
         busy = [child for child in self._busy.values() if child]
         for child in busy:
             child.stop(self._grace)
@@ -98,15 +98,15 @@ class LocalExecutor:
 
 @dataclass
 class _Task:
-    """A run in the hands of a child."""
+    """A run that a child computes."""
 
     id: str
     finished: bool = False  # it reported its result; all files had been written
-    killer: threading.Timer | None = None  # once it was asked to stop
+    killer: threading.Timer | None = None  # set by the request to stop
 
 
 class _Child:
-    """A process that computes one run after another, and the thread that listens to it."""
+    """A process that computes one run after another, and the thread that reads its messages."""
 
     def __init__(
         self,
@@ -118,7 +118,7 @@ class _Child:
         self._process, self._report = process, report
         self._task: _Task | None = _Task(id)
         self._killed = False
-        # Between a look at the task and what follows from it, the task must not change.
+        # The task must not change between a check of it and what follows from the check.
         self._lock = threading.Lock()
         self._free = threading.Event()
         self._listener = threading.Thread(
@@ -128,7 +128,7 @@ class _Child:
         _write(process, json.dumps(order))
 
     def begin(self, id: str, order: Mapping[str, Any]) -> bool:
-        """Give it another run; False if it is gone, or about to be."""
+        """Give it another run; False if it has exited or is being killed."""
         with self._lock:
             if self._task or self._killed or self._process.poll() is not None:
                 return False
@@ -148,7 +148,7 @@ class _Child:
         task.killer.start()
 
     def dismiss(self) -> None:
-        """Wait until its run is over, and let it go."""
+        """Wait until its run is over, and end it."""
         self._free.wait()
         with contextlib.suppress(OSError):
             assert self._process.stdin
@@ -170,7 +170,7 @@ class _Child:
         except Exception:
             log.exception("a child that computes runs")
         finally:
-            # Whatever happened: the runs behind this one must not wait for ever.
+            # In any case, or the runs in the queue would wait for ever.
             self._over(end)
 
     def _follow(self) -> Ended | None:
@@ -196,13 +196,13 @@ class _Child:
         return Ended(task.id, "failed", _death(process.returncode))
 
     def _listen(self, process: subprocess.Popen[bytes]) -> dict[str, Any] | None:
-        """The last word of the child on the run with which it leaves, if it had one."""
+        """The message on the end of the run with which the child exits; None if it sent none."""
         assert process.stdout
         for line in process.stdout:
             try:
                 message: dict[str, Any] = json.loads(line)
             except ValueError:
-                break  # cut off: the child died in mid-word
+                break  # incomplete: the child was killed while writing
             task = self._task
             assert task
             if "end" not in message:
@@ -215,7 +215,7 @@ class _Child:
         return None
 
     def _over(self, end: Ended | None) -> None:
-        """The run in its hands has ended, if there is one."""
+        """Its run has ended, if it has one."""
         with self._lock:
             task, self._task = self._task, None
             self._free.set()
@@ -227,7 +227,7 @@ class _Child:
 
 def _write(process: subprocess.Popen[bytes], line: str) -> None:
     assert process.stdin
-    # Unbuffered, and if the process has just ended its output will say so.
+    # Unbuffered. If the process has just ended, the end of its output shows that.
     with contextlib.suppress(OSError, ValueError):
         os.write(process.stdin.fileno(), line.encode() + b"\n")
 
@@ -237,7 +237,7 @@ def _cause(code: int) -> str:
 
 
 def _death(code: int) -> str:
-    """What the page says, without speaking of signals."""
+    """The message for the page, which does not mention signals."""
     hint = (
         "The machine may have run out of memory: choose a smaller model, smaller batches or "
         "smaller images."

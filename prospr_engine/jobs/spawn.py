@@ -1,7 +1,7 @@
-"""Make sure that a worker computes the queue: one process per store.
+"""Start the worker that computes the queue: one process per store.
 
-Whoever holds the lock on ``worker.lock`` is the worker. The lock goes with its process, however
-that ends, so there is nothing that could be left behind.
+The process that has the lock on ``worker.lock`` is the worker. The system releases the lock when
+the process ends, however it ends, so no stale lock can remain.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from prospr_engine.errors import StoreError
 COMMAND = (sys.executable, "-m", "prospr_engine.jobs.worker")
 LOG = "worker.log"
 DATA = "PROSPR_DATA"
-LOG_SIZE = 1_000_000  # bytes; a longer log is put aside when the next worker starts
-STARTING = 10.0  # seconds that a worker may take to get as far as its lock
-PAUSE = 2.0  # seconds between two attempts, should workers not live
+LOG_SIZE = 1_000_000  # bytes; a longer log is renamed when the next worker starts
+STARTING = 10.0  # seconds that a new worker may take to acquire its lock
+PAUSE = 2.0  # seconds between two attempts if workers end at once
 
 
 @dataclass(frozen=True)
@@ -40,17 +40,16 @@ _guard = threading.Lock()
 
 
 def ensure_worker(folder: str | Path) -> None:
-    """See to it that a worker works, or soon will, on the store in ``folder``.
+    """Start a worker for the store in ``folder``, unless one is running or starting.
 
-    Cheap when one does (well below a millisecond of computing): call it after every submission,
-    and whenever a page shows a run that should be moving. Raises ``StoreError`` if none can
-    be started.
+    Cheap if one is running (well below a millisecond): call it after every submission, and whenever
+    a page shows a live run. Raises ``StoreError`` if no worker can be started.
     """
     folder = Path(folder).absolute()
     try:
         if at_work(folder):
             return
-        with _guard:  # twenty pages may notice at once
+        with _guard:  # many pages may notice at once
             if not _starting(folder):
                 _starts[folder] = _Start(_spawn(folder), time.monotonic())
     except OSError as error:
@@ -61,10 +60,10 @@ def ensure_worker(folder: str | Path) -> None:
 
 
 def at_work(folder: Path) -> bool:
-    """Does a worker live?"""
+    """Whether a worker is running."""
     lock = worker_lock(folder)
     try:
-        # Not quite non-blocking: another process that checks holds the lock for a moment.
+        # Not quite non-blocking: another process that checks has the lock for a moment.
         lock.acquire(timeout=0.003, poll_interval=0.001)
     except Timeout:
         return True
@@ -78,7 +77,7 @@ def worker_lock(folder: Path) -> FileLock:
 
 
 def _starting(folder: Path) -> bool:
-    """Was one started so recently that it should be given time?"""
+    """Whether a worker was started so recently that it may not have its lock yet."""
     start = _starts.get(folder)
     if start is None:
         return False
@@ -97,27 +96,28 @@ def _spawn(folder: Path) -> subprocess.Popen[bytes]:
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
-            cwd=folder,  # the same whoever started it, and no folder that may be taken away
+            cwd=folder,  # does not depend on who starts it, and will not be deleted
             env=environment(),
             **_detached(),
         )
-    # So that it does not stay on the list of processes when it is gone.
+    # So that it does not remain as a zombie when it has ended.
     threading.Thread(target=process.wait, name="worker", daemon=True).start()
     return process
 
 
 def environment() -> dict[str, str]:
-    """Ours, with this package importable wherever the process is started."""
+    """The variables of this process, with this package importable from any folder."""
     here = str(Path(prospr_engine.__file__).parents[1])
     path = os.environ.get("PYTHONPATH")
     variables = {**os.environ, "PYTHONPATH": here + (os.pathsep + path if path else "")}
-    if variables.get(DATA):  # from another folder it would be another one
+    if variables.get(DATA):  # a relative path would mean another folder in the new process
         variables[DATA] = str(Path(variables[DATA]).expanduser().absolute())
     return variables
 
 
 def _detached() -> dict[str, Any]:
-    """The worker must outlive the server that started it, and not receive its Ctrl-C."""
+    """Arguments of ``Popen``: the worker must outlive the server that started it, and not receive
+    its Ctrl-C."""
     if sys.platform == "win32":
         return {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.DETACHED_PROCESS}
     return {"start_new_session": True}

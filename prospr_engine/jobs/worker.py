@@ -1,9 +1,9 @@
-"""The process that works off a store's queue: ``python -m prospr_engine.jobs.worker FOLDER``.
+"""The process that computes a store's queue: ``python -m prospr_engine.jobs.worker FOLDER``.
 
-There is one per store, however many are started: it holds the lock ``worker.lock``. It
-belongs to no server and outlives them, but not its store: without that it goes. When nothing was
-to do for a while it goes too, and the next submission starts another (``ensure.py``). It imports
-neither torch nor anything that needs it.
+Only one per store works, however many are started: the one with the lock ``worker.lock``. It
+outlives the web servers, but exits if its store is deleted, or if nothing was queued for a while;
+the next submission starts another (``spawn.py``). It imports neither torch nor anything that needs
+it.
 """
 
 from __future__ import annotations
@@ -29,19 +29,19 @@ from prospr_engine.store.limits import Limits
 from prospr_engine.store.store import Store
 
 log = logging.getLogger(__name__)
-IDLE = 60.0  # seconds without work after which the worker goes; another starts in a third of one
-CONTEST = 0.5  # seconds to try for the lock: one who only looks holds it for a moment
-RETRY = 1.0  # seconds between two attempts when the record or the disk refuses
+IDLE = 60.0  # seconds without work after which the worker exits; another starts in a third of one
+CONTEST = 0.5  # seconds to wait for the lock, which a process that only checks has for a moment
+RETRY = 1.0  # seconds between two attempts if the database or the disk fails
 Ask = Callable[[], bool]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Work until there is nothing to do or SIGTERM arrives."""
-    parser = argparse.ArgumentParser(description="Work off the queue of a store of runs.")
+    parser = argparse.ArgumentParser(description="Compute the queue of a store of runs.")
     parser.add_argument("folder", type=Path, help="the store's folder")
     folder = parser.parse_args(arguments).folder.absolute()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    signals: list[int] = []  # not an Event: its lock could be held when the signal comes
+    signals: list[int] = []  # not an Event: its lock may be taken when the signal comes
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda number, _: signals.append(number))
     try:
@@ -53,8 +53,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def work(folder: Path, leave: Ask = lambda: False, idle: float = IDLE) -> int:
-    """Be the worker of the store in ``folder`` until ``leave`` says so, the store is gone or
-    nothing came for ``idle`` seconds; return at once if it has one."""
+    """Be the worker of the store in ``folder`` until ``leave`` is true, the store was deleted, or
+    nothing was queued for ``idle`` seconds. Return at once if there is another worker."""
     lock = worker_lock(folder)
     while True:
         try:
@@ -69,7 +69,7 @@ def work(folder: Path, leave: Ask = lambda: False, idle: float = IDLE) -> int:
         finally:
             lock.release()
         log.info("worker %d ends", os.getpid())
-        # A run submitted while we held the lock counts on us: look again without it.
+        # For a run that was submitted while we had the lock, nobody started a worker: look again.
         if leave() or gone() or not _left_behind(store, leave, gone, idle):
             return 0
 
@@ -82,7 +82,7 @@ def _serve(store: Store, leave: Ask, gone: Ask, idle: float) -> None:
 
     def over() -> bool:
         nonlocal worked
-        if dispatcher.busy:  # also with a result that waits until the disk takes it
+        if dispatcher.busy:  # also with a result that waits for space on the disk
             worked = time.monotonic()
         return leave() or gone() or time.monotonic() - worked >= idle
 
@@ -99,7 +99,7 @@ def _serve(store: Store, leave: Ask, gone: Ask, idle: float) -> None:
 
 
 def _left_behind(store: Store, leave: Ask, gone: Ask, idle: float) -> bool:
-    """Did anything come at the last moment?"""
+    """Whether a run was submitted at the last moment."""
     since = time.monotonic()
     return bool(
         _persist(store.waiting, lambda: leave() or gone() or time.monotonic() - since >= idle)
@@ -107,9 +107,9 @@ def _left_behind(store: Store, leave: Ask, gone: Ask, idle: float) -> bool:
 
 
 def _watch(*paths: Path) -> Ask:
-    """Tells whether one of the files is gone, or another stands in its place. A folder that was
-    deleted may be made anew by the next who asks for it, and has a worker of its own then."""
-    # Open as they are, no new file gets their numbers.
+    """A function that says whether one of the files was deleted or replaced. A store that was
+    deleted may be created again, and then has another worker."""
+    # While the files are open, no new file gets their numbers.
     before = [(status.st_dev, status.st_ino) for status in map(os.stat, paths)]
 
     def gone() -> bool:
@@ -117,15 +117,15 @@ def _watch(*paths: Path) -> Ask:
             return before != [(status.st_dev, status.st_ino) for status in map(os.stat, paths)]
         except (FileNotFoundError, NotADirectoryError):
             return True
-        except OSError:  # a disk that does not answer may do so again
+        except OSError:  # the disk may respond again later
             return False
 
     return gone
 
 
 def _persist(action: Callable[[], object], over: Ask) -> object:
-    """Do it, again and again while the record of runs or the disk refuses, until it is ``over``.
-    That may pass, and until then nothing is lost; what it is stands in the log once."""
+    """Do it, and try again while the database or the disk fails, until ``over``. Nothing is lost
+    meanwhile. Each error is logged once."""
     said = ""
     while True:
         try:

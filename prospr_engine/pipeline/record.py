@@ -1,10 +1,10 @@
-"""``result.json`` as a typed record of a finished run, whichever version wrote it.
+"""``result.json`` of any version as a typed record of a finished run.
 
-Plain data, without torch: pages and the command line read results with it.
+Plain data, without torch, for pages and the command line.
 
-Versions of the file, by its key ``format``: files without one are of 0.1 (no ``weights``), 0.2 (no
-``per_class``, ``seconds_of`` and zipped size) or 0.3; 1 has ``exports``. What a version did not
-write is None or empty.
+Versions of the file, by its key ``format``: files without it were written by 0.1 (no ``weights``),
+0.2 (no ``per_class``, ``seconds_of`` or zipped size) or 0.3; format 1 has ``exports``. What a
+version did not write is None or empty.
 """
 
 from __future__ import annotations
@@ -50,8 +50,8 @@ class LayerRecord:
 
 @dataclass(frozen=True)
 class FindingRecord:
-    """A sentence for people; ``level`` is "danger", "warning" or "fine", ``layer`` the parameter
-    it is about, if it is about one."""
+    """A sentence about the pruned network; ``level`` is "danger", "warning" or "fine", ``layer``
+    the parameter that it is about, if any."""
 
     level: str
     text: str
@@ -86,7 +86,7 @@ class SparsityRecord:
 
 @dataclass(frozen=True)
 class PruningRecord:
-    """What pruning did, before any training: as a result and the event ``Pruned`` hold it."""
+    """The effect of pruning before any training, as in a result and in the event ``Pruned``."""
 
     sparsity: SparsityRecord
     layers: tuple[LayerRecord, ...]
@@ -95,12 +95,12 @@ class PruningRecord:
 
     @property
     def kept(self) -> int:
-        """Weights kept, of all layers."""
+        """Weights kept in all layers."""
         return sum(layer.kept for layer in self.layers)
 
     @property
     def total(self) -> int:
-        """Weights that could be pruned, of all layers."""
+        """Weights that can be pruned in all layers."""
         return sum(layer.total for layer in self.layers)
 
     @classmethod
@@ -119,10 +119,10 @@ class PruningRecord:
 
 @dataclass(frozen=True)
 class ExportRecord:
-    """One ONNX file: its size in ``bytes`` and in a zip of its own (``zipped``), and its proof.
+    """One ONNX file: its size in ``bytes`` and alone in a zip (``zipped``), and its checks.
 
-    ``max_abs_error`` is the largest difference between ONNX Runtime's logits and PyTorch's, of
-    which ``tolerance`` is allowed; ``zeros`` are those found in the pruned layers."""
+    ``max_abs_error`` is the largest difference between ONNX Runtime's logits and PyTorch's, and
+    ``tolerance`` the largest allowed; ``zeros`` is the number found in the pruned layers."""
 
     path: str
     bytes: int
@@ -137,7 +137,7 @@ class ExportRecord:
 
 @dataclass(frozen=True)
 class SplitRecord:
-    """Images for each purpose, and the seed that drew them."""
+    """The number of images in each split, and the seed of the split."""
 
     seed: int
     train: int
@@ -177,8 +177,7 @@ class RunRecord:
     order of the test images; ``per_class`` counts, by class, the test ``images`` and those that
     each network gets right. ``exports`` are the ONNX files by encoding. ``weights`` is what the
     network started from: "fresh", "pretrained" or a file's digest. ``seconds`` is wall time,
-    ``seconds_of`` what scoring and training took of it. ``figures`` are those of ``metrics``, by
-    name."""
+    ``seconds_of`` that of scoring and training. ``figures`` are those of ``metrics``, by name."""
 
     config: RunConfig
     fingerprint: str
@@ -210,8 +209,8 @@ class RunRecord:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> RunRecord:
-        """From what ``result.json`` holds. Raises ``DataError`` if that is no result, or if a
-        newer version wrote it."""
+        """The record of the content of a ``result.json``. Raises ``DataError`` if it is no result,
+        or if a newer version wrote it."""
         try:
             found = values.get("format")
             if found is None or found <= FORMAT:
@@ -252,8 +251,8 @@ def onnx_files(result: Mapping[str, Any]) -> set[str]:
 def relocated(
     result: Mapping[str, Any], out: str | None, paths: Mapping[str, str]
 ) -> dict[str, Any]:
-    """What ``result.json`` holds, as of a run in the folder ``out`` whose ONNX files lie at
-    ``paths``, by their names. Raises ``KeyError`` or ``TypeError`` if it is no result."""
+    """The content of ``result.json`` for a run in the folder ``out`` with its ONNX files at
+    ``paths``, by name. Raises ``KeyError`` or ``TypeError`` if it is no result."""
 
     def moved(export: Mapping[str, Any]) -> dict[str, Any]:
         name = Path(export["path"]).name
@@ -290,7 +289,7 @@ def _run_record(values: Mapping[str, Any]) -> RunRecord:
 
 
 def _record(kind: Any, values: Mapping[str, Any]) -> Any:
-    """A record of the names that ``kind`` has: later versions may write more."""
+    """A record from the values that ``kind`` has fields for: later versions may write more."""
     known = {field.name for field in dataclasses.fields(kind)}
     return kind(**{name: value for name, value in values.items() if name in known})
 
@@ -300,7 +299,7 @@ def _trust(values: Mapping[str, Any]) -> TrustRecord:
     for name in ("adjoint_norms", "losses"):
         changed[name] = tuple(float(number) for number in values.get(name, ()))
     number = values.get("growth")
-    changed["growth"] = None if number is None else float(number)  # in JSON infinity is a word
+    changed["growth"] = None if number is None else float(number)  # infinity is a string in JSON
     changed["silent"] = tuple(values.get("silent", ()))
     record: TrustRecord = _record(TrustRecord, changed)
     return record

@@ -40,10 +40,10 @@ RECORD = "runs.sqlite3"
 
 
 class Store:
-    """The store in ``folder``, which is made if need be.
+    """The store in ``folder``, which is created if it does not exist.
 
-    Raises ``StoreError`` if it cannot be, if a newer version of this software made it, or if its
-    record is missing or damaged though files of runs are there (see ``rebuild``).
+    Raises ``StoreError`` if it cannot be created, if a newer version of this software created it,
+    or if its database is missing or damaged while files of runs are there (see ``rebuild``).
     """
 
     def __init__(self, folder: str | Path, limits: Limits | None = None):
@@ -211,13 +211,13 @@ class Store:
     # For workers
 
     def waiting(self) -> bool:
-        """Is any run queued?"""
+        """Whether any run is queued."""
         with connect(self.database) as c:
             return c.execute("SELECT 1 FROM runs WHERE state = 'queued'").fetchone() is not None
 
     def claim(self, worker: str) -> Run | None:
-        """The run that comes next, now running in the hands of ``worker``. One whose result is
-        known by now is done without being handed out."""
+        """The next run, now running and assigned to ``worker``. A run with a result that is known
+        by now is finished without being computed."""
         with transaction(self.database) as c:
             while next_one := queue.claim(c, worker):
                 twin = known.twin(c, self.artifacts, next_one["sameness"])
@@ -228,7 +228,7 @@ class Store:
             return None
 
     def beat(self, id: str, worker: str) -> Literal["go", "stop", "gone"]:
-        """Is the run still wanted? "gone": it was deleted, or is not in ``worker``'s hands."""
+        """Whether the run is still wanted; "gone" if it was deleted or is not ``worker``'s."""
         with connect(self.database) as c:
             row = c.execute(
                 "SELECT stopping FROM runs WHERE id = ? AND state = 'running' AND worker = ?",
@@ -239,17 +239,17 @@ class Store:
         return "stop" if row["stopping"] else "go"
 
     def record(self, id: str, event: Mapping[str, Any]) -> None:
-        """Record an event of a running run. Its result is kept as a file, not here."""
+        """Record an event of a running run, without the result, which is kept as a file."""
         with transaction(self.database) as c:
             queue.record(c, id, event)
 
     def finish(
         self, id: str, state: State, error: str | None = None, folder: Path | None = None
     ) -> None:
-        """A running run is over. One that is done brings its files from ``folder``; they are safe
-        in the store before anybody hears that it is done. The folder is the caller's to remove.
+        """Finish a running run. If it is done, its files are taken from ``folder`` into the store
+        before its state changes. The caller deletes the folder.
 
-        Raises ``ResourceError`` if the disk does not take the files; it can be tried again then.
+        Raises ``ResourceError`` if there is no space for the files; it can be called again then.
         """
         figures: dict[str, Any] | None = None
         digests: dict[Path, str] = {}
@@ -264,19 +264,19 @@ class Store:
             studies.advance(c, self.artifacts, study)
 
     def release(self, id: str) -> None:
-        """Put a running run back into the queue, at its old place; it begins again."""
+        """Return a running run to its place in the queue; it will start again."""
         with transaction(self.database) as c:
             queue.release(c, id)
 
     def recover(self) -> None:
-        """For the one who has just become the only worker: whatever still counts as running lost
-        its worker. It begins again, once; a second time it has failed."""
+        """Called by a new worker: all runs in the state "running" have lost theirs. Each is queued
+        again, but fails if that happens too often."""
         with transaction(self.database) as c:
             for study in queue.recover(c):
                 studies.advance(c, self.artifacts, study)
 
     def sweep(self) -> None:
-        """Forget what is older, or larger in sum, than the limits allow: the oldest first."""
+        """Delete what is older, or larger in total, than the limits allow, the oldest first."""
         with transaction(self.database) as c:
             digests = cleanup.sweep(c, self.limits)
             named = {row["digest"] for row in c.execute("SELECT DISTINCT digest FROM files")}
@@ -286,8 +286,8 @@ class Store:
         shared.sweep(self.folder / "shared", self.limits)
 
     def clear_work(self) -> None:
-        """For the one who has just become the only worker, after ``recover``: remove what earlier
-        ones left half-done, but nothing from before the record began."""
+        """Called by a new worker after ``recover``: delete the unfinished work of earlier ones, but
+        nothing that is older than the database."""
         with connect(self.database) as c:
             since = born(c)
         for folder in self.workspace.runs.glob("*"):
@@ -310,8 +310,8 @@ class Store:
         return strays
 
     def _drop(self, digests: set[str]) -> None:
-        """Remove contents that nobody names: now that it is certain, and unless a run that has
-        just finished brought one of them anew."""
+        """Delete contents that no run has, unless a run that has just finished has brought one of
+        them again."""
         with transaction(self.database) as c:
             for digest in digests - cleanup.named(c, digests):
                 self.artifacts.remove(digest)

@@ -48,7 +48,7 @@ class Executor(Protocol):
 
     def cancel(self, id: str) -> None:
         """Ask a run to stop, and end it after a grace period if it does not. Returns at once; a
-        run that is over, or was asked before, is left alone."""
+        run that is over or already stopping is left alone."""
         ...
 
     def poll(self, timeout: float = 0.0) -> list[Message]:
@@ -57,5 +57,5 @@ class Executor(Protocol):
         ...
 
     def close(self) -> None:
-        """Cancel all and wait until they are gone; ``poll`` has their last messages."""
+        """Cancel all runs and wait until they are over; ``poll`` has their last messages."""
         ...

@@ -68,7 +68,7 @@ def outcome(config: SearchConfig, trail: Sequence[Probe]) -> Outcome:
     )
 
 
-def tell_probe(config: SearchConfig, probe: Probe) -> str:
+def probe_line(config: SearchConfig, probe: Probe) -> str:
     """A line of the trail: "96.84 % of the weights removed: 2.5 points lost, too much"."""
     if probe.value is None:
         return f"{removed(probe.sparsity)}: failed. {probe.error}".strip()

@@ -1,5 +1,5 @@
-"""A sweep from start to end: one run after the other, what they share computed once, and going on
-where it was broken off."""
+"""A sweep from start to end: one run after another, with what they share computed once. An
+interrupted sweep continues where it stopped."""
 
 from __future__ import annotations
 
@@ -42,23 +42,22 @@ def sweep(
     The settings are a ``SweepConfig``, or its lists and the settings of ``RunConfig`` as keywords.
 
     The folder ``out`` (a new temporary one by default; ``table.attrs["out"]`` names it) receives
-    ``sweep.json``, ``cells.csv`` (the table, written anew after each cell), a folder in ``cells``
-    with the files of each run, and ``shared``: scores and dense networks, which are computed once
-    for all cells that need them. A sweep that was broken off, in whatever way, goes on there; a
-    larger one computes what is new. What is known is not computed again unless the data have
-    changed.
+    ``sweep.json``, ``cells.csv`` (the table, rewritten after each cell), a folder in ``cells`` with
+    the files of each run, and ``shared``: scores and dense networks, which are computed once for
+    all cells that need them. An interrupted sweep continues there; a larger one computes only the
+    new cells. Finished cells are computed again only if the data have changed, or for a method or
+    network that was registered (see ``Registry.register``).
 
-    A cell that cannot be done is a row with the state "failed" and a sentence in ``error``; the
-    rest goes on, and the next start tries it again. So it is with too little memory: another
-    criterion may need less. A fault of the engine is such a cell, too; its traceback is in the
-    log. What no cell could do without ends the sweep: an unknown network or device, data that
-    cannot be read, a full disk. The table so far stays, and the next start goes on from there.
+    A cell that fails, also for lack of memory, is a row with the state "failed" and a sentence in
+    ``error``. The sweep continues, and the next start tries the cell again. If the engine itself
+    is at fault, the traceback is in the log. What would make every cell fail ends the sweep: an
+    unknown network or device, data that cannot be read, a full disk. The table so far is kept, and
+    the next start continues from there.
 
     ``on_event`` receives ``CellStarted`` and ``CellEnded``, and between them the events of the run.
-    ``should_stop`` is asked between steps and ends the sweep with ``Stopped``. Cells are computed
+    ``should_stop`` is called between steps and ends the sweep with ``Stopped``. Cells are computed
     in this process, one after another, or by an ``executor``, which is closed at the end. Raises
-    ``EngineError``; ``ConfigError`` if ``out`` holds something else or another process works
-    there.
+    ``EngineError``; ``ConfigError`` if ``out`` contains something else or another process uses it.
     """
     started = time.perf_counter()
     if config is not None and settings:

@@ -92,7 +92,7 @@ class Runner:
 def drive(
     source: Finite, executor: Executor, should_stop: Callable[[], bool] = lambda: False
 ) -> None:
-    """Compute all runs of ``source``; ``should_stop`` is asked between turns.
+    """Compute all runs of ``source``; ``should_stop`` is called between turns.
 
     Raises ``Stopped`` if it says so, and whatever source and executor raise; the executor is
     closed in any case.

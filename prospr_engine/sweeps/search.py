@@ -23,7 +23,7 @@ from prospr_engine.sweeps.cells import Cells
 from prospr_engine.sweeps.claim import claimed
 from prospr_engine.sweeps.executor import Executor
 from prospr_engine.sweeps.in_process import in_process
-from prospr_engine.sweeps.report import Outcome, outcome, tell_probe
+from prospr_engine.sweeps.report import Outcome, outcome, probe_line
 from prospr_engine.sweeps.runner import drive
 from prospr_engine.sweeps.search_config import Probe, SearchConfig
 from prospr_engine.sweeps.sources import SearchSource
@@ -84,20 +84,19 @@ def search(
         pe.search(model="resnet20", data="cifar10", most_lost=0.01, seeds=range(3), epochs=20)
 
     The settings are a ``SearchConfig``, or its settings and those of ``RunConfig`` as keywords.
-    Every try is a whole run for every seed. Its accuracy is that on the validation images, against
+    Every try is a complete run per seed. Its accuracy is that on the validation images, against
     the dense network of the same seed, which is trained once; the test images do not decide
     anything, so the accuracy on them (``Probe.tested``) is a fair report of what was found.
 
     The folder ``out`` (a new temporary one by default) receives ``search.json``, ``trail.csv``
-    (what was tried, written anew after each try), a folder in ``cells`` with the files of each
-    run, and ``shared``, what the runs share. A search that was broken off goes on there; so does
-    one with another goal. A run that fails counts as a try that did not meet the goal.
+    (the tries, rewritten after each), a folder in ``cells`` with the files of each run, and
+    ``shared``, what the runs share. An interrupted search continues there, and a search with
+    another goal uses what is there. A run that fails counts as a try that missed the goal.
 
     ``on_event`` receives ``Probed`` after each try, the events of ``sweep`` and those of the runs.
-    ``should_stop`` is asked between steps and ends the search with ``Stopped``. ``executor`` is as
-    in ``sweep``. Raises
-    ``EngineError``; ``ConfigError`` if ``out`` holds something else or another process works
-    there.
+    ``should_stop`` is called between steps and ends the search with ``Stopped``. ``executor`` is as
+    in ``sweep``. Raises ``EngineError``; ``ConfigError`` if ``out`` contains something else or
+    another process uses it.
     """
     started = time.perf_counter()
     if config is not None and settings:
@@ -112,7 +111,7 @@ def search(
 
         def on_probe(probe: Probe) -> None:
             _write(config, source.trail, folder)
-            values, text = dataclasses.asdict(probe), tell_probe(config, probe)
+            values, text = dataclasses.asdict(probe), probe_line(config, probe)
             on_event(Probed(len(source.trail), config.most_probes, values, text))
 
         source = SearchSource(config, first_guess(config), cells, on_event, on_probe)

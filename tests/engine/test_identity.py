@@ -163,7 +163,7 @@ def test_keys_of_shared_networks_are_those_of_0_3_0_and_of_scores_are_not():
         identity.dense_key(config, {"data": "d" * 64}, recipe, machine)
 
 
-def test_files_are_told_from_names_and_tokens_from_paths():
+def test_files_are_distinguished_from_names_and_tokens_from_paths():
     config = RunConfig(data="/srv/photos", weights=f"{UPLOAD}/net.safetensors")
     assert identity.file_settings(config) == {
         "data": "/srv/photos",

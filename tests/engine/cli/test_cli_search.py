@@ -133,7 +133,9 @@ def test_settings_reach_the_runs_and_come_back_from_the_file(runs, capsys, tmp_p
         (["--config", "none.json"], "none.json cannot be read"),
     ],
 )
-def test_what_cannot_be_is_told_in_a_sentence(runs, capsys, tmp_path, monkeypatch, flags, sentence):
+def test_impossible_settings_are_refused_with_a_sentence(
+    runs, capsys, tmp_path, monkeypatch, flags, sentence
+):
     monkeypatch.chdir(tmp_path)
     code, out, err = search(capsys, "--model", "mlp", *flags, "--json")
     assert code == 2

@@ -83,7 +83,7 @@ def test_it_says_what_it_will_take_and_then_cell_by_cell_how_it_goes(swept):
     assert "left" not in lines[-1]
 
 
-def test_a_finished_sweep_is_told_again_in_words(swept, capsys):
+def test_a_finished_sweep_is_printed_again(swept, capsys):
     out, printed, _ = swept
     code, told, error = sweep(capsys, *GRID, "--out", out)
     assert code == 0
@@ -98,7 +98,7 @@ def test_a_finished_sweep_is_told_again_in_words(swept, capsys):
     assert json.loads(again)["cells"] == json.loads(printed)["cells"]
 
 
-def test_a_dry_run_only_tells(swept, capsys, tmp_path):
+def test_a_dry_run_only_prints_the_plan(swept, capsys, tmp_path):
     code, told, error = sweep(capsys, *GRID, "--out", tmp_path / "new", "--dry-run", "--json")
     plan = json.loads(told)
     assert code == 0
@@ -302,7 +302,7 @@ def test_the_time_left_follows_what_cells_took():
     assert unknown.seconds(3) == pytest.approx(10.0)
 
 
-def test_a_line_tells_how_a_cell_ended():
+def test_a_line_says_how_a_cell_ended():
     done = cell(state="done", accuracy=0.931, dense_accuracy=0.964)
     told = line(CellEnded(2, 36, done), 200.0).replace("\xa0", " ")
     assert told == (

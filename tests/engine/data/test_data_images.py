@@ -63,7 +63,7 @@ def test_normalise_leaves_the_pixels_alone() -> None:
     assert torch.equal(images, before)
 
 
-def test_digest_tells_data_apart() -> None:
+def test_different_data_have_different_digests() -> None:
     first = data()
     assert first.digest == data().digest
     pixel = random_split(10)

@@ -129,7 +129,7 @@ def test_what_is_wrong_is_said(files, folders, sentence) -> None:
         arranged(*files, folders=folders)
 
 
-def test_a_refusal_tells_what_was_left_out_before() -> None:
+def test_a_refusal_names_what_was_left_out_before() -> None:
     with pytest.raises(DataError, match="2 links to folders"):
         arranged("a/1.png", notes=("Skipped: 2 links to folders.",))
 

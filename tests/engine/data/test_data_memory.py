@@ -21,7 +21,7 @@ def test_half_of_the_free_memory_may_be_used(monkeypatch) -> None:
         memory.check_memory(11, 3, 10)
 
 
-def test_where_the_system_does_not_tell_nothing_is_refused(monkeypatch) -> None:
+def test_nothing_is_refused_where_the_system_does_not_report_its_memory(monkeypatch) -> None:
     monkeypatch.setattr(memory, "available_bytes", lambda: None)
     memory.check_memory(10**9, 3, 1000)
 

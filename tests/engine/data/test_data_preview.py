@@ -103,12 +103,12 @@ def test_what_cannot_be_used_is_refused_as_in_a_run(zipped, picture) -> None:
         look(zipped({"a/1.png": picture()}))
 
 
-def test_how_the_images_will_be_split_is_told(zipped, classes) -> None:
+def test_the_preview_says_how_the_images_will_be_split(zipped, classes) -> None:
     (note,) = look(zipped(classes())).notes
     assert "no test part: 4 of 20 images" in note
 
 
-def test_too_few_images_are_told_at_once(zipped, picture) -> None:
+def test_too_few_images_are_reported_at_once(zipped, picture) -> None:
     with pytest.raises(DataError, match="Too few images of 'b'"):
         look(zipped({"a/1.png": picture(), "a/2.png": picture(), "b/1.png": picture()}))
 

@@ -7,7 +7,7 @@ from prospr_engine.data.progress import Ticker
 from prospr_engine.events import Progress
 
 
-def test_events_are_throttled_and_the_end_is_told_once(monkeypatch) -> None:
+def test_events_are_throttled_and_the_end_is_reported_once(monkeypatch) -> None:
     clock = SimpleNamespace(monotonic=iter(range(10**6)).__next__)
     monkeypatch.setattr(progress, "time", clock)
     monkeypatch.setattr(progress, "INTERVAL", 10)

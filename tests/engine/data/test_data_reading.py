@@ -51,7 +51,7 @@ def test_the_size_that_images_become(sizes, wanted, size, notes) -> None:
     assert not said or f"to {size} x {size}" in said[0]
 
 
-def test_images_come_in_the_order_asked_for(picture) -> None:
+def test_images_come_in_the_requested_order(picture) -> None:
     files = {f"{number}.png": picture(number) for number in range(6)}
     pixels = read(files, order=["4.png", "0.png", "5.png"])
     for image, name in zip(pixels.images, ["4.png", "0.png", "5.png"], strict=True):

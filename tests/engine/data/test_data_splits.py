@@ -58,7 +58,7 @@ def planned(counts=(50, 50, 50), seed=0, parts=None, **settings):
     return labels, plan(labels, parts, names, LoadingConfig(**settings), seed)
 
 
-def test_the_plan_has_the_shares_that_were_asked_for() -> None:
+def test_the_plan_has_the_requested_shares() -> None:
     _, made = planned(validation_fraction=0.25, test_fraction=0.2)
     assert [len(made.test), len(made.validation), len(made.train)] == [30, 30, 90]
     together = np.concatenate([made.train, made.validation, made.test])

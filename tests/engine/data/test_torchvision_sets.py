@@ -176,7 +176,7 @@ def test_a_set_is_fetched_read_and_found_again(name, offered, data_folder, capfd
 
 
 @pytest.mark.parametrize("name", SETS)
-def test_without_a_network_one_is_told_what_to_do(name, offered, data_folder, site) -> None:
+def test_without_a_connection_the_error_says_what_to_do(name, offered, data_folder, site) -> None:
     offered(name)
     for file in site[0].iterdir():
         file.unlink()

@@ -134,7 +134,7 @@ def test_without_masks_the_zeros_of_the_weights_count_as_pruned(tmp_path):
     }
 
 
-def test_kept_weights_that_happen_to_be_zero_are_told_apart(tmp_path):
+def test_kept_weights_that_happen_to_be_zero_are_distinguished(tmp_path):
     model, shape, masks = build("batch_norm")
     place = tuple(masks["8.weight"].nonzero()[0])
     with torch.no_grad():

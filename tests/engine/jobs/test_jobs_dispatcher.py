@@ -72,7 +72,7 @@ def test_what_did_not_finish_leaves_no_files(
     assert not dispatcher.busy
 
 
-def test_why_a_run_failed_tells_nothing_of_the_server_s_folders(
+def test_the_error_of_a_run_does_not_name_folders_of_the_server(
     store: Store, executor: PuppetExecutor, dispatcher: Dispatcher
 ):
     run = store.submit(seeded(1))
@@ -131,7 +131,7 @@ def test_stop_is_passed_on(store: Store, executor: PuppetExecutor, dispatcher: D
     assert look(store, run.id).state == "stopped"
 
 
-def test_a_run_that_finished_while_it_was_asked_to_stop_is_done(
+def test_a_run_that_finished_while_stopping_is_done(
     store: Store, executor: PuppetExecutor, dispatcher: Dispatcher
 ):
     run = store.submit(seeded(1))
@@ -195,7 +195,7 @@ def test_closing_puts_a_run_back_to_its_place_as_often_as_need_be(store: Store):
         assert look(store, behind.id).ahead == 1
 
 
-def test_closing_stops_for_good_what_was_asked_to_stop(
+def test_closing_stops_for_good_what_was_stopping(
     store: Store, executor: PuppetExecutor, dispatcher: Dispatcher
 ):
     run = store.submit(seeded(1))

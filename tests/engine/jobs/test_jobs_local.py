@@ -77,7 +77,7 @@ def first_word(executor: LocalExecutor) -> Reported:
     return told
 
 
-def test_what_a_run_tells_comes_in_order_and_its_end_last(
+def test_events_of_a_run_arrive_in_order_and_its_end_last(
     executor: LocalExecutor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     work = "for word in (config.model, str(out), 'x' * 200_000): tell(StageStarted('data', word))"
@@ -91,7 +91,7 @@ def test_what_a_run_tells_comes_in_order_and_its_end_last(
     assert executor.free() == 1
 
 
-def test_an_engine_error_is_told_in_its_own_words(
+def test_the_message_of_an_engine_error_is_passed_on(
     executor: LocalExecutor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     pretend(monkeypatch, ENGINE.format(work="raise ModelError('Choose a smaller one.')"))
@@ -235,7 +235,7 @@ def test_a_child_that_still_imports_stops_at_once(tmp_path: Path, monkeypatch: p
     assert listen(executor)[1] == Ended("a", "stopped")
 
 
-def test_a_run_that_told_its_result_is_done_whatever_happens_then(
+def test_a_run_that_reported_its_result_is_done_whatever_happens_next(
     executor: LocalExecutor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     pretend(
@@ -274,7 +274,7 @@ def test_variables_and_manners_of_a_child(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
-def test_a_child_leaves_with_the_process_that_asked_and_not_for_signals_to_all():
+def test_a_child_exits_with_its_parent_and_ignores_signals_to_the_group():
     code = ENGINE.format(work="tell(StageStarted('data', '')); time.sleep(600)")
     command = [sys.executable, "-c", code]
     with subprocess.Popen(
@@ -316,7 +316,7 @@ def test_a_child_takes_one_run_after_another(
     assert len({work(executor, tmp_path, id)[0] for id in "aaa"}) == 1
 
 
-def test_an_error_of_the_engine_does_not_cost_the_child(
+def test_an_error_of_the_engine_leaves_the_child_alive(
     executor: LocalExecutor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     pretend(monkeypatch, ENGINE.format(work=f"{TELLS_WHO}; raise ModelError('Too small.')"))
@@ -325,7 +325,7 @@ def test_an_error_of_the_engine_does_not_cost_the_child(
     assert first[1] == Ended("a", "failed", "Too small.")
 
 
-def test_a_fault_of_the_software_does(
+def test_a_fault_of_the_software_ends_the_child(
     executor: LocalExecutor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     pretend(monkeypatch, ENGINE.format(work=f"{TELLS_WHO}; 1 / 0"))
@@ -368,7 +368,7 @@ def test_a_stop_leaves_the_child_alive_and_the_next_run_alone(
     assert told.event["text"] == str(pid)
 
 
-def test_who_asks_late_does_not_stop_the_next_run():
+def test_a_late_request_does_not_stop_the_next_run():
     code = ENGINE.format(work="tell(StageStarted('data', str(stop())))")
     order = json.dumps({"config": SETTINGS, "out": "x"}).encode() + b"\n"
     command = [sys.executable, "-c", code]
@@ -384,7 +384,7 @@ def test_who_asks_late_does_not_stop_the_next_run():
         process.stdin.close()
 
 
-def test_a_crash_of_one_run_costs_the_child_and_no_other_run(
+def test_a_crash_ends_the_child_and_no_other_run(
     executor: LocalExecutor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     dies = "if out.name == 'dies': os.kill(os.getpid(), 9)"
@@ -438,7 +438,7 @@ def test_a_child_that_is_being_killed_gets_no_other_run(
     assert listen(executor)[1] == Ended("b", "done")
 
 
-def test_closing_lets_go_of_who_waits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_closing_ends_idle_children(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     pretend(monkeypatch, ENGINE.format(work=TELLS_WHO))
     executor = LocalExecutor()
     pid, _ = work(executor, tmp_path)

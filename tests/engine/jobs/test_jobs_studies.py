@@ -91,7 +91,9 @@ def test_a_sweep_in_the_store_reads_like_one_that_is_computed_here(
         assert [event.stage for event in between if isinstance(event, StageStarted)] == ["train"]
 
 
-def test_what_is_known_is_told_without_being_begun(store: Store, children: Callable[[str], None]):
+def test_known_results_are_reported_without_starting_a_run(
+    store: Store, children: Callable[[str], None]
+):
     children(FINISHES)
     compute(store, SweepConfig(seeds=(0, 2)))
     end_workers(store)
@@ -128,7 +130,7 @@ def test_a_search_goes_on_by_itself(store: Store, children: Callable[[str], None
     assert ended[-1] == (6, 6)
 
 
-def test_what_nobody_can_do_is_not_begun(store: Store):
+def test_an_impossible_study_is_not_started(store: Store):
     with pytest.raises(ConfigError, match="did you mean"):
         compute(store, SweepConfig(run=RunConfig(model="resnet21")))
     assert store.studies() == []

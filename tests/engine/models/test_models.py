@@ -35,7 +35,7 @@ def test_parameters_are_the_published_ones(name, count):
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_rows_tell_the_true_count(name):
+def test_rows_have_the_true_count(name):
     assert MODELS[name].parameters == sum(p.numel() for p in on_meta(name).parameters())
 
 

@@ -109,7 +109,7 @@ def put_weights(folder, name, **options):
     return model.eval()
 
 
-def test_without_a_network_the_way_out_is_told(checkpoints):
+def test_without_a_connection_the_error_names_a_remedy(checkpoints):
     with pytest.raises(ModelError) as caught:
         build("torchvision/squeezenet1_1", (3, 32, 32), 10, weights="pretrained")
     text = str(caught.value)
@@ -119,7 +119,7 @@ def test_without_a_network_the_way_out_is_told(checkpoints):
     assert "weights='fresh'" in text
 
 
-def test_a_full_disk_is_told_as_one(checkpoints, monkeypatch):
+def test_a_full_disk_is_reported_as_such(checkpoints, monkeypatch):
     def no_room(url, *args, **kwargs):
         raise OSError(errno.ENOSPC, "No space left on device")
 

@@ -57,7 +57,7 @@ def test_misfits_are_fatal_and_explained(model, says):
     assert re.search(says, problems[0].text), problems[0].text
 
 
-def test_all_problems_are_told():
+def test_all_problems_are_reported():
     problems = check(Wrapped(lambda out, training: (out,) if training else out / 0), (3, 8, 8), 10)
     assert ["not finite" in problems[0].text, "tuple" in problems[1].text] == [True, True]
 

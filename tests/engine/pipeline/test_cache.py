@@ -72,7 +72,7 @@ def test_a_run_that_uses_what_others_left_gives_the_same_files(shared, changes, 
     assert second.seconds_of["training_pruned"] > 0
 
 
-def test_a_known_dense_network_is_told_beside_the_pruned_one(shared, tmp_path):
+def test_epochs_of_a_known_dense_network_are_reported_beside_the_pruned_one(shared, tmp_path):
     heard = []
     pe.run(config(sparsity=0.5), heard.append, out=tmp_path / "two", shared=shared)
     epochs = [(e.network, e.epoch) for e in heard if isinstance(e, EpochEnded)]

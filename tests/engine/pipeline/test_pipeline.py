@@ -102,7 +102,7 @@ def test_both_networks_start_from_the_same_weights_and_see_the_same_batches(tmp_
     assert result.accuracy["dense"] == result.accuracy["pruned"]
 
 
-def test_events_tell_the_story_in_order(finished):
+def test_events_come_in_the_order_of_the_stages(finished):
     _, heard, _ = finished
     stages = [event.stage for event in heard if isinstance(event, StageStarted)]
     assert stages == ["data", "model", "score", "prune", "train", "test", "export"]

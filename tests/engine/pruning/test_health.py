@@ -111,7 +111,7 @@ def test_a_residual_path_survives_an_emptied_layer():
     assert [f.level for f in health.findings if f.layer == "inside.weight"] == ["warning"]
 
 
-def test_groups_are_told_apart():
+def test_groups_of_a_convolution_are_distinguished():
     model = nn.Sequential(
         nn.Conv2d(2, 4, 1, bias=False), nn.ReLU(), nn.Conv2d(4, 4, 3, groups=2), nn.Flatten(),
         nn.Linear(64, 3),

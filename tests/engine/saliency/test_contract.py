@@ -134,7 +134,7 @@ def test_pruning_towards_a_target_holds_there_alone(method, network, sparsity, f
 
 
 @pytest.mark.parametrize("method", pe.METHODS)
-def test_progress_never_falls_and_the_end_is_told(method):
+def test_progress_never_falls_and_reaches_the_end(method):
     make, shape = NETS["batch norm"]
     heard: list[Progress] = []
     scored(seeded(make), [batch(shape)], method, on_event=heard.append)

@@ -171,7 +171,7 @@ def test_synflow_takes_every_parameter_and_buffer_for_positive():
         torch.testing.assert_close(values, weight.detach() * weight.grad, rtol=1e-12, atol=0)
 
 
-def test_an_overflow_in_double_precision_is_told_with_the_layer():
+def test_an_overflow_in_double_precision_names_the_layer():
     model = seeded(deep)
     for parameter in model.parameters():
         parameter.data.mul_(1e9)

@@ -78,7 +78,7 @@ def test_a_run_is_known_to_another_process(store: Store):
     assert (again.config, again.name, again.state) == (seeded(5), "mine", "queued")
 
 
-def test_ids_cannot_be_guessed_and_unknown_ones_are_nobody(store: Store):
+def test_ids_cannot_be_guessed_and_unknown_ones_are_not_found(store: Store):
     ids = {store.submit(seeded(i)).id for i in range(5)}
     assert all(len(id) == 32 and int(id, 16) for id in ids)
     assert store.get("' OR 1=1 --") is None
@@ -262,7 +262,7 @@ def test_names_are_one_line_of_text(store: Store):
 # Events
 
 
-def test_of_the_progress_of_a_stage_only_the_latest_is_told(store: Store):
+def test_only_the_latest_progress_of_a_stage_is_reported(store: Store):
     run = store.submit(seeded(1))
     store.claim("w")
     for done in range(3):
@@ -305,7 +305,7 @@ def test_a_finished_run_brings_its_files_and_main_figures(store: Store):
     assert done.bytes == sum(file.bytes for file in files.values())
 
 
-def test_no_file_tells_where_the_server_keeps_it(store: Store):
+def test_no_file_contains_its_place_on_the_server(store: Store):
     run = store.submit(seeded(1))
     store.claim("w")
     finish(store, run.id)
@@ -370,7 +370,7 @@ def test_a_worker_that_goes_in_good_order_gives_its_run_back_as_often_as_it_like
     assert look(store, run.id).state == "queued"
 
 
-def test_nobody_brings_back_what_was_to_be_stopped(store: Store):
+def test_a_run_that_is_stopping_cannot_be_queued_again(store: Store):
     run = store.submit(seeded(1), "alice")
     store.claim("w")
     store.stop(run.id, "alice")

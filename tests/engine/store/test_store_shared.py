@@ -46,7 +46,7 @@ def test_what_was_not_used_for_longest_goes_first_when_it_is_too_much(tmp_path: 
     assert names(tmp_path) == set()
 
 
-def test_what_is_being_written_is_left_alone_until_it_is_nobody_s(tmp_path: Path):
+def test_files_being_written_are_kept_until_their_writer_is_gone(tmp_path: Path):
     leave(tmp_path, ".passing/scores", 0.5, 1000)
     leave(tmp_path, ".left/scores", 2)
     leave(tmp_path, ".file", 2)

@@ -150,7 +150,7 @@ def test_a_list_of_studies_shows_one_s_own_and_the_command_line_s(store: Store):
     assert store.study_runs("nothing") == []
 
 
-def test_a_list_of_runs_leaves_cells_out_unless_asked(store: Store):
+def test_a_list_of_runs_leaves_cells_out_by_default(store: Store):
     study = store.submit_study("sweep", GRID, "alice")
     single = store.submit(RunConfig(seed=7), "alice")
     assert [run.id for run in store.runs("alice")] == [single.id]

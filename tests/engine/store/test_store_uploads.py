@@ -61,7 +61,7 @@ def test_the_same_content_is_one_file_until_the_last_owner_lets_go(store: Store)
     assert kept(store) == 0
 
 
-def test_nobody_keeps_too_many(store: Store):
+def test_the_number_of_uploads_per_owner_is_limited(store: Store):
     first = bring(store, content=b"1")
     bring(store, content=b"2")
     with pytest.raises(ResourceError, match="already have 2 files"):

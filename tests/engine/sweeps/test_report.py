@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from prospr_engine.sweeps.report import figure, goal, outcome, tell_probe
+from prospr_engine.sweeps.report import figure, goal, outcome, probe_line
 from prospr_engine.sweeps.search_config import Probe, SearchConfig
 
 LOSS = SearchConfig(most_lost=0.01, seeds=(0, 1))
@@ -55,7 +55,7 @@ def test_the_ends():
     assert "The best was 99.9 % of the weights removed: 140 kB." in never
 
 
-def test_one_seed_is_told():
+def test_a_single_seed_is_mentioned():
     alone = SearchConfig(most_lost=0.01)
     assert "one seed" in said(alone, (0.999, True, 0.0))
 
@@ -78,7 +78,7 @@ def test_tries_that_contradict_each_other(config, probes):
     assert "contradict" not in said(config, *[(s, not met, v) for s, met, v in probes])
 
 
-def test_failures_are_told_but_contradict_nothing():
+def test_failures_are_mentioned_but_contradict_nothing():
     text = said(LOSS, (0.95, False, None, (), "It burned."), (0.97, True, 0.004))
     assert "1 of 2 tries failed and counts as not met (95 %: It burned.)" in text
     assert "contradict" not in text
@@ -108,9 +108,9 @@ def test_goals_and_lines():
     assert goal(LOSS) == "at most 1 point of accuracy lost"
     assert goal(SearchConfig(most_lost=0.005)) == "at most 0.5 points of accuracy lost"
     lines = [
-        tell_probe(LOSS, Probe(0.9684, False, 0.025)),
-        tell_probe(SIZE, Probe(0.9, True, 96_000)),
-        tell_probe(SIZE, Probe(0.9, False, None, (), "It burned.")),
+        probe_line(LOSS, Probe(0.9684, False, 0.025)),
+        probe_line(SIZE, Probe(0.9, True, 96_000)),
+        probe_line(SIZE, Probe(0.9, False, None, (), "It burned.")),
     ]
     assert [line.replace("\N{NO-BREAK SPACE}", " ") for line in lines] == [
         "96.84 % of the weights removed: 2.5 points lost, too much",

@@ -32,7 +32,7 @@ from prospr_engine.sweeps.search_config import Probe, SearchConfig, judge
         ({"most_lost": 0.01, "run": {"model": "mlp"}}, "not a RunConfig"),
     ],
 )
-def test_settings_that_cannot_be_are_told(settings, sentence):
+def test_invalid_settings_are_refused(settings, sentence):
     with pytest.raises(ConfigError, match=sentence):
         SearchConfig(**settings)
 

@@ -102,7 +102,7 @@ def test_a_guess_is_taken_where_one_can_be_had(tmp_path):
     assert zipped.stat().st_size == pytest.approx(found.outcome.value, rel=0.01)
 
 
-def test_the_folder_tells_the_trail(runs, tmp_path):
+def test_the_folder_contains_the_trail(runs, tmp_path):
     found = pe.search(**QUICK, most_lost=0.1, out=tmp_path / "out")
     with (tmp_path / "out" / "trail.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
@@ -143,7 +143,7 @@ def test_a_run_that_fails_is_a_try_that_did_not_meet_the_goal(runs, tmp_path):
     assert mended.found == first.found, "the next start tries again"
 
 
-def test_a_fault_of_the_engine_is_told_like_any_failure(runs, tmp_path, caplog):
+def test_a_fault_of_the_engine_is_reported_like_any_failure(runs, tmp_path, caplog):
     runs.fails[0.9684, 0] = ZeroDivisionError("oh")
     found = pe.search(**QUICK, most_lost=0.1, out=tmp_path / "out")
     assert found.found
@@ -191,7 +191,9 @@ def test_a_listener_that_fails_ends_the_search(runs, tmp_path):
         ({"run": pe.RunConfig(), "most_lost": 0.1}, ConfigError, "either run or"),
     ],
 )
-def test_what_no_try_could_do_without_is_told_at_once(runs, tmp_path, settings, error, sentence):
+def test_what_no_try_could_do_without_is_reported_at_once(
+    runs, tmp_path, settings, error, sentence
+):
     with pytest.raises(error, match=sentence):
         pe.search(**{**QUICK, **settings}, out=tmp_path / "out")
     assert runs == []

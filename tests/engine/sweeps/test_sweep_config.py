@@ -181,7 +181,7 @@ def test_keywords_are_those_of_both_configs():
     ],
     ids=str,
 )
-def test_bad_grids_are_told(settings: dict[str, Any], words: str):
+def test_invalid_grids_are_refused(settings: dict[str, Any], words: str):
     with pytest.raises(ConfigError) as told:
         SweepConfig.of(**settings)
     assert words in str(told.value)
@@ -198,7 +198,7 @@ def test_bad_grids_are_told(settings: dict[str, Any], words: str):
         ('{"run": 3}', "must be an object"),
     ],
 )
-def test_a_file_that_is_no_sweep_is_told(tmp_path, content: str | None, words: str):
+def test_a_file_that_is_no_sweep_is_refused(tmp_path, content: str | None, words: str):
     path = tmp_path / "sweep.json"
     if content is not None:
         path.write_text(content)
@@ -213,7 +213,7 @@ def test_a_written_config_is_read_again(tmp_path):
     assert SweepConfig.read(tmp_path / "sweep.json") == config
 
 
-def test_fingerprints_tell_sweeps_apart():
+def test_different_sweeps_have_different_fingerprints():
     configs = [
         SweepConfig(),
         SweepConfig(seeds=(1,)),

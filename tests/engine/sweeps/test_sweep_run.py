@@ -114,7 +114,7 @@ def results(out: Path) -> list[dict[str, Any]]:
     return [json.loads(p.read_text("utf-8")) for p in sorted(out.glob("cells/*/result.json"))]
 
 
-def test_every_cell_is_told_when_it_begins_and_ends(swept):
+def test_every_cell_reports_its_start_and_end(swept):
     _, frame, heard = swept
     assert [(e.number, e.cells) for e in heard.of(CellStarted)] == [(i + 1, 8) for i in range(8)]
     assert [e.config["sparsity"] for e in heard.of(CellStarted)] == frame["sparsity"].tolist()
@@ -318,7 +318,7 @@ def test_a_full_disk_ends_the_sweep_with_the_table_so_far(broken_off, monkeypatc
     ],
     ids=str,
 )
-def test_what_no_cell_can_do_without_is_told_once(tmp_path, settings, words):
+def test_what_no_cell_can_do_without_is_reported_once(tmp_path, settings, words):
     heard = Heard()
     with pytest.raises(pe.EngineError) as told:
         pe.sweep(**{**QUICK, **settings}, out=tmp_path / "out", on_event=heard.append)
@@ -384,7 +384,7 @@ def test_without_a_folder_there_is_a_new_one(tmp_path, monkeypatch):
     [None, "a,b\n1,2\n", "model\n\x00", b"\xff"],
     ids=["no file", "other columns", "binary", "not UTF-8"],
 )
-def test_what_is_no_table_is_told(tmp_path, text):
+def test_a_file_that_is_no_table_is_refused(tmp_path, text):
     if text is not None:
         content = text if isinstance(text, bytes) else text.encode()
         (tmp_path / "cells.csv").write_bytes(content)

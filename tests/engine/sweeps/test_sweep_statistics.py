@@ -171,7 +171,7 @@ def test_the_limit_of_paired_differences_is_that_of_the_t_test():
 
 
 @pytest.mark.parametrize("level", [0.8, 0.99])
-def test_the_level_is_asked_for(level: float):
+def test_the_confidence_level_can_be_chosen(level: float):
     frame = table(seed=[0, 1, 2], accuracy=[0.90, 0.91, 0.92])
     expected = interval([0.90, 0.91, 0.92], level)
     assert summarise(frame, ["method"], level).loc[0, "accuracy_low"] == pytest.approx(expected.low)

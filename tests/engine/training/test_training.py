@@ -119,7 +119,7 @@ def test_masks_of_ones_change_nothing():
 
 
 @pytest.mark.parametrize("optimizer", [torch.optim.SGD, torch.optim.Adam, torch.optim.AdamW])
-def test_gradients_and_optimiser_state_are_held_at_zero_too(optimizer):
+def test_gradients_and_optimiser_state_stay_zero_too(optimizer):
     model = network()
     masks = half_masks(model)
     weight, mask = model[0].weight, masks["0.weight"]

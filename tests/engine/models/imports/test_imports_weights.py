@@ -111,7 +111,7 @@ def test_what_the_software_wrote_itself_loads_too(tmp_path: Path, trained) -> No
     assert "It was written for small_cnn; choose that model." in told
 
 
-def test_missing_strange_and_misshapen_tensors_are_told_by_name(write, trained) -> None:
+def test_missing_unknown_and_misshapen_tensors_are_named(write, trained) -> None:
     state = {name: t for name, t in trained.items() if not name.startswith("1.")}
     state |= {f"extra.{number}": torch.ones(1) for number in range(9)}
     state["6.weight"] = torch.ones(10, 63)
@@ -212,7 +212,7 @@ class Bomb:
     ids=["pickle", "text pickle", "torch.save", "old torch.save"],
 )
 @pytest.mark.parametrize("name", ["model.pt", "model.pth", "model.safetensors"])
-def test_pickles_are_never_opened_and_the_way_out_is_told(tmp_path, content, name) -> None:
+def test_pickles_are_never_opened_and_the_error_names_a_remedy(tmp_path, content, name) -> None:
     (tmp_path / name).write_bytes(content)
     told = refused(str(tmp_path / name), "run arbitrary code")
     assert 'safetensors.torch.save_file(model.state_dict(), "weights.safetensors")' in told
