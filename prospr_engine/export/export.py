@@ -244,6 +244,7 @@ def _record(
         digests={
             "weights": provenance.weights_digest(weights),
             "graph": provenance.graph_digest(proto),
+            "rest": provenance.rest_digest(proto),
         },
         references=tuple(_logits(network, torch.from_numpy(values)) for values in inputs),
         metadata=metadata,

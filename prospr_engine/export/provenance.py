@@ -7,7 +7,8 @@ The record is in the ONNX ``metadata_props``, one JSON value per key:
 - ``prospr.layers``: name, shape, total, kept, kept weights that happen to be zero, and digests
   of the mask and of the pattern of nonzero weights; ``prospr.unused``: pruned layers that the
   network's output does not depend on, which are therefore not in the file
-- ``prospr.digests``: of all weights and of the graph
+- ``prospr.digests``: of all weights, of the graph, and, since 0.5, of whatever else the file says
+  (``rest``)
 - ``prospr.references``: PyTorch's float32 logits for ``reference_input``, as base64
 - ``prospr.<key>``: whatever the caller adds (method, sparsity, seed, accuracy …)
 - ``prospr.seal``: a digest of all the others
@@ -22,7 +23,7 @@ import base64
 import hashlib
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -127,6 +128,43 @@ def graph_digest(model: onnx.ModelProto) -> str:
         data = part.SerializeToString(deterministic=True)
         digest.update(len(data).to_bytes(8, "little") + data)
     return digest.hexdigest()
+
+
+def rest_digest(model: onnx.ModelProto) -> str:
+    """SHA-256 of what neither ``graph_digest`` nor ``weights_digest`` nor the record covers: who
+    produced the file, versions, names, descriptions, and metadata that are not ours."""
+    digest = hashlib.sha256()
+
+    def add(name: str, value: Any) -> None:
+        whole = hasattr(value, "SerializeToString")
+        data = value.SerializeToString(deterministic=True) if whole else repr(value).encode()
+        digest.update(json.dumps([name, len(data)]).encode() + data)
+
+    def add_fields(message: Any, but: Collection[str]) -> None:
+        for field, value in message.ListFields():
+            if field.name not in but:
+                for each in value if field.is_repeated else [value]:
+                    add(field.name, each)
+
+    add_fields(model, {"graph", "opset_import", "metadata_props"})
+    add_fields(model.graph, {"node", "initializer", "input", "output"})
+    for prop in model.metadata_props:
+        if not prop.key.startswith(PREFIX):
+            add("metadata_props", prop)
+    for tensor in model.graph.initializer:
+        if tensor.doc_string or tensor.metadata_props:
+            add("doc_string", tensor.doc_string)
+            for prop in tensor.metadata_props:
+                add("metadata_props", prop)
+    return digest.hexdigest()
+
+
+def unrecorded(model: onnx.ModelProto) -> list[str]:
+    """What a file says that no export of ours ever wrote: keys of other metadata, descriptions."""
+    keys = [prop.key for prop in model.metadata_props if not prop.key.startswith(PREFIX)]
+    graph = model.graph
+    described = any(part.doc_string for part in (model, graph, *graph.initializer))
+    return [*keys, *(["doc_string"] if described else [])]
 
 
 def check_metadata(metadata: Mapping[str, Any]) -> dict[str, Any]:

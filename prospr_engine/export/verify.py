@@ -18,6 +18,7 @@ from prospr_engine.export import onnx_file, provenance, runtime
 from prospr_engine.export.encodings import ENCODINGS, Tolerance
 from prospr_engine.export.proof import Check, LayerProof, Proof
 from prospr_engine.export.provenance import LayerRecord, Provenance
+from prospr_engine.format import brief
 
 MASKS_FILE = "masks.safetensors"
 
@@ -45,7 +46,7 @@ def verify(path: str | Path, masks: Mapping[str, Any] | None = None) -> Proof:
     # A file that may open other files is neither checked further nor run.
     if structure.ok:
         standard = _check_onnx(data, model)
-        checks += [standard, _check_seal(sealed)]
+        checks += [standard, _check_record(model, record, sealed)]
         try:
             weights = decode(model)
         except ExportError as error:
@@ -105,19 +106,26 @@ def _check_onnx(data: bytes, model: onnx.ModelProto) -> Check:
     return Check("onnx", True, f"The ONNX checker found no errors (opset {version}).")
 
 
-def _check_seal(sealed: bool) -> Check:
-    if sealed:
-        return Check("record", True, "The record is unchanged since export.")
-    return Check(
-        "record",
-        False,
-        "The record was changed after export; do not trust it.",
-    )
+def _check_record(model: onnx.ModelProto, record: Provenance, sealed: bool) -> Check:
+    """Files of versions before 0.5 have no digest of the rest: there only what no version wrote is
+    noticed."""
+    if not sealed:
+        return Check("record", False, "The record was changed after export; do not trust it.")
+    rest = record.digests.get("rest")
+    added = provenance.unrecorded(model)
+    if added or (rest and rest != provenance.rest_digest(model)):
+        names = f" ({', '.join(map(brief, added))})" if added else ""
+        text = (
+            f"The file says something that its record does not cover{names}: it was changed after "
+            "export."
+        )
+        return Check("record", False, text)
+    return Check("record", True, "The record agrees with its own seal.")
 
 
 def _check_graph(model: onnx.ModelProto, record: Provenance) -> Check:
     if record.digests.get("graph") == provenance.graph_digest(model):
-        text = f"The {len(model.graph.node)} operators are unchanged since export."
+        text = f"The {len(model.graph.node)} operators are as recorded."
         return Check("graph", True, text)
     return Check(
         "graph", False, "The operators were changed after export; export the network again."
@@ -126,7 +134,7 @@ def _check_graph(model: onnx.ModelProto, record: Provenance) -> Check:
 
 def _check_weights(weights: Mapping[str, np.ndarray], record: Provenance) -> Check:
     if record.digests.get("weights") == provenance.weights_digest(weights):
-        text = f"All {len(weights)} tensors are unchanged since export, bit for bit."
+        text = f"All {len(weights)} tensors are as recorded, bit for bit."
         return Check("weights", True, text)
     return Check(
         "weights", False, "Some weights were changed after export; export the network again."

@@ -84,6 +84,15 @@ def test_a_fresh_file_passes_and_says_what_it_is(exported):
         (change_weight("1.running_mean", False, lambda w: w + 1e-6), {"weights"}),
         (change_property("prospr.method", '"magnitude"'), {"record"}),
         (change_property("prospr.seal", '"00"'), {"record"}),
+        (lambda m: m.metadata_props.add(key="accuracy", value="0.99"), {"record"}),
+        (lambda m: setattr(m, "doc_string", "99 % accurate"), {"record"}),
+        (lambda m: setattr(m.graph, "doc_string", "99 % accurate"), {"record"}),
+        (lambda m: setattr(m.graph.initializer[0], "doc_string", "fine"), {"record"}),
+        (lambda m: setattr(m, "producer_name", "somebody"), {"record"}),
+        (lambda m: setattr(m, "producer_version", "9"), {"record"}),
+        (lambda m: setattr(m, "model_version", 9), {"record"}),
+        (lambda m: setattr(m, "domain", "somewhere"), {"record"}),
+        (lambda m: setattr(m.graph, "name", "another"), {"record"}),
         (lambda m: m.metadata_props.add(key="prospr.accuracy2", value="1"), {"record"}),
         (lambda m: m.metadata_props.add(key="prospr.method", value='"prospr"'), {"onnx", "record"}),
     ],
@@ -399,3 +408,22 @@ def test_tensors_of_torch_are_taken_as_masks(exported):
     path, masks = exported
     assert verify(path, {name: mask.clone() for name, mask in masks.items()}).ok
     assert verify(path, {name: mask.to(torch.uint8) for name, mask in masks.items()}).ok
+
+
+def test_labels_that_no_version_wrote_are_noticed_in_files_of_earlier_ones(exported):
+    """Before 0.5 the record had no digest of the rest."""
+    path, _ = exported
+
+    def as_before(model):
+        digests = next(p for p in model.metadata_props if p.key == "prospr.digests")
+        digests.value = json.dumps(
+            {k: v for k, v in json.loads(digests.value).items() if k != "rest"}
+        )
+        reseal(model)
+
+    edit(path, as_before)
+    assert verify(path).ok
+    edit(path, lambda model: model.metadata_props.add(key="accuracy", value="0.99"))
+    (failure,) = verify(path).failures
+    assert failure.name == "record"
+    assert "accuracy" in failure.text
