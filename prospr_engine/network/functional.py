@@ -86,7 +86,9 @@ class Network:
             dtype = PRECISIONS.get(precision, torch.float64)
             if dtype == torch.float64:
                 self.model.to(float64_device(here))
-            self.model.to(device, dtype)
+            self.model.to(device)
+            # Unlike ``to``, these leave complex parameters complex.
+            _ = self.model.double() if dtype == torch.float64 else self.model.float()
         set_mode(self.model, training)
         use_fast_batch_norm(self.model)
         use_fast_convolution(self.model)

@@ -77,11 +77,11 @@ class TrustRecord:
 @dataclass(frozen=True)
 class SparsityRecord:
     """Fractions of the weights: ``requested``, removed (``achieved``), and removed or cut off
-    (``effective``)."""
+    (``effective``, None where it cannot be told)."""
 
     requested: float
     achieved: float
-    effective: float
+    effective: float | None
 
 
 @dataclass(frozen=True)

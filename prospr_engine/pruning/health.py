@@ -5,51 +5,38 @@ channel reaches the output. Pruning can cut a channel off on either side; weight
 to it do nothing although they are kept, so they count as pruned in the *effective* sparsity
 (Vysogorets and Kempe, Connectivity Matters, JMLR 2023, https://arxiv.org/abs/2107.02306).
 
-No graph is parsed. A scratch copy answers two inputs in double precision: kept weights are
-drawn positive and at random, normalisation is taken out and biases are zero, so that signals
-rarely cancel (a difference of branches can) and are not cut by a rectifier. A channel carries a
-signal if it differs between the two inputs, and reaches the output if the gradient of the
-output's sum is not zero there.
+What is not connected with nothing removed is not pruning's doing, and where connections depend on
+the values of inputs, their number is not known; ``connections`` finds out.
 """
 
 from __future__ import annotations
 
-import copy
-from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from prospr_engine.errors import ModelError
 from prospr_engine.format import fixed_percent
+from prospr_engine.network.foreign import check_module
 from prospr_engine.network.prunable import PrunableWeight, prunable_weights
+from prospr_engine.pruning.connections import Connections, connections
 from prospr_engine.pruning.masks import matching_parameters
-
-NORMALISATIONS = (
-    nn.modules.batchnorm._BatchNorm,
-    nn.modules.instancenorm._InstanceNorm,
-    nn.GroupNorm,
-    nn.LayerNorm,
-    nn.RMSNorm,
-    nn.LocalResponseNorm,
-)
 
 
 @dataclass(frozen=True)
 class LayerHealth:
-    """One layer: weights ``kept`` of ``total``, of which ``effective`` are connected to both
-    ends, and ``dead_channels`` of ``channels`` output channels that are cut off."""
+    """One layer: weights ``kept`` of ``total``, of which pruning left ``effective`` connected to
+    both ends, and ``dead_channels`` of ``channels`` output channels that it cut off. The two are
+    None where it cannot be told."""
 
     name: str
     total: int
     kept: int
-    effective: int
+    effective: int | None
     channels: int
-    dead_channels: int
+    dead_channels: int | None
 
 
 @dataclass(frozen=True)
@@ -64,7 +51,7 @@ class Finding:
 @dataclass(frozen=True)
 class Health:
     """The examination's result: ``dead_outputs`` of ``outputs`` logits are the same whatever
-    the input."""
+    the input, because of pruning."""
 
     layers: tuple[LayerHealth, ...]
     outputs: int
@@ -74,7 +61,7 @@ class Health:
     @property
     def path(self) -> bool:
         """Does any signal get from the input to the output?"""
-        return self.dead_outputs < self.outputs
+        return self.dead_outputs < self.outputs or not self.outputs
 
     @property
     def total(self) -> int:
@@ -86,9 +73,10 @@ class Health:
         return 1 - sum(layer.kept for layer in self.layers) / self.total
 
     @property
-    def effective_sparsity(self) -> float:
-        """The fraction of weights removed or cut off."""
-        return 1 - sum(layer.effective for layer in self.layers) / self.total
+    def effective_sparsity(self) -> float | None:
+        """The fraction of weights removed or cut off; None if it cannot be told."""
+        effective = _effective(self.layers)
+        return None if effective is None else 1 - effective / self.total
 
 
 def examine(model: nn.Module, masks: Mapping[str, Tensor], sample: Tensor) -> Health:
@@ -97,156 +85,47 @@ def examine(model: nn.Module, masks: Mapping[str, Tensor], sample: Tensor) -> He
     ``sample`` gives the shape of an input, (N, C, H, W) or whatever the model takes; its values
     are not used. Raises ``ModelError`` if the masks do not fit the model.
     """
+    check_module(model)
     matching_parameters(model, masks)
     weights = prunable_weights(model)
     full = {name: torch.ones(w.shape, dtype=torch.bool) for name, w in weights.items()}
     given = full | {name: mask.cpu() for name, mask in masks.items()}
+    if not isinstance(sample, Tensor):
+        raise ModelError(f"The sample is of type {type(sample).__name__}; give a torch.Tensor.")
     if not sample.is_floating_point():
         raise ModelError("The health check needs a sample of real numbers, not token indices.")
-    effective, answers = _effective(model, given, weights, tuple(sample.shape[1:]))
+    found = connections(model, given, weights, sample)
     layers = tuple(
-        _layer_health(weight, given[name], effective[name]) for name, weight in weights.items()
+        _layer_health(weight, given[name], None if found.works is None else found.works[name])
+        for name, weight in weights.items()
     )
-    outputs, dead = len(answers), int((~answers).sum())
-    return Health(layers, outputs, dead, tuple(_findings(layers, outputs, dead)))
+    return Health(layers, found.outputs, found.dead, tuple(_findings(layers, found)))
 
 
-def _effective(
-    model: nn.Module,
-    masks: Mapping[str, Tensor],
-    weights: Mapping[str, PrunableWeight],
-    shape: tuple[int, ...],
-) -> tuple[dict[str, Tensor], Tensor]:
-    """Per weight, the kept ones that are connected to both ends; and which outputs answer."""
-    generator = torch.Generator().manual_seed(0)
-    scratch = _positive_copy(model, masks, generator)
-    inputs = torch.rand(2, *shape, generator=generator, dtype=torch.float64) + 0.5
-    parameters = dict(scratch.named_parameters())
-    uses: dict[str, list[_Connection]] = defaultdict(list)
-
-    def listen(module: nn.Module, name: str) -> None:
-        # Convolutions count channels from the front, linear layers from the back.
-        dim = -1 if isinstance(module, nn.Linear) else 1
-
-        def after(module: nn.Module, args: tuple[Any, ...], output: Tensor) -> Tensor:
-            output = _Rescaled.apply(output)
-            use = _Connection(_differs(args[0], dim))
-            uses[name].append(use)
-            if output.requires_grad:
-                output.register_hook(lambda g: setattr(use, "reaches", _any_but(g != 0, dim)))
-            return output
-
-        module.register_forward_hook(after)
-
-    names = {id(parameter): name for name, parameter in parameters.items()}
-    for module in scratch.modules():
-        if isinstance(module, nn.Linear | nn.modules.conv._ConvNd):
-            listen(module, names[id(module.weight)])
-    with torch.enable_grad(), sdpa_kernel(SDPBackend.MATH):
-        output = scratch(inputs)
-        answers = _differs(output, -1)
-        draw = torch.rand(output.shape, generator=generator, dtype=torch.float64)
-        if output.requires_grad:
-            (output * (draw + 0.5)).sum().backward()
-
-    effective = {}
-    for name, weight in weights.items():
-        works = torch.zeros(weight.shape, dtype=torch.bool)
-        for use in uses[name]:
-            if use.reaches is not None:
-                works |= _both_ends(weight, use.carries, use.reaches)
-        gradient = parameters[name].grad
-        if not uses[name] and gradient is not None:
-            # A layer whose weight is used without calling it, as attention uses its projection.
-            works = gradient != 0
-        effective[name] = works & masks[name]
-    return effective, answers
+def _effective(layers: tuple[LayerHealth, ...]) -> int | None:
+    known = [layer.effective for layer in layers if layer.effective is not None]
+    return sum(known) if len(known) == len(layers) else None
 
 
-@dataclass
-class _Connection:
-    """One use of a layer: input channels that carry a signal, outputs that reach the end."""
-
-    carries: Tensor
-    reaches: Tensor | None = None
-
-
-def _positive_copy(
-    model: nn.Module, masks: Mapping[str, Tensor], generator: torch.Generator
-) -> nn.Module:
-    """Kept weights positive and random, normalisation taken out, biases zero, no dropout."""
-    scratch = copy.deepcopy(model).cpu().double().eval().requires_grad_()
-    for module in scratch.modules():
-        if isinstance(module, NORMALISATIONS):
-            # Not replaced: some layers read attributes of the normalisations they hold.
-            module.forward = _unchanged  # type: ignore[method-assign]
-    with torch.no_grad():
-        for name, parameter in scratch.named_parameters():
-            if name in masks:
-                draw = torch.rand(parameter.shape, generator=generator, dtype=torch.float64)
-                # Divided by the fan-in, so that no softmax saturates to an exact zero gradient.
-                fan_in = max(1, parameter[0].numel())
-                parameter.copy_((draw + 0.5) * masks[name] / fan_in)
-            else:
-                parameter.abs_()
-        for module in scratch.modules():
-            bias = module._parameters.get("bias")
-            if isinstance(module, nn.Linear | nn.modules.conv._ConvNd) and bias is not None:
-                bias.zero_()
-    return scratch
-
-
-def _unchanged(x: Tensor) -> Tensor:
-    return x
-
-
-class _Rescaled(torch.autograd.Function):
-    """Divides by the largest value, forward and backward: deep networks neither overflow nor
-    vanish, and what is zero stays zero."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor) -> Tensor:
-        return x / x.abs().amax().clamp_min(torch.finfo(x.dtype).tiny)
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> Any:
-        return gradient / gradient.abs().amax().clamp_min(torch.finfo(gradient.dtype).tiny)
-
-
-def _differs(values: Tensor, dim: int) -> Tensor:
-    """Channels in which the two inputs differ by more than rounding."""
-    values = values.detach()
-    tolerance = 1e-12 * values.abs().amax(0, keepdim=True)
-    return _any_but((values[:1] - values[1:]).abs() > tolerance, dim)
-
-
-def _any_but(flags: Tensor, dim: int) -> Tensor:
-    return flags.movedim(dim, 0).flatten(1).any(1)
-
-
-def _layer_health(weight: PrunableWeight, mask: Tensor, effective: Tensor) -> LayerHealth:
+def _layer_health(weight: PrunableWeight, mask: Tensor, works: Tensor | None) -> LayerHealth:
+    dead = None if works is None else int((weight.channel_sums(works.long()) == 0).sum())
     return LayerHealth(
         name=weight.name,
         total=mask.numel(),
         kept=int(mask.sum()),
-        effective=int(effective.sum()),
+        effective=None if works is None else int(works.sum()),
         channels=weight.out_channels,
-        dead_channels=int((weight.channel_sums(effective.long()) == 0).sum()),
+        dead_channels=dead,
     )
 
 
-def _both_ends(weight: PrunableWeight, carries: Tensor, reaches: Tensor) -> Tensor:
-    """Positions whose input channel carries a signal and whose output channel reaches the end."""
-    both = carries.view(weight.groups, 1, -1) & reaches.view(weight.groups, -1, 1)
-    if weight.out_dim == 1:  # (groups, out/groups, in/groups) so far
-        both = both.transpose(1, 2)
-    both = both.flatten(0, 1)
-    return both.view(*both.shape, *[1] * (len(weight.shape) - 2)).expand(weight.shape)
-
-
-def _findings(layers: tuple[LayerHealth, ...], outputs: int, dead_outputs: int) -> list[Finding]:
+def _findings(layers: tuple[LayerHealth, ...], found: Connections) -> list[Finding]:
     findings = []
-    path = dead_outputs < outputs
+    outputs, dead_outputs = found.outputs, found.dead
+    path = dead_outputs < outputs or not outputs
+    if found.doubt:
+        text = f"How many weights are cut off is not known for this network: {found.doubt}."
+        findings.append(Finding("warning", text))
     if path and dead_outputs:
         findings.append(
             Finding(
@@ -269,9 +148,9 @@ def _findings(layers: tuple[LayerHealth, ...], outputs: int, dead_outputs: int) 
             text = f"Layer {layer.name} lost all its {layer.total:,} weights."
             findings.append(Finding("danger" if not path else "warning", text, layer.name))
     kept = sum(layer.kept for layer in layers)
-    effective = sum(layer.effective for layer in layers)
-    cut_off = kept - effective
-    if path and cut_off:
+    effective = _effective(layers)
+    cut_off = 0 if effective is None else kept - effective
+    if path and cut_off and effective is not None:
         total = sum(layer.total for layer in layers)
         findings.append(
             Finding(
@@ -282,7 +161,7 @@ def _findings(layers: tuple[LayerHealth, ...], outputs: int, dead_outputs: int) 
             )
         )
     for layer in layers:
-        if path and layer.kept and layer.dead_channels > 0.5 * layer.channels:
+        if path and layer.kept and (layer.dead_channels or 0) > 0.5 * layer.channels:
             findings.append(
                 Finding(
                     "warning",
@@ -291,6 +170,14 @@ def _findings(layers: tuple[LayerHealth, ...], outputs: int, dead_outputs: int) 
                     layer.name,
                 )
             )
+    apart = {name: int(flags.sum()) for name, flags in found.apart.items() if flags.any()}
+    if apart:
+        first = next(iter(apart))
+        text = (
+            f"{sum(apart.values()):,} weights (the first of them in {first}) take no part in the "
+            "answer even with nothing removed; they are not counted as cut off."
+        )
+        findings.append(Finding("fine", text))
     if not findings:
         findings.append(
             Finding("fine", "Every kept weight is connected to the input and to the output.")

@@ -263,3 +263,25 @@ def test_a_model_that_keeps_what_it_computed():
     run.model = nn.Module()  # the copy's forward must not reach the original
     found = pe.score(model, [batch((6,))], "snip")
     assert all(torch.equal(found[name], values) for name, values in plain_scores().items())
+
+
+def test_complex_buffers_stay_complex():
+    """A filter of frequencies, as a matrix product and as an FFT."""
+
+    class Filter(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.register_buffer("gain", torch.polar(torch.ones(4), torch.arange(4.0)))
+            self.layers = mlp()
+
+        def forward(self, x):
+            return self.layers(torch.fft.irfft(torch.fft.rfft(x) * self.gain, n=6))
+
+    model = seeded(Filter).float()
+    x, y = batch((6,), dtype=torch.float32)
+    unit = torch.eye(6, dtype=torch.float64)
+    matrix = torch.fft.irfft(torch.fft.rfft(unit) * model.gain.to(torch.complex128), n=6)
+    found = pe.score(model, [(x, y)], "snip")
+    plain = pe.score(model.layers, [(x.double() @ matrix, y)], "snip")
+    for name, values in plain.items():
+        assert torch.allclose(found[f"layers.{name}"], values, rtol=1e-5, atol=1e-9)
