@@ -18,6 +18,7 @@ from prospr_engine.network.prunable import prunable_weights
 
 CONVOLUTIONS = {"conv1d", "conv2d", "conv3d"}
 TRANSPOSED = {"conv_transpose1d", "conv_transpose2d", "conv_transpose3d"}
+PRODUCTS = {"matmul", "__matmul__", "bmm", "mm"}
 OUT_PROJ_WEIGHT = 11  # its position in the arguments of F.multi_head_attention_forward
 
 
@@ -46,12 +47,26 @@ class Totals:
     macs: int
 
 
+@dataclass(frozen=True)
+class Costs:
+    """The multiply-adds for one image: those of every prunable layer, and ``other``, those without
+    a prunable weight (packed projections of attention, products of activations)."""
+
+    layers: list[LayerInfo]
+    other: int
+
+
 def summarise(model: nn.Module, shape: tuple[int, int, int]) -> list[LayerInfo]:
     """Every prunable layer of ``model``, in the order of its modules, for images of ``shape``.
 
     The model is not touched and nothing is computed (the meta device only tracks shapes).
     Raises ``ModelError`` if there is nothing to prune; the images must fit (see ``check``).
     """
+    return costs(model, shape).layers
+
+
+def costs(model: nn.Module, shape: tuple[int, int, int]) -> Costs:
+    """The same, and what else there is to compute."""
     weights = prunable_weights(model)
     shadow = meta_copy(model)
     set_mode(shadow, False)
@@ -60,10 +75,11 @@ def summarise(model: nn.Module, shape: tuple[int, int, int]) -> list[LayerInfo]:
     x = torch.empty(1, *shape, dtype=dtype, device="meta")
     with torch.no_grad(), explained(shadow, cannot_take(x)), _MultiplyAdds(names) as counter:
         shadow(x)
-    return [
+    layers = [
         LayerInfo(name, weight.kind, weight.shape, math.prod(weight.shape), counter.macs[name])
         for name, weight in weights.items()
     ]
+    return Costs(layers, counter.macs.total() - sum(layer.macs for layer in layers))
 
 
 def totals(layers: Iterable[LayerInfo]) -> Totals:
@@ -75,7 +91,7 @@ def totals(layers: Iterable[LayerInfo]) -> Totals:
 
 
 class _MultiplyAdds(TorchFunctionMode):
-    """Counts multiply-adds per weight.
+    """Counts multiply-adds per weight; those without a parameter under "".
 
     Module hooks would miss layers whose weight is used without calling the layer, as in
     Swin transformers and ``nn.MultiheadAttention``; function calls show them all.
@@ -102,12 +118,24 @@ class _MultiplyAdds(TorchFunctionMode):
         elif name == "multi_head_attention_forward":
             weight = args[OUT_PROJ_WEIGHT]
             self._count(weight, args[0].numel() * weight.shape[0])
+            self._attention(args[0], args[1], args[2], heads_first=False)
+            for source in args[:3]:  # from (length, batch, channels)
+                self.macs[""] += source.numel() * args[0].shape[-1]
+        elif name == "scaled_dot_product_attention":
+            self._attention(args[0], args[1], args[2], heads_first=True)
+        elif name in PRODUCTS:
+            self.macs[""] += out.numel() * args[0].shape[-1]
         return out
+
+    def _attention(self, query: Tensor, key: Tensor, value: Tensor, heads_first: bool) -> None:
+        """Queries with keys, and the weights with values: over every pair of positions."""
+        length = key.shape[-2 if heads_first else 0]
+        others = math.prod(query.shape[:-1])
+        self.macs[""] += others * length * (query.shape[-1] + value.shape[-1])
 
     def _add(self, args: tuple[Any, ...], kwargs: Mapping[str, Any] | None, times: int) -> None:
         weight = args[1] if len(args) > 1 else (kwargs or {})["weight"]
         self._count(weight, times * math.prod(weight.shape[1:]))
 
     def _count(self, weight: Tensor, macs: int) -> None:
-        if id(weight) in self.names:
-            self.macs[self.names[id(weight)]] += macs
+        self.macs[self.names.get(id(weight), "")] += macs

@@ -26,12 +26,14 @@ SHAPES = ((1, 8, 10), (1, 28, 10), (3, 32, 10), (3, 32, 100))
 @dataclass(frozen=True)
 class Measure:
     """A network for images of one shape: its prunable ``layers``, all its ``parameters``, those
-    that can be pruned (``weights``), and the multiply-adds (``macs``) with these for one image."""
+    that can be pruned (``weights``), and the multiply-adds for one image: with these (``macs``),
+    and without them (``other``: packed attention)."""
 
     layers: int
     parameters: int
     weights: int
     macs: int
+    other: int = 0
 
 
 def known(model: str, channels: int, size: int, classes: int) -> Measure | None:
@@ -45,19 +47,20 @@ def measure(model: str, channels: int, size: int, classes: int) -> Measure:
 
     Raises ``ConfigError`` for an unknown name, ``ModelError`` if it does not fit the images.
     """
-    from prospr_engine.models.flops import summarise, totals
+    from prospr_engine.models.flops import costs, totals
     from prospr_engine.models.outline import outline
     from prospr_engine.models.validate import check
 
     shape = (channels, size, size)
     network = outline(model, shape, classes)
     try:
-        total = totals(summarise(network, shape))
+        found = costs(network, shape)
     except ModelError as error:
         problems = check(network, shape, classes)
         raise ModelError(problems[0].text if problems else str(error)) from None
+    total = totals(found.layers)
     parameters = sum(parameter.numel() for parameter in network.parameters())
-    return Measure(total.layers, parameters, total.parameters, total.macs)
+    return Measure(total.layers, parameters, total.parameters, total.macs, found.other)
 
 
 @functools.cache

@@ -100,8 +100,8 @@ def estimate(
         parameters=measure.parameters,
         weights=measure.weights,
         kept=kept,
-        macs=measure.macs,
-        macs_left=round(measure.macs * density),
+        macs=measure.macs + measure.other,
+        macs_left=round(measure.macs * density) + measure.other,
         files=file_sizes(measure, density),
     )
 
@@ -164,7 +164,9 @@ def parts(
 ) -> Parts:
     """How long each part of the run takes."""
     train, validation, test = split(images, config.loading)
-    image = measure.macs * speed.mac / threads**MORE_THREADS  # forward and backward
+    image = (
+        (measure.macs + measure.other) * speed.mac / threads**MORE_THREADS
+    )  # forward and backward
     calls = measure.layers * speed.layer
 
     batch = config.training.batch_size or max(16, min(128, train // 32))

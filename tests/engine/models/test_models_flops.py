@@ -9,7 +9,7 @@ from torch import nn
 from prospr_engine.errors import ModelError
 from prospr_engine.models import MODELS
 from prospr_engine.models.build import build
-from prospr_engine.models.flops import LayerInfo, summarise, totals
+from prospr_engine.models.flops import LayerInfo, costs, summarise, totals
 from prospr_engine.models.meta import meta_copy
 
 
@@ -67,6 +67,45 @@ def test_layers_used_without_being_called_count_too():
     by_name = {layer.name: layer for layer in summarise(vit, (3, 224, 224))}
     out_proj = by_name["encoder.layers.encoder_layer_0.self_attention.out_proj.weight"]
     assert out_proj.macs == 197 * 768 * 768
+
+
+@pytest.mark.parametrize("name", ["vit_b_16", "swin_t", "resnet18"])
+def test_multiply_adds_are_those_that_torch_counts(name):
+    """With attention, which has no prunable weights."""
+    import torchvision
+    from torch.utils.flop_counter import FlopCounterMode
+
+    with torch.device("meta"):
+        model = torchvision.models.get_model(name, weights=None).eval()
+        with FlopCounterMode(display=False) as counter, torch.no_grad():
+            model(torch.empty(1, 3, 224, 224))
+    found = costs(model, (3, 224, 224))
+    expected = counter.get_total_flops() / 2
+    assert totals(found.layers).macs + found.other == pytest.approx(expected, rel=1e-6)
+
+
+def test_attention_alone_is_what_torch_counts():
+    from torch.utils.flop_counter import FlopCounterMode
+
+    class Attention(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.attention = nn.MultiheadAttention(8, 2, batch_first=True)
+            self.head = nn.Linear(8, 3)
+
+        def forward(self, x):
+            x = x.flatten(2).transpose(1, 2)
+            x = self.attention(x, x, x, need_weights=False)[0]
+            scaled = nn.functional.scaled_dot_product_attention(x, x, x)
+            return self.head((scaled @ scaled.transpose(1, 2) @ x).mean(1))
+
+    with torch.device("meta"):  # on a CPU it does not know the fused kernel
+        model = Attention().eval()
+        with FlopCounterMode(display=False) as counter, torch.no_grad():
+            model(torch.empty(1, 8, 3, 4))
+    found = costs(model, (8, 3, 4))
+    assert totals(found.layers).macs + found.other == counter.get_total_flops() / 2
+    assert found.other
 
 
 def test_a_shared_layer_appears_once_and_counts_twice():
