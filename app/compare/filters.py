@@ -44,7 +44,7 @@ def show_filters(table: pd.DataFrame, key: str) -> Shown:
         ("Criteria", METHODS, methods, "method"),
         ("Controls", CONTROLS, controls, "control"),
         ("Seeds", SEEDS, seeds, "seed"),
-        ("Steps looked ahead (M)", STEPS, steps, "steps"),
+        ("Look-ahead steps (M)", STEPS, steps, "steps"),
     )
     wanted: dict[str, Sequence[Any]] = {}
     for label, name, choices, column in boxes:

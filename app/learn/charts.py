@@ -17,7 +17,7 @@ Facts = Mapping[str, Any]
 PERCENT = expressions.percent()
 DASHES = [[1, 0], [6, 3], [2, 2], [8, 3, 2, 3]]  # not by colour alone
 DENSE = "Dense"
-WAYS = {"joins": "kept because of the look ahead", "leaves": "removed because of it"}
+WAYS = {"joins": "kept because of the look-ahead", "leaves": "removed because of it"}
 
 
 def layers_table(facts: Facts, labels: Mapping[str, str]) -> pd.DataFrame:
@@ -95,7 +95,7 @@ def ahead_chart(steps: int, threshold: float, colours: Colours) -> Spec:
     base = alt.Chart().encode(
         x=alt.X(
             "steps:O",
-            title="Steps looked ahead",
+            title="Look-ahead steps",
             scale=alt.Scale(domain=list(range(steps + 1))),
             axis=alt.Axis(labelAngle=0, ticks=False),
         ),
@@ -116,7 +116,7 @@ def ahead_chart(steps: int, threshold: float, colours: Colours) -> Spec:
     points = base.mark_circle(size=45, opacity=1).encode(
         tooltip=[
             alt.Tooltip("way:N", title="This weight is"),
-            alt.Tooltip("steps:O", title="Steps looked ahead"),
+            alt.Tooltip("steps:O", title="Look-ahead steps"),
             alt.Tooltip("percent:N", title="Weights that score lower"),
         ]
     )

@@ -22,7 +22,7 @@ Facts = Mapping[str, Any]
 DENSE = "dense"
 LABELS = {"random": "Random", "magnitude": "Magnitude", "snip": "SNIP", "prospr": "ProsPr"}
 MEANINGS = {
-    "random": "chooses by chance. A criterion that cannot beat chance is useless.",
+    "random": "picks at random. A criterion that cannot beat chance is useless.",
     "magnitude": "keeps the largest weights.",
     "snip": "asks how much the loss would change now, before any training, without the weight.",
     "prospr": "asks how much the loss would change *after some steps of training* if the weight "
@@ -178,7 +178,7 @@ def best(facts: Facts) -> str:
     for row in records(pruned.loc[pruned.groupby("sparsity")["mean"].idxmax()]):
         winners.setdefault(row["name"], []).append(percent(row["sparsity"]))
     wins = "; ".join(f"{LABELS[m]} at {listed(places)}" for m, places in winners.items())
-    return f"The highest average at each share removed: {wins}."
+    return f"The highest average at each sparsity: {wins}."
 
 
 def _flat(rows: list[list[float]]) -> list[float]:

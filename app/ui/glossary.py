@@ -11,11 +11,11 @@ TERMS: dict[str, str] = {
     "network still meets a goal.",
     "calibration batch": "Training images used to score the weights before training. Test images "
     "are never used.",
-    "channel": "One of the images that a layer takes in or puts out: three for a colour photo, "
-    "more inside the network.",
+    "channel": "One of the images that a layer takes as input or produces: three for a colour "
+    "photo, more inside the network.",
     "class": "A kind of image, such as cat or dog: one of the answers that a network can give.",
-    "confidence": "The probability that a network gives to a class; all classes add up to "
-    "100\N{NO-BREAK SPACE}%. A network can be confident and wrong.",
+    "confidence": "The probability that a network assigns to a class; the probabilities add "
+    "up to 100\N{NO-BREAK SPACE}%. A network can be confident and wrong.",
     "control": "The same run with one thing left to chance on purpose: which weights are kept, or "
     "their initial values. If it does as well, that thing did not matter.",
     "convolution": "A layer that slides small kernels over an image and notes where they fit.",

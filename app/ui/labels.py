@@ -31,7 +31,7 @@ LABELS = {
     "order": "Derivatives",
     "schedule": "Learning rate schedule",
     "skip_broken": "Skip broken images",
-    "steps": "Steps looked ahead",
+    "steps": "Look-ahead steps",
     "test_fraction": "Share for testing",
     "test_limit": "Most test images",
     "train_limit": "Most training images",

@@ -43,7 +43,7 @@ SWEEP = """\
 
 1. **Each combination is a run** with its own page: every criterion, at every sparsity, with every
    seed.
-2. **Nothing is computed twice.** The full network is trained once per seed, and scores are reused
+2. **Nothing is computed twice.** The dense network is trained once per seed, and scores are reused
    for all sparsities where the criterion allows it.
 3. **You can close the page.** Runs are computed one after the other, with other visitors' runs in
    between. Results appear as they come, and a failed run does not stop the rest.

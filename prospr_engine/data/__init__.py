@@ -35,7 +35,7 @@ DATASETS: Registry[DatasetSpec] = Registry(
         DatasetSpec(
             name="digits",
             label="Digits",
-            description="Handwritten digits of 8×8 pixels; included, no download",
+            description="Handwritten digits, 8×8 pixels; included, no download",
             target="prospr_engine.data.builtin:digits",
             channels=1,
             classes=10,

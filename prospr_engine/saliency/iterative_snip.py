@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import math
 
-from torch import Tensor
-
 from prospr_engine.network.batches import Batch
 from prospr_engine.network.functional import Network
-from prospr_engine.network.point import Point
 from prospr_engine.saliency.base import OnStep, Saliency
-from prospr_engine.saliency.effects import effects
-from prospr_engine.saliency.rounds import prune_in_rounds
+from prospr_engine.saliency.rounds import by_gradient, prune_in_rounds
 
 
 def iterative_snip(
@@ -25,15 +21,10 @@ def iterative_snip(
 ) -> Saliency:
     """|w ⊙ ∂L/∂w| of the weights still there, the others at zero and never to return. Batch t
     serves round t, in train mode."""
-
-    def rank(i: int, point: Point) -> dict[str, Tensor]:
-        _, gradient = network.gradient(point, batches[i % len(batches)], i)
-        return effects(network, gradient)
-
     return prune_in_rounds(
         network,
         on_step,
-        rank,
+        by_gradient(network, batches),
         rounds=rounds,
         sparsity=sparsity,
         layer_floor=layer_floor,

@@ -14,16 +14,29 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor
 
+from prospr_engine.network.batches import Batch
 from prospr_engine.network.functional import Network
 from prospr_engine.network.point import Point
 from prospr_engine.pruning.budget import budget, kept_count
 from prospr_engine.pruning.masks import chosen_among_equals, top_masks
 from prospr_engine.saliency.base import OnStep, Saliency
 from prospr_engine.saliency.diagnostics import NOTHING
+from prospr_engine.saliency.effects import effects
 
 Rank = Callable[[int, Point], dict[str, Tensor]]
 """Signed scores by name, given the round (from 0) and the parameters, with removed weights at
 zero."""
+
+
+def by_gradient(network: Network, batches: list[Batch]) -> Rank:
+    """Ranks by w ⊙ ∂L/∂w, the gradient at the pruned network and the weights of the dense one;
+    batch t serves round t."""
+
+    def rank(i: int, point: Point) -> dict[str, Tensor]:
+        _, gradient = network.gradient(point, batches[i % len(batches)], i)
+        return effects(network, gradient)
+
+    return rank
 
 
 def prune_in_rounds(

@@ -323,7 +323,7 @@ def test_boxes_only_for_what_differs(store: Store):
     config = SweepConfig(steps=(1, 3), controls=("none", "shuffle"))
     at = of(swept(store, "alice", config))
     boxes = {box.label: box.options for box in at.multiselect}
-    assert boxes == {"Controls": ["None", "Mask shuffled"], "Steps looked ahead (M)": ["1", "3"]}
+    assert boxes == {"Controls": ["None", "Mask shuffled"], "Look-ahead steps (M)": ["1", "3"]}
 
 
 def test_nothing_is_like_that(store: Store):

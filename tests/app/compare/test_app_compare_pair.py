@@ -305,7 +305,7 @@ def test_differences_are_those_of_the_form_in_its_words():
     assert Difference("Most test images", "all", "100") in found
     assert Difference("Skip broken images", "no", "yes") in found
     assert Difference("Learning rate of training", "automatic", "0.25") in found
-    (steps,) = [d for d in found if d.name == "Steps looked ahead"]
+    (steps,) = [d for d in found if d.name == "Look-ahead steps"]
     assert steps.first == "5"  # and the criterion's default in the other one
     assert steps.second.isdigit()
     (weights,) = [d for d in found if d.second == "Trained on ImageNet"]

@@ -263,8 +263,8 @@ def test_steps_are_asked_only_where_somebody_looks_ahead(at: AppTest, store: Sto
 @pytest.mark.parametrize(
     ("typed", "told"),
     [
-        ("5000", "Steps looked ahead is 5000; give a number of at most 1000."),
-        ("1.5", "Steps looked ahead is 1.5; give a whole number."),
+        ("5000", "Look-ahead steps is 5000; give a number of at most 1000."),
+        ("1.5", "Look-ahead steps is 1.5; give a whole number."),
         ("three", "'three' is not a number"),
     ],
 )
