@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -51,7 +52,7 @@ def load_weights(wanted: Wanted, file: str) -> None:
     try:
         with safe_open(str(path), framework="pt") as tensors:
             for name, source in sources.items():
-                given[name] = tensors.get_tensor(source).to(state[name].dtype)
+                given[name] = _as(state[name], tensors.get_tensor(source), name, file_name)
     except (SafetensorError, OSError) as error:
         raise ModelError(f"{file_name} cannot be read ({error}). Write the file again.") from None
     wanted.model.load_state_dict(state | given)
@@ -59,6 +60,16 @@ def load_weights(wanted: Wanted, file: str) -> None:
         # Inception and GoogLeNet keep this half of their input scaling outside the weights.
         scaled: Any = header.label.get("transform_input") is True
         wanted.model.transform_input = scaled
+
+
+def _as(like: Tensor, values: Tensor, name: str, file_name: str) -> Tensor:
+    """``values`` in the number format of ``like``, which may be one for whole numbers."""
+    if not like.is_floating_point() and bool((values != values.round()).any()):
+        raise ModelError(
+            f"{name} in {file_name} stores whole numbers, but not all of its values are. Give the "
+            "weights as the network's state_dict has them."
+        )
+    return values.to(like.dtype)
 
 
 def fit(wanted: Wanted, header: Header, file_name: str) -> dict[str, str]:
@@ -97,10 +108,16 @@ def fit(wanted: Wanted, header: Header, file_name: str) -> dict[str, str]:
 def _sources(
     tensors: Mapping[str, TensorInfo], expected: Mapping[str, Tensor], file_name: str
 ) -> dict[str, str]:
-    """The names in the file by their names without the prefixes of frameworks."""
+    """The names in the file by their names without the prefixes of frameworks, and without one that
+    all share if the network's names are left."""
+    parts = zip(*(name.split(".")[:-1] for name in tensors), strict=False)
+    shared = [part[0] for part in itertools.takewhile(lambda part: len({*part}) == 1, parts)]
+    needed = {name for name in expected if not name.endswith(COUNTER)}
+    lengths = [len(".".join([*shared[:count], ""])) for count in range(len(shared) + 1)]
+    start = next((n for n in lengths if needed <= {name[n:] for name in tensors}), 0)
     sources: dict[str, str] = {}
     for source in tensors:
-        name = source
+        name = source[start:]
         while name not in expected and name.startswith(PREFIXES):
             name = name.partition(".")[2]
         if name in sources:
@@ -113,7 +130,9 @@ def _sources(
 
 
 def _kinds(tensor: Tensor) -> frozenset[str]:
-    return FLOATS if tensor.is_floating_point() else WHOLE
+    """The formats in which a file may store it: those who convert all tensors to floats convert the
+    counters of batch norm, too."""
+    return FLOATS if tensor.is_floating_point() else WHOLE | FLOATS
 
 
 def _advice(
@@ -149,6 +168,13 @@ def _advice(
     like = [n for n in MODELS if n != wanted.name and _same_names(n, wanted, given)]
     if like:
         return f"Its layer names match {' and '.join(like)}; choose that model."
+    extra = [name for name in given if name not in expected]
+    needed = {n for n in expected if not n.endswith(COUNTER)}
+    if extra and needed <= set(given):
+        return (
+            f"It contains every tensor of {wanted.name}, and {counted(len(extra), 'tensor')} more: "
+            "save the file again without those."
+        )
     return "Choose the model and the image size that the weights were trained for."
 
 

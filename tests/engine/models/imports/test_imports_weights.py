@@ -79,6 +79,31 @@ def test_what_frameworks_put_before_names_does_not_matter(write, trained, prefix
     assert all(torch.equal(state[name], trained[name]) for name in trained)
 
 
+@pytest.mark.parametrize("prefix", ["net.", "classifier.backbone.", "0."])
+def test_a_prefix_that_all_names_share_does_not_matter(write, trained, prefix) -> None:
+    state = trained
+    loaded = own(write({prefix + name: tensor for name, tensor in state.items()}))
+    assert all(torch.equal(loaded[name], tensor) for name, tensor in state.items())
+
+
+def test_whole_numbers_may_be_stored_as_floats(write, trained) -> None:
+    state = trained
+    assert any(not tensor.is_floating_point() for tensor in state.values())
+    loaded = own(write({name: tensor.float() for name, tensor in state.items()}))
+    for name, tensor in state.items():
+        assert torch.equal(loaded[name], tensor)
+        assert loaded[name].dtype == tensor.dtype
+    counter = next(name for name, tensor in state.items() if not tensor.is_floating_point())
+    half = {**{name: tensor.float() for name, tensor in state.items()}, counter: torch.tensor(1.5)}
+    refused(write(half), counter, "whole numbers")
+
+
+def test_tensors_too_many_are_called_that(write, trained) -> None:
+    more = {"ema.decay": torch.zeros(1), "ema.step": torch.zeros(1)}
+    text = refused(write({**trained, **more}), "2 tensors more", "without those")
+    assert "image size" not in text
+
+
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
 def test_other_precisions_become_float32(write, trained, dtype) -> None:
     given = {n: t.to(dtype) if t.is_floating_point() else t for n, t in trained.items()}
