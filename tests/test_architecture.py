@@ -34,6 +34,7 @@ LAYERS = [
 ]
 # Within the pipeline: each module may import those before it.
 PIPELINE = [
+    "pruning_record",
     "record",
     "gallery",
     "estimate",

@@ -20,14 +20,8 @@ from prospr_engine.identity import file_settings, tokens
 from prospr_engine.io.tokens import display_name, is_token
 from prospr_engine.models import MODELS
 from prospr_engine.models.spec import TORCHVISION, ModelSpec
-from prospr_engine.pipeline.record import (
-    ExportRecord,
-    FindingRecord,
-    LayerRecord,
-    PruningRecord,
-    RunRecord,
-    epoch_record,
-)
+from prospr_engine.pipeline.pruning_record import FindingRecord, LayerRecord, PruningRecord
+from prospr_engine.pipeline.record import ExportRecord, RunRecord, epoch_record
 from prospr_engine.registry import Option, settings_of
 from prospr_engine.saliency import METHODS, SEED, STEPS, MethodSpec
 from prospr_engine.saliency.controls import CONTROLS, ControlSpec, control_names, is_control

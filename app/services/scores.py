@@ -14,7 +14,7 @@ from app.services.locks import HEAVY
 from app.services.summary import summary_of
 from prospr_engine.errors import DataError, ResourceError
 from prospr_engine.guard import limits
-from prospr_engine.pipeline.record import FindingRecord, SparsityRecord, TrustRecord
+from prospr_engine.pipeline.pruning_record import FindingRecord, SparsityRecord, TrustRecord
 from prospr_engine.pruning.ranking import Cut, Histogram, Ranking
 from prospr_engine.store.records import Artifact, Run
 

@@ -26,7 +26,8 @@ from prospr_engine.format import (
     quantity,
 )
 from prospr_engine.io.tokens import display_name
-from prospr_engine.pipeline.record import PruningRecord, RunRecord
+from prospr_engine.pipeline.pruning_record import PruningRecord
+from prospr_engine.pipeline.record import RunRecord
 
 BAR = 20  # characters of a layer's bar
 

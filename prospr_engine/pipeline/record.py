@@ -22,99 +22,12 @@ from prospr_engine.errors import ConfigError, DataError
 from prospr_engine.events import EpochEnded
 from prospr_engine.export.encodings import PRIMARY
 from prospr_engine.export.proof import Check
+from prospr_engine.pipeline.pruning_record import PruningRecord, record_of
 
 RESULT = "result.json"
 FORMAT = 1
 NETWORKS = ("dense", "pruned")
 """The networks of a run: the keys of accuracies and the like."""
-
-
-@dataclass(frozen=True)
-class LayerRecord:
-    """One layer: weights ``kept`` of ``total``, of which ``effective`` are connected to both ends,
-    and ``dead_channels`` of ``channels`` output channels that are cut off. None where the
-    connections have not been examined."""
-
-    name: str
-    total: int
-    kept: int
-    effective: int | None
-    channels: int
-    dead_channels: int | None = None
-
-    @property
-    def density(self) -> float:
-        """The fraction of the layer's weights that is kept."""
-        return self.kept / self.total
-
-
-@dataclass(frozen=True)
-class FindingRecord:
-    """A sentence about the pruned network; ``level`` is "danger", "warning" or "fine", ``layer``
-    the parameter that it is about, if any."""
-
-    level: str
-    text: str
-    layer: str | None = None
-
-
-@dataclass(frozen=True)
-class TrustRecord:
-    """Whether the ranking can be trusted, and why: see ``saliency.diagnostics``."""
-
-    trusted: bool
-    verdict: str
-    adjoint_norms: tuple[float, ...] = ()
-    growth: float | None = None
-    losses: tuple[float, ...] = ()
-    non_finite: int = 0
-    silent: tuple[str, ...] = ()
-    precision: str = ""
-    agreement: float | None = None
-    checked_at: float | None = None
-
-
-@dataclass(frozen=True)
-class SparsityRecord:
-    """Fractions of the weights: ``requested``, removed (``achieved``), and removed or cut off
-    (``effective``, None where it cannot be told)."""
-
-    requested: float
-    achieved: float
-    effective: float | None
-
-
-@dataclass(frozen=True)
-class PruningRecord:
-    """The effect of pruning before any training, as in a result and in the event ``Pruned``."""
-
-    sparsity: SparsityRecord
-    layers: tuple[LayerRecord, ...]
-    findings: tuple[FindingRecord, ...]
-    trust: TrustRecord
-
-    @property
-    def kept(self) -> int:
-        """Weights kept in all layers."""
-        return sum(layer.kept for layer in self.layers)
-
-    @property
-    def total(self) -> int:
-        """Weights that can be pruned in all layers."""
-        return sum(layer.total for layer in self.layers)
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> PruningRecord:
-        """From a result or an event as JSON. Raises ``DataError`` if it is neither."""
-        try:
-            return cls(
-                sparsity=_record(SparsityRecord, values["sparsity"]),
-                layers=tuple(_record(LayerRecord, layer) for layer in values["layers"]),
-                findings=tuple(_record(FindingRecord, finding) for finding in values["findings"]),
-                trust=_trust(values["trust"]),
-            )
-        except (KeyError, TypeError, ValueError, AttributeError):
-            raise DataError("The pruning result cannot be read; start the run again.") from None
 
 
 @dataclass(frozen=True)
@@ -238,7 +151,7 @@ class RunRecord:
 
 def epoch_record(values: Mapping[str, Any]) -> EpochEnded:
     """An epoch, from a result or an event as JSON. Raises ``TypeError`` if it is none."""
-    record: EpochEnded = _record(EpochEnded, values)
+    record: EpochEnded = record_of(EpochEnded, values)
     return record
 
 
@@ -288,26 +201,9 @@ def _run_record(values: Mapping[str, Any]) -> RunRecord:
     )
 
 
-def _record(kind: Any, values: Mapping[str, Any]) -> Any:
-    """A record from the values that ``kind`` has fields for: later versions may write more."""
-    known = {field.name for field in dataclasses.fields(kind)}
-    return kind(**{name: value for name, value in values.items() if name in known})
-
-
-def _trust(values: Mapping[str, Any]) -> TrustRecord:
-    changed = dict(values)
-    for name in ("adjoint_norms", "losses"):
-        changed[name] = tuple(float(number) for number in values.get(name, ()))
-    number = values.get("growth")
-    changed["growth"] = None if number is None else float(number)  # infinity is a string in JSON
-    changed["silent"] = tuple(values.get("silent", ()))
-    record: TrustRecord = _record(TrustRecord, changed)
-    return record
-
-
 def _export(values: Mapping[str, Any]) -> ExportRecord:
-    checks = tuple(_record(Check, check) for check in values["checks"])
-    record: ExportRecord = _record(ExportRecord, {"zipped": None, **values, "checks": checks})
+    checks = tuple(record_of(Check, check) for check in values["checks"])
+    record: ExportRecord = record_of(ExportRecord, {"zipped": None, **values, "checks": checks})
     return record
 
 
@@ -317,7 +213,7 @@ def _data(values: Mapping[str, Any]) -> DataRecord:
         name=values["name"],
         classes=tuple(map(str, values["classes"])),
         shape=(channels, height, width),
-        split=_record(SplitRecord, values["split"]),
+        split=record_of(SplitRecord, values["split"]),
         digest=values["digest"],
         mean=tuple(values["mean"]),
         std=tuple(values["std"]),

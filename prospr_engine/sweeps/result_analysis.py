@@ -14,7 +14,8 @@ from typing import Any
 import pandas as pd
 
 from prospr_engine.events import EpochEnded
-from prospr_engine.pipeline.record import NETWORKS, LayerRecord, RunRecord
+from prospr_engine.pipeline.pruning_record import LayerRecord
+from prospr_engine.pipeline.record import NETWORKS, RunRecord
 from prospr_engine.sweeps.statistics import paired_limit
 
 Lines = Mapping[str, Sequence[RunRecord]]

@@ -15,7 +15,8 @@ from waiting import PATIENCE
 from app import pages
 from prospr_engine.config import RunConfig
 from prospr_engine.events import EpochEnded
-from prospr_engine.pipeline.record import LayerRecord, RunRecord
+from prospr_engine.pipeline.pruning_record import LayerRecord
+from prospr_engine.pipeline.record import RunRecord
 from prospr_engine.store.records import Run
 from prospr_engine.store.store import Store
 

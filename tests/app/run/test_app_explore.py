@@ -28,7 +28,7 @@ from app.services import store as store_service
 from prospr_engine.errors import DataError, ResourceError
 from prospr_engine.models.build import build
 from prospr_engine.pipeline.checkpoint import Source, save_network
-from prospr_engine.pipeline.record import PruningRecord
+from prospr_engine.pipeline.pruning_record import PruningRecord
 from prospr_engine.pipeline.result import Pruning
 from prospr_engine.pruning.health import examine
 from prospr_engine.store.limits import Limits

@@ -13,10 +13,10 @@ import pytest
 from earlier import unpack
 
 from prospr_engine.errors import DataError
+from prospr_engine.pipeline.pruning_record import PruningRecord
 from prospr_engine.pipeline.record import (
     FORMAT,
     RESULT,
-    PruningRecord,
     RunRecord,
     onnx_files,
     relocated,

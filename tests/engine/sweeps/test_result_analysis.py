@@ -9,7 +9,8 @@ import pytest
 
 from prospr_engine.config import RunConfig
 from prospr_engine.events import EpochEnded
-from prospr_engine.pipeline.record import LayerRecord, RunRecord
+from prospr_engine.pipeline.pruning_record import LayerRecord
+from prospr_engine.pipeline.record import RunRecord
 from prospr_engine.sweeps import result_analysis as analysis
 
 

@@ -1,0 +1,118 @@
+"""The effect of pruning as a typed record, from a result or from the event ``Pruned``.
+
+Plain data, without torch, as in ``record.py``.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from prospr_engine.errors import DataError
+
+
+@dataclass(frozen=True)
+class LayerRecord:
+    """One layer: weights ``kept`` of ``total``, of which ``effective`` are connected to both ends,
+    and ``dead_channels`` of ``channels`` output channels that are cut off. None where the
+    connections have not been examined."""
+
+    name: str
+    total: int
+    kept: int
+    effective: int | None
+    channels: int
+    dead_channels: int | None = None
+
+    @property
+    def density(self) -> float:
+        """The fraction of the layer's weights that is kept."""
+        return self.kept / self.total
+
+
+@dataclass(frozen=True)
+class FindingRecord:
+    """A sentence about the pruned network; ``level`` is "danger", "warning" or "fine", ``layer``
+    the parameter that it is about, if any."""
+
+    level: str
+    text: str
+    layer: str | None = None
+
+
+@dataclass(frozen=True)
+class TrustRecord:
+    """Whether the ranking can be trusted, and why: see ``saliency.diagnostics``."""
+
+    trusted: bool
+    verdict: str
+    adjoint_norms: tuple[float, ...] = ()
+    growth: float | None = None
+    losses: tuple[float, ...] = ()
+    non_finite: int = 0
+    silent: tuple[str, ...] = ()
+    precision: str = ""
+    agreement: float | None = None
+    checked_at: float | None = None
+
+
+@dataclass(frozen=True)
+class SparsityRecord:
+    """Fractions of the weights: ``requested``, removed (``achieved``), and removed or cut off
+    (``effective``, None if it is unknown)."""
+
+    requested: float
+    achieved: float
+    effective: float | None
+
+
+@dataclass(frozen=True)
+class PruningRecord:
+    """The effect of pruning before any training, as in a result and in the event ``Pruned``."""
+
+    sparsity: SparsityRecord
+    layers: tuple[LayerRecord, ...]
+    findings: tuple[FindingRecord, ...]
+    trust: TrustRecord
+
+    @property
+    def kept(self) -> int:
+        """Weights kept in all layers."""
+        return sum(layer.kept for layer in self.layers)
+
+    @property
+    def total(self) -> int:
+        """Weights that can be pruned in all layers."""
+        return sum(layer.total for layer in self.layers)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> PruningRecord:
+        """From a result or an event as JSON. Raises ``DataError`` if it is neither."""
+        try:
+            return cls(
+                sparsity=record_of(SparsityRecord, values["sparsity"]),
+                layers=tuple(record_of(LayerRecord, layer) for layer in values["layers"]),
+                findings=tuple(record_of(FindingRecord, finding) for finding in values["findings"]),
+                trust=_trust(values["trust"]),
+            )
+        except (KeyError, TypeError, ValueError, AttributeError):
+            raise DataError("The pruning result cannot be read; start the run again.") from None
+
+
+def record_of(kind: Any, values: Mapping[str, Any]) -> Any:
+    """A record from the values that ``kind`` has fields for: later versions may write more."""
+    known = {field.name for field in dataclasses.fields(kind)}
+    return kind(**{name: value for name, value in values.items() if name in known})
+
+
+def _trust(values: Mapping[str, Any]) -> TrustRecord:
+    changed = dict(values)
+    for name in ("adjoint_norms", "losses"):
+        changed[name] = tuple(float(number) for number in values.get(name, ()))
+    number = values.get("growth")
+    changed["growth"] = None if number is None else float(number)  # infinity is a string in JSON
+    changed["silent"] = tuple(values.get("silent", ()))
+    record: TrustRecord = record_of(TrustRecord, changed)
+    return record
