@@ -55,7 +55,7 @@ def test_sizes_are_those_of_a_real_file(model: str, tmp_path: Path):
     network = pe.build_model(model, (1, 8, 8), 10, 0)
     size = known(model, 1, 8, 10)
     assert size is not None
-    for sparsity in (0.5, 0.98):
+    for sparsity in (0.5, 0.9, 0.98):
         masks = pe.score(network, [], method="random", seed=0).masks(sparsity)
         masks.apply_to(network)
         path = tmp_path / "model.onnx"
@@ -65,7 +65,7 @@ def test_sizes_are_those_of_a_real_file(model: str, tmp_path: Path):
         found = estimate(RunConfig(sparsity=sparsity), catalogue("digits"), size)
         assert found.bytes == pytest.approx(path.stat().st_size, rel=0.05)
         packed = (tmp_path / "model.zip").stat().st_size
-        assert found.zipped == pytest.approx(packed, rel=0.15), f"{model} at {sparsity}"
+        assert found.zipped == pytest.approx(packed, rel=0.06), f"{model} at {sparsity}"
 
 
 def sample() -> Any:
