@@ -56,7 +56,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def told_by(*arguments: object) -> tuple[int, str]:
+def outcome_of(*arguments: object) -> tuple[int, str]:
     """The exit code of ``python -m prospr_engine`` and what it writes to standard output."""
     output, code = io.StringIO(), 0
     words = ["prospr_engine", *map(str, arguments)]
@@ -74,7 +74,7 @@ def told_by(*arguments: object) -> tuple[int, str]:
 
 def do(*arguments: object) -> Any:
     """What a command that works tells as JSON."""
-    code, text = told_by(*arguments, "--json")
+    code, text = outcome_of(*arguments, "--json")
     assert code == 0, text
     return json.loads(text)
 
@@ -138,19 +138,19 @@ def test_public_names():
 
 
 def test_runs_have_the_same_fingerprints():
-    told = [
+    shown = [
         [settings, pe.RunConfig.from_dict(settings).fingerprint]
         for settings, _ in EXPECTED["run_configs"]
     ]
-    assert told == EXPECTED["run_configs"]
+    assert shown == EXPECTED["run_configs"]
 
 
 def test_sweeps_have_the_same_fingerprints():
-    told = [
+    shown = [
         [settings, pe.SweepConfig.from_dict(settings).fingerprint]
         for settings, _ in EXPECTED["sweep_configs"]
     ]
-    assert told == EXPECTED["sweep_configs"]
+    assert shown == EXPECTED["sweep_configs"]
 
 
 def test_settings_of_searches_can_be_read():
@@ -169,9 +169,9 @@ def test_settings_have_the_same_names_and_defaults(kind: str):
         "sweep": pe.SweepConfig(),
         "search": pe.SearchConfig(most_lost=0.01),
     }[kind]
-    told = EXPECTED["defaults"][kind]
-    assert holds(now.to_dict(), told)
-    assert type(now).from_dict(told) == now
+    shown = EXPECTED["defaults"][kind]
+    assert holds(now.to_dict(), shown)
+    assert type(now).from_dict(shown) == now
 
 
 @pytest.mark.parametrize("table", ["methods", "models", "datasets"])
@@ -198,7 +198,7 @@ def without_text(row: dict[str, Any]) -> dict[str, Any]:
 
 @pytest.mark.parametrize("command", sorted(EXPECTED["flags"]))
 def test_flags(command: str):
-    code, text = told_by(command, "--help")
+    code, text = outcome_of(command, "--help")
     assert code == 0
     flags = set(re.findall(r"(?<![\w-])--[a-z][a-z0-9-]+", text))
     assert set(EXPECTED["flags"][command]) <= flags
@@ -206,15 +206,15 @@ def test_flags(command: str):
 
 def test_exit_codes(here: Path):
     unpack(here, "run", "store", "photos.zip", "forged.onnx")
-    told = [[words, told_by(*words)[0]] for words, _ in EXPECTED["exit_codes"]]
-    assert told == EXPECTED["exit_codes"]
+    shown = [[words, outcome_of(*words)[0]] for words, _ in EXPECTED["exit_codes"]]
+    assert shown == EXPECTED["exit_codes"]
 
 
 def test_a_search_without_an_answer_ends_with_1(here: Path):
     unpack(here, "unmet")
     before = stamps(here)
     unmet = ["search", *SMALL, "--max-size", "1kB", "--max-tries", "1", "--out", "unmet"]
-    assert told_by(*unmet)[0] == 1
+    assert outcome_of(*unmet)[0] == 1
     assert stamps(here) == before
 
 
@@ -255,8 +255,8 @@ def test_the_settings_of_a_run_are_read(kept: Path, folder: str):
 def test_masks_of_a_run_are_read(kept: Path):
     masks = pe.Masks.load(kept / "run/masks.safetensors")
     result = json.loads((kept / "run/result.json").read_text("utf-8"))
-    told = {layer["name"]: (layer["total"], layer["kept"]) for layer in result["layers"]}
-    assert {layer.name: (layer.total, layer.kept) for layer in masks.layers} == told
+    shown = {layer["name"]: (layer["total"], layer["kept"]) for layer in result["layers"]}
+    assert {layer.name: (layer.total, layer.kept) for layer in masks.layers} == shown
     scores = pe.Scores.load(kept / "run/scores.safetensors")
     again = scores.masks(sparsity=0.9)
     assert all(torch.equal(again[name], mask) for name, mask in masks.items())
@@ -265,7 +265,7 @@ def test_masks_of_a_run_are_read(kept: Path):
 def test_a_finished_run_is_not_overwritten_by_another(here: Path):
     unpack(here, "run")
     before = stamps(here)
-    assert told_by("run", *SMALL, "--seed", 1, "--out", "run")[0] == 2
+    assert outcome_of("run", *SMALL, "--seed", 1, "--out", "run")[0] == 2
     assert stamps(here) == before
 
 
@@ -303,11 +303,11 @@ def comparable(result: dict[str, Any]) -> dict[str, Any]:
     return plain
 
 
-def structure(told: Any) -> Any:
+def structure(shown: Any) -> Any:
     """Objects with their names, and nothing else."""
-    if isinstance(told, dict):
-        return {k: structure(v) for k, v in told.items() if isinstance(v, dict)}
-    return told
+    if isinstance(shown, dict):
+        return {k: structure(v) for k, v in shown.items() if isinstance(v, dict)}
+    return shown
 
 
 def same_machine(environment: dict[str, Any]) -> bool:
@@ -327,16 +327,16 @@ def same_machine(environment: dict[str, Any]) -> bool:
 def test_a_finished_sweep_computes_nothing(here: Path):
     unpack(here, FOLDERS["sweep"])
     before = stamps(here)
-    told = do("sweep", *SMALL, *LISTS)  # without --out: its folder is found by its fingerprint
-    assert Path(told["out"]) == Path(FOLDERS["sweep"])
+    shown = do("sweep", *SMALL, *LISTS)  # without --out: its folder is found by its fingerprint
+    assert Path(shown["out"]) == Path(FOLDERS["sweep"])
     assert stamps(here) == before
-    assert len(before) == len(told["cells"]) == 8
+    assert len(before) == len(shown["cells"]) == 8
     assert [path.name for path in Path("runs").iterdir()] == [Path(FOLDERS["sweep"]).name]
     earlier = list(csv.DictReader(io.StringIO(FOLDERS["sweep_table"])))
     with Path(FOLDERS["sweep"], "cells.csv").open(encoding="utf-8", newline="") as file:
         assert holds(list(csv.DictReader(file)), earlier)
     columns = list(earlier[0])
-    assert [name for name in told["cells"][0] if name in columns] == columns
+    assert [name for name in shown["cells"][0] if name in columns] == columns
 
 
 def test_an_unfinished_sweep_computes_what_is_missing(here: Path):
@@ -346,15 +346,15 @@ def test_an_unfinished_sweep_computes_what_is_missing(here: Path):
     ended: list[dict[str, Any]] = []
 
     def hear(event: Any) -> None:
-        told = event.to_dict()
-        begun.extend([told] if told["event"] == "CellStarted" else [])
-        ended.extend([told] if told["event"] == "CellEnded" else [])
+        shown = event.to_dict()
+        begun.extend([shown] if shown["event"] == "CellStarted" else [])
+        ended.extend([shown] if shown["event"] == "CellEnded" else [])
 
     config = pe.SweepConfig.read("unfinished/sweep.json")
     table = pe.sweep(config, out="unfinished", on_event=hear)
     assert len(before) == 2
     assert len(begun) == 2
-    assert [told["known"] for told in ended] == [True, True, False, False]
+    assert [shown["known"] for shown in ended] == [True, True, False, False]
     assert list(table["state"]) == ["done"] * 4
     assert list(table["control"]) == ["none", "shuffle", "reinit", "random"]
     assert holds({name: list(stamp) for name, stamp in stamps(here).items()},
@@ -367,14 +367,14 @@ def test_a_search_folder_of_0_3_0_is_continued(here: Path):
     unpack(here, FOLDERS["search"])
     assert Path(FOLDERS["search"]).name.startswith("search-")
     before = stamps(here)
-    told = do(*SEARCH)
-    assert told["out"] == FOLDERS["search"]
+    shown = do(*SEARCH)
+    assert shown["out"] == FOLDERS["search"]
     assert stamps(here) == before
     with Path(FOLDERS["search"], "trail.csv").open(encoding="utf-8", newline="") as file:
         trail = list(csv.DictReader(file))
-    assert [probe["sparsity"] for probe in told["trail"]] == [float(r["sparsity"]) for r in trail]
+    assert [probe["sparsity"] for probe in shown["trail"]] == [float(r["sparsity"]) for r in trail]
     assert len(before) == len(trail) == 3
-    assert told["found"] == 0.9022
+    assert shown["found"] == 0.9022
 
 
 # The store
@@ -397,15 +397,15 @@ def test_the_command_line_lists_the_same_runs(stored: Path):
 
 def test_the_files_of_all_runs_are_there(stored: Path):
     store = open_store(stored)
-    for told in STORE["runs"]:
-        files = store.files(told["id"])
-        assert {name: file.digest for name, file in files.items()} == told["files"]
+    for shown in STORE["runs"]:
+        files = store.files(shown["id"])
+        assert {name: file.digest for name, file in files.items()} == shown["files"]
         for file in files.values():
             assert hashlib.sha256(file.path.read_bytes()).hexdigest() == file.digest
         if "model.onnx" in files:
             proof = pe.verify(files["model.onnx"].path)
             assert proof.ok
-        assert told["state"] not in ("done", "failed") or store.events(told["id"])
+        assert shown["state"] not in ("done", "failed") or store.events(shown["id"])
 
 
 def test_settings_of_all_runs_and_studies_are_read(stored: Path):
@@ -418,11 +418,15 @@ def test_settings_of_all_runs_and_studies_are_read(stored: Path):
 
 def test_studies_have_the_same_runs(stored: Path):
     store = open_store(stored)
-    for told in STORE["studies"]:
-        study = store.study(told["id"])
-        assert (study.name, study.owner, study.kind) == (told["name"], told["owner"], told["kind"])
-        assert (study.state, dict(study.counts)) == (told["state"], told["counts"])
-        assert [run.id for run in store.study_runs(study.id)] == told["runs"]
+    for shown in STORE["studies"]:
+        study = store.study(shown["id"])
+        assert (study.name, study.owner, study.kind) == (
+            shown["name"],
+            shown["owner"],
+            shown["kind"],
+        )
+        assert (study.state, dict(study.counts)) == (shown["state"], shown["counts"])
+        assert [run.id for run in store.study_runs(study.id)] == shown["runs"]
 
 
 def test_visitors_find_their_runs_and_uploads(stored: Path):
@@ -446,9 +450,9 @@ def test_what_waits_or_was_lost_is_computed(stored: Path, monkeypatch: pytest.Mo
     work_off(stored)
     runs = {run.name: run for run in store.runs() if run.name}
     assert {name: run.state for name, run in runs.items()} == {
-        told["name"]: told["state"].replace("queued", "done").replace("running", "done")
-        for told in STORE["runs"]
-        if told["name"]
+        shown["name"]: shown["state"].replace("queued", "done").replace("running", "done")
+        for shown in STORE["runs"]
+        if shown["name"]
     }
     assert store.study(stopped.id).state == "done"
     for run in (runs["Lost"], runs["Waiting"]):

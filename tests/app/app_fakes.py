@@ -112,12 +112,12 @@ RESULT: dict[str, Any] = {
 
 def record(changes: Mapping[str, Any] | None = None) -> RunRecord:
     """The result above as pages read it, with ``changes`` in it: of objects in part."""
-    told = copy.deepcopy(RESULT)
+    output = copy.deepcopy(RESULT)
     for name, value in copy.deepcopy(dict(changes or {})).items():
-        told[name] = _merged(told.get(name), value)
-    told["layers"] = [{"effective": 0, "channels": 1, **layer} for layer in told["layers"]]
-    told["history"] = [{**HISTORY[0], **epoch} for epoch in told["history"]]
-    return RunRecord.from_dict(told)
+        output[name] = _merged(output.get(name), value)
+    output["layers"] = [{"effective": 0, "channels": 1, **layer} for layer in output["layers"]]
+    output["history"] = [{**HISTORY[0], **epoch} for epoch in output["history"]]
+    return RunRecord.from_dict(output)
 
 
 def layers_of(*layers: Mapping[str, Any]) -> tuple[LayerRecord, ...]:
@@ -145,8 +145,8 @@ def finished(
 ) -> Run:
     """A run that is done, with the result above, ``changes`` in it, and files beside it."""
     run = running(store, owner, config)
-    told = {**copy.deepcopy(RESULT), **changes, "config": run.config.to_dict()}
-    for epoch in told["history"]:
+    output = {**copy.deepcopy(RESULT), **changes, "config": run.config.to_dict()}
+    for epoch in output["history"]:
         store.record(run.id, {"event": "EpochEnded", **epoch})
     store.record(run.id, {"event": "Finished"})
     folder = store.workspace.run(run.id)
@@ -154,8 +154,8 @@ def finished(
     contents = {"model.onnx": b"the network", "masks.safetensors": b"the masks"}
     for name, content in {**contents, **(files or {})}.items():
         (folder / name).write_bytes(content)
-    (folder / "config.json").write_text(json.dumps(told["config"]))
-    (folder / "result.json").write_text(json.dumps(told))
+    (folder / "config.json").write_text(json.dumps(output["config"]))
+    (folder / "result.json").write_text(json.dumps(output))
     store.finish(run.id, "done", folder=folder)
     return found(store, run.id)
 

@@ -128,14 +128,14 @@ def test_the_address_holds_a_path_only_where_one_may_be_named(monkeypatch: pytes
 
 def test_downloads_name_no_place(run: Run):
     settings = json.dumps(CONFIG.to_dict()).encode()
-    told = json.loads(access.visible_json(settings, run, "alice"))
-    assert told == CONFIG.to_dict() | {"data": "photos", "weights": "w.safetensors"}
+    output = json.loads(access.visible_json(settings, run, "alice"))
+    assert output == CONFIG.to_dict() | {"data": "photos", "weights": "w.safetensors"}
     out = {"data": {"notes": [f"{SECRET}/photos/a is empty"]}, "out": "/server/work/ab"}
     result = json.dumps(RESULT | out | {"config": CONFIG.to_dict()}).encode()
-    told = access.visible_json(result, run, "alice").decode()
-    assert SECRET not in told
-    assert "/server" not in told
-    assert json.loads(told)["data"]["notes"] == ["photos/a is empty"]
+    output = access.visible_json(result, run, "alice").decode()
+    assert SECRET not in output
+    assert "/server" not in output
+    assert json.loads(output)["data"]["notes"] == ["photos/a is empty"]
     with pytest.raises(DataError, match="no longer be read"):
         access.visible_json(b"[1]", run, "alice")
 

@@ -118,11 +118,12 @@ WRONG_TOO = [
 
 
 @pytest.mark.parametrize(
-    ("path", "told"), [*WRONG, *(pytest.param(*row, marks=pytest.mark.slow) for row in WRONG_TOO)]
+    ("path", "expected"),
+    [*WRONG, *(pytest.param(*row, marks=pytest.mark.slow) for row in WRONG_TOO)],
 )
-def test_an_address_may_be_wrong(come: Come, ids: dict[str, str], path: str, told: str):
+def test_an_address_may_be_wrong(come: Come, ids: dict[str, str], path: str, expected: str):
     page = come(ALICE).open(path.format(**ids))
-    expect(page.get_by_text(told).first).to_be_visible()
+    expect(page.get_by_text(expected).first).to_be_visible()
     settled(page)
 
 

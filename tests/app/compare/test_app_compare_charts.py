@@ -315,7 +315,7 @@ def result(
     right: tuple[int, ...] = (9, 5),
     curve: tuple[float, ...] = (0.5, 0.9),
 ) -> RunRecord:
-    told = {
+    output = {
         "config": {"seed": seed},
         "layers": [
             {"name": f"{place}.weight", "total": 100 * (place + 1), "kept": k, "effective": k}
@@ -333,7 +333,7 @@ def result(
             for epoch, accuracy in enumerate(curve, 1)
         ],
     }
-    return record(told)
+    return record(output)
 
 
 def test_layers_are_means_over_runs_and_collapsed_ones_are_marked():

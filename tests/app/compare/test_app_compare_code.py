@@ -38,9 +38,9 @@ FEW = LoadingConfig(train_limit=100, test_limit=50)
 def done(command: list[str], folder: Path, **variables: str) -> str:
     """What it prints; it works in ``folder`` with the engine of this checkout."""
     env = {**os.environ, "PYTHONPATH": str(ROOT), **variables}
-    told = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True)
-    assert told.returncode == 0, told.stderr
-    return told.stdout
+    output = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True)
+    assert output.returncode == 0, output.stderr
+    return output.stdout
 
 
 def figures(folder: Path) -> list[tuple[str, ...]]:
@@ -87,8 +87,8 @@ def test_the_program_for_runs_that_are_no_grid_really_does_them(tmp_path: Path):
     ]
     assert code_sweep.as_sweep(configs) is None
     printed = done([sys.executable, "-c", code_sweep.runs_program(configs, 1)], tmp_path)
-    told = [line.split()[:4] for line in printed.splitlines()]
-    assert told == [["1", "magnitude", "0.9", "0"], ["2", "random", "0.8", "3"]]
+    output = [line.split()[:4] for line in printed.splitlines()]
+    assert output == [["1", "magnitude", "0.9", "0"], ["2", "random", "0.8", "3"]]
     for number, config in enumerate(configs, 1):
         assert RunConfig.read(tmp_path / "out" / str(number) / "config.json") == config
 
@@ -167,10 +167,10 @@ def test_the_runs_of_a_sweep_are_known_as_it_in_whatever_order(config: SweepConf
 
 def test_an_option_at_its_default_changes_nothing():
     first, second = SweepConfig.of(sparsities=[0.8, 0.9]).cells()
-    told = dataclasses.replace(
+    output = dataclasses.replace(
         first, scoring=dataclasses.replace(first.scoring, options={"steps": 3})
     )
-    assert code_sweep.as_sweep([told, second]) is not None
+    assert code_sweep.as_sweep([output, second]) is not None
 
 
 @pytest.mark.parametrize(

@@ -346,7 +346,7 @@ def test_the_link_opens_what_is_on_show(store: Store):
 
         from app.compare.filters import address  # runs in a script of its own
 
-        st.session_state["told"] = address({"study": "x"})
+        st.session_state["output"] = address({"study": "x"})
 
     names = ("only", "only-seed", "against", "single", "open-curves")
     state = {key: at.session_state[key] for key in names}
@@ -355,7 +355,7 @@ def test_the_link_opens_what_is_on_show(store: Store):
     for key, value in state.items():
         maker.session_state[key] = value
     maker.run()
-    link = parse_qs(maker.session_state["told"].replace("study=x", f"study={study.id}"))
+    link = parse_qs(maker.session_state["output"].replace("study=x", f"study={study.id}"))
     assert link["only"] == ["SNIP", "ProsPr"]
     assert link["open-curves"] == ["true"]
     other = opened("bob", **link)

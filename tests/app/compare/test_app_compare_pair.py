@@ -94,16 +94,16 @@ def result(**changes: Any) -> RunRecord:
 def test_two_results_next_to_each_other(store: Store):
     first, second = pair(store)
     at = page(first.id, second.id)
-    told = words(at).replace(SPACE, " ").replace("\\", "")
-    assert "They differ in: sparsity 90 % / 95 %." in told
-    assert "90 % of the weights removed, 1.1 points of accuracy lost" in told
-    assert "95 % of the weights removed, 7.2 points of accuracy lost" in told
-    assert f"| Accuracy, pruned | 96.1 % | 90.0 % | {MINUS}6.1 points |" in told
-    assert "| Accuracy, dense | 97.2 % | 97.2 % | same |" in told
-    assert "A keeps 5 weights and B 4; 3 of them are the same." in told
-    assert told.count("Layer 3 lost all of its 640 weights.") == 2
+    expected = words(at).replace(SPACE, " ").replace("\\", "")
+    assert "They differ in: sparsity 90 % / 95 %." in expected
+    assert "90 % of the weights removed, 1.1 points of accuracy lost" in expected
+    assert "95 % of the weights removed, 7.2 points of accuracy lost" in expected
+    assert f"| Accuracy, pruned | 96.1 % | 90.0 % | {MINUS}6.1 points |" in expected
+    assert "| Accuracy, dense | 97.2 % | 97.2 % | same |" in expected
+    assert "A keeps 5 weights and B 4; 3 of them are the same." in expected
+    assert expected.count("Layer 3 lost all of its 640 weights.") == 2
     assert not at.warning
-    assert "**Weights removed" not in told
+    assert "**Weights removed" not in expected
     assert len(specs(at)) == 4
     alts = [chart.proto.alt for chart in at.get("vega_lite_chart")]
     assert all(alts)
@@ -183,8 +183,8 @@ def test_a_link_opens_for_somebody_else(store: Store):
 def test_an_unknown_id_is_a_sentence(store: Store, id: str):
     first, _ = pair(store)
     at = page(first.id, id)
-    (told,) = [info.value for info in at.info]
-    assert told.startswith("Run B was not found")
+    (expected,) = [info.value for info in at.info]
+    assert expected.startswith("Run B was not found")
     assert not specs(at)
 
 
@@ -203,14 +203,14 @@ def test_runs_without_a_result_are_reported(store: Store):
     store.finish(stopped.id, "stopped")
     live = running(store, config=RunConfig(seed=5))
     waiting = store.submit(RunConfig(seed=6), "alice", "A *name*")
-    for run, told in (
+    for run, expected in (
         (failed, "failed and has no result"),
         (stopped, "was stopped and has no result"),
         (live, "is running. It will appear here when it is done."),
         (waiting, "B (A \\*name\\*) is waiting for its turn"),
     ):
         at = page(first.id, run.id)
-        assert told in at.info[0].value
+        assert expected in at.info[0].value
         assert not specs(at)
 
 
@@ -340,7 +340,7 @@ def test_the_same_images_can_be_compared():
 
 
 @pytest.mark.parametrize(
-    ("data", "config", "told"),
+    ("data", "config", "expected"),
     [
         ({"digest": "e"}, {"data": "mnist"}, "A was trained on Digits, B on MNIST"),
         ({"digest": "e", "classes": ["x"]}, {}, "cannot be compared"),
@@ -349,10 +349,10 @@ def test_the_same_images_can_be_compared():
         ({"digest": None}, {"loading": {"test_fraction": 0.3}}, "may use different test images"),
     ],
 )
-def test_other_images_are_warned_of(data: dict, config: dict, told: str):
+def test_other_images_are_warned_of(data: dict, config: dict, expected: str):
     warned = other_images(result(), result(data=data, config=config))
     assert warned is not None
-    assert told in warned
+    assert expected in warned
 
 
 def test_results_that_do_not_know_their_images_are_not_taken_for_the_same():
@@ -479,7 +479,7 @@ def test_masks_that_cannot_be_read_are_a_sentence(store: Store, content: bytes):
 
 
 @pytest.mark.parametrize(
-    ("first", "second", "both", "told"),
+    ("first", "second", "both", "expected"),
     [
         (10, 10, 10, "Both keep the same 10 weights."),
         (10, 4, 4, "All 4 weights that B keeps are also kept by A."),
@@ -489,9 +489,9 @@ def test_masks_that_cannot_be_read_are_a_sentence(store: Store, content: bytes):
         (10, 0, 0, "One of the two keeps no weights"),
     ],
 )
-def test_the_overlap_in_words(first: int, second: int, both: int, told: str):
+def test_the_overlap_in_words(first: int, second: int, both: int, expected: str):
     said = shared([LayerOverlap("x", 100, first, second, both)])
-    assert told in said
+    assert expected in said
 
 
 def test_chance_alone_gives_the_product_of_the_densities():
@@ -510,8 +510,8 @@ def test_bars_of_both_runs_stand_in_the_networks_order():
     spec = pair_charts.layers_chart(3)
     assert spec["encoding"]["yOffset"]["field"] == "run"
     assert spec["encoding"]["color"]["scale"]["domain"] == ["A", "B"]
-    told = pair_charts.layers_description(rows).replace(SPACE, " ")
-    assert told.endswith("They differ most in Layer 3: 0.0 % and 100.0 %.")
+    expected = pair_charts.layers_description(rows).replace(SPACE, " ")
+    assert expected.endswith("They differ most in Layer 3: 0.0 % and 100.0 %.")
 
 
 def test_curves_are_distinguished_without_colour():
@@ -520,9 +520,9 @@ def test_curves_are_distinguished_without_colour():
     line, point = pair_charts.curves_chart(3)["layer"]
     assert line["encoding"]["strokeDash"]["scale"]["range"] == [[1, 0], [6, 3]]
     assert point["encoding"]["shape"]["scale"]["range"] == ["circle", "square"]
-    told = pair_charts.curves_description(rows).replace(SPACE, " ")
-    assert "A, dense 93.0 % after epoch 3" in told
-    assert "B, pruned 91.0 % after epoch 1" in told
+    expected = pair_charts.curves_description(rows).replace(SPACE, " ")
+    assert "A, dense 93.0 % after epoch 3" in expected
+    assert "B, pruned 91.0 % after epoch 1" in expected
     assert "nothing" in pair_charts.curves_description(pair_charts.curves_table([], []))
 
 
@@ -532,8 +532,8 @@ def test_shares_of_the_overlap_make_a_whole():
     assert list(rows["count"][:3]) == [2, 2, 1]
     assert rows["part"][:3].sum() == pytest.approx(1)
     assert rows["part"][3:].sum() == 0
-    told = pair_charts.overlap_description(rows).replace(SPACE, " ")
-    assert "least in b (0.0 %), most in a (40.0 %)" in told
+    expected = pair_charts.overlap_description(rows).replace(SPACE, " ")
+    assert "least in b (0.0 %), most in a (40.0 %)" in expected
 
 
 @pytest.mark.parametrize("make", [pair_charts.layers_chart, pair_charts.overlap_chart])

@@ -57,10 +57,10 @@ def test_which_differences_are_noise_with_several_seeds():
 def test_noise_is_given_by_sparsity_where_it_varies():
     calm = grid({"prospr": (0.95,), "snip": (0.94,)}, sparsities=(0.8,), spread=0.001)
     wild = grid({"prospr": (0.8,), "snip": (0.7,)}, sparsities=(0.99,), spread=0.05)
-    told = compare_words.noise(pd.concat([calm, wild]))
+    output = compare_words.noise(pd.concat([calm, wild]))
     calmest, wildest = (100 * analysis.spread(cells).limit for cells in (calm, wild))
     assert calmest < 1 < wildest
-    assert told.startswith(
+    assert output.startswith(
         f"3 seeds: differences below about {calmest:.1f} points at 80{NBSP}% and {wildest:.1f} "
         f"points at 99{NBSP}% are noise."
     )
@@ -72,13 +72,13 @@ def test_bars_of_two_seeds_are_explained():
 
 
 def test_one_seed_leaves_only_the_noise_of_the_test_set():
-    told = compare_words.noise(grid(TWO, seeds=(0,)))
+    output = compare_words.noise(grid(TWO, seeds=(0,)))
     limit = 100 * 1.96 * math.sqrt(2 * 0.8 * 0.2 / 400)
-    assert told == (
+    assert output == (
         "One seed, so the noise between seeds is unknown. The test set alone allows differences of "
         f"up to about {limit:.1f} points by chance."
     )
-    assert "interval" not in told
+    assert "interval" not in output
 
 
 def test_seeds_that_agree_to_the_digit_leave_at_least_a_test_image():
@@ -97,20 +97,20 @@ def test_numbers_of_seeds_that_differ_are_a_range():
 
 
 def test_a_lead_beyond_noise_is_given_with_its_size():
-    told = compare_words.leader(grid(TWO))
-    assert told.startswith(
+    output = compare_words.leader(grid(TWO))
+    assert output.startswith(
         f"At 95{NBSP}%, the highest sparsity that all reached, ProsPr is best with "
         f"90.0{NBSP}%, 10.0 points ahead of Magnitude: more than the noise ("
     )
-    assert "luckiest" not in told
+    assert "luckiest" not in output
 
 
 def test_a_lead_within_noise_is_none_and_the_best_of_many_may_be_lucky():
-    told = compare_words.leader(grid(THREE))
-    assert "ProsPr is best with 90.0" in told
-    assert "but SNIP is within the noise (" in told
-    assert "ahead" not in told
-    assert told.endswith("The best of 3 is often just the luckiest.")
+    output = compare_words.leader(grid(THREE))
+    assert "ProsPr is best with 90.0" in output
+    assert "but SNIP is within the noise (" in output
+    assert "ahead" not in output
+    assert output.endswith("The best of 3 is often just the luckiest.")
 
 
 def test_the_answer_and_the_caption_speak_of_the_same_noise():
@@ -129,20 +129,20 @@ def test_the_answer_and_the_caption_speak_of_the_same_noise():
 
 
 def test_with_one_seed_a_lead_is_measured_by_the_test():
-    told = compare_words.leader(grid(TWO, seeds=(0,)))
-    assert "more than the noise of the test set" in told
-    told = compare_words.leader(grid(THREE, seeds=(0,)))
+    output = compare_words.leader(grid(TWO, seeds=(0,)))
+    assert "more than the noise of the test set" in output
+    output = compare_words.leader(grid(THREE, seeds=(0,)))
     limit = 100 * 3.314 / math.sqrt(2) * math.sqrt(2 * 0.8 * 0.2 / 400)  # q(0.05; 3, infinite)
-    assert f"but SNIP is within the noise of the test set ({limit:.1f} points)" in told
-    assert told.startswith("From one seed: ")
-    assert "Another seed may give another order." in told
+    assert f"but SNIP is within the noise of the test set ({limit:.1f} points)" in output
+    assert output.startswith("From one seed: ")
+    assert "Another seed may give another order." in output
     assert "one seed" not in compare_words.leader(grid(THREE))
 
 
 def test_a_control_of_one_seed_says_so():
     table = controlled(0.9, 0.5)
-    (told,) = compare_words.controls(table[table["seed"] == 1])
-    assert told.endswith(", but this is one seed.")
+    (output,) = compare_words.controls(table[table["seed"] == 1])
+    assert output.endswith(", but this is one seed.")
     assert "one seed" not in "".join(compare_words.controls(table))
 
 
@@ -221,24 +221,24 @@ def test_without_the_number_of_classes_nothing_is_said_of_guessing():
 
 @pytest.mark.parametrize("name", ["shuffle", "reinit", "random"])
 def test_a_control_that_does_as_well_is_the_fields_own_warning(name: str):
-    (told,) = compare_words.controls(controlled(0.9, 0.901, name))
+    (output,) = compare_words.controls(controlled(0.9, 0.901, name))
     assert (
-        "ProsPr does as well on average over 2 sparsities, within the noise (1.0 point); " in told
+        "ProsPr does as well on average over 2 sparsities, within the noise (1.0 point); " in output
     )
-    assert told.endswith(f"nothing shows that it mattered {CONTROLS[name].chance}.")
+    assert output.endswith(f"nothing shows that it mattered {CONTROLS[name].chance}.")
 
 
 def test_a_control_that_does_worse_shows_that_the_choice_mattered():
-    (told,) = compare_words.controls(controlled(0.9, 0.85))
-    assert told == (
+    (output,) = compare_words.controls(controlled(0.9, 0.85))
+    assert output == (
         "With its mask shuffled inside each layer, ProsPr is 5.0 points worse on average "
         "over 2 sparsities (noise: 1.0 point); it did matter which weights each layer keeps."
     )
 
 
 def test_a_control_that_does_better_is_reported_without_a_reason():
-    (told,) = compare_words.controls(controlled(0.85, 0.9, "reinit"))
-    assert told == (
+    (output,) = compare_words.controls(controlled(0.85, 0.9, "reinit"))
+    assert output == (
         "With new initial weights under the same mask, ProsPr is 5.0 points better on "
         "average over 2 sparsities (noise: 1.0 point)."
     )
@@ -249,20 +249,20 @@ def test_controls_of_several_methods_are_reported_together_by_what_they_show():
         [controlled(0.9, 0.901), controlled(0.9, 0.8999, method="snip"),
          controlled(0.9, 0.7, method="grasp")]
     )  # fmt: skip
-    told = compare_words.controls(table)
-    assert len(told) == 2
-    assert told[0].startswith(
+    output = compare_words.controls(table)
+    assert len(output) == 2
+    assert output[0].startswith(
         "With their mask shuffled inside each layer, ProsPr and SNIP do as well"
     )
-    assert "GraSP is 20.0 points worse" in told[1]
+    assert "GraSP is 20.0 points worse" in output[1]
 
 
 def test_a_control_is_compared_where_there_is_something_to_lose_only():
     """Where both only guess, they are alike whatever the mask is."""
     broken = controlled(0.1, 0.1)
     broken["sparsity"] = broken["sparsity"].replace({0.8: 0.98, 0.9: 0.99})
-    (told,) = compare_words.controls(pd.concat([controlled(0.9, 0.8), broken]))
-    assert "10.0 points worse" in told
+    (output,) = compare_words.controls(pd.concat([controlled(0.9, 0.8), broken]))
+    assert "10.0 points worse" in output
     assert compare_words.controls(broken) == []
 
 
@@ -313,16 +313,16 @@ def test_the_same_data_give_no_warning():
     ],
 )
 def test_what_cannot_be_compared_is_reported(changes: dict[str, object], warning: str):
-    (told,) = compare_words.warnings(frame([cell("snip", 0.9, 0, 0.9),
+    (output,) = compare_words.warnings(frame([cell("snip", 0.9, 0, 0.9),
                                           cell("prospr", 0.9, 0, 0.9, **changes)]))  # fmt: skip
-    assert warning in told
+    assert warning in output
 
 
 def test_nobody_leads_over_different_tasks():
     table = frame([cell("snip", 0.9, 0, 0.9), cell("prospr", 0.9, 0, 0.8, data="cifar10")])
-    told = sentences(table)
-    assert "is best" not in told
-    assert "guessing" not in told
+    output = sentences(table)
+    assert "is best" not in output
+    assert "guessing" not in output
 
 
 def test_rankings_that_hang_on_rounding_are_reported():
@@ -343,10 +343,10 @@ def test_the_axis_and_the_training_are_named():
 
 
 def test_networks_that_were_not_trained_say_nothing_about_methods():
-    told = sentences(grid(TWO, epochs=0))
-    assert "No network was trained: these accuracies say nothing about the criteria." in told
-    assert "is best" not in told
-    assert "guessing" not in told
+    output = sentences(grid(TWO, epochs=0))
+    assert "No network was trained: these accuracies say nothing about the criteria." in output
+    assert "is best" not in output
+    assert "guessing" not in output
 
 
 # Details
@@ -367,10 +367,10 @@ def test_collapsed_layers_are_reported_by_series():
             {"A": [result((0, 5)), result((0, 0))], "B": [result((3, 0))], "C": [result()]}
         )
     )
-    told = detail_words.layers(rows)
-    assert "✕ A keeps no weight of Layer 1 and Layer 2 in 1 of 2 runs." in told
-    assert "✕ B keeps no weight of Layer 2." in told
-    assert not any("C keeps" in sentence for sentence in told)
+    output = detail_words.layers(rows)
+    assert "✕ A keeps no weight of Layer 1 and Layer 2 in 1 of 2 runs." in output
+    assert "✕ B keeps no weight of Layer 2." in output
+    assert not any("C keeps" in sentence for sentence in output)
 
 
 def test_layers_that_all_kept_something_are_reported_so():
@@ -382,12 +382,12 @@ def test_layers_that_all_kept_something_are_reported_so():
 def test_classes_say_what_one_image_is_and_which_are_not_shown():
     lines = {"A": [result(classes=50)]}
     rows = classes_chart.table(analysis.classes(lines))
-    told = " ".join(
+    output = " ".join(
         detail_words.classes(rows, classes_chart.left_out(analysis.classes(lines), rows))
     )
-    assert "only the 10 that lose most and the 10 that gain most or lose least" in told
+    assert "only the 10 that lose most and the 10 that gain most or lose least" in output
     assert (
-        "With 10 test images per class, one image is 10.0 points: small changes are noise" in told
+        "With 10 test images per class, one image is 10.0 points: small changes are noise" in output
     )
     few = detail_words.classes(classes_chart.table(analysis.classes({"A": [result()]})))
     assert not any("by chance" in sentence for sentence in few)
@@ -402,9 +402,9 @@ def test_masks_that_share_no_more_than_chance_are_reported():
         MaskOverlap("A", "C", "", 0.1, 0.1, 2),
         MaskOverlap("A", "C", "0.weight", 0.1, 0.1, 2),
     )
-    told = " ".join(detail_words.overlap(overlap_chart.table(found, ["A", "B", "C"])))
-    assert f"Most similar: A and B (50{NBSP}%; by chance 10{NBSP}%)." in told
-    assert "Little or no more overlap than by chance: A and C." in told
+    output = " ".join(detail_words.overlap(overlap_chart.table(found, ["A", "B", "C"])))
+    assert f"Most similar: A and B (50{NBSP}%; by chance 10{NBSP}%)." in output
+    assert "Little or no more overlap than by chance: A and C." in output
     layers = overlap_chart.layers_table(found, "C", "A")
     assert detail_words.overlap_layers(layers, "C", "A")[1] == (
         "In 1 of 1 layers the overlap is hardly more than that."
@@ -417,8 +417,8 @@ def test_curves_that_still_rise_are_reported():
     rows = pd.DataFrame(
         {"series": ["A", "A", "B", "B"], "epoch": [1, 2, 1, 2], "accuracy": [0.5, 0.9, 0.9, 0.9]}
     )
-    told = detail_words.curves(rows)
-    assert f"Still rising by more than 1{NBSP}% per epoch at the end: A." in told[1]
+    output = detail_words.curves(rows)
+    assert f"Still rising by more than 1{NBSP}% per epoch at the end: A." in output[1]
     assert len(detail_words.curves(rows[rows["series"] == "B"])) == 1
 
 

@@ -225,7 +225,7 @@ def test_nonsense_in_the_address_is_the_default(store: Store, nonsense: dict[str
 
 
 @pytest.mark.parametrize(
-    ("given", "told"),
+    ("given", "expected"),
     [
         ({"epochs": "-5"}, "Epochs is -5; give a number of at least 0."),
         ({"seed": "1e999"}, "Seed: the number is too large. Give a smaller one."),
@@ -237,10 +237,12 @@ def test_nonsense_in_the_address_is_the_default(store: Store, nonsense: dict[str
         ({"model": "torchvision/alexnet", "data": "CIFAR-10"}, "The network needs larger images"),
     ],
 )
-def test_what_the_address_asks_in_vain_is_reported(store: Store, given: dict[str, str], told: str):
+def test_what_the_address_asks_in_vain_is_reported(
+    store: Store, given: dict[str, str], expected: str
+):
     at = opened(given)
     assert not at.exception
-    assert at.error[0].value.replace("\\", "").startswith(told)
+    assert at.error[0].value.replace("\\", "").startswith(expected)
     assert at.button(key=START).disabled
 
 
@@ -256,7 +258,7 @@ def test_somebody_elses_upload_is_refused_kindly(at: AppTest, store: Store):
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "told"),
+    ("name", "value", "expected"),
     [
         ("train-lr", -1.0, "Learning rate of training is -1; give a number of at least"),
         ("image-size", 4096, "Image size (pixels) is 4096; give a number of at most 1024"),
@@ -264,13 +266,13 @@ def test_somebody_elses_upload_is_refused_kindly(at: AppTest, store: Store):
     ],
 )
 def test_a_number_that_misfits_is_reported_and_nothing_starts(
-    at: AppTest, name: str, value: float, told: str
+    at: AppTest, name: str, value: float, expected: str
 ):
     at.number_input(key=name).set_value(value).run()
     assert not at.exception
-    assert at.error[0].value.startswith(told)
+    assert at.error[0].value.startswith(expected)
     assert at.button(key=START).disabled
-    assert any(caption.value.startswith(told) for caption in at.caption)  # beside the button
+    assert any(caption.value.startswith(expected) for caption in at.caption)  # beside the button
     at.number_input(key=name).set_value(None).run()
     assert not at.error
     assert not at.button(key=START).disabled
@@ -342,7 +344,7 @@ def test_a_slider_that_reaches_further_keeps_its_place(at: AppTest):
 
 
 @pytest.mark.parametrize(
-    ("asked", "told"),
+    ("asked", "expected"),
     [
         ({"sparsity": "-5"}, "sparsity -5, which cannot be used here; 90\N{NO-BREAK SPACE}% is"),
         ({"sparsity": "nan"}, "sparsity nan, which cannot be used here; 90\N{NO-BREAK SPACE}%"),
@@ -360,13 +362,13 @@ def test_a_slider_that_reaches_further_keeps_its_place(at: AppTest):
     ],
 )
 def test_what_an_address_asks_and_the_form_does_not_show_is_reported(
-    store: Store, asked: dict[str, str], told: str
+    store: Store, asked: dict[str, str], expected: str
 ):
     at = opened(asked)
     assert not at.exception
     (warning,) = at.warning
     assert "[A](x)" not in warning.value
-    assert told in warning.value.replace("\\", "")
+    assert expected in warning.value.replace("\\", "")
     assert warning.value.startswith("The address asks for ")
     at.run()
     assert at.warning  # until that setting is changed

@@ -154,10 +154,10 @@ def test_paths_only_where_whoever_runs_the_server_allows_them(store: Store, monk
     ],
 )
 def test_what_is_no_good_is_not_kept(store: Store, kind, content, error, words) -> None:
-    with pytest.raises(error, match=words) as told:
+    with pytest.raises(error, match=words) as output:
         uploads.add("alice", kind, "folder/x.dat", content)
-    assert "/tmp" not in str(told.value)
-    assert str(store.folder) not in str(told.value)
+    assert "/tmp" not in str(output.value)
+    assert str(store.folder) not in str(output.value)
     assert uploads.mine("alice", kind) == []
     assert not list(store.uploads.folder.glob("*"))
 
@@ -205,9 +205,9 @@ def test_the_facts_of_a_token(store: Store) -> None:
 def test_a_misfit_is_reported_before_the_run(store: Store) -> None:
     upload = uploads.add("alice", "weights", "mine.safetensors", weights(100))
     assert uploads.mismatch(upload, "small_cnn", (1, 8, 8), 100) is None
-    told = uploads.mismatch(upload, "small_cnn", (1, 8, 8), 10)
-    assert told
-    assert "has 100 classes" in told
+    output = uploads.mismatch(upload, "small_cnn", (1, 8, 8), 10)
+    assert output
+    assert "has 100 classes" in output
     assert uploads.contents(upload).tensors == 26
 
 
@@ -238,7 +238,7 @@ def tab(visitor: str = "alice", **query: str) -> AppTest:
     return at
 
 
-def told(at: AppTest) -> list[str]:
+def output(at: AppTest) -> list[str]:
     return [text.value for text in at.text]
 
 
@@ -248,13 +248,13 @@ def drop(at: AppTest, place: int, name: str, content: bytes) -> None:
 
 
 def test_nothing_is_chosen_at_first(at: AppTest) -> None:
-    assert told(at) == ["images: None", "weights: None"]
+    assert output(at) == ["images: None", "weights: None"]
     assert not at.error
 
 
 def test_what_is_dropped_is_chosen_and_shown(at: AppTest) -> None:
     drop(at, 0, "Pets *1*.zip", zipped(extra=["cat/notes.txt"]))
-    assert told(at)[0].endswith("/Pets _1_.zip")
+    assert output(at)[0].endswith("/Pets _1_.zip")
     written = words(at)
     assert "20 grey images of 8 × 8 pixels in 2 classes." in written
     assert "1 file of other types (.txt)" in written
@@ -286,13 +286,13 @@ def test_what_is_refused_says_why_until_something_better_comes(at: AppTest) -> N
     assert at.error
     drop(at, 1, "mine.safetensors", weights())
     assert not at.error
-    assert told(at)[1].endswith("/mine.safetensors")
+    assert output(at)[1].endswith("/mine.safetensors")
     assert "They match the model." in words(at)
 
 
 def test_weights_that_do_not_fit_are_not_chosen(at: AppTest) -> None:
     drop(at, 1, "mine.safetensors", weights(100))
-    assert told(at)[1] == "weights: None"
+    assert output(at)[1] == "weights: None"
     assert "has 100 classes" in at.error[0].value
 
 
@@ -302,9 +302,9 @@ def test_the_choice_comes_back_with_the_address_but_only_to_its_owner(at: AppTes
     drop(at, 1, "mine.safetensors", weights())
     for visitor, chosen in (("alice", True), ("bob", False)):
         again = tab(visitor, images="Pets.zip", weights_file="mine.safetensors")
-        assert told(again)[0].endswith("/Pets.zip") == chosen
-        assert told(again)[1].endswith("/mine.safetensors") == chosen
-        assert (told(again)[0] == "images: None") != chosen
+        assert output(again)[0].endswith("/Pets.zip") == chosen
+        assert output(again)[1].endswith("/mine.safetensors") == chosen
+        assert (output(again)[0] == "images: None") != chosen
 
 
 def test_the_link_to_a_file_stays_its_link(at: AppTest) -> None:
@@ -314,10 +314,10 @@ def test_the_link_to_a_file_stays_its_link(at: AppTest) -> None:
     second = at.selectbox(key="images").value
     assert first != second
     assert len(set(at.selectbox(key="images").options)) == 2
-    assert told(tab("alice", images=link))[0] == f"images: {first}"
-    assert told(tab("alice", images="Pets.zip"))[0] == f"images: {first}"
+    assert output(tab("alice", images=link))[0] == f"images: {first}"
+    assert output(tab("alice", images="Pets.zip"))[0] == f"images: {first}"
     at.button(key="remove-images").click().run()
-    assert told(tab("alice", images=link))[0] == f"images: {first}"
+    assert output(tab("alice", images=link))[0] == f"images: {first}"
 
 
 def test_a_refused_file_leaves_the_one_before_it(at: AppTest) -> None:
@@ -325,7 +325,7 @@ def test_a_refused_file_leaves_the_one_before_it(at: AppTest) -> None:
     drop(at, 1, "model.pt", pickle.dumps({"a": torch.ones(1)}))
     (error,) = at.error
     assert error.value.replace("\\", "").endswith(" mine.safetensors is still selected.")
-    assert told(at)[1].endswith("/mine.safetensors")
+    assert output(at)[1].endswith("/mine.safetensors")
     at.selectbox(key="weights-file").select(None).run()
     assert not at.error
 
@@ -346,10 +346,10 @@ def test_removing(at: AppTest, store: Store) -> None:
     run = store.submit(RunConfig(data=token), "alice")
     at.button(key="remove-images").click().run()
     assert "needs this file" in at.error[0].value
-    assert told(at)[0].endswith("/Pets.zip")
+    assert output(at)[0].endswith("/Pets.zip")
     store.stop(run.id, "alice")
     at.button(key="remove-images").click().run()
     assert not at.error
-    assert told(at)[0] == "images: None"
+    assert output(at)[0] == "images: None"
     assert uploads.mine("alice", "images") == []
     assert not at.exception

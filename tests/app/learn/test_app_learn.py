@@ -56,11 +56,11 @@ def test_the_committed_file_is_what_the_command_finds(facts):
 
 def test_the_page_tells_its_story_and_where_it_is_from(page, facts):
     assert not page.exception
-    told = words(page)
+    output = words(page)
     for sentence in (learn.layers(facts), learn.pixels(facts), learn.look_ahead(facts),
                      learn.helps(facts), learn.best(facts)):  # fmt: skip
-        assert sentence in told
-    assert "`python -m benchmarks.learn`" in told
+        assert sentence in output
+    assert "`python -m benchmarks.learn`" in output
     charts_drawn = page.get("vega_lite_chart")
     assert len(charts_drawn) == 3
     assert all(len(chart.proto.alt) > 60 for chart in charts_drawn)

@@ -185,8 +185,8 @@ def test_a_store_that_cannot_be_used_is_reported_in_a_sentence(monkeypatch: pyte
     monkeypatch.setattr(store_service, "current", broken)
     at = new().run()
     assert not at.exception
-    told = [error.value for error in at.error]
-    assert told == ["The record of runs was written by a newer version. Update this one."]
+    output = [error.value for error in at.error]
+    assert output == ["The record of runs was written by a newer version. Update this one."]
 
 
 def test_a_run_of_another_version_is_no_obstacle(at: AppTest, store: Store):

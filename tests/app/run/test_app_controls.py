@@ -40,12 +40,12 @@ def end_next(store: Store, accuracy: float) -> Run:
     """The run that comes next is done."""
     run = store.claim("test")
     assert run
-    told = {**copy.deepcopy(RESULT), "config": run.config.to_dict()}
-    told["accuracy"] = {"dense": 0.972, "pruned": accuracy}
+    expected = {**copy.deepcopy(RESULT), "config": run.config.to_dict()}
+    expected["accuracy"] = {"dense": 0.972, "pruned": accuracy}
     folder = store.workspace.run(run.id)
     folder.mkdir(parents=True)
     (folder / "model.onnx").write_bytes(b"x")
-    (folder / "result.json").write_text(json.dumps(told))
+    (folder / "result.json").write_text(json.dumps(expected))
     store.finish(run.id, "done", folder=folder)
     return found(store, run.id)
 
@@ -155,7 +155,7 @@ def test_others_start_controls_of_their_own(store: Store):
 
 
 @pytest.mark.parametrize(
-    ("config", "changes", "told"),
+    ("config", "changes", "expected"),
     [
         (
             RunConfig(sparsity=0.0),
@@ -166,10 +166,10 @@ def test_others_start_controls_of_their_own(store: Store):
     ],
 )
 def test_where_controls_would_tell_nothing_none_is_offered(
-    store: Store, config: RunConfig, changes: dict[str, Any], told: str
+    store: Store, config: RunConfig, changes: dict[str, Any], expected: str
 ):
     at = opened(finished(store, config=config, **changes))
-    assert told in words(at)
+    assert expected in words(at)
     assert not {ALL, "control-shuffle"} & keys(at)
 
 
@@ -221,8 +221,8 @@ def test_controls_are_named_wherever_runs_are(store: Store):
     assert short(run).endswith("Small CNN · Digits · ProsPr, mask shuffled")
     assert file_name(run, "model.onnx").startswith("small_cnn-digits-90-shuffle-")
     assert search([run], "mask shuffled") == [run]
-    told = differences(RunConfig().to_dict(), run.settings)
-    assert sentence(told) == "They differ in: control none / mask shuffled."
+    expected = differences(RunConfig().to_dict(), run.settings)
+    assert sentence(expected) == "They differ in: control none / mask shuffled."
 
 
 def test_the_settings_of_a_control_are_used_again_for_all_to_see(store: Store):
@@ -257,20 +257,20 @@ ORIGINAL = Measured(Measurement(0.9, 1000), 10, "d")
 
 
 def test_what_is_beyond_chance_is_reported_with_its_size():
-    told = verdict(ORIGINAL, figures(shuffle=0.85, reinit=0.895))
-    assert "Lower than the original, by more than chance explains (about 2.9 points)" in told
-    assert "“mask shuffled” (\N{MINUS SIGN}5.0)" in told
-    assert "So it mattered which weights each layer keeps." in told
-    assert "“New weights” lies within what chance explains on 1,000 test images" in told
-    assert "nothing shows that it mattered which values the kept weights began with" in told
-    assert "one seed" in told
+    expected = verdict(ORIGINAL, figures(shuffle=0.85, reinit=0.895))
+    assert "Lower than the original, by more than chance explains (about 2.9 points)" in expected
+    assert "“mask shuffled” (\N{MINUS SIGN}5.0)" in expected
+    assert "So it mattered which weights each layer keeps." in expected
+    assert "“New weights” lies within what chance explains on 1,000 test images" in expected
+    assert "nothing shows that it mattered which values the kept weights began with" in expected
+    assert "one seed" in expected
 
 
 def test_a_control_that_does_better_is_reported():
-    told = verdict(ORIGINAL, figures(shuffle=0.95))
-    assert "Higher than the original" in told
-    assert "did worse than chance." in told
-    assert "So here" not in told
+    expected = verdict(ORIGINAL, figures(shuffle=0.95))
+    assert "Higher than the original" in expected
+    assert "did worse than chance." in expected
+    assert "So here" not in expected
 
 
 def test_chance_is_two_standard_errors_of_the_difference():
@@ -282,25 +282,25 @@ def test_chance_is_two_standard_errors_of_the_difference():
 
 @pytest.mark.parametrize("share", [0.872, 0.874])
 def test_the_border_of_chance_decides(share: float):
-    told = verdict(ORIGINAL, figures(shuffle=share))
+    expected = verdict(ORIGINAL, figures(shuffle=share))
     limit = 100 * difference(ORIGINAL.tested, Measurement(share, 1000)).limit
     beyond = abs(round(100 * share - 90, 1)) > limit
-    assert ("Lower than" in told) == beyond
-    assert ("nothing shows" in told) != beyond
+    assert ("Lower than" in expected) == beyond
+    assert ("nothing shows" in expected) != beyond
 
 
 def test_two_draws_of_one_question_are_said_to_be_that():
-    told = verdict(ORIGINAL, figures(shuffle=0.89, random=0.875))
-    assert "leave the same to chance and differ by 1.5 points" in told
+    expected = verdict(ORIGINAL, figures(shuffle=0.89, random=0.875))
+    assert "leave the same to chance and differ by 1.5 points" in expected
     assert "leave the same" not in verdict(ORIGINAL, figures(shuffle=0.89, reinit=0.89))
 
 
 def test_of_a_network_that_guesses_nothing_is_claimed():
-    told = verdict(
+    expected = verdict(
         dataclasses.replace(ORIGINAL, tested=Measurement(0.11, 1000)), figures(shuffle=0.1)
     )
-    assert f"The pruned network only guesses (11.0{SPACE}%)" in told
-    assert "mattered" not in told
+    assert f"The pruned network only guesses (11.0{SPACE}%)" in expected
+    assert "mattered" not in expected
 
 
 def test_controls_on_other_images_are_left_out():

@@ -69,9 +69,9 @@ def pruned(found: Any, sparsity: float, floor: int = 0) -> dict[str, Any]:
 def explored(store: Store, scored: tuple[Any, bytes], config: RunConfig = RunConfig()) -> Run:  # noqa: B008
     """A finished run with scores."""
     found, file = scored
-    told = pruned(found, config.sparsity, config.layer_floor)
+    answer = pruned(found, config.sparsity, config.layer_floor)
     files = {"scores.safetensors": file, "pruned.safetensors": network()}
-    return finished(store, config=config, files=files, **told)
+    return finished(store, config=config, files=files, **answer)
 
 
 @functools.cache
@@ -215,12 +215,12 @@ def test_the_examination_is_the_engines(store: Store, scored):
     found, _ = scored
     run = explored(store, scored, RunConfig(layer_floor=2))
     result = runs.result(run)
-    told = scores.examine(run, result, 0.98)
+    answer = scores.examine(run, result, 0.98)
     expected = PruningRecord.from_dict(pruned(found, 0.98, 2))
-    assert told.sparsity == expected.sparsity
-    assert told.layers == expected.layers
-    assert told.findings == expected.findings[:-1]  # the last one is the trust
-    assert told.trust == result.pruning.trust
+    assert answer.sparsity == expected.sparsity
+    assert answer.layers == expected.layers
+    assert answer.findings == expected.findings[:-1]  # the last one is the trust
+    assert answer.trust == result.pruning.trust
 
 
 def test_scores_are_sorted_once(store: Store, scored, monkeypatch: pytest.MonkeyPatch):
@@ -327,9 +327,10 @@ def test_the_section_is_drawn_without_the_engine():
         "import sys; import app.run.explore; from prospr_engine.pruning.ranking import Ranking\n"
         "print('torch' in sys.modules)"
     )
-    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True,
-                          cwd=ROOT)  # fmt: skip
-    assert told.stdout.strip() == "False"
+    answer = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT
+    )
+    assert answer.stdout.strip() == "False"
 
 
 def test_gone_scores_raise_a_sentence(store: Store):

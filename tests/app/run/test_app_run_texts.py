@@ -74,9 +74,9 @@ def test_it_is_never_negative():
     """A batch that takes longer than all before it together."""
     events = (stage("data", 0), stage("train", 0), trained(99, 10))
     for now in (10, 11, 1000):
-        told = left(*events, now=now)
-        assert told is not None
-        assert told >= 0
+        output = left(*events, now=now)
+        assert output is not None
+        assert output >= 0
 
 
 def test_a_steady_training_is_reported_steadily():

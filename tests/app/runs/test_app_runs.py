@@ -78,10 +78,10 @@ def test_a_visitor_sees_their_own_runs_and_those_of_the_command_line(store: Stor
 def test_a_row_tells_what_is_known(store: Store):
     named(store, "")
     at = library()
-    told = words(at)
+    output = words(at)
     assert rows(at) == ["Small CNN on Digits"]
-    assert f"Small CNN · Digits · ProsPr · 90{SPACE}% removed · 3 epochs · seed 0" in told
-    assert "Done · just now" in told
+    assert f"Small CNN · Digits · ProsPr · 90{SPACE}% removed · 3 epochs · seed 0" in output
+    assert "Done · just now" in output
     figures = "".join(part.proto.body for part in at.get("html")).replace(SPACE, " ")
     for name, value in {
         "Removed": "90 %",
@@ -105,10 +105,10 @@ def test_every_state_is_reported_in_words(store: Store):
     store.submit(RunConfig(seed=4), "bob")
     store.submit(RunConfig(seed=5), "alice")
     at = library()
-    told = words(at)
+    output = words(at)
     for text in ("Failed · ", "Stopped · ", "Stopping · ", "Waiting for 2 runs · "):
-        assert text in told
-    assert "The \\*disk\\* is full." in told
+        assert text in output
+    assert "The \\*disk\\* is full." in output
     assert state(found(store, failed.id)) == "Failed"
 
 
@@ -130,9 +130,9 @@ def test_the_link_leads_to_the_run(store: Store):
 
 def test_what_limits_apply_is_reported_once(store: Store):
     named(store, "a", "b")
-    told = words(library())
-    assert told.count("kept for 30 days") == 1
-    assert "20 GB" in told
+    output = words(library())
+    assert output.count("kept for 30 days") == 1
+    assert "20 GB" in output
 
 
 # What is looked for
@@ -428,10 +428,10 @@ def test_deleting_asks_first_and_says_what_goes(store: Store):
     at = library()
     tick(at, 0, 2)
     at.button(key="delete").click().run()
-    told = words(at)
-    assert "- c\n- a" in told
-    assert "deleted permanently" in told
-    assert "kB" in told
+    output = words(at)
+    assert "- c\n- a" in output
+    assert "deleted permanently" in output
+    assert "kB" in output
     at.button(key="keep").click().run()
     assert len(store.runs("alice")) == 3
     at.button(key="delete").click().run()
@@ -535,9 +535,9 @@ def test_a_store_that_cannot_be_used_is_a_sentence(
 
 def test_the_limits_are_those_of_the_server(store: Store, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(store, "limits", Limits(keep_days=1, keep_gigabytes=0.5))
-    told = words(library())
-    assert "kept for 1 day after" in told
-    assert "0.5 GB" in told
+    output = words(library())
+    assert "kept for 1 day after" in output
+    assert "0.5 GB" in output
 
 
 # Words

@@ -43,9 +43,9 @@ def swept(store: Store, done: int = 4, failed: int = 0, owner: str = "alice") ->
 
 def finished_in(store: Store, id: str, folder: Path) -> None:
     folder.mkdir(parents=True)
-    told = {**copy.deepcopy(RESULT), "config": found(store, id).config.to_dict()}
+    output = {**copy.deepcopy(RESULT), "config": found(store, id).config.to_dict()}
     (folder / "model.onnx").write_bytes(b"x")
-    (folder / "result.json").write_text(json.dumps(told))
+    (folder / "result.json").write_text(json.dumps(output))
     store.finish(id, "done", folder=folder)
 
 
@@ -63,10 +63,10 @@ def test_a_sweep_stands_above_the_runs_and_its_runs_do_not(store: Store):
     finished(store, config=RunConfig(seed=9))
     at = listed()
     assert linked(at)["Sweep\\: Small CNN on Digits"] == f"study={study.id}"
-    told = words(at)
-    assert "Running · 3 of 4 runs done · just now" in told
-    assert "SNIP and Magnitude · 80, 98\N{NO-BREAK SPACE}% removed · 1 seed · 3 epochs" in told
-    assert "1 run." in told
+    output = words(at)
+    assert "Running · 3 of 4 runs done · just now" in output
+    assert "SNIP and Magnitude · 80, 98\N{NO-BREAK SPACE}% removed · 1 seed · 3 epochs" in output
+    assert "1 run." in output
     assert len(at.checkbox) == 1
     assert [bar.proto.value for bar in at.get("progress")] == [75]
 
@@ -113,9 +113,9 @@ def test_many_studies_are_folded(store: Store):
 
 def test_a_search_says_what_it_looks_for(store: Store):
     store.submit_study("search", SearchConfig(most_lost=0.01), "alice")
-    told = words(listed())
-    assert "at most 1 point of accuracy lost" in told
-    assert "Waiting · 0 runs done so far" in told
+    output = words(listed())
+    assert "at most 1 point of accuracy lost" in output
+    assert "Waiting · 0 runs done so far" in output
 
 
 def test_settings_of_another_version_are_listed_and_can_be_deleted(store: Store):
@@ -271,9 +271,9 @@ def test_paths_are_for_the_owner_only(
     seen = access.study_as_seen(study, "alice")
     assert seen.settings["run"]["data"] == "pets"
     assert access.study_as_seen(study, "") is study
-    told = words(listed())
-    assert "pets" in told
-    assert "secret" not in told
+    output = words(listed())
+    assert "pets" in output
+    assert "secret" not in output
     plain = swept(store)
     assert access.study_as_seen(plain, "bob") is plain
 

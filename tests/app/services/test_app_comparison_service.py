@@ -344,11 +344,11 @@ def test_a_search_says_what_it_found(store: Store):
         end(store, run)
     compared = comparison.of_study(study.id, "alice")
     assert compared
-    told = searches.search_result(compared)
-    assert told is not None
-    assert told.sentences[0].startswith("Found:")
-    assert len(told.trail) == len(told.lines) == len(compared.runs)
-    assert found(store, told.runs[0]).state == "done"
+    output = searches.search_result(compared)
+    assert output is not None
+    assert output.sentences[0].startswith("Found:")
+    assert len(output.trail) == len(output.lines) == len(compared.runs)
+    assert found(store, output.runs[0]).state == "done"
     sweep = comparison.of_study(swept(store, "alice", TWO).id, "alice")
     assert sweep
     assert searches.search_result(sweep) is None

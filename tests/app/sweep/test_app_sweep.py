@@ -133,11 +133,15 @@ def test_an_address_opens_the_same_search(store: Store, wanted: SearchConfig):
 def test_the_address_is_short_and_can_be_read():
     assert sweep_form.address(sweep_form.START) == {}
     assert search_form.address(search_form.START) == {}
-    told = sweep_form.address(FEATURED)
-    assert told["methods"] == ["ProsPr", "Iterative SNIP", "SynFlow", "Random, ERK"]
-    assert (told["sparsities"], told["seeds"], told["seed"]) == ("50, 87.5, 99.9", "2", "4")
-    assert (told["ahead"], told["controls"]) == ("0, 10", ["New weights"])
-    assert (told["option-rounds"], told["option-momentum"]) == ("7", "0.5")
+    expected = sweep_form.address(FEATURED)
+    assert expected["methods"] == ["ProsPr", "Iterative SNIP", "SynFlow", "Random, ERK"]
+    assert (expected["sparsities"], expected["seeds"], expected["seed"]) == (
+        "50, 87.5, 99.9",
+        "2",
+        "4",
+    )
+    assert (expected["ahead"], expected["controls"]) == ("0, 10", ["New weights"])
+    assert (expected["option-rounds"], expected["option-momentum"]) == ("7", "0.5")
 
 
 def test_names_of_the_tables_are_understood_in_an_address(store: Store):
@@ -151,9 +155,9 @@ def test_names_of_the_tables_are_understood_in_an_address(store: Store):
 
 def test_what_an_address_asks_in_vain_is_reported(store: Store):
     at = opened({"methods": ["SNIP", "Nonsense"], "seeds": "77"})
-    told = at.warning[0].value.replace("\\", "")
-    assert "asks for criteria SNIP, Nonsense, which cannot be used here; SNIP is shown." in told
-    assert "asks for seeds 77" in told
+    expected = at.warning[0].value.replace("\\", "")
+    assert "asks for criteria SNIP, Nonsense, which cannot be used here; SNIP is shown." in expected
+    assert "asks for seeds 77" in expected
 
 
 def test_criteria_are_compared_in_the_order_of_the_table(at: AppTest, store: Store):
@@ -185,7 +189,7 @@ def test_what_cannot_be_read_stays_while_pills_are_clicked(at: AppTest):
 
 
 @pytest.mark.parametrize(
-    ("typed", "told"),
+    ("typed", "expected"),
     [
         ("", "Choose at least one sparsity."),
         (" , ;", "Choose at least one sparsity."),
@@ -196,12 +200,12 @@ def test_what_cannot_be_read_stays_while_pills_are_clicked(at: AppTest):
         ("x" * 99, f"'{'x' * 20}…' is not a number."),
     ],
 )
-def test_sparsities_that_cannot_be_are_reported_beside_them(at: AppTest, typed: str, told: str):
+def test_sparsities_that_cannot_be_are_reported_beside_them(at: AppTest, typed: str, expected: str):
     at.text_input(key=sweep_form.SPARSITIES).set_value(typed).run()
     assert not at.exception
-    assert errors(at)[0].startswith(told)
+    assert errors(at)[0].startswith(expected)
     assert at.button(key=START).disabled
-    assert any(c.value.replace("\\", "").startswith(told) for c in at.caption)  # by the button
+    assert any(c.value.replace("\\", "").startswith(expected) for c in at.caption)  # by the button
 
 
 def test_the_same_sparsity_twice_is_once(at: AppTest, store: Store):
@@ -261,16 +265,16 @@ def test_steps_are_asked_only_where_somebody_looks_ahead(at: AppTest, store: Sto
 
 
 @pytest.mark.parametrize(
-    ("typed", "told"),
+    ("typed", "expected"),
     [
         ("5000", "Look-ahead steps is 5000; give a number of at most 1000."),
         ("1.5", "Look-ahead steps is 1.5; give a whole number."),
         ("three", "'three' is not a number"),
     ],
 )
-def test_steps_that_cannot_be_are_reported(at: AppTest, typed: str, told: str):
+def test_steps_that_cannot_be_are_reported(at: AppTest, typed: str, expected: str):
     at.text_input(key=sweep_form.STEPS).set_value(typed).run()
-    assert errors(at)[0].startswith(told)
+    assert errors(at)[0].startswith(expected)
     assert at.button(key=START).disabled
 
 
@@ -392,7 +396,7 @@ def test_a_search_for_a_size_begins_near_the_answer(store: Store):
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "told"),
+    ("name", "value", "expected"),
     [
         (
             search_form.LOST,
@@ -407,10 +411,10 @@ def test_a_search_for_a_size_begins_near_the_answer(store: Store):
         (search_form.TRIES, 0, "Most tries is 0; give a number of at least 1."),
     ],
 )
-def test_a_goal_that_cannot_be_is_reported(store: Store, name: str, value: float, told: str):
+def test_a_goal_that_cannot_be_is_reported(store: Store, name: str, value: float, expected: str):
     at = opened({"task": "Find the sparsity"})
     at.number_input(key=name).set_value(value).run()
-    assert errors(at)[0].startswith(told)
+    assert errors(at)[0].startswith(expected)
     assert at.button(key=START).disabled
 
 
@@ -488,7 +492,7 @@ def test_the_worker_is_called(at: AppTest, store: Store, monkeypatch: pytest.Mon
 
 
 @pytest.mark.parametrize(
-    ("config", "told"),
+    ("config", "expected"),
     [
         (
             SWEEPS[0].config,
@@ -504,17 +508,17 @@ def test_the_worker_is_called(at: AppTest, store: Store, monkeypatch: pytest.Mon
         ),
     ],
 )
-def test_a_sweep_in_a_line(config: SweepConfig, told: str):
-    assert text.of_sweep(config) == told
+def test_a_sweep_in_a_line(config: SweepConfig, expected: str):
+    assert text.of_sweep(config) == expected
 
 
 @pytest.mark.parametrize(
-    ("config", "told"),
+    ("config", "expected"),
     [
         (SEARCHES[0], "at most 1 point of accuracy lost · 1 seed"),
         (SEARCHES[1], f"at most 100{SPACE}kB zipped · 1 seed"),
         (SEARCHES[2], "GraSP · at most 2.5 points of accuracy lost · 3 seeds · 5 epochs · "),
     ],
 )
-def test_a_search_in_a_line(config: SearchConfig, told: str):
-    assert told in text.of_search(config)
+def test_a_search_in_a_line(config: SearchConfig, expected: str):
+    assert expected in text.of_search(config)

@@ -110,8 +110,8 @@ def test_without_runs_the_page_says_what_to_do(store):
 def test_a_run_under_way_is_linked_and_cannot_be_tried_yet(store):
     live = running(store)
     assert "Watch the run" in str(page().get("page_link")[0].proto)
-    told = words(page(live))
-    assert "is not done yet, so there are no networks to try" in told
+    expected = words(page(live))
+    assert "is not done yet, so there are no networks to try" in expected
 
 
 def test_an_unknown_run_is_reported_and_others_are_offered(run):
@@ -152,9 +152,9 @@ def test_a_drawing_is_answered_by_both_networks(run, board):
     board[0] = seven()
     at = page(run)
     assert not at.exception
-    told = words(at)
-    assert "Both networks say **" in told or "They disagree" in told
-    assert "8 × 8 grey pixels, bright strokes on a dark background" in told
+    expected = words(at)
+    assert "Both networks say **" in expected or "They disagree" in expected
+    assert "8 × 8 grey pixels, bright strokes on a dark background" in expected
     dense, pruned = (chart.proto for chart in at.get("vega_lite_chart"))
     assert dense.alt.startswith("Confidence of the dense network: 7 ")
     assert pruned.alt.startswith("Confidence of the pruned network: ")
@@ -254,9 +254,9 @@ def test_images_of_a_folder_are_shown_where_everybody_may_name_it(
 def test_class_names_of_strangers_are_text(store, folder, tmp_path, board):
     copy = tmp_path / "copy"
     shutil.copytree(folder, copy)
-    told = json.loads((copy / "result.json").read_text())
-    told["data"]["classes"] = [f"<script>alert({i})</script>**" for i in range(10)]
-    (copy / "result.json").write_text(json.dumps(told))
+    expected = json.loads((copy / "result.json").read_text())
+    expected["data"]["classes"] = [f"<script>alert({i})</script>**" for i in range(10)]
+    (copy / "result.json").write_text(json.dumps(expected))
     at = page(done(store, copy), image="test")
     assert not at.exception
     assert "<script>" not in html(at).replace(try_it.__doc__, "")
@@ -305,7 +305,7 @@ def gallery(labels, dense, pruned, counts=None) -> Gallery:
 
 
 @pytest.mark.parametrize(
-    ("dense", "pruned", "told"),
+    ("dense", "pruned", "expected"),
     [
         ([0, 0, 0], [0, 0, 0], "The predictions of all 3 test images are unchanged."),
         ([0, 1, 0], [0, 1, 0], "The predictions of all 3 test images are unchanged. 1 is wrong "
@@ -316,12 +316,12 @@ def gallery(labels, dense, pruned, counts=None) -> Gallery:
          "answer to another. 1 is wrong in both."),
     ],
 )  # fmt: skip
-def test_counts_in_words(dense, pruned, told):
-    assert text.counts(gallery([0, 0, 0], dense, pruned)).startswith(told)
+def test_counts_in_words(dense, pruned, expected):
+    assert text.counts(gallery([0, 0, 0], dense, pruned)).startswith(expected)
 
 
 @pytest.mark.parametrize(
-    ("says", "truth", "told"),
+    ("says", "truth", "expected"),
     [
         (("7", "7"), None, "Both networks say **7**."),
         (("7", "7"), "7", "Both networks say **7**, which is right."),
@@ -333,8 +333,8 @@ def test_counts_in_words(dense, pruned, told):
          "it is **3**."),
     ],
 )  # fmt: skip
-def test_the_verdict(says, truth, told):
-    assert text.verdict(dict(zip(("dense", "pruned"), says, strict=True)), truth) == told
+def test_the_verdict(says, truth, expected):
+    assert text.verdict(dict(zip(("dense", "pruned"), says, strict=True)), truth) == expected
 
 
 def test_the_classes_that_either_network_believes_in_are_compared():

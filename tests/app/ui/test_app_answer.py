@@ -83,10 +83,12 @@ def test_a_difference_within_chance_is_called_that():
 def test_both_networks_answered_the_same_images(alone: tuple[int, int], headline: str, words: str):
     result = result_with(0.972, 0.961, right_alone={"dense": alone[0], "pruned": alone[1]})
     assert answer(result).endswith(f"removed, 1.1 points of accuracy {headline}")
-    told = chance(result)
-    assert told.startswith(f"Of 359 test images, {alone[0]} are right only with the dense network")
-    assert words in told
-    assert told.endswith("Luck of the seed is not included.")
+    output = chance(result)
+    assert output.startswith(
+        f"Of 359 test images, {alone[0]} are right only with the dense network"
+    )
+    assert words in output
+    assert output.endswith("Luck of the seed is not included.")
 
 
 def test_guessing_where_classes_are_unbalanced_is_the_commonest_one():

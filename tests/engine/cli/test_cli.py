@@ -77,9 +77,9 @@ def test_the_config_of_a_run_starts_it_again(finished, tmp_path, capsys):
 def test_score_shows_layers_without_training(tmp_path, capsys):
     options = ["-o", "steps=1", "-o", "lr=0.05", "--sparsity", "0.8", "--json"]
     assert cli.main(["score", *QUICK, *options, "--out", str(tmp_path)]) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert told["trust"]["trusted"] is True
-    assert told["sparsity"]["requested"] == 0.8
+    shown = json.loads(capsys.readouterr().out)
+    assert shown["trust"]["trusted"] is True
+    assert shown["sparsity"]["requested"] == 0.8
     assert (tmp_path / "scores.safetensors").is_file()
     assert not (tmp_path / "model.onnx").exists()
 
@@ -349,10 +349,10 @@ def test_runs_lists_stops_and_deletes_what_anybody_started(store, capsys, monkey
     assert cli.main(["runs", "--json"]) == 0
     output = capsys.readouterr().out
     assert "visitor-secret" not in output
-    told = json.loads(output)["runs"]
-    assert [run["id"] for run in told] == [other.id, mine.id]
-    assert [run["started_by"] for run in told] == ["a visitor", "the command line"]
-    assert RunConfig.from_dict(told[1]["settings"]) == mine.config
+    shown = json.loads(output)["runs"]
+    assert [run["id"] for run in shown] == [other.id, mine.id]
+    assert [run["started_by"] for run in shown] == ["a visitor", "the command line"]
+    assert RunConfig.from_dict(shown[1]["settings"]) == mine.config
     assert cli.main(["runs", "--stop", other.id[:12]]) == 0
     assert capsys.readouterr().out == f"Run {other.id[:8]}: stopped.\n"
     assert look(store, other.id).state == "stopped"

@@ -41,15 +41,15 @@ def runs(monkeypatch, template):
 
     def run(config, on_event, should_stop, out, overwrite, shared):
         done.append(config)
-        told = {**template, "fingerprint": config.fingerprint}
-        told["accuracy"] = {"dense": 1.0, "pruned": 1 - config.sparsity**2}
-        for epoch in told["history"]:
+        shown = {**template, "fingerprint": config.fingerprint}
+        shown["accuracy"] = {"dense": 1.0, "pruned": 1 - config.sparsity**2}
+        for epoch in shown["history"]:
             lost = config.sparsity**2 if epoch["network"] == "pruned" else 0.0
             epoch["validation_accuracy"] = 1 - lost
-        told["onnx"] = template["onnx"] | {"zipped": round(200_000 * (1 - config.sparsity))}
+        shown["onnx"] = template["onnx"] | {"zipped": round(200_000 * (1 - config.sparsity))}
         out.mkdir(parents=True)
-        (out / "result.json").write_text(json.dumps(told), "utf-8")
-        return SimpleNamespace(to_dict=lambda: told)
+        (out / "result.json").write_text(json.dumps(shown), "utf-8")
+        return SimpleNamespace(to_dict=lambda: shown)
 
     monkeypatch.setattr(pipeline, "run", run)
     return done
@@ -60,12 +60,12 @@ def test_the_command_as_people_type_it(tmp_path):
     command = [*QUICK, "--max-size", "30kB", "--max-tries", 2, "--out", out, "--json"]
     done = python("-m", "prospr_engine", "search", *command)
     assert done.returncode == 0, done.stderr
-    told = json.loads(done.stdout)
-    assert {"out", "found", "value", "runs", "text", "trail", "config", "seconds"} <= set(told)
-    assert told["value"] <= 30_000 < told["trail"][0]["value"] * 1.5
-    assert told["config"]["most_bytes"] == 30_000
-    assert (Path(told["runs"][0]) / "model.onnx").is_file()
-    assert done.stderr.count("Try ") == len(told["trail"])
+    shown = json.loads(done.stdout)
+    assert {"out", "found", "value", "runs", "text", "trail", "config", "seconds"} <= set(shown)
+    assert shown["value"] <= 30_000 < shown["trail"][0]["value"] * 1.5
+    assert shown["config"]["most_bytes"] == 30_000
+    assert (Path(shown["runs"][0]) / "model.onnx").is_file()
+    assert done.stderr.count("Try ") == len(shown["trail"])
     for name in ("search.json", "trail.csv"):
         assert (out / name).is_file()
 
@@ -91,10 +91,10 @@ def test_the_trail_goes_to_standard_error_and_the_answer_to_standard_output(runs
 def test_a_goal_that_nothing_meets_ends_with_1(runs, capsys, tmp_path):
     code, out, _ = search(capsys, *QUICK, "--max-size", 100, "--out", tmp_path / "out", "--json")
     assert code == 1
-    told = json.loads(out)
-    assert told["found"] is None
-    assert told["ended"] == "never"
-    assert told["text"].startswith("Nothing found")
+    shown = json.loads(out)
+    assert shown["found"] is None
+    assert shown["ended"] == "never"
+    assert shown["text"].startswith("Nothing found")
 
 
 def test_settings_reach_the_runs_and_come_back_from_the_file(runs, capsys, tmp_path):
@@ -195,13 +195,13 @@ def test_in_the_store(capsys, store, monkeypatch):
     code, out, err = search(
         capsys, *QUICK, "--max-loss", 10, "--store", store.folder, "--name", "mine", "--json"
     )
-    told = json.loads(out)
-    assert (code, told["out"], told["found"]) == (0, None, 0.999), err
+    shown = json.loads(out)
+    assert (code, shown["out"], shown["found"]) == (0, None, 0.999), err
     (study,) = store.studies()
     assert (study.name, study.kind) == ("mine", "search")
     ids = [run.id for run in store.study_runs(study.id)]
-    assert [run for probe in told["trail"] for run in probe["runs"]] == ids
-    assert err.count("Try ") == len(told["trail"]) == 2
+    assert [run for probe in shown["trail"] for run in probe["runs"]] == ids
+    assert err.count("Try ") == len(shown["trail"]) == 2
     _, out, _ = search(capsys, *QUICK, "--max-loss", 10, "--store", store.folder)
     again = [run.id for run in store.study_runs(store.studies()[0].id)]
     assert f"The network is in run {again[-1][:8]}." in out

@@ -46,20 +46,20 @@ def swept(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str, str]:
 
 def test_a_sweep_prints_one_object_with_what_was_promised(swept):
     out, printed, _ = swept
-    told = json.loads(printed)
-    assert set(told) == {"out", "cells", "summary", "noise", "failed", "seconds", "estimate"}
-    assert told["out"] == str(out)
-    assert told["failed"] == 0
-    assert len(told["cells"]) == 8
-    assert told["cells"] == table.records(table.read(out / "cells.csv"))
-    assert {cell["sparsity"] for cell in told["cells"]} == {0.5, 0.95}
-    assert [(g["method"], g["sparsity"], g["count"]) for g in told["summary"]] == [
+    shown = json.loads(printed)
+    assert set(shown) == {"out", "cells", "summary", "noise", "failed", "seconds", "estimate"}
+    assert shown["out"] == str(out)
+    assert shown["failed"] == 0
+    assert len(shown["cells"]) == 8
+    assert shown["cells"] == table.records(table.read(out / "cells.csv"))
+    assert {cell["sparsity"] for cell in shown["cells"]} == {0.5, 0.95}
+    assert [(g["method"], g["sparsity"], g["count"]) for g in shown["summary"]] == [
         ("snip", 0.5, 2), ("snip", 0.95, 2), ("random", 0.5, 2), ("random", 0.95, 2),
     ]  # fmt: skip
-    first = told["summary"][0]
+    first = shown["summary"][0]
     assert first["accuracy_low"] <= first["accuracy_mean"] <= first["accuracy_high"]
-    assert told["noise"] > 0
-    assert told["estimate"] > 0
+    assert shown["noise"] > 0
+    assert shown["estimate"] > 0
 
 
 def test_the_command_as_people_type_it(tmp_path):
@@ -85,22 +85,22 @@ def test_it_says_what_it_will_take_and_then_cell_by_cell_how_it_goes(swept):
 
 def test_a_finished_sweep_is_printed_again(swept, capsys):
     out, printed, _ = swept
-    code, told, error = sweep(capsys, *GRID, "--out", out)
+    code, shown, error = sweep(capsys, *GRID, "--out", out)
     assert code == 0
     assert error == "8 cells: 2 methods, 2 sparsities, 2 seeds.\n8 of them are already done.\n"
-    rows = {line.split("  ")[0]: line for line in told.splitlines() if "  " in line}
+    rows = {line.split("  ")[0]: line for line in shown.splitlines() if "  " in line}
     assert set(rows) == {"Test accuracy", "SNIP", "Random", "dense network"}
     mean = json.loads(printed)["summary"][0]["accuracy_mean"]
     assert f"{100 * mean:.1f} ± " in rows["SNIP"]
-    assert "2 seeds: differences above " in told
-    assert f"{out}/cells.csv" in told
+    assert "2 seeds: differences above " in shown
+    assert f"{out}/cells.csv" in shown
     code, again, _ = sweep(capsys, *GRID, "--out", out, "--json", "--quiet")
     assert json.loads(again)["cells"] == json.loads(printed)["cells"]
 
 
 def test_a_dry_run_only_prints_the_plan(swept, capsys, tmp_path):
-    code, told, error = sweep(capsys, *GRID, "--out", tmp_path / "new", "--dry-run", "--json")
-    plan = json.loads(told)
+    code, shown, error = sweep(capsys, *GRID, "--out", tmp_path / "new", "--dry-run", "--json")
+    plan = json.loads(shown)
     assert code == 0
     assert {cell["state"] for cell in plan["cells"]} == {"waiting"}
     assert (len(plan["cells"]), plan["known"], plan["dense"], plan["scorings"]) == (8, 0, 2, 4)
@@ -108,18 +108,18 @@ def test_a_dry_run_only_prints_the_plan(swept, capsys, tmp_path):
     assert "2 dense networks to train, 4 scorings" in error
     assert not (tmp_path / "new").exists()
     larger = [*GRID, "--seeds", "0,1,2", "--methods", "snip,random,synflow"]
-    code, told, _ = sweep(capsys, *larger, "--out", swept[0], "--dry-run", "--json")
-    plan = json.loads(told)
+    code, shown, _ = sweep(capsys, *larger, "--out", swept[0], "--dry-run", "--json")
+    plan = json.loads(shown)
     assert (len(plan["cells"]), plan["known"], plan["dense"]) == (18, 8, 1)
     assert plan["scorings"] == 2 + 3 * 2  # of seed 2, and for each sparsity of SynFlow
-    code, told, _ = sweep(capsys, *GRID, "--out", swept[0], "--dry-run")
-    assert (code, told) == (0, "")
+    code, shown, _ = sweep(capsys, *GRID, "--out", swept[0], "--dry-run")
+    assert (code, shown) == (0, "")
 
 
 def test_everything_can_be_compared(capsys, tmp_path):
     arguments = ["--methods", "all", "--controls", "all", "--steps", "1,3", "--dry-run", "--json"]
-    code, told, error = sweep(capsys, *QUICK, *arguments, "--out", tmp_path)
-    cells = json.loads(told)["cells"]
+    code, shown, error = sweep(capsys, *QUICK, *arguments, "--out", tmp_path)
+    cells = json.loads(shown)["cells"]
     assert code == 0
     assert {cell["method"] for cell in cells} == set(METHODS)
     assert {cell["control"] for cell in cells} == {"none", "shuffle", "reinit", "random"}
@@ -129,8 +129,8 @@ def test_everything_can_be_compared(capsys, tmp_path):
 
 def test_settings_come_from_a_file_and_flags_go_before_them(swept, capsys, tmp_path):
     config = ["--config", swept[0] / "sweep.json", "--seeds", "5", "-o", "seed=3"]
-    code, told, _ = sweep(capsys, *config, "--out", tmp_path, "--dry-run", "--json")
-    cells = json.loads(told)["cells"]
+    code, shown, _ = sweep(capsys, *config, "--out", tmp_path, "--dry-run", "--json")
+    cells = json.loads(shown)["cells"]
     assert code == 0
     assert {(cell["model"], cell["seed"], cell["epochs"]) for cell in cells} == {("mlp", 5, 1)}
     assert {cell["method"]: cell["options"] for cell in cells} == {
@@ -141,8 +141,8 @@ def test_settings_come_from_a_file_and_flags_go_before_them(swept, capsys, tmp_p
 
 def test_without_out_the_folder_is_named_by_the_settings(capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    _, told, _ = sweep(capsys, *QUICK, "--dry-run", "--json")
-    assert json.loads(told)["out"].startswith("runs/sweep-")
+    _, shown, _ = sweep(capsys, *QUICK, "--dry-run", "--json")
+    assert json.loads(shown)["out"].startswith("runs/sweep-")
 
 
 def test_a_failed_cell_is_listed_and_the_exit_code_is_1(capsys, tmp_path, monkeypatch):
@@ -155,16 +155,16 @@ def test_a_failed_cell_is_listed_and_the_exit_code_is_1(capsys, tmp_path, monkey
 
     monkeypatch.setattr(pipeline, "run", fail)
     arguments = [*QUICK, "--methods", "snip,random", "--out", tmp_path]
-    code, told, error = sweep(capsys, *arguments)
+    code, shown, error = sweep(capsys, *arguments)
     assert code == 1
     assert "[1 of 2] SNIP at 90 %, seed 0: failed. fc1: no [derivative].\n" in error
-    assert "1 cell of 2 failed:" in told
-    assert "✗ SNIP at 90 %, seed 0: fc1: no [derivative]." in told
-    assert "try them again" in told
-    assert "With 1 seed the noise is unknown; give more seeds." in told
-    code, told, _ = sweep(capsys, *arguments, "--json")
-    assert (code, json.loads(told)["failed"], json.loads(told)["noise"]) == (1, 1, None)
-    assert json.loads(told)["cells"][0]["accuracy"] is None
+    assert "1 cell of 2 failed:" in shown
+    assert "✗ SNIP at 90 %, seed 0: fc1: no [derivative]." in shown
+    assert "try them again" in shown
+    assert "With 1 seed the noise is unknown; give more seeds." in shown
+    code, shown, _ = sweep(capsys, *arguments, "--json")
+    assert (code, json.loads(shown)["failed"], json.loads(shown)["noise"]) == (1, 1, None)
+    assert json.loads(shown)["cells"][0]["accuracy"] is None
 
 
 @pytest.mark.parametrize(
@@ -189,11 +189,11 @@ def test_a_failed_cell_is_listed_and_the_exit_code_is_1(capsys, tmp_path, monkey
 )
 def test_bad_input_is_one_sentence_and_exit_code_2(arguments, words, tmp_path, capsys):
     arguments = [*QUICK, *arguments, "--quiet", "--json", "--out", tmp_path / "out"]
-    code, told, error = sweep(capsys, *arguments)
+    code, shown, error = sweep(capsys, *arguments)
     assert code == 2
     assert words in error
     assert error.startswith("error: ")
-    assert words in json.loads(told)["error"]["message"]
+    assert words in json.loads(shown)["error"]["message"]
     assert not (tmp_path / "out").exists()
 
 
@@ -209,9 +209,9 @@ def test_the_help_lists_what_can_be_compared(capsys):
     with pytest.raises(SystemExit) as stopped:
         cli.main(["sweep", "--help"])
     assert stopped.value.code == 0
-    told = capsys.readouterr().out
-    assert all(flag in told for flag in ("--methods", "--sparsities", "--dry-run", "--train-lr"))
-    assert not any(f"{flag} " in told for flag in ("--method", "--sparsity", "--seed"))
+    shown = capsys.readouterr().out
+    assert all(flag in shown for flag in ("--methods", "--sparsities", "--dry-run", "--train-lr"))
+    assert not any(f"{flag} " in shown for flag in ("--method", "--sparsity", "--seed"))
 
 
 # In the store
@@ -238,11 +238,13 @@ def test_a_sweep_in_the_store_reads_like_one_that_is_computed_here(store):
     arguments = ["--sparsities", "0.5,0.9", "--store", store.folder, "--name", "mine", "--json"]
     done = stored(FINISHES, *arguments)
     assert done.returncode == 0, done.stderr
-    told = json.loads(done.stdout)
+    shown = json.loads(done.stdout)
     (study,) = store.studies()
-    assert (study.name, told["out"], told["failed"]) == ("mine", None, 0)
-    assert [cell["run"] for cell in told["cells"]] == [run.id for run in store.study_runs(study.id)]
-    assert [cell["accuracy"] for cell in told["cells"]] == [0.8, 0.8]
+    assert (study.name, shown["out"], shown["failed"]) == ("mine", None, 0)
+    assert [cell["run"] for cell in shown["cells"]] == [
+        run.id for run in store.study_runs(study.id)
+    ]
+    assert [cell["accuracy"] for cell in shown["cells"]] == [0.8, 0.8]
     assert "[2 of 2] ProsPr (M = 3) at 90" in done.stderr
 
 
@@ -304,8 +306,8 @@ def test_the_time_left_follows_what_cells_took():
 
 def test_a_line_says_how_a_cell_ended():
     done = cell(state="done", accuracy=0.931, dense_accuracy=0.964)
-    told = line(CellEnded(2, 36, done), 200.0).replace("\xa0", " ")
-    assert told == (
+    shown = line(CellEnded(2, 36, done), 200.0).replace("\xa0", " ")
+    assert shown == (
         "[2 of 36] ProsPr (M = 3) at 90 %, seed 0: 93.1 %, dense 96.4 %; about 3 min left"
     )
     failed = CellEnded(36, 36, cell(state="failed", error="No."), known=False)

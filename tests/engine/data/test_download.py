@@ -69,19 +69,19 @@ def remote(server, tmp_path: Path):
 
 
 def get(remote: Remote) -> list[int]:
-    told: list[int] = []
-    fetch(remote, told.append)
+    output: list[int] = []
+    fetch(remote, output.append)
     assert remote.path.read_bytes() == CONTENT
     assert [path.name for path in remote.path.parent.iterdir()] == ["file.gz"]
-    return told
+    return output
 
 
 @pytest.mark.parametrize("path", ["/whole", "/plain", "/unknown-length"])
 def test_a_file_arrives_with_progress(remote, path: str) -> None:
-    told = get(remote(path))
-    assert told == sorted(told)
-    assert told[-1] == len(CONTENT)
-    assert len(told) > 2
+    output = get(remote(path))
+    assert output == sorted(output)
+    assert output[-1] == len(CONTENT)
+    assert len(output) > 2
 
 
 def test_what_is_there_is_not_fetched_again(remote) -> None:
@@ -110,9 +110,9 @@ def test_a_stopped_download_leaves_nothing_that_looks_whole_and_resumes(remote, 
     assert not wanted.path.exists()
     left = wanted.path.with_name("file.gz.part").stat().st_size
     assert left > 500_000
-    told = get(wanted)
+    output = get(wanted)
     assert Handler.requests[1:] == [(path, f"bytes={left}-")]
-    assert (told[0] > left) == (path == "/whole")
+    assert (output[0] > left) == (path == "/whole")
 
 
 def test_a_connection_that_breaks_off_is_resumed_at_the_next_address(remote) -> None:

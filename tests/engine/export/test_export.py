@@ -318,7 +318,7 @@ def test_the_proof_is_json(tmp_path):
     proof = export_onnx(
         model, tmp_path / "m.onnx", torch.randn(2, *shape), masks=masks, metadata=metadata
     )
-    told = json.loads(json.dumps(proof.to_dict()))
-    assert told["provenance"]["class_names"] == ["a", "ü"]
-    assert told["layers"][0].keys() == {"name", "total", "kept", "zeros"}
-    assert told["path"] == str(tmp_path / "m.onnx")
+    output = json.loads(json.dumps(proof.to_dict()))
+    assert output["provenance"]["class_names"] == ["a", "ü"]
+    assert output["layers"][0].keys() == {"name", "total", "kept", "zeros"}
+    assert output["path"] == str(tmp_path / "m.onnx")

@@ -39,5 +39,5 @@ def test_room_is_enough_or_is_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EACCES])
 def test_who_can_help_is_said(tmp_path: Path, code: int):
-    told = str(files.disk_error(tmp_path / "x", OSError(code, "No")))
-    assert "The server's administrator must" in told
+    output = str(files.disk_error(tmp_path / "x", OSError(code, "No")))
+    assert "The server's administrator must" in output

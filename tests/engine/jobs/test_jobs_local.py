@@ -57,14 +57,14 @@ def begin(executor: LocalExecutor, out: Path, id: str = "a") -> None:
 
 def listen(executor: LocalExecutor) -> tuple[list[dict], Ended]:
     """All that is told until a run ends, and how it ended."""
-    told: list[dict] = []
+    output: list[dict] = []
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
         for message in executor.poll(0.05):
             if isinstance(message, Ended):
-                return told, message
+                return output, message
             assert isinstance(message, Reported)
-            told.append(dict(message.event))
+            output.append(dict(message.event))
     raise AssertionError("it did not end in time")
 
 
@@ -72,9 +72,9 @@ def first_word(executor: LocalExecutor) -> Reported:
     """What a run tells first; it goes on."""
     heard: list[Any] = []
     until(lambda: heard.extend(executor.poll(0.05)) or heard)
-    (told,) = heard
-    assert isinstance(told, Reported)
-    return told
+    (output,) = heard
+    assert isinstance(output, Reported)
+    return output
 
 
 def test_events_of_a_run_arrive_in_order_and_its_end_last(
@@ -85,8 +85,8 @@ def test_events_of_a_run_arrive_in_order_and_its_end_last(
     assert executor.free() == 1
     begin(executor, tmp_path / "out")
     assert executor.free() == 0
-    told, end = listen(executor)
-    assert [event["text"] for event in told] == ["mlp", str(tmp_path / "out"), "x" * 200_000]
+    output, end = listen(executor)
+    assert [event["text"] for event in output] == ["mlp", str(tmp_path / "out"), "x" * 200_000]
     assert end == Ended("a", "done")
     assert executor.free() == 1
 
@@ -127,9 +127,9 @@ def test_what_libraries_print_does_not_mix_with_the_events(
     work = "print('hello'); tell(StageStarted('data', 'näher → x'))"
     pretend(monkeypatch, ENGINE.format(work=work))
     begin(executor, tmp_path)
-    told, end = listen(executor)
+    output, end = listen(executor)
     assert end.state == "done"
-    assert [event["text"] for event in told] == ["näher → x"]
+    assert [event["text"] for event in output] == ["näher → x"]
 
 
 def test_a_child_that_dies_fails_its_run_only(
@@ -191,8 +191,8 @@ def test_stop_is_heard_between_two_steps(tmp_path: Path, monkeypatch: pytest.Mon
     executor.cancel("a")
     executor.cancel("a")
     executor.cancel("nobody")
-    told, end = listen(executor)
-    assert [event["stage"] for event in told] == ["heard"]
+    output, end = listen(executor)
+    assert [event["stage"] for event in output] == ["heard"]
     assert end == Ended("a", "stopped")
 
 
@@ -267,10 +267,10 @@ def test_variables_and_manners_of_a_child(tmp_path: Path, monkeypatch: pytest.Mo
     )
     executor = LocalExecutor(Workspace(tmp_path, uploads=tmp_path / "somewhere"))
     begin(executor, tmp_path)
-    (told,), _ = listen(executor)
-    assert told["nice"] >= 5
-    assert told["x"] == str(tmp_path / "somewhere")
-    assert int(told["threads"]) == max(1, (os.cpu_count() or 2) - 1)
+    (output,), _ = listen(executor)
+    assert output["nice"] >= 5
+    assert output["x"] == str(tmp_path / "somewhere")
+    assert int(output["threads"]) == max(1, (os.cpu_count() or 2) - 1)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
@@ -304,9 +304,9 @@ TELLS_WHO = "import os; tell(StageStarted('data', str(os.getpid())))"
 def work(executor: LocalExecutor, out: Path, id: str = "a") -> tuple[int, Ended]:
     """Have a run done by a child that tells who it is."""
     begin(executor, out, id)
-    told, end = listen(executor)
+    output, end = listen(executor)
     assert end.id == id
-    return int(told[0]["text"]), end
+    return int(output[0]["text"]), end
 
 
 def test_a_child_takes_one_run_after_another(
@@ -360,12 +360,12 @@ def test_a_stop_leaves_the_child_alive_and_the_next_run_alone(
         ENGINE.format(work=f"{TELLS_WHO}\n    {waits}\n    if stop(): raise Stopped\n    {slowly}"),
     )
     begin(executor, tmp_path / "first")
-    told = first_word(executor)
+    output = first_word(executor)
     executor.cancel("a")
     assert listen(executor)[1] == Ended("a", "stopped")
     pid, end = work(executor, tmp_path / "second", "b")
     assert end == Ended("b", "done")
-    assert told.event["text"] == str(pid)
+    assert output.event["text"] == str(pid)
 
 
 def test_a_late_request_does_not_stop_the_next_run():

@@ -83,8 +83,8 @@ def test_a_sweep_in_the_store_reads_like_one_that_is_computed_here(
     assert [(type(event), event.number, event.cells) for event in cells] == [
         (kind, number, 3) for number in (1, 2, 3) for kind in (CellStarted, CellEnded)
     ]
-    told = [event.row for event in cells if isinstance(event, CellEnded)]
-    assert told == rows
+    output = [event.row for event in cells if isinstance(event, CellEnded)]
+    assert output == rows
     for number in range(3):  # what a run tells comes between its begin and its end
         begin, end = (events.index(cell) for cell in cells[2 * number : 2 * number + 2])
         between = events[begin + 1 : end]
@@ -234,9 +234,9 @@ def test_a_study_is_listed_stopped_and_deleted_by_the_start_of_its_id(
     single = store.submit(RunConfig(seed=5))
     folder = str(store.folder)
     assert [run["id"] for run in store_runs.all_runs(folder)] == [single.id]
-    told = store_runs.stop(folder, study.id[:12])
-    assert (told["kind"], told["state"], told["name"]) == ("sweep", "stopped", "which?")
-    assert "secret" not in json.dumps(told)
+    output = store_runs.stop(folder, study.id[:12])
+    assert (output["kind"], output["state"], output["name"]) == ("sweep", "stopped", "which?")
+    assert "secret" not in json.dumps(output)
     cell = store.study_runs(study.id)[0]
     assert store_runs.delete(folder, cell.id[:12])["kind"] == "run"
     assert len(store.study_runs(study.id)) == 2

@@ -24,7 +24,7 @@ def config(**changes) -> pe.RunConfig:
     return pe.RunConfig(**{**values, **changes})
 
 
-def told(result) -> dict:
+def output(result) -> dict:
     """The result without clocks and paths."""
     values = {k: v for k, v in result.to_dict().items() if k not in CLOCKS}
     exports = {"onnx": values["onnx"], **values.pop("exports")}
@@ -43,7 +43,7 @@ def first(tmp_path_factory) -> tuple[Path, dict]:
     """The folder of a run and of what it left for others; and what it says. Not to be changed."""
     folder = tmp_path_factory.mktemp("first")
     result = pe.run(config(), out=folder / "one", shared=Shared(folder / "shared"))
-    return folder, told(result)
+    return folder, output(result)
 
 
 @pytest.fixture
@@ -64,7 +64,7 @@ def test_a_run_that_uses_what_others_left_gives_the_same_files(shared, changes, 
     second = pe.run(config(**changes), heard.append, out=tmp_path / "second", shared=shared)
     assert any("scores of another run" in text for text in stages(heard))
     assert any("reusing the dense one" in text for text in stages(heard))
-    assert told(second) == told(alone)
+    assert output(second) == output(alone)
     for name in [*(f"{file}.safetensors" for file in FILES), "model.onnx"]:
         one, other = (tmp_path / folder / name for folder in ("alone", "second"))
         assert one.read_bytes() == other.read_bytes(), name
@@ -126,7 +126,7 @@ def test_damaged_files_count_as_absent(first, shared, damage, tmp_path):
         elif damage == "other":
             file.write_bytes(b"{}")
     second = pe.run(config(), out=tmp_path / "two", shared=shared)
-    assert told(second) == first[1]
+    assert output(second) == first[1]
 
 
 def test_a_folder_that_cannot_be_written_to_costs_only_time(tmp_path):

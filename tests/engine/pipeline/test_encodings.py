@@ -73,9 +73,9 @@ def test_the_weights_come_back(finished):
 
 def test_the_result_has_both(finished):
     result, out = finished
-    told = json.loads((out / "result.json").read_text("utf-8"))
-    assert set(told["exports"]) == {"dense", "half"}
-    assert told["onnx"] == told["exports"]["dense"]
+    answer = json.loads((out / "result.json").read_text("utf-8"))
+    assert set(answer["exports"]) == {"dense", "half"}
+    assert answer["onnx"] == answer["exports"]["dense"]
     record = RunRecord.read(out / "result.json")
     assert record == result.record
     for name, export in result.exports.items():
@@ -83,7 +83,7 @@ def test_the_result_has_both(finished):
         assert record.exports[name].zipped == export.zipped
         assert record.exports[name].tolerance == export.tolerance
     assert record.onnx == record.exports["dense"]
-    assert summary(told)["exports"] == {
+    assert summary(answer)["exports"] == {
         name: {"bytes": export.bytes, "zipped": export.zipped}
         for name, export in result.exports.items()
     }

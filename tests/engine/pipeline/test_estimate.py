@@ -35,7 +35,7 @@ RESNET20 = Measure(20, 269_722, 268_336, 40_551_040)
 CIFAR = Images(3, 32, 10, 50_000, 10_000)
 
 
-def told(**changes: Any) -> float:
+def output(**changes: Any) -> float:
     return seconds(RunConfig(model="resnet20", data="cifar10", **changes), CIFAR, RESNET20)
 
 
@@ -81,13 +81,13 @@ def test_the_zip_shrinks_as_the_sparsity_grows():
 
 
 def test_time_grows_with_what_there_is_to_do():
-    assert told(epochs=2) < told(epochs=4)
-    assert told(epochs=2) < 2 * told(epochs=1)  # scoring and export are done once
+    assert output(epochs=2) < output(epochs=4)
+    assert output(epochs=2) < 2 * output(epochs=1)  # scoring and export are done once
     few = LoadingConfig(train_limit=500, test_limit=100)
-    assert told(loading=few) < told() / 10
-    assert told(method="magnitude") < told()
-    assert told(scoring=ScoringConfig(precision="float64")) > told()
-    assert told(training=TrainingConfig(batch_size=8)) > told(
+    assert output(loading=few) < output() / 10
+    assert output(method="magnitude") < output()
+    assert output(scoring=ScoringConfig(precision="float64")) > output()
+    assert output(training=TrainingConfig(batch_size=8)) > output(
         training=TrainingConfig(batch_size=64)
     )
     cores = [seconds(RunConfig(), CIFAR, RESNET20, threads=t) for t in (1, 2, 16)]
@@ -142,7 +142,7 @@ def test_a_run_takes_what_its_parts_take():
     config = RunConfig(model="resnet20", data="cifar10", epochs=2)
     found = parts(config, CIFAR, RESNET20)
     assert found.seconds == pytest.approx(sum(dataclasses.astuple(found)))
-    assert found.seconds == told(epochs=2)
+    assert found.seconds == output(epochs=2)
     assert found.dense == found.pruned > 0
     assert min(dataclasses.astuple(found)[2:]) > 0
     assert parts(dataclasses.replace(config, epochs=0), CIFAR, RESNET20).dense == 0
@@ -155,7 +155,7 @@ def swept(**changes: Any) -> float:
 
 
 def test_a_sweep_of_one_cell_takes_what_its_run_takes():
-    assert swept() == pytest.approx(told(epochs=1))
+    assert swept() == pytest.approx(output(epochs=1))
 
 
 def test_what_is_shared_is_paid_for_once():
@@ -172,9 +172,9 @@ def test_what_is_shared_is_paid_for_once():
 
 def test_cells_are_timed_in_their_order():
     config = SweepConfig(sparsities=(0.5, 0.9), seeds=(0, 1))
-    told = cell_seconds(config.cells(), CIFAR, RESNET20)
-    assert len(told) == 4
-    assert told[0] == told[2] > told[1] == told[3]
+    output = cell_seconds(config.cells(), CIFAR, RESNET20)
+    assert len(output) == 4
+    assert output[0] == output[2] > output[1] == output[3]
 
 
 def test_iterative_criteria_pay_for_every_sparsity():

@@ -68,23 +68,23 @@ def test_it_stays_small(images, bytes, kept):
 
 def test_a_run_writes_what_it_answered(run):
     result, out = run
-    told = Gallery.load(out / FILE)
+    output = Gallery.load(out / FILE)
     data = load("digits", result.config.loading, 0)
-    assert told.tested == len(data.test) == 120
-    assert len(told) == 120  # they all fit
-    assert (told.numbers == np.arange(120)).all()
-    assert (told.images == data.test.images.numpy()).all()
-    assert (told.labels == data.test.labels.numpy()).all()
+    assert output.tested == len(data.test) == 120
+    assert len(output) == 120  # they all fit
+    assert (output.numbers == np.arange(120)).all()
+    assert (output.images == data.test.images.numpy()).all()
+    assert (output.labels == data.test.labels.numpy()).all()
     for name in ("dense", "pruned"):
-        assert told.answers[name].tolist() == result.predictions[name]
+        assert output.answers[name].tolist() == result.predictions[name]
         # Half precision: sums to 1 within its rounding.
-        np.testing.assert_allclose(told.probabilities[name].astype(float).sum(1), 1, atol=0.01)
-        right = (told.answers[name] == told.labels).mean()
+        np.testing.assert_allclose(output.probabilities[name].astype(float).sum(1), 1, atol=0.01)
+        right = (output.answers[name] == output.labels).mean()
         assert right == pytest.approx(result.accuracy[name])
-    counts = told.counts
+    counts = output.counts
     assert counts["right"] + counts["lost"] == round(120 * result.accuracy["dense"])
     assert counts["right"] + counts["gained"] == round(120 * result.accuracy["pruned"])
-    assert dict(zip(OUTCOMES, np.bincount(told.outcomes, minlength=5), strict=True)) == counts
+    assert dict(zip(OUTCOMES, np.bincount(output.outcomes, minlength=5), strict=True)) == counts
     assert counts["lost"]  # or the tests above would show little
 
 

@@ -46,21 +46,21 @@ def finished(tmp_path_factory):
 
 def test_the_result_is_complete_and_consistent(finished):
     result, _, out = finished
-    told = result.to_dict()
-    assert json.loads((out / "result.json").read_text()) == told
-    assert set(told["accuracy"]) == {"dense", "pruned"}
-    assert told["accuracy"]["dense"] > 0.7  # ten classes: chance is 0.1
-    assert told["sparsity"]["requested"] == 0.95
-    total = sum(layer["total"] for layer in told["layers"])
-    kept = sum(layer["kept"] for layer in told["layers"])
+    output = result.to_dict()
+    assert json.loads((out / "result.json").read_text()) == output
+    assert set(output["accuracy"]) == {"dense", "pruned"}
+    assert output["accuracy"]["dense"] > 0.7  # ten classes: chance is 0.1
+    assert output["sparsity"]["requested"] == 0.95
+    total = sum(layer["total"] for layer in output["layers"])
+    kept = sum(layer["kept"] for layer in output["layers"])
     assert kept == pytest.approx(total * 0.05, abs=1)
-    assert told["sparsity"]["achieved"] == pytest.approx(1 - kept / total)
-    assert told["onnx"]["zeros"] == total - kept
-    assert told["onnx"]["ok"]
-    assert told["onnx"]["max_abs_error"] < 1e-3
-    assert told["onnx"]["bytes"] == (out / "model.onnx").stat().st_size
-    assert told["seconds"] > 0
-    assert len(told["predictions"]["pruned"]) == 100
+    assert output["sparsity"]["achieved"] == pytest.approx(1 - kept / total)
+    assert output["onnx"]["zeros"] == total - kept
+    assert output["onnx"]["ok"]
+    assert output["onnx"]["max_abs_error"] < 1e-3
+    assert output["onnx"]["bytes"] == (out / "model.onnx").stat().st_size
+    assert output["seconds"] > 0
+    assert len(output["predictions"]["pruned"]) == 100
 
 
 def test_the_accuracy_is_that_of_the_saved_networks(finished):
@@ -73,8 +73,8 @@ def test_the_accuracy_is_that_of_the_saved_networks(finished):
         assert (predicted == data.test.labels).float().mean().item() == pytest.approx(
             result.accuracy[name]
         )
-        told = {"dense": result.accuracy["dense"]} if name == "dense" else result.accuracy
-        assert label["accuracy"] == told
+        output = {"dense": result.accuracy["dense"]} if name == "dense" else result.accuracy
+        assert label["accuracy"] == output
         assert predicted.tolist() == result.predictions[name]
 
 

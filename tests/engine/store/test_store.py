@@ -269,14 +269,14 @@ def test_only_the_latest_progress_of_a_stage_is_reported(store: Store):
         store.record(run.id, {"event": "Progress", "stage": "score", "done": done})
     store.record(run.id, {"event": "Pruned"})
     store.record(run.id, {"event": "Progress", "stage": "train", "done": 9})
-    told = store.events(run.id)
-    assert [(e["event"], e.get("done")) for e in told] == [
+    output = store.events(run.id)
+    assert [(e["event"], e.get("done")) for e in output] == [
         ("Progress", 2),
         ("Pruned", None),
         ("Progress", 9),
     ]
-    assert [e["event"] for e in store.events(run.id, after=told[1]["seq"])] == ["Progress"]
-    assert store.events(run.id, after=told[2]["seq"]) == []
+    assert [e["event"] for e in store.events(run.id, after=output[1]["seq"])] == ["Progress"]
+    assert store.events(run.id, after=output[2]["seq"]) == []
 
 
 def test_events_are_only_added_and_only_while_the_run_runs(store: Store):

@@ -342,9 +342,9 @@ def test_the_command(folder: Path, capsys: pytest.CaptureFixture[str]):
     assert main(["runs", "--store", str(folder), "--json"]) == 2
     assert "--rebuild" in json.loads(capsys.readouterr().out)["error"]["message"]
     assert main(["runs", "--rebuild", "--store", str(folder), "--json"]) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert len(told["runs"]) == 10
-    assert all(run["missing"] == [] and run["files"] for run in told["runs"])
+    output = json.loads(capsys.readouterr().out)
+    assert len(output["runs"]) == 10
+    assert all(run["missing"] == [] and run["files"] for run in output["runs"])
     assert main(["runs", "--rebuild", "--store", str(folder)]) == 0
     assert "0 finished runs were added" in capsys.readouterr().out
     assert main(["runs", "--store", str(folder)]) == 0

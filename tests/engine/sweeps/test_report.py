@@ -14,9 +14,9 @@ SIZE = SearchConfig(most_bytes=100_000)
 
 
 def said(config, *probes):
-    told = outcome(config, [Probe(*probe) for probe in probes])
-    json.dumps(told.to_dict())
-    return told.text.replace("\N{NO-BREAK SPACE}", " ")
+    output = outcome(config, [Probe(*probe) for probe in probes])
+    json.dumps(output.to_dict())
+    return output.text.replace("\N{NO-BREAK SPACE}", " ")
 
 
 def test_an_accuracy_that_was_found():

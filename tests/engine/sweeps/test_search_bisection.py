@@ -115,13 +115,13 @@ def test_whatever_the_curve_it_ends_and_what_it_finds_was_tried(
 
     trail = searched(config, value_of, guess)
     assert trail == searched(config, value_of, guess), "not the same twice"
-    told = outcome(config, trail)
+    output = outcome(config, trail)
     met = [probe.sparsity for probe in trail if probe.met]
-    assert told.found == ((max if about_accuracy else min)(met) if met else None)
+    assert output.found == ((max if about_accuracy else min)(met) if met else None)
     for shorter in range(len(trail)):
         assert not ended(config, trail[:shorter])
         assert outcome(config, trail[:shorter]).text
-    assert told.text
+    assert output.text
 
 
 def test_it_begins_in_the_middle_of_the_orders_of_magnitude():

@@ -48,15 +48,15 @@ def runs(monkeypatch, template):
             raise error
         done.append((config.sparsity, config.seed))
         lost = config.sparsity**8 * (0.9 + 0.2 * config.seed)
-        told = json.loads(json.dumps(template))
-        told["fingerprint"], told["config"] = config.fingerprint, config.to_dict()
-        told["accuracy"] = {"dense": 0.95, "pruned": 0.95 - lost - 0.02}  # must not decide
-        for epoch in told["history"]:
+        output = json.loads(json.dumps(template))
+        output["fingerprint"], output["config"] = config.fingerprint, config.to_dict()
+        output["accuracy"] = {"dense": 0.95, "pruned": 0.95 - lost - 0.02}  # must not decide
+        for epoch in output["history"]:
             epoch["validation_accuracy"] = 0.9 - lost * (epoch["network"] == "pruned")
-        told["onnx"]["zipped"] = round(1_000_000 * (1 - config.sparsity)) + 500 * config.seed
+        output["onnx"]["zipped"] = round(1_000_000 * (1 - config.sparsity)) + 500 * config.seed
         out.mkdir(parents=True, exist_ok=True)
-        (out / "result.json").write_text(json.dumps(told), "utf-8")
-        return SimpleNamespace(to_dict=lambda: told)
+        (out / "result.json").write_text(json.dumps(output), "utf-8")
+        return SimpleNamespace(to_dict=lambda: output)
 
     monkeypatch.setattr(pipeline, "run", run)
     return done

@@ -182,9 +182,9 @@ def test_keywords_are_those_of_both_configs():
     ids=str,
 )
 def test_invalid_grids_are_refused(settings: dict[str, Any], words: str):
-    with pytest.raises(ConfigError) as told:
+    with pytest.raises(ConfigError) as output:
         SweepConfig.of(**settings)
-    assert words in str(told.value)
+    assert words in str(output.value)
 
 
 @pytest.mark.parametrize(
@@ -202,9 +202,9 @@ def test_a_file_that_is_no_sweep_is_refused(tmp_path, content: str | None, words
     path = tmp_path / "sweep.json"
     if content is not None:
         path.write_text(content)
-    with pytest.raises(ConfigError) as told:
+    with pytest.raises(ConfigError) as output:
         SweepConfig.read(path)
-    assert words in str(told.value)
+    assert words in str(output.value)
 
 
 def test_a_written_config_is_read_again(tmp_path):

@@ -42,9 +42,9 @@ SINCE = (
 
 def test_what_was_found_stands_in_its_column():
     config = RunConfig(model="mlp", sparsity=0.9, seed=4, epochs=2, control="shuffle")
-    told = row(config, SUMMARY)
-    assert told["change"] == pytest.approx(-0.02)
-    assert {name: value for name, value in told.items() if name != "change"} == {
+    output = row(config, SUMMARY)
+    assert output["change"] == pytest.approx(-0.02)
+    assert {name: value for name, value in output.items() if name != "change"} == {
         "model": "mlp",
         "data": "digits",
         "method": "prospr",
@@ -78,21 +78,27 @@ def test_what_was_found_stands_in_its_column():
 
 def test_steps_have_a_column_of_their_own_and_other_options_are_json():
     config = RunConfig(scoring=ScoringConfig(options={"steps": 1, "lr": 0.5, "momentum": 0.9}))
-    told = row(config, None)
-    assert told["steps"] == 1
-    assert json.loads(told["options"]) == {"lr": 0.5, "momentum": 0.9}
+    output = row(config, None)
+    assert output["steps"] == 1
+    assert json.loads(output["options"]) == {"lr": 0.5, "momentum": 0.9}
     assert row(RunConfig(method="random"), None)["steps"] is None
 
 
 def test_what_is_not_known_is_left_open():
-    told = row(RunConfig(), None, "failed", "The scores are not finite.")
-    assert (told["state"], told["error"]) == ("failed", "The scores are not finite.")
-    assert told["accuracy"] is told["change"] is told["kept_weights"] is told["trusted"] is None
-    assert told["digest"] == ""
+    output = row(RunConfig(), None, "failed", "The scores are not finite.")
+    assert (output["state"], output["error"]) == ("failed", "The scores are not finite.")
+    assert (
+        output["accuracy"]
+        is output["change"]
+        is output["kept_weights"]
+        is output["trusted"]
+        is None
+    )
+    assert output["digest"] == ""
 
 
 def test_summaries_of_earlier_versions_and_methods_that_are_gone_still_make_a_row():
     old = {name: SUMMARY[name] for name in SUMMARY if name not in {"loss", "zipped", "digest"}}
-    told = row(RunConfig(method="of another version"), old)
-    assert (told["accuracy"], told["loss"], told["zipped_bytes"]) == (0.94, None, None)
-    assert (told["digest"], told["steps"]) == ("", None)
+    output = row(RunConfig(method="of another version"), old)
+    assert (output["accuracy"], output["loss"], output["zipped_bytes"]) == (0.94, None, None)
+    assert (output["digest"], output["steps"]) == ("", None)

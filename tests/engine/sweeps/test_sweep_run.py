@@ -213,9 +213,9 @@ def test_only_one_process_works_on_a_folder(tmp_path):
 def test_a_folder_that_holds_something_else_is_refused(tmp_path, content, words):
     for name, text in content.items():
         (tmp_path / name).write_text(text)
-    with pytest.raises(ConfigError) as told:
+    with pytest.raises(ConfigError) as output:
         pe.sweep(**QUICK, out=tmp_path)
-    assert words in str(told.value)
+    assert words in str(output.value)
     assert {path.name for path in tmp_path.iterdir()} - {".lock"} == set(content)
 
 
@@ -320,9 +320,9 @@ def test_a_full_disk_ends_the_sweep_with_the_table_so_far(broken_off, monkeypatc
 )
 def test_what_no_cell_can_do_without_is_reported_once(tmp_path, settings, words):
     heard = Heard()
-    with pytest.raises(pe.EngineError) as told:
+    with pytest.raises(pe.EngineError) as output:
         pe.sweep(**{**QUICK, **settings}, out=tmp_path / "out", on_event=heard.append)
-    assert words in str(told.value)
+    assert words in str(output.value)
     assert not heard.of(CellEnded)
 
 

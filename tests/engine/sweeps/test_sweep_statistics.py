@@ -61,24 +61,24 @@ def test_a_summary_has_a_row_per_group_in_their_order():
         kept_weights=pd.array([10, 10, 20, 10, None, None], dtype="Int64"),
         state=["done", "done", "done", "done", "failed", "waiting"],
     )
-    told = summarise(frame, ["method", "steps"])
-    assert list(told["method"]) == ["b", "a", "c"]
-    assert told["steps"].isna().tolist() == [True, False, True]
-    assert told["count"].tolist() == [2, 2, 0]
-    assert told["failed"].tolist() == [1, 0, 0]
+    output = summarise(frame, ["method", "steps"])
+    assert list(output["method"]) == ["b", "a", "c"]
+    assert output["steps"].isna().tolist() == [True, False, True]
+    assert output["count"].tolist() == [2, 2, 0]
+    assert output["failed"].tolist() == [1, 0, 0]
     expected = interval([0.8, 0.9])
-    assert told.loc[0, ["accuracy_mean", "accuracy_low", "accuracy_high"]].tolist() == (
+    assert output.loc[0, ["accuracy_mean", "accuracy_low", "accuracy_high"]].tolist() == (
         pytest.approx([expected.mean, expected.low, expected.high])
     )
-    assert told.loc[1, ["accuracy_low", "accuracy_high"]].tolist() == pytest.approx([0.7, 0.7])
-    assert math.isnan(told.loc[2, "accuracy_mean"])
-    assert told["kept_weights_mean"].tolist()[:2] == [15, 10]
+    assert output.loc[1, ["accuracy_low", "accuracy_high"]].tolist() == pytest.approx([0.7, 0.7])
+    assert math.isnan(output.loc[2, "accuracy_mean"])
+    assert output["kept_weights_mean"].tolist()[:2] == [15, 10]
 
 
 def test_one_seed_has_a_mean_and_no_interval():
-    told = summarise(table(accuracy=[0.8]), ["method"])
-    assert told.loc[0, "accuracy_mean"] == 0.8
-    assert told[["accuracy_low", "accuracy_high"]].isna().to_numpy().all()
+    output = summarise(table(accuracy=[0.8]), ["method"])
+    assert output.loc[0, "accuracy_mean"] == 0.8
+    assert output[["accuracy_low", "accuracy_high"]].isna().to_numpy().all()
     assert noise(table(accuracy=[0.8], seed=[0]), ["method"]) is None
     two = table(accuracy=[0.8, 0.9], method=["a", "b"], seed=[0, 0])
     assert noise(two, ["method"]) is None

@@ -59,11 +59,11 @@ def own(file: str, model="small_cnn", shape=SHAPE, classes=CLASSES):
 def refused(file: str, *sentences: str, **how) -> str:
     with pytest.raises(ModelError) as error:
         own(file, **how)
-    told = str(error.value)
+    output = str(error.value)
     for sentence in sentences:
-        assert sentence in told
-    assert str(Path(file).parent) not in told
-    return told
+        assert sentence in output
+    assert str(Path(file).parent) not in output
+    return output
 
 
 def test_every_tensor_is_taken_over(write, trained) -> None:
@@ -132,8 +132,8 @@ def test_what_the_software_wrote_itself_loads_too(tmp_path: Path, trained) -> No
     save_tensors(tmp_path / "dense.safetensors", trained, label)
     state = own(str(tmp_path / "dense.safetensors"))
     assert all(torch.equal(state[name], trained[name]) for name in trained)
-    told = refused(str(tmp_path / "dense.safetensors"), "does not fit mlp", model="mlp")
-    assert "It was written for small_cnn; choose that model." in told
+    output = refused(str(tmp_path / "dense.safetensors"), "does not fit mlp", model="mlp")
+    assert "It was written for small_cnn; choose that model." in output
 
 
 def test_missing_unknown_and_misshapen_tensors_are_named(write, trained) -> None:
@@ -239,8 +239,8 @@ class Bomb:
 @pytest.mark.parametrize("name", ["model.pt", "model.pth", "model.safetensors"])
 def test_pickles_are_never_opened_and_the_error_names_a_remedy(tmp_path, content, name) -> None:
     (tmp_path / name).write_bytes(content)
-    told = refused(str(tmp_path / name), "run arbitrary code")
-    assert 'safetensors.torch.save_file(model.state_dict(), "weights.safetensors")' in told
+    output = refused(str(tmp_path / name), "run arbitrary code")
+    assert 'safetensors.torch.save_file(model.state_dict(), "weights.safetensors")' in output
     # At once, and not after the data were read.
     with pytest.raises(ModelError, match="run arbitrary code"):
         check(RunConfig(weights=str(tmp_path / name)))
@@ -265,9 +265,9 @@ def zip_of_one() -> bytes:
 def test_what_holds_no_network_is_not_to_be_loaded(tmp_path) -> None:
     for content in (b"", b"\0" * 100):
         (tmp_path / "x.safetensors").write_bytes(content)
-        with pytest.raises(ModelError) as told:
+        with pytest.raises(ModelError) as output:
             read_header(tmp_path / "x.safetensors", "mine")
-        assert "load it" not in str(told.value)
+        assert "load it" not in str(output.value)
     (tmp_path / "x.safetensors").write_bytes(b"")
     with pytest.raises(ModelError, match=r"^mine is empty\. Write or upload the file again\.$"):
         read_header(tmp_path / "x.safetensors", "mine")
