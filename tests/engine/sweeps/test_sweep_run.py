@@ -272,7 +272,8 @@ def test_a_cell_that_failed_does_not_stop_the_rest_and_is_tried_again(broken_off
 
 
 def test_a_criterion_that_cannot_serve_a_network_fails_in_its_own_cells(tmp_path):
-    steep = {"options": {"lr": 100.0, "steps": 40}, "batch_size": 32}
+    overflow = {"lr": 100.0, "steps": 40}
+    steep = {"options": overflow, "batch_size": 32, "precision": "float32"}
     grid = {**QUICK, "epochs": 0, "methods": ("prospr", "random"), "scoring": steep}
     frame = pe.sweep(**grid, out=tmp_path)
     assert frame["state"].tolist() == ["failed", "done"]
