@@ -23,6 +23,7 @@ from prospr_engine.format import (
     exact_percent,
     figure,
     fixed_percent,
+    percent,
     quantity,
 )
 from prospr_engine.io.tokens import display_name
@@ -240,7 +241,7 @@ def _console() -> Console:
 
 
 def _print_removed(console: Console, pruning: PruningRecord) -> None:
-    removed = fixed_percent(pruning.sparsity.achieved, 2)
+    removed = percent(pruning.sparsity.achieved)
     console.print(f"\n[bold]{removed} of the weights removed[/bold]")
 
 

@@ -300,7 +300,7 @@ def test_nobody_is_kept_out(
     assert not serious(page)
 
 
-def test_runs_that_failed_are_told_and_tried_again(come: Come, failing: Study):
+def test_runs_that_failed_are_listed_and_tried_again(come: Come, failing: Study):
     page = come(ALICE).open(f"compare?study={failing.id}")
     expect(page.get_by_text("2 runs failed; the others are not affected.")).to_be_visible()
     expect(page.get_by_text(FAILED)).to_be_visible()

@@ -176,7 +176,7 @@ def test_the_sparsity_for_a_goal_is_looked_for(come: Come, dashboard: Dashboard)
     assert not serious(page)
 
 
-def test_a_grid_that_cannot_be_is_told_and_the_form_fits_a_telephone(come: Come):
+def test_an_impossible_grid_is_reported_and_the_form_fits_a_phone(come: Come):
     page = come(ALICE, viewport=NARROW, color_scheme="dark").open("sweep?sparsities=80,+120")
     expect(
         page.get_by_text("120\N{NO-BREAK SPACE}% is not a possible sparsity").first

@@ -242,6 +242,15 @@ def test_runs_whose_size_nobody_knows_have_no_place_there():
     assert (accuracy_table(table, "kept")["kind"] == accuracy_chart.MEAN).sum() == 2
 
 
+def test_runs_whose_cut_off_weights_are_not_known_have_no_place_there():
+    table = frame([cell("snip", 0.99, 0, 0.1, effective_sparsity=None), cell("snip", 0.9, 0, 0.9)])
+    rows = accuracy_table(table, "effective")
+    assert (rows["kind"] == accuracy_chart.MEAN).sum() == 1
+    assert compiled(
+        accuracy_chart.chart(accuracy_chart.plan(table, rows, "effective"), LIGHT), rows
+    )
+
+
 def test_one_single_point_can_be_drawn_against_anything():
     table = frame([cell("snip", 0.0, 0, 0.9)])
     for axis in known():

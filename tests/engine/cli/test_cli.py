@@ -251,7 +251,7 @@ def test_a_run_in_the_store_reads_like_one_that_is_computed_here(store, tmp_path
     output, error = again.communicate(timeout=PATIENCE)
     assert again.returncode == 0, error
     assert f"run before: run {run.id[:8]}" in error
-    assert "90.00\N{NO-BREAK SPACE}% of the weights removed" in output
+    assert "90\N{NO-BREAK SPACE}% of the weights removed" in output
     assert len(store.runs()) == 1
     (tmp_path / "out" / "result.json").write_text('{"fingerprint": "another"}')
     refused = stored(DIES, *arguments, "--out", tmp_path / "out")
