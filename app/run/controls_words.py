@@ -72,7 +72,7 @@ def change(original: Measured, control: Measured) -> str:
 
 
 def verdict(original: Measured, found: Mapping[str, Measured]) -> str:
-    """What the finished controls show together, and how much of it can be chance."""
+    """What the finished controls show together, and how much of it could be due to chance."""
     same = {
         name: found[name]
         for name in CONTROLS

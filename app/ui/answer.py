@@ -36,7 +36,7 @@ def answer(result: RunRecord) -> str:
 
 def compared(result: RunRecord) -> str:
     """Both accuracies; the accuracy of guessing if the network does no better, or else how much of
-    the difference can be chance."""
+    the difference could be due to chance."""
     dense, pruned = (accuracy(result.accuracy[name]) for name in ("dense", "pruned"))
     images = f"{result.data.split.test:,} test images"
     if not result.config.epochs:
@@ -72,21 +72,22 @@ def guessing(result: RunRecord, network: str) -> bool:
 
 
 def chance(result: RunRecord) -> str:
-    """How much of the difference between the networks can be chance."""
+    """How much of the difference between the networks could be due to chance."""
     found = analysis.by_pruning(result.figures)
     images = f"{result.data.split.test:,} test images"
     if found.p is not None:
         dense, pruned = (result.figures[f"{name}_right_alone"] for name in ("dense", "pruned"))
         p = "p < 0.001" if found.p < 0.001 else f"p = {found.p:.2g}"
-        verdict = "which can be chance" if found.explained else "more than chance explains"
+        verdict = "which could be due to chance" if found.explained else "more than chance explains"
         sentence = (
             f"Of {images}, {dense:,} are right only with the dense network and {pruned:,} only "
             f"with the pruned one, {verdict} (McNemar's test, {p})."
         )
     elif found.explained:
         sentence = (
-            f"On {images}, differences of up to about {100 * found.limit:.1f} points can be chance "
-            "(an upper estimate), so this test shows no difference between the two networks."
+            f"On {images}, differences of up to about {100 * found.limit:.1f} points could be due "
+            "to chance (an upper estimate), so this test shows no difference between the two "
+            "networks."
         )
     else:
         sentence = (

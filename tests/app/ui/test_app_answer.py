@@ -76,7 +76,7 @@ def test_a_difference_within_chance_is_called_that():
     [
         # Of 20 coins no more than 5 fall on one side with probability 0.0414, 6 with 0.115.
         ((15, 5), "lost", "more than chance explains (McNemar's test, p = 0.041)"),
-        ((14, 6), "lost, within chance", "which can be chance (McNemar's test, p = 0.12)"),
+        ((14, 6), "lost, within chance", "which could be due to chance (McNemar's test, p = 0.12)"),
         ((40, 0), "lost", "p < 0.001"),
     ],
 )  # fmt: skip
