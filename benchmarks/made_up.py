@@ -89,7 +89,7 @@ def result(config: RunConfig, masks: dict[str, np.ndarray]) -> dict[str, Any]:
     kept, total = (sum(layer[part] for layer in layers) for part in ("kept", "total"))
     right = {"dense": _right(config, 0.0), "pruned": _right(config, config.sparsity)}
     accuracy = {network: sum(several) / TEST for network, several in right.items()}
-    text = "Started once more from weights that differ by rounding, the ranking is the same."
+    text = "Rounding does not decide this ranking: it was computed in float64."
     return {
         "method": config.method,
         "accuracy": accuracy,

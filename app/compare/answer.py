@@ -50,7 +50,7 @@ def _answer(key: str, classes: int | None, _rows: pd.DataFrame) -> tuple[list[st
 def _caveats(key: str, start: float, _rows: pd.DataFrame) -> list[str]:
     sentences = (
         words.noise(_rows),
-        words.unstable(_rows),
+        words.doubtful(_rows),
         words.axis_start(start),
         words.caveats(_rows),
     )

@@ -156,16 +156,17 @@ def _meaning(control: str, verdict: str) -> str:
     return ""
 
 
-def unstable(frame: pd.DataFrame) -> str:
-    """Whether some rankings depend on rounding."""
+def doubtful(frame: pd.DataFrame) -> str:
+    """Whether some rankings cannot be trusted; the reason, of which there are several, is on the
+    page of the run."""
     cells = done(frame)
     count = sum(trusted is False or trusted == 0 for trusted in cells["trusted"].dropna())
     if not count:
         return ""
     names = cells[cells["trusted"].isin([False])]["series"].unique()
     return (
-        f"In {counted(count, 'run')} ({listed(names)}) the ranking depends on rounding errors: the "
-        "mask is partly noise."
+        f"In {counted(count, 'run')} ({listed(names)}) the ranking of the weights cannot be "
+        f"trusted; {plural(count, 'its page says', 'their pages say')} why."
     )
 
 

@@ -96,8 +96,8 @@ TERMS: dict[str, str] = {
     "threshold": "The score that separates kept weights (above) from removed ones (below).",
     "training": "Changing the weights in many small steps so that the network gets the training "
     "images right.",
-    "trust": "Whether the ranking of the weights stays the same if the arithmetic rounds a little "
-    "differently. If not, the scores are partly noise.",
+    "trust": "Whether the scores decide which weights are kept, not rounding errors, ties, or a "
+    "look-ahead that diverged.",
     "validation images": "Images that are held back to follow the progress of training. The "
     "network does not learn from them.",
     "weights": "The numbers that a network learns in its convolutions and linear layers; they are "

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from prospr_engine.format import percent, plural
+from prospr_engine.format import counted, percent
 from prospr_engine.pruning.masks import top_masks
 
 CALMER = "look fewer steps ahead, or use a smaller learning rate"
@@ -105,7 +105,7 @@ class Diagnostics:
         if not equals or self.non_finite:
             return self
         sentence = (
-            f"{plural(equals, 'kept weight')} ({percent(equals / kept)} of them) "
+            f"{counted(equals, 'kept weight')} ({percent(equals / kept)} of all kept) "
             f"{'scores' if equals == 1 else 'score'} no higher than others that were removed, so "
             "position decided between them."
         )

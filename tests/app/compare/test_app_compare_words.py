@@ -37,7 +37,7 @@ def controlled(
 def sentences(table: pd.DataFrame) -> str:
     """All of them."""
     found = (compare_words.noise, compare_words.leader, compare_words.near_guessing,
-             compare_words.unstable, compare_words.caveats)  # fmt: skip
+             compare_words.doubtful, compare_words.caveats)  # fmt: skip
     return " ".join([*(name(table) for name in found), *compare_words.controls(table)])
 
 
@@ -325,13 +325,13 @@ def test_nobody_leads_over_different_tasks():
     assert "guessing" not in output
 
 
-def test_rankings_that_hang_on_rounding_are_reported():
+def test_rankings_that_cannot_be_trusted_are_reported():
     table = grid(TWO)
     table["trusted"] = [method != "prospr" for method in table["method"]]
-    assert compare_words.unstable(table) == (
-        "In 6 runs (ProsPr) the ranking depends on rounding errors: the mask is partly noise."
+    assert compare_words.doubtful(table) == (
+        "In 6 runs (ProsPr) the ranking of the weights cannot be trusted; their pages say why."
     )
-    assert compare_words.unstable(grid(TWO)) == ""
+    assert compare_words.doubtful(grid(TWO)) == ""
 
 
 def test_the_axis_and_the_training_are_named():

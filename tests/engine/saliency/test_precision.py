@@ -158,6 +158,8 @@ def test_weights_chosen_among_equals_are_counted():
         assert masks.metadata["chosen_among_equals"] == equals
         verdict = scores.diagnostics.with_equals(equals, masks.kept)
         assert verdict.trusted == (equals == 0)
+        if equals:
+            assert verdict.verdict.startswith(f"{equals} kept weights")
     assert verdict == scores.diagnostics
 
 
