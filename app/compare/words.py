@@ -202,13 +202,13 @@ def _lead(found: Level, sparsest: bool) -> str:
     if found.seeds == 1:
         start = f"From one seed: {start[0].lower()}{start[1:]}"
     source = "the noise" if found.seeds > 1 else "the noise of the test set"
-    limits = [found.limits[name] for name in near or found.means if name != best]
-    limit = f"{source} ({_points(max(limits))})"
+    second, low = ranked[1]
+    # The limit of a pair is its own: a noisy one among the others says nothing of these.
+    limit = f"{source} ({_points(max(found.limits[name] for name in near or [second]))})"
     if near:
         are = plural(len(near), "is", "are")
         sentence = f"{start}, but {listed(near, MOST_NAMED)} {are} within {limit}."
     else:
-        second, low = ranked[1]
         ahead = points(points_between(low, high))
         sentence = f"{start}, {ahead} ahead of {second}: more than {limit}."
     if found.seeds == 1:
@@ -218,10 +218,8 @@ def _lead(found: Level, sparsest: bool) -> str:
 
 def _controlled(control: str, verdict: str, found: Sequence[Controlled]) -> str:
     names = listed(one.original for one in found)
-    differences = [abs(one.difference) for one in found]
-    lowest, highest = _points(min(differences)), _points(max(differences))
-    much = lowest if lowest == highest else f"{lowest.partition(' ')[0]} to {highest}"
-    limit = _points(max(one.limit for one in found))
+    much = _points_from_to([abs(one.difference) for one in found])
+    limits = [one.limit for one in found]
     levels = {one.levels for one in found}
     over = f" on average over {_from_to(levels)} sparsities" if max(levels) > 1 else ""
     row = CONTROLS.get(control)
@@ -233,11 +231,17 @@ def _controlled(control: str, verdict: str, found: Sequence[Controlled]) -> str:
         end = f"{end}, but this is one seed" if end else "this is one seed"
     if verdict == "no different":
         do = plural(len(found), "does", "do")
-        limit = f"up to {limit}" if found[1:] else limit
+        limit = f"{'up to ' if found[1:] else ''}{_points(max(limits))}"
         return f"{start}, {names} {do} as well{over}, within the noise ({limit}); {end}."
     are = plural(len(found), "is", "are")
-    sentence = f"{start}, {names} {are} {much} {verdict}{over} (noise: {limit})"
+    sentence = f"{start}, {names} {are} {much} {verdict}{over} (noise: {_points_from_to(limits)})"
     return f"{sentence}; {end}." if end else f"{sentence}."
+
+
+def _points_from_to(fractions: Sequence[float]) -> str:
+    """``0.4 to 0.9 points``; one figure if both are shown alike."""
+    lowest, highest = _points(min(fractions)), _points(max(fractions))
+    return lowest if lowest == highest else f"{lowest.partition(' ')[0]} to {highest}"
 
 
 def _noise(cells: pd.DataFrame, spread: Noise) -> str:
@@ -246,15 +250,11 @@ def _noise(cells: pd.DataFrame, spread: Noise) -> str:
     of_level = analysis.spread_by_sparsity(cells)
     ordered = sorted(of_level, key=lambda sparsity: of_level[sparsity].limit)
     if len(ordered) < 2 or of_level[ordered[-1]].limit < 2 * of_level[ordered[0]].limit:
-        return _range(spread)
+        return _points_from_to((spread.least, spread.limit))
     ends = sorted((ordered[0], ordered[-1]))
-    return " and ".join(f"{_range(of_level[s])} at {percent(s)}" for s in ends)
-
-
-def _range(spread: Noise) -> str:
-    """``0.4 to 0.9 points``; one figure if both are shown alike."""
-    least, most = _points(spread.least), _points(spread.limit)
-    return most if least == most else f"{least.partition(' ')[0]} to {most}"
+    return " and ".join(
+        f"{_points_from_to((of_level[s].least, of_level[s].limit))} at {percent(s)}" for s in ends
+    )
 
 
 def _points(share: float) -> str:

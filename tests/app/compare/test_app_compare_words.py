@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import re
 
+import numpy as np
 import pandas as pd
 import pytest
 from app_compare_frames import cell, frame, grid, without
@@ -126,6 +128,28 @@ def test_the_answer_and_the_caption_speak_of_the_same_noise():
     assert caption in compare_words.noise(both)
     assert f"({least} points)" in compare_words.leader(both)
     assert f"({least} points)" not in compare_words.leader(table)
+
+
+@pytest.mark.parametrize("draw", range(20))
+def test_no_sentence_calls_a_difference_more_than_a_larger_noise(draw: int):
+    """Each pair has its own limit: a third series that scatters says nothing of the first two."""
+    rng = np.random.default_rng(draw)
+    cells = [
+        cell(method, 0.9, seed, float(np.clip(rng.normal(mean, spread), 0, 1)))
+        for method, mean, spread in (
+            ("prospr", 0.8, 0.002),
+            ("snip", 0.7, 0.01),
+            ("random", 0.3, 0.1),
+        )
+        for seed in range(4)
+    ]
+    found = compare_words.leader(frame(cells))
+    claim = r"([\d.]+) points ahead of .*: more than the noise \(([\d.]+) points\)"
+    figures = re.search(claim, found)
+    if figures:
+        assert float(figures[1]) >= float(figures[2])
+    else:
+        assert "within the noise" in found
 
 
 def test_with_one_seed_a_lead_is_measured_by_the_test():
