@@ -58,7 +58,8 @@ def prospr(
         point = [p - rate * v for p, v, rate in zip(point, velocity, rates, strict=True)]
         return point, velocity
 
-    # Towards θᴹ. The last step's graph is kept, so that its Hessian costs no second pass.
+    # Towards θᴹ. The last step's graph is kept, so that its Hessian costs no second pass; in mixed
+    # precision it would be another graph, and only take memory.
     point, velocity = network.start, None
     visited: list[Point] = []
     slopes: list[Point | None] = []  # against which products in float32 are checked
@@ -66,7 +67,7 @@ def prospr(
     hessian_product = None
     for i in range(steps):
         report(f"Training step {i + 1} of {steps}")
-        if i == steps - 1 and i in back:
+        if i == steps - 1 and i in back and not network.mixed:
             loss, gradient, hessian_product = network.linearised(point, batch(i), i)
         else:
             loss, gradient = network.gradient(point, batch(i), i)
