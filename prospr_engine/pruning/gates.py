@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
@@ -20,10 +22,29 @@ CUTTING = RECTIFIERS | ROUNDING | CLAMPS
 ZERO = {"relu", "relu6", "rrelu", "threshold"}
 """Those that are flat at zero: what gets no signal at all passes no gradient on."""
 CHOOSING = {"max", "min", "amax", "amin", "maximum", "minimum", "fmax", "fmin"}
+COMPARING = {"gt", "ge", "lt", "le", "greater", "greater_equal", "less", "less_equal", "isclose"}
+RANKING = {"topk", "kthvalue", "sort", "argsort", "msort", "argmax", "argmin", "median", "quantile"}
 
 
 class OpenGates(TorchFunctionMode):
-    """Functions that may cut a signal off let part of it through."""
+    """Functions that may cut a signal off let part of it through. ``compared`` says whether
+    anything compared values, with which gates can be made that nothing replaces; ``comparisons`` is
+    what comparisons say, None for the truth."""
+
+    def __init__(self, comparisons: bool | None = None):
+        super().__init__()
+        self.comparisons = comparisons
+        self.compared = False
+        self._watches = True
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """For what is not the network's own."""
+        self._watches = False
+        try:
+            yield
+        finally:
+            self._watches = True
 
     def __torch_function__(
         self,
@@ -33,11 +54,19 @@ class OpenGates(TorchFunctionMode):
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
         given = dict(kwargs or {})
+        if not self._watches:
+            return func(*args, **given)
         name = getattr(func, "__name__", "")
         numbers = bool(args) and isinstance(args[0], Tensor) and args[0].is_floating_point()
+        if numbers and name.strip("_") in COMPARING | RANKING:
+            self.compared = True
+            if self.comparisons is not None and name.strip("_") in COMPARING:
+                return torch.full_like(func(*args, **given), self.comparisons)
         if numbers and name.strip("_") in CUTTING:
             x = args[0].clone() if name.endswith("_") else args[0]
             opened = _opened(x, name.strip("_") in ZERO or _from_zero(name, args, given))
+            # Without a signal, a hard sigmoid is half open.
+            opened = opened + func(torch.zeros_like(x), *args[1:], **given)
             return args[0].copy_(opened) if name.endswith("_") else opened
         if numbers and name in CHOOSING:
             return _mean(func, args, given)

@@ -156,7 +156,7 @@ def _findings(layers: tuple[LayerHealth, ...], found: Connections) -> list[Findi
             Finding(
                 _severity(cut_off / kept),
                 f"{cut_off:,} of {kept:,} kept weights ({fixed_percent(cut_off / kept)}) are cut "
-                "off from the input or the output and do nothing: the effective sparsity is "
+                "off from the input or the output and carry no signal: the effective sparsity is "
                 f"{fixed_percent(1 - effective / total, 2)}.",
             )
         )

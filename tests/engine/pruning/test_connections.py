@@ -105,6 +105,131 @@ def test_gates_that_depend_on_values_give_no_figure(name, sparsity):
     assert not any("cut off from" in finding.text for finding in health.findings)
 
 
+GATES = {
+    "gelu gates": lambda x: x[:, :4] * F.gelu(x[:, 4:]),
+    "bilinear": lambda x: x[:, :4] * x[:, 4:],
+    "sigmoid gates": lambda x: F.glu(x, 1),
+    "hard sigmoid gates": lambda x: x[:, :4] * F.hardsigmoid(x[:, 4:]),
+    "gates of at least a half": lambda x: x[:, :4] * x[:, 4:].clamp(min=0.5),
+}
+
+
+def moves_the_answer(model, layer, place):
+    """Whether changing one weight changes how much the answers to different inputs differ."""
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(32, *SAMPLE.shape[1:], generator=generator)
+
+    def difference():
+        with torch.no_grad():
+            answers = model(x)
+        return answers - answers[:1]
+
+    before = difference()
+    with torch.no_grad():
+        layer.weight[place] += 1.0
+    return not torch.allclose(before, difference(), atol=1e-6)
+
+
+@pytest.mark.parametrize("name", GATES)
+@pytest.mark.parametrize("bias", [True, False])
+def test_a_gate_without_weights_is_where_its_bias_puts_it(name, bias):
+    torch.manual_seed(0)
+    model = Hidden(GATES[name], 4)
+    model.first = nn.Linear(6, 8, bias=bias)
+    masks = full(model)
+    masks["first.weight"][4] = False  # the gate of unit 0
+    with torch.no_grad():
+        model.first.weight[4] = 0
+    health = examine(model, masks, SAMPLE)
+    alive = moves_the_answer(model, model.first, (0, 0))
+    assert alive == (bias or "gates of" in name or "sigmoid" in name)
+    assert sum(layer.effective for layer in health.layers) == (54 if alive else 54 - 6 - 3)
+
+
+@pytest.mark.parametrize(
+    "norm", [nn.LayerNorm(8), nn.GroupNorm(2, 8), nn.RMSNorm(8), nn.LayerNorm(8, bias=False)]
+)
+def test_normalisation_over_features_connects_them(norm):
+    torch.manual_seed(0)
+    model, masks = Hidden(norm), full(Hidden(norm))
+    masks["first.weight"][0] = False
+    with torch.no_grad():
+        model.first.weight[0] = 0
+    assert moves_the_answer(model, model.last, (0, 0))
+    layers = {layer.name: layer for layer in examine(model, masks, SAMPLE).layers}
+    assert layers["last.weight"].effective == 24
+    masks["first.weight"][:4] = False  # all of the first of two groups
+    layers = {layer.name: layer for layer in examine(model, masks, SAMPLE).layers}
+    assert layers["last.weight"].effective == (12 if isinstance(norm, nn.GroupNorm) else 24)
+
+
+def test_batch_norm_connects_nothing_but_can_open_a_gate():
+    class Gated(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.gate, self.value = nn.Conv2d(2, 4, 1, bias=False), nn.Conv2d(2, 4, 1, bias=False)
+            self.norm, self.head = nn.BatchNorm2d(4), nn.Linear(4, 3)
+
+        def forward(self, x):
+            return self.head((self.norm(self.gate(x)) * self.value(x)).mean((2, 3)))
+
+    model = Gated()
+    masks = full(model)
+    masks["gate.weight"][0] = False  # training moves the bias of the norm from zero
+    health = examine(model, masks, torch.zeros(2, 2, 4, 4))
+    assert sum(layer.effective for layer in health.layers) == 8 - 2 + 8 + 12
+    model.head = nn.Sequential(nn.BatchNorm1d(4), nn.Linear(4, 3))
+    masks = full(model)
+    masks["value.weight"][0] = False
+    layers = {layer.name: layer for layer in examine(model, masks, torch.zeros(2, 2, 4, 4)).layers}
+    assert layers["head.1.weight"].effective == 9
+
+
+def test_a_branch_whose_scale_starts_at_zero_takes_part():
+    class ReZero(Hidden):
+        def __init__(self):
+            super().__init__(torch.relu)
+            self.scale = nn.Parameter(torch.zeros(()))
+            self.branch = nn.Linear(6, 6)
+
+        def forward(self, x):
+            return super().forward(x + self.scale * self.branch(x))
+
+    model = ReZero()
+    health = examine(model, full(model), SAMPLE)
+    assert health.effective_sparsity == 0
+    assert "take no part" not in health.findings[0].text
+    model.scale.requires_grad_(False)  # for ever
+    assert "36 weights" in examine(model, full(model), SAMPLE).findings[0].text
+
+
+@pytest.mark.parametrize("weights", [1, 3])
+def test_gates_that_only_pruning_closes_in_the_trial_give_no_figure(weights):
+    """With nothing removed all gates are open for the values drawn; with little left, some are
+    closed, and would be open for other values."""
+    torch.manual_seed(0)
+    model, masks = Hidden(lambda x: x * (x > 0.4)), full(Hidden(torch.relu))
+    masks["first.weight"][1, weights:] = False
+    masks["last.weight"][:, 2] = False
+    with torch.no_grad():
+        model.first.weight[1, weights:] = 0
+        model.first.weight[1, :weights] = 2
+    assert moves_the_answer(model, model.first, (1, 0))
+    health = examine(model, masks, SAMPLE)
+    assert (health.effective_sparsity, health.dead_outputs) == (None, 0)
+
+
+def test_comparisons_that_close_nothing_do_not_matter():
+    def checked(x):
+        assert not bool((x > 1e6).any()), "too much"
+        return x * (x > -1e6)
+
+    model, masks = Hidden(checked), full(Hidden(torch.relu))
+    masks["first.weight"][:3] = False
+    health = examine(model, masks, SAMPLE)
+    assert sum(layer.effective for layer in health.layers) == 5 * 6 + 3 * 5
+
+
 def test_a_layer_without_part_in_the_answer_is_not_cut_off():
     class Auxiliary(Hidden):
         def __init__(self):
