@@ -7,25 +7,21 @@ number of enclosing folders.
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 import numpy as np
 
+from prospr_engine.data.ambiguity import check_annotations, check_levels, doubts
 from prospr_engine.data.leftovers import is_leftover
-from prospr_engine.data.part_names import is_filler, parts_among
+from prospr_engine.data.part_names import is_annotation, is_filler, parts_among
 from prospr_engine.data.parts import classes_around_parts, find_parts, wrappers
 from prospr_engine.data.paths import SHOWN, Path, is_deep, natural, quoted, split
 from prospr_engine.data.readers.tree import Tree
 from prospr_engine.errors import DataError
 from prospr_engine.format import counted
-
-ANNOTATED = frozenset(
-    {"images", "imgs", "jpegimages", "labels", "annotations", "annotation", "masks", "xmls"}
-)
-"""Folders, in lower case, of sets whose images have boxes or masks in place of classes."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,8 +78,9 @@ def arrange(tree: Tree, is_image: Callable[[str], bool]) -> Layout:
                 notes,
             )
         )
-    _check_levels(tree.name, [paths[file][at:] for file in placed])
+    level_notes = check_levels(tree.name, [paths[file][at:] for file in placed])
     classes = _classes(tree.name, placed.values(), folders, parts, notes)
+    notes += [*level_notes, *doubts(classes)]
     number = {name: index for index, name in enumerate(classes)}
     found = np.array([part for part, _ in placed.values()])
     return Layout(
@@ -96,13 +93,16 @@ def arrange(tree: Tree, is_image: Callable[[str], bool]) -> Layout:
 
 
 def _wrapping(images: Sequence[Path], folders: set[Path]) -> int:
-    """How many folders enclose everything: each is alone on its level, or called ``images`` and
-    alone in having any, and has class folders."""
+    """How many folders enclose everything: each has class folders and is alone on its level, or
+    alone in having images and called ``images`` or beside annotations."""
     depth = 0
     while True:
         tops = {folder[depth] for folder in folders if len(folder) > depth}
         filled = {path[depth] for path in images if len(path) > depth + 1}
-        alone = len(tops) == 1 or (len(filled) == 1 and is_filler(next(iter(filled))))
+        alone = len(tops) == 1 or (
+            len(filled) == 1
+            and (is_filler(next(iter(filled))) or all(map(is_annotation, tops - filled)))
+        )
         if not alone or not is_deep([path[depth:] for path in images]):
             return depth
         depth += 1
@@ -111,21 +111,6 @@ def _wrapping(images: Sequence[Path], folders: set[Path]) -> int:
 def _without(path: Path, inner: Mapping[str, int]) -> Path:
     """``path`` without the folders around the classes of its part."""
     return path[:1] + path[1 + inner.get(path[0], 0) :]
-
-
-def _check_levels(name: str, images: Iterable[Path]) -> None:
-    """Refuse ``raw/cat``, ``raw/dog``, ``augmented/cat``, ``augmented/dog``: which are classes?"""
-    below: dict[str, set[str]] = defaultdict(set)
-    for path in images:
-        below[path[0]].update(path[1:-1][:1])
-    same = set.intersection(*below.values())
-    if len(below) > 1 and len(same) > 1 and 2 * len(same) >= len(set.union(*below.values())):
-        raise DataError(
-            f"In {name}, {quoted(below)} all contain {quoted(same)}, so it is unclear which of "
-            f"them are the classes. If {quoted(same)} are, give one of the others alone, or name "
-            f"them train, test and validation. If {quoted(below)} are, move their images out of "
-            "the folders inside them."
-        )
 
 
 def _classes(
@@ -141,11 +126,7 @@ def _classes(
         own = {folder[1] for folder in folders if len(folder) > 1 and folder[0] == top}
         own = own if parts else {folder[0] for folder in folders}
         empty = [folder for folder in own if not filled[part, folder]]
-        if empty and {name.lower() for name in own} <= ANNOTATED:
-            raise DataError(
-                f"{name} contains {quoted(own)} in place of classes, as sets for detection and "
-                "segmentation do. Give a folder of images for each class."
-            )
+        check_annotations(name, own)
         if empty:
             where = f"part {top!r} of {name}" if top else name
             raise DataError(

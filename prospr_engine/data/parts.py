@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
-from prospr_engine.data.part_names import UNLABELLED, parts_among, says_part
+from prospr_engine.data.part_names import UNLABELLED, is_filler, parts_among, says_part
 from prospr_engine.data.paths import Path, is_deep, quoted
 from prospr_engine.errors import DataError
 
@@ -43,7 +43,7 @@ def find_parts(
             notes.append(f"Skipped: {quoted(bare)}, without images.")
         others = [top for top in others if below[top]]
     elif known and (others or not (deep or len({*known.values()}) > 1)):
-        _check_classes(name, known, others, below)
+        _check_classes(name, known, others, below, deep)
         # A class may be called "train" too.
         return {}, [
             f"Taken for a class: {quoted(known)}, beside {quoted(others)}."
@@ -73,9 +73,25 @@ def find_parts(
 
 
 def _check_classes(
-    name: str, known: Iterable[str], others: Sequence[str], below: Mapping[str, Sequence[Path]]
+    name: str,
+    known: Mapping[str, str],
+    others: Sequence[str],
+    below: Mapping[str, Sequence[Path]],
+    deep: set[str],
 ) -> None:
-    """Refuse ``cat``, ``dog`` and ``test``, if ``test`` holds ``cat`` and ``dog`` too."""
+    """Refuse ``cat``, ``dog`` and ``test``, if ``test`` holds ``cat`` and ``dog`` too; ``train``,
+    ``test`` and ``extra`` without classes in them; and ``unlabelled`` beside folders of classes."""
+    said = {*known.values()}
+    if "train" in said and len(said) > 1:
+        raise DataError(
+            f"{name} contains {quoted(known)}, which are named like parts, without class folders "
+            f"in them, beside {quoted(others)}. Make a folder for each class, named after it."
+        )
+    if said == {UNLABELLED} and not deep and all(is_deep(below[top]) for top in others):
+        raise DataError(
+            f"{name} contains {quoted(known)}, without class folders in it, beside "
+            f"{quoted(others)}, which have some. Give {quoted(others)} alone."
+        )
     for top in known:
         same = {path[1] for path in below[top] if len(path) > 2} & {*others}
         if len(same) > 1:
@@ -111,7 +127,9 @@ def wrappers(images: Sequence[Path], known: Mapping[str, str]) -> dict[str, int]
         while below and len(folders := {path[0] for path in below if len(path) > 1}) == 1:
             (wrapper,) = folders
             inside = [path[1:] for path in below if len(path) > 1]
-            if not (wrapper == top or says_part(wrapper, part) or is_deep(inside, 2)):
+            says_nothing = part != "train" and (is_filler(wrapper) or wrapper.lower() == "unknown")
+            named = wrapper == top or says_part(wrapper, part) or says_nothing
+            if not (named or is_deep(inside, 2)):
                 break
             below, depths[top] = inside, depths[top] + 1
     return depths

@@ -1,27 +1,11 @@
 from __future__ import annotations
 
-import io
-
 import numpy as np
 import pytest
+from data_layouts import arranged, found
 
-from prospr_engine.data.decode import is_image
-from prospr_engine.data.layout import arrange
 from prospr_engine.data.paths import natural
-from prospr_engine.data.readers.tree import Tree
 from prospr_engine.errors import DataError
-
-
-def arranged(*files: str, folders: tuple[str, ...] = (), notes: tuple[str, ...] = ()):
-    return arrange(Tree("data", files, folders, lambda path: io.BytesIO(), notes), is_image)
-
-
-def found(layout) -> dict[str, list[tuple[str, str]]]:
-    """By part: (class, file)."""
-    return {
-        part: [(layout.classes[layout.labels[i]], layout.files[i]) for i in numbers]
-        for part, numbers in layout.parts.items()
-    }
 
 
 def test_class_folders() -> None:
@@ -132,113 +116,6 @@ def test_what_is_wrong_is_said(files, folders, sentence) -> None:
 def test_a_refusal_names_what_was_left_out_before() -> None:
     with pytest.raises(DataError, match="2 links to folders"):
         arranged("a/1.png", notes=("Skipped: 2 links to folders.",))
-
-
-def listing(text: str) -> list[str]:
-    """Paths from lines of folders: two images in each, or none before a ``!``."""
-    return [
-        f"{folder}/{n}.png" for folder in text.split() for n in (1, 2) if not folder.endswith("!")
-    ]
-
-
-PUBLISHED = {
-    "Intel scenes": """seg_train/seg_train/sea seg_train/seg_train/street seg_test/seg_test/sea
-        seg_test/seg_test/street seg_pred/seg_pred""",
-    "cats and dogs": """training_set/training_set/cats training_set/training_set/dogs
-        test_set/test_set/cats test_set/test_set/dogs""",
-    "ASL alphabet": """asl_alphabet_train/asl_alphabet_train/A
-        asl_alphabet_train/asl_alphabet_train/B asl_alphabet_test/asl_alphabet_test""",
-    "chest X-ray": """chest_xray/train/NORMAL chest_xray/train/PNEUMONIA chest_xray/val/NORMAL
-        chest_xray/val/PNEUMONIA chest_xray/test/NORMAL chest_xray/test/PNEUMONIA
-        chest_xray/__MACOSX/train/NORMAL""",
-    "Fruits": "fruits/Training/Apple fruits/Training/Kiwi fruits/Test/Apple fruits/Test/Kiwi",
-    "Train_data": "Train_data/a Train_data/b Test_data/a Test_data/b",
-    "TrainData": "TrainData/a TrainData/b TestData/a TestData/b ValData/a ValData/b",
-    "trainset": "trainset/a trainset/b testset/a testset/b",
-    "images": "x/train_images/a x/train_images/b x/test_images/a x/test_images/b",
-    "dev and eval": "train/a train/b dev/a dev/b eval/a eval/b",
-    "Hurricane": "train_another/a train_another/b validation_another/a validation_another/b",
-    "COCO": "train2017/a train2017/b val2017/a val2017/b",
-    "inner images": "train/images/a train/images/b test/images/a test/images/b",
-    "DIV": "dataset/dataset/MY_train/a dataset/dataset/MY_train/b dataset/dataset/MY_test/a "
-    "dataset/dataset/MY_test/b",
-    "inverted": "a/train a/test b/train b/test",
-    "inverted in a folder": "set/a/Training set/a/Testing set/b/Training set/b/Testing",
-    "inverted with validation": "a/train a/val a/test b/train b/val b/test",
-    "one to predict": """dataset/training_set/cats dataset/training_set/dogs
-        dataset/test_set/cats dataset/test_set/dogs dataset/single_prediction""",
-    "train and val in one": "train_val/a train_val/b test/a test/b",
-}
-WANTED = {
-    "Intel scenes": {"train": 4, "test": 4},
-    "ASL alphabet": {"train": 4},
-    "chest X-ray": {"train": 4, "validation": 4, "test": 4},
-    "TrainData": {"train": 4, "validation": 4, "test": 4},
-    "dev and eval": {"train": 4, "validation": 4, "test": 4},
-    "inverted with validation": {"train": 4, "validation": 4, "test": 4},
-}
-
-
-@pytest.mark.parametrize("name", PUBLISHED)
-def test_parts_as_people_name_them(name) -> None:
-    layout = arranged(*listing(PUBLISHED[name]))
-    assert len(layout.classes) == 2
-    assert {part: len(n) for part, n in layout.parts.items()} == WANTED.get(
-        name, {"train": 4, "test": 4}
-    )
-    for part, numbers in found(layout).items():
-        assert all(own in file.split("/") for own, file in numbers), part
-
-
-@pytest.mark.parametrize(
-    ("text", "classes"),
-    [
-        ("real_and_fake/training_fake real_and_fake/training_real", "training_fake training_real"),
-        ("test1 test2 test3", "test1 test2 test3"),
-        ("bullet_train test_tube car", "bullet_train car test_tube"),
-        ("train bus car", "bus car train"),
-        ("n01/images n02/images", "n01 n02"),  # Tiny ImageNet
-        ("101_ObjectCategories/ant 101_ObjectCategories/bee", "ant bee"),
-        ("a/left a/right b/front b/back", "a b"),
-        ("valid invalid", "invalid valid"),
-        ("evaluation/1 other/2", "evaluation other"),
-    ],
-)
-def test_what_only_looks_like_parts(text, classes) -> None:
-    layout = arranged(*listing(text))
-    assert (" ".join(layout.classes), set(layout.parts)) == (classes, {"train"})
-
-
-def test_lists_beside_the_images_are_no_class() -> None:
-    layout = arranged("food/images/pie/1.png", "food/images/soup/1.png", "food/meta/all.txt")
-    assert layout.classes == ("pie", "soup")
-    layout = arranged(*listing("train/a train/b test/a test/b"), "labels/a.txt")
-    assert set(layout.parts) == {"train", "test"}
-    assert "Skipped: 'labels', without images." in layout.notes
-
-
-@pytest.mark.parametrize(
-    ("text", "sentence"),
-    [
-        ("raw/cat raw/dog augmented/cat augmented/dog", "'augmented' and 'raw' all contain 'cat'"),
-        ("fold1/a fold1/b fold2/a fold2/b fold3/a fold3/b", "unclear which of them"),
-        ("COVID/images COVID/masks Normal/images Normal/masks", "'images' and 'masks'"),
-        (
-            "train/raw/a train/raw/b train/new/a train/new/b test/raw/a test/new/a",
-            "'new' and 'raw'",
-        ),
-        ("raw/train/a raw/train/b raw/test/a new/train/a new/train/b new/test/a", "unclear"),
-        ("2020/a 2020/b 2021/a 2021/b 2021/c", "unclear which of them"),
-        ("dev/a dev/b eval/a eval/b", "no part named train"),
-        ("seg_test/a seg_test/b seg_pred", "no part named train"),
-        ("train_images test_images", "no class folders"),
-        ("cat dog test/cat test/dog", "both beside and within 'test'"),
-        ("train1/a train1/b train2/a train2/b", "names of the same part"),
-    ],
-)
-def test_what_is_unclear_is_refused(text, sentence) -> None:
-    with pytest.raises(DataError, match=sentence):
-        arranged(*listing(text))
 
 
 LEFT_BEHIND = [
