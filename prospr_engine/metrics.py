@@ -140,12 +140,23 @@ def _commonest(result: Mapping[str, Any]) -> float:
     return max(images) / sum(images)
 
 
-def _balanced(result: Mapping[str, Any]) -> float | None:
-    counts = result["per_class"]
-    tested = [(n, right) for n, right in zip(counts["images"], counts["pruned"], strict=True) if n]
-    if _commonest(result) * len(tested) < UNBALANCED:
-        return None
-    return sum(right / n for n, right in tested) / len(tested)
+def _rarest(result: Mapping[str, Any]) -> int:
+    return min(images for images in result["per_class"]["images"] if images)
+
+
+def _balanced(network: str) -> Callable[[Mapping[str, Any]], float | None]:
+    """The mean of the accuracies in each class, where classes are unbalanced."""
+
+    def mean(result: Mapping[str, Any]) -> float | None:
+        counts = result["per_class"]
+        tested = [
+            (n, right) for n, right in zip(counts["images"], counts[network], strict=True) if n
+        ]
+        if _commonest(result) * len(tested) < UNBALANCED:
+            return None
+        return sum(right / n for n, right in tested) / len(tested)
+
+    return mean
 
 
 def _validated(network: str) -> Callable[[Mapping[str, Any]], float | None]:
@@ -253,7 +264,7 @@ METRICS: tuple[Metric, ...] = (
         "balanced_accuracy",
         "Balanced test accuracy",
         "share",
-        source=_balanced,
+        source=_balanced("pruned"),
         key="balanced.pruned",
         partial=True,
         seeds="mean",
@@ -266,10 +277,25 @@ METRICS: tuple[Metric, ...] = (
         pair=Pair("Balanced accuracy, pruned", task=True),
     ),
     Metric(
+        "dense_balanced_accuracy",
+        "Balanced test accuracy of the dense network",
+        "share",
+        source=_balanced("dense"),
+        key="balanced.dense",
+        partial=True,
+        pair=Pair("Balanced accuracy, dense", task=True),
+    ),
+    Metric(
         "commonest_share",
         "Test images of the commonest class",
         "share",
         source=_commonest,
+    ),
+    Metric(
+        "rarest_images",
+        "Test images of the rarest class",
+        "count",
+        source=_rarest,
     ),
     Metric(
         "dense_right_alone",
@@ -448,9 +474,9 @@ def _in_other_encodings(metric: Metric) -> Iterator[Metric]:
         )
 
 
-def averaged(how: Literal["interval", "mean"]) -> list[str]:
-    """The columns that are averaged over seeds in that way."""
-    return [metric.name for metric in columns() if metric.seeds == how]
+def averaged(how: Literal["interval", "mean"]) -> list[Metric]:
+    """The figures that are averaged over seeds in that way."""
+    return [metric for metric in columns() if metric.seeds == how]
 
 
 def paired() -> list[tuple[Metric, Pair]]:

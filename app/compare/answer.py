@@ -11,7 +11,7 @@ from app.compare import words
 from app.compare.filters import Shown
 from app.services.analysis import done, originals, sparsest
 from app.ui.findings import plain
-from app.ui.format import accuracy, percent, signed_points
+from app.ui.format import accuracy, percent, signed, signed_points, to_percent
 
 
 def show_answer(shown: Shown, classes: int | None) -> None:
@@ -65,7 +65,18 @@ def alone(rows: pd.DataFrame) -> str:
         return ""
     found = sparsest(cells, names[0])
     difference = f"{signed_points(found.points)} against" if found.points else "as much as"
-    return (
+    sentence = (
         f"With {percent(found.sparsity)} removed, {found.series} has {accuracy(found.accuracy)}: "
-        f"{difference} the dense network ({accuracy(found.dense)})."
+        f"{difference} the dense network ({accuracy(found.dense)})"
     )
+    if found.change.low is not None and found.change.high is not None:
+        ends = (signed(to_percent(end)) for end in (found.change.low, found.change.high))
+        return (
+            f"{sentence}; the 95\N{NO-BREAK SPACE}% interval of the difference over "
+            f"{found.change.count} seeds is {' to '.join(ends)} points."
+        )
+    chance = "which is more than the choice of test images explains"
+    if found.explained is not False:
+        chance = "which the choice of test images could explain"
+    end = f", {chance}." if found.points else "."
+    return f"From one seed: {sentence[0].lower()}{sentence[1:]}{end}"

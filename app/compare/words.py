@@ -18,7 +18,6 @@ from app.ui.format import (
     listed,
     percent,
     plural,
-    points,
     points_between,
     points_unit,
     to_percent,
@@ -75,12 +74,19 @@ def noise(frame: pd.DataFrame) -> str:
     limits = _noise(cells, spread)
     depends = ", depending on the pair" if " to " in limits else ""
     sentences = [
-        f"{_from_to(seeds)} seeds: differences below about {limits} are noise{depends}.",
+        f"{_from_to(seeds)} seeds: differences below about {limits} may be noise{depends}.",
         "Bars and the grey band of the dense network are 95\N{NO-BREAK SPACE}% intervals over "
         "seeds.",
     ]
+    if cells["series"].nunique() > 2:
+        sentences.append(
+            "That holds for all pairs at once; that the best leads every other is one claim and "
+            "needs less."
+        )
     if seeds.nunique() > 1:
-        sentences.append("Differences count only the seeds that all series share.")
+        sentences.append(
+            "That is of the seeds that all series share; the means in the chart are of all."
+        )
     if cells["series"].nunique() > 1:
         # The effect of a seed on all series is in the bars, but not in the differences.
         sentences.append(
@@ -107,7 +113,7 @@ def leader(frame: pd.DataFrame, classes: int | None = None) -> str:
         return f"At {percent(levels[0])} and beyond, all are near guessing, so none leads."
     found = analysis.level(frame, working[-1], names)
     sentence = _lead(found, sparsest=working[-1] == levels[-1])
-    if len(names) > 2:
+    if len(names) > 2 and not (found.leads and found.seeds > 1):
         sentence += f" The best of {len(names)} is often just the luckiest."
     return sentence
 
@@ -142,18 +148,23 @@ def controls(frame: pd.DataFrame, classes: int | None = None) -> list[str]:
 
 def meaning(one: Controlled) -> str:
     """What the verdict on a control says about the mask, a sentence; "" if nothing."""
-    found = _meaning(one.control, one.verdict) if one.control in CONTROLS else ""
+    found = _meaning(one.control, one.verdict, one.seeds) if one.control in CONTROLS else ""
     return f"{found[:1].upper()}{found[1:]}." if found else ""
 
 
-def _meaning(control: str, verdict: str) -> str:
-    """As part of a sentence."""
+def _meaning(control: str, verdict: str, seeds: int) -> str:
+    """As part of a sentence. One seed proves nothing about others."""
     row = CONTROLS.get(control)
+    found = ""
     if verdict == "no different":
-        return f"nothing shows that it mattered {row.chance}" if row else "nothing shows an effect"
-    if verdict == "worse":
-        return f"it did matter {row.chance}" if row else "there was an effect"
-    return ""
+        found = f"nothing shows that it mattered {row.chance}" if row else "nothing shows an effect"
+    elif verdict == "worse" and seeds > 1:
+        found = f"it did matter {row.chance}" if row else "there was an effect"
+    elif verdict == "worse":
+        found = f"it may have mattered {row.chance}" if row else "there may be an effect"
+    if seeds > 1:
+        return found
+    return f"{found}, but this is one seed" if found else "this is one seed"
 
 
 def doubtful(frame: pd.DataFrame) -> str:
@@ -192,7 +203,6 @@ def _lead(found: Level, sparsest: bool) -> str:
         return f"At {percent(found.sparsity)} the series share no seed, so none leads."
     ranked = sorted(found.means.items(), key=lambda pair: -pair[1])
     best, high = ranked[0]
-    near = [name for name, mean in ranked[1:] if high - mean <= found.limits[name]]
     where = (
         "the highest sparsity that all reached"
         if sparsest
@@ -202,15 +212,18 @@ def _lead(found: Level, sparsest: bool) -> str:
     if found.seeds == 1:
         start = f"From one seed: {start[0].lower()}{start[1:]}"
     source = "the noise" if found.seeds > 1 else "the noise of the test set"
-    second, low = ranked[1]
-    # The limit of a pair is its own: a noisy one among the others says nothing of these.
-    limit = f"{source} ({_points(max(found.limits[name] for name in near or [second]))})"
-    if near:
-        are = plural(len(near), "is", "are")
-        sentence = f"{start}, but {listed(near, MOST_NAMED)} {are} within {limit}."
+    if found.leads:
+        second, low = ranked[1]
+        # The limit of a pair is its own: a noisy one among the others says nothing of these.
+        ahead, limit = _side_by_side(
+            points_between(low, high), high - low, found.lead_limits[second]
+        )
+        sentence = f"{start}, {ahead} ahead of {second}: more than {source} ({limit})."
     else:
-        ahead = points(points_between(low, high))
-        sentence = f"{start}, {ahead} ahead of {second}: more than {limit}."
+        near = [name for name, mean in ranked[1:] if high - mean <= found.limits[name]]
+        limit = _points(max(found.limits[name] for name in near))
+        are = plural(len(near), "is", "are")
+        sentence = f"{start}, but {listed(near, MOST_NAMED)} {are} within {source} ({limit})."
     if found.seeds == 1:
         sentence += " Another seed may give another order."
     return sentence
@@ -225,17 +238,31 @@ def _controlled(control: str, verdict: str, found: Sequence[Controlled]) -> str:
     row = CONTROLS.get(control)
     how = (row.how if row else "") or f'under the control "{row.label if row else control}"'
     start = f"{how[:1].upper()}{how[1:]}".replace("their", plural(len(found), "its", "their"))
-    end = _meaning(control, verdict)
-    if min(one.seeds for one in found) == 1:
-        # The test set is all that is known of chance.
-        end = f"{end}, but this is one seed" if end else "this is one seed"
+    end = _meaning(control, verdict, min(one.seeds for one in found))
     if verdict == "no different":
         do = plural(len(found), "does", "do")
         limit = f"{'up to ' if found[1:] else ''}{_points(max(limits))}"
         return f"{start}, {names} {do} as well{over}, within the noise ({limit}); {end}."
     are = plural(len(found), "is", "are")
     sentence = f"{start}, {names} {are} {much} {verdict}{over} (noise: {_points_from_to(limits)})"
+    if len(found) == 1:
+        (one,) = found
+        size = abs(one.difference)
+        much, limit = _side_by_side(round(to_percent(size), 1), size, one.limit)
+        sentence = f"{start}, {names} {are} {much} {verdict}{over} (noise: {limit})"
     return f"{sentence}; {end}." if end else f"{sentence}."
+
+
+def _side_by_side(shown: float, difference: float, limit: float) -> tuple[str, str]:
+    """A difference (``shown`` in points) and its smaller limit, with enough digits to show that it
+    is smaller."""
+    pair = shown, round(min(to_percent(limit), 100.0), 1)
+    digits = 1
+    while pair[0] <= pair[1] and digits < 4:
+        digits += 1
+        pair = round(to_percent(difference), digits), round(to_percent(limit), digits)
+    first, second = (f"{number:.{digits}f} {points_unit(number)}" for number in pair)
+    return first, second
 
 
 def _points_from_to(fractions: Sequence[float]) -> str:

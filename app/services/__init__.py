@@ -28,8 +28,8 @@ from prospr_engine.saliency.controls import CONTROLS, ControlSpec, control_names
 from prospr_engine.store.limits import Limits
 from prospr_engine.store.records import NAME_LENGTH, Artifact, Run, Upload
 from prospr_engine.store.study import Study
-from prospr_engine.sweeps.analysis import SAME as SHARED_WITH_CONTROLS
 from prospr_engine.sweeps.config import SweepConfig
+from prospr_engine.sweeps.controlled import SAME as SHARED_WITH_CONTROLS
 from prospr_engine.sweeps.search_config import SearchConfig
 
 __all__ = [

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from prospr_engine.sweeps.analysis import (
-    Controlled,
     Level,
     Noise,
     Sparsest,
     common,
-    controlled,
     dense,
     done,
     guess,
@@ -22,6 +20,7 @@ from prospr_engine.sweeps.analysis import (
     spread,
     spread_by_sparsity,
 )
+from prospr_engine.sweeps.controlled import Controlled, controlled
 from prospr_engine.sweeps.result_analysis import (
     Lines,
     ahead,

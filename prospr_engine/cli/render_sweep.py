@@ -191,12 +191,21 @@ def noise_sentence(rows: Sequence[Row], noise: float | None) -> str:
         if seeds == 1:
             return "With 1 seed the noise is unknown; give more seeds."
         return "The noise is unknown: no two seeds are done in every row."
+    confidence = f"(any two means at one sparsity, 95{SPACE}% confidence for all pairs)"
+    if noise >= 1:
+        return f"{seeds} seeds are too few: any difference may be noise {confidence}."
     images = max((row["test_images"] or 0 for row in rows), default=0)
     points = to_percent(max(noise, 1 / images if images else 0.0))
-    return (
+    sentence = (
         f"{seeds} seeds: differences above {_ceil(points):.1f} points are more than noise "
-        f"(any two means at one sparsity, 95{SPACE}% confidence for all pairs)."
+        f"{confidence}."
     )
+    if any(row["state"] != "done" for row in rows):
+        sentence += (
+            " That holds for means over the seeds that are done in every row at a sparsity, if "
+            "these are two or more; the means above are over all that are done."
+        )
+    return sentence
 
 
 def name(row: Row) -> str:
@@ -225,19 +234,22 @@ def _means(rows: Sequence[Row], metric: Metric) -> Table:
     )
     for label in dict.fromkeys(series(row, several) for row in rows):
         own = [row for row in rows if series(row, several) == label]
-        values = [[r[metric.name] for r in own if r["sparsity"] == s] for s in sparsities]
-        table.add_row(label, *(_mean(column, metric.unit) for column in values))
+        cells = [[r for r in own if r["sparsity"] == s] for s in sparsities]
+        table.add_row(label, *(_mean(column, metric.name, metric.unit) for column in cells))
     if metric.reference:
-        dense = {row["seed"]: row[metric.reference] for row in rows if row["state"] == "done"}
-        mean = _mean(list(dense.values()), metric.unit)
+        dense = {row["seed"]: row for row in rows if row["state"] == "done"}
+        mean = _mean(list(dense.values()), metric.reference, metric.unit)
         table.add_row("dense network", *[mean] * len(sparsities))
     return table
 
 
-def _mean(values: Sequence[float | None], unit: Unit) -> str:
-    from prospr_engine.sweeps.statistics import interval  # brings SciPy: not for every command
+def _mean(rows: Sequence[Row], figure: str, unit: Unit) -> str:
+    # Brings SciPy: not for every command.
+    from prospr_engine.sweeps.statistics import ROUNDINGS, interval
 
-    found = interval(values)
+    images = [row["test_images"] for row in rows if row["test_images"]]
+    step = 1 / min(images, default=math.inf)
+    found = interval([row[figure] for row in rows], step=step, roundings=ROUNDINGS.get(unit, 0))
     if found.mean is None:
         return "failed"
     half = None if found.high is None else found.high - found.mean

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -20,22 +20,26 @@ from prospr_engine.config import NO_CONTROL
 from prospr_engine.data import DATASETS
 from prospr_engine.format import points_between
 from prospr_engine.sweeps.statistics import (
+    Estimate,
+    Interval,
+    balanced_guessing_limit,
     difference_limit,
     guessing_limit,
     interval,
+    lead_limits,
     pair_limits,
-    paired_limit,
+    resolution,
     shared_seeds,
     summarise,
 )
 from prospr_engine.sweeps.table import records
+from prospr_engine.sweeps.tested import by_pruning
 
 LINE = ["series", "sparsity"]
-SAME = ("model", "data", "method", "steps", "options", "epochs")
-"""What a series has in common with its controls."""
 UNCONTROLLED = (NO_CONTROL, "")
 NEAR = 0.1
 """Share of the dense network's advantage over guessing below which a network is near guessing."""
+EQUAL = 1e-9  # so that a mean does not exceed a limit by rounding
 
 
 @dataclass(frozen=True)
@@ -58,44 +62,44 @@ class Noise:
 class Level:
     """The mean accuracy of each series at one sparsity, in order, over the ``seeds`` that all of
     them share; and by series the ``limits`` up to which a difference from the best can be noise, of
-    the seeds if there are two or more, else of the test images alone."""
+    the seeds if there are two or more, else of the test images alone. These hold for all series at
+    once; that the best leads *all* others is one claim, which needs only ``lead_limits``."""
 
     sparsity: float
     means: dict[str, float]
     limits: dict[str, float]
-    seeds: int
-
-
-@dataclass(frozen=True)
-class Controlled:
-    """A control and its original: the mean ``difference`` of their accuracies (control − original)
-    over ``levels`` sparsities and ``seeds`` seeds, and the ``limit`` of the noise: of the seeds if
-    there are two or more, else of the test images alone."""
-
-    control: str
-    original: str
-    difference: float
-    limit: float
-    levels: int
+    lead_limits: dict[str, float]
     seeds: int
 
     @property
-    def verdict(self) -> Literal["worse", "better", "no different"]:
-        """How the control compares; "no different" within the noise."""
-        if abs(self.difference) <= self.limit:
-            return "no different"
-        return "worse" if self.difference < 0 else "better"
+    def best(self) -> str:
+        """The series with the highest mean."""
+        return max(self.means, key=self.means.__getitem__)
+
+    @property
+    def leads(self) -> bool:
+        """Whether the best leads every other series by more than noise."""
+        high = self.means[self.best]
+        return all(
+            high - mean > self.lead_limits[name]
+            for name, mean in self.means.items()
+            if name != self.best
+        )
 
 
 @dataclass(frozen=True)
 class Sparsest:
-    """The highest sparsity of one series, and the mean accuracies there."""
+    """The highest sparsity of one series, the mean accuracies there, and their difference in
+    percentage ``points`` as displayed. ``change`` is the interval of the difference over the seeds;
+    with one seed, ``explained`` says whether the choice of test images explains it."""
 
     series: str
     sparsity: float
     accuracy: float
     dense: float
     points: float
+    change: Interval
+    explained: bool | None
 
 
 def done(frame: pd.DataFrame) -> pd.DataFrame:
@@ -134,42 +138,45 @@ def level(frame: pd.DataFrame, sparsity: float, series: Sequence[str]) -> Level:
         cells = cells[cells["seed"].isin(seeds)]
     found = cells.groupby("series", sort=False)["accuracy"].mean().to_dict()
     means = {name: found[name] for name in series if name in found}
-    return Level(sparsity, means, _limits_to_best(there, means, seeds), len(seeds))
+    return Level(sparsity, means, *_limits_to_best(there, means, seeds), len(seeds))
 
 
 def _limits_to_best(
     there: pd.DataFrame, means: dict[str, float], seeds: Sequence[int]
-) -> dict[str, float]:
+) -> tuple[dict[str, float], dict[str, float]]:
+    """Those for all series at once, and those for the one claim that the best leads them all."""
     best = max(means, key=means.__getitem__)
     values = there[there["seed"].isin(seeds)].groupby(["seed", "series"])["accuracy"].mean()
     table = values.unstack().dropna(axis=1)
-    found = pair_limits(table)
-    images = there["test_images"].dropna()
+    step = resolution(there)
+    found = pair_limits(table, step=step)
     if found is None:
-        chance = image_noise(there["accuracy"], images, len(means))
-        return dict.fromkeys(means, chance)
-    least = 1 / min(images, default=math.inf) / len(table)
-    row = found[table.columns.get_loc(best)]
-    limits = dict(zip(table.columns, row, strict=True))
-    return {name: max(float(limits[name]), least) for name in means}
+        chance = image_noise(there["accuracy"], there["test_images"].dropna(), len(means))
+        limits = dict.fromkeys(means, chance)
+        return limits, limits
+    place = list(table.columns).index(best)
+    rows = found[place], lead_limits(table, place, step=step)
+    at_once, leading = (dict(zip(table.columns, map(float, row), strict=True)) for row in rows)
+    return {name: at_once[name] for name in means}, {name: leading[name] for name in means}
 
 
 def spread(frame: pd.DataFrame) -> Noise:
     """The differences between the means of two series at one sparsity that noise alone can make,
     over all sparsities: with several shared seeds by ``statistics.pair_limits``; else the
-    uncertainty from the test images. At least one image."""
+    uncertainty from the test images."""
     found = done(frame)
-    images = found["test_images"].dropna()
-    levels = [(len(values), pair_limits(values)) for values in shared_seeds(found, ["series"])]
+    step = resolution(found)
+    levels = [
+        (len(values), pair_limits(values, step=step)) for values in shared_seeds(found, ["series"])
+    ]
     known = [(seeds, limits) for seeds, limits in levels if limits is not None]
     if not known:
         largest = int(found.groupby("sparsity")["series"].nunique().max()) if len(found) else 0
-        chance = image_noise(found["accuracy"], images, largest)
+        chance = image_noise(found["accuracy"], found["test_images"].dropna(), largest)
         return Noise(chance, chance, min(1, len(found)))
     count = max(seeds for seeds, _ in known)
-    one = 1 / min(images, default=math.inf) / count
     pairs = np.concatenate([limits[_pairs(len(limits))] for _, limits in known])
-    return Noise(max(float(pairs.min()), one), max(float(pairs.max()), one), count)
+    return Noise(float(pairs.min()), float(pairs.max()), count)
 
 
 def _pairs(groups: int) -> tuple[np.ndarray, np.ndarray]:
@@ -183,8 +190,19 @@ def image_noise(accuracies: Iterable[float], images: Iterable[float], compared: 
     shares, fewest = list(accuracies), min(images, default=math.inf)
     if not shares:
         return 0.0
-    share = min(shares, key=lambda accuracy: abs(accuracy - 0.5))
+    share = _most_uncertain(shares)
     return difference_limit([share, share], [fewest, fewest], compared)
+
+
+def on_images(value: float, accuracies: Iterable[float], images: Iterable[float]) -> Estimate:
+    """The difference ``value`` between two of these accuracies, with the noise of the test images
+    alone: as ``image_noise``."""
+    share, fewest = _most_uncertain(accuracies), min(images, default=math.inf)
+    return Estimate(value, math.sqrt(2 * share * (1 - share) / fewest), math.inf, 1 / fewest)
+
+
+def _most_uncertain(accuracies: Iterable[float]) -> float:
+    return min(accuracies, key=lambda accuracy: abs(accuracy - 0.5))
 
 
 def spread_by_sparsity(frame: pd.DataFrame) -> dict[float, Noise]:
@@ -208,48 +226,52 @@ def sparsest(frame: pd.DataFrame, series: str) -> Sparsest:
     cells = cells[cells["series"] == series]
     last = cells[cells["sparsity"] == cells["sparsity"].max()]
     pruned, dense = float(last["accuracy"].mean()), float(last["dense_accuracy"].mean())
+    by_seed = (last["accuracy"] - last["dense_accuracy"]).groupby(last["seed"]).mean()
+    change = interval(by_seed, roundings=2, step=resolution(last))
+    explained = None
+    if change.count == 1 and last["test_images"].notna().all():
+        explained = by_pruning(records(last)[0]).explained
     return Sparsest(
-        series, float(last["sparsity"].iloc[0]), pruned, dense, points_between(dense, pruned)
+        series,
+        float(last["sparsity"].iloc[0]),
+        pruned,
+        dense,
+        points_between(dense, pruned),
+        change,
+        explained,
     )
 
 
 def guessing(frame: pd.DataFrame, classes: int | None) -> dict[str, list[float]]:
     """By series, the sparsities from which on all its results are near guessing: within chance, or
-    with less than ``NEAR`` of the dense network's advantage over guessing."""
+    with less than ``NEAR`` of the dense network's advantage over guessing. Where classes are
+    unbalanced, the balanced accuracy has to be near guessing as well: a network that knows the rare
+    classes may be no more often right than one that always answers the commonest."""
     chance = guess(frame, classes)
     if chance is None:
         return {}
+    lines = _lines(frame)
+    compared = len({line["series"] for line in lines})
     found: dict[str, list[float]] = {}
-    for line in _lines(frame):
+    for line in lines:
         images = max(1.0, line["test_images"] * line["count"])
-        near = max(guessing_limit(chance, images), chance + NEAR * (line["dense"] - chance))
+        advantage = NEAR * (line["dense"] - chance)
+        near = max(guessing_limit(chance, images, compared), chance + advantage)
         levels = found.setdefault(line["series"], [])
-        if line["accuracy"] <= near:
+        if line["accuracy"] <= near + EQUAL and not _knows_classes(line, classes, compared):
             levels.append(line["sparsity"])
         else:
             levels.clear()  # it recovers: the lower sparsities were chance
     return {series: levels for series, levels in found.items() if levels}
 
 
-def controlled(frame: pd.DataFrame, classes: int | None) -> list[Controlled]:
-    """Every control with its original, over the sparsities and seeds that both have and at which
-    they are not both near guessing."""
-    cells = done(frame)
-    broken = guessing(frame, classes)
-    firsts = records(cells.sort_values("order", kind="stable").drop_duplicates("series"))
-    bases: dict[tuple[Any, ...], list[str]] = {}
-    for row in firsts:
-        if row["control"] in UNCONTROLLED:
-            bases.setdefault(_key(row), []).append(row["series"])
-    found = []
-    for row in firsts:
-        base = bases.get(_key(row), [])
-        if row["control"] in UNCONTROLLED or len(base) != 1:
-            continue
-        compared = _beside(cells, row["series"], base[0], broken)
-        if compared is not None:
-            found.append(Controlled(row["control"], base[0], *compared))
-    return found
+def _knows_classes(line: dict[str, Any], classes: int | None, compared: int) -> bool:
+    """Whether the balanced accuracy, where it is known, is well above that of guessing."""
+    balanced, rarest = line["balanced"], line["rarest"]
+    if not classes or balanced is None or rarest is None:
+        return False
+    limit = balanced_guessing_limit(classes, rarest * line["count"], compared)
+    return bool(balanced > max(limit, 1 / classes + NEAR * (1 - 1 / classes)))
 
 
 def points(frame: pd.DataFrame) -> pd.DataFrame:
@@ -258,7 +280,7 @@ def points(frame: pd.DataFrame) -> pd.DataFrame:
     ``high`` (NaN for a single run), the ``seeds``, and the ``run`` if there is only one."""
     rows = []
     for _, group in frame.groupby(LINE, sort=False):
-        over = interval(group["accuracy"])
+        over = interval(group["accuracy"], step=resolution(group))
         rows.append(
             {
                 "series": group["series"].iloc[0],
@@ -287,7 +309,7 @@ def dense(frame: pd.DataFrame) -> pd.DataFrame:
     known = frame.dropna(subset=["dense_accuracy"])
     rows = []
     for key, group in known.groupby(various or ["model"], sort=False):
-        over = interval(group.groupby("seed")["dense_accuracy"].mean())
+        over = interval(group.groupby("seed")["dense_accuracy"].mean(), step=resolution(group))
         names = dict(zip(various, key, strict=False))
         ends = {"low": _clipped(over.low), "high": _clipped(over.high)}
         rows.append({**dict.fromkeys(("model", "data", "epochs")), **names,
@@ -301,48 +323,19 @@ def means(frame: pd.DataFrame) -> pd.DataFrame:
     return summarise(frame, LINE)
 
 
-def _beside(
-    cells: pd.DataFrame, control: str, base: str, broken: dict[str, list[float]]
-) -> tuple[float, float, int, int] | None:
-    """The mean difference, the limit of the noise, and the numbers of sparsities and seeds."""
-    both = cells[cells["series"].isin([control, base])]
-    gone = set(broken.get(control, [])) & set(broken.get(base, []))
-    both = both[~both["sparsity"].isin(gone)]
-    values = both.groupby(["seed", "sparsity", "series"])["accuracy"].mean().unstack()
-    if not {control, base} <= {*values}:
-        return None
-    # A row per seed, a column per sparsity.
-    differences = (values[control] - values[base]).dropna().unstack()
-    if differences.empty:
-        return None
-    whole = differences.dropna()
-    if whole.empty:  # no seed has every sparsity: the sparsities of the seed that has the most
-        most = differences.loc[[differences.notna().sum(axis=1).idxmax()]]
-        whole = differences[most.dropna(axis=1).columns].dropna()
-    # Sparsities share their seeds, so each seed is one independent value: its mean over them.
-    by_seed = whole.mean(axis=1)
-    limit = paired_limit(list(by_seed))
-    images = both["test_images"].dropna()
-    if limit is None:
-        limit = image_noise(both["accuracy"], images)
-    least = 1 / min(images, default=math.inf) / len(by_seed)
-    return float(by_seed.mean()), max(limit, least), whole.shape[1], len(by_seed)
-
-
 def _lines(frame: pd.DataFrame) -> list[dict[str, Any]]:
     """A row per series and sparsity, in order of series and ascending sparsity."""
-    groups = done(frame).groupby(["order", *LINE], sort=True)
+    unknown = dict.fromkeys({"balanced_accuracy", "rarest_images"} - {*frame.columns})
+    groups = done(frame).assign(**unknown).groupby(["order", *LINE], sort=True)
     lines = groups.agg(
         accuracy=("accuracy", "mean"),
         dense=("dense_accuracy", "mean"),
         count=("accuracy", "count"),
         test_images=("test_images", "min"),
+        balanced=("balanced_accuracy", "mean"),
+        rarest=("rarest_images", "min"),
     )
     return records(lines.fillna({"test_images": 1, "dense": 1}).reset_index())
-
-
-def _key(row: dict[str, Any]) -> tuple[Any, ...]:
-    return tuple(row[name] for name in SAME)
 
 
 def _clipped(share: float | None) -> float | None:

@@ -9,6 +9,7 @@ from typing import Any
 from prospr_engine.format import points_between
 from prospr_engine.sweeps.statistics import (
     LEVEL,
+    balanced_guessing_limit,
     difference_limit,
     exact_mcnemar,
     guessing_limit,
@@ -18,11 +19,14 @@ from prospr_engine.sweeps.statistics import (
 @dataclass(frozen=True)
 class Measurement:
     """An ``accuracy``, measured on that many test ``images``, of which the commonest class has the
-    share ``commonest`` (None: unknown)."""
+    share ``commonest`` (None: unknown). Where classes are unbalanced, the ``balanced`` accuracy and
+    the number of images of the ``rarest`` class."""
 
     accuracy: float
     images: int
     commonest: float | None = None
+    balanced: float | None = None
+    rarest: int | None = None
 
 
 @dataclass(frozen=True)
@@ -70,13 +74,29 @@ def by_pruning(figures: Mapping[str, Any]) -> Difference:
     images = figures["test_images"]
     dense, pruned = (Measurement(figures[name], images) for name in ("dense_accuracy", "accuracy"))
     found = difference(dense, pruned)
-    counts = figures["dense_right_alone"], figures["pruned_right_alone"]
-    p = None if None in counts else exact_mcnemar(*counts)
+    counts = [figures.get(f"{name}_right_alone") for name in ("dense", "pruned")]
+    known = [int(count) for count in counts if count is not None]
+    p = exact_mcnemar(*known) if known[1:] else None
     return Difference(found.points, found.value, found.limit, p)
+
+
+def measurement(figures: Mapping[str, Any], network: str = "") -> Measurement:
+    """Of the pruned network, or of the ``network`` "dense", from the figures of a run."""
+    prefix = f"{network}_" if network == "dense" else ""
+    return Measurement(
+        figures[f"{prefix}accuracy"],
+        figures["test_images"],
+        figures["commonest_share"],
+        figures[f"{prefix}balanced_accuracy"],
+        figures["rarest_images"],
+    )
 
 
 def against_guessing(tested: Measurement, classes: int) -> AgainstGuessing:
     """Whether a network is better than guessing: always the commonest class, where that is known,
-    or any."""
+    or any. One that knows the rare classes is, too: then its balanced accuracy shows it."""
     guess = max(1 / classes, tested.commonest or 0.0)
-    return AgainstGuessing(guess, tested.accuracy <= guessing_limit(guess, tested.images))
+    guessing = tested.accuracy <= guessing_limit(guess, tested.images)
+    if guessing and tested.balanced is not None and tested.rarest:
+        guessing = tested.balanced <= balanced_guessing_limit(classes, tested.rarest)
+    return AgainstGuessing(guess, guessing)

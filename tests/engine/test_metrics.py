@@ -102,7 +102,8 @@ LATENCY = Metric(
 
 SINCE: dict[str, object] = {
     "exports": None,
-    "balanced": {"pruned": None},
+    "balanced": {"pruned": None, "dense": None},
+    "rarest_images": None,
     "commonest_share": None,
     "right_alone": {"dense": None, "pruned": None},
     "validation": {"dense": None, "pruned": None},
@@ -110,6 +111,8 @@ SINCE: dict[str, object] = {
 """What the summary has got since, of a result of 0.3.0."""
 COLUMNS_SINCE = {
     "balanced_accuracy",
+    "dense_balanced_accuracy",
+    "rarest_images",
     "commonest_share",
     "dense_right_alone",
     "pruned_right_alone",
@@ -143,6 +146,8 @@ def test_figures_of_the_classes_are_counted():
     found = metrics.result_figures(RESULT | more)
     assert found["commonest_share"] == 0.9
     assert found["balanced_accuracy"] == pytest.approx((0.9 + 0.2) / 2)
+    assert found["dense_balanced_accuracy"] == pytest.approx((1 + 0.5) / 2)
+    assert found["rarest_images"] == 10
     assert (found["dense_right_alone"], found["pruned_right_alone"]) == (13, 1)
     assert (found["dense_validation_accuracy"], found["validation_accuracy"]) == (0.9, 0.8)
     assert metrics.figures(summary(RESULT | more)) == found
@@ -206,7 +211,7 @@ def test_a_new_figure_is_in_the_tables_of_the_terminal(monkeypatch: pytest.Monke
     render_sweep.print_sweep({"cells": rows, "noise": 0.01, "out": None, "seconds": 1.0})
     printed = capsys.readouterr().out.replace("\N{NO-BREAK SPACE}", " ")
     assert "Test accuracy" in printed
-    assert "94.0 ± 0.0 %" in printed
+    assert "94.0 ± 0.2 %" in printed
     assert printed.count("dense network") == 1  # which has no latency
     assert "0.002 ± 0.00248 s" in printed
     settings = RunConfig().to_dict()

@@ -142,7 +142,8 @@ def test_every_colour_can_be_seen_on_its_ground(colours: Colours):
 def test_the_mean_its_interval_and_its_seeds():
     rows = accuracy_table(frame(cell("snip", 0.9, s, a) for s, a in enumerate((0.9, 0.92))))
     (mean,) = rows[rows["kind"] == accuracy_chart.MEAN].to_dict("records")
-    half = 12.706 * 0.01414 / math.sqrt(2)  # Student's t for one degree of freedom
+    # Student's t for one degree of freedom; accuracies are rounded to one of 400 images.
+    half = 12.7062 * math.sqrt(0.0002 + 1 / 12 / 400**2) / math.sqrt(2)
     assert mean["accuracy"] == pytest.approx(0.91)
     assert mean["low"] == pytest.approx(0.91 - half, abs=1e-4)
     assert mean["high"] == 1.0  # no accuracy is above it, whatever two seeds allow
@@ -185,7 +186,8 @@ def test_a_dense_network_counts_once_per_seed():
     (dense,) = (r for r in accuracy_table(table).to_dict("records") if r["kind"] == "dense")
     assert dense["accuracy"] == pytest.approx(0.97)
     # Of two values, though there are eight cells.
-    assert dense["low"] == pytest.approx(0.97 - 12.706 * 0.01, abs=1e-4)
+    half = 12.7062 * math.sqrt(0.0002 + 1 / 12 / 400**2) / math.sqrt(2)
+    assert dense["low"] == pytest.approx(0.97 - half, abs=1e-6)
     assert dense["label"] == f"Dense 97.0{NBSP}%"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Callable
 from typing import Any
@@ -109,8 +110,10 @@ def test_the_table_has_what_was_asked_for_and_what_came_of_it(store: Store):
     assert row["Removed (target)"] == 80
     assert row["Removed"] == pytest.approx(100 * mine[0]["sparsity"]["achieved"])
     assert row["Accuracy"] == pytest.approx(sum(pruned) / 2)
-    # Two values: the t quantile of one degree of freedom, 12.706, times half their distance.
-    half = 12.7062 * abs(pruned[0] - pruned[1]) / 2
+    # Two values: the t quantile of one degree of freedom, 12.706, times the standard error, to
+    # which the rounding to whole test images adds.
+    rounding = (100 / mine[0]["test_images"]) ** 2 / 12
+    half = 12.7062 * math.sqrt(((pruned[0] - pruned[1]) ** 2 / 2 + rounding) / 2)
     assert row["\N{PLUS-MINUS SIGN} Accuracy"] == pytest.approx(half, rel=1e-4)
     assert row["Change"] == pytest.approx((sum(pruned) - sum(dense)) / 2)
     assert row["Weights kept"] == mine[0]["kept"]
@@ -126,7 +129,8 @@ def test_one_run_has_no_interval_and_is_opened_itself(store: Store):
     assert row.isna()["\N{PLUS-MINUS SIGN} Accuracy"]
     assert list(row["Runs"]) == ["Open"]
     text = page_text(at)
-    assert "With 90 % removed, ProsPr has" in text
+    assert "From one seed: with 90 % removed, ProsPr has" in text
+    assert "the choice of test images" in text
     assert "One seed" in text
     assert not at.multiselect
     assert not at.toggle

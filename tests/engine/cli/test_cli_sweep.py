@@ -92,7 +92,8 @@ def test_a_finished_sweep_is_printed_again(swept, capsys):
     assert set(rows) == {"Test accuracy", "SNIP", "Random", "dense network"}
     mean = json.loads(printed)["summary"][0]["accuracy_mean"]
     assert f"{100 * mean:.1f} ± " in rows["SNIP"]
-    assert "2 seeds: differences above " in shown
+    # Of two seeds and few test images.
+    assert "2 seeds are too few: any difference may be noise" in shown
     assert f"{out}/cells.csv" in shown
     code, again, _ = sweep(capsys, *GRID, "--out", out, "--json", "--quiet")
     assert json.loads(again)["cells"] == json.loads(printed)["cells"]
@@ -267,6 +268,7 @@ def cell(**changes: Any) -> dict[str, Any]:
         ((0, 1, 2), 0.0123, "3 seeds: differences above 1.3 points are more than noise"),
         ((0, 1), 0.013, "2 seeds: differences above 1.3 points are more than noise"),
         ((0, 1), 0.0, "differences above 0.3 points"),  # a single image of 360
+        ((0, 1), 1.3, "2 seeds are too few: any difference may be noise"),
         ((0,), None, "With 1 seed the noise is unknown; give more seeds."),
         ((0, 1), None, "no two seeds are done in every row"),
     ],
@@ -323,3 +325,10 @@ def test_a_terminal_shows_a_bar(monkeypatch, capsys):
             on_event(CellStarted(number, 2, {}))
             on_event(CellEnded(number, 2, done))
     assert "2 of 2" in capsys.readouterr().err
+
+
+def test_a_missing_cell_leaves_fewer_seeds_to_compare():
+    rows = [cell(seed=seed) for seed in range(3)]
+    assert "done in every row" not in noise_sentence(rows, 0.01)
+    rows[2] = {**rows[2], "state": "failed"}
+    assert "over the seeds that are done in every row" in noise_sentence(rows, 0.01)

@@ -31,6 +31,8 @@ def test_a_row_has_every_column_in_order():
 
 SINCE = (
     "balanced_accuracy",
+    "dense_balanced_accuracy",
+    "rarest_images",
     "commonest_share",
     "dense_right_alone",
     "pruned_right_alone",
