@@ -8,41 +8,27 @@ rare characters, symbols or a mixture of alphabets.
 
 from __future__ import annotations
 
-import functools
 import math
 import re
 import struct
-import unicodedata
 import zipfile
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+
+from prospr_engine.data.readers.code_pages import STANDARD, CodePage, code_pages
 
 UTF8_FLAG = 0x800
 UNICODE_PATH = 0x7075  # extra field; APPNOTE.TXT 4.6.9
-STANDARD = "cp437"
 JUDGED = 2_000  # different parts of paths that are compared
 CLEAR = 3.0  # nats: the best reading is 20 times as likely as any other
-RARE = -14.0  # nats, for a character that no name of that language should have
+CERTAIN = 6.0  # nats: so likely that folders may depend on it
+IN_USE = -9.0  # nats, on average over the characters beyond ASCII: all of them are common
+TELLING = re.compile(rb".*[\x80-\xff].?", re.DOTALL)
 HOPELESS = -10.0  # on average over the characters beyond ASCII: not text in any of these
 ODD = {**dict.fromkeys("[]{}|^`@", -3.0), "\\": -6.0}  # within a name; Windows forbids some
 SEPARATOR = -1.5  # for a backslash that may be one: a path has few
 MIXED = -5.0  # for a change of alphabet, or from small to capital letters, within a word
-
-LogProbability = Callable[[str], float]
-
-
-@dataclass(frozen=True)
-class CodePage:
-    """``label`` for messages; ``letter`` is the log probability of a character beyond ASCII."""
-
-    codec: str
-    label: str
-    letter: LogProbability
-    mixes: bool = False
-    """Its letters form words with those of ASCII."""
-    prior: float = 0.0
-    """Log odds, for a code page that few programs ever wrote."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +37,8 @@ class Names:
 
     ``guessed``: some neither declare an encoding nor are what the standard or UTF-8 makes of them;
     they were read as ``label``, which is "" if no encoding fits. ``sure`` is False if others fit
-    nearly as well, ``separable`` if those disagree on which backslashes are characters.
+    nearly as well, ``separable`` if any that is possible disagrees on which backslashes are
+    characters.
     """
 
     paths: tuple[str, ...]
@@ -63,11 +50,13 @@ class Names:
 
 @dataclass(frozen=True)
 class Reading:
-    """All names in one code page; ``rivals`` fit nearly as well, and read something else."""
+    """All names in one code page; ``rivals`` fit nearly as well, and read something else;
+    ``possible`` are those and less likely ones that cannot be ruled out."""
 
     codec: str = STANDARD
     label: str = ""
     rivals: tuple[str, ...] = ()
+    possible: tuple[str, ...] = ()
 
 
 def read_names(entries: Sequence[zipfile.ZipInfo]) -> Names:
@@ -78,7 +67,8 @@ def read_names(entries: Sequence[zipfile.ZipInfo]) -> Names:
         for name, entry in zip(declared, entries, strict=True)
     ]
     unknown = {part for name in raw if not name.isascii() for part in name.split(b"/")}
-    parts = sorted(part for part in unknown if not part.isascii())
+    # Up to the last byte in question: how many numbered files a folder has says nothing.
+    parts = sorted({found[0] for part in unknown if (found := TELLING.match(part))})
     best = _read(parts, any(b"/" in name for name in raw)) if parts else Reading(label="ASCII")
     return Names(
         tuple(
@@ -91,7 +81,7 @@ def read_names(entries: Sequence[zipfile.ZipInfo]) -> Names:
         sure=not best.rivals,
         separable=all(
             part.decode(best.codec).count("\\") == part.decode(rival).count("\\")
-            for rival in best.rivals
+            for rival in best.possible
             for part in parts
         ),
     )
@@ -135,10 +125,21 @@ def _read(parts: Sequence[bytes], slashes: bool) -> Reading:
             found.append((_likelihood(text, page, slashes), text, page))
     likelihood, text, best = max(found, key=lambda one: one[0])
     if likelihood < HOPELESS * sum(not letter.isascii() for letter in text):
-        return Reading(rivals=tuple(page.codec for _, _, page in found))
-    rivals = (page.codec for other, its, page in found if its != text)
-    near = (page.codec for other, _, page in found if likelihood - other < CLEAR)
-    return Reading(best.codec, best.label, tuple({*rivals} & {*near}))
+        every = tuple(page.codec for _, _, page in found)
+        return Reading(rivals=every, possible=every)
+    behind = {page: (likelihood - other, its) for other, its, page in found if its != text}
+    rivals = [page.codec for page, (distance, _) in behind.items() if distance < CLEAR]
+    possible = [
+        page.codec
+        for page, (distance, its) in behind.items()
+        if distance < CERTAIN or (page.wide and not best.wide and _in_use(its, page))
+    ]
+    return Reading(best.codec, best.label, tuple(rivals), tuple(possible))
+
+
+def _in_use(text: str, page: CodePage) -> bool:
+    letters = [page.letter(letter) for letter in text if not letter.isascii()]
+    return sum(letters) >= IN_USE * len(letters)
 
 
 def _decodes(content: bytes, codec: str) -> bool:
@@ -165,118 +166,3 @@ def _likelihood(text: str, page: CodePage, slashes: bool) -> float:
                 total += MIXED
         before = letter
     return total
-
-
-@functools.cache
-def code_pages() -> tuple[CodePage, ...]:
-    """The common ones, the likelier first where two read a name as the same text."""
-    western = _letters(WESTERN, 0.07)
-    central = _letters(CENTRAL, 0.04)
-    russian = _letters(CYRILLIC)
-    return (
-        CodePage(STANDARD, "cp437 (Western European)", western, mixes=True),
-        CodePage("cp850", "cp850 (Western European)", western, mixes=True),
-        CodePage("cp1252", "Windows-1252 (Western European)", western, mixes=True),
-        CodePage("cp852", "cp852 (Central European)", central, mixes=True),
-        CodePage("cp1250", "Windows-1250 (Central European)", central, mixes=True),
-        CodePage("cp866", "cp866 (Cyrillic)", russian),
-        CodePage("cp1251", "Windows-1251 (Cyrillic)", russian),
-        CodePage("koi8_r", "KOI8-R (Cyrillic)", russian, prior=-5),
-        CodePage("cp737", "cp737 (Greek)", _letters(GREEK), prior=-3),
-        CodePage("cp1253", "Windows-1253 (Greek)", _letters(GREEK), prior=-3),
-        CodePage("cp932", "Shift-JIS (Japanese)", _japanese),
-        CodePage("euc_jp", "EUC-JP (Japanese)", _japanese, prior=-5),
-        CodePage("gbk", "GBK (Chinese)", _chinese("gb2312", b"\xb0\xa1", b"\xd7\xf9")),
-        CodePage("cp950", "Big5 (Chinese)", _chinese("cp950", b"\xa4\x40", b"\xc6\x7e")),
-        CodePage("cp949", "EUC-KR (Korean)", _korean),
-    )
-
-
-# From the commonest letter to the rarest.
-WESTERN = "éäüöèáíóñçàãßêôâåøæúîïëõûìòùœÿ"
-CENTRAL = "áíéěščřžýůúłąęśćżźńóőűüöäăâîțşţđťďňôľĺŕ"
-CYRILLIC = "оеаинтсрвлкмдпуяыьгзбчйхжшюцщэфіїёєъґў"
-GREEK = "αοιετσνηυρπκμλωςγδχθφβξζψάίόέήύώϊϋ"
-KANA = re.compile("[\u3041-\u3096\u30a1-\u30fa\u30fc\u3005]")
-# Common in texts, or as the names of things; traditional forms follow the simplified ones.
-COMMON_CHINESE = frozenset(
-    "的一是不了在人有我他这中大来上国个到说们为子和你地出道也时年得就那要下以生会自着去之过家"
-    "学对可里后小么心多天而能好都然没日于起还发成事只作当想看文无开手十用主行方又如前所本见经"
-    "头面公同三已老从动两长知民样现分将外但身些与高意进把法此实回二理美点月明其种声全工己话儿"
-    "者向情部正名定女问力机给等几很业最间新什打便位因重被走电四第门相次东政海口使教西再平真听"
-    "世气信北少关并内加化由却代军产入先山五太水万市眼体别处总才场师书比住员九笑性通目华报立马"
-    "命张活难神数件安表原车白应路期叫死常提感金何更反合放做系计或司利受光王果亲界及今京务制解"
-    "各任至清物台象记边共风战干接它许八特觉望直服毛林题建南度统色字请交爱让认算论百吃义科怎元"
-    "社术结六功指思非流每青管夫连远资队跟带花快条院变联言权往展该领传近留红治决周保达办运武半"
-    "候七必城父强步完革深区即求品士转量空甚众技轻程告江语英基派满式李息写呢识极令黄德收脸钱党"
-    "倒未持取设始版双历越史商千片容研像找友孩站广改议形委早房音火际则首单据导影失拿网香似斯专"
-    "石若兵弟谁校读志飞观争究包组造落视济喜离虽坏兴切且药"
-    "猫狗犬鸟鱼牛羊猪鸡鸭鹅兔虎狮熊猴蛇鼠狼狐豹鹿驼虫蝶蜂蚁蜘蛛龟蛙鲸鲨虾蟹鹰鸽企"
-    "树草叶木竹根苗麦米稻豆菜瓜苹梨桃橙葡萄蕉莓茶酒肉蛋奶饭糖盐油玉番茄椒葱蒜薯"
-    "桌椅床窗墙灯笔纸杯碗盘刀剪伞鞋帽衣裤裙袜包球船艇机汽卡摩托自行桥楼塔屋厂田河湖雪雨云雾冰沙"
-    "健康病正常异裂缝良恶肿瘤类训练测试验证集图片照狗只数据缺陷坏损伤"
-    "這個來時說國們為學對過後會還發經見頭無開從動兩長現將與實點種聲話兒問機給幾業間電門東關並"
-    "內軍產萬體處總場師書員華報馬張難車應親務連隊帶條變聯權領傳運強轉眾輕語滿寫識極黃錢黨"
-    "貓鳥魚豬雞鴨鵝獅龜鯨鯊蝦蟹鷹鴿樹葉麥蘋蔥燈筆紙傘褲襪橋樓廠雲霧圖訓練測驗證"
-)
-# Shares of the jamo in Korean text, in percent, in the order of Unicode.
-INITIALS = (13, 1, 6, 9, 1, 7, 6, 6, 0.5, 9, 0.8, 23, 9, 0.5, 3, 1.2, 2, 2, 7)
-VOWELS = (20, 5, 0.6, 0.1, 10, 4, 6, 0.5, 11, 2, 0.4, 1, 2, 8, 1, 0.3, 1, 1, 9, 2, 15)
-FINALS = (
-    *(55, 6, 0.2, 0.05, 14, 0.05, 0.2, 0.4, 8, 0.2, 0.1, 0.1, 0.02, 0.05, 0.02, 0.05),
-    *(4, 2.2, 0.4, 2, 3, 8, 0.4, 0.3, 0.1, 0.5, 0.4, 0.3),
-)
-
-
-def _letters(ranked: str, share: float = 1.0) -> LogProbability:
-    """For an alphabet, of which ``share`` lies beyond ASCII."""
-    weights = {letter: math.exp(-rank / 9) for rank, letter in enumerate(ranked)}
-    total = sum(weights.values())
-    table = {letter: math.log(share * weight / total) for letter, weight in weights.items()}
-    capitals = {own.upper(): value - 1 for own, value in table.items() if len(own.upper()) == 1}
-    table = capitals | table
-    return lambda letter: table.get(letter, _other(letter))
-
-
-def _other(letter: str) -> float:
-    """A letter of no alphabet in question, or a sign."""
-    if letter.isalpha() or unicodedata.category(letter) in ("Pd", "Ps", "Pe", "Pi", "Pf", "Po"):
-        return RARE + 3
-    return RARE
-
-
-def _chinese(codec: str, first: bytes, last: bytes) -> LogProbability:
-    """For the characters that ``codec`` lists first, from ``first`` to ``last``: those in use."""
-
-    def letter(one: str) -> float:
-        if one in COMMON_CHINESE:
-            return math.log(0.6 / len(COMMON_CHINESE))
-        code = one.encode(codec, "ignore")
-        if first <= code <= last and len(code) == 2:
-            return math.log(0.4 / 4000)
-        return RARE - 1
-
-    return letter
-
-
-def _japanese(one: str) -> float:
-    if KANA.fullmatch(one):
-        return math.log(0.5 / 85)
-    code = one.encode("cp932", "ignore")
-    if len(code) == 2 and b"\x88\x9f" <= code <= b"\x98\x72":  # the kanji in use
-        return math.log(0.45 / 1500)
-    return RARE - 1 if len(code) == 2 else RARE + 4  # half-width kana take one byte
-
-
-def _korean(one: str) -> float:
-    number = ord(one) - 0xAC00
-    if not 0 <= number < 19 * 21 * 28:
-        return RARE - 1
-    rest, final = divmod(number, 28)
-    initial, vowel = divmod(rest, 21)
-    value = sum(
-        math.log(shares[index] / sum(shares))
-        for shares, index in ((INITIALS, initial), (VOWELS, vowel), (FINALS, final))
-    )
-    # Of the 11,172 syllables, the 2,350 in use have a place in the national standard.
-    return value if one.encode("euc_kr", "ignore") else value - 5

@@ -125,6 +125,9 @@ LEFT_BEHIND = [
     *("System Volume Information/1.png", "RECYCLER/1.png", "found.000/1.png"),
     *("__MACOSX/a/._1.png", ".Trashes/501/1.png", "Network Trash Folder/1.png"),
     *(".dropbox.cache/1.png", ".git/1.png", "a/.ipynb_checkpoints/1-checkpoint.png"),
+    *("_gsdata_/1.png", "LOST.DIR/1.png", "~snapshot/a/1.png", "$WINDOWS.~BT/1.png", "CVS/1.png"),
+    *("a/Thumbs.db:encryptable", "node_modules/x/1.png", "wandb/run-1/1.png", "MSOCache/1.png"),
+    *(".stfolder/1.png", ".sync/Archive/1.png", ".fseventsd/1.png", ".Spotlight-V100/1.png"),
     *("Photos.lrdata/1.png", "x/Catalog.lrcat-data/1.png", "__pycache__/1.png"),
 ]
 

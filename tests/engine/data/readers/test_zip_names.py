@@ -56,6 +56,7 @@ WORDS = [
     ("gbk", ["苹果", "香蕉", "橙子"]),
     ("gbk", ["汽车", "飞机", "轮船"]),
     ("gbk", ["正常", "异常"]),
+    ("gb18030", ["苹果", "香蕉", "\u3402子"]),  # the last one takes four bytes
     ("cp949", ["고양이", "강아지"]),
     ("cp949", ["사과", "바나나", "오렌지"]),
     ("cp949", ["정상", "불량품"]),
@@ -68,6 +69,8 @@ WORDS = [
     ("cp852", ["kočka", "štěně"]),
     ("cp1250", ["kočka", "štěně"]),
     ("cp737", ["γάτα", "σκύλος"]),
+    ("cp857", ["ağaç", "çiçek"]),
+    ("cp1254", ["ağaç", "kuş"]),
 ]
 
 
@@ -122,6 +125,16 @@ def test_classes_stay_apart_in_an_unknown_code_page(tmp_path, raw) -> None:
 
 def test_a_backslash_that_may_be_part_of_a_character(tmp_path) -> None:
     path = write_zip(tmp_path / "x.zip", [b"\xb0\xfe\x95\x5c1.png", b"\xb0\xfe\x96\x5c1.png"])
+    with pytest.raises(DataError, match="backslashes"), zip_tree(path, "x.zip"):
+        pass
+
+
+@pytest.mark.parametrize("count", [1, 200])
+@pytest.mark.parametrize(("codec", "words"), [("cp932", "予測 予定 構造"), ("cp950", "蓋 擺 餐")])
+def test_few_names_do_not_become_certain_by_many_files(tmp_path, codec, words, count) -> None:
+    """Read as Cyrillic, which is likelier, the first two of each would be one class."""
+    names = [f"{word}\\{n}.png".encode(codec) for word in words.split() for n in range(count)]
+    path = write_zip(tmp_path / "x.zip", names)
     with pytest.raises(DataError, match="backslashes"), zip_tree(path, "x.zip"):
         pass
 
