@@ -19,10 +19,17 @@ from prospr_engine.export.encodings import ENCODINGS
 from prospr_engine.export.encodings.dense import decode
 from prospr_engine.export.proof import Check, Proof
 from prospr_engine.export.provenance import REFERENCE_BATCHES, LayerRecord, Provenance
+from prospr_engine.export.sample import as_batch
 from prospr_engine.export.trace import trace
 from prospr_engine.export.verify import logits_check, verify
 from prospr_engine.io.files import disk_error, write_atomically
-from prospr_engine.network.foreign import check_module, logits_of, own_copy, set_mode
+from prospr_engine.network.foreign import (
+    check_module,
+    learned_names,
+    logits_of,
+    own_copy,
+    set_mode,
+)
 from prospr_engine.network.prunable import prunable_weights, refuse_computed_weights
 from prospr_engine.pruning.masks import matching_parameters
 
@@ -43,8 +50,9 @@ def export_onnx(
     already applied to the model; without them the zeros of the prunable weights count as
     pruned. ``metadata`` (JSON-ready: method, sparsity, seed, accuracy …) is stored in the file.
     The file has the input "input" and the output "logits", any batch size, opset 20, and every
-    weight under its parameter's name; weights shared by layers appear once. The model is not
-    modified.
+    weight under its parameter's name; weights shared by layers appear once. Names in a file are
+    unique, so a parameter or buffer of the model itself that is called "input" or "logits" is
+    stored as "input_1" or "logits_1". The model is not modified.
 
     The file appears at ``path`` only once it is verified; one that fails is kept as
     ``<name>.rejected`` for inspection, and an earlier file stays. Raises ``ConfigError`` for an
@@ -57,8 +65,9 @@ def export_onnx(
     # Forked, because a network may draw random numbers even in eval mode.
     with torch.no_grad(), torch.random.fork_rng(devices=[]):
         network = _detached_copy(model)
-        batch = _as_batch(network, sample)
+        batch = as_batch(network, sample)
         bits = _mask_bits(network, masks)
+        _refuse_chance(network, batch)
         proto = trace(network, batch[[0, 0]])
         _check_weights(proto, network)
         batches = [batch[torch.arange(n) % len(batch)] for n in REFERENCE_BATCHES]
@@ -84,17 +93,22 @@ def _detached_copy(model: nn.Module) -> nn.Module:
     except ModelError as error:
         raise ExportError(str(error)) from error
     set_mode(network, False)
-    size = 0
+    size, learned = 0, learned_names(network)
     for name, tensor in [*network.named_parameters(), *network.named_buffers()]:
-        size += tensor.nbytes
+        size += tensor.nbytes if tensor.layout == torch.strided else 0
+        if tensor.is_complex():
+            raise ExportError(
+                f"{name} is {str(tensor.dtype).removeprefix('torch.')}, and files store real "
+                "numbers; keep its real and its imaginary part instead."
+            )
         if tensor.is_floating_point() and tensor.dtype != torch.float32:
             raise ExportError(
                 f"{name} is {str(tensor.dtype).removeprefix('torch.')}, but files store 32-bit "
                 "weights; call model.float() first."
             )
-        if tensor.is_floating_point() and not torch.isfinite(tensor).all():
+        if name in learned and not tensor.isfinite().all():
             raise ExportError(
-                f"{name} contains NaN or infinite values, so the training diverged; lower the "
+                f"{name} contains NaN or infinite values, as when training diverges; lower the "
                 "learning rate and train again."
             )
     if size > onnx_file.PROTOBUF_LIMIT - 2**24:
@@ -105,79 +119,37 @@ def _detached_copy(model: nn.Module) -> nn.Module:
     return network
 
 
-def _as_batch(network: nn.Module, sample: Tensor) -> Tensor:
-    """``sample`` as a float32 batch that the network accepts."""
-    sample = _checked_sample(sample)
-    # Three axes may be one image or a batch of signals: try both.
-    candidates = [sample, sample[None]] if sample.ndim > 3 else [sample[None], sample]
-    reasons, accepted = [], []
-    for batch in candidates[: 2 if sample.ndim else 1]:
-        try:
-            logits_of(network, batch)
-        except ModelError as error:
-            reasons.append(str(error))
-        else:
-            accepted.append(batch)
-    if not accepted:
-        # The sentence about the sample as it was given, as far as it can be a batch.
-        likely = reasons[-1] if sample.ndim == 3 and len(reasons) > 1 else reasons[0]
-        raise ModelError(
-            f"The network does not accept a sample of shape {tuple(sample.shape)}; give an image "
-            f"of the size and channels it was built for. {likely}"
-        )
-    batch = accepted[0]
-    if len(accepted) == 2 and len(sample) > 1 and _rows_stand_alone(network, sample):
-        batch = sample  # networks that average over axes may take more than they are meant to
-    if _changes_input(network, batch):
-        network.register_forward_pre_hook(_copied)
-    return batch[: max(REFERENCE_BATCHES)]
-
-
-def _checked_sample(sample: Tensor) -> Tensor:
-    if not isinstance(sample, Tensor):
-        from_numpy = " (torch.from_numpy makes one)" if isinstance(sample, np.ndarray) else ""
-        raise ModelError(
-            f"The sample is of type {type(sample).__name__}; give a torch.Tensor{from_numpy}."
-        )
-    if sample.is_complex() or sample.is_quantized or sample.is_meta:
-        raise ModelError(f"The sample is {sample.dtype} on {sample.device}; give real numbers.")
-    # A copy: neither the network nor the caller may change it.
-    sample = sample.detach().to_dense() if sample.is_sparse else sample.detach()
-    sample = sample.to("cpu", torch.float32, copy=True)
-    if not sample.numel():
-        raise ModelError("The sample is empty; give one image (C, H, W) or a batch of them.")
-    if not sample.isfinite().all():
-        raise ModelError(
-            "The sample contains NaN or infinite values; give an input like those that the network "
-            "will get."
-        )
-    return sample
-
-
-def _rows_stand_alone(network: nn.Module, batch: Tensor) -> bool:
-    """Whether the network answers each input of ``batch`` as it does in the batch."""
-    whole, first = logits_of(network, batch), logits_of(network, batch[:1])
-    return torch.allclose(whole[:1], first, rtol=1e-3, atol=1e-5)
-
-
-def _changes_input(network: nn.Module, batch: Tensor) -> bool:
-    given = batch.clone()
-    network(given)
-    return not torch.equal(given, batch)
-
-
-def _copied(network: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
-    return tuple(value.clone() for value in args)
-
-
 def _logits(network: nn.Module, batch: Tensor) -> np.ndarray:
-    logits = logits_of(network, batch).numpy()
+    logits = logits_of(network, batch).float().numpy()
     if not np.isfinite(logits).all():
         raise ExportError(
-            "The network's logits are not finite because its weights are too large; lower the "
-            "learning rate and train again."
+            "The network answers with NaN or infinite logits, as with weights that are too large; "
+            "lower the learning rate and train again."
         )
     return logits
+
+
+def _reference_logits(network: nn.Module, shape: tuple[int, ...], batch: int) -> np.ndarray:
+    """The answer to the inputs that a file is verified on."""
+    values = torch.from_numpy(provenance.reference_input(batch, shape))
+    try:
+        return _logits(network, values)
+    except ModelError as error:
+        raise ExportError(
+            "A file is verified on inputs of numbers between -2 and 2, which this network does not "
+            f"take. {error}"
+        ) from error
+
+
+def _refuse_chance(network: nn.Module, batch: Tensor) -> None:
+    """Raise ``ExportError`` for a network whose answers differ from one call to the next."""
+    first, again = logits_of(network, batch), logits_of(network, batch)
+    if not torch.allclose(first, again, rtol=1e-3, atol=1e-5, equal_nan=True):
+        raise ExportError(
+            "The network answers the same input differently each time, even in eval mode, so no "
+            "file can match it; switch its noise (dropout, sampling) and its memory off in eval "
+            "mode, as `if self.training` does."
+        )
 
 
 def _mask_bits(network: nn.Module, masks: Mapping[str, Tensor] | None) -> dict[str, np.ndarray]:
@@ -235,7 +207,6 @@ def _record(
                 pattern=provenance.bits_digest(alive),
             )
         )
-    inputs = [provenance.reference_input(n, shape) for n in REFERENCE_BATCHES]
     return Provenance(
         encoding=encoding,
         input_shape=shape,
@@ -246,7 +217,7 @@ def _record(
             "graph": provenance.graph_digest(proto),
             "rest": provenance.rest_digest(proto),
         },
-        references=tuple(_logits(network, torch.from_numpy(values)) for values in inputs),
+        references=tuple(_reference_logits(network, shape, n) for n in REFERENCE_BATCHES),
         metadata=metadata,
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import inspect
 import io
 import itertools
 import logging
@@ -20,6 +21,10 @@ from prospr_engine.errors import ExportError
 from prospr_engine.export.onnx_file import INPUT, OUTPUT
 
 OPSET = 20
+ONE_SIZE = (
+    "The network works with one batch size only; remove fixed batch sizes from its forward, and "
+    "write x.shape[0] where it says len(x) or int(x.shape[0]), which fix it."
+)
 
 # The exporter patches torch while it traces: two exports at once in one process fail, and training
 # in another thread may. Runs therefore train in separate processes.
@@ -45,7 +50,7 @@ def trace(network: nn.Module, batch: Tensor) -> onnx.ModelProto:
             # Capturing first, instead of leaving it to torch.onnx, gives a clear reason for a
             # failure: torch.onnx tries again in other ways and prints about each.
             captured = torch.export.export(
-                network, (batch,), dynamic_shapes=({0: torch.export.Dim("batch")},), strict=False
+                network, (batch,), dynamic_shapes=_dynamic_shapes(network), strict=False
             )
             program = torch.onnx.export(
                 captured,
@@ -65,6 +70,8 @@ def trace(network: nn.Module, batch: Tensor) -> onnx.ModelProto:
         except MemoryError:
             raise
         except Exception as error:
+            if "Constraints violated (batch)" in str(error):
+                raise ExportError(ONE_SIZE) from error
             raise ExportError(
                 "PyTorch cannot translate this network to ONNX; usually its forward depends on "
                 f"the values or the number of its inputs ({_reason(error)})."
@@ -73,6 +80,15 @@ def trace(network: nn.Module, batch: Tensor) -> onnx.ModelProto:
     _name_batch_axis(model)
     _use_first_names(model, network)
     return model
+
+
+def _dynamic_shapes(network: nn.Module) -> tuple[Any, ...]:
+    """That the first axis of the one input may have any size, in the form in which ``forward``
+    takes it: wrappers take ``*args``."""
+    shape = {0: torch.export.Dim("batch")}
+    parameters = inspect.signature(network.forward).parameters.values()
+    packed = next(iter(parameters)).kind is inspect.Parameter.VAR_POSITIONAL
+    return ((shape,),) if packed else (shape,)
 
 
 @contextlib.contextmanager
@@ -133,9 +149,7 @@ def _name_batch_axis(model: onnx.ModelProto) -> None:
     graph = model.graph
     symbol = graph.input[0].type.tensor_type.shape.dim[0].dim_param
     if not symbol:
-        raise ExportError(
-            "The network works with one batch size only; remove fixed batch sizes from its forward."
-        )
+        raise ExportError(ONE_SIZE)
     for value in (*graph.input, *graph.output, *graph.value_info):
         for dim in value.type.tensor_type.shape.dim:
             if dim.dim_param:

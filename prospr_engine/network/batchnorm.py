@@ -28,6 +28,8 @@ from torch import Tensor, nn
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
+from prospr_engine.network.convolution import transforming
+
 _normalise = torch.ops.aten.native_batch_norm
 _backward = torch.ops.aten.native_batch_norm_backward
 
@@ -44,7 +46,8 @@ def use_fast_batch_norm(model: nn.Module) -> None:
 
 def _forward(self: nn.modules.batchnorm._BatchNorm, x: Tensor) -> Tensor:
     self._check_input_dim(x)
-    if not self.training:
+    # torch itself says what is wrong with another number of channels.
+    if not self.training or x.shape[1] != self.num_features or transforming():
         return type(self).forward(self, x)
     if x.numel() == x.shape[1]:
         # torch's own sentence for a batch of one value per channel.

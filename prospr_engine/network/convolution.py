@@ -38,12 +38,20 @@ def use_fast_convolution(model: nn.Module) -> None:
 
 
 def _conv_forward(self: Any, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    if transforming():
+        return type(self)._conv_forward(self, x, weight, bias)
     batched = self.weight.dim() == x.dim()
     geometry = (list(self.stride), list(self.padding), list(self.dilation), self.groups)
     y = _Convolution.apply(x if batched else x[None], weight, geometry)
     if bias is not None:
         y = y + bias.view(-1, *[1] * (y.dim() - 2))
     return y if batched else y[0]
+
+
+def transforming() -> bool:
+    """Whether a network calls its layers from within ``torch.func`` (vmap, grad, jvp), which takes
+    no functions with derivatives of their own."""
+    return torch._C._functorch.peek_interpreter_stack() is not None
 
 
 def _convolve(x: Tensor, weight: Tensor, geometry: Geometry) -> Tensor:

@@ -74,7 +74,8 @@ def differentiate(value: Tensor, point: Point, create_graph: bool = False) -> Po
             "call torch.utils.checkpoint with use_reentrant=False."
         )
     return [
-        torch.zeros_like(tensor) if slope is None else slope
+        # Embeddings may give sparse gradients, on which too few operations are defined.
+        torch.zeros_like(tensor) if slope is None else slope.to_dense()
         for slope, tensor in zip(found, point, strict=True)
     ]
 

@@ -9,22 +9,32 @@ from __future__ import annotations
 
 import copy
 import traceback
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 
 import torch
 from torch import Tensor, nn
 from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
 
 from prospr_engine.errors import EngineError, ModelError
+from prospr_engine.network.answer import check_logits
 from prospr_engine.network.device import is_out_of_memory
 
 PARALLEL = (nn.DataParallel, nn.parallel.DistributedDataParallel)
 COMPILED = "_orig_mod"
 """What ``torch.compile`` calls the module inside its wrapper."""
 
+QUANTISED = ("torch.ao.nn.quantized", "torch.ao.nn.intrinsic.quantized")
+"""Where torch keeps layers of small whole numbers."""
+
 REMEDIES = (
     (("use_reentrant", ".grad()"), "call torch.utils.checkpoint with use_reentrant=False"),
+    (("argument #1 'indices'",), "give the indices that it looks up as whole numbers, x.long()"),
+    (
+        ("is invalid for input of size",),
+        "give inputs of the size that it was built for, and write x.shape[0] in its forward "
+        "where it fixes the number of inputs",
+    ),
     (
         ("same dtype", "scalar type", "data type", "but got Double", "to have dtype"),
         "its forward fixes a number format: create tensors in that of the input, as x.new_zeros "
@@ -56,19 +66,32 @@ def check_module(model: object, values: bool = True) -> None:
             "scripted or traced from."
         )
     if not isinstance(model, nn.Module):
-        kind = type(model).__name__
-        given = "give a torch.nn.Module"
-        if kind == "ExportedProgram":
-            given = "give the torch.nn.Module that it was exported from"
-        raise ModelError(f"The model is of type {kind}; {given}.")
-    named = [*model.named_parameters(), *model.named_buffers()]
-    for name, tensor in named:
+        raise ModelError(_no_module(model))
+    for path, module in model.named_modules():
+        if isinstance(module, torch.jit.ScriptModule):
+            raise ModelError(
+                f"Layer {path!r} is TorchScript, whose weights cannot be ranked; put the module "
+                "there that it was scripted or traced from."
+            )
+        if type(module).__module__.startswith(QUANTISED):
+            raise ModelError(
+                f"Layer {path!r} ({type(module).__name__}) is quantised, and only real numbers "
+                "can be ranked; give the network that it was made from, and quantise after pruning."
+            )
+    tensors = [*model.named_parameters(), *model.named_buffers()]
+    for name, parameter in model.named_parameters():
+        if parameter.layout != torch.strided:
+            raise ModelError(
+                f"{name} is stored as a sparse tensor ({parameter.layout}); make it a dense one, "
+                "torch.nn.Parameter(weight.detach().to_dense())."
+            )
+    for name, tensor in tensors:
         if isinstance(tensor, UninitializedParameter | UninitializedBuffer):
             raise ModelError(
                 f"Layer {name.rpartition('.')[0]!r} is lazy and has no weights yet; run one batch "
                 "through the model first."
             )
-    meta = next((name for name, tensor in named if tensor.is_meta), None)
+    meta = next((name for name, tensor in tensors if tensor.is_meta), None)
     if values and meta is not None:
         raise ModelError(
             f"{meta} is on the meta device and has no values; build the model on the CPU, or call "
@@ -76,14 +99,27 @@ def check_module(model: object, values: bool = True) -> None:
         )
 
 
+def _no_module(given: object) -> str:
+    """A sentence on what is no module of PyTorch."""
+    if isinstance(given, type):
+        return f"The model is the class {given.__name__}; give an instance of it."
+    remedy = "give a torch.nn.Module"
+    if isinstance(given, Mapping):
+        remedy = "if these are weights, give the torch.nn.Module that they were loaded into"
+    elif type(given).__name__ == "ExportedProgram":
+        remedy = "give the torch.nn.Module that it was exported from"
+    return f"The model is of type {type(given).__name__}; {remedy}."
+
+
 def own_copy(model: nn.Module) -> nn.Module:
-    """A copy to work on. Activations that a module kept are copied as plain values.
+    """A copy to work on. Activations that a module kept are copied as plain values, and what
+    ``torch.compile`` wrapped runs as it was written.
 
     Raises ``ModelError`` for what is no module with weights, and for one that cannot be copied.
     """
     check_module(model, values=False)
     try:
-        return copy.deepcopy(model, _kept_activations(model))
+        copied = copy.deepcopy(model, _kept_activations(model))
     except Exception as error:  # whatever the model's own __deepcopy__ may raise
         if is_out_of_memory(error):
             raise
@@ -92,6 +128,11 @@ def own_copy(model: nn.Module) -> nn.Module:
             "remove tensors and handles that its modules keep, or build it afresh and load its "
             "state_dict."
         ) from error
+    for module in copied.modules():
+        # Compiled code would not notice the hooks and modes with which the engine looks inside.
+        if type(module).__name__ == "OptimizedModule" and COMPILED in module._modules:
+            module.forward = module.get_submodule(COMPILED).__call__
+    return copied
 
 
 def _kept_activations(model: nn.Module) -> dict[int, Tensor]:
@@ -110,20 +151,36 @@ def _kept_activations(model: nn.Module) -> dict[int, Tensor]:
     return found
 
 
+def learned_names(model: nn.Module) -> set[str]:
+    """The real parameters, and the statistics of normalisations. Other buffers may be infinite by
+    design, as masks of attention are."""
+    found = {name for name, p in model.named_parameters() if p.is_floating_point()}
+    for path, module in model.named_modules():
+        if isinstance(module, nn.modules.batchnorm._NormBase):
+            found |= {
+                f"{path}.{name}".lstrip(".")
+                for name in ("running_mean", "running_var")
+                if module._buffers.get(name) is not None
+            }
+    return found
+
+
 def set_mode(model: nn.Module, training: bool) -> None:
     """Train or eval mode. A ``train`` of the model's own that takes a mode is respected, such as
     one that freezes batch norms; one that does something else is passed over."""
-    try:
+    with suppress(Exception):  # it may be a training loop
         model.train(training)
-    except Exception:  # noqa: BLE001  (it may be a training loop)
-        for module in model.modules():
-            module.training = training
+        if model.training == training:
+            return
+    for module in model.modules():
+        module.training = training
 
 
 @contextmanager
-def explained(model: nn.Module, doing: str) -> Iterator[None]:
-    """Turn whatever the code of ``model`` raises into a ``ModelError`` that begins with ``doing``,
-    such as "The model cannot take a batch of shape (2, 3)", and names the layer and a remedy."""
+def explained(model: nn.Module, doing: str, x: Tensor | None = None) -> Iterator[None]:
+    """Turn whatever the code of ``model`` raises, given ``x``, into a ``ModelError`` that begins
+    with ``doing``, such as "The model cannot take a batch of shape (2, 3)", and names the layer and
+    a remedy."""
     try:
         yield
     except EngineError:
@@ -134,14 +191,14 @@ def explained(model: nn.Module, doing: str) -> Iterator[None]:
         where = _innermost(model, error)
         raise ModelError(
             f"{doing}{f' (in {where})' if where else ''}: {first_line(error)}. "
-            f"What to do: {_remedy(model, error)}."
+            f"What to do: {_remedy(model, error, x)}."
         ) from error
 
 
 def logits_of(model: nn.Module, x: Tensor) -> Tensor:
     """What ``model`` answers to a copy of ``x``, which must be one tensor with a row of logits for
     each input. Raises ``ModelError``."""
-    with explained(model, cannot_take(x)):
+    with explained(model, cannot_take(x), x):
         answer = model(x.clone())
     return check_logits(answer, x)
 
@@ -149,27 +206,6 @@ def logits_of(model: nn.Module, x: Tensor) -> Tensor:
 def cannot_take(x: Tensor) -> str:
     """How a sentence begins about a batch that a model does not run on."""
     return f"The model cannot take a batch of shape {tuple(x.shape)}"
-
-
-def check_logits(answer: object, x: Tensor) -> Tensor:
-    """``answer``, if it has a row of logits for each input of ``x``; else raises ``ModelError``."""
-    if not isinstance(answer, Tensor):
-        raise ModelError(
-            f"The model answers with a {type(answer).__name__}, not with one tensor of logits, "
-            "(batch, classes); wrap it in a module that returns the logits alone."
-        )
-    if answer.dim() == 2 and len(answer) == len(x):
-        return answer
-    shape, remedy = tuple(answer.shape), "return logits of shape (batch, classes)"
-    if answer.dim() > 2 and len(answer) == len(x):
-        ones = all(size == 1 for size in shape[2:])
-        remedy = "add .flatten(1) to them" if ones else "take their mean over all but two axes"
-    elif answer.numel() % len(x) == 0 and answer.numel():
-        remedy = "flatten with x.flatten(1), which keeps the batch axis"
-    raise ModelError(
-        f"The model answers {len(x)} inputs with logits of shape {shape}; there must be one row of "
-        f"logits for each, (batch, classes): {remedy}."
-    )
 
 
 def first_line(error: BaseException) -> str:
@@ -201,7 +237,7 @@ def named(path: str, module: nn.Module) -> str:
     return f"layer {path!r} ({kind})" if path else f"the network's own forward ({kind})"
 
 
-def _remedy(model: nn.Module, error: BaseException) -> str:
+def _remedy(model: nn.Module, error: BaseException, x: Tensor | None) -> str:
     if isinstance(model, PARALLEL):
         return "give model.module, the network inside DataParallel"
     if COMPILED in model._modules:
@@ -210,6 +246,9 @@ def _remedy(model: nn.Module, error: BaseException) -> str:
         if isinstance(module, PARALLEL) or COMPILED in module._modules:
             inside = "module" if isinstance(module, PARALLEL) else COMPILED
             return f"replace layer {path!r} with its {inside}, the network inside the wrapper"
+    looks_up = any(isinstance(m, nn.Embedding | nn.EmbeddingBag) for m in model.modules())
+    if x is not None and not x.is_floating_point() and not looks_up:
+        return f"give inputs of real numbers, as x.float() does; these are {x.dtype}"
     text = str(error)
     for signs, remedy in REMEDIES:
         if any(sign in text for sign in signs):

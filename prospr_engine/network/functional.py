@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from prospr_engine.errors import ConfigError, DataError, ModelError
+from prospr_engine.network.answer import check_answer, check_logits
 from prospr_engine.network.batches import Batch, checked
 from prospr_engine.network.batchnorm import use_fast_batch_norm
 from prospr_engine.network.convolution import use_fast_convolution
@@ -27,7 +28,6 @@ from prospr_engine.network.derivatives import (
 from prospr_engine.network.device import float64_device
 from prospr_engine.network.foreign import (
     cannot_take,
-    check_logits,
     check_module,
     explained,
     own_copy,
@@ -101,7 +101,12 @@ class Network:
         self.names = tuple(parameters)
         self.trainable = tuple(parameter.requires_grad for parameter in parameters.values())
         self.start: Point = [parameter.detach() for parameter in parameters.values()]
-        self._buffers = {name: buffer.clone() for name, buffer in self.model.named_buffers()}
+        every = {id(parameter) for parameter in self.model.parameters()}
+        self._buffers = {
+            name: buffer.clone()
+            for name, buffer in self.model.named_buffers()
+            if id(buffer) not in every  # a parameter that is registered twice
+        }
         first = parameters[next(iter(self.prunable))]
         self.device, self.dtype = first.device, first.dtype
         self.score_dtype = torch.float32 if self.mixed else self.dtype
@@ -152,12 +157,15 @@ class Network:
     def can_take(self, batch: Batch) -> bool:
         """Whether the model runs on such inputs in this number format: some insist on another."""
         x, _ = batch
-        try:
-            with torch.no_grad():
-                self._logits(self.start, x[:2], step=0)
-        except ModelError:
-            return False
-        return True
+        for part in (x[:2], x):  # some insist on the number of inputs, too
+            try:
+                # A forward may itself differentiate, so gradients stay on.
+                with torch.enable_grad():
+                    self._logits(self.start, part, step=0)
+            except ModelError:
+                continue
+            return True
+        return False
 
     def perturbed(self) -> Network:
         """The same function from weights that differ by rounding, as the sums of another machine
@@ -179,21 +187,23 @@ class Network:
                 f"shape {tuple(logits.shape)}."
             )
         if not y.is_floating_point() and (y.min() < 0 or y.max() >= logits.shape[1]):
+            classes = logits.shape[1]
+            known = f"{classes} classes (0 to {classes - 1})"
+            if classes == 1:
+                known = "a single logit; give it one for each class, two if there are two"
             raise DataError(
-                f"The labels run from {int(y.min())} to {int(y.max())}, but the model has "
-                f"{logits.shape[1]} classes (0 to {logits.shape[1] - 1})."
+                f"The labels run from {int(y.min())} to {int(y.max())}, but the model has {known}."
             )
         return F.cross_entropy(logits if temperature == 1 else logits / temperature, y)
 
     def _logits(self, point: Point, x: Tensor, step: int) -> Tensor:
         values = dict(zip(self.names, point, strict=True))
         values |= {name: buffer.clone() for name, buffer in self._buffers.items()}
-        with self._noise(step), explained(self.model, cannot_take(x)):
+        with self._noise(step), explained(self.model, cannot_take(x), x):
             # A copy, because the network may change its input in place.
             logits = functional_call(self.model, values, (x.clone(),))
-        if not isinstance(logits, Tensor) or logits.dim() < 2:
-            check_logits(logits, x)
-        return logits
+        logits = check_answer(logits)
+        return check_logits(logits, x) if logits.dim() < 2 or not logits.numel() else logits
 
     def gradient(
         self, point: Point, batch: Batch, step: int, temperature: float = 1.0

@@ -11,6 +11,8 @@ from torch.nn.parameter import UninitializedParameter
 
 from prospr_engine.errors import ModelError
 
+RANKED = frozenset({torch.float16, torch.bfloat16, torch.float32, torch.float64})
+
 
 @dataclass(frozen=True)
 class PrunableWeight:
@@ -60,9 +62,10 @@ def prunable_weights(model: nn.Module) -> dict[str, PrunableWeight]:
                 f"Layer {path!r} is lazy and has no weights yet; run one batch through the "
                 "model before pruning it."
             )
-        if not weight.is_floating_point():
+        if weight.dtype not in RANKED:
             raise ModelError(
-                f"The weight of layer {path!r} is {weight.dtype}; only real numbers can be ranked."
+                f"The weight of layer {path!r} is {weight.dtype}; only real numbers of 16, 32 or "
+                "64 bits can be ranked."
             )
         name = names[id(weight)]
         if name not in found:

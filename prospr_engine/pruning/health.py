@@ -144,7 +144,7 @@ def _findings(layers: tuple[LayerHealth, ...], found: Connections) -> list[Findi
             )
         )
     for layer in layers:
-        if layer.kept == 0:
+        if layer.kept == 0 and layer.total:
             text = f"Layer {layer.name} lost all its {layer.total:,} weights."
             findings.append(Finding("danger" if not path else "warning", text, layer.name))
     kept = sum(layer.kept for layer in layers)

@@ -18,7 +18,8 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from prospr_engine.errors import ModelError
-from prospr_engine.network.foreign import cannot_take, check_logits, explained, own_copy, set_mode
+from prospr_engine.network.answer import check_answer
+from prospr_engine.network.foreign import cannot_take, explained, own_copy, set_mode
 from prospr_engine.network.prunable import PrunableWeight
 from prospr_engine.pruning.gates import OpenGates
 from prospr_engine.pruning.normalisations import SMALL, linear_forward
@@ -98,19 +99,32 @@ def _run(
         torch.enable_grad(),
         sdpa_kernel(SDPBackend.MATH),
         torch.random.fork_rng(devices=[]),
-        explained(scratch, cannot_take(inputs)),
+        explained(scratch, cannot_take(inputs), inputs),
     ):
         with open_gates:
-            output = scratch(inputs.clone())
-        if not isinstance(output, Tensor):
-            check_logits(output, inputs)
+            # With a gradient for the inputs, an answer without one was cut off.
+            output = check_answer(scratch(inputs.requires_grad_().clone()))
         answers = _differs(output, -1)
         factors = torch.rand(output.shape, generator=generator, dtype=torch.float64) + 0.5
         if output.requires_grad:
-            (output * factors.to(dtype)).sum().backward()
+            total = (output * factors.to(dtype)).sum()
+            with open_gates:  # checkpointing runs parts of the network again
+                _differentiate(total)
+        elif answers.any():
+            raise ModelError(
+                "its answer has no gradient, because its forward detaches it or runs in no_grad"
+            )
     works = {name: _works(weight, uses[name], parameters[name]) for name, weight in weights.items()}
     works = {name: flags & masks[name] for name, flags in works.items()}
     return Trial(works, answers, open_gates.compared)
+
+
+def _differentiate(value: Tensor) -> None:
+    """``value.backward()``, which itself would leave the mode of open gates for its duration."""
+    torch.autograd.graph._engine_run_backward(
+        (value,), (torch.ones_like(value),), False, False, (),
+        allow_unreachable=True, accumulate_grad=True,
+    )  # fmt: skip
 
 
 def _listener(uses: list[_Use], open_gates: OpenGates) -> Callable[..., Tensor]:
@@ -122,8 +136,13 @@ def _listener(uses: list[_Use], open_gates: OpenGates) -> Callable[..., Tensor]:
         with open_gates.paused():
             use = _Use(module, _differs(given, dim))
         uses.append(use)
+
+        def reached(gradient: Tensor) -> None:
+            with open_gates.paused():
+                use.reaches = _any_but(gradient != 0, dim)
+
         if output.requires_grad:
-            output.register_hook(lambda g: setattr(use, "reaches", _any_but(g != 0, dim)))
+            output.register_hook(reached)
         return output
 
     return after

@@ -142,7 +142,9 @@ def diagnose(
     """
     counts = {name: int((~score.isfinite()).sum()) for name, score in values.items()}
     broken = [name for name, count in counts.items() if count]
-    silent = tuple(name for name, score in (whole or values).items() if not score.any())
+    silent = tuple(
+        name for name, score in (whole or values).items() if score.numel() and not score.any()
+    )
     growth = None
     if adjoint_norms:
         growth = adjoint_norms[-1] / adjoint_norms[0] if adjoint_norms[0] else math.inf
@@ -150,15 +152,18 @@ def diagnose(
     trusted = False
     if broken:
         wide = arithmetic is None or arithmetic.gradients == torch.float64
-        remedies = [CALMER] * looks_ahead + [IN_FULL] * (not wide)
+        cause = breaks()  # before the first step, if there is one
+        remedies = [CALMER] * (looks_ahead and not cause) + [IN_FULL] * (not wide)
+        what_to_do = f"; {', or '.join(remedies)}" if remedies else ""
         verdict = (
-            f"{non_finite:,} scores are NaN or infinite, the first of them in {broken[0]!r}, so "
-            f"there is no ranking{'; ' * bool(remedies)}{', or '.join(remedies)}. {breaks()}"
+            f"{counted(non_finite, 'score is', 'scores are')} NaN or infinite, the first of them "
+            f"in {broken[0]!r}, so there is no ranking{what_to_do}. {cause}"
         )
-    elif len(silent) == len(values):
+    elif len(silent) == sum(score.numel() > 0 for score in values.values()):
         verdict = (
             "All scores are zero, so there is no ranking: the loss does not depend on any weight, "
-            f"or all weights are zero. {breaks() or 'Check the network and its data.'}"
+            "the forward cuts the gradient off (no_grad, detach), or all weights are zero. "
+            f"{breaks() or 'Check the network and its data.'}"
         )
     elif doubt:
         verdict = doubt

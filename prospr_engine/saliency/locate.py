@@ -46,7 +46,8 @@ class _Call:
         def fresh(value: Any) -> Any:
             if not isinstance(value, Tensor) or not value.is_floating_point():
                 return value
-            leaves.append(value.detach().requires_grad_())
+            # A copy, which may be differentiated even if it was computed in inference mode.
+            leaves.append(value.detach().clone().requires_grad_())
             return leaves[-1].clone()  # which may be changed in place
 
         args = [fresh(value) for value in self.args]

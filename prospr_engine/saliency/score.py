@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-from collections.abc import Iterable, Iterator, Mapping, Sized
-from itertools import islice
+from collections.abc import Iterable, Mapping, Sized
 from typing import Any
 
 import torch
@@ -14,7 +13,7 @@ from torch import Tensor, nn
 from prospr_engine.config import check_sparsity
 from prospr_engine.errors import ConfigError, DataError, ScoringError
 from prospr_engine.events import OnEvent, Progress, ignore
-from prospr_engine.network.batches import Batch
+from prospr_engine.network.batches import Batch, read
 from prospr_engine.network.derivatives import MissingDerivative
 from prospr_engine.network.functional import MIXED, Network
 from prospr_engine.saliency import METHODS, ROUNDS, STEPS, MethodSpec
@@ -218,15 +217,13 @@ def _needed(
     spec: MethodSpec, batches: Iterable[Batch], options: Mapping[str, Any]
 ) -> Iterable[Batch]:
     """No more batches than the criterion uses; all, for a function in no table."""
-    if (
-        METHODS.get(spec.name) is not spec
-        or not isinstance(batches, Iterable)
-        or isinstance(batches, Tensor)
-    ):
-        return list(batches) if isinstance(batches, Iterator) else batches
+    if not spec.needs_data and not spec.needs_shape:
+        return ()
+    if METHODS.get(spec.name) is not spec:
+        return read(batches)
     steps = spec.value(STEPS, options) or 0
     rounds = spec.value(ROUNDS, options) or 1
-    return list(islice(batches, max(steps + 1, rounds)))
+    return read(batches, max(steps + 1, rounds))
 
 
 def _prepared(
@@ -260,8 +257,8 @@ def _batches(spec: MethodSpec, network: Network, batches: Iterable[Batch]) -> li
         return network.batches(batches)
     if not spec.needs_shape:
         return []
-    given = list(batches) if isinstance(batches, Iterable) else batches
-    if isinstance(given, list) and not given:
+    given = [*batches]
+    if not given:
         raise DataError(
             f"{spec.label} learns nothing from data, but has to know the shape of an input; give "
             "one batch (x, y), of any numbers."

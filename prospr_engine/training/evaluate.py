@@ -53,7 +53,7 @@ def evaluate(
                 on_batch(start, count)
                 x = prepare(examples.images[start : start + batch_size].to(device))
                 y = examples.labels[start : start + batch_size].to(device)
-                with explained(model, cannot_take(x)):
+                with explained(model, cannot_take(x), x):
                     # A copy: the network may change its input, and ``prepare`` may return a view.
                     logits = model(x.clone())
                 losses.append(F.cross_entropy(logits, y, reduction="sum").double())

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from prospr_engine.errors import DataError, TrainingError
 from prospr_engine.events import EpochEnded
-from prospr_engine.network.foreign import set_mode
+from prospr_engine.network.foreign import learned_names, set_mode
 from prospr_engine.network.seeding import seeded
 from prospr_engine.training.augment import augment
 from prospr_engine.training.enforce import MaskEnforcer
@@ -160,8 +160,9 @@ def _repeatable(seed: int, epoch: int, device: torch.device) -> Iterator[None]:
 
 
 def _all_finite(model: nn.Module) -> bool:
-    state = model.state_dict().values()
-    return all(bool(t.isfinite().all()) for t in state if t.is_floating_point())
+    learned = learned_names(model)
+    tensors = (*model.named_parameters(), *model.named_buffers())
+    return all(bool(tensor.isfinite().all()) for name, tensor in tensors if name in learned)
 
 
 def _mix(seed: int, epoch: int) -> int:

@@ -359,3 +359,38 @@ def test_a_trial_that_fails_says_so():
     health = examine(model, full(model), SAMPLE)
     assert health.effective_sparsity is None
     assert "the trial failed" in health.findings[0].text
+
+
+@pytest.mark.parametrize(
+    "cut",
+    [
+        lambda x: x.detach(),
+        torch.no_grad()(lambda x: x * 1),
+        torch.inference_mode()(lambda x: x * 1),
+    ],
+)
+def test_an_answer_without_a_gradient_is_not_blamed_on_the_weights(cut):
+    class Cut(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layers = nn.Sequential(nn.Linear(6, 8), nn.ReLU(), nn.Linear(8, 3))
+
+        def forward(self, x):
+            return cut(self.layers(x))
+
+    health = examine(Cut(), full(Cut()), SAMPLE)
+    assert health.effective_sparsity is None
+    assert "has no gradient" in health.findings[0].text
+
+
+def test_weights_that_the_answer_does_not_depend_on_are_known():
+    class Constant(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.unused = nn.Linear(6, 3)
+
+        def forward(self, x):
+            return x[:, :3]
+
+    health = examine(Constant(), full(Constant()), SAMPLE)
+    assert "18 weights" in health.findings[0].text

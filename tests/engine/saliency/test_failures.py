@@ -211,7 +211,8 @@ def test_the_first_layer_that_answers_no_numbers_is_named(method):
     verdict = pe.score(model, [batch((6,))], method, **towards(method)).diagnostics.verdict
     assert "the first of them in '0.weight'" in verdict
     assert "not finite come from layer '1' (Log)" in verdict
-    assert ("fewer steps ahead" in verdict) == pe.METHODS[method].looks_ahead
+    # Smaller steps would not help: it is so before the first one.
+    assert "fewer steps ahead" not in verdict
 
 
 def test_inputs_that_are_no_numbers_are_to_blame_themselves():
@@ -228,7 +229,7 @@ def test_weights_that_are_no_numbers_name_their_layer_without_any_batch():
     model = seeded(make)
     model[3].weight.data[0, 0] = torch.nan
     verdict = pe.score(model, method="magnitude").diagnostics.verdict
-    assert "1 scores are NaN or infinite, the first of them in '3.weight'" in verdict
+    assert "1 score is NaN or infinite, the first of them in '3.weight'" in verdict
 
 
 def test_a_loss_that_no_weight_has_a_part_in():
