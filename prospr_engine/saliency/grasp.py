@@ -23,6 +23,10 @@ def grasp(
 
     As in the published code both see nothing but the prunable weights: biases and parameters of
     normalisation count as constants.
+
+    Two habits of the authors' code are left out: it draws the classifier's weights anew before
+    scoring, and it passes the images in two halves, parted by class, each with its own batch
+    statistics, whose g and H it adds up.
     """
     on_step(0, 2, "Gradient of the loss")
     _, gradient, hessian_product = network.linearised(

@@ -11,7 +11,8 @@ from prospr_engine.saliency.effects import effects
 def snip(network: Network, batches: list[Batch], on_step: OnStep) -> Saliency:
     """|w ⊙ ∂L/∂w| on the first batch, in train mode: ProsPr without look-ahead.
 
-    The published code divides by the sum of all scores, which does not change the ranking.
+    The published code divides by the sum of all scores, which does not change the ranking. It also
+    ranks biases and keeps batch norm in eval mode; here, as in later code, only weights are ranked.
     """
     on_step(0, 1, "Gradient of the loss")
     _, gradient = network.gradient(network.start, batches[0], 0)

@@ -86,6 +86,45 @@ def test_force_says_when_rounding_decides(reference, golden, threads):
     assert_same(kept, published)
 
 
+def all_weights(tensors):
+    return torch.cat([tensor.flatten() for tensor in tensors.values()])
+
+
+@pytest.mark.parametrize(
+    ("method", "options"),
+    [
+        ("prospr_published", {"steps": 3, "lr": 0.5, "momentum": 0.9}),
+        ("prospr_first_order", {"steps": 3, "lr": 0.1, "momentum": 0.9}),
+    ],
+)
+def test_scores_without_normalisation_are_those_of_the_published_code(
+    residual, four_batches, method, options
+):
+    net, published = residual
+    found = all_weights(pe.score(net, four_batches, method, **options))
+    largest = published[method].max().item()
+    torch.testing.assert_close(found, published[method], rtol=1e-9, atol=1e-12 * largest)
+
+
+@pytest.mark.parametrize("sparsity", [0.9, 0.95])
+@pytest.mark.parametrize(
+    ("method", "rounds", "batches"),
+    [("iterative_snip", 20, 4), ("force", 20, 4), ("synflow", 100, 1), ("grasp", None, 1)],
+)
+def test_masks_without_normalisation_are_those_of_the_published_code(
+    residual, four_batches, method, rounds, batches, sparsity
+):
+    net, published = residual
+    options = {"rounds": rounds, "sparsity": sparsity} if rounds else {}
+    scores = pe.score(net, four_batches[:batches], method, **options)
+    assert scores.diagnostics.trusted
+    kept = all_weights(scores.masks(sparsity))
+    expected = published[f"{method} {sparsity}"]
+    # Their thresholds keep a weight more (GraSP) or less.
+    assert abs(int(kept.sum()) - int(expected.sum())) <= 1
+    assert (kept & expected).sum() == min(kept.sum(), expected.sum())
+
+
 def test_prospr_published_and_first_order_are_prospr_with_options(reference, golden):
     net, four = reference
     published = flat(pe.score(net, four[:1], "prospr_published"))
