@@ -114,7 +114,7 @@ def noise(first: RunRecord, second: RunRecord) -> str:
     if abs(shares[1] - shares[0]) > limit:
         return (
             "The difference between the two pruned networks is larger than the noise of the test "
-            f"set (about {to_percent(limit):.1f} points)."
+            f"set (about {to_percent(limit):.1f} points). Luck of the seed is not included."
         )
     return (
         "The difference between the two pruned networks is within the noise of the test set (about "

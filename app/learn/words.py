@@ -178,7 +178,7 @@ def best(facts: Facts) -> str:
     for row in records(pruned.loc[pruned.groupby("sparsity")["mean"].idxmax()]):
         winners.setdefault(row["name"], []).append(percent(row["sparsity"]))
     wins = "; ".join(f"{LABELS[m]} at {listed(places)}" for m, places in winners.items())
-    return f"The highest average at each sparsity: {wins}."
+    return f"The highest average at each sparsity, often just the luckiest: {wins}."
 
 
 def _flat(rows: list[list[float]]) -> list[float]:

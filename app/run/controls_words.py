@@ -52,7 +52,9 @@ def measured(run: Run) -> Measured | None:
     known = summary_of(run)
     if known.pruned is None or known.test_images is None or known.classes is None:
         return None
-    tested = Measurement(known.pruned, known.test_images, known.commonest)
+    tested = Measurement(
+        known.pruned, known.test_images, known.commonest, known.balanced, known.rarest
+    )
     return Measured(tested, known.classes, known.digest)
 
 
@@ -100,13 +102,15 @@ def _guesses(original: Measured) -> list[str]:
 
 
 def _compared(original: Measured, found: Mapping[str, Measured]) -> list[str]:
-    against = {
-        name: analysis.difference(original.tested, control.tested)
-        for name, control in found.items()
-    }
+    together = analysis.differences(original.tested, [one.tested for one in found.values()])
+    against = dict(zip(found, together, strict=True))
     differences = {name: one.points for name, one in against.items()}
-    limits = {name: 100 * one.limit for name, one in against.items()}
-    within = [name for name in found if against[name].explained]
+    # Two draws of one question show how much a draw alone can do.
+    drawn = {chance: _widest([found[n] for n in names]) for chance, names in _by_chance(found)}
+    limits = {
+        name: max(100 * one.limit, drawn[CONTROLS[name].chance]) for name, one in against.items()
+    }
+    within = [name for name in found if abs(differences[name]) <= limits[name]]
     lower = [name for name in found if name not in within and differences[name] < 0]
     higher = [name for name in found if name not in within and differences[name] > 0]
     sentences = []
@@ -115,13 +119,14 @@ def _compared(original: Measured, found: Mapping[str, Measured]) -> list[str]:
             limit = max(limits[name] for name in names)
             each = listed([f"{_quoted(name)} ({signed(differences[name])})" for name in names])
             sentences.append(
-                f"{where} than the original, by more than chance explains (about {limit:.1f} "
-                f"points): {each}."
+                f"{where} than the original, by more than chance explains on these test images "
+                f"(about {limit:.1f} points): {each}."
             )
     if lower:
-        sentences.append(f"So it mattered {listed(_tested_properties(lower))}.")
+        properties = listed(_tested_properties(lower))
+        sentences.append(f"For this seed, that suggests that it mattered {properties}.")
     if higher:
-        sentences.append("There the criterion's choice did worse than chance.")
+        sentences.append("There, for this seed, the criterion's choice did worse than chance.")
     if within:
         limit = max(limits[name] for name in within)
         verb = plural(len(within), "lies", "lie")
@@ -135,16 +140,21 @@ def _compared(original: Measured, found: Mapping[str, Measured]) -> list[str]:
 
 def _draws(found: Mapping[str, Measured]) -> list[str]:
     """The differences between controls that leave the same thing to chance."""
-    by_chance: dict[str, list[str]] = {}
-    for name in found:
-        by_chance.setdefault(CONTROLS[name].chance, []).append(name)
     return [
         f"{_capital(listed([_quoted(name) for name in names]))} leave the same to "
         f"chance and differ by {_widest([found[name] for name in names]):.1f} points: that much "
         "difference is chance alone."
-        for names in by_chance.values()
+        for _, names in _by_chance(found)
         if len(names) > 1
     ]
+
+
+def _by_chance(found: Mapping[str, Measured]) -> list[tuple[str, list[str]]]:
+    """What controls leave to chance, and those that do."""
+    groups: dict[str, list[str]] = {}
+    for name in found:
+        groups.setdefault(CONTROLS[name].chance, []).append(name)
+    return list(groups.items())
 
 
 def _widest(several: Sequence[Measured]) -> float:

@@ -39,6 +39,8 @@ def show_result(run: Run) -> None:
     show_about(run)
     show_original(run)
     st.markdown(words.compared(result))
+    for warning in result.data.warnings:
+        st.warning(plain(warning), icon=":material/content_copy:")
     show_controls_link(run)
     _metrics(result)
     with st.container(horizontal=True, vertical_alignment="center"):

@@ -37,6 +37,8 @@ from prospr_engine.sweeps.tested import (
     against_guessing,
     by_pruning,
     difference,
+    differences,
+    measurement,
 )
 
 __all__ = [
@@ -58,6 +60,7 @@ __all__ = [
     "curves",
     "dense",
     "difference",
+    "differences",
     "done",
     "guess",
     "guessing",
@@ -66,6 +69,7 @@ __all__ = [
     "level",
     "mean_between",
     "means",
+    "measurement",
     "originals",
     "points",
     "sparsest",

@@ -13,8 +13,9 @@ from app.services import Run
 class Summary:
     """What the store knows of a finished run without opening its result: test accuracies of both
     networks, the sparsity achieved, bytes of ``model.onnx``, the number of prunable weights
-    (``total``), classes and test images, the share of the commonest class in these, the digest of
-    the data, and threads used.
+    (``total``), classes and test images, the share of the commonest class in these, the number
+    of the rarest and the balanced accuracy of the pruned network, the digest of the data, and
+    threads used.
 
     A run that is not done has none of these, and a run of another version may lack some: None.
     """
@@ -27,6 +28,8 @@ class Summary:
     classes: int | None = None
     test_images: int | None = None
     commonest: float | None = None
+    balanced: float | None = None
+    rarest: int | None = None
     threads: int | None = None
     digest: str = ""
 
@@ -43,6 +46,8 @@ def summary_of(run: Run) -> Summary:
         classes=_whole(values, "classes"),
         test_images=_whole(values, "test_images"),
         commonest=number(values, "commonest_share"),
+        balanced=number(values, "balanced", "pruned"),
+        rarest=_whole(values, "rarest_images"),
         threads=_whole(values, "threads"),
         digest=str(values.get("digest") or ""),
     )

@@ -52,11 +52,14 @@ def compared(result: RunRecord) -> str:
         f"The pruned network gets {pruned} of the test images right, the dense one {dense}.",
         chance(result),
     ]
-    balanced = result.figures["balanced_accuracy"]
-    if balanced is not None:
+    balanced, dense_balanced = (
+        result.figures[name] for name in ("balanced_accuracy", "dense_balanced_accuracy")
+    )
+    if balanced is not None and dense_balanced is not None:
         sentences.append(
             f"The classes are unbalanced; the mean over classes (balanced accuracy) is "
-            f"{accuracy(balanced)} for the pruned network."
+            f"{accuracy(balanced)} for the pruned network, {accuracy(dense_balanced)} for the "
+            "dense one."
         )
     return " ".join(sentences)
 
@@ -98,9 +101,5 @@ def chance(result: RunRecord) -> str:
 
 
 def _against_guessing(result: RunRecord, network: str) -> analysis.AgainstGuessing:
-    return analysis.against_guessing(_tested(result, network), len(result.data.classes))
-
-
-def _tested(result: RunRecord, network: str) -> analysis.Measurement:
-    commonest = result.figures["commonest_share"]
-    return analysis.Measurement(result.accuracy[network], result.data.split.test, commonest)
+    tested = analysis.measurement(result.figures, network)
+    return analysis.against_guessing(tested, len(result.data.classes))

@@ -20,6 +20,7 @@ from prospr_engine.format import (
     HOUR,
     MINUTE,
     accuracy,
+    counted,
     exact_percent,
     figure,
     fixed_percent,
@@ -102,12 +103,36 @@ def print_result(result: dict[str, Any]) -> None:
         if (value := record.figures[metric.name]) is not None:
             figures.add_row(name, figure(metric.unit, value, fixed=bool(pair and pair.task)))
     console.print(figures)
+    console.print(f"\n{_chance(record)}", soft_wrap=True)
+    for note in record.data.notes:
+        mark = "[yellow]![/yellow]" if note in record.data.warnings else "·"
+        console.print(f"{mark} {escape(note)}", soft_wrap=True)
     console.print()
     _print_layers(console, record.pruning)
     for export in record.exports.values():
         _print_checks(console, ((check.ok, check.text) for check in export.checks))
         zeros = "" if export.zeros is None else f" ({export.zeros:,} zeros)"
         console.print(f"\n{export.path}{zeros}")
+
+
+def _chance(record: RunRecord) -> str:
+    """Whether the network only guesses, or chance explains what pruning changed."""
+    from prospr_engine.sweeps import tested  # brings SciPy: not for every command
+
+    if not record.config.epochs:
+        return "Neither network was trained."
+    pruned = tested.measurement(record.figures)
+    against = tested.against_guessing(pruned, len(record.data.classes))
+    on = counted(record.data.split.test, "test image")
+    if against.guessing:
+        return (
+            f"On {on} the pruned network is not clearly better than guessing "
+            f"({percent(against.guess)})."
+        )
+    change = tested.by_pruning(record.figures)
+    p = "" if change.p is None else f" (McNemar's test, p = {change.p:.2g})"
+    verdict = "chance explains the change" if change.explained else "the change is more than chance"
+    return f"On {on} {verdict}{p}. Luck of the seed is not included."
 
 
 def print_pruning(pruning: dict[str, Any]) -> None:

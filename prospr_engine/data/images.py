@@ -42,7 +42,8 @@ class ImageData:
     """The data of a run.
 
     ``mean`` and ``std`` are those of the training split, per channel, of pixels scaled to 0..1.
-    ``notes`` are sentences for the user: what was resized, skipped or split.
+    ``notes`` are sentences for the user: what was resized, skipped or split; the ``warnings`` among
+    them put the accuracies in doubt.
     ``digest`` (SHA-256, hex) covers class names, images, labels and the split.
 
     Raises ``DataError`` if the splits do not fit together.
@@ -57,6 +58,7 @@ class ImageData:
     std: tuple[float, ...]
     augmentation: str
     notes: tuple[str, ...]
+    warnings: tuple[str, ...]
     digest: str
 
     def __post_init__(self) -> None:
@@ -94,6 +96,7 @@ class ImageData:
         test: Split,
         augmentation: str,
         notes: tuple[str, ...] = (),
+        warnings: tuple[str, ...] = (),
     ) -> ImageData:
         """Compute ``mean``, ``std`` and ``digest``, and build the object."""
         mean, std = channel_statistics(train.images)
@@ -107,6 +110,7 @@ class ImageData:
             std=std,
             augmentation=augmentation,
             notes=notes,
+            warnings=warnings,
             digest=_digest(classes, (train, validation, test)),
         )
 

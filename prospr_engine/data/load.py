@@ -55,6 +55,7 @@ def load(
             test,
             _augmentation(name_or_path, pixels.images.shape[1]),
             (*source.notes, *splits.notes, *twins, *pixels.notes),
+            tuple(twins),
         )
     except MemoryError:
         raise ResourceError(

@@ -61,7 +61,8 @@ class SplitRecord:
 @dataclass(frozen=True)
 class DataRecord:
     """The images: ``shape`` is (C, H, W); ``mean`` and ``std`` normalise pixels in [0, 1], per
-    channel; ``digest`` is equal for equal images in equal splits."""
+    channel; ``digest`` is equal for equal images in equal splits; the ``warnings`` among the
+    ``notes`` put the accuracies in doubt."""
 
     name: str
     classes: tuple[str, ...]
@@ -71,6 +72,7 @@ class DataRecord:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -218,6 +220,7 @@ def _data(values: Mapping[str, Any]) -> DataRecord:
         mean=tuple(values["mean"]),
         std=tuple(values["std"]),
         notes=tuple(values.get("notes", ())),
+        warnings=tuple(values.get("warnings", ())),
     )
 
 

@@ -194,6 +194,7 @@ def split_record(data: ImageData, seed: int) -> dict[str, Any]:
         "mean": list(data.mean),
         "std": list(data.std),
         "notes": list(data.notes),
+        "warnings": list(data.warnings),
     }
 
 

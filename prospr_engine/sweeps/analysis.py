@@ -27,6 +27,7 @@ from prospr_engine.sweeps.statistics import (
     guessing_limit,
     interval,
     lead_limits,
+    on_images,
     pair_limits,
     resolution,
     shared_seeds,
@@ -194,11 +195,11 @@ def image_noise(accuracies: Iterable[float], images: Iterable[float], compared: 
     return difference_limit([share, share], [fewest, fewest], compared)
 
 
-def on_images(value: float, accuracies: Iterable[float], images: Iterable[float]) -> Estimate:
+def most_uncertain(value: float, accuracies: Iterable[float], images: Iterable[float]) -> Estimate:
     """The difference ``value`` between two of these accuracies, with the noise of the test images
     alone: as ``image_noise``."""
     share, fewest = _most_uncertain(accuracies), min(images, default=math.inf)
-    return Estimate(value, math.sqrt(2 * share * (1 - share) / fewest), math.inf, 1 / fewest)
+    return on_images(value, [share, share], [fewest, fewest])
 
 
 def _most_uncertain(accuracies: Iterable[float]) -> float:

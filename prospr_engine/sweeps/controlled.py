@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import pandas as pd
 
-from prospr_engine.sweeps.analysis import UNCONTROLLED, done, guessing, on_images
+from prospr_engine.sweeps.analysis import UNCONTROLLED, done, guessing, most_uncertain
 from prospr_engine.sweeps.statistics import Estimate, holm_limits, paired, resolution
 from prospr_engine.sweeps.table import records
 
@@ -90,7 +90,7 @@ def _beside(
     by_seed = list(whole.mean(axis=1))
     estimate = paired(by_seed, resolution(both))
     if estimate is None:
-        estimate = on_images(by_seed[0], both["accuracy"], both["test_images"].dropna())
+        estimate = most_uncertain(by_seed[0], both["accuracy"], both["test_images"].dropna())
     return estimate, whole.shape[1], len(by_seed)
 
 

@@ -52,6 +52,7 @@ def outcome(config: SearchConfig, trail: Sequence[Probe]) -> Outcome:
     sentences = [
         _answer(config, trail, best, reason),
         _tested(config, best),
+        _guessing(config, best),
         _beyond(config, trail, best),
         _early(config, trail, reason),
         _contradiction(config, trail),
@@ -156,7 +157,24 @@ def _tested(config: SearchConfig, best: Probe | None) -> str:
         )
     return (
         "That is on the validation images, which decide; on the test images it is "
-        f"{_points(best.tested, f'{to_percent(best.tested):.1f}')}."
+        f"{_points(best.tested, f'{to_percent(best.tested):.1f}')}{_give_or_take(best)}."
+    )
+
+
+def _give_or_take(best: Probe) -> str:
+    """The uncertainty of the loss on the test images."""
+    if best.tested_noise is None:
+        return ""
+    number = min(round(to_percent(best.tested_noise), 1), 100.0)
+    return f", give or take {number:.1f} {plural(number, 'point')} (95{SPACE}% interval)"
+
+
+def _guessing(config: SearchConfig, best: Probe | None) -> str:
+    if not config.about_accuracy or best is None or not best.guessing:
+        return ""
+    return (
+        "That network is not clearly better than guessing, so what it lost says little; train "
+        "longer."
     )
 
 

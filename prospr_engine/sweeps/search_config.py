@@ -143,7 +143,10 @@ class Probe:
     mean over the seeds) or the bytes of the largest zipped file; None if a run failed, and
     ``error`` says why. ``tested`` is the accuracy lost on the test images, which the search does
     not use; None where ``value`` is not of the validation images: a size, or, if the runs have no
-    such figure, itself the accuracy lost on the test images. ``runs`` are folders or ids."""
+    such figure, itself the accuracy lost on the test images; ``tested_noise`` is half of the 95 %
+    interval of what the test images show: over the seeds, or for a single one of the choice of test
+    images. ``guessing`` says that the pruned networks of all seeds only guess. ``runs`` are folders
+    or ids."""
 
     sparsity: float
     met: bool
@@ -151,6 +154,8 @@ class Probe:
     runs: tuple[str, ...] = ()
     error: str = ""
     tested: float | None = None
+    tested_noise: float | None = None
+    guessing: bool = False
 
 
 def judge(
@@ -168,6 +173,9 @@ def judge(
     if error or not summaries or None in summaries:
         error = error or "The run failed."
         return Probe(sparsity, False, None, tuple(runs), error)
+    from prospr_engine.metrics import figures as figures_of
+    from prospr_engine.sweeps.tested import guesses, loss_noise  # brings SciPy
+
     known = [summary for summary in summaries if summary is not None]
     tested = None
     if config.about_accuracy:
@@ -180,7 +188,22 @@ def judge(
     value = sum(figures) / len(figures) if config.about_accuracy else max(figures)
     if not all(map(math.isfinite, figures)):
         return Probe(sparsity, False, None, tuple(runs), "The result does not have this figure.")
-    return Probe(sparsity, value <= config.limit + EQUAL, value, tuple(runs), tested=tested)
+    met = value <= config.limit + EQUAL
+    if not config.about_accuracy:
+        return Probe(sparsity, met, value, tuple(runs))
+    rows = [figures_of(summary) for summary in known]
+    return Probe(
+        sparsity,
+        met,
+        value,
+        tuple(runs),
+        tested=tested,
+        tested_noise=loss_noise(rows),
+        guessing=all(
+            row["test_images"] and guesses(row, summary.get("classes"))
+            for row, summary in zip(rows, known, strict=True)
+        ),
+    )
 
 
 def _lost(summary: Mapping[str, Any], part: str) -> float:

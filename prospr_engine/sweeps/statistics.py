@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 LEVEL = 0.95
 ROUNDINGS = {"share": 1, "difference": 2}
 """By unit, how many of the accuracies in a figure are multiples of one test image."""
-TWO_SIDED = 1.96  # standard deviations of a normal distribution, for 95 %
 
 
 @dataclass(frozen=True)
@@ -56,15 +55,22 @@ def interval(
     return Interval(mean, mean - half, mean + half, len(known))
 
 
+def on_images(value: float, shares: Sequence[float], images: Sequence[float]) -> Estimate:
+    """The difference ``value`` between two accuracies with the noise of the test images alone: two
+    independent samples, which is an upper estimate if both networks were tested on the same images,
+    and Yates's correction for continuity."""
+    variance = sum(p * (1 - p) / n for p, n in zip(shares, images, strict=True))
+    return Estimate(value, math.sqrt(variance), math.inf, sum(1 / n for n in images) / 2)
+
+
 def difference_limit(shares: Sequence[float], images: Sequence[float], compared: int = 2) -> float:
     """How large a difference between two accuracies (fractions) the choice of test images explains:
-    two standard errors and Yates's correction for continuity, as for independent samples, which is
-    an upper estimate if both networks were tested on the same images. ``images`` are the test
-    images of each. If the two are any of ``compared`` networks, Tukey's studentised range takes the
-    place of the two."""
-    variance = sum(p * (1 - p) / n for p, n in zip(shares, images, strict=True))
-    many = studentised_range(compared, math.inf) / math.sqrt(2) if compared > 2 else TWO_SIDED
-    return many * math.sqrt(variance) + sum(1 / n for n in images) / 2
+    two standard errors of ``on_images``. ``images`` are the test images of each. If the two are any
+    of ``compared`` networks, Tukey's studentised range takes the place of the two."""
+    found = on_images(0.0, shares, images)
+    if compared <= 2:
+        return found.limit()
+    return studentised_range(compared, math.inf) / math.sqrt(2) * found.error + found.slack
 
 
 def guessing_limit(guess: float, images: float, compared: int = 1) -> float:

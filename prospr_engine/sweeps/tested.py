@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from prospr_engine.format import points_between
 from prospr_engine.sweeps.statistics import (
     LEVEL,
+    Estimate,
     balanced_guessing_limit,
     difference_limit,
     exact_mcnemar,
     guessing_limit,
+    holm_limits,
+    on_images,
+    paired,
 )
 
 
@@ -68,6 +73,18 @@ def difference(first: Measurement, second: Measurement) -> Difference:
     )
 
 
+def differences(first: Measurement, others: Sequence[Measurement]) -> list[Difference]:
+    """The difference of each of the others from the first. Of several without an effect, *any* is
+    more than chance explains in at most 5 % of runs (Holm's method)."""
+    found = [difference(first, other) for other in others]
+    estimates = [
+        on_images(one.value, [first.accuracy, other.accuracy], [first.images, other.images])
+        for one, other in zip(found, others, strict=True)
+    ]
+    limits = holm_limits(estimates)
+    return [replace(one, limit=limit) for one, limit in zip(found, limits, strict=True)]
+
+
 def by_pruning(figures: Mapping[str, Any]) -> Difference:
     """The difference of the pruned network from the dense one, which answered the same images, from
     the figures of a run (``metrics.result_figures``). Luck of the seed is not in it."""
@@ -90,6 +107,31 @@ def measurement(figures: Mapping[str, Any], network: str = "") -> Measurement:
         figures[f"{prefix}balanced_accuracy"],
         figures["rarest_images"],
     )
+
+
+def loss_noise(runs: Sequence[Mapping[str, Any]]) -> float | None:
+    """Half of the 95 % interval of the accuracy lost on the test images, a fraction, from the
+    figures of one run per seed: of the mean over the seeds, or, of a single run, of the choice of
+    test images. None if the number of test images is unknown."""
+    images = [row["test_images"] for row in runs]
+    if not all(images):
+        return None
+    found = paired([row["dense_accuracy"] - row["accuracy"] for row in runs], 1 / min(images))
+    if found is not None:
+        return found.limit()
+    (row,) = runs
+    alone = [row["dense_right_alone"], row["pruned_right_alone"]]
+    if None in alone:
+        return by_pruning(row).limit
+    # Each image adds 1, −1 or 0: the variance of a mean of these.
+    lost, gained = alone
+    variance = (lost + gained - (lost - gained) ** 2 / images[0]) / images[0] ** 2
+    return Estimate(0.0, math.sqrt(variance), math.inf, 1 / images[0]).limit()
+
+
+def guesses(figures: Mapping[str, Any], classes: int | None) -> bool:
+    """Whether the pruned network only guesses; False if the number of ``classes`` is unknown."""
+    return bool(classes) and against_guessing(measurement(figures), classes or 1).guessing
 
 
 def against_guessing(tested: Measurement, classes: int) -> AgainstGuessing:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import re
+from typing import Any
 
 import fakes
 import pandas as pd
@@ -240,6 +241,34 @@ def test_a_new_figure_of_a_run_is_shown_with_its_result(monkeypatch: pytest.Monk
     assert shown["Accuracy, pruned"] == "80.0 %"
     assert shown["Accuracy, dense"] == "90.0 %"
     assert shown["Change by pruning"] == "\N{MINUS SIGN}10.0 points"
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        # 2 · (1 + 9 + 36) / 2^9 and 2 · (1 + 24 + 276 + 2024 + 10626) / 2^24, by hand.
+        ({"right_alone": {"dense": 7, "pruned": 2}}, "the change (McNemar's test, p = 0.18"),
+        ({"right_alone": {"dense": 20, "pruned": 4}}, "chance (McNemar's test, p = 0.0015)"),
+        ({"accuracy": {"dense": 0.9, "pruned": 0.12}}, "not clearly better than guessing (50 %)"),
+        ({"config": {**fakes.RESULT["config"], "epochs": 0}}, "Neither network was trained."),
+    ],
+)  # fmt: skip
+def test_a_result_is_shown_with_its_uncertainty(
+    changes: dict[str, Any], sentence: str, capsys: pytest.CaptureFixture[str]
+):
+    copies = "16 of 45 test images have the same pixels."
+    split = {**fakes.RESULT["data"]["split"], "test": 360}
+    data = {
+        **fakes.RESULT["data"],
+        "split": split,
+        "notes": ["Some were skipped.", copies],
+        "warnings": [copies],
+    }
+    render.print_result({**fakes.RESULT, "data": data, **changes})
+    shown = capsys.readouterr().out.replace("\N{NO-BREAK SPACE}", " ")
+    assert sentence in shown
+    assert f"! {copies}" in shown
+    assert "· Some were skipped." in shown
 
 
 def test_numbers_are_written_by_their_unit():

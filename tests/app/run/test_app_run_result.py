@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from app_fakes import finished, found, keys, linked, words
+from app_fakes import RESULT, finished, found, keys, linked, words
 from app_run import SPACE, opened
 
 from app.run.downloads import reader
@@ -30,6 +30,12 @@ def test_the_result_gives_the_answer_first(store: Store):
     change = at.metric[1].proto
     assert change.delta == "\N{MINUS SIGN}1.1 points"
     assert change.direction == change.MetricDirection.DOWN
+
+
+def test_copies_of_test_images_are_a_warning_beside_the_answer(store: Store):
+    copies = "16 of 45 test images have the same pixels."
+    data = {**RESULT["data"], "notes": ["Some were skipped.", copies], "warnings": [copies]}
+    assert copies in [warning.value for warning in opened(finished(store, data=data)).warning]
 
 
 def test_all_files_are_offered_the_network_first(store: Store):

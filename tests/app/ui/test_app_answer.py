@@ -66,7 +66,7 @@ def test_a_difference_within_chance_is_called_that():
     assert "shows no difference" in few
     assert many.startswith("The difference is larger than chance explains on 100,000 test images")
     assert "cannot tell" not in many
-    assert "up to about 2.6 points" in few  # 1.96 √(p(1−p)/n + q(1−q)/n)
+    assert "up to about 2.9 points" in few  # 1.96 √(p(1−p)/n + q(1−q)/n)
     assert "an upper estimate" in few
     assert few.endswith("Luck of the seed is not included.")
 

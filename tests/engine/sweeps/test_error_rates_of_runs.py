@@ -153,3 +153,42 @@ def test_the_loss_that_a_search_reports_is_not_that_of_the_luckiest():
 def loss(sparsity: float) -> float:
     """Two points at 95 %."""
     return 0.001 / (1 - sparsity) if sparsity < 0.999 else 0.8
+
+
+@pytest.mark.parametrize("images", [25, 400])
+@pytest.mark.parametrize("controls", [1, 3])
+def test_few_controls_of_one_run_differ_from_it(images: int, controls: int):
+    """On the same number of images, drawn anew for each, which no real test set is worse than."""
+    generator = np.random.default_rng(10)
+    wrong = 0
+    for counts in generator.binomial(images, 0.7, (DRAWS, controls + 1)):
+        original, *others = (tested.Measurement(count / images, images) for count in counts)
+        wrong += not all(one.explained for one in tested.differences(original, others))
+    assert wrong / DRAWS <= 0.05 + TOLERANCE
+
+
+@pytest.mark.parametrize(("images", "lost", "gained"), [(50, 0.1, 0.06), (400, 0.05, 0.01)])
+@pytest.mark.parametrize("seeds", [1, 2, 4])
+def test_the_interval_of_what_a_search_lost_has_the_truth(
+    images: int, lost: float, gained: float, seeds: int
+):
+    """Of each image the pruned network loses or gains the right answer with these chances."""
+    generator = np.random.default_rng(11)
+    missed = 0
+    for _ in range(DRAWS):
+        counts = generator.multinomial(images, [lost, gained, 1 - lost - gained], seeds)
+        runs = [
+            {
+                "test_images": images,
+                "dense_accuracy": 0.9,
+                "accuracy": 0.9 - (down - up) / images,
+                "dense_right_alone": int(down),
+                "pruned_right_alone": int(up),
+            }
+            for down, up, _ in counts
+        ]
+        half = tested.loss_noise(runs)
+        assert half is not None
+        mean = float(np.mean([0.9 - run["accuracy"] for run in runs]))
+        missed += abs(mean - (lost - gained)) > half
+    assert missed / DRAWS <= 0.05 + TOLERANCE

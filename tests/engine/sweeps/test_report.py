@@ -39,6 +39,14 @@ def test_the_test_images_report_and_do_not_decide():
     )
 
 
+def test_the_loss_on_the_test_images_has_its_uncertainty():
+    (probe,) = [Probe(0.97, True, 0.004, tested=0.0132, tested_noise=0.021)]
+    assert "1.3 points lost, give or take 2.1 points (95" in outcome(LOSS, [probe]).text
+    assert "guess" not in outcome(LOSS, [probe]).text
+    probe = Probe(0.999, True, 0.0, tested=0.0, guessing=True)
+    assert "not clearly better than guessing" in outcome(LOSS, [probe]).text
+
+
 def test_a_size_that_was_found():
     text = said(SIZE, (0.8, True, 99_400), (0.79, False, 101_200))
     assert text == (

@@ -114,6 +114,24 @@ def test_validation_images_decide_and_test_images_report():
     assert (size.value, size.tested) == (1000, None)
 
 
+def test_a_network_that_only_guesses_is_recognised():
+    """The commonest class is nine tenths of the test images."""
+    guessing = summary(0.9, 0.9) | {
+        "test_images": 100, "classes": 2, "commonest_share": 0.9, "rarest_images": 10,
+        "balanced": {"dense": 0.5, "pruned": 0.5}, "right_alone": {"dense": 0, "pruned": 0},
+        "validation": {"dense": 0.9, "pruned": 0.9},
+    }  # fmt: skip
+    config = SearchConfig(most_lost=0.01)
+    probe = judge(config, 0.9, [guessing])
+    assert probe.met
+    assert probe.guessing
+    assert probe.tested_noise == pytest.approx(0.01)  # no answer differs; an image of 100
+    knows = guessing | {"balanced": {"dense": 0.9, "pruned": 0.9}}
+    assert not judge(config, 0.9, [knows]).guessing
+    unknown = judge(config, 0.9, [summary(0.9, 0.9)])
+    assert (unknown.tested_noise, unknown.guessing) == (None, False)
+
+
 def test_exactly_the_limit_is_met_whatever_the_rounding():
     assert 0.95 - 0.94 > 0.01
     assert judge(SearchConfig(most_lost=0.01), 0.9, [summary(0.95, 0.94)]).met
