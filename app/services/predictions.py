@@ -69,7 +69,7 @@ def drawn(run: Run, url: str) -> np.ndarray | None:
 def uploaded(run: Run, content: bytes) -> np.ndarray:
     """An image file as network input, uint8 (C, H, W). Raises ``DataError`` if it cannot be
     read."""
-    return from_file(content, _shape(run))
+    return from_file(content, _shape(run), gallery(run).ranges)
 
 
 def answer(run: Run, pixels: np.ndarray) -> dict[str, np.ndarray]:

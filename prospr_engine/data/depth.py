@@ -13,8 +13,14 @@ from typing import BinaryIO
 import numpy as np
 from PIL import Image, ImageFile
 
+from prospr_engine.format import counted
+
 GREYS = frozenset({"I", "F"})
 COLOURS = frozenset({"RGB", "RGBA"})
+GREY_AND_OPACITY = "LA;16B"
+"""Raw mode of 16-bit grey PNG with opacity. Pillow has none for its lower bytes, but four bytes per
+pixel are those of RGBA."""
+PHOTOMETRIC, WHITE_IS_ZERO = 262, 0  # a TIFF tag, and its value for negatives
 OTHER_BYTE = {";16B": ";16L", ";16L": ";16B", ";16N": ";16B"}
 """By the raw mode in which Pillow keeps the upper of two bytes, the one for the lower byte."""
 WHOLE = tuple((0.0, 2.0**bits - 1) for bits in (8, 10, 12, 14, 16))
@@ -24,6 +30,7 @@ MISSING = 1e30  # larger values stand for no value
 FEW = 16  # grey levels
 DARK = 64  # levels between the lowest and the highest
 NEARLY_ALL = 0.999  # of the pixels
+FAINT = 1 / 16  # of the range: 16 levels of 256
 
 
 @dataclass(frozen=True)
@@ -71,13 +78,24 @@ def deep_values(stream: BinaryIO, image: Image.Image) -> np.ndarray:
     """The values of a deep image that was opened from ``stream``: (H, W), or (H, W, C) of RGB and
     RGBA. Raises what Pillow raises on broken files."""
     lower = _lower_bytes(image)
+    negative = image.format == "TIFF" and _tag(image, PHOTOMETRIC) == WHITE_IS_ZERO
     if not lower:
-        return np.asarray(image)
-    upper = np.asarray(image).astype(np.uint16)
+        values = np.asarray(image)
+        # Pillow turns negatives of 8 bits to positives itself.
+        return (
+            np.iinfo(values.dtype).max - values
+            if negative and values.dtype.kind == "u"
+            else (values)
+        )
+    four_bytes = _raw_mode(lower[0]) == "RGBA"
+    upper = None if four_bytes else np.asarray(image).astype(np.uint16)
     stream.seek(0)
     with Image.open(stream, formats=[str(image.format)]) as again:
         again.tile = lower
-        return upper << 8 | np.asarray(again)
+        if upper is not None:
+            return upper << 8 | np.asarray(again)
+        read = np.asarray(again).astype(np.uint16)
+        return (read[..., 0::2] << 8 | read[..., 1::2])[..., [0, 0, 0, 1]]
 
 
 def range_of(values: np.ndarray) -> Range | None:
@@ -135,6 +153,25 @@ def level_notes(counts: Sequence[int] | np.ndarray, deep: bool) -> list[str]:
     ]
 
 
+def faint_note(ranges: Sequence[Range]) -> list[str]:
+    """A sentence if most images use little of the range that is that of all ``ranges`` together: a
+    few much brighter ones make them nearly uniform."""
+    notes = []
+    for whole, common in joined(ranges).items():
+        low, high = common.usual or (common.low, common.high)
+        own = [one for one in ranges if one.whole == whole]
+        faint = [one for one in own if one.high - one.low < FAINT * (high - low)]
+        if 2 * len(faint) > len(own):
+            most = max(one.high for one in faint)
+            notes.append(
+                f"{len(faint):,} of {counted(len(own), 'image')} with more than 8 bits use less "
+                f"than a sixteenth of the range from {low:,.6g} to {high:,.6g} (up to "
+                f"{most:,.6g}), so little is left of them in 8 bits. Check whether a few images "
+                "have extreme values."
+            )
+    return notes
+
+
 def _known(values: np.ndarray) -> np.ndarray:
     return np.isfinite(values) & (np.abs(values) < MISSING)
 
@@ -146,7 +183,9 @@ def _lower_bytes(image: Image.Image) -> list[ImageFile._Tile]:
         return tiles
     for tile in image.tile:
         args = tile.args if isinstance(tile.args, tuple) else (tile.args,)
-        raw = str(args[0]) if args else ""
+        raw = _raw_mode(tile)
+        if raw == GREY_AND_OPACITY:
+            return [one._replace(args="RGBA") for one in image.tile]
         mode, depth = raw[:-4], raw[-4:]
         if depth not in OTHER_BYTE or mode != image.mode:
             return []
@@ -154,3 +193,12 @@ def _lower_bytes(image: Image.Image) -> list[ImageFile._Tile]:
         changed = (other, *args[1:]) if isinstance(tile.args, tuple) else other
         tiles.append(tile._replace(args=changed))
     return tiles
+
+
+def _raw_mode(tile: ImageFile._Tile) -> str:
+    args = tile.args if isinstance(tile.args, tuple) else (tile.args,)
+    return str(args[0]) if args else ""
+
+
+def _tag(image: Image.Image, tag: int) -> object:
+    return getattr(image, "tag_v2", {}).get(tag)

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from prospr_engine.data.depth import Range
 from prospr_engine.errors import DataError
 
 CHUNK = 4096  # images counted at a time, so that they are not all copied to a wider type at once
@@ -44,6 +45,7 @@ class ImageData:
     ``mean`` and ``std`` are those of the training split, per channel, of pixels scaled to 0..1.
     ``notes`` are sentences for the user: what was resized, skipped or split; the ``warnings`` among
     them put the accuracies in doubt.
+    ``ranges`` are those of values with more than 8 bits, if there were any before.
     ``digest`` (SHA-256, hex) covers class names, images, labels and the split.
 
     Raises ``DataError`` if the splits do not fit together.
@@ -60,6 +62,7 @@ class ImageData:
     notes: tuple[str, ...]
     warnings: tuple[str, ...]
     digest: str
+    ranges: tuple[Range, ...] = ()
 
     def __post_init__(self) -> None:
         if len(self.classes) < 2:
@@ -97,6 +100,7 @@ class ImageData:
         augmentation: str,
         notes: tuple[str, ...] = (),
         warnings: tuple[str, ...] = (),
+        ranges: tuple[Range, ...] = (),
     ) -> ImageData:
         """Compute ``mean``, ``std`` and ``digest``, and build the object."""
         mean, std = channel_statistics(train.images)
@@ -112,6 +116,7 @@ class ImageData:
             notes=notes,
             warnings=warnings,
             digest=_digest(classes, (train, validation, test)),
+            ranges=ranges,
         )
 
     @property

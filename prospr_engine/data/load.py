@@ -16,7 +16,7 @@ from prospr_engine.data.readers.tree import Tree
 from prospr_engine.data.reading import tree_source
 from prospr_engine.data.source import Source
 from prospr_engine.data.splits import plan
-from prospr_engine.data.twins import twin_notes
+from prospr_engine.data.twins import Labelled, twin_notes
 from prospr_engine.errors import ResourceError
 from prospr_engine.events import OnEvent, ignore
 
@@ -46,7 +46,9 @@ def load(
             for images, own in zip(pixels.images.split(counts), labels.split(counts), strict=True)
         )
         # Those of the table are known, and their copies are part of what others report on them.
-        twins = twin_notes(train, test) if name_or_path not in DATASETS else []
+        twins = []
+        if name_or_path not in DATASETS:
+            twins = twin_notes(_labelled(train), _labelled(test))
         return ImageData.build(
             name,
             source.classes,
@@ -56,12 +58,17 @@ def load(
             _augmentation(name_or_path, pixels.images.shape[1]),
             (*source.notes, *splits.notes, *twins, *pixels.notes),
             tuple(twins),
+            pixels.ranges,
         )
     except MemoryError:
         raise ResourceError(
             "There is not enough memory for the images. Set a smaller image_size, or read fewer "
             "with train_limit and test_limit."
         ) from None
+
+
+def _labelled(split: Split) -> Labelled:
+    return Labelled(split.images.numpy(), split.labels.numpy())
 
 
 @contextmanager

@@ -26,9 +26,11 @@ from prospr_engine.data.inspect import Facts, facts_of
 from prospr_engine.data.layout import Layout, arrange
 from prospr_engine.data.readers.opening import open_uploaded
 from prospr_engine.data.readers.tree import Tree
-from prospr_engine.data.splits import plan
+from prospr_engine.data.splits import Plan, plan
+from prospr_engine.data.twins import Labelled, twin_notes
 from prospr_engine.errors import ResourceError
 from prospr_engine.events import ignore
+from prospr_engine.format import counted
 from prospr_engine.guard import limits
 
 if TYPE_CHECKING:
@@ -37,6 +39,8 @@ if TYPE_CHECKING:
 CLASSES = 12  # shown with samples
 SAMPLES = 3  # of each
 SIDE = 96  # pixels, the largest side of a sample
+COMPARED = 4 * limits.PREVIEW_IMAGES.value  # images that are searched for copies
+SMALL = 32  # pixels, the side at which they are compared
 LOOKED_AT = limits.PREVIEW_IMAGES.value  # images whose headers are read
 PIXELS = limits.PREVIEW_PIXELS.value  # decoded for all samples together
 
@@ -69,6 +73,9 @@ def preview(path: Path, name: str) -> Preview:
             layout = arrange(opened, is_image) if isinstance(opened, Tree) else opened
             facts = facts_of(name, layout, opened)
             splits = plan(layout.labels, layout.parts, layout.classes, LoadingConfig(), seed=0)
+            left = Counter(pixels=PIXELS)
+            samples = _samples(opened, layout, facts, left)
+            copies = _copies(opened, layout, splits, facts, left)
             looked_at = []
             if isinstance(layout, Layout):
                 looked_at = [layout.files[n] for n in _spread(range(len(layout.files)), LOOKED_AT)]
@@ -80,8 +87,8 @@ def preview(path: Path, name: str) -> Preview:
                     )
                     for part, numbers in layout.parts.items()
                 },
-                _samples(opened, layout, facts),
-                (*facts.notes, *splits.notes),
+                samples,
+                (*facts.notes, *splits.notes, *copies),
                 len(looked_at),
                 tuple(_broken(opened, looked_at)) if isinstance(opened, Tree) else (),
             )
@@ -100,8 +107,47 @@ def _broken(tree: Tree, files: list[str]) -> Iterator[str]:
             yield f"{file} ({error})"
 
 
+def _copies(
+    opened: Tree | Source,
+    layout: Layout | Source,
+    splits: Plan,
+    facts: Facts,
+    left: Counter[str],
+) -> list[str]:
+    """Notes on copies of training images among the test images, as far as a first look goes."""
+    if not (isinstance(opened, Tree) and isinstance(layout, Layout)):
+        return []
+    test = [int(number) for number in _spread(splits.test, COMPARED // 4)]
+    train = [int(number) for number in _spread(splits.train, COMPARED - len(test))]
+    found: dict[int, np.ndarray] = {}
+    # In turns, so that both are there if the images are so large that only a few can be read.
+    for number in _in_turns(test, train):
+        pixels = _pixels(opened, layout.files[number], facts.channels or 3, SMALL, left, {})
+        if pixels is not None:
+            found[number] = pixels
+    parts = [[number for number in own if number in found] for own in (train, test)]
+    if not all(parts):
+        return []
+    looked = [
+        Labelled(np.stack([found[number] for number in own]), layout.labels[own]) for own in parts
+    ]
+    notes = twin_notes(*looked)
+    if notes and sum(map(len, parts)) < len(splits.train) + len(splits.test):
+        seen, tested = (counted(len(own), "image") for own in parts)
+        notes = [f"Of {seen} to train and {tested} to test:", *notes]
+    return notes
+
+
+def _in_turns(first: Sequence[int], second: Sequence[int]) -> list[int]:
+    """Both, mixed evenly."""
+    places = [
+        (place / len(own), number) for own in (first, second) for place, number in enumerate(own)
+    ]
+    return [number for _, number in sorted(places)]
+
+
 def _samples(
-    opened: Tree | Source, layout: Layout | Source, facts: Facts
+    opened: Tree | Source, layout: Layout | Source, facts: Facts, left: Counter[str]
 ) -> dict[str, tuple[bytes, ...]]:
     train = layout.parts["train"]
     labels = layout.labels[train]
@@ -111,7 +157,7 @@ def _samples(
     }
     if isinstance(opened, Tree) and isinstance(layout, Layout):
         files = {number: layout.files[number] for own in chosen.values() for number in own}
-        sample = _sampler(opened, files, facts)
+        sample = _sampler(opened, files, facts, left)
     else:
         sample = _pixel_sampler(cast("Source", opened))
     return {
@@ -120,9 +166,10 @@ def _samples(
     }
 
 
-def _sampler(tree: Tree, files: Mapping[int, str], facts: Facts) -> Callable[[int], bytes | None]:
+def _sampler(
+    tree: Tree, files: Mapping[int, str], facts: Facts, left: Counter[str]
+) -> Callable[[int], bytes | None]:
     size = min(facts.image_size or SIDE, SIDE)
-    left = Counter(pixels=PIXELS)
     ranges = joined(_ranges(tree, files.values()))
     return lambda number: _sample(tree, files[number], facts.channels or 3, size, left, ranges)
 
@@ -156,14 +203,27 @@ def _sample(
     ranges: Mapping[bool, Range],
 ) -> bytes | None:
     """One image as a PNG of about ``SIDE`` pixels; ``None`` if it is broken or too large."""
+    pixels = _pixels(tree, file, channels, size, left, ranges)
+    return None if pixels is None else _png(_enlarged(pixels))
+
+
+def _pixels(
+    tree: Tree,
+    file: str,
+    channels: int,
+    size: int,
+    left: Counter[str],
+    ranges: Mapping[bool, Range],
+) -> np.ndarray | None:
+    """One image, uint8 (C, ``size``, ``size``); ``None`` if it is broken, or has more pixels than
+    are ``left``."""
     with suppress(UnreadableError, OSError), tree.open(file) as stream:
         header = read_header(stream)
         left["pixels"] -= header.width * header.height
         if left["pixels"] < 0:
             return None
         stream.seek(0)
-        pixels = read_pixels(stream, channels, size, ranges)
-        return _png(_enlarged(pixels))
+        return read_pixels(stream, channels, size, ranges)
     return None
 
 

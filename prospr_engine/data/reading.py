@@ -19,7 +19,7 @@ from prospr_engine.data.decode import (
     read_pixels,
     read_range,
 )
-from prospr_engine.data.depth import Range, joined, level_notes, range_notes
+from prospr_engine.data.depth import Range, faint_note, joined, level_notes, range_notes
 from prospr_engine.data.layout import arrange
 from prospr_engine.data.memory import check_memory
 from prospr_engine.data.paths import printable
@@ -76,9 +76,11 @@ def read_images(
     check_memory(len(files), C, size)
     pixels = np.empty((len(files), C, size, size), dtype=np.uint8)
 
+    found: list[Range] = []
     ranges: dict[bool, Range] = {}
     if deep := [index for index in order if headers[index].deep]:
-        ranges = _ranges(work, tree, files, deep, on_event)
+        found = _ranges(work, tree, files, deep, on_event)
+        ranges = joined(found)
         order = [index for index in order if index not in work.broken]
 
     def decode(index: int) -> None:
@@ -89,7 +91,7 @@ def read_images(
     work.do(decode, order, heavy, Ticker(on_event, len(order), "images", "Reading the images"))
     if transparent := sum(header.transparent for header in headers.values()):
         notes.append(f"Placed on white: {counted(transparent, 'image')} with transparent areas.")
-    notes += range_notes(ranges.values())
+    notes += [*range_notes(ranges.values()), *faint_note(found)]
     kept = np.array([index not in work.broken for index in range(len(files))])
     if work.broken:
         notes.append(_broken_note(work.broken))
@@ -99,13 +101,13 @@ def read_images(
         for chunk in np.array_split(pixels, 1 + len(pixels) // CHUNK)
     )
     notes += level_notes(np.asarray(counts), bool(deep))
-    return Pixels(torch.from_numpy(pixels), kept, tuple(notes))
+    return Pixels(torch.from_numpy(pixels), kept, tuple(notes), tuple(ranges.values()))
 
 
 def _ranges(
     work: Work, tree: Tree, files: Sequence[str], deep: Sequence[int], on_event: OnEvent
-) -> dict[bool, Range]:
-    """The ranges of values of the deep images together."""
+) -> list[Range]:
+    """The range of values of each of the deep images."""
     found: dict[int, Range] = {}
 
     def measure(index: int) -> None:
@@ -114,7 +116,7 @@ def _ranges(
                 found[index] = own
 
     work.do(measure, deep, False, Ticker(on_event, len(deep), "images", "Measuring the images"))
-    return joined(found.values())
+    return list(found.values())
 
 
 class Work:

@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from prospr_engine.config import LoadingConfig
+from prospr_engine.data.depth import Range
 from prospr_engine.data.memory import check_memory
 from prospr_engine.events import OnEvent
 
@@ -22,11 +23,13 @@ CHUNK = 4096  # images resized at a time
 
 @dataclass(frozen=True, eq=False)
 class Pixels:
-    """Images, uint8 (K, C, H, W); which of the N requested these are, bool (N,); notes on them."""
+    """Images, uint8 (K, C, H, W); which of the N requested these are, bool (N,); notes on them; and
+    the ranges of values that were converted to 8 bits."""
 
     images: Tensor
     kept: np.ndarray
     notes: tuple[str, ...] = ()
+    ranges: tuple[Range, ...] = ()
 
 
 Read = Callable[[np.ndarray, LoadingConfig, OnEvent], Pixels]

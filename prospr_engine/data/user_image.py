@@ -10,12 +10,14 @@ from __future__ import annotations
 import base64
 import binascii
 import io
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image
 
 from prospr_engine.data.decode import BROKEN, UnreadableError, read_pixels
+from prospr_engine.data.depth import Range, joined
 from prospr_engine.errors import DataError
 from prospr_engine.format import megabytes
 from prospr_engine.guard import limits
@@ -64,15 +66,18 @@ def frame_of(images: np.ndarray) -> Frame:
     return Frame(ground, float(np.median(sizes)), (float(down), float(across)))
 
 
-def from_file(content: bytes, shape: tuple[int, int, int]) -> np.ndarray:
+def from_file(
+    content: bytes, shape: tuple[int, int, int], ranges: Iterable[Range] = ()
+) -> np.ndarray:
     """An image file as uint8 (C, H, W) of ``shape``: upright, the middle square, scaled, grey or
-    in colour as the data are. Raises ``DataError`` if it is not an image, or too large."""
+    in colour as the data are. ``ranges`` are those of the data, for files of more than 8 bits.
+    Raises ``DataError`` if it is not an image, or too large."""
     if len(content) > MOST_FILE_BYTES:
         raise DataError(
             f"The image has {megabytes(len(content))}; the limit is {megabytes(MOST_FILE_BYTES)}."
         )
     try:
-        return read_pixels(io.BytesIO(content), shape[0], shape[1])
+        return read_pixels(io.BytesIO(content), shape[0], shape[1], joined(ranges))
     except UnreadableError as error:
         raise DataError(
             f"This image cannot be read: {str(error).rstrip('.')}. Give another JPEG or PNG file."

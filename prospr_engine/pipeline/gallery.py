@@ -6,6 +6,7 @@ Plain arrays, so that a page can show them without torch.
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from prospr_engine.data.depth import Range
 from prospr_engine.errors import DataError
 from prospr_engine.io.files import write_atomically
 from prospr_engine.io.tensors import read_tensors
@@ -35,7 +37,8 @@ class Gallery:
     ``images`` is uint8 (N, C, H, W), ``labels`` (N,) their classes, ``numbers`` (N,) their
     positions in the test set from 0, ``sampled`` (N,) whether they belong to the random sample.
     By network, ``answers`` (N,) are classes and ``probabilities`` float16 (N, classes) the
-    softmax. ``counts`` is the number of images with each outcome in the whole test set.
+    softmax. ``counts`` is the number of images with each outcome in the whole test set. ``ranges``
+    are those of the data's values, if they had more than 8 bits.
     """
 
     images: np.ndarray
@@ -45,6 +48,7 @@ class Gallery:
     answers: Mapping[str, np.ndarray]
     probabilities: Mapping[str, np.ndarray]
     counts: Mapping[str, int]
+    ranges: tuple[Range, ...] = ()
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -68,7 +72,10 @@ class Gallery:
             arrays[f"answers.{network}"] = self.answers[network]
             arrays[f"probabilities.{network}"] = self.probabilities[network]
         content = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
-        header = {"names": list(content), "metadata": {"counts": dict(self.counts)}}
+        metadata: dict[str, object] = {"counts": dict(self.counts)}
+        if self.ranges:
+            metadata["ranges"] = [dataclasses.asdict(one) for one in self.ranges]
+        header = {"names": list(content), "metadata": metadata}
         write_atomically(path, save(content, {"prospr": json.dumps(header)}))
 
     @classmethod
@@ -81,6 +88,7 @@ class Gallery:
                 answers={network: arrays[f"answers.{network}"] for network in NETWORKS},
                 probabilities={network: arrays[f"probabilities.{network}"] for network in NETWORKS},
                 counts={name: metadata["counts"][name] for name in OUTCOMES},
+                ranges=tuple(Range(**values) for values in metadata.get("ranges", ())),
             )
         except (KeyError, TypeError):
             raise DataError(f"{path} is not a gallery; run the settings again.") from None

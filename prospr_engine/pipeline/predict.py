@@ -106,4 +106,5 @@ def make_gallery(
             for name in NETWORKS
         },
         counts={name: int((outcome == i).sum()) for i, name in enumerate(OUTCOMES)},
+        ranges=data.ranges,
     )

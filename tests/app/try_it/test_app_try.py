@@ -22,6 +22,7 @@ from app.services.predictions import Gallery
 from app.try_it import draw
 from app.try_it import image as try_it
 from app.try_it import words as text
+from prospr_engine.data.depth import Range
 from prospr_engine.errors import DataError, ResourceError
 from prospr_engine.pipeline.record import RunRecord
 from prospr_engine.store.records import Run
@@ -290,6 +291,15 @@ def test_networks_too_large_for_everybodys_server_are_refused(run, monkeypatch):
     monkeypatch.setattr(predictions, "LARGEST", 1000)
     with pytest.raises(ResourceError, match="Download the ONNX file"):
         predictions.answer(run, np.zeros((1, 8, 8), np.uint8))
+
+
+def test_an_image_of_more_bits_is_converted_as_the_data_were(run, monkeypatch):
+    kept = dataclasses.replace(predictions.gallery(run), ranges=(Range(0, 4_095, True),))
+    monkeypatch.setattr(predictions, "gallery", lambda run: kept)
+    values = np.arange(0, 1024, 16, dtype=np.uint16).reshape(8, 8)
+    stream = io.BytesIO()
+    Image.fromarray(values).save(stream, "PNG")
+    assert np.array_equal(predictions.uploaded(run, stream.getvalue())[0], values // 16)
 
 
 def gallery(labels, dense, pruned, counts=None) -> Gallery:

@@ -16,6 +16,7 @@ from prospr_engine.data.decode import read_header, read_pixels
 from prospr_engine.data.depth import Range, level_notes
 from prospr_engine.data.load import load
 from prospr_engine.data.preview import preview
+from prospr_engine.data.user_image import from_file
 
 RAMP = np.arange(256).reshape(16, 16)
 NEAREST = LoadingConfig(image_size=16)
@@ -28,7 +29,8 @@ def saved(values: np.ndarray, format: str = "TIFF") -> bytes:
 
 
 def png(values: np.ndarray) -> bytes:
-    """A PNG in colour of 16 bits, which Pillow cannot write: uint16 (H, W, 3 or 4)."""
+    """A PNG of 16 bits that Pillow cannot write: uint16 (H, W, 2 to 4), grey with opacity, colour,
+    or colour with opacity."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         return (
@@ -36,7 +38,7 @@ def png(values: np.ndarray) -> bytes:
         )
 
     H, W, C = values.shape
-    head = struct.pack(">LLBBBBB", W, H, 16, 2 if C == 3 else 6, 0, 0, 0)
+    head = struct.pack(">LLBBBBB", W, H, 16, {2: 4, 3: 2, 4: 6}[C], 0, 0, 0)
     rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in values)
     body = chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
     return b"\x89PNG\r\n\x1a\n" + body
@@ -116,6 +118,46 @@ def test_opacity_has_its_own_range() -> None:
     wanted = COLOUR.transpose(2, 0, 1).copy()
     wanted[:, 0, 0] = 255
     assert np.array_equal(pixels, wanted)
+
+
+@pytest.mark.parametrize("bits", BITS)
+def test_grey_with_opacity(bits) -> None:
+    factor, rest = BITS[bits]
+    values = np.stack([RAMP * factor + rest, np.full((16, 16), 65_535)], axis=-1).astype(np.uint16)
+    values[0, 3, 1] = 0
+    wanted = RAMP.copy()
+    wanted[0, 3] = 255
+    assert np.array_equal(read_pixels(io.BytesIO(png(values)), 1, 16)[0], wanted)
+
+
+def test_negatives_become_positives() -> None:
+    """TIFF files may say that 0 is white; Pillow turns those of 8 bits itself."""
+    stream = io.BytesIO()
+    Image.fromarray((RAMP * 257).astype(np.uint16)).save(stream, "TIFF", tiffinfo={262: 0})
+    assert np.array_equal(read_pixels(io.BytesIO(stream.getvalue()), 1, 16)[0], 255 - RAMP)
+
+
+def test_a_few_extreme_values_are_noted(folder) -> None:
+    faint, bright = (saved((RAMP * factor).astype(np.uint16), "PNG") for factor in (3, 257))
+    files = {f"{own}/{n}.png": faint for own in "ab" for n in range(6)}
+    sentence = "use less than a sixteenth of the range from 0 to 65,535 (up to 765)"
+    notes = load(folder(files | {"a/bright.png": bright}), NEAREST, 0).notes
+    assert any("12 of 13 images" in note and sentence in note for note in notes)
+    notes = load(folder(files, "even"), NEAREST, 0).notes
+    assert not any("sixteenth" in note for note in notes)
+
+
+@pytest.mark.parametrize("factor", [1, 16, 100, 257])
+def test_a_new_image_is_converted_as_those_of_the_set(folder, factor) -> None:
+    """A run's page gets the pixels that the network would have been trained on."""
+    images = {n: (np.roll(RAMP, 7 * n) // (1 + n) * factor).astype(np.uint16) for n in range(8)}
+    files = {f"{own}/{n}.png": saved(images[n], "PNG") for own in "ab" for n in images}
+    data = load(folder(files), NEAREST, 0)
+    known = {image.numpy().tobytes() for split in data.splits.values() for image in split.images}
+    for values in images.values():
+        shown = from_file(saved(values, "PNG"), (1, 16, 16), data.ranges)
+        assert shown.tobytes() in known
+    assert from_file(saved(images[7], "PNG"), (1, 16, 16)).tobytes() not in known
 
 
 def test_one_range_for_the_whole_set(folder) -> None:

@@ -6,14 +6,12 @@ import io
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
 from prospr_engine.config import LoadingConfig
 from prospr_engine.data.builtin import digits
-from prospr_engine.data.images import Split
 from prospr_engine.data.load import load
-from prospr_engine.data.twins import twin_notes
+from prospr_engine.data.twins import Labelled, twin_notes
 from prospr_engine.events import ignore
 
 
@@ -24,9 +22,8 @@ def photograph(seed: int) -> np.ndarray:
     return np.asarray(Image.fromarray(coarse).resize((32, 32), Image.Resampling.BICUBIC))
 
 
-def split(images: list[np.ndarray], labels: list[int] | None = None) -> Split:
-    pixels = torch.from_numpy(np.stack(images).transpose(0, 3, 1, 2).copy())
-    return Split(pixels, torch.tensor(labels or [0] * len(images)))
+def split(images: list[np.ndarray], labels: list[int] | None = None) -> Labelled:
+    return Labelled(np.stack(images).transpose(0, 3, 1, 2), np.array(labels or [0] * len(images)))
 
 
 def compressed(image: np.ndarray) -> np.ndarray:
@@ -71,12 +68,15 @@ def test_plain_images_are_not_taken_for_each_other() -> None:
     assert twin_notes(split(plain[::2]), split(plain[1::2])) == []
 
 
+PARTS = slice(0, 1400), slice(1400, None)
+
+
 def test_images_of_one_kind_are_not_taken_for_copies() -> None:
     """Handwritten digits, of which many are alike."""
     source = digits(None, ignore)  # type: ignore[arg-type]
     images = source.read(np.arange(1797), LoadingConfig(), ignore).images
-    labels = torch.from_numpy(source.labels)
-    train, test = Split(images[:1400], labels[:1400]), Split(images[1400:], labels[1400:])
+    pixels = images.numpy()
+    train, test = (Labelled(pixels[part], source.labels[part]) for part in PARTS)
     assert twin_notes(train, test) == []
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import subprocess
 import sys
 
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 
 import prospr_engine as pe
+from prospr_engine.data.depth import Range
 from prospr_engine.data.load import load
 from prospr_engine.errors import DataError
 from prospr_engine.pipeline import gallery
@@ -64,6 +66,16 @@ def test_it_stays_small(images, bytes, kept):
     chosen, sampled = choose(np.ones(images, int), bytes, 0)
     assert len(chosen) == kept
     assert sampled.any()
+
+
+@pytest.mark.parametrize("ranges", [(), (Range(3, 4_000, True), Range(-1.5, 0.25, False))])
+def test_the_ranges_of_deep_images_are_kept(run, tmp_path, ranges):
+    kept = Gallery.load(run[1] / FILE)
+    dataclasses.replace(kept, ranges=ranges).save(tmp_path / "again")
+    assert Gallery.load(tmp_path / "again").ranges == ranges
+    # Images of 8 bits give the bytes that they always gave.
+    assert ((tmp_path / "again").read_bytes() == (run[1] / FILE).read_bytes()) == (not ranges)
+    assert b"ranges" not in (run[1] / FILE).read_bytes()
 
 
 def test_a_run_writes_what_it_answered(run):
