@@ -75,19 +75,16 @@ def noise(frame: pd.DataFrame) -> str:
     depends = ", depending on the pair" if " to " in limits else ""
     sentences = [
         f"{_from_to(seeds)} seeds: differences below about {limits} may be noise{depends}.",
+        *_at_once(cells),
+        *_unknown(cells),
         "Bars and the grey band of the dense network are 95\N{NO-BREAK SPACE}% intervals over "
         "seeds.",
     ]
-    if cells["series"].nunique() > 2:
-        sentences.append(
-            "That holds for all pairs at once; that the best leads every other is one claim and "
-            "needs less."
-        )
     if seeds.nunique() > 1:
         sentences.append(
-            "That is of the seeds that all series share; the means in the chart are of all."
+            "The limits are of the seeds that all series share, the means in the chart of all."
         )
-    if cells["series"].nunique() > 1:
+    elif cells["series"].nunique() > 1:
         # The effect of a seed on all series is in the bars, but not in the differences.
         sentences.append(
             "All series share these seeds, so differences between them are more certain than the "
@@ -240,9 +237,9 @@ def _controlled(control: str, verdict: str, found: Sequence[Controlled]) -> str:
     start = f"{how[:1].upper()}{how[1:]}".replace("their", plural(len(found), "its", "their"))
     end = _meaning(control, verdict, min(one.seeds for one in found))
     if verdict == "no different":
-        do = plural(len(found), "does", "do")
+        are = plural(len(found), "is", "are")
         limit = f"{'up to ' if found[1:] else ''}{_points(max(limits))}"
-        return f"{start}, {names} {do} as well{over}, within the noise ({limit}); {end}."
+        return f"{start}, {names} {are} within the noise{over} ({limit}); {end}."
     are = plural(len(found), "is", "are")
     sentence = f"{start}, {names} {are} {much} {verdict}{over} (noise: {_points_from_to(limits)})"
     if len(found) == 1:
@@ -282,6 +279,24 @@ def _noise(cells: pd.DataFrame, spread: Noise) -> str:
     return " and ".join(
         f"{_points_from_to((of_level[s].least, of_level[s].limit))} at {percent(s)}" for s in ends
     )
+
+
+def _at_once(cells: pd.DataFrame) -> list[str]:
+    """What the limits of a pair are limits of, where there are several pairs."""
+    if cells["series"].nunique() <= 2:
+        return []
+    return [
+        "That holds for all pairs at once; that the best leads every other is one claim and needs "
+        "less."
+    ]
+
+
+def _unknown(cells: pd.DataFrame) -> list[str]:
+    """Where no two seeds are shared."""
+    missing = sorted({*cells["sparsity"]} - {*analysis.spread_by_sparsity(cells)})
+    if not missing:
+        return []
+    return [f"At {listed(map(percent, missing))} no two seeds are shared: the noise is unknown."]
 
 
 def _points(share: float) -> str:

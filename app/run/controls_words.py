@@ -21,8 +21,8 @@ from app.ui.titles import control_label
 ABOUT = (
     "A criterion decides how many weights each layer keeps, and which ones, given their values. "
     "Each control trains the same network with one of these left to chance. If it does as well, "
-    "that part of the choice did not matter. Shuffled masks and new weights often do as well "
-    "([Frankle et al., 2021](https://arxiv.org/abs/2009.08576))."
+    "nothing shows that this part of the choice mattered. Shuffled masks and new weights often do "
+    "as well ([Frankle et al., 2021](https://arxiv.org/abs/2009.08576))."
 )
 NOTHING_REMOVED = "No weight was removed, so there is no choice to test."
 NOT_TRAINED = "Neither network was trained, so a control would show nothing."

@@ -99,6 +99,16 @@ def test_numbers_of_seeds_that_differ_are_a_range():
     assert compare_words.noise(table).startswith("2 to 3 seeds: ")
 
 
+def test_where_the_noise_is_unknown_is_said():
+    """At the higher sparsity, all but one run of a criterion failed."""
+    table = grid(TWO)
+    failed = (table["method"] == "magnitude") & (table["sparsity"] == 0.95) & (table["seed"] > 0)
+    found = compare_words.noise(table[~failed])
+    assert f"At 95{NBSP}% no two seeds are shared: the noise is unknown." in found
+    assert "All series share these seeds" not in found
+    assert "unknown" not in compare_words.noise(table)
+
+
 # Who leads
 
 
@@ -283,9 +293,7 @@ def test_without_the_number_of_classes_nothing_is_said_of_guessing():
 @pytest.mark.parametrize("name", ["shuffle", "reinit", "random"])
 def test_a_control_that_does_as_well_is_the_fields_own_warning(name: str):
     (output,) = compare_words.controls(controlled(0.9, 0.901, name))
-    assert (
-        "ProsPr does as well on average over 2 sparsities, within the noise (1.0 point); " in output
-    )
+    assert "ProsPr is within the noise on average over 2 sparsities (1.0 point); " in output
     assert output.endswith(f"nothing shows that it mattered {CONTROLS[name].chance}.")
 
 
@@ -313,7 +321,7 @@ def test_controls_of_several_methods_are_reported_together_by_what_they_show():
     output = compare_words.controls(table)
     assert len(output) == 2
     assert output[0].startswith(
-        "With their mask shuffled inside each layer, ProsPr and SNIP do as well"
+        "With their mask shuffled inside each layer, ProsPr and SNIP are within the noise"
     )
     assert "GraSP is 20.0 points worse" in output[1]
 
