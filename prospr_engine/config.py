@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from prospr_engine.errors import ConfigError
-from prospr_engine.format import SPACE, brief, to_fraction
+from prospr_engine.format import SPACE, brief, fraction_number, to_fraction
 from prospr_engine.identity import dense_settings, fingerprint
 from prospr_engine.io.files import read_settings
 from prospr_engine.registry import check_options, setting, settings_of
@@ -229,7 +229,8 @@ def check_sparsity(sparsity: float) -> float:
     if not isinstance(sparsity, Real) or not 0.0 <= sparsity < 1.0:
         hint, shown = "", sparsity if isinstance(sparsity, Real) else brief(sparsity)
         if isinstance(sparsity, Real) and 1 < sparsity < 100:
-            hint = f" For {sparsity:g}{SPACE}%, give {to_fraction(float(sparsity)):g}."
+            fraction = fraction_number(to_fraction(float(sparsity)))
+            hint = f" For {fraction_number(float(sparsity))}{SPACE}%, give {fraction}."
         raise ConfigError(
             f"The sparsity is {shown}; it is the fraction of weights removed, a number of at "
             f"least 0 and below 1.{hint}"

@@ -70,14 +70,14 @@ def config_of(parsed: argparse.Namespace) -> RunConfig:
 def given(parsed: argparse.Namespace, values: dict[str, Any]) -> dict[str, Any]:
     """``values``, as ``RunConfig.to_dict`` gives them, overridden by the flags given."""
     flags = vars(parsed)
-    for name in (option.name for option in settings_of(RunConfig)):
-        if flags.get(name) is not None:
-            values[name] = number(flags[name]) if name == "sparsity" else flags[name]
+    for option in settings_of(RunConfig):
+        if flags.get(option.name) is not None:
+            values[option.name] = number(flags[option.name], option)
     for group, cls in GROUPS.items():
         for option in settings_of(cls):
             value = flags.get(f"{group}.{option.name}")
             if value is not None:
-                values[group][option.name] = value
+                values[group][option.name] = number(value, option)
     for pair in parsed.option:
         name, equals, value = pair.partition("=")
         if not equals:
@@ -86,9 +86,10 @@ def given(parsed: argparse.Namespace, values: dict[str, Any]) -> dict[str, Any]:
     return values
 
 
-def number(value: Any) -> Any:
-    """``value`` itself, or 0.95 for the text ``95%``."""
-    percent = read_percent(value) if isinstance(value, str) else None
+def number(value: Any, option: Option | None = None) -> Any:
+    """``value`` itself, or 0.95 for the text ``95%``, unless ``option`` is no such number."""
+    takes = option is None or option.kind is float
+    percent = read_percent(value) if takes and isinstance(value, str) else None
     return value if percent is None else to_fraction(percent)
 
 

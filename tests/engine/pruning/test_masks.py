@@ -94,9 +94,10 @@ def test_any_real_number_is_a_sparsity():
     assert kept_count(10, np.float32(0.5)) == 5
 
 
-def test_percent_are_understood_in_the_answer():
-    with pytest.raises(ConfigError, match=r"For 95\s%, give 0\.95"):
-        kept_count(10, 95)
+@pytest.mark.parametrize(("percent", "fraction"), [(95, "0.95"), (99.99999, "0.9999999")])
+def test_percent_are_understood_in_the_answer(percent, fraction):
+    with pytest.raises(ConfigError, match=rf"For {percent}\s%, give {fraction}\."):
+        kept_count(10, percent)
 
 
 def make_masks():
