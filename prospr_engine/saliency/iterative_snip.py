@@ -20,7 +20,8 @@ def iterative_snip(
     layer_floor: int,
 ) -> Saliency:
     """|w ⊙ ∂L/∂w| of the weights still there, the others at zero and never to return. Batch t
-    serves round t, in train mode."""
+    serves round t, in train mode. Of weights with the same score, position decides which leave;
+    the published code keeps them all."""
     return prune_in_rounds(
         network,
         on_step,

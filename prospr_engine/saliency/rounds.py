@@ -14,13 +14,14 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor
 
+from prospr_engine.format import counted, percent
 from prospr_engine.network.batches import Batch
 from prospr_engine.network.functional import Network
 from prospr_engine.network.point import Point
 from prospr_engine.pruning.budget import budget, kept_count
 from prospr_engine.pruning.masks import chosen_among_equals, top_masks
 from prospr_engine.saliency.base import OnStep, Saliency
-from prospr_engine.saliency.diagnostics import NOTHING
+from prospr_engine.saliency.diagnostics import NOTHING, ON_THE_WAY
 from prospr_engine.saliency.effects import effects
 
 Rank = Callable[[int, Point], dict[str, Tensor]]
@@ -62,7 +63,9 @@ def prune_in_rounds(
 
     Where weights may come back, those of an empty channel, which all score zero, come back by
     their position, and what they do then decides the next round; under a batch norm, rounding
-    errors blown up take the place of zeros. So it is counted how many do.
+    errors blown up take the place of zeros. So it is counted how many do. Where they may not,
+    weights of units that are dead for these images are removed by position, too, while others live
+    on and matter again when the units wake up: ``doubt`` says if that happened.
     """
     weights = dict(zip(network.names, network.start, strict=True))
     sizes = [weights[name].numel() for name in network.prunable]
@@ -71,10 +74,11 @@ def prune_in_rounds(
     goals = schedule(sum(sizes), sparsity, rounds, count)
     last = whole = None
     chance = 0.0
+    overlooked = _Overlooked(network)
     for i, goal in enumerate(goals):
         on_step(i, len(goals), f"Round {i + 1} of {len(goals)}")
         point = _masked(network, masks)
-        signed = rank(i, point)
+        signed = everywhere = rank(i, point)
         if not returning:
             signed = {name: effect * masks[name] for name, effect in signed.items()}
         found = Saliency.of(signed)
@@ -86,12 +90,56 @@ def prune_in_rounds(
             return dataclasses.replace(last, whole=whole, doubt=_ended(i + 1)) if last else found
         if not returning:
             found = dataclasses.replace(found, values=_above_zero(found.values, masks, network))
-        masks = top_masks(found.values, goal, layer_floor)
+        before, masks = masks, top_masks(found.values, goal, layer_floor)
         if returning:
             chance = max(chance, _by_chance(found.values, masks, network))
+        else:
+            overlooked.look(everywhere, before, masks)
         last = found
     assert last is not None  # there is at least one round
-    return dataclasses.replace(last, whole=whole, by_chance=chance)
+    return dataclasses.replace(last, whole=whole, by_chance=chance, doubt=overlooked.doubt)
+
+
+class _Overlooked:
+    """Weights that were removed for their position among others that scored nothing, like them,
+    and how many of these would be kept later if they were still there."""
+
+    def __init__(self, network: Network):
+        self._nothing = _nothing(network)
+        self._removed: Tensor | None = None
+        self._missed, self._round, self._share = 0, 0, 0.0
+        self._rounds = 0
+
+    def look(
+        self,
+        effects: Mapping[str, Tensor],
+        before: Mapping[str, Tensor],
+        after: Mapping[str, Tensor],
+    ) -> None:
+        """See a round: the ``effects`` of all weights, those of removed ones as if they came back,
+        and what was there before and after."""
+        self._rounds += 1
+        scores, there, kept = _flat(effects).abs(), _flat(before), _flat(after)
+        zero = scores <= self._nothing * scores[there].max()
+        if self._removed is not None:
+            missed = int((self._removed & ~zero & (scores > scores[kept].min())).sum())
+            share = missed / int(kept.sum())
+            if share > self._share:
+                self._missed, self._round, self._share = missed, self._rounds, share
+        if bool((kept & zero).any()):
+            removed = there & ~kept & zero
+            self._removed = removed if self._removed is None else self._removed | removed
+
+    @property
+    def doubt(self) -> str:
+        if self._share <= ON_THE_WAY:
+            return ""
+        return (
+            "On the way, position decided which of the weights that had no effect were removed; in "
+            f"round {self._round} of {self._rounds}, {counted(self._missed, 'removed weight')} "
+            f"({percent(self._share)} of all kept) would have mattered enough to stay. Score with "
+            "more images, or choose another criterion."
+        )
 
 
 def schedule(
@@ -136,9 +184,17 @@ def _by_chance(
     scores: Mapping[str, Tensor], masks: Mapping[str, Tensor], network: Network
 ) -> float:
     """The share of the kept weights that were chosen among equals."""
-    nothing = NOTHING if network.dtype == torch.float64 else 0.0
     kept = sum(int(mask.sum()) for mask in masks.values())
-    return chosen_among_equals(scores, masks, nothing) / kept
+    return chosen_among_equals(scores, masks, _nothing(network)) / kept
+
+
+def _nothing(network: Network) -> float:
+    """The part of the highest score up to which a score is zero but for rounding."""
+    return NOTHING if network.dtype == torch.float64 else 0.0
+
+
+def _flat(tensors: Mapping[str, Tensor]) -> Tensor:
+    return torch.cat([tensor.flatten() for tensor in tensors.values()])
 
 
 def _finite(scores: Mapping[str, Tensor]) -> bool:
