@@ -14,6 +14,7 @@ from scipy import stats
 
 from app.compare import classes_chart, detail_words, layers_chart, overlap_chart
 from app.compare import words as compare_words
+from app.compare.answer import alone
 from app.services import CONTROLS, METHODS, RunRecord, analysis
 from app.services.overlap import MaskOverlap
 
@@ -107,6 +108,32 @@ def test_where_the_noise_is_unknown_is_said():
     assert f"At 95{NBSP}% no two seeds are shared: the noise is unknown." in found
     assert "All series share these seeds" not in found
     assert "unknown" not in compare_words.noise(table)
+
+
+# One series
+
+
+def test_the_loss_of_one_series_has_its_interval():
+    table = grid({"prospr": (0.9,)}, sparsities=(0.9,)).assign(test_images=10_000_000)
+    table["dense_accuracy"] = [0.96, 0.97, 0.99]
+    table["accuracy"] = [0.90, 0.93, 0.93]
+    found = stats.ttest_1samp([-0.06, -0.04, -0.06], 0).confidence_interval()
+    low, high = (f"{100 * end:+.1f}".replace("-", "\N{MINUS SIGN}") for end in found)
+    assert f"the 95{NBSP}% interval of the difference over 3 seeds is {low} to {high} points." in (
+        alone(table)
+    )
+
+
+@pytest.mark.parametrize(
+    ("only", "words"), [((7, 2), "could explain"), ((20, 4), "more than the choice of test images")]
+)
+def test_the_loss_of_one_run_is_judged_by_mcnemars_test(only: tuple[int, int], words: str):
+    """p = 0.18 and 0.0015."""
+    table = grid({"prospr": (0.9,)}, sparsities=(0.9,), seeds=(0,))
+    table = table.assign(dense_right_alone=only[0], pruned_right_alone=only[1])
+    found = alone(table)
+    assert found.startswith("From one seed: ")
+    assert words in found
 
 
 # Who leads

@@ -57,7 +57,8 @@ def test_a_summary_has_a_row_per_group_in_their_order():
     frame = table(
         method=["b", "a", "b", "a", "b", "c"],
         steps=pd.array([None, 3, None, 3, None, None], dtype="Int64"),
-        accuracy=[0.8, 0.7, 0.9, 0.7, math.nan, math.nan],
+        # What a cell that is not done may still hold does not count.
+        accuracy=[0.8, 0.7, 0.9, 0.7, 0.1, 0.2],
         kept_weights=pd.array([10, 10, 20, 10, None, None], dtype="Int64"),
         state=["done", "done", "done", "done", "failed", "waiting"],
     )
@@ -147,7 +148,7 @@ def test_one_method_alone_has_the_spread_of_its_seeds():
 
 def test_equal_values_have_no_noise_and_failed_ones_do_not_count():
     assert noise(table(seed=[0, 1], accuracy=[0.5, 0.5]), ["method"]) == 0
-    failed = table(seed=[0, 1], accuracy=[0.5, math.nan], state=["done", "failed"])
+    failed = table(seed=[0, 1], sparsity=[0.9, 0.9], accuracy=[0.5, 0.9], state=["done", "failed"])
     assert noise(failed, ["method"]) is None
     assert noise(table(accuracy=[], seed=[]), ["method"]) is None
 
