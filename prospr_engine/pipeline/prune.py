@@ -90,8 +90,7 @@ def _score(prepared: Prepared, on_event: OnEvent) -> Scores:
             config.method,
             precision=config.scoring.precision,
             on_event=on_event,
-            **_towards(config),
-            **_checked(config),
+            **(_towards(config) | _checked(config)),
             **_options(config),
         )
 
@@ -112,8 +111,10 @@ def _towards(config: RunConfig) -> dict[str, Any]:
 
 
 def _checked(config: RunConfig) -> dict[str, Any]:
-    """Where the ranking is to be checked, if it is: the verdict is about one sparsity."""
-    return {"check_at": config.sparsity} if config.scoring.check_ranking else {}
+    """Where the ranking is to be checked, if it is: the verdict is about one mask."""
+    if not config.scoring.check_ranking:
+        return {}
+    return {"check_at": config.sparsity, "layer_floor": config.layer_floor}
 
 
 def _controlled(scores: Scores, config: RunConfig) -> Scores:

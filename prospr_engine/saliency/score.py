@@ -46,8 +46,8 @@ def score(
     options as they are. ``pe.run`` and ``pe.sweep`` need a name: ``METHODS.register`` gives a
     function one.
     Iterative criteria prune towards ``sparsity`` (the fraction removed), each layer keeping
-    at least ``layer_floor`` weights, and their scores hold for no other; the rest do not
-    take them.
+    at least ``layer_floor`` weights, and their scores hold for no other; the rest take neither,
+    but for the floor of a check.
 
     ``precision=None`` computes so that rounding does not decide the ranking: losses and gradients
     in float64, Hessian-vector products of a float32 model (or a shorter format) in float32 at the
@@ -55,7 +55,8 @@ def score(
     all in that format; SynFlow knows float64 only. A model that insists on its own format is
     scored in it, and the verdict says so. With ``check_at``, a sparsity, the model is scored a
     second time from weights that differ by rounding, and ``diagnostics.agreement`` is the share
-    of the weights kept there that were kept both times.
+    of the weights kept there (each layer keeping at least ``layer_floor``) that were kept both
+    times.
     ``on_event`` receives a ``Progress`` per step or round; if it raises, scoring stops.
 
     The model comes back untouched: parameters, gradients, buffers, mode and random state.
@@ -69,8 +70,8 @@ def score(
     else:
         spec = METHODS.find(method)
         settings = spec.check(options)
-    target = _target(spec, sparsity, layer_floor)
     check_at = None if check_at is None else check_sparsity(check_at)
+    target = _target(spec, sparsity, layer_floor, checked=check_at is not None)
     if check_at is not None and target and target[0] != check_at:
         raise ConfigError(
             f"The scores are made for the sparsity {target[0]}; check them at the same one."
@@ -196,9 +197,11 @@ def _recorded(options: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _target(spec: MethodSpec, sparsity: float | None, layer_floor: int) -> tuple[float, int] | None:
+def _target(
+    spec: MethodSpec, sparsity: float | None, layer_floor: int, checked: bool
+) -> tuple[float, int] | None:
     if not spec.iterative:
-        if sparsity is None and not layer_floor:
+        if sparsity is None and (checked or not layer_floor):
             return None
         given = "layer_floor" if sparsity is None else "sparsity"
         raise ConfigError(

@@ -141,6 +141,17 @@ def test_a_ranking_can_be_checked():
         pe.score(model, batches, "force", sparsity=0.8, check_at=0.9)
 
 
+def test_a_ranking_is_checked_with_the_floor_of_its_masks():
+    model = seeded(deep).float()
+    batches = [batch((2, 2, 2), n=32, dtype=torch.float32)]
+    options = {"precision": "float32", "steps": 40, "lr": 0.5, "check_at": 0.9}
+    without = pe.score(model, batches, **options).diagnostics.agreement
+    floor = pe.score(model, batches, **options, layer_floor=15).diagnostics.agreement
+    assert 0 < floor != without
+    with pytest.raises(ConfigError, match="floor of 1000 weights"):
+        pe.score(model, batches, **options, layer_floor=1000)
+
+
 def test_weights_chosen_among_equals_are_counted():
     """Two of four units are dead for every input, so a half of the scores are zero."""
     model = nn.Sequential(nn.Linear(6, 4), nn.ReLU(), nn.Linear(4, 3))
