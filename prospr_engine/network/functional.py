@@ -60,9 +60,8 @@ class Network:
     from the buffers the model came with, and draws the same noise (dropout) at the same step,
     so that loss, gradient and Hessian belong to one and the same function.
 
-    ``precision`` is one of ``PRECISIONS``, ``MIXED``, or None for the model's own number format;
-    ``dtype`` that of places, gradients and batches,
-    ``score_dtype`` that of scores.
+    ``precision`` is one of ``PRECISIONS``, ``MIXED``, or None for the model's own number format.
+    ``dtype`` is the format of places, gradients and batches, ``score_dtype`` that of scores.
     """
 
     def __init__(
