@@ -229,7 +229,8 @@ def _load_masks(path: Path) -> dict[str, np.ndarray]:
 
 def _as_bits(name: str, mask: Any) -> np.ndarray:
     bits = np.asarray(mask.cpu() if hasattr(mask, "cpu") else mask)
-    if bits.dtype != np.bool_ and not (bits.dtype == np.uint8 and (bits <= 1).all()):
+    # NumPy takes any byte of a damaged file for a boolean.
+    if bits.dtype not in (np.bool_, np.uint8) or (bits.view(np.uint8) > 1).any():
         raise DataError(f"the mask of {name} is not boolean.")
     return bits.astype(np.bool_)
 

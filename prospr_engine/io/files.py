@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from prospr_engine.errors import ConfigError, DiskError
-from prospr_engine.format import MEGA, megabytes
+from prospr_engine.format import MEGA, brief, megabytes
 from prospr_engine.guard import limits
 
 SETTINGS_BYTES = limits.SETTINGS_BYTES.value
@@ -46,20 +46,33 @@ def write_atomically(path: str | Path, data: bytes | str) -> None:
 
 
 def read_settings(path: str | Path, expected: str) -> Any:
-    """The content of a JSON file of settings. Raises ``ConfigError`` if it cannot be read or is not
-    JSON; the message says what is ``expected`` ("the config.json of a run")."""
+    """The content of a JSON file of settings, in UTF-8, UTF-16 (as some shells of Windows write
+    it) or UTF-32. Raises ``ConfigError`` if it cannot be read, is not JSON, or gives a name twice;
+    the message says what is ``expected`` ("the config.json of a run")."""
     path = Path(path)
     try:
-        if path.stat().st_size > SETTINGS_BYTES:
+        with path.open("rb") as file:  # a device or a pipe has no size that could be asked for
+            data = file.read(SETTINGS_BYTES + 1)
+        if len(data) > SETTINGS_BYTES:
             raise ConfigError(
-                f"{path} has {megabytes(path.stat().st_size)}, more than settings can have; give "
-                f"{expected}."
+                f"{path} has more than {megabytes(SETTINGS_BYTES)}, which settings never need; "
+                f"give {expected}."
             )
-        return json.loads(path.read_text("utf-8-sig"))
+        return json.loads(data, object_pairs_hook=_named_once)
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror}.") from None
     except (ValueError, RecursionError):
         raise ConfigError(f"{path} is not JSON; give {expected}.") from None
+
+
+def _named_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of JSON; raises ``ConfigError`` for a name that it gives twice."""
+    values = dict(pairs)
+    if len(values) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ConfigError(f"The settings give {brief(twice)} twice; remove one of them.")
+    return values
 
 
 def check_unused(folder: Path, fingerprint: str) -> None:
@@ -113,6 +126,11 @@ def disk_error(path: Path, error: OSError) -> DiskError:
         return DiskError(
             f"The disk is full: {path} could not be written ({free}). The server's administrator "
             "must free some space or choose another folder; then run again."
+        )
+    if isinstance(error, FileExistsError | NotADirectoryError):
+        blocking = next((p for p in path.parents if os.path.lexists(p) and not p.is_dir()), path)
+        return DiskError(
+            f"{path} could not be written: {blocking} is not a folder. Choose another folder."
         )
     return DiskError(
         f"{path} could not be written: {error.strerror or error}. The server's administrator must "

@@ -56,6 +56,8 @@ def connections(
         # What other values connect is not cut off. Is what is off with nothing removed so by
         # design, or by the values drawn?
         for draw in [*POSITIVE[1:], *SIGNED]:
+            if not steady and ever.all():
+                break  # no trial can change the answer any more
             trial = run_trial(model, masks, weights, sample, draw)
             ever = ever | trial.answers
             steady = steady and _within(trial.works, pruned.works)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import io
 import json
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -76,7 +77,7 @@ def test_names_that_are_no_text_are_written(monkeypatch) -> None:
         ("[" * 200_000, "is not JSON"),
         ('{"model":' * 200_000 + "1" + "}" * 200_000, "is not JSON"),
         ('{"model": ' + "[" * 500 + "]" * 500 + "}", "."),
-        ('"' + "x" * 25_000_000 + '"', "more than settings can have"),
+        ('"' + "x" * 25_000_000 + '"', "settings never need"),
         (json.dumps({"y" * 10_000_000: 1}), "yyy"),
         ("1" * 100_000, "is not JSON"),
         ("\xff", "."),
@@ -90,6 +91,29 @@ def test_files_that_are_no_settings(config, content, sentence, tmp_path) -> None
         config.read(path)
     assert sentence in str(refusal.value)
     assert len(str(refusal.value)) < 1_000
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-32"])
+def test_settings_in_the_encodings_of_json(encoding, tmp_path) -> None:
+    path = tmp_path / "x.json"
+    path.write_text('{"model": "mlp", "seed": 7}', encoding=encoding)
+    assert RunConfig.read(path) == RunConfig(model="mlp", seed=7)
+
+
+@pytest.mark.parametrize(
+    "content", ['{"model": "mlp", "model": "lenet5"}', '{"loading": {"a": 1, "b": 2, "a": 1}}']
+)
+def test_a_setting_that_is_given_twice_is_refused(content, tmp_path) -> None:
+    path = tmp_path / "x.json"
+    path.write_text(content, encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"'(model|a)' twice"):
+        RunConfig.read(path)
+
+
+@pytest.mark.skipif(not Path("/dev/zero").exists(), reason="needs a device without an end")
+def test_settings_without_an_end_are_refused() -> None:
+    with pytest.raises(ConfigError, match="more than 20"):
+        RunConfig.read("/dev/zero")
 
 
 @pytest.mark.parametrize("name", ["model", "method", "sparsity", "epochs", "control", "loading"])

@@ -404,6 +404,20 @@ def test_verifying_loads_no_torch(exported):
     assert (done.stdout, done.stderr) == ("True False\n", "")
 
 
+@pytest.mark.parametrize("bit", range(8))
+def test_every_damaged_byte_of_the_masks_is_noticed(bit, exported):
+    path, masks = exported
+    beside = path.parent / "masks.safetensors"
+    save_file(as_numpy(masks), beside)
+    sound = beside.read_bytes()
+    size = sum(mask.numel() for mask in masks.values())
+    for place in np.random.default_rng(bit).integers(len(sound) - size, len(sound), 10):
+        damaged = bytearray(sound)
+        damaged[place] ^= 1 << bit
+        beside.write_bytes(damaged)
+        assert failed(verify(path)) == {"masks"}
+
+
 def test_tensors_of_torch_are_taken_as_masks(exported):
     path, masks = exported
     assert verify(path, {name: mask.clone() for name, mask in masks.items()}).ok

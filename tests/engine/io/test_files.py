@@ -41,3 +41,12 @@ def test_room_is_enough_or_is_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 def test_who_can_help_is_said(tmp_path: Path, code: int):
     output = str(files.disk_error(tmp_path / "x", OSError(code, "No")))
     assert "The server's administrator must" in output
+
+
+@pytest.mark.parametrize("below", ["x", "x/y/z"])
+def test_a_file_in_the_place_of_a_folder_is_named(below, tmp_path):
+    (tmp_path / "taken").touch()
+    (tmp_path / "broken").symlink_to(tmp_path / "nowhere" / "x")
+    for name in ("taken", "broken"):
+        with pytest.raises(DiskError, match=rf"{name} is not a folder"):
+            files.write_atomically(tmp_path / name / below, b"")
