@@ -224,4 +224,4 @@ def test_cifar_as_a_person_would_bring_it(shared_cifar10: Path) -> None:
     # The published statistics of CIFAR-10.
     assert np.abs(np.subtract(data.mean, (0.4914, 0.4822, 0.4465))).max() < 0.01
     assert np.abs(np.subtract(data.std, (0.2470, 0.2435, 0.2616))).max() < 0.01
-    assert len(events) < 40
+    assert len(events) < 3000  # fewer than images, however slow the machine
