@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 
 from prospr_engine.cli import completion, doctor, export, run, runs, score, search, sweep, verify
 from prospr_engine.cli import list as list_
-from prospr_engine.cli.output import make_writable
+from prospr_engine.cli.output import make_writable, replace_closed
 from prospr_engine.cli.settings import print_json
 from prospr_engine.errors import EngineError, Stopped
 from prospr_engine.version import VERSION
@@ -26,6 +26,7 @@ COMMANDS = (run, runs, score, export, verify, list_, sweep, search, doctor)
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
+    replace_closed()
     make_writable(sys.stdout, sys.stderr)
     parsed = _parser().parse_args(arguments)
     try:

@@ -5,7 +5,10 @@ from __future__ import annotations
 import codecs
 import contextlib
 import io
+import os
+import sys
 import unicodedata
+from pathlib import Path
 from typing import TextIO
 
 HANDLER = "prospr-plain"
@@ -27,6 +30,15 @@ PLAIN = {
     "\N{LEFT DOUBLE QUOTATION MARK}": '"',
     "\N{RIGHT DOUBLE QUOTATION MARK}": '"',
 }
+
+
+def replace_closed() -> None:
+    """Let a standard stream that the caller closed (`>&-`), for which Python has None, swallow what
+    is written to it."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            nowhere = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115  (until the end)
+            setattr(sys, name, nowhere)
 
 
 def make_writable(*streams: TextIO | None) -> None:

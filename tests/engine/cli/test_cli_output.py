@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import json
+import subprocess
 import sys
 from pathlib import Path
 
@@ -136,3 +137,16 @@ def test_no_message_is_endless() -> None:
     assert text.startswith("begin")
     assert text.endswith("end")
     assert len(text) < 5_000
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a POSIX shell")
+@pytest.mark.parametrize(
+    ("closed", "code", "said"),
+    [(">&-", 0, ""), ("2>&-", 0, "small_cnn"), (">&- 2>&-", 0, ""), ("<&-", 0, "small_cnn")],
+)
+def test_closed_streams_are_no_errors(closed, code, said) -> None:
+    command = f'"{sys.executable}" -m prospr_engine list models {closed}'
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (code, "")
+    assert said in done.stdout
+    assert bool(done.stdout) == bool(said)
