@@ -286,8 +286,8 @@ def _at_once(cells: pd.DataFrame) -> list[str]:
     if cells["series"].nunique() <= 2:
         return []
     return [
-        "That holds for all pairs at once; that the best leads every other is one claim and needs "
-        "less."
+        "These limits are for all pairs at once; to say only that the best one leads, a smaller "
+        "difference is enough."
     ]
 
 

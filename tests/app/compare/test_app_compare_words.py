@@ -190,7 +190,7 @@ def test_to_lead_all_others_less_is_needed_than_for_any_two_to_differ():
     assert found.means[first] - found.means[second] < found.limits[second]
     assert "more than the noise" in compare_words.leader(table)
     assert "luckiest" not in compare_words.leader(table)
-    assert "one claim and needs less" in compare_words.noise(table)
+    assert "only that the best one leads" in compare_words.noise(table)
 
 
 def test_a_lead_and_its_noise_are_not_shown_as_the_same_figure():
