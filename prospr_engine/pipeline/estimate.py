@@ -49,17 +49,17 @@ class Speed:
     weight: float
 
 
-CORE = Speed(mac=0.08e-9, layer=0.4e-3, weight=5e-9)
+CORE = Speed(mac=0.1e-9, layer=0.4e-3, weight=5e-9)
 
 MORE_THREADS = 0.8
 """Eight cores are as fast as 8 ** 0.8 = 5.3."""
-START = 4.0
+START = 5.0
 """Seconds for Python to start and import what a run needs."""
 PRODUCT = 3.0
 """The cost of a Hessian-vector product, in gradients of the same number format."""
-DOUBLE = 4.5
+DOUBLE = 5.0
 """How many times longer a gradient in float64 takes than one in float32: 3 to 8."""
-MIXED_PRODUCT = 6.0
+MIXED_PRODUCT = 7.0
 """The cost of a Hessian-vector product by default, in float32 gradients: one in float32, and where
 that does not suffice, another in float64."""
 DECODING = 0.3e-3
