@@ -76,5 +76,30 @@ ENCODINGS: Registry[EncodingSpec] = Registry(
             # than the numbers they are computed from.
             tolerance=Tolerance(relative=1e-4, absolute=1e-6),
         ),
+        EncodingSpec(
+            name="compact",
+            label="Compact, 32 bit",
+            description="Zeros take next to no space, every weight stays as it is. Loads in ONNX "
+            "Runtime, OpenVINO, OpenCV and in browsers, as fast as dense.",
+            target="prospr_engine.export.encodings.compact:encode",
+            reader="prospr_engine.export.encodings.compact:decode",
+            sizer="prospr_engine.export.encodings.compact:size",
+            # The weights are the same, bit for bit.
+            tolerance=Tolerance(relative=1e-4, absolute=1e-6),
+            in_runs=False,
+        ),
+        EncodingSpec(
+            name="compact-fp16",
+            label="Compact, 16 bit",
+            description="As compact, with weights rounded to 16 bits: the smallest file. Computes "
+            "in 32 bits.",
+            target="prospr_engine.export.encodings.compact:encode_half",
+            reader="prospr_engine.export.encodings.compact:decode",
+            sizer="prospr_engine.export.encodings.compact:size_half",
+            # A float16 has eleven bits. Logits are off by up to 7e-4 of the largest, measured on
+            # three networks at 50 to 98 %.
+            tolerance=Tolerance(relative=5e-3, absolute=1e-4),
+            in_runs=False,
+        ),
     ),
 )
