@@ -78,7 +78,7 @@ ENCODINGS: Registry[EncodingSpec] = Registry(
         ),
         EncodingSpec(
             name="compact",
-            label="Compact, 32 bit",
+            label="Compact",
             description="Zeros take next to no space, every weight stays as it is. Loads in ONNX "
             "Runtime, OpenVINO, OpenCV and in browsers, as fast as dense.",
             target="prospr_engine.export.encodings.compact:encode",
@@ -86,7 +86,6 @@ ENCODINGS: Registry[EncodingSpec] = Registry(
             sizer="prospr_engine.export.encodings.compact:size",
             # The weights are the same, bit for bit.
             tolerance=Tolerance(relative=1e-4, absolute=1e-6),
-            in_runs=False,
         ),
         EncodingSpec(
             name="compact-fp16",

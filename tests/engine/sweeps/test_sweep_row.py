@@ -38,6 +38,8 @@ SINCE = (
     "pruned_right_alone",
     "validation_accuracy",
     "dense_validation_accuracy",
+    "file_bytes_compact",
+    "zipped_bytes_compact",
 )
 """Figures that the summary lacks, being of an earlier version."""
 
