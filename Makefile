@@ -58,6 +58,7 @@ bench: $(DEV_READY)
 	$(PY) -m benchmarks.dashboard
 	$(PY) -m benchmarks.sweep
 	$(PY) -m benchmarks.comparing
+	$(PY) -m benchmarks.export
 
 $(PY):
 	@for python in "$$PYTHON" python3 python3.13 python3.12 python3.11 python3.14 python; do \

@@ -459,7 +459,7 @@ def _in_other_encodings(metric: Metric) -> Iterator[Metric]:
     for row in resolve("prospr_engine.export.encodings:ENCODINGS").values():
         if not row.in_runs or row.name == primary:
             continue
-        own = f" ({row.label})"
+        own = f" ({row.label.lower()})"
         compare, pair = metric.compare, metric.pair
         yield dataclasses.replace(
             metric,

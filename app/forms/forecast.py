@@ -71,7 +71,7 @@ def show_forecast(forecast: Forecast | None) -> None:
         first = encoding == PRIMARY
         with grid.cell():
             metric(
-                "File" if first else f"File ({encoding_label(encoding)})",
+                "File" if first else f"File ({encoding_label(encoding).lower()})",
                 size(file.bytes),
                 f"≈ {size(file.zipped)} zipped",
                 ZEROS if first else ENCODINGS[encoding].description,

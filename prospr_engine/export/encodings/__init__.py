@@ -79,22 +79,22 @@ ENCODINGS: Registry[EncodingSpec] = Registry(
         EncodingSpec(
             name="compact",
             label="Compact",
-            description="Zeros take next to no space, every weight stays as it is. Loads in ONNX "
-            "Runtime, OpenVINO, OpenCV and in browsers, as fast as dense.",
+            description="Zeros take next to no space, and the network is the same, bit for bit. "
+            "Standard operators unpack it when it is loaded, so it is as fast as the dense file.",
             target="prospr_engine.export.encodings.compact:encode",
             reader="prospr_engine.export.encodings.compact:decode",
-            sizer="prospr_engine.export.encodings.compact:size",
+            sizer="prospr_engine.export.encodings.compact_size:size",
             # The weights are the same, bit for bit.
             tolerance=Tolerance(relative=1e-4, absolute=1e-6),
         ),
         EncodingSpec(
             name="compact-fp16",
             label="Compact, 16 bit",
-            description="As compact, with weights rounded to 16 bits: the smallest file. Computes "
-            "in 32 bits.",
+            description="As compact, with weights rounded to 16 bits: the smallest file. The "
+            "network computes in 32 bits.",
             target="prospr_engine.export.encodings.compact:encode_half",
             reader="prospr_engine.export.encodings.compact:decode",
-            sizer="prospr_engine.export.encodings.compact:size_half",
+            sizer="prospr_engine.export.encodings.compact_size:size_half",
             # A float16 has eleven bits. Logits are off by up to 7e-4 of the largest, measured on
             # three networks at 50 to 98 %.
             tolerance=Tolerance(relative=5e-3, absolute=1e-4),

@@ -1,85 +1,258 @@
-"""The compact encodings: every tensor in the smallest of several ways, unpacked by the graph.
+"""The compact encodings: tensors in less space, which standard operators unpack on loading.
 
-``encode`` and ``decode`` keep every weight bit for bit; ``encode_half`` stores weights in 16 bits.
+Every tensor is stored in the smallest of three ways: as it is; as the values that are not zero and
+a bit for every place (``_with_bits``); or as these and the gaps between them (``_with_gaps``).
+Nodes with constant inputs put it together again, under the tensor's own name. Runtimes evaluate
+them once, so the network is as fast as with dense weights. The nodes never ask for the places of
+nonzero values (NonZero): ONNX Runtime would do that on every call, and OpenVINO not at all.
 """
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
-from prospr_engine.export.encodings import FileSize
-from prospr_engine.export.encodings.dense import DENSE, GRAPH, GRAPH_ZIPPED, NUMBER
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
 
-if TYPE_CHECKING:
-    import numpy as np
-    import onnx
+from prospr_engine.errors import ExportError
+from prospr_engine.export.encodings.compact_size import MOST_BITS
+from prospr_engine.export.encodings.dense import decode as stored_tensors
 
-HALF = 2  # bytes of a float16
-DENSE_HALF = 1.95
-"""Zipped bytes of a weight in 16 bits."""
-UNPACKING = (800, 250)
-"""Bytes per layer for the nodes that unpack it, and zipped."""
-MOST_BITS = 16
-"""Of a gap between two weights; what is sparser takes next to nothing anyway."""
+UNPACK = "unpack"
+"""How the names of the nodes start that put a tensor together."""
+MOST_VALUES = 2**28
+"""ONNX Runtime evaluates no more than 1 GiB beforehand: a larger tensor stays as it is."""
+POWERS = (1, 2, 4, 8, 16, 32, 64, 128)
+
+Values = np.ndarray[Any, np.dtype[Any]]
 
 
-def encode(model: onnx.ModelProto, masks: Mapping[str, np.ndarray]) -> onnx.ModelProto:
-    """The packed model; its zeros decide, not the masks."""
-    from prospr_engine.export.encodings.packing import pack
-
+def encode(model: onnx.ModelProto, masks: Mapping[str, Values]) -> onnx.ModelProto:
+    """The packed model, its weights as they are. Its zeros decide, not the masks."""
     return pack(model)
 
 
-def encode_half(model: onnx.ModelProto, masks: Mapping[str, np.ndarray]) -> onnx.ModelProto:
+def encode_half(model: onnx.ModelProto, masks: Mapping[str, Values]) -> onnx.ModelProto:
     """The packed model, its weights rounded to 16 bits."""
-    import numpy as np
-
-    from prospr_engine.export.encodings.packing import pack
-
     return pack(model, np.float16)
 
 
-def decode(model: onnx.ModelProto) -> dict[str, np.ndarray]:
-    """All tensors by name, unpacked; raises ``ExportError`` if one cannot be."""
-    from prospr_engine.export.encodings.packing import unpack
-
-    return unpack(model)
-
-
-def size(
-    parameters: int, weights: int, layers: int, density: float, number: int = NUMBER
-) -> FileSize:
-    """The predicted file of a network with that many ``parameters`` and ``layers``, in which a
-    fraction ``density`` of the prunable ``weights``, in random places, is not zero; a value takes
-    ``number`` bytes."""
-    zipped_number = DENSE if number == NUMBER else DENSE_HALF
-    values, places = packed(weights, density * weights, number)
-    rest = parameters - weights
-    return FileSize(
-        bytes=round(values * number + places + rest * number + (GRAPH + UNPACKING[0]) * layers),
-        zipped=round(
-            values * zipped_number
-            + places
-            + rest * zipped_number
-            + GRAPH_ZIPPED[0]
-            + (GRAPH_ZIPPED[1] + UNPACKING[1]) * layers
-        ),
-    )
-
-
-size_half = functools.partial(size, number=HALF)
+def pack(model: onnx.ModelProto, number: type[np.floating[Any]] = np.float32) -> onnx.ModelProto:
+    """Store every float32 tensor of ``model`` in the smallest way, its values as ``number``; one
+    with values that ``number`` cannot hold stays as it is."""
+    graph = model.graph
+    mark = _unused_mark(graph)
+    constants: dict[str, onnx.TensorProto] = {}
+    tensors, nodes = [], []
+    for place, tensor in enumerate(graph.initializer):
+        ways = [_Packing(tensor.name, f"{mark}{place}", constants)]
+        ways[0].tensors.append(tensor)
+        if tensor.data_type == TensorProto.FLOAT and 0 < np.prod(tensor.dims) <= MOST_VALUES:
+            values = numpy_helper.to_array(tensor)
+            with np.errstate(over="ignore"):
+                fits = np.isfinite(values.astype(number)).all()
+            for store in (_whole, _with_bits, _with_gaps) if fits else ():
+                ways.append(_Packing(tensor.name, f"{mark}{place}", constants))
+                store(ways[-1], values, number)
+        best = min(ways, key=_Packing.size)
+        tensors += best.tensors
+        nodes += best.nodes
+    used = {name for node in nodes for name in node.input}
+    tensors += [tensor for name, tensor in constants.items() if name in used]
+    for field, content in (("initializer", tensors), ("node", [*nodes, *graph.node])):
+        graph.ClearField(field)
+        getattr(graph, field).extend(content)
+    return model
 
 
-def packed(total: float, kept: float, number: int) -> tuple[float, float]:
-    """The values that are stored of ``total`` weights of which ``kept``, in random places, are not
-    zero; and the bytes that say where they belong. A value takes ``number`` bytes."""
-    if not kept:
-        return 0.0, 0.0
-    ways = [(total, 0.0), (kept, total / 8)]
-    for bits in range(1, MOST_BITS + 1):
-        # Every 2^bits − 1 places without a weight, a zero is stored on the way.
-        values = kept / (1 - (1 - kept / total) ** (2**bits - 1))
-        ways.append((values, values * bits / 8))
-    return min(ways, key=lambda way: way[0] * number + way[1])
+def decode(model: onnx.ModelProto) -> dict[str, Values]:
+    """The tensors of ``model`` by name, computed as a runtime does. Raises ``ExportError`` if that
+    is not possible."""
+    values = stored_tensors(model)
+    parts = set()
+    for node in model.graph.node:
+        if not node.name.startswith(UNPACK):
+            continue
+        parts.update(node.input)
+        name = node.output[0]
+        try:
+            values[name] = _compute(node, [values[each] for each in node.input])
+        except (KeyError, IndexError, ValueError, TypeError, OverflowError) as error:
+            raise ExportError(f"The tensor {name!r} cannot be unpacked: {error}.") from None
+    return {name: tensor for name, tensor in values.items() if name not in parts}
+
+
+class _Packing:
+    """A way to store the tensor ``name``: other tensors, and nodes that put it together. Their
+    names start with ``prefix``. ``constants`` are the tensors that all packings share."""
+
+    def __init__(self, name: str, prefix: str, constants: dict[str, onnx.TensorProto]):
+        self.name, self.prefix, self.constants = name, prefix, constants
+        self.tensors: list[onnx.TensorProto] = []
+        self.nodes: list[onnx.NodeProto] = []
+
+    def size(self) -> int:
+        """Bytes in the file."""
+        parts: list[onnx.TensorProto | onnx.NodeProto] = [*self.tensors, *self.nodes]
+        return sum(part.ByteSize() for part in parts)
+
+    def store(self, part: str, values: Values) -> str:
+        """The name of a tensor of its own with these ``values``."""
+        self.tensors.append(numpy_helper.from_array(values, f"{self.prefix}.{part}"))
+        return self.tensors[-1].name
+
+    def constant(self, values: int | Sequence[int], dtype: type[np.integer[Any]] = np.int64) -> str:
+        """The name of a number or a list of them that all packings share."""
+        listed = "x".join(map(str, [values] if isinstance(values, int) else ["", *values]))
+        name = f"{self.prefix.rstrip('0123456789')}{np.dtype(dtype)}{listed}"
+        self.constants[name] = numpy_helper.from_array(np.array(values, dtype), name)
+        return name
+
+    def compute(self, operator: str, *inputs: str, last: bool = False, **attributes: Any) -> str:
+        """The name of a node's result: the tensor itself, if it is the ``last``."""
+        name = f"{self.prefix}.{len(self.nodes)}"
+        result = self.name if last else name
+        self.nodes.append(
+            helper.make_node(operator, inputs, [result], f"{UNPACK}{name}", **attributes)
+        )
+        return result
+
+    def floats(self, values: Values, number: type[np.floating[Any]], last: bool = False) -> str:
+        """The name of float32 ``values`` that are stored as ``number``."""
+        stored = self.store("values", values.astype(number))
+        if number is np.float32:
+            return stored
+        return self.compute("Cast", stored, to=TensorProto.FLOAT, last=last)
+
+    def shaped(self, flat: str, values: Values) -> None:
+        """The ``flat`` tensor in the shape of ``values``."""
+        self.compute("Reshape", flat, self.constant(values.shape), last=True)
+
+    def bits(self, values: Values) -> str:
+        """The name of these truth ``values`` as one axis of zeros and ones, stored as bits."""
+        flat = values.reshape(-1)
+        packed = self.store("bits", np.packbits(flat, bitorder="little")[:, None])
+        masked = self.compute("BitwiseAnd", packed, self.constant(POWERS, np.uint8))
+        as_bool = self.compute("Cast", masked, to=TensorProto.BOOL)
+        as_int = self.compute("Cast", as_bool, to=TensorProto.INT32)
+        line = self.compute("Reshape", as_int, self.constant([-1]))
+        return self.compute("Slice", line, self.constant([0]), self.constant([len(flat)]))
+
+
+def _whole(packing: _Packing, values: Values, number: type[np.floating[Any]]) -> None:
+    """All values, in fewer bytes each."""
+    if number is np.float32:
+        packing.tensors.append(numpy_helper.from_array(values, packing.name))
+    else:
+        packing.floats(values, number, last=True)
+
+
+def _with_bits(packing: _Packing, values: Values, number: type[np.floating[Any]]) -> None:
+    """A bit per value; where it is set, the running count of set bits says which of the stored
+    values belongs there. The first of these, a zero, belongs where it is not set."""
+    flat = values.reshape(-1)
+    kept = _kept(flat, number)
+    places = packing.bits(kept)
+    counted = packing.compute("CumSum", places, packing.constant(0))
+    index = packing.compute("Mul", counted, places)
+    stored = packing.floats(np.concatenate([np.zeros(1, flat.dtype), flat[kept]]), number)
+    packing.shaped(packing.compute("Gather", stored, index, axis=0), values)
+
+
+def _with_gaps(packing: _Packing, values: Values, number: type[np.floating[Any]]) -> None:
+    """The distance of each stored value from the one before, the first from the start."""
+    flat = values.reshape(-1)
+    length = packing.constant(flat.shape)
+    zero = numpy_helper.from_array(np.zeros(1, np.float32))
+    result = packing.compute("ConstantOfShape", length, value=zero)
+    kept = _kept(flat, number)
+    if kept.any():
+        places = np.flatnonzero(kept)
+        gaps, at, width = gap_coded(places, np.dtype(number).itemsize)
+        stored = np.zeros(len(gaps), flat.dtype)
+        stored[at] = flat[places]
+        powers = 1 << np.arange(width)
+        digits = packing.bits((gaps[:, None] & powers) != 0)
+        rows = packing.store("rows", np.array([-1, width], np.int64))
+        table = packing.compute("Reshape", digits, rows)
+        weighted = packing.compute("Mul", table, packing.store("places", powers.astype(np.int32)))
+        axes = packing.store("axes", np.array([1], np.int64))
+        steps = packing.compute("ReduceSum", weighted, axes, keepdims=0)
+        indices = packing.compute("CumSum", steps, packing.constant(0))
+        result = packing.compute(
+            "ScatterElements", result, indices, packing.floats(stored, number), axis=0
+        )
+    packing.shaped(result, values)
+
+
+def _kept(flat: Values, number: type[np.floating[Any]]) -> Values:
+    """Which of the ``flat`` values have to be stored: all but +0."""
+    stored = flat.astype(number)
+    return (stored != 0) | np.signbit(stored)
+
+
+def gap_coded(places: Values, value_bytes: int) -> tuple[Values, Values, int]:
+    """The gaps before ``places`` (ascending) as numbers of as many bits as take the least space
+    with a value of ``value_bytes`` for each; where each place is among them; and the number of
+    bits. A gap that is too long for them becomes several, with zeros as the values on its way."""
+    gaps = np.diff(places, prepend=0)
+    before = np.maximum(gaps, 1) - 1
+
+    def taken(width: int) -> float:
+        count = len(gaps) + int((before // (2**width - 1)).sum())
+        return count * (value_bytes + width / 8)
+
+    width = min(range(1, MOST_BITS + 1), key=taken)
+    longest = 2**width - 1
+    fillers = before // longest
+    at = np.cumsum(fillers + 1) - 1
+    coded = np.full(len(places) + int(fillers.sum()), longest)
+    coded[at] = gaps - fillers * longest
+    return coded, at, width
+
+
+def _compute(node: onnx.NodeProto, inputs: Sequence[Values]) -> Values:
+    attributes = {each.name: helper.get_attribute_value(each) for each in node.attribute}
+    result = _OPERATORS[node.op_type](*inputs, **attributes)
+    if result.size > MOST_VALUES:
+        raise ValueError(f"it has {result.size:,} values")
+    return result
+
+
+def _constant(shape: Values, value: onnx.TensorProto) -> Values:
+    if np.prod(shape.astype(float)) > MOST_VALUES:
+        raise ValueError("it is too large")
+    return np.full(shape, numpy_helper.to_array(value)[0])
+
+
+def _scatter(data: Values, indices: Values, updates: Values, axis: int) -> Values:
+    result = data.copy()
+    np.put_along_axis(result, indices, updates, axis)
+    return result
+
+
+_OPERATORS: dict[str, Callable[..., Values]] = {
+    "BitwiseAnd": np.bitwise_and,
+    "Cast": lambda values, to: values.astype(helper.tensor_dtype_to_np_dtype(to)),
+    "ConstantOfShape": _constant,
+    "CumSum": lambda values, axis: values.cumsum(int(axis), values.dtype),
+    "Gather": lambda values, indices, axis: values.take(indices, axis),
+    "Mul": np.multiply,
+    "Reshape": lambda values, shape: values.reshape(shape),
+    "ReduceSum": lambda values, axes, keepdims: values.sum(int(axes[0]), values.dtype),
+    "ScatterElements": _scatter,
+    "Slice": lambda values, start, end: values[int(start[0]) : int(end[0])],
+}
+"""The operators of ``_Packing``, as the ONNX standard defines them for such inputs."""
+
+
+def _unused_mark(graph: onnx.GraphProto) -> str:
+    """What separates names from what they stand for, and is in none of them."""
+    names = [tensor.name for tensor in graph.initializer]
+    names += [name for node in graph.node for name in (node.name, *node.input, *node.output)]
+    mark = ":"
+    while any(mark in name for name in names):
+        mark += ":"
+    return mark

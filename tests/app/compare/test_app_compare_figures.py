@@ -39,7 +39,7 @@ def test_the_leading_columns_come_first():
         "Effective sparsity",
         "Weights kept",
         "Zipped file",
-        "Zipped file (Compact)",
+        "Zipped file (compact)",
     ]
 
 

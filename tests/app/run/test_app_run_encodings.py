@@ -54,13 +54,13 @@ def test_the_forecast_has_a_size_for_each(store: Store):
     assert measure
     file = half_size(measure.parameters, measure.weights, measure.layers, 0.1)
     assert shown["File"][0] == size(254_000)
-    assert shown["File (Dense, 16 bit)"][0] == size(file.bytes)
-    assert shown["File"][1] != shown["File (Dense, 16 bit)"][1]
+    assert shown["File (dense, 16 bit)"][0] == size(file.bytes)
+    assert shown["File"][1] != shown["File (dense, 16 bit)"][1]
 
 
 def test_the_table_of_compare_has_a_column_for_each(store: Store):
     with registered():
         cells = [cell("snip", 0.9, 0, 0.9, zipped_bytes_half=1700, file_bytes_half=22_000)]
         shown = table._table("a key of this test", frame(cells))
-    assert list(shown["Zipped file (Dense, 16 bit)"]) == [1.7]
+    assert list(shown["Zipped file (dense, 16 bit)"]) == [1.7]
     assert list(shown["Zipped file"]) == [6.0]

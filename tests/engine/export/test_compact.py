@@ -17,9 +17,9 @@ from onnx.reference import ReferenceEvaluator
 
 import prospr_engine as pe
 from prospr_engine.errors import ExportError
-from prospr_engine.export.encodings import ENCODINGS, packing
-from prospr_engine.export.encodings.compact import packed
-from prospr_engine.export.encodings.packing import gap_coded, pack, unpack
+from prospr_engine.export.encodings import ENCODINGS, compact
+from prospr_engine.export.encodings.compact import decode, gap_coded, pack
+from prospr_engine.export.encodings.compact_size import packed
 from prospr_engine.models.measures import known
 
 GENERATOR = np.random.default_rng(0)
@@ -84,7 +84,7 @@ def test_every_runtime_gets_back_what_was_packed(name: str):
     data = found.SerializeToString()
     assert same(onnxruntime.InferenceSession(data).run(None, {})[0], values)
     assert same(np.asarray(ReferenceEvaluator(found).run(None, {})[0]), values)
-    assert same(unpack(found)["w"], values)
+    assert same(decode(found)["w"], values)
     assert len(data) <= model(w=values).ByteSize()
 
 
@@ -115,7 +115,7 @@ def test_names_never_clash():
 
 
 def test_what_a_runtime_would_not_evaluate_beforehand_stays_dense(monkeypatch: Any):
-    monkeypatch.setattr(packing, "MOST_VALUES", 1000)
+    monkeypatch.setattr(compact, "MOST_VALUES", 1000)
     found = pack(model(small=sparse((1000,), 0.01), large=sparse((1001,), 0.01)))
     assert "large" in {tensor.name for tensor in found.graph.initializer}
     assert "small" not in {tensor.name for tensor in found.graph.initializer}
@@ -127,7 +127,7 @@ def test_half_precision_rounds_what_it_can_hold():
     first, second = onnxruntime.InferenceSession(found.SerializeToString()).run(None, {})
     assert same(first, fits.astype(np.float16).astype(np.float32))
     assert same(second, too_large)
-    assert same(unpack(found)["fits"], first)
+    assert same(decode(found)["fits"], first)
 
 
 @pytest.mark.parametrize("damage", ["length", "op", "input"])
@@ -142,7 +142,7 @@ def test_what_cannot_be_unpacked_is_refused(damage: str):
     else:
         nodes["CumSum"].input[0] = "missing"
     with pytest.raises(ExportError, match="cannot be unpacked"):
-        unpack(found)
+        decode(found)
 
 
 @pytest.fixture(scope="module")

@@ -100,7 +100,7 @@ def test_the_terminal_shows_both(finished, capsys: pytest.CaptureFixture[str]):
     lines = [line.strip() for line in shown.splitlines()]
     for export in result.exports.values():
         assert any(line.startswith(str(export.path)) for line in lines)
-    for name, encoding in (("Model file", "dense"), ("Model file (Dense, 16 bit)", "half")):
+    for name, encoding in (("Model file", "dense"), ("Model file (dense, 16 bit)", "half")):
         assert any(
             line.startswith(f"{name}  ") and line.endswith(size(result.exports[encoding].bytes))
             for line in lines
