@@ -13,6 +13,7 @@ from e2e_browser import download, expect, press, settled
 from e2e_dashboard import visitors
 
 from prospr_engine.config import RunConfig
+from prospr_engine.export.encodings import ENCODINGS
 from prospr_engine.export.verify import verify
 
 pytestmark = pytest.mark.browser
@@ -36,17 +37,21 @@ def test_first_visit_to_download(come: Come, tmp_path: Path):
     expect(answer).to_be_visible()
     settled(page)
     expect(page.get_by_text("Your run")).to_be_visible()
-    expect(page.get_by_role("heading", name="The file passed all checks")).to_be_visible()
+    proofs = page.get_by_role("heading", name="The file passed all checks")
+    expect(proofs).to_have_count(sum(row.in_runs for row in ENCODINGS.values()))
     assert page.get_by_test_id("stVegaLiteChart").count() >= 3
 
     onnx = download(page, tmp_path, re.compile(r"^.*Download model\.onnx"))
+    compact = download(page, tmp_path, re.compile(r"^.*Download model-compact\.onnx"))
+    assert compact.stat().st_size < onnx.stat().st_size / 4
     page.get_by_role("button", name="More files").click()
     # Beside it, what the proof compares with.
     masks = download(page, tmp_path, "Masks (safetensors)")
     assert masks.suffix == ".safetensors"
-    proof = verify(onnx)
-    assert proof.ok, proof.failures
-    assert proof.zeros == 54_619
+    for file in (onnx, compact):
+        proof = verify(file)
+        assert proof.ok, proof.failures
+        assert proof.zeros == 54_619
     result = json.loads(download(page, tmp_path, "Result (json)").read_text())
     assert result["config"] == RunConfig().to_dict()
     assert RunConfig.read(download(page, tmp_path, "Settings (json)")) == RunConfig()

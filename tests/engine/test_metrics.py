@@ -119,6 +119,8 @@ COLUMNS_SINCE = {
     "pruned_right_alone",
     "validation_accuracy",
     "dense_validation_accuracy",
+    "file_bytes_compact",
+    "zipped_bytes_compact",
 }
 
 
