@@ -8,7 +8,7 @@ from app.services import Check
 
 MEANING = (
     # (the checks, what it means if all of them hold)
-    (("file", "onnx"), "It is one complete file that any ONNX program can open."),
+    (("file", "onnx"), "It is one complete file of standard ONNX operators."),
     (("zeros", "masks"), "The removed weights are zero."),
     (("logits", "sample"), "It gives the same answers as the trained network."),
     (("record", "graph", "weights"), "It has not been changed since, and its metadata is correct."),

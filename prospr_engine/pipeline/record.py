@@ -115,7 +115,7 @@ class RunRecord:
 
     @property
     def onnx(self) -> ExportRecord:
-        """The file in the encoding that every runtime reads."""
+        """The file in the encoding that every run writes."""
         return self.exports[PRIMARY]
 
     def history_of(self, network: str) -> tuple[EpochEnded, ...]:

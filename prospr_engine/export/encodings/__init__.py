@@ -12,7 +12,7 @@ from typing import Any
 from prospr_engine.registry import Registry, Spec, resolve
 
 PRIMARY = "dense"
-"""The encoding that every run writes and every runtime reads; its file is ``model.onnx``."""
+"""The encoding in which every tool sees the weights as they are; its file is ``model.onnx``."""
 
 
 @dataclass(frozen=True)
@@ -63,8 +63,7 @@ ENCODINGS: Registry[EncodingSpec] = Registry(
         EncodingSpec(
             name=PRIMARY,
             label="Dense, 32 bit",
-            description="Every weight is stored, zeros too. Loads in every runtime; zip it to "
-            "make it small.",
+            description="Every weight is stored, zeros too; zip it to make it small.",
             target="prospr_engine.export.encodings.dense:encode",
             reader="prospr_engine.export.encodings.dense:decode",
             sizer="prospr_engine.export.encodings.dense:size",
