@@ -171,7 +171,12 @@ def _sampler(
 ) -> Callable[[int], bytes | None]:
     size = min(facts.image_size or SIDE, SIDE)
     ranges = joined(_ranges(tree, files.values()))
-    return lambda number: _sample(tree, files[number], facts.channels or 3, size, left, ranges)
+
+    def sample(number: int) -> bytes | None:
+        pixels = _pixels(tree, files[number], facts.channels or 3, size, left, ranges)
+        return None if pixels is None else _png(_enlarged(pixels))
+
+    return sample
 
 
 def _ranges(tree: Tree, files: Iterable[str]) -> Iterator[Range]:
@@ -192,19 +197,6 @@ def _pixel_sampler(source: Source) -> Callable[[int], bytes | None]:
         return _png(_enlarged(pixels))
 
     return sample
-
-
-def _sample(
-    tree: Tree,
-    file: str,
-    channels: int,
-    size: int,
-    left: Counter[str],
-    ranges: Mapping[bool, Range],
-) -> bytes | None:
-    """One image as a PNG of about ``SIDE`` pixels; ``None`` if it is broken or too large."""
-    pixels = _pixels(tree, file, channels, size, left, ranges)
-    return None if pixels is None else _png(_enlarged(pixels))
 
 
 def _pixels(

@@ -1,6 +1,6 @@
 """The compact encodings: tensors in less space, which standard operators unpack on loading.
 
-Every tensor is stored in the smallest of three ways: as it is; as the values that are not zero and
+Every tensor is stored in the smallest of three ways: whole; as the values that are not zero and
 a bit for every place (``_with_bits``); or as these and the gaps between them (``_with_gaps``).
 Nodes with constant inputs put it together again, under the tensor's own name. Runtimes evaluate
 them once, so the network is as fast as with dense weights. The nodes never ask for the places of
@@ -47,18 +47,14 @@ def pack(model: onnx.ModelProto, number: type[np.floating[Any]] = np.float32) ->
     constants: dict[str, onnx.TensorProto] = {}
     tensors, nodes = [], []
     for place, tensor in enumerate(graph.initializer):
-        ways = [_Packing(tensor.name, f"{mark}{place}", constants)]
-        ways[0].tensors.append(tensor)
+        stored = _Packing(tensor.name, f"{mark}{place}", constants)
+        stored.tensors.append(tensor)
         if tensor.data_type == TensorProto.FLOAT and 0 < np.prod(tensor.dims) <= MOST_VALUES:
-            values = numpy_helper.to_array(tensor)
-            with np.errstate(over="ignore"):
-                fits = np.isfinite(values.astype(number)).all()
-            for store in (_whole, _with_bits, _with_gaps) if fits else ():
-                ways.append(_Packing(tensor.name, f"{mark}{place}", constants))
-                store(ways[-1], values, number)
-        best = min(ways, key=_Packing.size)
-        tensors += best.tensors
-        nodes += best.nodes
+            packed = _Packing(tensor.name, f"{mark}{place}", constants)
+            _pack(packed, numpy_helper.to_array(tensor), number)
+            stored = min(stored, packed, key=_Packing.size)
+        tensors += stored.tensors
+        nodes += stored.nodes
     used = {name for node in nodes for name in node.input}
     tensors += [tensor for name, tensor in constants.items() if name in used]
     for field, content in (("initializer", tensors), ("node", [*nodes, *graph.node])):
@@ -119,12 +115,12 @@ class _Packing:
         )
         return result
 
-    def floats(self, values: Values, number: type[np.floating[Any]], last: bool = False) -> str:
-        """The name of float32 ``values`` that are stored as ``number``."""
-        stored = self.store("values", values.astype(number))
-        if number is np.float32:
+    def floats(self, values: Values) -> str:
+        """The name of float32 values that are stored as ``values``."""
+        stored = self.store("values", values)
+        if values.dtype == np.float32:
             return stored
-        return self.compute("Cast", stored, to=TensorProto.FLOAT, last=last)
+        return self.compute("Cast", stored, to=TensorProto.FLOAT)
 
     def shaped(self, flat: str, values: Values) -> None:
         """The ``flat`` tensor in the shape of ``values``."""
@@ -141,56 +137,55 @@ class _Packing:
         return self.compute("Slice", line, self.constant([0]), self.constant([len(flat)]))
 
 
-def _whole(packing: _Packing, values: Values, number: type[np.floating[Any]]) -> None:
-    """All values, in fewer bytes each."""
-    if number is np.float32:
-        packing.tensors.append(numpy_helper.from_array(values, packing.name))
-    else:
-        packing.floats(values, number, last=True)
-
-
-def _with_bits(packing: _Packing, values: Values, number: type[np.floating[Any]]) -> None:
-    """A bit per value; where it is set, the running count of set bits says which of the stored
-    values belongs there. The first of these, a zero, belongs where it is not set."""
+def _pack(packing: _Packing, values: Values, number: type[np.floating[Any]]) -> None:
+    """Store ``values`` in the way that takes the fewest bytes, besides those of the nodes."""
     flat = values.reshape(-1)
-    kept = _kept(flat, number)
+    with np.errstate(over="ignore"):
+        stored = flat.astype(number)
+    kept = (stored != 0) | np.signbit(stored)  # all but +0
+    gaps, at, width = gap_coded(np.flatnonzero(kept), stored.itemsize)
+    whole = stored.itemsize * len(flat)
+    with_bits = stored.itemsize * int(kept.sum()) + len(flat) / 8
+    with_gaps = (stored.itemsize + width / 8) * len(gaps)
+    if not np.isfinite(stored).all():
+        packing.tensors.append(numpy_helper.from_array(values, packing.name))
+    elif whole <= min(with_bits, with_gaps):
+        packing.shaped(packing.floats(stored), values)
+    elif with_bits <= with_gaps:
+        packing.shaped(_with_bits(packing, stored, kept), values)
+    else:
+        filled = np.zeros(len(gaps), number)
+        filled[at] = stored[kept]
+        packing.shaped(_with_gaps(packing, len(flat), gaps, width, filled), values)
+
+
+def _with_bits(packing: _Packing, stored: Values, kept: Values) -> str:
+    """A bit per value; where it is set, the running count of set bits says which of the ``kept``
+    values belongs there. The first of these, a zero, belongs where it is not set."""
     places = packing.bits(kept)
     counted = packing.compute("CumSum", places, packing.constant(0))
     index = packing.compute("Mul", counted, places)
-    stored = packing.floats(np.concatenate([np.zeros(1, flat.dtype), flat[kept]]), number)
-    packing.shaped(packing.compute("Gather", stored, index, axis=0), values)
+    zero = np.zeros(1, stored.dtype)
+    return packing.compute(
+        "Gather", packing.floats(np.concatenate([zero, stored[kept]])), index, axis=0
+    )
 
 
-def _with_gaps(packing: _Packing, values: Values, number: type[np.floating[Any]]) -> None:
-    """The distance of each stored value from the one before, the first from the start."""
-    flat = values.reshape(-1)
-    length = packing.constant(flat.shape)
+def _with_gaps(packing: _Packing, length: int, gaps: Values, width: int, filled: Values) -> str:
+    """The distance of each of the values from the one before, the first from the start."""
     zero = numpy_helper.from_array(np.zeros(1, np.float32))
-    result = packing.compute("ConstantOfShape", length, value=zero)
-    kept = _kept(flat, number)
-    if kept.any():
-        places = np.flatnonzero(kept)
-        gaps, at, width = gap_coded(places, np.dtype(number).itemsize)
-        stored = np.zeros(len(gaps), flat.dtype)
-        stored[at] = flat[places]
-        powers = 1 << np.arange(width)
-        digits = packing.bits((gaps[:, None] & powers) != 0)
-        rows = packing.store("rows", np.array([-1, width], np.int64))
-        table = packing.compute("Reshape", digits, rows)
-        weighted = packing.compute("Mul", table, packing.store("places", powers.astype(np.int32)))
-        axes = packing.store("axes", np.array([1], np.int64))
-        steps = packing.compute("ReduceSum", weighted, axes, keepdims=0)
-        indices = packing.compute("CumSum", steps, packing.constant(0))
-        result = packing.compute(
-            "ScatterElements", result, indices, packing.floats(stored, number), axis=0
-        )
-    packing.shaped(result, values)
-
-
-def _kept(flat: Values, number: type[np.floating[Any]]) -> Values:
-    """Which of the ``flat`` values have to be stored: all but +0."""
-    stored = flat.astype(number)
-    return (stored != 0) | np.signbit(stored)
+    empty = packing.compute("ConstantOfShape", packing.constant([length]), value=zero)
+    if not len(gaps):
+        return empty
+    digits = np.unpackbits(gaps.astype("<u2").view(np.uint8).reshape(-1, 2), 1, bitorder="little")
+    table = packing.compute(
+        "Reshape", packing.bits(digits[:, :width]), packing.constant([-1, width])
+    )
+    powers = packing.constant([1 << bit for bit in range(width)], np.int32)
+    weighted = packing.compute("Mul", table, powers)
+    steps = packing.compute("ReduceSum", weighted, packing.constant([1]), keepdims=0)
+    places = packing.compute("CumSum", steps, packing.constant(0))
+    return packing.compute("ScatterElements", empty, places, packing.floats(filled), axis=0)
 
 
 def gap_coded(places: Values, value_bytes: int) -> tuple[Values, Values, int]:
