@@ -284,7 +284,9 @@ def test_the_same_run_has_the_same_result(here: Path, kept: Path):
     assert holds(figures, recorded)
     names = ["scores", "masks", "dense", "pruned", "gallery"]
     for name in (f"{name}.safetensors" for name in names):
-        assert labelled(here / "run" / name)[0] == labelled(kept / "run" / name)[0], name
+        written, recorded = (labelled(folder / "run" / name)[0] for folder in (here, kept))
+        # What was there is there; the effects of biases and normalisations came later.
+        assert {k: v for k, v in written.items() if not k.startswith("rest/")} == recorded, name
     assert in_onnx(here / "run/model.onnx")[0] == in_onnx(kept / "run/model.onnx")[0]
 
 

@@ -14,6 +14,10 @@ Role = Literal["steps", "rounds", "seed"]
 (M), the rounds of scoring and removing, the seed of the criterion's own draws (in a run that of the
 run, unless given)."""
 
+ChannelRule = Literal["effect", "norm", "chance"]
+"""How a criterion's scores rank whole channels: by the sum of the signed effects of all that
+produces a channel, by the mean size of its weights, or by chance."""
+
 STEPS: Role = "steps"
 ROUNDS: Role = "rounds"
 SEED: Role = "seed"
@@ -41,6 +45,8 @@ class MethodSpec(Spec):
     """The option, and the value of it, that does without second derivatives."""
     by_chance: bool = False
     """Draws the weights itself, so that controls are only other draws of the same kind."""
+    channels: ChannelRule | None = None
+    """How it ranks whole channels; None if it cannot."""
     retired: tuple[str, ...] = ()
     """Options that earlier versions had: still accepted, and ignored."""
 
@@ -108,6 +114,7 @@ METHODS = Registry(
             description="How much the loss after a few steps of training depends on each weight: "
             "the exact meta-gradient through those steps.",
             target=f"{_HERE}.prospr:prospr",
+            channels="effect",
             second_order=True,
             first_order=("order", "first"),
             looks_ahead=True,
@@ -136,6 +143,7 @@ METHODS = Registry(
             description="The same question as ProsPr, answered without second derivatives: "
             "faster, but cruder.",
             target=f"{_HERE}.prospr_first_order:prospr_first_order",
+            channels="effect",
             looks_ahead=True,
             paper=_PROSPR,
             options=_steps_ahead(lr=0.1, momentum=0.0),
@@ -147,6 +155,7 @@ METHODS = Registry(
             description="ProsPr as its authors' code computes it, with momentum and with the "
             "flaw that leaves out part of the first step.",
             target=f"{_HERE}.prospr_published:prospr_published",
+            channels="effect",
             second_order=True,
             looks_ahead=True,
             paper=_PROSPR,
@@ -159,6 +168,7 @@ METHODS = Registry(
             description="How much the loss would change at once if a weight were taken away, "
             "judged by the slope of the loss on one batch.",
             target=f"{_HERE}.snip:snip",
+            channels="effect",
             paper="Lee et al., SNIP: Single-shot Network Pruning based on Connection Sensitivity, "
             "ICLR 2019, https://arxiv.org/abs/1810.02340",
         ),
@@ -219,6 +229,7 @@ METHODS = Registry(
             label="Magnitude",
             description="The size of each weight as it was initialised.",
             target=f"{_HERE}.magnitude:magnitude",
+            channels="norm",
             paper="Han et al., Learning both Weights and Connections, NeurIPS 2015, "
             "https://arxiv.org/abs/1506.02626",
             needs_data=False,
@@ -228,6 +239,7 @@ METHODS = Registry(
             label="Random",
             description="Chance, the same for every weight: what any criterion has to beat.",
             target=f"{_HERE}.random:random",
+            channels="chance",
             paper="Frankle et al., Pruning Neural Networks at Initialization, ICLR 2021, "
             "https://arxiv.org/abs/2009.08576",
             options=(_SEED,),

@@ -28,6 +28,7 @@ class Saliency:
 
     ``values``: the highest are kept. ``signed``: where the criterion has a signed effect
     of each weight on the loss, w ⊙ ∂L/∂w, from which channel scores follow; else the values.
+    ``rest``: the signed effects of the parameters that are not ranked (biases, normalisations).
     ``whole``: of a criterion that prunes in rounds, the scores of the whole network;
     ``by_chance``: the largest share of the weights kept in a round that were chosen among equals.
     ``doubt``: a sentence, if the criterion itself knows why it should not be trusted. The rest,
@@ -36,6 +37,7 @@ class Saliency:
 
     values: dict[str, Tensor]
     signed: dict[str, Tensor]
+    rest: Mapping[str, Tensor] = field(default_factory=dict)
     adjoint_norms: tuple[float, ...] = ()
     losses: tuple[float, ...] = ()
     whole: Mapping[str, Tensor] | None = None
@@ -43,9 +45,9 @@ class Saliency:
     doubt: str = ""
 
     @classmethod
-    def of(cls, signed: dict[str, Tensor]) -> Saliency:
+    def of(cls, signed: dict[str, Tensor], rest: Mapping[str, Tensor] | None = None) -> Saliency:
         """Scores that are the size of signed effects."""
-        return cls({name: effect.abs() for name, effect in signed.items()}, signed)
+        return cls({name: effect.abs() for name, effect in signed.items()}, signed, rest or {})
 
     def doubted(self, doubt: str) -> Saliency:
         """The same, with one more sentence of doubt."""
@@ -78,7 +80,10 @@ class Scores(Mapping[str, Tensor]):
 
     ``channels`` holds, per name, the signed sum of the scores over each output channel, shape
     (out_channels,). It is signed because channels that a residual sum ties together share one
-    mask entry: their sums are to be added before the absolute value is taken.
+    mask entry: their sums are to be added before the absolute value is taken. ``rest`` holds the
+    signed effects of the parameters that are not ranked but go with a channel, shape
+    (out_channels,): biases, and the scales and shifts of normalisations. A batch norm makes the
+    scale of the weights before it irrelevant, so that their sums alone say next to nothing there.
     """
 
     values_by_name: Mapping[str, Tensor]
@@ -87,6 +92,7 @@ class Scores(Mapping[str, Tensor]):
     method: str
     options: Mapping[str, Any] = field(default_factory=dict)
     target: tuple[float, int] | None = None
+    rest: Mapping[str, Tensor] = field(default_factory=dict)
 
     def __getitem__(self, name: str) -> Tensor:
         return self.values_by_name[name]
@@ -129,31 +135,40 @@ class Scores(Mapping[str, Tensor]):
 
     def save(self, path: str | Path) -> None:
         """Write as safetensors; ``Scores.load`` reads it back."""
-        channels = {f"channels/{name}": sums for name, sums in self.channels.items()}
+        parts = {
+            f"{part}/{name}": values
+            for part, by_name in (("channels", self.channels), ("rest", self.rest))
+            for name, values in by_name.items()
+        }
         metadata = {
             "method": self.method,
             "options": dict(self.options),
             "diagnostics": plain(dataclasses.asdict(self.diagnostics)),
             "target": self.target,
         }
-        save_tensors(path, {**self, **channels}, metadata)
+        save_tensors(path, {**self, **parts}, metadata)
 
     @classmethod
     def load(cls, path: str | Path) -> Scores:
         """Read what ``save`` wrote; raises ``DataError`` if the file is no such thing."""
         tensors, metadata = load_tensors(path)
+        prefixes = ("channels/", "rest/")
         if not {"diagnostics", "method", "options"} <= set(metadata):
             raise DataError(f"{path} holds no scores; give a file that Scores.save wrote.")
-        prefix = "channels/"
-        return cls(
-            {name: t for name, t in tensors.items() if not name.startswith(prefix)},
-            {
-                name.removeprefix(prefix): t
-                for name, t in tensors.items()
+
+        def part(prefix: str) -> dict[str, Tensor]:
+            return {
+                name.removeprefix(prefix): values
+                for name, values in tensors.items()
                 if name.startswith(prefix)
-            },
+            }
+
+        return cls(
+            {n: values for n, values in tensors.items() if not n.startswith(prefixes)},
+            part("channels/"),
             Diagnostics.from_dict(metadata["diagnostics"]),
             metadata["method"],
             metadata["options"],
             read_target(metadata),
+            part("rest/"),
         )

@@ -22,7 +22,7 @@ from prospr_engine.network.batches import Batch
 from prospr_engine.network.functional import Network
 from prospr_engine.network.point import Point, add, norm
 from prospr_engine.saliency.base import OnStep, Saliency
-from prospr_engine.saliency.effects import effects
+from prospr_engine.saliency.effects import effects, unranked_effects
 
 
 def prospr(
@@ -96,7 +96,7 @@ def prospr(
         norms.append(norm(adjoint))
 
     return dataclasses.replace(
-        Saliency.of(effects(network, adjoint)),
+        Saliency.of(effects(network, adjoint), unranked_effects(network, adjoint)),
         adjoint_norms=tuple(norms),
         losses=tuple(losses),
     )

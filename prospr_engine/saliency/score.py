@@ -125,6 +125,7 @@ def score(
         method=spec.name,
         options=_recorded(settings) | ({"precision": precision} if precision else {}),
         target=target,
+        rest=saliency.rest,
     )
 
 
@@ -164,11 +165,11 @@ def _apply(
         _check_scores(spec, network, scores)
     if network.score_dtype == network.dtype:
         return found
-    values, signed = (
+    values, signed, rest = (
         {name: score.to(network.score_dtype) for name, score in scores.items()}
-        for scores in (found.values, found.signed)
+        for scores in (found.values, found.signed, found.rest)
     )
-    return dataclasses.replace(found, values=values, signed=signed)
+    return dataclasses.replace(found, values=values, signed=signed, rest=rest)
 
 
 def _check_scores(spec: MethodSpec, network: Network, scores: Mapping[str, Tensor]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from prospr_engine.network.batches import Batch
 from prospr_engine.network.functional import Network
 from prospr_engine.saliency.base import OnStep, Saliency
-from prospr_engine.saliency.effects import effects
+from prospr_engine.saliency.effects import effects, unranked_effects
 
 
 def snip(network: Network, batches: list[Batch], on_step: OnStep) -> Saliency:
@@ -16,4 +16,4 @@ def snip(network: Network, batches: list[Batch], on_step: OnStep) -> Saliency:
     """
     on_step(0, 1, "Gradient of the loss")
     _, gradient = network.gradient(network.start, batches[0], 0)
-    return Saliency.of(effects(network, gradient))
+    return Saliency.of(effects(network, gradient), unranked_effects(network, gradient))

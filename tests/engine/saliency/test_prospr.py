@@ -68,6 +68,11 @@ def test_adjoint_recursion_equals_plain_unrolling(name, momentum):
         if "transposed" in name and signed.dim() == 4:  # stored as (in, out / groups, …)
             signed = signed.view(2, 1, 2, 2, 2).transpose(1, 2).reshape(4, 1, 2, 2)
         torch.testing.assert_close(channels, signed.flatten(1).sum(1), rtol=1e-9, atol=1e-13)
+    others = {n: w for n, w in weights.items() if w.dim() == 1 and n not in scores}
+    assert set(scores.rest) == set(others)
+    for parameter, effect in scores.rest.items():
+        signed = others[parameter] * expected[parameter]
+        torch.testing.assert_close(effect, signed, rtol=1e-9, atol=1e-13)
 
 
 def test_one_batch_serves_every_step_and_fewer_are_cycled():

@@ -56,6 +56,8 @@ def test_saving_keeps_everything(tmp_path, method):
     assert list(loaded) == list(scores)
     assert all(torch.equal(loaded[name], scores[name]) for name in scores)
     assert all(torch.equal(loaded.channels[n], scores.channels[n]) for n in scores)
+    assert list(loaded.rest) == list(scores.rest)
+    assert all(torch.equal(loaded.rest[n], scores.rest[n]) for n in scores.rest)
     assert loaded.diagnostics == scores.diagnostics
     assert (loaded.method, loaded.options) == (scores.method, scores.options)
     assert loaded.target == scores.target
