@@ -22,6 +22,9 @@ from prospr_engine.registry import check_options, setting, settings_of
 NO_CONTROL = "none"
 """The value of ``RunConfig.control`` for no control: train what the criterion chose."""
 MAX_SEED = 2**32 - 1
+ENCODINGS = ("dense", "compact")
+"""The ONNX files of a run by default. The first is written whatever else is chosen: every tool can
+read it, and the figures of a run are those of this file."""
 
 
 class _Checked:
@@ -176,6 +179,11 @@ class RunConfig(_Checked):
         table="control",
     )
     device: str = setting("auto", "where to compute: auto, cpu, cuda, cuda:1, mps")
+    encodings: tuple[str, ...] = setting(
+        ENCODINGS,
+        f"ONNX files to write, by how they store the weights; {ENCODINGS[0]} is always among them",
+        table="encoding",
+    )
     loading: LoadingConfig = field(default_factory=LoadingConfig)
     scoring: ScoringConfig = field(default_factory=ScoringConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
@@ -188,13 +196,16 @@ class RunConfig(_Checked):
             )
         super().__post_init__()
         check_sparsity(self.sparsity)
+        # One order, so that the order in which they were given does not matter.
+        further = sorted({*self.encodings} - {ENCODINGS[0]})
+        object.__setattr__(self, "encodings", (ENCODINGS[0], *further))
         for name, group in GROUPS.items():
             if not isinstance(getattr(self, name), group):
                 raise ConfigError(f"{name} is not a {group.__name__}.")
 
     def to_dict(self) -> dict[str, Any]:
         """Every setting, as JSON-ready values."""
-        return dataclasses.asdict(self)
+        return {**dataclasses.asdict(self), "encodings": list(self.encodings)}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> RunConfig:

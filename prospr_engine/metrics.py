@@ -83,7 +83,7 @@ class Metric:
     alone, or nothing. ``reference`` names the same figure of the dense network. ``terminal`` is its
     name where the command line lists runs, and ``terminal_means`` gives it a table of means after a
     sweep. A figure ``of_file`` is that entry of the ONNX file that every run writes; the files in
-    other encodings have columns of their own.
+    other encodings, which the settings choose, have columns of their own.
     """
 
     name: str
@@ -101,7 +101,7 @@ class Metric:
     pair: Pair | None = None
     reference: str = ""
     partial: bool = False
-    """Only some tasks have it; tables in which no run has it leave it out."""
+    """Only some runs have it; tables in which no run has it leave it out."""
     terminal: str = ""
     terminal_means: bool = False
     of_file: str = ""
@@ -454,20 +454,21 @@ def columns() -> Iterator[Metric]:
 
 
 def _in_other_encodings(metric: Metric) -> Iterator[Metric]:
-    """The figure of a file, of each further file that a run writes."""
+    """The figure of a file, of each further file that a run can write."""
     primary = resolve("prospr_engine.export.encodings:PRIMARY")
     for row in resolve("prospr_engine.export.encodings:ENCODINGS").values():
-        if not row.in_runs or row.name == primary:
+        if row.name == primary:
             continue
         own = f" ({row.label.lower()})"
         compare, pair = metric.compare, metric.pair
         yield dataclasses.replace(
             metric,
-            name=f"{metric.name}_{row.name}",
+            name=f"{metric.name}_{row.name.replace('-', '_')}",
             label=metric.label + own,
             source=f"exports.{row.name}.{metric.of_file}",
             key=f"exports.{row.name}.{metric.of_file}",
             required=False,
+            partial=True,
             axis=None,
             compare=compare and dataclasses.replace(compare, heading=compare.heading + own),
             pair=pair and dataclasses.replace(pair, name=pair.name + own),

@@ -13,7 +13,7 @@ import importlib
 import math
 import re
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any, Generic, TypeVar
@@ -93,6 +93,8 @@ class Option:
 
     def _convert(self, value: Any) -> Any:
         kind = self.kind
+        if kind is tuple:
+            return self._names(value)
         if kind is bool:
             if isinstance(value, bool):
                 return value
@@ -117,6 +119,15 @@ class Option:
         if not isinstance(value, kind):
             raise ConfigError(f"{self.name} is {brief(value)}; give text.")
         return value
+
+    def _names(self, value: Any) -> tuple[str, ...]:
+        """Names in a list, or in a text with commas between them; each once."""
+        alone = isinstance(value, bytes | Mapping) or not isinstance(value, Iterable)
+        names = value.split(",") if isinstance(value, str) else [] if alone else list(value)
+        if alone or not all(isinstance(name, str) for name in names):
+            example = ",".join(self.default)
+            raise ConfigError(f"{self.name} is {brief(value)}; give names, as in {example}.")
+        return tuple(dict.fromkeys(name.strip() for name in names if name.strip()))
 
 
 @dataclass(frozen=True)

@@ -75,6 +75,8 @@ def _shown(name: str, value: Any) -> str:
         return percent(value)
     if isinstance(value, float):
         return f"{value:g}"
+    if isinstance(value, list):
+        return ", ".join(map(str, value))
     if name == "method" and value in METHODS:
         return METHODS[value].label
     if name == "control":

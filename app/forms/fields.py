@@ -31,6 +31,14 @@ def field(option: Option, errors: list[EngineError], group: str = "", empty: str
         value = st.selectbox(
             text, devices, format_func=lambda d: choice_label("device", d), **words
         )
+    elif option.kind is tuple:
+        value = st.multiselect(
+            text,
+            list(choices_of(option)),
+            default=list(option.default),
+            format_func=lambda c: choice_label(name, c),
+            **words,
+        )
     elif choices := list(choices_of(option)):
         choices = [AUTOMATIC, *choices] if option.optional else choices
         index = choices.index(widget_value(option, option.default))

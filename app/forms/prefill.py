@@ -21,8 +21,9 @@ TABLES: dict[str, Mapping[str, Any]] = {
     "control": services.CONTROLS,
     "methods": services.METHODS,
     "controls": services.CONTROLS,
+    "encodings": services.ENCODINGS,
 }
-LISTS = ("methods", "controls")
+LISTS = ("methods", "controls", "encodings")
 OWN = (IMAGES, WEIGHTS_FILE, FOLDER)  # problems with these are shown below them
 
 

@@ -15,10 +15,11 @@ from app.services import GROUPS, METHODS, EngineError, Option, RunConfig, is_con
 from app.ui.titles import control_label
 
 TABS: dict[str, tuple[str, tuple[str, ...]]] = {
-    # tab: (group of settings, settings of the run itself shown before them)
+    # tab: (group of settings or "", settings of the run itself shown before them)
     "Criterion": ("scoring", ("layer_floor", "control")),
     "Training": ("training", ("seed", "device")),
     "Data": ("loading", ()),
+    "Files": ("", ("encodings",)),
 }
 OWN: dict[str, Option] = {option.name: option for option in services.settings_of(RunConfig)}
 
@@ -77,12 +78,21 @@ def advanced(
                 for name in before:
                     if name not in without:
                         values[name] = field(own[name], errors)
-                chosen = {"options": options()} if group == "scoring" else {}
-                values[group] = chosen | {
-                    option.name: field(option, errors, group)
-                    for option in services.settings_of(GROUPS[group])
-                }
+                if group:
+                    chosen = {"options": options()} if group == "scoring" else {}
+                    values[group] = chosen | {
+                        option.name: field(option, errors, group)
+                        for option in services.settings_of(GROUPS[group])
+                    }
+                if "encodings" in before:
+                    _about_files(values["encodings"])
     return values
+
+
+def _about_files(encodings: Sequence[str]) -> None:
+    """What each of the chosen files is good for."""
+    rows = [services.ENCODINGS[name] for name in encodings if name in services.ENCODINGS]
+    st.caption("\n".join(f"- **{row.label}**: {row.description}" for row in rows))
 
 
 def method_options(method: str, errors: list[EngineError]) -> dict[str, Any]:

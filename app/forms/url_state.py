@@ -12,6 +12,7 @@ from app.services import GROUPS, Option, RunConfig
 from app.ui.code import PREFIXES
 from app.ui.format import fraction_number, to_percent
 from app.ui.labels import AUTOMATIC, OWN_IMAGES, OWN_WEIGHTS, PATH, WEIGHTS, WITHOUT_CONTROL, label
+from app.ui.titles import encoding_label
 
 IMAGES, WEIGHTS_FILE, FOLDER = "images", "weights-file", "folder"
 """Widgets that select uploaded images, uploaded weights, or a path on this machine."""
@@ -101,6 +102,8 @@ def _file_value(named: str) -> str:
 
 def widget_value(option: Option, value: Any) -> Any:
     """The value of the widget of ``option`` for ``value``: a selection cannot be None."""
+    if isinstance(value, tuple):
+        return list(value)
     return AUTOMATIC if value is None and option.choices else value
 
 
@@ -123,6 +126,8 @@ def choice_label(name: str, value: Any) -> str:
         return services.METHODS[value].label
     if name == "control":
         return services.CONTROLS[value].label if value in services.CONTROLS else WITHOUT_CONTROL
+    if name == "encodings":
+        return encoding_label(value)
     if value == "auto":
         return AUTOMATIC
     if name == "weights":

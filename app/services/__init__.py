@@ -87,7 +87,11 @@ __all__ = [
 
 def choices_of(option: Option) -> tuple[Any, ...]:
     """The choices of a setting: its own, or the names in its table."""
-    tables = {"method": tuple(METHODS), "control": control_names()}
+    tables = {
+        "method": tuple(METHODS),
+        "control": control_names(),
+        "encoding": tuple(ENCODINGS),
+    }
     return tables.get(option.table, option.choices)
 
 

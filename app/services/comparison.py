@@ -50,8 +50,8 @@ MOST = limits.COMPARED_RUNS.value
 """Most runs in an address; a study may have more."""
 METHOD = ("", "method")
 """Always part of the name of a line."""
-VARYING = (("", "seed"), ("", "sparsity"))
-"""Settings in which the runs of one line differ."""
+VARYING = (("", "seed"), ("", "sparsity"), ("", "encodings"))
+"""Settings in which the runs of one line may differ: the last does not change the network."""
 OPTIONS = "options"
 AHEAD = (OPTIONS, STEPS)
 """The number of steps that a criterion looks ahead."""

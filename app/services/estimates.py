@@ -138,7 +138,7 @@ def plan(config: SweepConfig | SearchConfig) -> Plan | None:
     dense = {dense_group(cell) for cell in cells}
     ranked = {(cell.control, scores_of(cell)) for cell in cells}
     network, masks = NUMBER * size.parameters, size.weights  # a mask takes one byte per weight
-    files = sum(each.bytes for each in file_sizes(size, 1.0).values())
+    files = sum(each.bytes for each in file_sizes(size, 1.0, run.encodings).values())
     return Plan(
         seconds=seconds * (median(paces) if paces else 1.0),
         runs=len(cells),

@@ -67,7 +67,7 @@ def command(config: RunConfig, threads: int, out: str = "out") -> str:
         if option.kind is bool:
             words.append(f"--{flag}" if value else f"--no-{flag}")
         else:
-            words += [f"--{flag}", str(value)]
+            words += [f"--{flag}", ",".join(value) if isinstance(value, tuple) else str(value)]
     for name, value in config.scoring.options.items():
         words += ["--option", f"{name}={value}"]
     return f"OMP_NUM_THREADS={threads} {shlex.join([*words, '--out', out])}"

@@ -15,6 +15,8 @@ WITHOUT_CONTROL = "None"
 EXPLAINED = {
     "method": "How to decide which weights matter, before any training",
     "epochs": "How long both networks train: one epoch is one pass through all training images",
+    "encodings": "The files to download after the run, by how they store the weights. The dense "
+    "file is always written: every tool can read it",
     "control": "What to leave to chance once the criterion has chosen, to see whether its choice "
     "matters",
 }
@@ -22,6 +24,7 @@ EXPLAINED = {
 LABELS = {
     "batches": "Calibration batches",
     "device": "Compute on",
+    "encodings": "Files to write",
     "epochs": "Epochs",
     "image_size": "Image size (pixels)",
     "layer_floor": "Minimum weights per layer",

@@ -10,13 +10,14 @@ from typing import Any
 
 from prospr_engine.config import GROUPS, RunConfig
 from prospr_engine.errors import ConfigError
+from prospr_engine.export.encodings import ENCODINGS
 from prospr_engine.format import brief, read_percent, to_fraction
 from prospr_engine.registry import Option, settings_of
 from prospr_engine.saliency.controls import control_names
 
 STORE_HELP = "(default: $PROSPR_RUNS, or ~/.local/share/prospr/runs)"
 OWN_FOLDER = "(default: runs/, then the fingerprint of the settings)"
-LISTED = {"control": control_names}
+LISTED = {"control": control_names, "encoding": lambda: tuple(ENCODINGS)}
 """Tables short enough to list in the help of a flag."""
 PREFIXES = {"loading": "", "scoring": "score-", "training": "train-"}
 
@@ -116,9 +117,10 @@ def _add_flag(parser: Any, option: Option, prefix: str, dest: str) -> None:
         parser.add_argument(flag, dest=dest, action=argparse.BooleanOptionalAction, help=help)
         return
     if option.default is not None:
-        help += f" (default: {option.default})"
+        several = isinstance(option.default, tuple)
+        help += f" (default: {','.join(option.default) if several else option.default})"
     choices = [*(LISTED[option.table]() if option.table in LISTED else option.choices)]
     if choices and option.file:
         choices.append(f"FILE{option.file}")
-    metavar = "|".join(choices) or option.kind.__name__.upper()
+    metavar = ("," if option.kind is tuple else "|").join(choices) or option.kind.__name__.upper()
     parser.add_argument(flag, dest=dest, metavar=metavar, help=help)

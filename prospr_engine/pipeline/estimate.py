@@ -105,7 +105,7 @@ def estimate(
         kept=kept,
         macs=measure.macs + measure.other,
         macs_left=round(measure.macs * density) + measure.other,
-        files=file_sizes(measure, density),
+        files=file_sizes(measure, density, config.encodings),
     )
 
 
@@ -261,12 +261,17 @@ def gradients(config: RunConfig) -> float:
     return float(times * ((steps + 1) * gradient + steps * product))
 
 
-def file_sizes(measure: Measure, density: float) -> dict[str, FileSize]:
-    """The ONNX files of a run by encoding, when ``density`` of the weights are kept."""
+def file_sizes(
+    measure: Measure, density: float, encodings: Sequence[str] = (PRIMARY,)
+) -> dict[str, FileSize]:
+    """The ONNX files of a run in the ``encodings`` that are known, when ``density`` of the weights
+    are kept."""
     return {
-        name: spec.load_sizer()(measure.parameters, measure.weights, measure.layers, density)
-        for name, spec in ENCODINGS.items()
-        if spec.in_runs
+        name: ENCODINGS[name].load_sizer()(
+            measure.parameters, measure.weights, measure.layers, density
+        )
+        for name in encodings
+        if name in ENCODINGS
     }
 
 

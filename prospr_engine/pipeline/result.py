@@ -64,10 +64,14 @@ class Pruning:
 
 @dataclass(frozen=True)
 class Export:
-    """One ONNX file of a run: its proof, and the size of a zip that contains only the file."""
+    """One ONNX file of a run: its proof, the size of a zip that contains only the file, and what
+    was measured with it, as in ``record.ExportRecord``."""
 
     proof: Proof
     zipped: int
+    accuracy: float | None = None
+    images_tested: int | None = None
+    latency_ms: float | None = None
 
     @property
     def path(self) -> Path:
@@ -90,11 +94,15 @@ class Export:
         return {
             "path": proof["path"],
             "bytes": proof["bytes"],
-            "zipped": self.zipped,
+            "zipped_bytes": self.zipped,
+            "zipped": self.zipped,  # where readers of 0.5 look for it
             "max_abs_error": proof["max_abs_error"],
             "tolerance": proof["tolerance"],
             "zeros": proof["zeros"],
             "zeros_expected": proof["zeros_expected"],
+            "accuracy": self.accuracy,
+            "images_tested": self.images_tested,
+            "latency_ms": self.latency_ms,
             "ok": proof["ok"],
             "checks": proof["checks"],
         }

@@ -6,7 +6,7 @@ import dataclasses
 import json
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -89,7 +89,7 @@ def run(
     emit = _stoppable(on_event, should_stop)
 
     prepared = prepare(config, emit, shared)
-    check_room(folder, _bytes_to_write(prepared.model))
+    check_room(folder, _bytes_to_write(prepared.model, config.encodings))
     scores, scoring = find_scores(prepared, folder / "scores.safetensors", emit, shared)
     pruning = make_masks(prepared, scores, emit)
     pruning.masks.save(folder / "masks.safetensors")
@@ -153,11 +153,11 @@ def _claim_folder(config: RunConfig, out: str | Path | None, overwrite: bool) ->
     return folder
 
 
-def _bytes_to_write(network: nn.Module) -> int:
+def _bytes_to_write(network: nn.Module, encodings: Sequence[str]) -> int:
     """The size of all files of a run, roughly: scores, two networks, the ONNX files, and one of
     them twice while it is written; masks, results and pictures are small."""
     tensors = network.state_dict().values()
-    copies = COPIES + sum(row.in_runs for row in ENCODINGS.values())
+    copies = COPIES + len(encodings)
     return copies * sum(tensor.nbytes for tensor in tensors) + SMALL_FILES
 
 
@@ -169,9 +169,9 @@ def _export(
     label: dict[str, Any],
     emit: OnEvent,
 ) -> dict[str, Export]:
-    """The verified ONNX file of every encoding that runs write."""
+    """The verified ONNX file of every encoding that the settings name."""
     exports = {}
-    rows = [row for row in ENCODINGS.values() if row.in_runs]
+    rows = [ENCODINGS.find(name) for name in prepared.config.encodings]
     emit(StageStarted("export", "Writing and verifying the ONNX file"))
     for row in rows:
         path = folder / row.file()

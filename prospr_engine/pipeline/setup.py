@@ -14,6 +14,7 @@ from prospr_engine.data.images import ImageData, normalise
 from prospr_engine.data.load import load
 from prospr_engine.errors import ConfigError
 from prospr_engine.events import OnEvent, StageStarted, ignore
+from prospr_engine.export.encodings import ENCODINGS
 from prospr_engine.identity import file_settings, file_values
 from prospr_engine.io.files import digest_of
 from prospr_engine.io.tokens import display_name, locate
@@ -58,6 +59,8 @@ def check(config: RunConfig) -> None:
     MODELS.find(config.model)
     spec = METHODS.find(config.method)
     find_control(config.control)
+    for encoding in config.encodings:
+        ENCODINGS.find(encoding)
     spec.check(config.scoring.options)
     if file := file_settings(config).get("weights"):
         read_header(locate(file), display_name(file))

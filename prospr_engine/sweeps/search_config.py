@@ -109,7 +109,11 @@ class SearchConfig:
 
     def to_dict(self) -> dict[str, Any]:
         """Every setting, as JSON-ready values."""
-        return {**dataclasses.asdict(self), "seeds": list(self.seeds)}
+        return {
+            **dataclasses.asdict(self),
+            "run": self.run.to_dict(),
+            "seeds": list(self.seeds),
+        }
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> SearchConfig:

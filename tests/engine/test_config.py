@@ -41,6 +41,20 @@ def test_the_fingerprint_ignores_defaults_and_sees_everything_else():
 
 
 @pytest.mark.parametrize(
+    "given",
+    ["int8,compact,dense", " compact, int8,,int8", ["int8", "compact"], {"compact", "int8"}],
+)
+def test_encodings_are_a_set_with_dense_in_it(given):
+    config = RunConfig(encodings=given)
+    assert config.encodings == ("dense", "compact", "int8")
+    assert config.to_dict()["encodings"] == ["dense", "compact", "int8"]
+    assert config.fingerprint == RunConfig(encodings=("dense", "int8", "compact")).fingerprint
+    assert config.fingerprint != RunConfig().fingerprint
+    assert RunConfig(encodings="compact") == RunConfig()
+    assert config.dense == RunConfig().dense  # runs share a dense network whatever they write
+
+
+@pytest.mark.parametrize(
     ("settings", "words"),
     [
         ({"sparsity": 1.0}, "below 1"),
@@ -54,6 +68,8 @@ def test_the_fingerprint_ignores_defaults_and_sees_everything_else():
         ({"scoring": {"options": 3}}, "names and values"),
         ({"loading": {"validation_fraction": 0.9}}, "at most 0.5"),
         ([], "names and values"),
+        ({"encodings": 3}, "give names, as in dense,compact"),
+        ({"encodings": ["dense", 8]}, "give names, as in dense,compact"),
     ],
 )
 def test_misfitting_settings_are_refused_with_a_sentence(settings, words):

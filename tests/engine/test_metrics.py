@@ -13,6 +13,7 @@ import pytest
 from prospr_engine import metrics
 from prospr_engine.cli import render, render_sweep
 from prospr_engine.config import RunConfig
+from prospr_engine.export.encodings import ENCODINGS
 from prospr_engine.format import SCALES, quantity
 from prospr_engine.metrics import Metric, Pair, summary
 from prospr_engine.sweeps import statistics, table
@@ -119,8 +120,12 @@ COLUMNS_SINCE = {
     "pruned_right_alone",
     "validation_accuracy",
     "dense_validation_accuracy",
-    "file_bytes_compact",
-    "zipped_bytes_compact",
+    *(
+        f"{figure}_{name.replace('-', '_')}"
+        for figure in ("file_bytes", "zipped_bytes")
+        for name in ENCODINGS
+        if name != "dense"
+    ),
 }
 
 

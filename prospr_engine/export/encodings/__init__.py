@@ -37,12 +37,11 @@ class EncodingSpec(Spec):
     """How the weights are stored. ``target`` turns a dense ONNX model into this encoding,
     ``encode(model, masks)``; ``reader`` returns the weights, ``decode(model)``; ``sizer``
     predicts the file, ``size(parameters, weights, layers, density) -> FileSize``, without torch
-    or onnx. ``in_runs``: every run writes a file in this encoding."""
+    or onnx."""
 
     reader: str | Callable[..., Any]
     sizer: str | Callable[..., FileSize]
     tolerance: Tolerance
-    in_runs: bool = True
 
     def load_reader(self) -> Callable[..., Any]:
         """Import and return the function that reads the weights of such a file."""
@@ -97,7 +96,6 @@ ENCODINGS: Registry[EncodingSpec] = Registry(
             # A float16 has eleven bits. Logits are off by up to 7e-4 of the largest, measured on
             # three networks at 50 to 98 %.
             tolerance=Tolerance(relative=5e-3, absolute=1e-4),
-            in_runs=False,
         ),
     ),
 )

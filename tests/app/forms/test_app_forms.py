@@ -46,12 +46,14 @@ OTHERS = [
     FEATURED,
     config(method="random", sparsity=0.0, epochs=0),
     config(method="magnitude", model="vgg16_bn", data="mnist"),
+    config(encodings="dense"),
+    config(encodings="compact-fp16,compact,dense"),
     *(preset.config for preset in PRESETS),
 ]
 
 
 def widgets(at: AppTest) -> list[Any]:
-    kinds = (at.selectbox, at.slider, at.number_input, at.text_input, at.toggle)
+    kinds = (at.selectbox, at.slider, at.number_input, at.text_input, at.toggle, at.multiselect)
     return [widget for kind in kinds for widget in kind]
 
 
@@ -84,7 +86,7 @@ def test_every_setting_of_a_run_has_a_widget(at: AppTest):
         wanted |= {key(option.name, group) for option in settings_of(cls)}
     wanted |= {key(option.name, "prospr") for option in METHODS["prospr"].options}
     assert {widget.key for widget in widgets(at)} == wanted
-    assert {group for group, _ in TABS.values()} == set(GROUPS)
+    assert {group for group, _ in TABS.values()} == {*GROUPS, ""}
 
 
 def test_no_two_settings_share_a_name(at: AppTest):

@@ -9,6 +9,7 @@ from half_encoding import registered
 from half_encoding import size as half_size
 
 from app.compare import table
+from prospr_engine.export.encodings import ENCODINGS
 from prospr_engine.format import size
 from prospr_engine.models.measures import known
 from prospr_engine.store.store import Store
@@ -48,7 +49,9 @@ def test_a_file_that_is_gone_is_not_offered(store: Store):
 
 def test_the_forecast_has_a_size_for_each(store: Store):
     with registered():
-        at = new().run()
+        at = new()
+        at.query_params["encodings"] = [row.label for row in ENCODINGS.values()]
+        at.run()
         shown = {each.label: (each.value, each.delta) for each in at.metric}
     measure = known("small_cnn", 1, 8, 10)
     assert measure

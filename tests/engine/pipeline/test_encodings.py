@@ -17,7 +17,6 @@ import prospr_engine as pe
 from prospr_engine.cli import render
 from prospr_engine.cli.main import main
 from prospr_engine.errors import Stopped
-from prospr_engine.export.encodings import ENCODINGS
 from prospr_engine.format import size
 from prospr_engine.metrics import summary
 from prospr_engine.models.measures import known
@@ -31,6 +30,7 @@ CONFIG = pe.RunConfig(
     sparsity=0.8,
     method="magnitude",
     device="cpu",
+    encodings=("dense", "compact", "half"),
     loading=pe.LoadingConfig(train_limit=300, test_limit=100),
 )
 
@@ -119,8 +119,6 @@ def test_a_sweep_has_the_sizes_of_both(half, tmp_path: Path):
     assert list(again["file_bytes_half"]) == list(found["file_bytes_half"])
     (_, means) = statistics.summarise(found, ["sparsity"]).to_dict("records")
     assert means["zipped_bytes_half_mean"] == found["zipped_bytes_half"][1]
-    with registered_as(half, in_runs=False):
-        assert not [name for name in table.columns() if "half" in name]
 
 
 def test_the_estimate_asks_the_row(half):
@@ -154,17 +152,33 @@ def test_an_overwriting_run_takes_all_files_away(finished, tmp_path: Path):
     assert not list(tmp_path.glob("*.onnx"))
 
 
-def test_a_row_may_stay_out_of_runs(half, tmp_path: Path):
-    with registered_as(half, in_runs=False):
-        result = pe.run(CONFIG, out=tmp_path)
-        assert set(result.exports) == {"dense", "compact"}
-        assert "half" in ENCODINGS
+def test_an_unknown_one_is_refused_before_any_work(tmp_path: Path):
+    config = dataclasses.replace(CONFIG, encodings="dense,compcat")
+    with pytest.raises(
+        pe.EngineError, match=r"no encoding called 'compcat' \(did you mean 'compact'"
+    ):
+        pe.run(config, out=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
-@contextlib.contextmanager
-def registered_as(row, **changes):
-    ENCODINGS.register(dataclasses.replace(row, **changes), replace=True)
-    try:
-        yield
-    finally:
-        ENCODINGS.register(row, replace=True)
+def test_the_command_line_takes_a_list(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    words = [
+        "run",
+        "--model",
+        "mlp",
+        "--method",
+        "magnitude",
+        "--epochs",
+        "0",
+        "--test-limit",
+        "50",
+    ]
+    assert (
+        main([*words, "--encodings", "compact-fp16,dense", "--out", str(tmp_path), "--json"]) == 0
+    )
+    shown = json.loads(capsys.readouterr().out)
+    assert list(shown["exports"]) == ["dense", "compact-fp16"]
+    assert shown["config"]["encodings"] == ["dense", "compact-fp16"]
+    for export in shown["exports"].values():
+        assert export["zipped_bytes"] == export["zipped"] < export["bytes"]
+        assert {"path", "max_abs_error", "zeros", "accuracy", "latency_ms"} <= export.keys()
