@@ -5,14 +5,20 @@ The weights are stored in 16 bits, and a Cast in front of the network makes 32 o
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from prospr_engine.export.encodings import ENCODINGS, EncodingSpec, FileSize, Tolerance
+from prospr_engine.export.encodings import (
+    ENCODINGS,
+    EncodingSpec,
+    FileSize,
+    StoredTensor,
+    Tolerance,
+)
 
 SUFFIX = ".half"
 
@@ -44,9 +50,9 @@ def decode(model: onnx.ModelProto) -> dict[str, np.ndarray]:
     }
 
 
-def size(parameters: int, weights: int, layers: int, density: float) -> FileSize:
-    plain = 2 * weights + 4 * (parameters - weights) + 2500 * layers
-    return FileSize(plain, round(plain * density))
+def size(tensors: Sequence[StoredTensor], rest: FileSize) -> FileSize:
+    plain = rest.bytes + sum(2 * round(tensor.values) + 500 for tensor in tensors)
+    return FileSize(plain, plain // 2)
 
 
 HALF = EncodingSpec(

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 
 from prospr_engine.config import LoadingConfig, RunConfig
 from prospr_engine.data import DATASETS
-from prospr_engine.export.encodings import ENCODINGS, PRIMARY, FileSize
+from prospr_engine.export.encodings import ENCODINGS, PRIMARY, FileSize, StoredTensor
+from prospr_engine.export.encodings.dense import NUMBER, ZIPPED_NUMBER
 from prospr_engine.identity import dense_group, scores_group
 from prospr_engine.models.measures import Measure
 from prospr_engine.pruning.budget import kept_count
@@ -64,6 +65,10 @@ MIXED_PRODUCT = 7.0
 that does not suffice, another in float64."""
 DECODING = 0.3e-3
 """Seconds to read one small image file."""
+GRAPH = 2000
+"""Bytes of a file per layer for its names, its nodes in the graph and its running statistics."""
+GRAPH_ZIPPED = (1500, 100)
+"""Zipped bytes of the graph, and of each layer in it."""
 
 
 @dataclass(frozen=True)
@@ -266,13 +271,22 @@ def file_sizes(
 ) -> dict[str, FileSize]:
     """The ONNX files of a run in the ``encodings`` that are known, when ``density`` of the weights
     are kept."""
+    tensors, rest = tensors_of(measure, density)
     return {
-        name: ENCODINGS[name].load_sizer()(
-            measure.parameters, measure.weights, measure.layers, density
-        )
-        for name in encodings
-        if name in ENCODINGS
+        name: ENCODINGS[name].load_sizer()(tensors, rest) for name in encodings if name in ENCODINGS
     }
+
+
+def tensors_of(measure: Measure, density: float) -> tuple[list[StoredTensor], FileSize]:
+    """What the sizers of encodings predict a file from: the weights, as if all layers were equal,
+    and the rest of the file."""
+    layers, other = measure.layers, measure.parameters - measure.weights
+    weights = measure.weights / layers
+    rest = FileSize(
+        bytes=NUMBER * other + GRAPH * layers,
+        zipped=round(ZIPPED_NUMBER * other + GRAPH_ZIPPED[0] + GRAPH_ZIPPED[1] * layers),
+    )
+    return [StoredTensor(weights, density * weights)] * layers, rest
 
 
 def zipped_size(measure: Measure, density: float) -> int:

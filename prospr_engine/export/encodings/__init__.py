@@ -33,11 +33,24 @@ class FileSize:
 
 
 @dataclass(frozen=True)
+class StoredTensor:
+    """What the size of a stored float32 tensor depends on: its number of ``values``, and how many
+    of them are not zero (``nonzero``). ``channels`` is the number of output channels, 0 if it is
+    not known. ``coded``: how many values are stored when the gaps between nonzero ones are numbers
+    of 1, 2, … bits, see ``gaps.coded_counts``; None if they are in random places."""
+
+    values: float
+    nonzero: float
+    channels: int = 0
+    coded: tuple[int, ...] | None = None
+
+
+@dataclass(frozen=True)
 class EncodingSpec(Spec):
     """How the weights are stored. ``target`` turns a dense ONNX model into this encoding,
     ``encode(model, masks)``; ``reader`` returns the weights, ``decode(model)``; ``sizer``
-    predicts the file, ``size(parameters, weights, layers, density) -> FileSize``, without torch
-    or onnx."""
+    predicts the file from the tensors and the ``rest`` of the dense file (graph, names, record),
+    ``size(tensors, rest) -> FileSize``, without torch or onnx."""
 
     reader: str | Callable[..., Any]
     sizer: str | Callable[..., FileSize]

@@ -17,8 +17,8 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from prospr_engine.errors import ExportError
-from prospr_engine.export.encodings.compact_size import MOST_BITS
 from prospr_engine.export.encodings.dense import decode as stored_tensors
+from prospr_engine.export.encodings.gaps import gap_coded
 
 UNPACK = "unpack"
 """How the names of the nodes start that put a tensor together."""
@@ -186,26 +186,6 @@ def _with_gaps(packing: _Packing, length: int, gaps: Values, width: int, filled:
     steps = packing.compute("ReduceSum", weighted, packing.constant([1]), keepdims=0)
     places = packing.compute("CumSum", steps, packing.constant(0))
     return packing.compute("ScatterElements", empty, places, packing.floats(filled), axis=0)
-
-
-def gap_coded(places: Values, value_bytes: int) -> tuple[Values, Values, int]:
-    """The gaps before ``places`` (ascending) as numbers of as many bits as take the least space
-    with a value of ``value_bytes`` for each; where each place is among them; and the number of
-    bits. A gap that is too long for them becomes several, with zeros as the values on its way."""
-    gaps = np.diff(places, prepend=0)
-    before = np.maximum(gaps, 1) - 1
-
-    def taken(width: int) -> float:
-        count = len(gaps) + int((before // (2**width - 1)).sum())
-        return count * (value_bytes + width / 8)
-
-    width = min(range(1, MOST_BITS + 1), key=taken)
-    longest = 2**width - 1
-    fillers = before // longest
-    at = np.cumsum(fillers + 1) - 1
-    coded = np.full(len(places) + int(fillers.sum()), longest)
-    coded[at] = gaps - fillers * longest
-    return coded, at, width
 
 
 def _compute(node: onnx.NodeProto, inputs: Sequence[Values]) -> Values:

@@ -6,25 +6,21 @@ import array
 import functools
 import random
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from prospr_engine.errors import ExportError
-from prospr_engine.export.encodings import FileSize
+from prospr_engine.export.encodings import FileSize, StoredTensor
 
 if TYPE_CHECKING:
     import numpy as np
     import onnx
 
 NUMBER = 4  # bytes of a float32
-DENSE = 3.7
+ZIPPED_NUMBER = 3.7
 """Zipped bytes of a weight that is not zero: signs and exponents repeat, the rest does not."""
 SAMPLE = 16_384
 """Weights that are compressed to learn what sparse ones take."""
-GRAPH = 2000
-"""Bytes per layer for its names, its nodes in the graph and its running statistics."""
-GRAPH_ZIPPED = (1500, 100)
-"""Zipped bytes of the graph, and of each layer in it."""
 
 
 def encode(model: onnx.ModelProto, masks: Mapping[str, np.ndarray]) -> onnx.ModelProto:
@@ -50,23 +46,25 @@ def decode(model: onnx.ModelProto) -> dict[str, np.ndarray]:
     return weights
 
 
-def size(parameters: int, weights: int, layers: int, density: float) -> FileSize:
-    """The predicted file of a network with that many ``parameters`` and ``layers``, in which a
-    fraction ``density`` of the prunable ``weights`` is not zero.
+def size(tensors: Sequence[StoredTensor], rest: FileSize) -> FileSize:
+    """The predicted file with these ``tensors`` besides the ``rest``.
 
     In the file every weight, zero or not, takes four bytes. In a zip (deflate), nonzero weights
-    hardly shrink, and their places take more than their entropy: ``_zipped_weight`` tries it out.
+    hardly shrink, and their places take more than their entropy: ``zipped_weight`` tries it out.
     """
-    rest = DENSE * (parameters - weights)
-    graph = GRAPH_ZIPPED[0] + GRAPH_ZIPPED[1] * layers
+    zipped = sum(
+        tensor.values * zipped_weight(round(tensor.nonzero / tensor.values, 3))
+        for tensor in tensors
+        if tensor.values
+    )
     return FileSize(
-        bytes=NUMBER * parameters + GRAPH * layers,
-        zipped=round(weights * _zipped_weight(round(density, 5)) + rest + graph),
+        bytes=round(rest.bytes + NUMBER * sum(tensor.values for tensor in tensors)),
+        zipped=round(rest.zipped + zipped),
     )
 
 
 @functools.lru_cache(maxsize=2000)
-def _zipped_weight(density: float) -> float:
+def zipped_weight(density: float) -> float:
     """Bytes per weight that deflate needs for normal weights of which a fraction ``density``, in
     random places, is not zero."""
     values = (value if place < density else 0.0 for place, value in _sample())

@@ -12,6 +12,7 @@ from app.compare import table
 from prospr_engine.export.encodings import ENCODINGS
 from prospr_engine.format import size
 from prospr_engine.models.measures import known
+from prospr_engine.pipeline.estimate import tensors_of
 from prospr_engine.store.store import Store
 
 HALF = RESULT["onnx"] | {"path": "model-half.onnx", "bytes": 130_000}
@@ -55,7 +56,7 @@ def test_the_forecast_has_a_size_for_each(store: Store):
         shown = {each.label: (each.value, each.delta) for each in at.metric}
     measure = known("small_cnn", 1, 8, 10)
     assert measure
-    file = half_size(measure.parameters, measure.weights, measure.layers, 0.1)
+    file = half_size(*tensors_of(measure, 0.1))
     assert shown["File"][0] == size(254_000)
     assert shown["File (dense, 16 bit)"][0] == size(file.bytes)
     assert shown["File"][1] != shown["File (dense, 16 bit)"][1]

@@ -17,10 +17,12 @@ from onnx.reference import ReferenceEvaluator
 
 import prospr_engine as pe
 from prospr_engine.errors import ExportError
-from prospr_engine.export.encodings import ENCODINGS, compact
-from prospr_engine.export.encodings.compact import decode, gap_coded, pack
+from prospr_engine.export.encodings import ENCODINGS, StoredTensor, compact
+from prospr_engine.export.encodings.compact import decode, pack
 from prospr_engine.export.encodings.compact_size import packed
+from prospr_engine.export.encodings.gaps import gap_coded
 from prospr_engine.models.measures import known
+from prospr_engine.pipeline.estimate import tensors_of
 
 GENERATOR = np.random.default_rng(0)
 
@@ -201,7 +203,7 @@ def test_the_predicted_size_is_about_that_of_the_file(name: str, sparsity: float
     measure = known("resnet20", 1, 8, 10)
     assert measure is not None
     size = ENCODINGS[name].load_sizer()
-    found = size(measure.parameters, measure.weights, measure.layers, 1 - sparsity)
+    found = size(*tensors_of(measure, 1 - sparsity))
     assert found.bytes == pytest.approx(path.stat().st_size, rel=0.08)
     assert found.zipped == pytest.approx((tmp_path / "model.zip").stat().st_size, rel=0.08)
 
@@ -209,8 +211,8 @@ def test_the_predicted_size_is_about_that_of_the_file(name: str, sparsity: float
 @pytest.mark.parametrize("number", [2, 4])
 def test_more_weights_never_take_less(number: int):
     sizes = [
-        values * number + places
+        stored.bytes
         for kept in range(0, 10_001, 100)
-        for values, places in [packed(10_000, kept, number)]
+        for stored in [packed(StoredTensor(10_000, kept), number)]
     ]
     assert sizes == sorted(sizes)
