@@ -17,6 +17,7 @@ from prospr_engine.errors import ConfigError
 from prospr_engine.format import SPACE, brief, fraction_number, to_fraction
 from prospr_engine.identity import dense_settings, fingerprint
 from prospr_engine.io.files import read_settings
+from prospr_engine.overrides import Override, check_layers
 from prospr_engine.registry import check_options, setting, settings_of
 
 NO_CONTROL = "none"
@@ -187,6 +188,8 @@ class RunConfig(_Checked):
     loading: LoadingConfig = field(default_factory=LoadingConfig)
     scoring: ScoringConfig = field(default_factory=ScoringConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
+    layers: Mapping[str, Override] = field(default_factory=dict)
+    """Layers with a setting of their own, by name or pattern: see ``overrides``."""
 
     def __post_init__(self) -> None:
         if callable(self.method):
@@ -199,6 +202,7 @@ class RunConfig(_Checked):
         # One order, so that the order in which they were given does not matter.
         further = sorted({*self.encodings} - {ENCODINGS[0]})
         object.__setattr__(self, "encodings", (ENCODINGS[0], *further))
+        object.__setattr__(self, "layers", check_layers(self.layers))
         for name, group in GROUPS.items():
             if not isinstance(getattr(self, name), group):
                 raise ConfigError(f"{name} is not a {group.__name__}.")

@@ -114,8 +114,13 @@ def scores_group(config: RunConfig, iterative: bool) -> Hashable:
         *(config.method, scoring.batch_size, scoring.batches, scoring.precision),
         tuple(sorted(scoring.options.items())),
         scoring.check_ranking,
-        (config.sparsity, config.layer_floor) if iterative or scoring.check_ranking else None,
+        _target(config) if iterative or scoring.check_ranking else None,
     )
+
+
+def _target(config: RunConfig) -> Hashable:
+    """What decides the masks besides the scores."""
+    return config.sparsity, config.layer_floor, tuple(config.layers.items())
 
 
 def dense_key(

@@ -19,7 +19,7 @@ LAYERS = [
     ["registry", "events"],
     ["guard"],
     ["io"],
-    ["identity"],
+    ["identity", "overrides"],
     ["config"],
     ["metrics"],
     ["network"],

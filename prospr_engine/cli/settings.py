@@ -36,6 +36,15 @@ def add_settings(
         metavar="NAME=VALUE",
         help="an option of the method, e.g. steps=3; see `list methods`",
     )
+    parser.add_argument(
+        "--layer",
+        action="append",
+        default=[],
+        metavar="NAME=SETTING",
+        help="a layer that keeps all of its weights (dense), or has a sparsity of its own, by name "
+        "or pattern, e.g. conv1=dense or 'layer4.*=0.98'; may be repeated, and the other layers "
+        "keep what is left of the sparsity",
+    )
     for option in settings_of(RunConfig):
         if option.name not in but:
             _add_flag(parser, option, "", option.name)
@@ -84,6 +93,14 @@ def given(parsed: argparse.Namespace, values: dict[str, Any]) -> dict[str, Any]:
         if not equals:
             raise ConfigError(f"--option is {brief(pair)}; give a name and a value, e.g. steps=3.")
         values["scoring"]["options"] = {**values["scoring"]["options"], name.strip(): value}
+    for pair in parsed.layer:
+        name, equals, value = pair.partition("=")
+        if not equals:
+            raise ConfigError(
+                f"--layer is {brief(pair)}; give a layer and its setting, e.g. conv1=dense or "
+                "'layer4.*=0.98'."
+            )
+        values["layers"] = {**values["layers"], name.strip(): number(value.strip())}
     return values
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -83,6 +85,11 @@ def prunable_weights(model: nn.Module) -> dict[str, PrunableWeight]:
             f"{flat * isinstance(model, torch.fx.GraphModule)}"
         )
     return found
+
+
+def sizes_of(weights: Mapping[str, PrunableWeight]) -> dict[str, int]:
+    """The number of elements of each of ``weights``, by name."""
+    return {name: math.prod(weight.shape) for name, weight in weights.items()}
 
 
 def refuse_computed_weights(model: nn.Module) -> None:

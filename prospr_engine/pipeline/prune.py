@@ -67,7 +67,7 @@ def make_masks(prepared: Prepared, scores: Scores, on_event: OnEvent = ignore) -
     """The masks that follow from the scores, and their health check."""
     config = prepared.config
     on_event(StageStarted("prune", "Keeping the weights with the highest scores"))
-    masks = scores.masks(config.sparsity, config.layer_floor)
+    masks = scores.masks(config.sparsity, config.layer_floor, config.layers)
     masks.metadata.update(model=config.model, seed=config.seed, data=prepared.data.name)
     with explained_memory("the health check", "choose smaller images"):
         health = examine(prepared.model, masks, prepared.batches[0][0])
@@ -107,14 +107,21 @@ def _towards(config: RunConfig) -> dict[str, Any]:
     """What an iterative criterion needs in addition: its scores are for one sparsity."""
     if not METHODS.find(config.method).iterative:
         return {}
-    return {"sparsity": config.sparsity, "layer_floor": config.layer_floor}
+    return {"sparsity": config.sparsity} | _limits(config)
 
 
 def _checked(config: RunConfig) -> dict[str, Any]:
     """Where the ranking is to be checked, if it is: the verdict is about one mask."""
     if not config.scoring.check_ranking:
         return {}
-    return {"check_at": config.sparsity, "layer_floor": config.layer_floor}
+    return {"check_at": config.sparsity} | _limits(config)
+
+
+def _limits(config: RunConfig) -> dict[str, Any]:
+    """What decides the masks besides scores and sparsity. Without settings of layers the keys of
+    shared scores stay those of earlier versions, and criteria that know no ``layers`` work."""
+    layers = {"layers": config.layers} if config.layers else {}
+    return {"layer_floor": config.layer_floor, **layers}
 
 
 def _controlled(scores: Scores, config: RunConfig) -> Scores:

@@ -11,13 +11,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from prospr_engine.errors import DataError
+from prospr_engine.overrides import Override
 
 
 @dataclass(frozen=True)
 class LayerRecord:
     """One layer: weights ``kept`` of ``total``, of which ``effective`` are connected to both ends,
     and ``dead_channels`` of ``channels`` output channels that are cut off. None where the
-    connections have not been examined."""
+    connections have not been examined. ``setting``: the layer's own, "dense" or the fraction
+    removed; None if it competed with the others."""
 
     name: str
     total: int
@@ -25,6 +27,7 @@ class LayerRecord:
     effective: int | None
     channels: int
     dead_channels: int | None = None
+    setting: Override | None = None
 
     @property
     def density(self) -> float:

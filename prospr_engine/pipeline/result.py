@@ -18,7 +18,7 @@ from prospr_engine.events import EpochEnded
 from prospr_engine.export.encodings import PRIMARY
 from prospr_engine.export.proof import Proof
 from prospr_engine.pipeline.record import FORMAT, NETWORKS, RunRecord
-from prospr_engine.pruning.health import Finding, Health
+from prospr_engine.pruning.health import Finding, Health, LayerHealth
 from prospr_engine.pruning.masks import Masks
 from prospr_engine.saliency.base import Scores
 from prospr_engine.saliency.diagnostics import Diagnostics, plain
@@ -55,11 +55,16 @@ class Pruning:
                 "achieved": self.masks.sparsity,
                 "effective": self.health.effective_sparsity,
             },
-            "layers": [dataclasses.asdict(layer) for layer in self.health.layers],
+            "layers": [self._layer(layer) for layer in self.health.layers],
             "path": self.health.path,
             "findings": [dataclasses.asdict(finding) for finding in self.findings],
             "trust": plain(dataclasses.asdict(self.trust)),
         }
+
+    def _layer(self, layer: LayerHealth) -> dict[str, Any]:
+        settings = self.masks.metadata.get("layers", {})
+        own = {"setting": settings[layer.name]} if layer.name in settings else {}
+        return dataclasses.asdict(layer) | own
 
 
 @dataclass(frozen=True)

@@ -23,8 +23,10 @@ from prospr_engine.models.build import build
 from prospr_engine.models.imports.header import read_header
 from prospr_engine.network.batches import Batch
 from prospr_engine.network.device import best_precision, explained_memory, pick_device
+from prospr_engine.network.prunable import prunable_weights, sizes_of
 from prospr_engine.pipeline.cache import Shared
 from prospr_engine.pipeline.checkpoint import Source
+from prospr_engine.pruning.budget import budget
 from prospr_engine.saliency import METHODS
 from prospr_engine.saliency.controls import find_control
 from prospr_engine.training.loop import Recipe
@@ -85,12 +87,20 @@ def prepare(
     with explained_memory("this network", "choose a smaller model or smaller images"):
         model = build(config.model, data.shape, len(data.classes), config.seed, config.weights)
         model.to(device)
+    check_budget(config, model)
     transform = getattr(model, "transform_input", False)
     source = Source.of(config.model, data.shape, len(data.classes), transform)
     batches = _calibration_batches(config, data)
     # The images count by their pixels, however they are stored.
     contents = contents_of(config, {"data": data.digest})
     return Prepared(config, device, data, model, batches, source, contents)
+
+
+def check_budget(config: RunConfig, model: nn.Module) -> None:
+    """Raise ``ConfigError`` if the sparsity, the floor and the settings of layers do not fit
+    together in this network, before any work is done."""
+    sizes = sizes_of(prunable_weights(model))
+    budget(sizes, config.sparsity, config.layer_floor, config.layers)
 
 
 def contents_of(config: Any, known: Mapping[str, str]) -> dict[str, str]:

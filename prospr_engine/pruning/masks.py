@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,8 @@ from torch import Tensor, nn
 
 from prospr_engine.errors import DataError, ModelError
 from prospr_engine.io.tensors import load_tensors, save_tensors
-from prospr_engine.pruning.budget import budget
+from prospr_engine.overrides import Override
+from prospr_engine.pruning.budget import Budget, budget
 
 
 @dataclass(frozen=True)
@@ -114,24 +115,36 @@ def matching_parameters(model: nn.Module, masks: Mapping[str, Tensor]) -> dict[s
 
 
 def top_masks(
-    scores: Mapping[str, Tensor], sparsity: float, layer_floor: int = 0
+    scores: Mapping[str, Tensor],
+    sparsity: float,
+    layer_floor: int = 0,
+    layers: Mapping[str, Override] | None = None,
 ) -> dict[str, Tensor]:
     """Keep the highest scores over the whole network: exactly ``kept_count`` of them.
 
     Equal scores are kept in the order of layers and positions, so masks are deterministic and
     nested: what is kept at a higher sparsity is kept at every lower one. ``layer_floor``
-    weights of every layer (all, in a smaller one) are set aside first. Raises ``ConfigError``
-    if the floors alone exceed what may be kept.
+    weights of every layer (all, in a smaller one) are set aside first; ``layers`` with a setting of
+    their own (see ``overrides``) keep their own highest scores and leave the rest to the others.
+    Raises ``ConfigError`` if these do not fit together.
     """
-    flat = torch.cat([score.detach().flatten() for score in scores.values()])
+    sizes = {name: score.numel() for name, score in scores.items()}
+    return keep_top(scores, budget(sizes, sparsity, layer_floor, layers))
+
+
+def keep_top(scores: Mapping[str, Tensor], kept_of: Budget) -> dict[str, Tensor]:
+    """Keep the highest scores within a budget, as ``top_masks`` describes."""
+    flat = flattened(scores, scores)
     sizes = [score.numel() for score in scores.values()]
-    reserved, count = budget(sizes, sparsity, layer_floor)
     kept = torch.zeros_like(flat, dtype=torch.bool)
-    if layer_floor:
-        for layer, part, number in zip(kept.split(sizes), flat.split(sizes), reserved, strict=True):
-            layer |= _top(part, number)
-        flat = flat.masked_fill(kept, -math.inf)
-    kept |= _top(flat, count)
+    if any(kept_of.floors) or any(own is not None for own in kept_of.own):
+        taken = torch.zeros_like(kept)
+        parts = zip(kept.split(sizes), taken.split(sizes), flat.split(sizes), strict=True)
+        for (layer, gone, part), own, floor in zip(parts, kept_of.own, kept_of.floors, strict=True):
+            layer |= _top(part, floor if own is None else own)
+            gone |= layer if own is None else True
+        flat = flat.masked_fill(taken, -math.inf)
+    kept |= _top(flat, kept_of.shared - sum(kept_of.floors))
     return {
         name: layer.view(score.shape)
         for (name, score), layer in zip(scores.items(), kept.split(sizes), strict=True)
@@ -139,19 +152,43 @@ def top_masks(
 
 
 def chosen_among_equals(
-    scores: Mapping[str, Tensor], masks: Mapping[str, Tensor], nothing: float = 0.0
+    scores: Mapping[str, Tensor],
+    masks: Mapping[str, Tensor],
+    nothing: float = 0.0,
+    alone: Collection[str] = (),
 ) -> int:
     """How many kept weights score the same as a weight that was removed, so that their position
-    decided. Scores up to the part ``nothing`` of the highest count as zero."""
-    flat = torch.cat([score.detach().flatten() for score in scores.values()])
-    kept = torch.cat([masks[name].flatten() for name in scores])
-    if bool(kept.all()) or not flat.isfinite().all():
+    decided. Scores up to the part ``nothing`` of the highest count as zero. The layers ``alone``
+    compete with no other."""
+    flat = flattened(scores, scores)
+    if not flat.isfinite().all():
         return 0
-    flat = flat.masked_fill(flat.abs() <= nothing * flat.abs().max(), 0.0)
-    removed = flat[~kept]
-    equals = flat[kept] == removed.max()
+    zero = nothing * flat.abs().max()
+    return sum(
+        _equals(flattened(scores, names), flattened(masks, names), zero)
+        for names in competing(scores, alone)
+    )
+
+
+def competing(names: Iterable[str], alone: Collection[str]) -> list[list[str]]:
+    """The groups of layers whose weights compete for places: those ``alone`` each on its own."""
+    groups = [[name for name in names if name not in alone], *([name] for name in alone)]
+    return [group for group in groups if group]
+
+
+def flattened(tensors: Mapping[str, Tensor], names: Iterable[str]) -> Tensor:
+    """The tensors of these ``names`` as one vector."""
+    return torch.cat([tensors[name].detach().flatten() for name in names])
+
+
+def _equals(scores: Tensor, kept: Tensor, zero: Tensor) -> int:
+    if bool(kept.all()):
+        return 0
+    scores = scores.masked_fill(scores.abs() <= zero, 0.0)
+    removed = scores[~kept]
+    equals = scores[kept] == removed.max()
     if bool((removed == 0).any()):
-        equals |= flat[kept] == 0
+        equals |= scores[kept] == 0
     return int(equals.sum())
 
 

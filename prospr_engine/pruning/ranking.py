@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_left
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +18,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prospr_engine.errors import ConfigError, DataError, ScoringError
+from prospr_engine.format import listed
 from prospr_engine.io.tensors import read_tensors
-from prospr_engine.pruning.budget import budget
+from prospr_engine.overrides import (
+    MOST_NAMED,
+    Override,
+    check_layers,
+    described,
+    layer_name,
+    resolve,
+)
+from prospr_engine.pruning.budget import Budget, budget
 
 FEW = 0.001
 """The share of scores at each end that a histogram may clip into its outer bins."""
@@ -38,10 +47,11 @@ class Layer:
 class Cut:
     """Where a sparsity cuts a ranking.
 
-    ``threshold`` is the lowest score that is kept for its value and not for a layer floor:
-    everything above it is kept. ``kept`` counts weights in all, ``kept_per_layer`` in network
-    order. A layer keeps the weights whose place comes before its ``places`` entry: the same in
-    all layers, except where a layer floor reaches further.
+    ``threshold`` is the lowest score that is kept for its value and not for a layer floor or a
+    setting in ``layers``: everything above it in the other layers is kept. ``kept`` counts weights
+    in all, ``kept_per_layer`` in network order. A layer keeps the weights whose place comes before
+    its ``places`` entry: the same in all layers, except where a layer floor reaches further, or
+    where ``layers`` has a setting of the layer's own.
     """
 
     sparsity: float
@@ -50,6 +60,7 @@ class Cut:
     kept: int
     kept_per_layer: tuple[int, ...]
     places: tuple[int, ...]
+    layers: Mapping[str, Override] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -68,13 +79,19 @@ class Histogram:
 class Ranking:
     """Weights ranked by ``scores`` (arrays by parameter name, in the network's order).
 
-    ``target`` is the sparsity and layer floor that the scores hold for, None if for all. Takes 4
-    bytes per weight besides the scores. Raises ``ScoringError`` if a score is not finite,
-    ``DataError`` if there are none.
+    ``target`` is the sparsity and layer floor that the scores hold for, None if for all;
+    ``target_layers`` the settings of layers of their own, by name. Takes 4 bytes per weight besides
+    the scores. Raises ``ScoringError`` if a score is not finite, ``DataError`` if there are none.
     """
 
-    def __init__(self, scores: Mapping[str, NDArray[Any]], target: tuple[float, int] | None = None):
+    def __init__(
+        self,
+        scores: Mapping[str, NDArray[Any]],
+        target: tuple[float, int] | None = None,
+        target_layers: Mapping[str, Override] | None = None,
+    ):
         self.target = target
+        self.target_layers = dict(target_layers or {})
         self._scores = dict(scores)
         self.layers = tuple(
             Layer(name, tuple(score.shape), int(score.size)) for name, score in scores.items()
@@ -100,23 +117,35 @@ class Ranking:
         scores, metadata = read_tensors(path, "np", leave_out="channels/")
         if "diagnostics" not in metadata or any(s.dtype.kind != "f" for s in scores.values()):
             raise DataError(f"{path} holds no scores; give a file that Scores.save wrote.")
-        return cls(scores, read_target(metadata))
+        return cls(scores, read_target(metadata), read_target_layers(metadata))
 
-    def cut(self, sparsity: float, layer_floor: int = 0) -> Cut:
+    def cut(
+        self,
+        sparsity: float,
+        layer_floor: int = 0,
+        layers: Mapping[str, Override] | None = None,
+    ) -> Cut:
         """Keep exactly ``ceil(N · (1 − sparsity))`` weights, those with the highest scores, and
-        at least ``layer_floor`` of every layer (all, if it has fewer).
+        at least ``layer_floor`` of every layer (all, if it has fewer); of ``layers`` with a setting
+        of their own (see ``overrides``) what that says.
 
-        Raises ``ConfigError`` for a sparsity outside [0, 1), floors that do not fit, or scores
-        made for another ``target``.
+        Raises ``ConfigError`` for a sparsity outside [0, 1), floors and settings that do not fit,
+        or scores made for another ``target``.
         """
-        check_target(self.target, sparsity, layer_floor)
-        reserved, count = budget([layer.total for layer in self.layers], sparsity, layer_floor)
-        floors, taken = self._floors(reserved)
+        settings = resolve(layers or {}, list(self._scores))
+        check_target(self.target, self.target_layers, sparsity, layer_floor, settings)
+        sizes = {layer.name: layer.total for layer in self.layers}
+        kept_of = budget(sizes, sparsity, layer_floor, settings)
+        floors, taken = self._set_aside(kept_of)
+        count = kept_of.shared - sum(kept_of.floors)
         # How far the rest reaches: as many places before it as are free there.
         reach = bisect_left(
             range(self.total), count, key=lambda place: place - int(np.searchsorted(taken, place))
         )
-        places = tuple(max(reach, floor) for floor in floors)
+        places = tuple(
+            max(reach, floor) if own is None else floor
+            for own, floor in zip(kept_of.own, floors, strict=True)
+        )
         kept = [
             int(np.count_nonzero(mine < place))
             for mine, place in zip(self._places.values(), places, strict=True)
@@ -129,6 +158,7 @@ class Ranking:
             kept=sum(kept),
             kept_per_layer=tuple(kept),
             places=places,
+            layers=settings,
         )
 
     def mask(self, name: str, cut: Cut) -> NDArray[np.bool_]:
@@ -174,15 +204,18 @@ class Ranking:
             edges = np.linspace(lowest, highest, bins + 1)
         return Histogram(edges, _counted(values, edges, log), zeros, log)
 
-    def _floors(self, reserved: list[int]) -> tuple[list[int], NDArray[Any]]:
-        """Per layer the place up to which its floor reaches, and all places taken by floors."""
+    def _set_aside(self, kept_of: Budget) -> tuple[list[int], NDArray[Any]]:
+        """Per layer the place up to which its floor or its own number reaches, and all places for
+        which the layers do not compete: those of floors, and of layers with a number of their
+        own."""
         reaches, taken = [], []
-        for mine, number in zip(self._places.values(), reserved, strict=True):
-            best = mine[:0]
-            if number:
-                best = np.partition(mine, number - 1)[:number]
+        for mine, own, floor in zip(
+            self._places.values(), kept_of.own, kept_of.floors, strict=True
+        ):
+            number = floor if own is None else own
+            best = np.partition(mine, number - 1)[:number] if number else mine[:0]
             reaches.append(int(best.max()) + 1 if number else 0)
-            taken.append(best)
+            taken.append(best if own is None else mine)
         return reaches, np.sort(np.concatenate(taken))
 
     def _score_at(self, place: int) -> float:
@@ -193,22 +226,47 @@ class Ranking:
         raise IndexError(f"place {place} of {self.total}")
 
 
-def check_target(target: tuple[float, int] | None, sparsity: float, layer_floor: int) -> None:
-    """Raise ``ConfigError`` if scores made for ``target`` do not hold elsewhere."""
-    if target is None or (math.isclose(target[0], sparsity) and target[1] == layer_floor):
+def check_target(
+    target: tuple[float, int] | None,
+    target_layers: Mapping[str, Override],
+    sparsity: float,
+    layer_floor: int,
+    layers: Mapping[str, Override],
+) -> None:
+    """Raise ``ConfigError`` if scores made for ``target`` and ``target_layers`` do not hold for
+    this sparsity, floor and settings of layers (by the names of weights)."""
+    if target is None or (
+        math.isclose(target[0], sparsity)
+        and target[1] == layer_floor
+        and dict(target_layers) == dict(layers)
+    ):
         return
-    made_for = f"{target[0]:g}" + (f" with at least {target[1]:,} per layer" if target[1] else "")
-    wanted = f"{sparsity:g}" + (f" with at least {layer_floor:,} per layer" if layer_floor else "")
+    made_for = _target_text(*target, target_layers)
+    again = "that sparsity and floor"
+    if dict(target_layers) != dict(layers):
+        again = "these settings"
     raise ConfigError(
         f"These scores come from pruning step by step towards a sparsity of {made_for}, and hold "
-        f"for no other; for {wanted}, score again with that sparsity and floor."
+        f"for no other; for {_target_text(sparsity, layer_floor, layers)}, score again with "
+        f"{again}."
     )
+
+
+def _target_text(sparsity: float, layer_floor: int, layers: Mapping[str, Override]) -> str:
+    text = f"{sparsity:g}" + (f" with at least {layer_floor:,} per layer" if layer_floor else "")
+    own = [f"{layer_name(name)} {described(value)}" for name, value in layers.items()]
+    return f"{text} ({listed(own, MOST_NAMED)})" if own else text
 
 
 def read_target(metadata: Mapping[str, Any]) -> tuple[float, int] | None:
     """The target in the metadata of a file of scores."""
     target = metadata.get("target")
     return None if target is None else (float(target[0]), int(target[1]))
+
+
+def read_target_layers(metadata: Mapping[str, Any]) -> dict[str, Override]:
+    """The settings of layers in the target; earlier versions had none."""
+    return check_layers(metadata.get("target_layers", {}))
 
 
 def _counted(values: NDArray[Any], edges: NDArray[np.float64], log: bool) -> NDArray[np.int64]:

@@ -14,8 +14,9 @@ from prospr_engine.errors import DataError, ScoringError
 from prospr_engine.io.tensors import load_tensors, save_tensors
 from prospr_engine.network.batches import Batch
 from prospr_engine.network.functional import Network
+from prospr_engine.overrides import Override, resolve
 from prospr_engine.pruning.masks import Masks, chosen_among_equals, top_masks
-from prospr_engine.pruning.ranking import check_target, read_target
+from prospr_engine.pruning.ranking import check_target, read_target, read_target_layers
 from prospr_engine.saliency.diagnostics import NOTHING, WIDE, Diagnostics, plain
 
 OnStep = Callable[[int, int, str], None]
@@ -60,7 +61,8 @@ class Criterion(Protocol):
     ``network.prunable`` names the weights to be scored; ``network.gradient(network.start, batch,
     i)`` gives the loss of a batch and its gradient, a tensor for each of ``network.names``.
     ``batches`` are on the network's device. The options of the row arrive as keywords, already
-    checked; a criterion whose row is ``iterative`` also gets ``sparsity`` and ``layer_floor``.
+    checked; a criterion whose row is ``iterative`` also gets ``sparsity`` and ``layer_floor``, and
+    ``layers`` if there are layers with a setting of their own: that setting by name of the weight.
     It is called under ``torch.no_grad``.
 
     Returns a ``Saliency``, or only the scores by name, in the weights' shapes.
@@ -76,7 +78,8 @@ class Scores(Mapping[str, Tensor]):
     """Scores by parameter name, in the weights' shapes: the highest are kept.
 
     ``target`` is the sparsity, and the fewest weights per layer, that an iterative criterion
-    pruned towards; None for one that ranks once for all.
+    pruned towards; None for one that ranks once for all. ``target_layers`` are the settings of
+    layers of their own that it kept to, by the name of the weight.
 
     ``channels`` holds, per name, the signed sum of the scores over each output channel, shape
     (out_channels,). It is signed because channels that a residual sum ties together share one
@@ -93,6 +96,7 @@ class Scores(Mapping[str, Tensor]):
     options: Mapping[str, Any] = field(default_factory=dict)
     target: tuple[float, int] | None = None
     rest: Mapping[str, Tensor] = field(default_factory=dict)
+    target_layers: Mapping[str, Override] = field(default_factory=dict)
 
     def __getitem__(self, name: str) -> Tensor:
         return self.values_by_name[name]
@@ -111,15 +115,25 @@ class Scores(Mapping[str, Tensor]):
     __eq__ = object.__eq__
     __hash__ = object.__hash__
 
-    def masks(self, sparsity: float, layer_floor: int = 0) -> Masks:
+    def masks(
+        self,
+        sparsity: float,
+        layer_floor: int = 0,
+        layers: Mapping[str, Override] | None = None,
+    ) -> Masks:
         """Keep exactly ``ceil(N · (1 − sparsity))`` weights, those with the highest scores.
 
         Ties are broken by position; ``metadata["chosen_among_equals"]`` counts the kept weights
         that this decided. Every layer keeps at least ``layer_floor`` weights (all, if
-        it has fewer). Raises ``ConfigError`` for a sparsity outside [0, 1), floors that do not
-        fit, or scores made for another ``target``; ``ScoringError`` if scores are not finite.
+        it has fewer). ``layers`` maps names or shell patterns of layers (``"layer4.*"``) to
+        "dense", for one that keeps all of its weights, or to the fraction of it that is removed:
+        such a layer keeps exactly ``ceil(n · (1 − fraction))`` of its own highest scores, and the
+        others compete for what is left of the sparsity. Raises ``ConfigError`` for a sparsity
+        outside [0, 1), floors and settings of layers that do not fit, or scores made for another
+        ``target``; ``ScoringError`` if scores are not finite.
         """
-        check_target(self.target, sparsity, layer_floor)
+        settings = resolve(layers or {}, list(self))
+        check_target(self.target, self.target_layers, sparsity, layer_floor, settings)
         if self.diagnostics.non_finite:
             raise ScoringError(self.diagnostics.verdict)
         metadata = {
@@ -127,10 +141,11 @@ class Scores(Mapping[str, Tensor]):
             "options": dict(self.options),
             "sparsity": sparsity,
             "layer_floor": layer_floor,
+            **({"layers": settings} if settings else {}),
         }
-        masks = top_masks(self, sparsity, layer_floor)
+        masks = top_masks(self, sparsity, layer_floor, settings)
         nothing = NOTHING if self.diagnostics.precision in WIDE else 0.0
-        metadata["chosen_among_equals"] = chosen_among_equals(self, masks, nothing)
+        metadata["chosen_among_equals"] = chosen_among_equals(self, masks, nothing, settings)
         return Masks(masks, metadata)
 
     def save(self, path: str | Path) -> None:
@@ -145,6 +160,7 @@ class Scores(Mapping[str, Tensor]):
             "options": dict(self.options),
             "diagnostics": plain(dataclasses.asdict(self.diagnostics)),
             "target": self.target,
+            **({"target_layers": dict(self.target_layers)} if self.target_layers else {}),
         }
         save_tensors(path, {**self, **parts}, metadata)
 
@@ -171,4 +187,5 @@ class Scores(Mapping[str, Tensor]):
             metadata["options"],
             read_target(metadata),
             part("rest/"),
+            read_target_layers(metadata),
         )

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from prospr_engine.format import counted, percent
+from prospr_engine.overrides import Override
 from prospr_engine.pruning.masks import top_masks
 
 CALMER = "look fewer steps ahead, or use a smaller learning rate"
@@ -264,10 +265,14 @@ def _calmer(arithmetic: Arithmetic) -> str:
 
 
 def shared_share(
-    first: Mapping[str, Tensor], second: Mapping[str, Tensor], sparsity: float, layer_floor: int
+    first: Mapping[str, Tensor],
+    second: Mapping[str, Tensor],
+    sparsity: float,
+    layer_floor: int,
+    layers: Mapping[str, Override] | None = None,
 ) -> float:
     """The share of the weights kept by the scores ``first`` that ``second`` keeps too."""
-    one, other = (top_masks(scores, sparsity, layer_floor) for scores in (first, second))
+    one, other = (top_masks(scores, sparsity, layer_floor, layers) for scores in (first, second))
     kept = sum(int(mask.sum()) for mask in one.values())
     return sum(int((one[name] & other[name]).sum()) for name in one) / kept
 

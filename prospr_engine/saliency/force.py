@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 from prospr_engine.network.batches import Batch
 from prospr_engine.network.functional import Network
+from prospr_engine.overrides import Override
 from prospr_engine.saliency.base import OnStep, Saliency
 from prospr_engine.saliency.rounds import by_gradient, prune_in_rounds
 
@@ -18,6 +20,7 @@ def force(
     rounds: int,
     sparsity: float,
     layer_floor: int,
+    layers: Mapping[str, Override] | None = None,
 ) -> Saliency:
     """|w ⊙ ∂L/∂w| with the gradient of the pruned network and the weights of the dense one, so a
     removed weight may return. Batch t serves round t, in train mode."""
@@ -28,6 +31,7 @@ def force(
         rounds=rounds,
         sparsity=sparsity,
         layer_floor=layer_floor,
+        layers=layers,
         count=math.floor,
         returning=True,
     )

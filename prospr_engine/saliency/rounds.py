@@ -9,7 +9,7 @@ falling exponentially: after round t of T it is d^(t/T).
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 import torch
 from torch import Tensor
@@ -18,8 +18,9 @@ from prospr_engine.format import counted, percent
 from prospr_engine.network.batches import Batch
 from prospr_engine.network.functional import Network
 from prospr_engine.network.point import Point
-from prospr_engine.pruning.budget import budget, kept_count
-from prospr_engine.pruning.masks import chosen_among_equals, top_masks
+from prospr_engine.overrides import ALL_KEPT, Override, resolve
+from prospr_engine.pruning.budget import Budget, budget
+from prospr_engine.pruning.masks import chosen_among_equals, competing, flattened, keep_top
 from prospr_engine.saliency.base import OnStep, Saliency
 from prospr_engine.saliency.diagnostics import NOTHING, ON_THE_WAY
 from prospr_engine.saliency.effects import effects
@@ -49,6 +50,7 @@ def prune_in_rounds(
     sparsity: float,
     layer_floor: int,
     count: Callable[[float], int],
+    layers: Mapping[str, Override] | None = None,
     returning: bool = False,
 ) -> Saliency:
     """The scores of the last round; the highest are kept.
@@ -56,10 +58,11 @@ def prune_in_rounds(
     ``rank`` scores the network once a round; weights with the largest absolute scores stay.
     Unless weights may come back (``returning``), those that an earlier round removed score 0 and
     those that were still there at least the smallest normal number, so that cutting at
-    ``sparsity`` and ``layer_floor`` gives the masks of the last round. ``count`` makes a whole
-    number of the weights that a round before the last keeps, as the published code does: one
-    more or less in an early round can change half of the last mask. Raises ``ConfigError`` if
-    sparsity and floor do not fit.
+    ``sparsity``, ``layer_floor`` and ``layers`` gives the masks of the last round. A layer with a
+    setting of its own falls to its own density at the same pace. ``count`` makes a whole number of
+    the weights that a round before the last keeps, as the published code does: one more or less in
+    an early round can change half of the last mask. Raises ``ConfigError`` if sparsity, floor and
+    settings of layers do not fit.
 
     Where weights may come back, those of an empty channel, which all score zero, come back by
     their position, and what they do then decides the next round; under a batch norm, rounding
@@ -68,13 +71,13 @@ def prune_in_rounds(
     on and matter again when the units wake up: ``doubt`` says if that happened.
     """
     weights = dict(zip(network.names, network.start, strict=True))
-    sizes = [weights[name].numel() for name in network.prunable]
-    budget(sizes, sparsity, layer_floor)
+    sizes = {name: weights[name].numel() for name in network.prunable}
+    alone = resolve(layers or {}, list(sizes))
     masks = {name: torch.ones_like(weights[name], dtype=torch.bool) for name in network.prunable}
-    goals = schedule(sum(sizes), sparsity, rounds, count)
+    goals = schedule(sizes, sparsity, layer_floor, alone, rounds, count)
     last = whole = None
     chance = 0.0
-    overlooked = _Overlooked(network)
+    overlooked = _Overlooked(network, alone)
     for i, goal in enumerate(goals):
         on_step(i, len(goals), f"Round {i + 1} of {len(goals)}")
         point = _masked(network, masks)
@@ -90,9 +93,9 @@ def prune_in_rounds(
             return dataclasses.replace(last, whole=whole, doubt=_ended(i + 1)) if last else found
         if not returning:
             found = dataclasses.replace(found, values=_above_zero(found.values, masks, network))
-        before, masks = masks, top_masks(found.values, goal, layer_floor)
+        before, masks = masks, keep_top(found.values, goal)
         if returning:
-            chance = max(chance, _by_chance(found.values, masks, network))
+            chance = max(chance, _by_chance(found.values, masks, network, alone))
         else:
             overlooked.look(everywhere, before, masks)
         last = found
@@ -104,9 +107,10 @@ class _Overlooked:
     """Weights that were removed for their position among others that scored nothing, like them,
     and how many of these would be kept later if they were still there."""
 
-    def __init__(self, network: Network):
+    def __init__(self, network: Network, alone: Collection[str]):
         self._nothing = _nothing(network)
-        self._removed: Tensor | None = None
+        self._groups = competing(network.prunable, alone)
+        self._removed: dict[int, Tensor] = {}
         self._missed, self._round, self._share = 0, 0, 0.0
         self._rounds = 0
 
@@ -119,16 +123,23 @@ class _Overlooked:
         """See a round: the ``effects`` of all weights, those of removed ones as if they came back,
         and what was there before and after."""
         self._rounds += 1
-        scores, there, kept = _flat(effects).abs(), _flat(before), _flat(after)
-        zero = scores <= self._nothing * scores[there].max()
-        if self._removed is not None:
-            missed = int((self._removed & ~zero & (scores > scores[kept].min())).sum())
-            share = missed / int(kept.sum())
-            if share > self._share:
-                self._missed, self._round, self._share = missed, self._rounds, share
-        if bool((kept & zero).any()):
-            removed = there & ~kept & zero
-            self._removed = removed if self._removed is None else self._removed | removed
+        highest = flattened(effects, effects).abs()[flattened(before, before)].max()
+        missed = 0
+        for number, names in enumerate(self._groups):
+            scores, there, kept = (
+                flattened(tensors, names) for tensors in (effects, before, after)
+            )
+            scores = scores.abs()
+            zero = scores <= self._nothing * highest
+            earlier = self._removed.get(number)
+            if earlier is not None:
+                missed += int((earlier & ~zero & (scores > scores[kept].min())).sum())
+            if bool((kept & zero).any()):
+                removed = there & ~kept & zero
+                self._removed[number] = removed if earlier is None else earlier | removed
+        share = missed / sum(int(kept.sum()) for kept in after.values())
+        if share > self._share:
+            self._missed, self._round, self._share = missed, self._rounds, share
 
     @property
     def doubt(self) -> str:
@@ -143,15 +154,39 @@ class _Overlooked:
 
 
 def schedule(
-    total: int, sparsity: float, rounds: int, count: Callable[[float], int]
-) -> list[float]:
-    """The sparsity to prune ``total`` weights to in each round; the last is ``sparsity`` itself."""
+    sizes: Mapping[str, int],
+    sparsity: float,
+    layer_floor: int,
+    alone: Mapping[str, Override],
+    rounds: int,
+    count: Callable[[float], int],
+) -> list[Budget]:
+    """What is kept of layers with ``sizes`` weights after each round; the last is the budget of
+    ``sparsity``, ``layer_floor`` and the settings of the layers ``alone``. Raises ``ConfigError``
+    as ``budget`` does."""
+    last = budget(sizes, sparsity, layer_floor, alone)
     if not sparsity:  # All rounds would be the first.
-        return [sparsity]
-    last = kept_count(total, sparsity)
-    kept = [max(last, count(total * (1 - sparsity) ** (i / rounds))) for i in range(1, rounds)]
-    # Half a weight less, so that rounding up gives exactly this number.
-    return [1 - (number - 0.5) / total for number in kept] + [sparsity]
+        return [last]
+    rest = sum(size for size, own in zip(sizes.values(), last.own, strict=True) if own is None)
+    density = last.shared / rest if alone and rest else 1 - sparsity
+
+    def after(i: int) -> Budget:
+        """After round ``i`` of ``rounds``."""
+
+        def kept(size: int, density: float, least: int) -> int:
+            return min(size, max(least, count(size * density ** (i / rounds))))
+
+        own = tuple(
+            None if least is None else kept(size, _density(alone[name]), least)
+            for (name, size), least in zip(sizes.items(), last.own, strict=True)
+        )
+        return Budget(own, last.floors, kept(rest, density, last.shared))
+
+    return [*map(after, range(1, rounds)), last]
+
+
+def _density(setting: Override) -> float:
+    return 1.0 if setting == ALL_KEPT else 1 - float(setting)
 
 
 def _masked(network: Network, masks: Mapping[str, Tensor]) -> Point:
@@ -181,20 +216,19 @@ def _ended(number: int) -> str:
 
 
 def _by_chance(
-    scores: Mapping[str, Tensor], masks: Mapping[str, Tensor], network: Network
+    scores: Mapping[str, Tensor],
+    masks: Mapping[str, Tensor],
+    network: Network,
+    alone: Collection[str],
 ) -> float:
     """The share of the kept weights that were chosen among equals."""
     kept = sum(int(mask.sum()) for mask in masks.values())
-    return chosen_among_equals(scores, masks, _nothing(network)) / kept
+    return chosen_among_equals(scores, masks, _nothing(network), alone) / kept
 
 
 def _nothing(network: Network) -> float:
     """The part of the highest score up to which a score is zero but for rounding."""
     return NOTHING if network.dtype == torch.float64 else 0.0
-
-
-def _flat(tensors: Mapping[str, Tensor]) -> Tensor:
-    return torch.cat([tensor.flatten() for tensor in tensors.values()])
 
 
 def _finite(scores: Mapping[str, Tensor]) -> bool:

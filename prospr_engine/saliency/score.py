@@ -16,6 +16,9 @@ from prospr_engine.events import OnEvent, Progress, ignore
 from prospr_engine.network.batches import Batch, read
 from prospr_engine.network.derivatives import MissingDerivative
 from prospr_engine.network.functional import MIXED, Network
+from prospr_engine.network.prunable import sizes_of
+from prospr_engine.overrides import Override, check_layers, resolve
+from prospr_engine.pruning.budget import budget
 from prospr_engine.saliency import METHODS, ROUNDS, STEPS, MethodSpec
 from prospr_engine.saliency.base import Criterion, OnStep, Saliency, Scores
 from prospr_engine.saliency.diagnostics import Arithmetic, diagnose, shared_share
@@ -31,6 +34,7 @@ def score(
     on_event: OnEvent = ignore,
     sparsity: float | None = None,
     layer_floor: int = 0,
+    layers: Mapping[str, Override] | None = None,
     check_at: float | None = None,
     **options: Any,
 ) -> Scores:
@@ -46,8 +50,9 @@ def score(
     options as they are. ``pe.run`` and ``pe.sweep`` need a name: ``METHODS.register`` gives a
     function one.
     Iterative criteria prune towards ``sparsity`` (the fraction removed), each layer keeping
-    at least ``layer_floor`` weights, and their scores hold for no other; the rest take neither,
-    but for the floor of a check.
+    at least ``layer_floor`` weights and ``layers`` with a setting of their own keeping to it (see
+    ``Scores.masks``), and their scores hold for no other; the rest take none of these, but for the
+    floor and the settings of a check.
 
     ``precision=None`` computes so that rounding does not decide the ranking: losses and gradients
     in float64, Hessian-vector products of a float32 model (or a shorter format) in float32 at the
@@ -55,8 +60,7 @@ def score(
     all in that format; SynFlow knows float64 only. A model that insists on its own format is
     scored in it, and the verdict says so. With ``check_at``, a sparsity, the model is scored a
     second time from weights that differ by rounding, and ``diagnostics.agreement`` is the share
-    of the weights kept there (each layer keeping at least ``layer_floor``) that were kept both
-    times.
+    of the weights kept there (with ``layer_floor`` and ``layers``) that were kept both times.
     ``on_event`` receives a ``Progress`` per step or round; if it raises, scoring stops.
 
     The model comes back untouched: parameters, gradients, buffers, mode and random state.
@@ -71,13 +75,22 @@ def score(
         spec = METHODS.find(method)
         settings = spec.check(options)
     check_at = None if check_at is None else check_sparsity(check_at)
-    target = _target(spec, sparsity, layer_floor, checked=check_at is not None)
+    layers = check_layers(layers or {})
+    target = _target(spec, sparsity, layer_floor, layers, checked=check_at is not None)
     if check_at is not None and target and target[0] != check_at:
         raise ConfigError(
             f"The scores are made for the sparsity {target[0]}; check them at the same one."
         )
     network, ready, fixed = _prepared(model, spec, precision, _needed(spec, batches, settings))
-    towards = {} if target is None else {"sparsity": target[0], "layer_floor": target[1]}
+    sizes = sizes_of(network.prunable)
+    layers = resolve(layers, list(sizes))
+    cut_at = target[0] if target else check_at
+    if cut_at is not None:  # what does not fit together is refused before the work
+        budget(sizes, cut_at, layer_floor, layers)
+    towards: dict[str, Any] = {}
+    if target:
+        own = {"layers": layers} if layers else {}
+        towards = {"sparsity": target[0], "layer_floor": target[1]} | own
 
     total_steps = done_before = 0
     times = 1 if check_at is None or not spec.needs_data else 2
@@ -95,7 +108,7 @@ def score(
             if times == 2 and check_at is not None and _rankable(saliency):
                 done_before = total_steps // 2
                 again = _apply(spec, network.perturbed(), ready, on_step, settings | towards)
-                share = shared_share(saliency.values, again.values, check_at, layer_floor)
+                share = shared_share(saliency.values, again.values, check_at, layer_floor, layers)
                 checked = check_at, share
         except MissingDerivative as error:
             raise _without_second_derivative(spec, network, ready[0], error) from error
@@ -126,6 +139,7 @@ def score(
         options=_recorded(settings) | ({"precision": precision} if precision else {}),
         target=target,
         rest=saliency.rest,
+        target_layers=layers if target else {},
     )
 
 
@@ -199,12 +213,16 @@ def _recorded(options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _target(
-    spec: MethodSpec, sparsity: float | None, layer_floor: int, checked: bool
+    spec: MethodSpec,
+    sparsity: float | None,
+    layer_floor: int,
+    layers: Mapping[str, Override],
+    checked: bool,
 ) -> tuple[float, int] | None:
     if not spec.iterative:
-        if sparsity is None and (checked or not layer_floor):
+        if sparsity is None and (checked or not (layer_floor or layers)):
             return None
-        given = "layer_floor" if sparsity is None else "sparsity"
+        given = "sparsity" if sparsity is not None else "layer_floor" if layer_floor else "layers"
         raise ConfigError(
             f"{spec.label} ranks the weights once for every sparsity; give {given} to masks() "
             "instead."

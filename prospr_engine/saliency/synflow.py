@@ -10,6 +10,7 @@ overflow float32 in deep networks, so everything is computed in float64.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +19,7 @@ from prospr_engine.errors import ScoringError
 from prospr_engine.network.batches import Batch
 from prospr_engine.network.functional import Network
 from prospr_engine.network.point import Point, norm, rounded_differently
+from prospr_engine.overrides import Override
 from prospr_engine.saliency.base import OnStep, Saliency
 from prospr_engine.saliency.effects import effects
 from prospr_engine.saliency.locate import first_of, turns_the_flow
@@ -38,6 +40,7 @@ def synflow(
     rounds: int,
     sparsity: float,
     layer_floor: int,
+    layers: Mapping[str, Override] | None = None,
 ) -> Saliency:
     """|w ⊙ ∂R/∂w| in float64. Of the batches only the shape of an input is used.
 
@@ -71,6 +74,7 @@ def synflow(
         rounds=rounds,
         sparsity=sparsity,
         layer_floor=layer_floor,
+        layers=layers,
         count=math.ceil,
     )
     return found.doubted(doubt)

@@ -151,7 +151,7 @@ def _are_scores(content: Content, masks: Content) -> bool:
     try:
         wanted = Masks.load(masks.path)
         made = _scores(content.path).masks(
-            masks.facts["sparsity"], masks.facts.get("layer_floor", 0)
+            masks.facts["sparsity"], masks.facts.get("layer_floor", 0), masks.facts.get("layers")
         )
     except (EngineError, KeyError):
         return False

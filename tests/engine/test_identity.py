@@ -140,6 +140,23 @@ def test_what_decides_the_dense_network_is_what_its_training_sees():
     assert all(config.dense != one.dense for config in other)
 
 
+def test_settings_of_layers_have_one_fingerprint_in_any_order_and_form():
+    one = RunConfig(layers={"conv1": "dense", "layer4.*": 0.98})
+    other = RunConfig.from_dict(json.loads('{"layers": {"layer4.*": "0.98", "conv1": 0.0}}'))
+    assert one == other
+    assert one.fingerprint == other.fingerprint != RunConfig().fingerprint
+    assert one.to_dict() == other.to_dict()
+    assert RunConfig(layers={}).fingerprint == RunConfig().fingerprint
+    assert one.dense == RunConfig()
+    assert identity.scores_group(one, False) == identity.scores_group(RunConfig(), False)
+    assert identity.scores_group(one, True) != identity.scores_group(RunConfig(), True)
+    assert identity.same_settings(one, json.loads(json.dumps(one.to_dict())))
+    sweeps = [SweepConfig.of(layers=config.layers) for config in (one, other)]
+    assert sweeps[0].fingerprint == sweeps[1].fingerprint != SweepConfig().fingerprint
+    assert all(cell.layers == one.layers for cell in sweeps[0].cells())
+    assert SweepConfig.from_dict(json.loads(json.dumps(sweeps[0].to_dict()))) == sweeps[0]
+
+
 def test_scores_are_shared_by_sparsities_unless_the_criterion_is_iterative():
     low, high = RunConfig(sparsity=0.5), RunConfig(sparsity=0.9)
     assert identity.scores_group(low, False) == identity.scores_group(high, False)

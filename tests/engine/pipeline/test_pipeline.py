@@ -157,6 +157,36 @@ def test_other_methods_run_too(method, tmp_path):
     assert result.proof.ok
 
 
+@pytest.mark.parametrize("method", ["magnitude", "synflow"])
+def test_layers_keep_to_their_own_settings(method, tmp_path):
+    layers = {"10": "dense", "12": 0.98}
+    made = config(model="lenet5", method=method, epochs=0, sparsity=0.8, layers=layers)
+    result = pe.run(made, out=tmp_path)
+    rows = {row["name"]: row for row in result.to_dict()["layers"]}
+    assert (rows["10.weight"]["kept"], rows["10.weight"]["setting"]) == (10_080, "dense")
+    assert (rows["12.weight"]["kept"], rows["12.weight"]["setting"]) == (17, 0.98)  # of 840
+    assert "setting" not in rows["1.weight"]
+    assert [layer.setting for layer in result.record.pruning.layers][-2:] == ["dense", 0.98]
+    assert sum(row["kept"] for row in rows.values()) == 12_294  # of 61,470
+    scores = pe.Scores.load(tmp_path / "scores.safetensors")
+    assert scores.target_layers == (
+        {"10.weight": "dense", "12.weight": 0.98} if method == "synflow" else {}
+    )
+    assert json.loads((tmp_path / "config.json").read_text())["layers"] == layers
+
+
+def test_a_contradiction_between_layers_ends_the_run_before_the_scores(tmp_path):
+    heard = []
+    for layers, words in (
+        ({"8": "dense"}, "at most"),
+        ({"88": "dense"}, "did you mean '8'"),
+    ):
+        with pytest.raises(ConfigError, match=words):
+            pe.run(config(model="lenet5", layers=layers), heard.append, out=tmp_path)
+    stages = {event.stage for event in heard if isinstance(event, StageStarted)}
+    assert stages == {"data", "model"}
+
+
 def test_the_seed_of_the_run_is_the_seed_of_a_random_method(tmp_path):
     runs = [prune(prepare(config(method="random", model="lenet5", seed=seed))) for seed in (0, 1)]
     assert runs[0].scores.options["seed"] == 0
