@@ -15,12 +15,13 @@ if TYPE_CHECKING:
 
 
 def read_tensors(
-    path: str | Path, framework: str = "pt", leave_out: str | None = None
+    path: str | Path, framework: str = "pt", leave_out: str | tuple[str, ...] | None = None
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """The tensors and the metadata that ``save_tensors`` wrote, in the order they were written.
 
-    ``framework`` "np" gives arrays and needs no torch. Names that begin with ``leave_out`` are
-    not read. Raises ``DataError`` if the file is missing or not readable.
+    ``framework`` "np" gives arrays and needs no torch. Names that begin with ``leave_out``,
+    or with one of several, are not read. Raises ``DataError`` if the file is missing or not
+    readable.
     """
     from safetensors import SafetensorError, safe_open
 

@@ -114,7 +114,7 @@ class Ranking:
     @classmethod
     def load(cls, path: str | Path) -> Ranking:
         """Read what ``Scores.save`` wrote; raises ``DataError`` if the file is no such thing."""
-        scores, metadata = read_tensors(path, "np", leave_out="channels/")
+        scores, metadata = read_tensors(path, "np", leave_out=("channels/", "rest/"))
         if "diagnostics" not in metadata or any(s.dtype.kind != "f" for s in scores.values()):
             raise DataError(f"{path} holds no scores; give a file that Scores.save wrote.")
         return cls(scores, read_target(metadata), read_target_layers(metadata))

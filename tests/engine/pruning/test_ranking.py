@@ -107,6 +107,18 @@ def test_a_ranking_made_for_one_sparsity_is_cut_nowhere_else(tmp_path: Path):
         loaded.masks(0.95, 3)
 
 
+def test_only_weights_that_can_be_pruned_are_ranked(tmp_path: Path):
+    """The file also has sums by channel, and effects of biases and normalisations."""
+    model = build("small_cnn", (1, 8, 8), 10)
+    scores = score(model, [(torch.rand(8, 1, 8, 8), torch.arange(8))], "snip")
+    assert scores.channels
+    assert scores.rest
+    scores.save(tmp_path / "scores.safetensors")
+    assert [layer.name for layer in Ranking.load(tmp_path / "scores.safetensors").layers] == [
+        *scores
+    ]
+
+
 def test_a_ranking_made_for_all_is_cut_everywhere():
     ranking = Ranking(arrays([[1.0, 2.0, 3.0]]))
     assert ranking.target is None
