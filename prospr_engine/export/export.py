@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from prospr_engine.errors import ConfigError, ExportError, ModelError
-from prospr_engine.export import onnx_file, provenance, runtime
+from prospr_engine.export import node_counts, onnx_file, provenance, runtime
 from prospr_engine.export.encodings import ENCODINGS
 from prospr_engine.export.encodings.dense import decode
 from prospr_engine.export.proof import Check, Proof
@@ -75,10 +75,25 @@ def export_onnx(
 
         shape = tuple(batch.shape[1:])
         proto = encode(proto, bits)
-        record = _record(network, proto, encoding, shape, bits, checked_metadata)
+        weights = spec.load_reader()(proto)
+        layers = _layers(weights, bits)
+        node_counts.write(proto, layers)
+        record = Provenance(
+            encoding=encoding,
+            input_shape=shape,
+            layers=layers,
+            unused=tuple(name for name in bits if name not in weights),
+            digests={
+                "weights": provenance.weights_digest(weights),
+                "graph": provenance.graph_digest(proto),
+                "rest": provenance.rest_digest(proto),
+            },
+            references=tuple(_reference_logits(network, shape, n) for n in REFERENCE_BATCHES),
+            metadata=checked_metadata,
+        )
     provenance.write(record, proto)
     data = proto.SerializeToString()
-    del network, proto  # each is another copy of all weights
+    del network, proto, weights  # each is another copy of all weights
     found = runtime.run(data, [values.numpy() for values in batches])
     live = logits_check("sample", runtime.compare(expected, found, spec.tolerance))
     return _write_verified(data, Path(path), bits, live)
@@ -185,15 +200,10 @@ def _check_weights(proto: onnx.ModelProto, network: nn.Module) -> None:
             )
 
 
-def _record(
-    network: nn.Module,
-    proto: onnx.ModelProto,
-    encoding: str,
-    shape: tuple[int, ...],
-    masks: Mapping[str, np.ndarray],
-    metadata: Mapping[str, Any],
-) -> Provenance:
-    weights = ENCODINGS.find(encoding).load_reader()(proto)
+def _layers(
+    weights: Mapping[str, np.ndarray], masks: Mapping[str, np.ndarray]
+) -> tuple[LayerRecord, ...]:
+    """The pruned layers among the ``weights`` of a file."""
     layers = []
     for name in (name for name in masks if name in weights):
         mask, alive = masks[name], weights[name] != 0
@@ -207,19 +217,7 @@ def _record(
                 pattern=provenance.bits_digest(alive),
             )
         )
-    return Provenance(
-        encoding=encoding,
-        input_shape=shape,
-        layers=tuple(layers),
-        unused=tuple(name for name in masks if name not in weights),
-        digests={
-            "weights": provenance.weights_digest(weights),
-            "graph": provenance.graph_digest(proto),
-            "rest": provenance.rest_digest(proto),
-        },
-        references=tuple(_reference_logits(network, shape, n) for n in REFERENCE_BATCHES),
-        metadata=metadata,
-    )
+    return tuple(layers)
 
 
 def _write_verified(data: bytes, path: Path, masks: Mapping[str, np.ndarray], live: Check) -> Proof:

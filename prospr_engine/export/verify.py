@@ -14,7 +14,7 @@ import numpy as np
 import onnx
 
 from prospr_engine.errors import DataError, ExportError
-from prospr_engine.export import onnx_file, provenance, runtime
+from prospr_engine.export import node_counts, onnx_file, provenance, runtime
 from prospr_engine.export.encodings import ENCODINGS, Tolerance
 from prospr_engine.export.proof import Check, LayerProof, Proof
 from prospr_engine.export.provenance import LayerRecord, Provenance
@@ -56,6 +56,7 @@ def verify(path: str | Path, masks: Mapping[str, Any] | None = None) -> Proof:
                 _check_graph(model, record),
                 _check_weights(weights, record),
                 _check_zeros(weights, record),
+                *node_counts.check(model, record.layers),
             ]
             checks += _check_masks(weights, record, masks, path)
     layers = tuple(

@@ -14,7 +14,7 @@ from onnx import TensorProto, helper, numpy_helper
 from safetensors.numpy import save_file
 
 from prospr_engine.errors import ConfigError, ExportError
-from prospr_engine.export import provenance
+from prospr_engine.export import node_counts, provenance
 from prospr_engine.export.verify import verify
 
 
@@ -311,12 +311,17 @@ def test_a_forged_record_is_still_caught_by_the_masks(exported):
             digest = provenance.bits_digest(weights[layer.name] != 0)
             kept = int((weights[layer.name] != 0).sum())
             layers.append(provenance.LayerRecord(layer.name, layer.shape, kept, 0, digest, digest))
+        node_counts.write(model, layers)
+        digests = {
+            "weights": provenance.weights_digest(weights),
+            "graph": provenance.graph_digest(model),
+        }
         forged = provenance.Provenance(
             record.encoding,
             record.input_shape,
             tuple(layers),
             record.unused,
-            {**record.digests, "weights": provenance.weights_digest(weights)},
+            {**record.digests, **digests},
             record.references,
             record.metadata,
         )
