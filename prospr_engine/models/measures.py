@@ -47,9 +47,9 @@ def measure(model: str, channels: int, size: int, classes: int) -> Measure:
 
     Raises ``ConfigError`` for an unknown name, ``ModelError`` if it does not fit the images.
     """
-    from prospr_engine.models.flops import costs, totals
     from prospr_engine.models.outline import outline
     from prospr_engine.models.validate import check
+    from prospr_engine.network.flops import costs, totals
 
     shape = (channels, size, size)
     network = outline(model, shape, classes)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from torch import nn
 
 from prospr_engine.models import MODELS
-from prospr_engine.models.meta import on_meta
 from prospr_engine.models.spec import TORCHVISION
+from prospr_engine.network.meta import on_meta
 
 
 def outline(name: str, shape: tuple[int, int, int], classes: int) -> nn.Module:

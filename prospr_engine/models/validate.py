@@ -14,9 +14,9 @@ from torch import Tensor, nn
 
 from prospr_engine.errors import ModelError
 from prospr_engine.format import fixed_percent
-from prospr_engine.models.meta import meta_copy
 from prospr_engine.network.device import is_out_of_memory
 from prospr_engine.network.foreign import check_module, first_line, own_copy, set_mode
+from prospr_engine.network.meta import meta_copy
 from prospr_engine.network.prunable import prunable_weights
 
 SIDES = (8, 16, 28, 32, 64, 96, 128, 224, 256, 384, 512)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from prospr_engine.network.padding import ChannelPadding
+
 
 class CifarBlock(nn.Module):
     """Two 3×3 convolutions and a shortcut without weights (option A, section 4.2)."""
@@ -15,20 +17,13 @@ class CifarBlock(nn.Module):
         self.bn1 = nn.BatchNorm2d(outputs)
         self.conv2 = nn.Conv2d(outputs, outputs, 3, padding=1, bias=False)
         self.bn2 = nn.BatchNorm2d(outputs)
-        self.stride = stride
-        self.new_channels = outputs - inputs
+        # Zeros on both sides of the channel axis, as the published CIFAR networks have them.
+        new = outputs - inputs
+        self.shortcut = ChannelPadding(new // 2, new - new // 2, stride) if new else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
         out = F.relu(self.bn1(self.conv1(x)))
         return F.relu(self.bn2(self.conv2(out)) + self.shortcut(x))
-
-    def shortcut(self, x: Tensor) -> Tensor:
-        if self.new_channels == 0:
-            return x
-        # Zeros on both sides of the channel axis, as the published CIFAR networks have them.
-        before = self.new_channels // 2
-        thinned = x[:, :, :: self.stride, :: self.stride]
-        return F.pad(thinned, (0, 0, 0, 0, before, self.new_channels - before))
 
 
 class CifarResNet(nn.Module):

@@ -9,8 +9,8 @@ from prospr_engine.data import DATASETS
 from prospr_engine.errors import ConfigError, ModelError
 from prospr_engine.models import MODELS
 from prospr_engine.models.build import build
-from prospr_engine.models.flops import summarise, totals
 from prospr_engine.models.measures import SHAPES, Measure, known, measure
+from prospr_engine.network.flops import summarise, totals
 
 
 def test_the_table_covers_the_catalogue():

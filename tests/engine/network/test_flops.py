@@ -9,8 +9,8 @@ from torch import nn
 from prospr_engine.errors import ModelError
 from prospr_engine.models import MODELS
 from prospr_engine.models.build import build
-from prospr_engine.models.flops import LayerInfo, costs, summarise, totals
-from prospr_engine.models.meta import meta_copy
+from prospr_engine.network.flops import LayerInfo, costs, summarise, totals
+from prospr_engine.network.meta import meta_copy
 
 
 def test_a_small_network_by_hand():

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from prospr_engine.models.meta import meta_copy
 from prospr_engine.network.foreign import cannot_take, explained, set_mode
+from prospr_engine.network.meta import meta_copy
 from prospr_engine.network.prunable import prunable_weights
 
 CONVOLUTIONS = {"conv1d", "conv2d", "conv3d"}
@@ -56,7 +56,7 @@ class Costs:
     other: int
 
 
-def summarise(model: nn.Module, shape: tuple[int, int, int]) -> list[LayerInfo]:
+def summarise(model: nn.Module, shape: tuple[int, ...]) -> list[LayerInfo]:
     """Every prunable layer of ``model``, in the order of its modules, for images of ``shape``.
 
     The model is not touched and nothing is computed (the meta device only tracks shapes).
@@ -65,7 +65,7 @@ def summarise(model: nn.Module, shape: tuple[int, int, int]) -> list[LayerInfo]:
     return costs(model, shape).layers
 
 
-def costs(model: nn.Module, shape: tuple[int, int, int]) -> Costs:
+def costs(model: nn.Module, shape: tuple[int, ...]) -> Costs:
     """The same, and what else there is to compute."""
     weights = prunable_weights(model)
     shadow = meta_copy(model)

@@ -1,0 +1,1 @@
+"""Channels really removed: which are tied, which go, and the smaller network without them."""

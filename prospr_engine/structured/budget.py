@@ -1,0 +1,312 @@
+"""How many channels stay of each group: the best over the whole network that a budget allows."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import pairwise
+from numbers import Real
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from prospr_engine.config import check_sparsity
+from prospr_engine.errors import ConfigError
+from prospr_engine.network.flops import costs
+from prospr_engine.network.prunable import prunable_weights
+from prospr_engine.registry import did_you_mean
+from prospr_engine.structured.groups import ChannelGroup
+
+DENSE = "dense"
+
+Counts = NDArray[np.float64]
+"""How many channels stay of each group."""
+
+Block = tuple[float, int, int]
+"""The negative mean score of a block, its group, and how many channels stay with it."""
+
+UNUSED = 0.01
+"""The share of a budget that may stay unused without a second look."""
+
+TRIES = 3
+
+BUDGETS = {
+    "parameters": "weights",
+    "channels": "channels",
+    "operations": "multiply-adds",
+}
+"""What a budget counts, and what it is called."""
+
+
+@dataclass(frozen=True)
+class LayerSize:
+    """A weight of ``shape`` of the layer at path ``layer`` with that many ``outputs``, each number
+    of which is used in ``uses`` multiply-adds for one input."""
+
+    layer: str
+    weight: str
+    shape: tuple[int, ...]
+    outputs: int
+    uses: float
+
+
+def layer_sizes(network: nn.Module, shape: tuple[int, ...]) -> tuple[LayerSize, ...]:
+    """The sizes of all prunable layers, for inputs of ``shape`` (C, …)."""
+    paths = {
+        id(module.weight): path
+        for path, module in network.named_modules()
+        if isinstance(getattr(module, "weight", None), nn.Parameter)
+    }
+    parameters = dict(network.named_parameters())
+    infos = {info.name: info for info in costs(network, shape).layers}
+    return tuple(
+        LayerSize(
+            paths[id(parameters[name])],
+            name,
+            weight.shape,
+            weight.out_channels,
+            infos[name].macs / infos[name].parameters,
+        )
+        for name, weight in prunable_weights(network).items()
+    )
+
+
+class Cost:
+    """What is left of a budget's measure when channels are gone.
+
+    A weight's size is the product of its axes, each of which is its full length less what goes with
+    the removed channels of every group: so no network has to be cut to know its size.
+    """
+
+    def __init__(
+        self, groups: Sequence[ChannelGroup], sizes: Sequence[LayerSize], budget: str
+    ) -> None:
+        if budget not in BUDGETS:
+            raise ConfigError(
+                f"There is no budget of {budget!r}{did_you_mean(budget, [*BUDGETS])}; give one of "
+                f"{', '.join(BUDGETS)}."
+            )
+        self.full = np.array([group.channels for group in groups], np.float64)
+        self.by_channel = budget == "channels"
+        if self.by_channel:
+            self.factors = np.array(
+                [sum(p.channels.shape[1] for p in group.producers) for group in groups], np.float64
+            )
+            self.total = float(self.factors @ self.full)
+            return
+        rows = {(size.weight, axis): 2 * row + axis
+                for row, size in enumerate(sizes) for axis in (0, 1)}  # fmt: skip
+        self.factors = np.array(
+            [
+                math.prod(size.shape[2:]) * (size.uses if budget == "operations" else 1)
+                for size in sizes
+            ]
+        )
+        self.lengths = np.array([length for size in sizes for length in size.shape[:2]], np.float64)
+        self.per_channel = np.zeros((2 * len(sizes), len(groups)))
+        for column, group in enumerate(groups):
+            for part in group.slices:
+                if (part.tensor, part.axis) in rows:
+                    self.per_channel[rows[part.tensor, part.axis], column] += part.indices.shape[1]
+        self.total = self.of(self.full)
+
+    def of(self, kept: Counts) -> float:
+        """The measure with that many channels ``kept`` of each group."""
+        if self.by_channel:
+            return float(self.factors @ kept)
+        lengths = self.lengths - self.per_channel @ (self.full - kept)
+        return float(self.factors @ (lengths[0::2] * lengths[1::2]))
+
+
+def choose(
+    groups: Sequence[ChannelGroup],
+    scores: Mapping[str, Tensor],
+    sizes: Sequence[LayerSize],
+    sparsity: float,
+    budget: str = "parameters",
+    multiple: int = 8,
+    layers: Mapping[str, str | float] | None = None,
+) -> dict[str, Tensor]:
+    """The channels that stay, (n,) booleans by name of the group.
+
+    Of the measure ``budget`` (a key of ``BUDGETS``; of weights and multiply-adds those of all
+    convolutions and linear layers count, of channels those in ``groups``) at most the share
+    1 − ``sparsity`` stays, and as much of it as whole blocks permit. A block is ``multiple``
+    channels of a layer where it has at least twice as many, else one channel. Blocks are
+    ranked by their mean score over the whole network; each group keeps its best one.
+
+    ``layers`` gives layers, by path or weight, a rule of their own: ``"dense"`` keeps all of their
+    channels, a number removes that share of them; the others meet the budget. Raises
+    ``ConfigError`` for settings out of range, rules that contradict each other, and a budget that
+    cannot be met.
+    """
+    sparsity = check_sparsity(sparsity)
+    if not isinstance(multiple, Real) or multiple != int(multiple) or not 1 <= multiple <= 4096:
+        raise ConfigError(
+            f"Channels are kept in multiples of {multiple!r}; give a whole number from 1 to 4096."
+        )
+    cost = Cost(groups, sizes, budget)
+    fixed = _fixed(groups, sizes, layers or {})
+    allowed = math.floor(Fraction(cost.total) * (1 - Fraction(repr(sparsity))))
+    blocks = []
+    kept = np.zeros(len(groups))
+    for column, group in enumerate(groups):
+        edges = _edges(group, int(multiple))
+        if group.name in fixed:
+            kept[column] = _share(group, edges, fixed[group.name])
+            continue
+        kept[column] = edges[0]
+        ordered = scores[group.name].sort(descending=True).values
+        for start, end in pairwise(edges):
+            blocks.append((-float(ordered[start:end].mean()), column, end))
+    least = cost.of(kept)
+    if sparsity and least > allowed:
+        raise ConfigError(_cannot(least / cost.total, sparsity, budget, int(multiple), bool(fixed)))
+    if not sparsity:
+        allowed = math.ceil(cost.total)
+    kept = _closest(kept, sorted(blocks), cost, allowed)
+    return {
+        group.name: _best(scores[group.name], int(count))
+        for group, count in zip(groups, kept, strict=True)
+    }
+
+
+def _closest(least: Counts, blocks: Sequence[Block], cost: Cost, allowed: int) -> Counts:
+    """The counts to which ``blocks``, the best first, fill up ``least``.
+
+    A block that is too large for what is left may leave much of the budget unused. Then it is tried
+    what keeping this block in the place of others leaves.
+    """
+    found, too_large = _filled(least, blocks, cost, allowed)
+    for _ in range(TRIES):
+        if allowed - cost.of(found) <= UNUSED * cost.total:
+            break
+        others = []
+        for column, end in too_large:
+            start = least.copy()
+            start[column] = end
+            if cost.of(start) <= allowed:
+                others.append(_filled(start, blocks, cost, allowed))
+        better = max(others, key=lambda other: cost.of(other[0]), default=(found, []))
+        if cost.of(better[0]) <= cost.of(found):
+            break
+        found, too_large = better
+    return found
+
+
+def _filled(
+    least: Counts, blocks: Sequence[Block], cost: Cost, allowed: int
+) -> tuple[Counts, list[tuple[int, int]]]:
+    """Add the best ``blocks`` while all of them fit, then the next best ones that still do; and
+    the first block of each group that does not."""
+
+    def after(count: int) -> Counts:
+        reached = least.copy()
+        for _, column, end in blocks[:count]:
+            reached[column] = max(reached[column], end)  # the blocks of a group are in order
+        return reached
+
+    low, high = 0, len(blocks)
+    while low < high:
+        middle = (low + high + 1) // 2
+        if cost.of(after(middle)) <= allowed:
+            low = middle
+        else:
+            high = middle - 1
+    reached = after(low)
+    too_large: dict[int, int] = {}
+    for _, column, end in blocks[low:]:
+        before = reached[column]
+        if column in too_large or end <= before:
+            continue
+        reached[column] = end
+        if cost.of(reached) > allowed:
+            reached[column] = before
+            too_large[column] = end
+    return reached, [*too_large.items()]
+
+
+def _edges(group: ChannelGroup, multiple: int) -> list[int]:
+    """How many channels of a group can stay, in ascending order."""
+    step = multiple // math.gcd(multiple, group.width)
+    if group.channels < 2 * step:
+        step = 1
+    return [*range(step, group.channels, step), group.channels]
+
+
+def _share(group: ChannelGroup, edges: Sequence[int], removed: float) -> int:
+    """How many channels stay of a group of which the share ``removed`` is to go."""
+    allowed = math.floor(group.channels * (1 - Fraction(repr(removed))))
+    fitting = [edge for edge in edges if edge <= allowed]
+    return fitting[-1] if fitting else max(1, allowed)
+
+
+def _fixed(
+    groups: Sequence[ChannelGroup],
+    sizes: Sequence[LayerSize],
+    layers: Mapping[str, str | float],
+) -> dict[str, float]:
+    """The share to remove of each group with a layer that has a rule of its own."""
+    weights = {size.weight: size.layer for size in sizes}
+    found: dict[str, tuple[str, float]] = {}
+    for given, value in layers.items():
+        layer = weights.get(given, given)
+        if layer not in weights.values():
+            raise ConfigError(
+                f"This network has no convolution or linear layer {given!r}"
+                f"{did_you_mean(given, [*weights.values()])}."
+            )
+        share = 0.0 if value == DENSE else _checked(given, value)
+        own = [g for g in groups if any(p.layer == layer for p in g.producers)]
+        if not own and share:
+            raise ConfigError(
+                f"No channels of layer {given!r} can be removed: they are outputs of the network, "
+                "or others depend on them. Leave the layer dense."
+            )
+        for group in own:
+            other, before = found.setdefault(group.name, (given, share))
+            if before != share:
+                raise ConfigError(
+                    f"Layers {other!r} and {given!r} share their channels, but {_words(before)} of "
+                    f"the one and {_words(share)} of the other are to be removed; give both the "
+                    "same value."
+                )
+    return {name: share for name, (_, share) in found.items()}
+
+
+def _checked(layer: str, value: object) -> float:
+    if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < 1:
+        return float(value)
+    raise ConfigError(
+        f"Layer {layer!r} is to be pruned by {value!r}; give {DENSE!r}, or the fraction to remove, "
+        "from 0 to below 1."
+    )
+
+
+def _words(share: float) -> str:
+    return f"{100 * share:g} %" if share else "none"
+
+
+def _cannot(least: float, sparsity: float, budget: str, multiple: int, fixed: bool) -> str:
+    percent = f"{math.ceil(1000 * least) / 10:g}"
+    remedies = ["ask for a lower sparsity"]
+    if multiple > 1:
+        remedies.append("let channels be kept in smaller multiples")
+    if fixed:
+        remedies.append("change what layers have for themselves")
+    return (
+        f"A sparsity of {sparsity:g} leaves {100 * (1 - sparsity):g} % of the "
+        f"{BUDGETS[budget]}, but removing channels from this network keeps at least {percent} % of "
+        f"them; {', or '.join(remedies)}."
+    )
+
+
+def _best(scores: Tensor, count: int) -> Tensor:
+    """True for the ``count`` highest scores, equal ones from the front."""
+    kept = torch.zeros(len(scores), dtype=torch.bool)
+    kept[scores.cpu().sort(descending=True, stable=True).indices[:count]] = True
+    return kept

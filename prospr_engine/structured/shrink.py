@@ -1,0 +1,114 @@
+"""Remove the channels of a network that matter least: the one way in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from prospr_engine.errors import ModelError
+from prospr_engine.pruning.masks import Masks
+from prospr_engine.structured.budget import Cost, LayerSize, choose, layer_sizes
+from prospr_engine.structured.check import check_equal, cuttable
+from prospr_engine.structured.groups import ChannelGroup, find_groups
+from prospr_engine.structured.ranking import WeightScores, group_scores
+from prospr_engine.structured.surgery import cut, masks, removed
+
+
+@dataclass(frozen=True)
+class Width:
+    """The output channels of a layer ``before`` and ``after`` surgery."""
+
+    layer: str
+    before: int
+    after: int
+
+
+@dataclass(frozen=True, eq=False)
+class Shrunk:
+    """A ``network`` without some of its channels, and what was done to it.
+
+    ``kept``: by name of each of the ``groups``, (n,) booleans; ``scores``: what they were chosen
+    by. ``masks``: the same for the weights of the large network. ``removed``: the output channels
+    that are gone, by layer. ``widths``: all convolutions and linear layers. Parameters and
+    operations (multiply-adds for one input) are those of the convolutions and linear layers.
+    ``whole``: by layer, why no channels of it can go although it has a group.
+    """
+
+    network: nn.Module
+    groups: tuple[ChannelGroup, ...]
+    scores: Mapping[str, Tensor]
+    kept: Mapping[str, Tensor]
+    masks: Masks
+    removed: Mapping[str, tuple[int, ...]]
+    widths: tuple[Width, ...]
+    parameters_before: int
+    parameters_after: int
+    operations_before: int
+    operations_after: int
+    whole: Mapping[str, str]
+
+
+def shrink(
+    network: nn.Module,
+    sample: Tensor,
+    scores: WeightScores,
+    rule: str = "effect",
+    sparsity: float = 0.5,
+    budget: str = "parameters",
+    multiple: int = 8,
+    layers: Mapping[str, str | float] | None = None,
+) -> Shrunk:
+    """Remove the channels of ``network`` with the lowest ``scores``, of which ``rule`` makes one
+    for each channel (see ``ranking``), until the ``budget`` holds (see ``budget.choose``).
+
+    ``sample`` is a batch (N, C, …) of inputs of any numbers. The network comes back untouched.
+    Raises ``ModelError`` if no channels can be removed, or if the small network would not answer
+    like the large one with the same channels set to zero; ``ConfigError`` and ``ScoringError`` as
+    ``choose`` and ``group_scores`` do.
+    """
+    groups, whole = cuttable(network, find_groups(network, sample), sample)
+    if not groups:
+        raise ModelError(_nothing(whole))
+    ranked = group_scores(groups, scores, rule)
+    sizes = layer_sizes(network, tuple(sample.shape[1:]))
+    kept = choose(groups, ranked, sizes, sparsity, budget, multiple, layers)
+    check_equal(network, groups, kept, sample)
+    small = cut(network, groups, kept)
+    counts = [int(kept[group.name].sum()) for group in groups]
+    parameters, operations = (
+        (round(cost.total), round(cost.of(torch.tensor(counts).double().numpy())))
+        for cost in (Cost(groups, sizes, name) for name in ("parameters", "operations"))
+    )
+    gone = removed(groups, kept)
+    return Shrunk(
+        network=small,
+        groups=groups,
+        scores=ranked,
+        kept=kept,
+        masks=masks(network, groups, kept),
+        removed=gone,
+        widths=_widths(sizes, gone),
+        parameters_before=parameters[0],
+        parameters_after=parameters[1],
+        operations_before=operations[0],
+        operations_after=operations[1],
+        whole=whole,
+    )
+
+
+def _widths(sizes: tuple[LayerSize, ...], gone: Mapping[str, tuple[int, ...]]) -> tuple[Width, ...]:
+    found = []
+    for size in sizes:
+        found.append(Width(size.layer, size.outputs, size.outputs - len(gone.get(size.layer, ()))))
+    return tuple(found)
+
+
+def _nothing(whole: Mapping[str, str]) -> str:
+    why = "every channel is an output, or others depend on it"
+    if whole:
+        layer, problem = next(iter(whole.items()))
+        why = f"without some of layer {layer!r}, {problem.removeprefix('without them ')}"
+    return f"No channels of this network can be removed: {why}. Remove single weights instead."
