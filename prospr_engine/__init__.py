@@ -32,6 +32,7 @@ _HOMES = {
     "verify": "export.verify",
     "run": "pipeline.run",
     "RunResult": "pipeline.result",
+    "bundle": "pipeline.bundle",
     "RunConfig": "config",
     "LoadingConfig": "config",
     "ScoringConfig": "config",
@@ -59,6 +60,7 @@ __all__ = [
     "SweepConfig",
     "TrainingConfig",
     "build_model",
+    "bundle",
     "examine",
     "export_onnx",
     "load_data",
@@ -78,6 +80,7 @@ if TYPE_CHECKING:
     from prospr_engine.export.verify import verify
     from prospr_engine.models import MODELS
     from prospr_engine.models.build import build as build_model
+    from prospr_engine.pipeline.bundle import bundle
     from prospr_engine.pipeline.run import RunResult, run
     from prospr_engine.pruning.health import examine
     from prospr_engine.pruning.masks import Masks

@@ -36,6 +36,9 @@ LAYERS = [
 PIPELINE = [
     "pruning_record",
     "record",
+    "tables",
+    "model_card",
+    "bundle",
     "gallery",
     "estimate",
     "result",

@@ -10,8 +10,9 @@ from typing import Any
 import streamlit as st
 
 from app import access, session
-from app.run.files import file_name, layers_csv, training_csv
+from app.run.files import file_name
 from app.services import ENCODINGS, PRIMARY, Artifact, Run, RunRecord, StoreError, runs
+from app.services.bundles import layers_csv, training_csv
 from app.ui.format import size
 from app.ui.glossary import TERMS
 

@@ -13,14 +13,25 @@ import contextlib
 import sys
 from collections.abc import Callable, Sequence
 
-from prospr_engine.cli import completion, doctor, export, run, runs, score, search, sweep, verify
+from prospr_engine.cli import (
+    bundle,
+    completion,
+    doctor,
+    export,
+    run,
+    runs,
+    score,
+    search,
+    sweep,
+    verify,
+)
 from prospr_engine.cli import list as list_
 from prospr_engine.cli.output import make_writable, replace_closed
 from prospr_engine.cli.settings import print_json
 from prospr_engine.errors import EngineError, Stopped
 from prospr_engine.version import VERSION
 
-COMMANDS = (run, runs, score, export, verify, list_, sweep, search, doctor)
+COMMANDS = (run, runs, score, export, bundle, verify, list_, sweep, search, doctor)
 """Modules with ``add``, in the order of the help."""
 
 

@@ -10,13 +10,11 @@ import onnx
 from google.protobuf.message import DecodeError, Message  # type: ignore[import-untyped]
 
 from prospr_engine.errors import ExportError
+from prospr_engine.export.names import INPUT, OUTPUT
 from prospr_engine.guard import limits
 
 PROTOBUF_LIMIT = limits.ONNX_BYTES.value
 """Bytes of the largest protobuf message, and so of a single ONNX file."""
-
-INPUT = "input"
-OUTPUT = "logits"
 
 
 def read_bytes(path: str | Path) -> bytes:

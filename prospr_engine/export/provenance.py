@@ -31,10 +31,10 @@ import numpy as np
 import onnx
 
 from prospr_engine.errors import ConfigError, ExportError
+from prospr_engine.export.names import PREFIX
 from prospr_engine.guard import limits
 
 FORMAT = 1
-PREFIX = "prospr."
 REFERENCE_BATCHES = (1, 5)
 MAX_INPUT_VALUES = limits.ONNX_INPUT.value  # a forged shape must not exhaust memory
 _OWN_KEYS = frozenset(

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from prospr_engine.errors import ExportError
-from prospr_engine.export.onnx_file import INPUT, OUTPUT
+from prospr_engine.export.names import INPUT, OUTPUT
 
 OPSET = 20
 ONE_SIZE = (

@@ -11,8 +11,9 @@ import pytest
 from app_fakes import finished, record
 
 from app.run import stages
-from app.run.files import file_name, layers_csv, training_csv
+from app.run.files import file_name
 from app.services import Check
+from app.services.bundles import layers_csv, training_csv
 from app.services.run_events import RunEvents
 from app.ui.code import command, program, uploads
 from app.ui.proof import explained
