@@ -14,7 +14,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from prospr_engine.errors import ConfigError
-from prospr_engine.format import SPACE, brief, fraction_number, listed, to_fraction
+from prospr_engine.format import SPACE, brief, exact_percent, fraction_number, listed, to_fraction
 from prospr_engine.registry import LONGEST, did_you_mean
 
 ALL_KEPT = "dense"
@@ -72,9 +72,9 @@ def layer_name(name: str) -> str:
     return name.removesuffix(WEIGHT)
 
 
-def described(override: Override) -> str:
-    """A setting in a sentence: ``dense`` or ``0.98 removed``."""
-    return ALL_KEPT if override == ALL_KEPT else f"{override:g} removed"
+def setting_words(override: Override) -> str:
+    """``dense`` or ``98 % removed``."""
+    return ALL_KEPT if override == ALL_KEPT else f"{exact_percent(float(override))} removed"
 
 
 def _override(name: str, value: Any) -> Override:
@@ -104,9 +104,9 @@ def _agreed(name: str, given: Mapping[str, Override]) -> Override:
     for other, its in others:
         if its != value:
             raise ConfigError(
-                f"The layer {layer_name(name)!r} has two settings: {described(value)} from "
-                f"{brief(first)}, and {described(its)} from {brief(other)}; leave one of them out, "
-                "or give the layer's own name, which goes before patterns."
+                f"The layer {layer_name(name)!r} has two settings: {setting_words(value)} from "
+                f"{brief(first)}, and {setting_words(its)} from {brief(other)}; leave one of them "
+                "out, or give the layer's own name, which goes before patterns."
             )
     return value
 

@@ -10,12 +10,13 @@ import pandas as pd
 
 from app.charts.colours import Colours
 from app.charts.spec import DATA, Spec, spec
-from app.services import LayerRecord
-from app.ui.format import SPACE, percent
+from app.services import LayerRecord, setting_words
+from app.ui.format import SPACE, listed, percent
 
 BELOW = 55  # pixels for the axis, which Streamlit takes from the chart's height
 PERCENT = f"round(100 * datum.value) + '{SPACE}%'"
 MOST_ROOMY = 16  # layers; with more of them the rows are closer
+MOST_NAMED = 6  # layers of one setting in a sentence
 
 FINE, THIN, CUT_OFF, EMPTY = "fine", "thin", "cut off", "empty"
 SIGNS = {
@@ -151,6 +152,17 @@ def description(rows: pd.DataFrame) -> str:
         if named:
             text += f" {', '.join(named)}: {meaning}."
     return text
+
+
+def set_by_hand(layers: Sequence[LayerRecord]) -> str:
+    """The layers with a setting of their own: ``Set by hand: conv1 dense; fc 98 % removed.``"""
+    by_setting: dict[str, list[str]] = {}
+    for number, layer in enumerate(layers, 1):
+        if layer.setting is not None:
+            name = label(layer.name, number)
+            by_setting.setdefault(setting_words(layer.setting), []).append(name)
+    parts = [f"{listed(names, MOST_NAMED)} {words}" for words, names in by_setting.items()]
+    return f"Set by hand: {'; '.join(parts)}." if parts else ""
 
 
 def label(name: str, number: int) -> str:

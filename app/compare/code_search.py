@@ -7,6 +7,7 @@ import shlex
 
 from app.compare.code_sweep import arguments, flag, values
 from app.services import SearchConfig
+from app.ui.code import layer_flags
 from app.ui.format import to_percent
 
 PROGRAM = """\
@@ -48,6 +49,7 @@ def search_command(config: SearchConfig, threads: int, out: str = "out") -> str:
         words += [f"--{FLAGS[name]}", str(value)]
     for name, value in config.run.scoring.options.items():
         words += ["--option", f"{name}={value}"]
+    words += layer_flags(config.run)
     return f"OMP_NUM_THREADS={threads} {shlex.join([*words, '--out', out])}"
 
 

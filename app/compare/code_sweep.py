@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from app.services import GROUPS, METHODS, STEPS, ConfigError, RunConfig, SweepConfig
-from app.ui.code import PREFIXES, changed, command
+from app.ui.code import PREFIXES, changed, command, layer_flags
 
 LISTS = ("methods", "sparsities", "seeds", "steps", "controls")
 OWN = ("method", "sparsity", "seed", "control")
@@ -71,6 +71,7 @@ def sweep_command(config: SweepConfig, threads: int, out: str = "out") -> str:
             words += flag(group, name, value)
     for name, value in config.run.scoring.options.items():
         words += ["--option", f"{name}={value}"]
+    words += layer_flags(config.run)
     return f"OMP_NUM_THREADS={threads} {shlex.join([*words, '--out', out])}"
 
 
@@ -149,6 +150,8 @@ def arguments(
     for group, cls in GROUPS.items():
         if given[group]:
             given[""].append(f"{group}=pe.{cls.__name__}({', '.join(given[group])})")
+    if config.layers:
+        given[""].append(f"layers={dict(config.layers)!r}")
     return [*given[""][:2], *lists, *given[""][2:]]
 
 

@@ -6,13 +6,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from app.services import METHODS, RunConfig, display_name
+from app.services import METHODS, RunConfig, display_name, setting_words
 from app.ui.format import percent
 from app.ui.labels import AUTOMATIC, UNSET, WEIGHTS, label
 from app.ui.titles import control_label, data_label, model_label
 
 MISSING = object()
 DEFAULTS = RunConfig().to_dict()
+LAYERS = "layers"  # the group of the settings of single layers
 OPTION = "option"  # the group of the options of a criterion
 
 
@@ -37,7 +38,9 @@ def differences(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[Dif
         for key in dict.fromkeys((*one, *other))
     )
     return [
-        Difference(label(name, group), _shown(name, a), _shown(name, b))
+        Difference(f"Layer {name}", _of_layer(a), _of_layer(b))
+        if group == LAYERS
+        else Difference(label(name, group), _shown(name, a), _shown(name, b))
         for (group, name), a, b in pairs
         if a != b
     ]
@@ -62,6 +65,10 @@ def _flat(values: Mapping[str, Any], group: str = "") -> Iterator[tuple[tuple[st
 def _options(method: str) -> Iterator[tuple[tuple[str, str], Any]]:
     for option in METHODS[method].options if method in METHODS else ():
         yield (OPTION, option.name), option.default
+
+
+def _of_layer(setting: Any) -> str:
+    return AUTOMATIC if setting is MISSING else setting_words(setting)
 
 
 def _shown(name: str, value: Any) -> str:

@@ -51,7 +51,7 @@ def _explore(run: Run, result: RunRecord) -> None:
     else:
         _offer_other_sparsity(run)
     try:
-        cut = ranking.cut(sparsity, config.layer_floor)
+        cut = ranking.cut(sparsity, config.layer_floor, config.layers)
     except EngineError as error:
         show_error(error)
         return
@@ -164,13 +164,16 @@ def _show_scores(run: Run, ranking: Ranking, cut: Cut) -> None:
     )
     shown = scores.histogram(run, chosen)
     layer = f"layer {names[chosen]}" if chosen else "all layers"
-    show_histogram(shown, cut.threshold, layer, key="histogram")
-    text = f"The threshold is {scientific(cut.threshold)}, the lowest score kept."
+    threshold = ranking.threshold(cut, chosen)
+    show_histogram(shown, threshold, layer, key="histogram")
+    text = f"The threshold is {scientific(threshold)}, the lowest score kept."
     if shown.zeros:
         why = "exactly zero" if ranking.target is None else "zero, mostly from earlier rounds"
         text += f" {shown.zeros:,} scores are {why} and not shown (log axis)."
     if cut.layer_floor:
         text += f" Every layer keeps its best {cut.layer_floor:,} weights in any case."
+    if cut.layers and not chosen:
+        text += " Layers that were set by hand have thresholds of their own."
     st.caption(text)
 
 

@@ -20,6 +20,7 @@ from prospr_engine.identity import file_settings, tokens
 from prospr_engine.io.tokens import display_name, is_token
 from prospr_engine.models import MODELS
 from prospr_engine.models.spec import TORCHVISION, ModelSpec
+from prospr_engine.overrides import ALL_KEPT, Override, setting_words
 from prospr_engine.pipeline.pruning_record import FindingRecord, LayerRecord, PruningRecord
 from prospr_engine.pipeline.record import ExportRecord, RunRecord, epoch_record
 from prospr_engine.registry import Option, settings_of
@@ -33,6 +34,7 @@ from prospr_engine.sweeps.controlled import SAME as SHARED_WITH_CONTROLS
 from prospr_engine.sweeps.search_config import SearchConfig
 
 __all__ = [
+    "ALL_KEPT",
     "CONTROLS",
     "DATASETS",
     "ENCODINGS",
@@ -60,6 +62,7 @@ __all__ = [
     "MethodSpec",
     "ModelSpec",
     "Option",
+    "Override",
     "PruningRecord",
     "Run",
     "RunConfig",
@@ -80,6 +83,7 @@ __all__ = [
     "limits",
     "metrics",
     "models_like",
+    "setting_words",
     "settings_of",
     "tokens",
 ]

@@ -33,6 +33,7 @@ from app.services import (
 from app.services.summary import summary_of
 from prospr_engine.format import counted
 from prospr_engine.guard import limits
+from prospr_engine.overrides import setting_words
 from prospr_engine.store.study import row_of
 from prospr_engine.sweeps import table
 
@@ -53,6 +54,7 @@ METHOD = ("", "method")
 VARYING = (("", "seed"), ("", "sparsity"), ("", "encodings"))
 """Settings in which the runs of one line may differ: the last does not change the network."""
 OPTIONS = "options"
+LAYERS = "layers"
 AHEAD = (OPTIONS, STEPS)
 """The number of steps that a criterion looks ahead."""
 
@@ -257,6 +259,8 @@ def _label(key: Key, value: Any) -> str:
         return f"M\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}{value}"
     if key == ("", "epochs"):
         return counted(value, "epoch")
+    if group == LAYERS:
+        return f"layer {name} {setting_words(value)}"
     where = "" if group in ("", OPTIONS) else f"{group} "
     shown = display_name(value) if key == ("", "weights") else value
     return f"{where}{name.replace('_', ' ')} {'automatic' if shown is None else shown}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import sys
 import time
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 import streamlit as st
@@ -14,6 +15,7 @@ from app.services.locks import HEAVY
 from app.services.summary import summary_of
 from prospr_engine.errors import DataError, ResourceError
 from prospr_engine.guard import limits
+from prospr_engine.overrides import Override
 from prospr_engine.pipeline.pruning_record import FindingRecord, SparsityRecord, TrustRecord
 from prospr_engine.pruning.ranking import Cut, Histogram, Ranking
 from prospr_engine.store.records import Artifact, Run
@@ -66,7 +68,14 @@ def histogram(run: Run, layer: str | None) -> Histogram:
 def layers(ranking: Ranking, cut: Cut) -> tuple[LayerRecord, ...]:
     """The weights that ``cut`` keeps. ``effective`` is None: connections are not examined."""
     return tuple(
-        LayerRecord(layer.name, layer.total, kept, effective=None, channels=layer.shape[0])
+        LayerRecord(
+            layer.name,
+            layer.total,
+            kept,
+            effective=None,
+            channels=layer.shape[0],
+            setting=cut.layers.get(layer.name),
+        )
         for layer, kept in zip(ranking.layers, cut.kept_per_layer, strict=True)
     )
 
@@ -81,7 +90,8 @@ def examine(run: Run, result: RunRecord, sparsity: float) -> PruningRecord:
     order, network = ranking(run), runs.files(run).get(NETWORK)
     if network is None:
         raise DataError(runs.GONE)
-    settings = (str(network.path), result.data.shape, sparsity, run.config.layer_floor)
+    config = run.config
+    settings = (str(network.path), result.data.shape, sparsity, config.layer_floor, config.layers)
     path = str(_file(run).path)
     with st.spinner("Examining the network" if "torch" in sys.modules else "Loading the engine"):
         _give_way(PAUSE)
@@ -133,6 +143,7 @@ def _examine(
     shape: tuple[int, int, int],
     sparsity: float,
     floor: int,
+    own: Mapping[str, Override],
 ) -> PruningRecord:
     """Runs in the examiner's thread. ``path`` identifies ``_order`` in the cache."""
     import torch
@@ -141,7 +152,7 @@ def _examine(
     from prospr_engine.pruning.health import examine
 
     with HEAVY:
-        cut = _order.cut(sparsity, floor)
+        cut = _order.cut(sparsity, floor, own)
         masks = {name: torch.from_numpy(mask) for name, mask in _order.masks(cut).items()}
         # Only the connections matter, so untrained weights will do.
         try:
@@ -151,7 +162,10 @@ def _examine(
         health = examine(architecture, masks, torch.zeros(1, *shape))
     return PruningRecord(
         SparsityRecord(sparsity, health.sparsity, health.effective_sparsity),
-        tuple(LayerRecord(**dataclasses.asdict(layer)) for layer in health.layers),
+        tuple(
+            LayerRecord(**dataclasses.asdict(layer), setting=cut.layers.get(layer.name))
+            for layer in health.layers
+        ),
         tuple(FindingRecord(**dataclasses.asdict(finding)) for finding in health.findings),
         TrustRecord(trusted=True, verdict=""),  # the caller fills this in
     )

@@ -70,7 +70,13 @@ def command(config: RunConfig, threads: int, out: str = "out") -> str:
             words += [f"--{flag}", ",".join(value) if isinstance(value, tuple) else str(value)]
     for name, value in config.scoring.options.items():
         words += ["--option", f"{name}={value}"]
+    words += layer_flags(config)
     return f"OMP_NUM_THREADS={threads} {shlex.join([*words, '--out', out])}"
+
+
+def layer_flags(config: RunConfig) -> list[str]:
+    """The flags of the layers with a setting of their own."""
+    return [word for name, own in config.layers.items() for word in ("--layer", f"{name}={own}")]
 
 
 def program(config: RunConfig, threads: int, out: str = "out") -> str:
@@ -83,5 +89,7 @@ def program(config: RunConfig, threads: int, out: str = "out") -> str:
     for group, cls in GROUPS.items():
         if given[group]:
             given[""].append(f"{group}=pe.{cls.__name__}({', '.join(given[group])})")
+    if config.layers:
+        given[""].append(f"layers={dict(config.layers)!r}")
     lines = "".join(f"    {line},\n" for line in given[""])
     return PROGRAM.format(config=f"pe.RunConfig(\n{lines})", threads=threads, out=out)

@@ -15,6 +15,7 @@ from app.charts.colours import Colours, colours
 from app.charts.spec import Spec
 from app.services import EpochEnded, LayerRecord
 from app.services.scores import Histogram
+from app.ui.findings import plain
 
 
 def theme() -> Colours:
@@ -23,11 +24,14 @@ def theme() -> Colours:
 
 
 def show_layers(rows: Sequence[LayerRecord], key: str) -> None:
-    """One bar per layer for the weights kept, and a legend of the signs at some of them."""
+    """One bar per layer for the weights kept, a legend of the signs at some of them, and the layers
+    that were set by hand."""
     data, words, signs = _layers(rows)
     st.vega_lite_chart(data, _layers_spec(len(rows), theme()), key=key, alt=words)
     if signs:
         st.caption(signs)
+    if by_hand := layers.set_by_hand(rows):
+        st.caption(plain(by_hand))
 
 
 def show_accuracy(epochs: Sequence[EpochEnded], of: int, key: str) -> None:

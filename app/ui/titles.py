@@ -13,6 +13,7 @@ from app.services import (
     RunConfig,
     display_name,
     is_control,
+    setting_words,
 )
 from app.ui.code import EVERYDAY, changed
 from app.ui.format import counted, percent
@@ -80,6 +81,7 @@ def other_settings(config: RunConfig) -> list[str]:
     labels = {option.name: option.label for option in METHODS[config.method].options}
     for name, value in config.scoring.options.items():
         settings.append(_setting(labels.get(name) or label(name, "option"), value))
+    settings += [f"layer {name} {setting_words(own)}" for name, own in config.layers.items()]
     more = len(settings) - MOST_NAMED
     if more > 0:
         settings[MOST_NAMED:] = [counted(more, "more setting")]

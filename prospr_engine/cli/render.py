@@ -28,6 +28,7 @@ from prospr_engine.format import (
     quantity,
 )
 from prospr_engine.io.tokens import display_name
+from prospr_engine.overrides import setting_words
 from prospr_engine.pipeline.pruning_record import PruningRecord
 from prospr_engine.pipeline.record import RunRecord
 
@@ -281,12 +282,13 @@ def _print_layers(console: Console, pruning: PruningRecord) -> None:
     ):
         table.add_column(heading, justify=justify)  # type: ignore[arg-type]
     for layer in pruning.layers:
+        own = "" if layer.setting is None else f" set: {setting_words(layer.setting)}"
         table.add_row(
             layer.name,
             f"{layer.total:,}",
             f"{layer.kept:,}",
             fixed_percent(layer.density, 2),
-            "█" * math.ceil(BAR * layer.density),
+            "█" * math.ceil(BAR * layer.density) + own,
         )
     console.print(table)
     marks = {"fine": "[green]✓[/green]", "warning": "[yellow]![/yellow]", "danger": "[red]✗[/red]"}

@@ -24,9 +24,9 @@ from prospr_engine.overrides import (
     MOST_NAMED,
     Override,
     check_layers,
-    described,
     layer_name,
     resolve,
+    setting_words,
 )
 from prospr_engine.pruning.budget import Budget, budget
 
@@ -161,6 +161,13 @@ class Ranking:
             layers=settings,
         )
 
+    def threshold(self, cut: Cut, name: str = "") -> float:
+        """The lowest score kept in the layer ``name``, if it has a setting of its own; else that of
+        the layers that compete (see ``Cut``)."""
+        if name not in cut.layers:
+            return cut.threshold
+        return float(self._scores[name][self.mask(name, cut)].min())
+
     def mask(self, name: str, cut: Cut) -> NDArray[np.bool_]:
         """True where ``cut`` keeps a weight of the layer, in the weight's shape."""
         place = dict(zip(self._places, cut.places, strict=True))[name]
@@ -254,7 +261,7 @@ def check_target(
 
 def _target_text(sparsity: float, layer_floor: int, layers: Mapping[str, Override]) -> str:
     text = f"{sparsity:g}" + (f" with at least {layer_floor:,} per layer" if layer_floor else "")
-    own = [f"{layer_name(name)} {described(value)}" for name, value in layers.items()]
+    own = [f"{layer_name(name)} {setting_words(value)}" for name, value in layers.items()]
     return f"{text} ({listed(own, MOST_NAMED)})" if own else text
 
 

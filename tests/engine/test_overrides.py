@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from prospr_engine.errors import ConfigError
+from prospr_engine.format import SPACE
 from prospr_engine.overrides import check_layers, resolve
 from prospr_engine.pruning.budget import budget
 from prospr_engine.pruning.masks import chosen_among_equals, top_masks
@@ -191,9 +192,10 @@ def test_names_and_patterns(given, layers):
         ({"Layer1.0.Conv1": 0.5}, "(did you mean 'layer1.0.conv1'"),
         ({"layr4.*": 0.5}, "The pattern 'layr4.*' matches no layer (did you mean 'layer4.*'?)"),
         ({"xyz*": 0.5}, "The pattern 'xyz*' matches no layer. The layers that can be pruned are"),
-        ({"conv1": 0.5, "conv1.weight": 0.6}, "two settings: 0.5 removed from 'conv1', and 0.6"),
+        ({"conv1": 0.5, "conv1.weight": 0.6},
+         f"two settings: 50{SPACE}% removed from 'conv1', and 60"),
         ({"layer4.*": "dense", "*.conv1": 0.5},
-         "'layer4.0.conv1' has two settings: 0.5 removed from '*.conv1', and dense"),
+         f"'layer4.0.conv1' has two settings: 50{SPACE}% removed from '*.conv1', and dense"),
     ],
 )  # fmt: skip
 def test_what_fits_no_layer_or_contradicts_itself_is_refused(given, message):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -27,6 +28,7 @@ EVERYTHING = SweepConfig.of(
     controls=["none", "shuffle"],
     epochs=2,
     layer_floor=2,
+    layers={"*1*": "dense", "fc": 0.5},
     loading=LoadingConfig(train_limit=100, skip_broken=True),
     scoring=ScoringConfig(batch_size=32, options={"lr": 0.2}),
     training=TrainingConfig(lr=0.1),
@@ -98,7 +100,8 @@ def test_the_command_says_everything_that_is_not_as_usual():
         "OMP_NUM_THREADS=2 .venv/bin/python -m prospr_engine sweep --model small_cnn --data digits "
         "--methods prospr,snip --sparsities 0.8,0.95 --seeds 0,7 --steps 1,3 --controls "
         "none,shuffle --epochs 2 --layer-floor 2 --train-limit 100 --skip-broken "
-        "--score-batch-size 32 --train-lr 0.1 --option lr=0.2 --out out"
+        "--score-batch-size 32 --train-lr 0.1 --option lr=0.2 "
+        "--layer '*1*=dense' --layer fc=0.5 --out out"
     )
 
 
@@ -106,8 +109,8 @@ def test_the_command_line_reads_it_as_the_same_sweep():
     from prospr_engine.cli import main
     from prospr_engine.cli import sweep as cli_sweep
 
-    words = code_sweep.sweep_command(EVERYTHING, threads=2).split()[4:]
-    parsed = main._parser().parse_args(words)
+    words = code_sweep.sweep_command(EVERYTHING, threads=2)
+    parsed = main._parser().parse_args(shlex.split(words)[4:])
     assert cli_sweep.config_of(parsed).cells() == EVERYTHING.cells()
 
 

@@ -326,6 +326,17 @@ def test_what_a_version_does_not_know_is_at_its_default():
     assert Difference("Model", "3", "automatic") in strange
 
 
+def test_settings_of_layers_are_compared_one_by_one():
+    one = RunConfig(layers={"conv1": "dense", "fc": 0.5}).to_dict()
+    other = RunConfig(layers={"conv1": "dense", "fc": 0.98}).to_dict()
+    space = "\N{NO-BREAK SPACE}"
+    assert differences(one, other) == [
+        Difference("Layer fc", f"50{space}% removed", f"98{space}% removed")
+    ]
+    del other["layers"]
+    assert Difference("Layer conv1", "dense", "automatic") in differences(one, other)
+
+
 def test_an_uploaded_file_is_called_by_its_name():
     token = f"upload:{'a' * 64}/holiday.zip"
     found = differences(RunConfig().to_dict(), RunConfig(data=token).to_dict())

@@ -25,6 +25,7 @@ from app import pages
 from app.run import explore, mask_view
 from app.services import RunConfig, predictions, runs, scores
 from app.services import store as store_service
+from app.ui.format import scientific
 from prospr_engine.errors import DataError, ResourceError
 from prospr_engine.models.build import build
 from prospr_engine.pipeline.checkpoint import Source, save_network
@@ -59,9 +60,11 @@ def scored(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, bytes]:
     return found, path.read_bytes()
 
 
-def pruned(found: Any, sparsity: float, floor: int = 0) -> dict[str, Any]:
+def pruned(
+    found: Any, sparsity: float, floor: int = 0, layers: dict[str, Any] | None = None
+) -> dict[str, Any]:
     """What a run's result tells of its masks."""
-    masks = found.masks(sparsity, floor)
+    masks = found.masks(sparsity, floor, layers)
     health = examine(build("small_cnn", (1, 8, 8), 10), masks, torch.zeros(1, 1, 8, 8))
     return Pruning(found, masks, health).to_dict()
 
@@ -69,7 +72,7 @@ def pruned(found: Any, sparsity: float, floor: int = 0) -> dict[str, Any]:
 def explored(store: Store, scored: tuple[Any, bytes], config: RunConfig = RunConfig()) -> Run:  # noqa: B008
     """A finished run with scores."""
     found, file = scored
-    answer = pruned(found, config.sparsity, config.layer_floor)
+    answer = pruned(found, config.sparsity, config.layer_floor, config.layers)
     files = {"scores.safetensors": file, "pruned.safetensors": network()}
     return finished(store, config=config, files=files, **answer)
 
@@ -221,6 +224,28 @@ def test_the_examination_is_the_engines(store: Store, scored):
     assert answer.layers == expected.layers
     assert answer.findings == expected.findings[:-1]  # the last one is the trust
     assert answer.trust == result.pruning.trust
+
+
+def test_layers_that_were_set_by_hand_are_said_and_kept_to(store: Store, scored):
+    found, _ = scored
+    layers = {"0.0": "dense", "[12].0": 0.95}
+    run = explored(store, scored, RunConfig(sparsity=0.9, layers=layers))
+    at = opened(run)
+    by_hand = rf"Set by hand\: Layer 1 dense; Layer 2 and Layer 3 95{NBSP}% removed."
+    assert by_hand in words(at)
+    at = moved(at, 95.0)
+    assert not at.error
+    assert by_hand in words(at)
+    assert "3,035 of 60,688 weights kept" in words(at)
+    assert "Layers that were set by hand have thresholds of their own." in words(at)
+    at.selectbox(key="scores-of").set_value("0.0.weight").run()
+    lowest = found["0.0.weight"].min().item()  # a dense layer keeps even that
+    assert f"The threshold is {scientific(lowest)}" in words(at)
+    answer = scores.examine(run, runs.result(run), 0.95)
+    expected = PruningRecord.from_dict(pruned(found, 0.95, layers=layers))
+    assert answer.layers == expected.layers
+    at = moved(at, 99.0)
+    assert "set a sparsity of at most" in at.error[0].value
 
 
 def test_scores_are_sorted_once(store: Store, scored, monkeypatch: pytest.MonkeyPatch):

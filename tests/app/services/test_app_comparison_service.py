@@ -168,6 +168,10 @@ def test_a_line_is_called_by_its_criterion_if_that_tells_it(store: Store):
         ({"control": "shuffle"}, ["ProsPr", "ProsPr, mask shuffled"]),
         ({"method": "snip"}, ["ProsPr", "SNIP"]),
         ({"layer_floor": 2}, ["ProsPr, layer floor 0", "ProsPr, layer floor 2"]),
+        (
+            {"layers": {"conv1": "dense", "fc*": 0.5}},
+            ["ProsPr", "ProsPr, layer conv1 dense, layer fc* 50\N{NO-BREAK SPACE}% removed"],
+        ),
     ],
 )
 def test_what_differs_stands_in_the_name(store: Store, settings: dict, called: list[str]):

@@ -34,6 +34,7 @@ CONFIGS = {
         loading=LoadingConfig(image_size=32, skip_broken=True, validation_fraction=0.2),
         scoring=ScoringConfig(batch_size=64, precision="float64", options={"steps": 5, "lr": 0.01}),
         training=TrainingConfig(lr=0.05, weight_decay=0.001, schedule="step"),
+        layers={"conv1": "dense", "layer1.*": 0.985},
     ),
 }
 
@@ -70,7 +71,7 @@ def test_the_program_shown_means_the_same_settings(
         (RunConfig(), "Small CNN · Digits · ProsPr · 90 % removed · 3 epochs · seed 0"),
         (CONFIGS["all kinds"], "ResNet-20 · it's mine.zip · ProsPr · 98.5 % removed · 3 epochs · "
          "seed 0 · minimum weights per layer: 3, image size (pixels): 32, "
-         "share for validation: 0.2, 8 more settings"),
+         "share for validation: 0.2, 10 more settings"),
         (RunConfig(model="torchvision/vgg11", epochs=1, device="cpu"), "torchvision/vgg11 · Digits"
          " · ProsPr · 90 % removed · 1 epoch · seed 0 · compute on: cpu"),
     ],

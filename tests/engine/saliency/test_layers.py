@@ -73,7 +73,7 @@ def test_scores_of_an_iterative_criterion_remember_the_settings(method, tmp_path
         assert torch.equal(torch.from_numpy(mask), found[name])
     for layers in (None, {"0": "dense"}, {"0": "dense", "[24]": 0.6}):
         for wrong in (loaded.masks, ranking.cut):
-            with pytest.raises(ConfigError, match=r"of 0.48 \(0 dense, 2 0.7 removed and 4 0.7"):
+            with pytest.raises(ConfigError, match=r"of 0\.48 \(0 dense, 2 70.% removed and 4 70"):
                 wrong(0.48, layers=layers)
     plain = pe.score(model, batches, method, **options)
     plain.masks(0.48)
