@@ -53,10 +53,9 @@ def resolve(layers: Mapping[str, Override], names: Sequence[str]) -> dict[str, O
     unused = dict.fromkeys(given)
     found: dict[str, Override] = {}
     for name in names:
-        both = (layer_name(name), layer_name(name) + WEIGHT, name)
-        exact = [key for key in given if key in both]
-        matching = [key for key in given if any(fnmatchcase(one, key) for one in both)]
-        for key in (*exact, *matching):
+        exact = [key for key in given if names_layer(key, name)]
+        matching = [key for key in given if matches(key, name)]
+        for key in matching:
             unused.pop(key, None)
         deciding = exact or matching
         if deciding:
@@ -64,6 +63,20 @@ def resolve(layers: Mapping[str, Override], names: Sequence[str]) -> dict[str, O
     for key in unused:
         raise ConfigError(_unknown(key, [layer_name(name) for name in names]))
     return found
+
+
+def matches(key: str, name: str) -> bool:
+    """Whether ``key``, a name or a pattern, is one of the layer called ``name``."""
+    return names_layer(key, name) or any(fnmatchcase(one, key) for one in _names(name))
+
+
+def names_layer(key: str, name: str) -> bool:
+    """Whether ``key`` is the name itself."""
+    return key in _names(name)
+
+
+def _names(name: str) -> tuple[str, str]:
+    return layer_name(name), layer_name(name) + WEIGHT
 
 
 def layer_name(name: str) -> str:

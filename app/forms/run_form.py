@@ -8,7 +8,7 @@ from typing import Any
 import streamlit as st
 
 from app import services
-from app.forms import basic_fields
+from app.forms import basic_fields, layer_settings
 from app.forms.fields import field
 from app.forms.url_state import options_of
 from app.services import GROUPS, METHODS, EngineError, Option, RunConfig, is_control
@@ -32,7 +32,8 @@ def show() -> RunConfig:
     values["sparsity"] = basic_fields.sparsity()
     values |= method_and_epochs(errors)
     changed = st.container()
-    values |= advanced(errors, lambda: method_options(values["method"], errors))
+    layers = lambda: layer_settings.show(values["model"], values["data"], errors)  # noqa: E731
+    values |= advanced(errors, lambda: method_options(values["method"], errors), layers)
     if is_control(values["control"]):  # set in a tab that may be closed
         label = control_label(values["control"])
         changed.caption(
@@ -67,13 +68,16 @@ def method_and_epochs(errors: list[EngineError]) -> dict[str, Any]:
 def advanced(
     errors: list[EngineError],
     options: Callable[[], Mapping[str, Any]],
+    layers: Callable[[], Mapping[str, Any]],
     without: Sequence[str] = (),
     own: Mapping[str, Option] = OWN,
 ) -> dict[str, Any]:
-    """All other settings of a run except ``without``; ``options`` draws those of the criterion."""
+    """All other settings of a run except ``without``; ``options`` draws those of the criterion,
+    ``layers`` those of single layers."""
     values: dict[str, Any] = {}
     with st.expander("Advanced", icon=":material/tune:"):
-        for tab, (group, before) in zip(st.tabs(list(TABS)), TABS.values(), strict=True):
+        *tabs, last = st.tabs([*TABS, "Layers"])
+        for tab, (group, before) in zip(tabs, TABS.values(), strict=True):
             with tab:
                 for name in before:
                     if name not in without:
@@ -86,6 +90,8 @@ def advanced(
                     }
                 if "encodings" in before:
                     _about_files(values["encodings"])
+        with last:
+            values["layers"] = layers()
     return values
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import streamlit as st
 
 from app import services
-from app.forms import run_form, sweep_form, url_state
+from app.forms import layer_settings, run_form, sweep_form, url_state
 from app.forms.fields import field
 from app.services import EngineError, SearchConfig
 from app.ui.format import KILO, to_fraction, to_percent
@@ -40,7 +40,8 @@ def show() -> SearchConfig:
         most_probes = field(tries, errors)
     own = run_form.OWN | {"seed": dataclasses.replace(run_form.OWN["seed"], label=FIRST_SEED)}
     options = lambda: run_form.method_options(run["method"], errors)  # noqa: E731
-    run |= run_form.advanced(errors, options, OWN, own)
+    layers = lambda: layer_settings.show(run["model"], run["data"], errors)  # noqa: E731
+    run |= run_form.advanced(errors, options, layers, OWN, own)
     first = run.pop("seed")
     if errors:
         raise errors[0]

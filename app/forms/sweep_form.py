@@ -9,7 +9,7 @@ from typing import Any
 import streamlit as st
 
 from app import services
-from app.forms import number_list, run_form, url_state
+from app.forms import layer_settings, number_list, run_form, url_state
 from app.forms.fields import field
 from app.presets import SWEEPS
 from app.services import (
@@ -62,7 +62,8 @@ def show() -> SweepConfig:
     controls = _controls()
     steps = _steps(errors) if any(METHODS[name].looks_ahead for name in methods) else []
     own = run_form.OWN | {"seed": dataclasses.replace(run_form.OWN["seed"], label=FIRST_SEED)}
-    run |= run_form.advanced(errors, lambda: _options(methods, errors), OWN, own)
+    layers = lambda: layer_settings.show(run["model"], run["data"], errors)  # noqa: E731
+    run |= run_form.advanced(errors, lambda: _options(methods, errors), layers, OWN, own)
     first = run.pop("seed")
     if errors:
         raise errors[0]

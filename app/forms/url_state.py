@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import streamlit as st
 
 from app import access, services
-from app.services import GROUPS, Option, RunConfig
+from app.services import GROUPS, Option, Override, RunConfig
 from app.ui.code import PREFIXES
 from app.ui.format import fraction_number, to_percent
 from app.ui.labels import AUTOMATIC, OWN_IMAGES, OWN_WEIGHTS, PATH, WEIGHTS, WITHOUT_CONTROL, label
 from app.ui.titles import encoding_label
 
+LAYERS = "layer"
+"""The box with the settings of single layers."""
 IMAGES, WEIGHTS_FILE, FOLDER = "images", "weights-file", "folder"
 """Widgets that select uploaded images, uploaded weights, or a path on this machine."""
 OWN_FILES = {"data": (OWN_IMAGES, IMAGES), "weights": (OWN_WEIGHTS, WEIGHTS_FILE)}
@@ -66,6 +68,7 @@ def run_values(config: RunConfig, without: Sequence[str] = ()) -> dict[str, Any]
         settings = getattr(config, group)
         for option in services.settings_of(cls):
             values[key(option.name, group)] = widget_value(option, getattr(settings, option.name))
+    values[LAYERS] = layers_text(config.layers)
     if "sparsity" in values:
         values["sparsity"] = to_percent(config.sparsity)
     # Only images can be given by path, and only where allowed; otherwise the box for uploads says
@@ -91,8 +94,17 @@ def names(without: Sequence[str] = (), method: str = "") -> dict[str, str]:
         for o in services.settings_of(cls)
         if group or o.name not in without
     }
+    labels[LAYERS] = "Layers set by hand"
     options = {key(o.name, method): o.label or label(o.name, "option") for o in options_of(method)}
     return labels | options
+
+
+def layers_text(layers: Mapping[str, Override]) -> str:
+    """The text of the box: ``conv1=dense, layer4.*=0.98``."""
+    return ", ".join(
+        f"{name}={own if isinstance(own, str) else fraction_number(own)}"
+        for name, own in layers.items()
+    )
 
 
 def _file_value(named: str) -> str:

@@ -16,7 +16,7 @@ from typing import Any
 
 import streamlit as st
 
-from app.services import runs, store, uploads
+from app.services import layers, runs, store, uploads
 from prospr_engine.config import RunConfig
 from prospr_engine.data import DATASETS
 from prospr_engine.data.inspect import Facts
@@ -110,11 +110,13 @@ class Plan:
 
 def forecast(config: RunConfig) -> Forecast | None:
     """What a run of ``config`` will take; None if the size of the images is not known before
-    they are read. Raises ``EngineError`` if the data cannot be read or the network does not fit."""
+    they are read. Raises ``EngineError`` if the data cannot be read, or the network or the settings
+    of its layers do not fit."""
     images = images_of(config.data, config.loading.image_size)
     if images is None:
         return None
     size = measure_of(config.model, images)
+    layers.check(config, images, [config.sparsity])
     found = estimate(config, images, size, threads=threads())
     paces, same = _earlier(config, images, size)
     if paces:
@@ -133,6 +135,7 @@ def plan(config: SweepConfig | SearchConfig) -> Plan | None:
     size = measure_of(run.model, images)
     at_most = isinstance(config, SearchConfig)
     cells = _most_cells(config) if isinstance(config, SearchConfig) else config.cells()
+    layers.check(run, images, [] if at_most else sorted({cell.sparsity for cell in cells}))
     seconds = START + sum(cell_seconds(cells, images, size, threads=threads()))
     paces, same = _earlier(run, images, size)
     dense = {dense_group(cell) for cell in cells}

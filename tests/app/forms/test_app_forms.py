@@ -11,8 +11,9 @@ from streamlit.testing.v1 import AppTest
 
 from app import forms, pages, session
 from app.forms import basic_fields
+from app.forms.layer_settings import TABLE
 from app.forms.run_form import TABS
-from app.forms.url_state import key, options_of
+from app.forms.url_state import LAYERS, key, options_of
 from app.presets import PRESETS
 from app.ui.labels import OWN_IMAGES, PATH, label
 from prospr_engine.config import GROUPS, RunConfig, settings_of
@@ -36,6 +37,7 @@ FEATURED = config(
     epochs=7,
     seed=4,
     layer_floor=2,
+    layers={"conv1": "dense", "stage1.*": 0.9},
     device="cpu",
     loading={"image_size": 16, "train_limit": 500, "skip_broken": True},
     scoring={"batch_size": 64, "precision": "float64", "options": {"lr": 0.05, "order": "first"}},
@@ -85,7 +87,7 @@ def test_every_setting_of_a_run_has_a_widget(at: AppTest):
     for group, cls in GROUPS.items():
         wanted |= {key(option.name, group) for option in settings_of(cls)}
     wanted |= {key(option.name, "prospr") for option in METHODS["prospr"].options}
-    assert {widget.key for widget in widgets(at)} == wanted
+    assert {widget.key for widget in widgets(at)} == wanted | {LAYERS, TABLE}
     assert {group for group, _ in TABS.values()} == {*GROUPS, ""}
 
 
@@ -181,6 +183,7 @@ def test_the_address_is_short_and_can_be_read():
         "epochs": ["7"],
         "seed": ["4"],
         "layer-floor": ["2"],
+        "layer": ["conv1=dense, stage1.*=0.9"],
         "device": ["cpu"],
         "image-size": ["16"],
         "train-limit": ["500"],

@@ -34,6 +34,7 @@ FEATURED = SweepConfig(
         data="cifar10",
         epochs=7,
         layer_floor=2,
+        layers={"conv1": 0.9, "fc": 0.9},
         device="cpu",
         loading=LoadingConfig(train_limit=500),
         scoring=ScoringConfig(batch_size=64, options={"rounds": 7, "momentum": 0.5}),
@@ -51,7 +52,10 @@ SEARCHES = [
     SearchConfig(most_bytes=100_000),
     SearchConfig(
         run=RunConfig(
-            method="grasp", epochs=5, scoring=ScoringConfig(options={"temperature": 20.0})
+            method="grasp",
+            epochs=5,
+            scoring=ScoringConfig(options={"temperature": 20.0}),
+            layers={"6": "dense"},
         ),
         most_lost=0.025,
         seeds=(3, 4, 5),
@@ -504,7 +508,7 @@ def test_the_worker_is_called(at: AppTest, store: Store, monkeypatch: pytest.Mon
             "ResNet-20 · CIFAR-10 · ProsPr; Iterative SNIP; SynFlow; and Random, ERK · "
             f"50, 87.5, 99.9{SPACE}% removed · 2 seeds · 7 epochs · 0, 10 look-ahead steps · "
             "controls: new weights · minimum weights per layer: 2, compute on: cpu, "
-            "most training images: 500, 4 more settings",
+            "most training images: 500, 6 more settings",
         ),
     ],
 )
