@@ -12,7 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from prospr_engine.network.foreign import cannot_take, explained, set_mode
+from prospr_engine.errors import ModelError
+from prospr_engine.network.foreign import cannot_take, explained, own_copy, set_mode
 from prospr_engine.network.meta import meta_copy
 from prospr_engine.network.prunable import prunable_weights
 
@@ -59,7 +60,8 @@ class Costs:
 def summarise(model: nn.Module, shape: tuple[int, ...]) -> list[LayerInfo]:
     """Every prunable layer of ``model``, in the order of its modules, for images of ``shape``.
 
-    The model is not touched and nothing is computed (the meta device only tracks shapes).
+    The model is not touched, and nothing is computed (the meta device only tracks shapes) unless
+    its forward needs values.
     Raises ``ModelError`` if there is nothing to prune; the images must fit (see ``check``).
     """
     return costs(model, shape).layers
@@ -68,18 +70,28 @@ def summarise(model: nn.Module, shape: tuple[int, ...]) -> list[LayerInfo]:
 def costs(model: nn.Module, shape: tuple[int, ...]) -> Costs:
     """The same, and what else there is to compute."""
     weights = prunable_weights(model)
-    shadow = meta_copy(model)
-    set_mode(shadow, False)
-    names = {id(parameter): name for name, parameter in shadow.named_parameters()}
-    dtype = next(shadow.parameters()).dtype
-    x = torch.empty(1, *shape, dtype=dtype, device="meta")
-    with torch.no_grad(), explained(shadow, cannot_take(x)), _MultiplyAdds(names) as counter:
-        shadow(x)
+    try:
+        counter = _counted(meta_copy(model), shape, "meta")
+    except ModelError:
+        if next(model.parameters()).is_meta:
+            raise
+        # Its forward looks at values, or makes tensors on a device of its own.
+        counter = _counted(own_copy(model).cpu(), shape, "cpu")
     layers = [
         LayerInfo(name, weight.kind, weight.shape, math.prod(weight.shape), counter.macs[name])
         for name, weight in weights.items()
     ]
     return Costs(layers, counter.macs.total() - sum(layer.macs for layer in layers))
+
+
+def _counted(network: nn.Module, shape: tuple[int, ...], device: str) -> _MultiplyAdds:
+    """Run ``network`` on an input of ``shape`` on ``device``, where its weights are."""
+    set_mode(network, False)
+    names = {id(parameter): name for name, parameter in network.named_parameters()}
+    x = torch.zeros(1, *shape, dtype=next(network.parameters()).dtype, device=device)
+    with torch.no_grad(), explained(network, cannot_take(x), x), _MultiplyAdds(names) as counter:
+        network(x)
+    return counter
 
 
 def totals(layers: Iterable[LayerInfo]) -> Totals:

@@ -204,10 +204,12 @@ def _filled(
     """Add the best ``blocks`` while all of them fit, then the next best ones that still do; and
     the first block of each group that does not."""
 
+    columns = np.array([column for _, column, _ in blocks], np.int64)
+    ends = np.array([end for _, _, end in blocks], np.float64)
+
     def after(count: int) -> Counts:
         reached = least.copy()
-        for _, column, end in blocks[:count]:
-            reached[column] = max(reached[column], end)  # the blocks of a group are in order
+        np.maximum.at(reached, columns[:count], ends[:count])
         return reached
 
     low, high = 0, len(blocks)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -95,6 +94,7 @@ class _Assembler:
     def __init__(self, network: nn.Module, found: Ties) -> None:
         self.ties = found
         self.modules = dict(network.named_modules())
+        self.order = {path: number for number, path in enumerate(self.modules)}
         tensors = [*network.named_parameters(), *network.named_buffers()]
         self.names = {id(tensor): name for name, tensor in tensors}
         self.places: dict[Place, Numbers] = {}
@@ -105,52 +105,53 @@ class _Assembler:
                 self._layer(path, module)
         for name, numbers in self.ties.parameters.items():
             self._parameter(name, numbers)
-        # By channel, the places that belong to it; channels with the same pattern make a group.
-        members: dict[int, list[tuple[Place, list[int]]]] = defaultdict(list)
-        for place, roots in self.places.items():
-            order = np.argsort(roots, kind="stable")
-            unique, starts = np.unique(roots[order], return_index=True)
-            for root, indices in zip(unique, np.split(order, starts[1:]), strict=True):
-                if root != WHOLE:
-                    members[int(root)].append((place, indices.tolist()))
-        alike: dict[tuple[tuple[Place, int], ...], list[list[list[int]]]] = defaultdict(list)
-        for found in members.values():
-            pattern = tuple((place, len(indices)) for place, indices in found)
-            if any(place[0] == "producer" for place, _ in pattern):
-                alike[pattern].append([indices for _, indices in found])
-        return tuple(self._named(alike))
-
-    def _named(
-        self, alike: dict[tuple[tuple[Place, int], ...], list[list[list[int]]]]
-    ) -> Iterator[ChannelGroup]:
-        order = {path: number for number, path in enumerate(self.modules)}
-        taken: dict[str, int] = defaultdict(int)
         drafts = []
-        for pattern, rows in alike.items():
-            places = [place for place, _ in pattern]
+        for columns in self._columns().values():
             leading = min(
-                (place for place in places if place[0] == "producer"), key=lambda p: order[p[1]]
+                (place for place in columns if place[0] == "producer"),
+                key=lambda place: self.order[place[1]],
             )
-            column = places.index(leading)
-            rows.sort(key=lambda row: row[column])
+            rows = np.argsort(columns[leading][:, 0])
             if len(rows) > 1:
-                drafts.append((order[leading[1]], rows[0][column], leading[1], places, rows))
-        for _, _, path, places, rows in sorted(drafts, key=lambda draft: draft[:2]):
+                first = int(columns[leading][rows[0], 0])
+                drafts.append((self.order[leading[1]], first, leading[1], rows, columns))
+        taken: dict[str, int] = defaultdict(int)
+        groups = []
+        for _, _, path, rows, columns in sorted(drafts, key=lambda draft: draft[:2]):
             taken[path] += 1
             name = path if taken[path] == 1 else f"{path}#{taken[path]}"
-            columns = dict(zip(places, zip(*rows, strict=True), strict=True))
-            yield self._group(name, len(rows), columns, order)
+            groups.append(self._group(name, {p: c[rows] for p, c in columns.items()}))
+        return tuple(groups)
 
-    def _group(
-        self,
-        name: str,
-        channels: int,
-        columns: dict[Place, tuple[list[int], ...]],
-        order: dict[str, int],
-    ) -> ChannelGroup:
+    def _columns(self) -> dict[int, dict[Place, Numbers]]:
+        """For each set of channels that belong to the same number of places of the same kinds, a
+        row of indices for each channel, by place."""
+        # Such channels have the same sum of random numbers, one for each place.
+        weights = np.random.default_rng(0).integers(2**64, size=len(self.places), dtype=np.uint64)
+        patterns = np.zeros(len(self.ties.roots), np.uint64)
+        made = np.zeros(len(self.ties.roots), np.bool_)
+        sorted_places = []
+        for (place, roots), weight in zip(self.places.items(), weights, strict=True):
+            order = np.argsort(roots, kind="stable")
+            channels, starts, counts = np.unique(
+                roots[order], return_index=True, return_counts=True
+            )
+            patterns[channels] += weight * counts.astype(np.uint64)
+            made[channels] |= place[0] == "producer"
+            sorted_places.append((place, order, channels, starts, counts))
+        made[WHOLE] = False
+        found: dict[int, dict[Place, Numbers]] = defaultdict(dict)
+        for place, order, channels, starts, counts in sorted_places:
+            for pattern in np.unique(patterns[channels[made[channels]]]):
+                own = made[channels] & (patterns[channels] == pattern)
+                indices = starts[own][:, None] + np.arange(counts[own][0])
+                found[int(pattern)][place] = order[indices]
+        return found
+
+    def _group(self, name: str, columns: dict[Place, Numbers]) -> ChannelGroup:
         producers, slices, bare = [], [], []
         for (kind, what, axis), rows in columns.items():
-            indices = torch.tensor(rows)
+            indices = torch.from_numpy(rows)
             if kind == "producer":
                 weight = self.names[id(self.modules[what].weight)]
                 producers.append(Producer(what, weight, indices))
@@ -158,7 +159,8 @@ class _Assembler:
                 bare.append(Bare(what, len(self.ties.outputs[what]), indices))
             else:
                 slices.append(Slice(what, axis, indices, kind == "slice"))
-        producers.sort(key=lambda producer: order[producer.layer])
+        producers.sort(key=lambda producer: self.order[producer.layer])
+        channels = len(producers[0].channels)
         return ChannelGroup(name, channels, tuple(producers), tuple(slices), tuple(bare))
 
     def _put(self, kind: str, name: str, axis: int, numbers: Numbers) -> None:
@@ -209,8 +211,3 @@ class _Assembler:
 
 def _has_no_tensor(module: nn.Module) -> bool:
     return isinstance(module, BY_CHANNEL) and module.weight is None and module.running_mean is None
-
-
-def of_layer(groups: tuple[ChannelGroup, ...], layer: str) -> list[ChannelGroup]:
-    """The groups whose channels the layer at path ``layer`` makes."""
-    return [g for g in groups if any(p.layer == layer for p in g.producers)]

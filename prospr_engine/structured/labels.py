@@ -74,7 +74,7 @@ def result(
     labels = [label for label, _ in inputs]
     first = labels[0]
     if name.startswith(("cat", "stack")):
-        return _joined(operation, name.startswith("stack"), shape, labels)
+        return _joined(operation, name.startswith("stack"), shape, labels, tie)
     if len(labels) == 1:
         moved = _moved(operation, name, shape, first, tie)
         if moved is not None:
@@ -152,10 +152,11 @@ def _reshaped(labels: Labels, shape: tuple[int, ...], tie: Tie) -> Labels | None
     numbers = labels.full().reshape(shape)
     if len(labels.shape) > 2 and len(shape) > len(labels.shape):
         # Channels in groups, as for a shuffle: the same places go from each.
-        for axis in range(1, len(shape) - 1):
-            pair = shape[axis] * shape[axis + 1]
-            wide = axis < len(labels.shape) and labels.numbers.shape[axis] > 1
-            if wide and shape[:axis] == labels.shape[:axis] and pair == labels.shape[axis]:
+        for axis in range(1, min(len(shape), len(labels.shape) + 1) - 1):
+            outer, inner = shape[axis : axis + 2]
+            split = outer > 1 and inner > 1 and outer * inner == labels.shape[axis]
+            wide = labels.numbers.shape[axis] > 1
+            if split and wide and shape[:axis] == labels.shape[:axis]:
                 tie(np.take(numbers, [0], axis), numbers)
     return Labels(_compact(numbers), shape)
 
@@ -170,7 +171,7 @@ def _compact(numbers: Numbers) -> Numbers:
 
 
 def _joined(
-    operation: Any, is_stack: bool, shape: tuple[int, ...], labels: Sequence[Labels]
+    operation: Any, is_stack: bool, shape: tuple[int, ...], labels: Sequence[Labels], tie: Tie
 ) -> Labels | None:
     axis = _axis(operation._saved_dim, len(shape))
     if is_stack:
@@ -195,6 +196,11 @@ def _joined(
         )
         for label in labels
     ]
+    if all(label.numbers.shape[axis] == 1 < label.numbers.size for label in labels):
+        # Not along the channels: they have to stay the same in all of them.
+        for form in forms[1:]:
+            tie(forms[0].take([0], axis), form)
+        return Labels(forms[0].take([0], axis), shape)
     return Labels(_compact(np.concatenate(forms, axis)), shape)
 
 

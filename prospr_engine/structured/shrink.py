@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from prospr_engine.errors import ModelError
 from prospr_engine.pruning.masks import Masks
 from prospr_engine.structured.budget import Cost, LayerSize, choose, layer_sizes
-from prospr_engine.structured.check import check_equal, cuttable
+from prospr_engine.structured.check import check_equal, cuttable, problem
 from prospr_engine.structured.groups import ChannelGroup, find_groups
 from prospr_engine.structured.ranking import WeightScores, group_scores
 from prospr_engine.structured.surgery import cut, masks, removed
@@ -69,13 +69,22 @@ def shrink(
     like the large one with the same channels set to zero; ``ConfigError`` and ``ScoringError`` as
     ``choose`` and ``group_scores`` do.
     """
-    groups, whole = cuttable(network, find_groups(network, sample), sample)
-    if not groups:
-        raise ModelError(_nothing(whole))
-    ranked = group_scores(groups, scores, rule)
+    groups = find_groups(network, sample)
+    whole: Mapping[str, str] = {}
     sizes = layer_sizes(network, tuple(sample.shape[1:]))
-    kept = choose(groups, ranked, sizes, sparsity, budget, multiple, layers)
-    check_equal(network, groups, kept, sample)
+
+    def chosen() -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        if not groups:
+            raise ModelError(_nothing(whole))
+        ranked = group_scores(groups, scores, rule)
+        return ranked, choose(groups, ranked, sizes, sparsity, budget, multiple, layers)
+
+    ranked, kept = chosen()
+    if problem(network, groups, kept, sample):
+        # Some of them are tied in ways that do not show, or have a width that is fixed somewhere.
+        groups, whole = cuttable(network, groups, sample)
+        ranked, kept = chosen()
+        check_equal(network, groups, kept, sample)
     small = cut(network, groups, kept)
     counts = [int(kept[group.name].sum()) for group in groups]
     parameters, operations = (
@@ -109,6 +118,6 @@ def _widths(sizes: tuple[LayerSize, ...], gone: Mapping[str, tuple[int, ...]]) -
 def _nothing(whole: Mapping[str, str]) -> str:
     why = "every channel is an output, or others depend on it"
     if whole:
-        layer, problem = next(iter(whole.items()))
-        why = f"without some of layer {layer!r}, {problem.removeprefix('without them ')}"
+        layer, reason = next(iter(whole.items()))
+        why = f"without some of layer {layer!r}, {reason.removeprefix('without them ')}"
     return f"No channels of this network can be removed: {why}. Remove single weights instead."

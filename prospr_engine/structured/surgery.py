@@ -33,6 +33,7 @@ def cut(network: nn.Module, groups: Sequence[ChannelGroup], kept: Kept) -> nn.Mo
         _narrow(small.get_submodule(path), places)
     for module in small.modules():
         _resize(module, module in depthwise)
+    small.zero_grad(set_to_none=True)
     return small
 
 
