@@ -20,6 +20,8 @@ from prospr_engine.io.files import read_settings
 from prospr_engine.overrides import Override, check_layers
 from prospr_engine.registry import check_options, setting, settings_of
 
+WEIGHTS, CHANNELS = "weights", "channels"
+"""The values of ``RunConfig.kind``."""
 NO_CONTROL = "none"
 """The value of ``RunConfig.control`` for no control: train what the criterion chose."""
 MAX_SEED = 2**32 - 1
@@ -158,6 +160,12 @@ class RunConfig(_Checked):
         catalogue="prospr_engine.data:DATASETS",
     )
     method: str = setting("prospr", "criterion that ranks the weights", table="method")
+    kind: str = setting(
+        WEIGHTS,
+        "what is removed: single weights, which become zeros, or whole channels, after which the "
+        "network itself is smaller",
+        choices=(WEIGHTS, CHANNELS),
+    )
     sparsity: float = setting(0.9, "fraction of the weights removed, at least 0 and below 1")
     epochs: int = setting(3, "passes over the training data", minimum=0, maximum=10_000)
     seed: int = setting(
@@ -168,6 +176,19 @@ class RunConfig(_Checked):
         "initial weights: new ones, torchvision's, or those in a file",
         choices=("fresh", "pretrained"),
         file=".safetensors",
+    )
+    channel_budget: str = setting(
+        "parameters",
+        "what the sparsity is a share of when channels are removed: weights, operations "
+        "(multiply-adds) or channels",
+        choices=("parameters", "operations", "channels"),
+    )
+    channel_multiple: int = setting(
+        8,
+        "when channels are removed, wide layers keep a multiple of this many (runtimes are "
+        "fastest with multiples of 8)",
+        minimum=1,
+        maximum=256,
     )
     layer_floor: int = setting(
         0, "minimum number of weights that every layer keeps", minimum=0, maximum=1_000_000
@@ -203,9 +224,18 @@ class RunConfig(_Checked):
         further = sorted({*self.encodings} - {ENCODINGS[0]})
         object.__setattr__(self, "encodings", (ENCODINGS[0], *further))
         object.__setattr__(self, "layers", check_layers(self.layers))
+        self._check_kind()
         for name, group in GROUPS.items():
             if not isinstance(getattr(self, name), group):
                 raise ConfigError(f"{name} is not a {group.__name__}.")
+
+    def _check_kind(self) -> None:
+        if self.kind == WEIGHTS:
+            return
+        for name, off, why in NOT_FOR_CHANNELS:
+            value = getattr(self.scoring if name == "check_ranking" else self, name)
+            if value != off:
+                raise ConfigError(f"With kind={CHANNELS!r}, {why}")
 
     def to_dict(self) -> dict[str, Any]:
         """Every setting, as JSON-ready values."""
@@ -231,6 +261,18 @@ class RunConfig(_Checked):
         """Names the settings: 16 hex digits; see ``identity.fingerprint``."""
         return fingerprint(self)
 
+
+NOT_FOR_CHANNELS = (
+    ("layer_floor", 0, "no layer loses all its channels; leave layer_floor out."),
+    ("control", NO_CONTROL, "there are no controls: they move single weights; leave control out."),
+    (
+        "check_ranking",
+        False,
+        "the ranking is of channels, not of the single weights that check_ranking compares; "
+        "leave it out.",
+    ),
+)
+"""Settings that only concern single weights, their values when off, and what to do."""
 
 GROUPS: dict[str, type] = {
     "loading": LoadingConfig,

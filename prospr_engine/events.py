@@ -48,6 +48,7 @@ class Pruned(Event):
     layers: list[dict[str, Any]]
     findings: list[dict[str, Any]]
     trust: dict[str, Any]
+    structure: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True)

@@ -234,6 +234,27 @@ METRICS: tuple[Metric, ...] = (
         pair=Pair("Weights kept", leading=True),
     ),
     Metric(
+        "operations",
+        "Multiply-adds for one image",
+        "count",
+        source="operations.pruned",
+        key="operations.pruned",
+        seeds="mean",
+        axis=Axis(
+            "operations", "Operations", "Multiply-adds for one image (fewer to the right)", log=True
+        ),
+        compare=Column("Multiply-adds", "For one image. Zeros among the weights do not save any."),
+        pair=Pair("Multiply-adds"),
+        reference="dense_operations",
+    ),
+    Metric(
+        "dense_operations",
+        "Multiply-adds of the dense network for one image",
+        "count",
+        source="operations.dense",
+        key="operations.dense",
+    ),
+    Metric(
         "accuracy",
         "Test accuracy",
         "share",

@@ -10,15 +10,19 @@ import streamlit as st
 from app import access, services
 from app.forms import uploads
 from app.forms.url_state import FOLDER, IMAGES, WEIGHTS_FILE, choice_label, key
-from app.services import TORCHVISION, ConfigError, EngineError, estimates
+from app.services import CHANNELS, TORCHVISION, WEIGHTS, ConfigError, EngineError, estimates
 from app.services import uploads as files
 from app.ui.bounds import MOST_SPARSE
 from app.ui.findings import plain, show_error
 from app.ui.format import to_fraction, to_percent
 from app.ui.glossary import TERMS
-from app.ui.labels import OWN_IMAGES, OWN_WEIGHTS, PATH
+from app.ui.labels import KINDS, OWN_IMAGES, OWN_WEIGHTS, PATH, label
 from app.ui.share_slider import share_slider, take_address
 
+ABOUT_KINDS = {
+    WEIGHTS: "Removed weights become zeros: the compact file is smaller, the network no faster.",
+    CHANNELS: "Whole channels go: the network itself becomes smaller and faster.",
+}
 MOST = "most-sparse"
 """The end of the slider in this session."""
 
@@ -174,6 +178,22 @@ def _path(errors: list[EngineError]) -> str:
         )
     )
     return path
+
+
+def kind() -> str:
+    """Whether single weights or whole channels are removed."""
+    chosen: str = st.segmented_control(
+        label("kind"),
+        list(KINDS),
+        format_func=KINDS.__getitem__,
+        default=next(iter(KINDS)),
+        required=True,
+        key=key("kind"),
+        help=TERMS["kind of pruning"],
+        bind="query-params",
+    )
+    st.caption(ABOUT_KINDS[chosen])
+    return chosen
 
 
 def sparsity() -> float:

@@ -10,7 +10,7 @@ import streamlit as st
 
 from app import access, pages
 from app.forms import forecast_words as words
-from app.services import ENCODINGS, PRIMARY, Run, RunConfig
+from app.services import CHANNELS, ENCODINGS, PRIMARY, WEIGHTS, Run, RunConfig
 from app.services import runs as service
 from app.services.estimates import Forecast
 from app.ui.figures import sparsity
@@ -33,14 +33,15 @@ STYLE = f"""
 }}
 </style>
 """
-ZEROS = (
-    "The ONNX file to download. Removed weights are stored as zeros, so it shrinks only when it is "
-    "zipped."
-)
+FILES = {
+    WEIGHTS: "The ONNX file to download. Removed weights are stored as zeros, so it shrinks only "
+    "when it is zipped.",
+    CHANNELS: "The ONNX file to download. The weights of removed channels are not in it.",
+}
 
 
-def show_forecast(forecast: Forecast | None) -> None:
-    """Time, weights, operations and file size."""
+def show_forecast(forecast: Forecast | None, kind: str) -> None:
+    """Time, weights, operations and file size. ``kind`` is what is removed."""
     if forecast is None:
         st.caption(words.UNKNOWN)
         return
@@ -74,7 +75,7 @@ def show_forecast(forecast: Forecast | None) -> None:
                 "File" if first else f"File ({encoding_label(encoding).lower()})",
                 size(file.bytes),
                 f"≈ {size(file.zipped)} zipped",
-                ZEROS if first else ENCODINGS[encoding].description,
+                FILES[kind] if first else ENCODINGS[encoding].description,
             )
     if estimate.seconds > DAY / 2:
         st.caption(words.TOO_LONG)

@@ -11,16 +11,34 @@ from app import services
 from app.forms import basic_fields, layer_settings
 from app.forms.fields import field
 from app.forms.url_state import options_of
-from app.services import GROUPS, METHODS, EngineError, Option, RunConfig, is_control
+from app.services import (
+    CHANNELS,
+    GROUPS,
+    METHODS,
+    WEIGHTS,
+    EngineError,
+    Option,
+    RunConfig,
+    is_control,
+)
+from app.ui.findings import show_error
 from app.ui.titles import control_label
 
 TABS: dict[str, tuple[str, tuple[str, ...]]] = {
     # tab: (group of settings or "", settings of the run itself shown before them)
-    "Criterion": ("scoring", ("layer_floor", "control")),
+    "Criterion": (
+        "scoring",
+        ("channel_budget", "channel_multiple", "layer_floor", "control"),
+    ),
     "Training": ("training", ("seed", "device")),
     "Data": ("loading", ()),
     "Files": ("", ("encodings",)),
 }
+NOT_FOR = {
+    WEIGHTS: ("channel_budget", "channel_multiple"),
+    CHANNELS: ("layer_floor", "control", "check_ranking"),
+}
+"""Settings that do not concern one kind of pruning."""
 OWN: dict[str, Option] = {option.name: option for option in services.settings_of(RunConfig)}
 
 
@@ -29,11 +47,15 @@ def show() -> RunConfig:
     in the form, which may be in a closed tab."""
     errors: list[EngineError] = []
     values = network_and_images(errors)
+    values["kind"] = basic_fields.kind()
     values["sparsity"] = basic_fields.sparsity()
     values |= method_and_epochs(errors)
+    check_kind(values["method"], values["kind"], errors)
     changed = st.container()
+    without = NOT_FOR[values["kind"]]
+    values |= {name: OWN[name].default for name in without if name in OWN}
     layers = lambda: layer_settings.show(values["model"], values["data"], errors)  # noqa: E731
-    values |= advanced(errors, lambda: method_options(values["method"], errors), layers)
+    values |= advanced(errors, lambda: method_options(values["method"], errors), layers, without)
     if is_control(values["control"]):  # set in a tab that may be closed
         label = control_label(values["control"])
         changed.caption(
@@ -42,6 +64,15 @@ def show() -> RunConfig:
     if errors:
         raise errors[0]
     return RunConfig.from_dict(values)
+
+
+def check_kind(method: str, kind: str, errors: list[EngineError]) -> None:
+    """Say so if the criterion cannot rank what is to be removed."""
+    try:
+        METHODS[method].check_kind(kind)
+    except EngineError as error:
+        show_error(error)
+        errors.append(error)
 
 
 def network_and_images(errors: list[EngineError]) -> dict[str, Any]:
@@ -87,6 +118,7 @@ def advanced(
                     values[group] = chosen | {
                         option.name: field(option, errors, group)
                         for option in services.settings_of(GROUPS[group])
+                        if option.name not in without
                     }
                 if "encodings" in before:
                     _about_files(values["encodings"])

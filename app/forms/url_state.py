@@ -11,7 +11,17 @@ from app import access, services
 from app.services import GROUPS, Option, Override, RunConfig
 from app.ui.code import PREFIXES
 from app.ui.format import fraction_number, to_percent
-from app.ui.labels import AUTOMATIC, OWN_IMAGES, OWN_WEIGHTS, PATH, WEIGHTS, WITHOUT_CONTROL, label
+from app.ui.labels import (
+    AUTOMATIC,
+    BUDGETS,
+    KINDS,
+    OWN_IMAGES,
+    OWN_WEIGHTS,
+    PATH,
+    WEIGHTS,
+    WITHOUT_CONTROL,
+    label,
+)
 from app.ui.titles import encoding_label
 
 LAYERS = "layer"
@@ -140,6 +150,10 @@ def choice_label(name: str, value: Any) -> str:
         return services.CONTROLS[value].label if value in services.CONTROLS else WITHOUT_CONTROL
     if name == "encodings":
         return encoding_label(value)
+    if name == "kind":
+        return KINDS.get(value, value)
+    if name == key("channel_budget"):
+        return BUDGETS.get(value, value)
     if value == "auto":
         return AUTOMATIC
     if name == "weights":

@@ -29,7 +29,7 @@ def problem_of(config: RunConfig | None) -> str | None:
     if config is None:
         return None
     try:
-        show_forecast(estimates.forecast(config))
+        show_forecast(estimates.forecast(config), config.kind)
     except EngineError as error:
         show_error(error)
         return start.CANNOT_RUN

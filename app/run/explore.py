@@ -8,6 +8,7 @@ import streamlit as st
 
 from app import pages, session
 from app.charts.layers import label
+from app.run.channels import show_channels
 from app.run.mask_view import show_mask
 from app.services import METHODS, EngineError, PruningRecord, Run, RunRecord, runs, scores
 from app.services.scores import Cut, Ranking
@@ -32,7 +33,10 @@ def show_explore(run: Run, result: RunRecord) -> None:
         st.session_state[OF] = run.id
         st.session_state.pop(AT, None)
         st.query_params.pop(AT, None)
-    _explore(run, result)
+    if result.pruning.structure:
+        show_channels(result.pruning)
+    else:
+        _explore(run, result)
 
 
 @st.fragment

@@ -22,7 +22,7 @@ from app.ui import titles
 from app.ui.findings import plain, show_error, show_findings
 from app.ui.format import accuracy, counted, duration, percent, time_left
 from app.ui.glossary import TERMS
-from app.ui.plots import show_accuracy, show_layers
+from app.ui.plots import show_accuracy, show_kept
 from app.ui.time_left import seconds_left
 
 POLL, STOPPING = 1.2, 0.4  # seconds between two polls
@@ -89,10 +89,12 @@ def show_findings_so_far(events: RunEvents) -> None:
         st.markdown("### Accuracy while training", help=TERMS["validation images"])
         show_accuracy(epochs, epochs[-1].epochs, key="accuracy")
     if pruning := events.pruning:
-        st.markdown("### Weights kept", help=TERMS["mask"])
+        cut = pruning.structure is not None
+        heading, term = ("Channels kept", "channel") if cut else ("Weights kept", "mask")
+        st.markdown(f"### {heading}", help=TERMS[term])
         st.markdown(_kept(pruning))
         show_findings(pruning)
-        show_layers(pruning.layers, key="layers")
+        show_kept(pruning, key="layers")
 
 
 def _poll(id: str, drawn: Drawn) -> None:

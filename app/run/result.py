@@ -15,7 +15,7 @@ from app.services import ConfigError, EngineError, ExportRecord, Run, RunRecord,
 from app.ui import answer as words
 from app.ui import code
 from app.ui.findings import plain, show_error, show_proof
-from app.ui.format import accuracy, counted, duration, signed_points
+from app.ui.format import accuracy, counted, duration, rough_number, signed_points
 from app.ui.glossary import TERMS
 from app.ui.plots import show_training
 from app.ui.titles import data_label, encoding_label, title
@@ -103,6 +103,19 @@ def _metrics(result: RunRecord) -> None:
             "Total time for both networks, from reading the images to the checked file.",
         ),
     )
+    if (structure := result.pruning.structure) is not None:
+        operations = structure.operations
+        figures = (
+            figures[0],
+            (
+                "Operations kept",
+                rough_number(operations.after),
+                f"of {rough_number(operations.before)} per image",
+                "off",
+                TERMS["operations"],
+            ),
+            *figures[1:],
+        )
     grid = st.grid(min_column_width=150)
     for label, value, below, arrow, about in figures:
         with grid.cell():

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from prospr_engine import metrics
-from prospr_engine.config import GROUPS, NO_CONTROL, RunConfig
+from prospr_engine.config import CHANNELS, GROUPS, NO_CONTROL, WEIGHTS, RunConfig
 from prospr_engine.data import DATASETS, DatasetSpec
 from prospr_engine.errors import ConfigError, EngineError, StoreError
 from prospr_engine.events import EpochEnded
@@ -21,7 +21,14 @@ from prospr_engine.io.tokens import display_name, is_token
 from prospr_engine.models import MODELS
 from prospr_engine.models.spec import TORCHVISION, ModelSpec
 from prospr_engine.overrides import ALL_KEPT, Override, setting_words
-from prospr_engine.pipeline.pruning_record import FindingRecord, LayerRecord, PruningRecord
+from prospr_engine.pipeline.pruning_record import (
+    Amount,
+    FindingRecord,
+    LayerRecord,
+    PruningRecord,
+    StructureRecord,
+    Width,
+)
 from prospr_engine.pipeline.record import ExportRecord, RunRecord, epoch_record
 from prospr_engine.registry import Option, settings_of
 from prospr_engine.saliency import METHODS, SEED, STEPS, MethodSpec
@@ -35,6 +42,7 @@ from prospr_engine.sweeps.search_config import SearchConfig
 
 __all__ = [
     "ALL_KEPT",
+    "CHANNELS",
     "CONTROLS",
     "DATASETS",
     "ENCODINGS",
@@ -48,6 +56,8 @@ __all__ = [
     "SHARED_WITH_CONTROLS",
     "STEPS",
     "TORCHVISION",
+    "WEIGHTS",
+    "Amount",
     "Artifact",
     "Check",
     "ConfigError",
@@ -69,9 +79,11 @@ __all__ = [
     "RunRecord",
     "SearchConfig",
     "StoreError",
+    "StructureRecord",
     "Study",
     "SweepConfig",
     "Upload",
+    "Width",
     "check_model",
     "choices_of",
     "control_names",

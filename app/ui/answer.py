@@ -16,6 +16,8 @@ def answer(result: RunRecord) -> str:
     """The headline: how much was removed, and what that changed."""
     share = result.pruning.sparsity.achieved
     removed = f"{percent(share)} of the weights removed" if share else "No weight removed"
+    if result.pruning.structure and share:
+        removed += " with their channels"
     change = points(result)
     if not result.config.epochs:
         return f"{removed}, and neither network trained"

@@ -8,6 +8,10 @@ OWN_WEIGHTS = "Your own weights"
 # Initial weights.
 WEIGHTS = {"fresh": "New weights", "pretrained": "Trained on ImageNet"}
 
+# What is removed.
+KINDS = {"weights": "Weights", "channels": "Channels"}
+BUDGETS = {"parameters": "Weights", "operations": "Operations", "channels": "Channels"}
+
 # The control of a run that is not a control.
 WITHOUT_CONTROL = "None"
 
@@ -23,10 +27,13 @@ EXPLAINED = {
 
 LABELS = {
     "batches": "Calibration batches",
+    "channel_budget": "The percentage counts",
+    "channel_multiple": "Channels in multiples of",
     "device": "Compute on",
     "encodings": "Files to write",
     "epochs": "Epochs",
     "image_size": "Image size (pixels)",
+    "kind": "What to remove",
     "layer_floor": "Minimum weights per layer",
     "lr": "Learning rate",
     "most_probes": "Most tries",

@@ -10,10 +10,10 @@ from collections.abc import Callable, Mapping, Sequence
 import pandas as pd
 import streamlit as st
 
-from app.charts import histogram, layers, picture, training
+from app.charts import histogram, layers, picture, training, widths
 from app.charts.colours import Colours, colours
 from app.charts.spec import Spec
-from app.services import EpochEnded, LayerRecord
+from app.services import EpochEnded, LayerRecord, PruningRecord, Width
 from app.services.scores import Histogram
 from app.ui.findings import plain
 
@@ -32,6 +32,20 @@ def show_layers(rows: Sequence[LayerRecord], key: str) -> None:
         st.caption(signs)
     if by_hand := layers.set_by_hand(rows):
         st.caption(plain(by_hand))
+
+
+def show_widths(rows: Sequence[Width], key: str) -> None:
+    """The channels of each layer before and after."""
+    data, words = _widths(tuple(rows))
+    st.vega_lite_chart(data, _widths_spec(len(rows), theme()), key=key, alt=words)
+
+
+def show_kept(pruning: PruningRecord, key: str) -> None:
+    """What each layer keeps: channels where channels were removed, else weights."""
+    if pruning.structure:
+        show_widths(pruning.structure.widths, key)
+    else:
+        show_layers(pruning.layers, key)
 
 
 def show_accuracy(epochs: Sequence[EpochEnded], of: int, key: str) -> None:
@@ -94,6 +108,17 @@ def _layers(rows: Sequence[LayerRecord]) -> tuple[pd.DataFrame, str, str]:
 @st.cache_data(max_entries=50, show_spinner=False)
 def _layers_spec(count: int, colours: Colours) -> Spec:
     return layers.chart(count, colours)
+
+
+@st.cache_data(max_entries=50, show_spinner=False)
+def _widths(rows: Sequence[Width]) -> tuple[pd.DataFrame, str]:
+    data = widths.table(rows)
+    return data, widths.description(data)
+
+
+@st.cache_data(max_entries=50, show_spinner=False)
+def _widths_spec(count: int, colours: Colours) -> Spec:
+    return widths.chart(count, colours)
 
 
 @st.cache_data(max_entries=50, show_spinner=False)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from app.services import (
+    CHANNELS,
     CONTROLS,
     DATASETS,
     ENCODINGS,
     METHODS,
     MODELS,
+    WEIGHTS,
     ConfigError,
     Run,
     RunConfig,
@@ -17,7 +19,7 @@ from app.services import (
 )
 from app.ui.code import EVERYDAY, changed
 from app.ui.format import counted, percent
-from app.ui.labels import label
+from app.ui.labels import BUDGETS, label
 
 MOST_NAMED = 3  # other settings in a summary
 OTHER_VERSION = "Settings of another version of this software"
@@ -59,11 +61,22 @@ def summary(config: RunConfig) -> str:
         model_label(config.model),
         data_label(config.data),
         ", ".join(filter(None, (method_label(config.method), control_label(config.control)))),
-        f"{percent(config.sparsity)} removed",
+        removed(config),
         counted(config.epochs, "epoch"),
         f"seed {config.seed}",
     ]
     return " · ".join([*parts, *other_settings(config)])
+
+
+def removed(config: RunConfig) -> str:
+    """``90 % removed``, or ``50 % of the operations removed as channels``."""
+    share = percent(config.sparsity)
+    if config.kind == WEIGHTS:
+        return f"{share} removed"
+    if config.channel_budget == CHANNELS:
+        return f"{share} of the channels removed"
+    what = BUDGETS[config.channel_budget].lower()
+    return f"{share} of the {what} removed as channels"
 
 
 def other_settings(config: RunConfig) -> list[str]:
@@ -76,7 +89,7 @@ def other_settings(config: RunConfig) -> list[str]:
             display_name(value) if option.names_file(value) else value,
         )
         for group, option, value in changed(config)
-        if option.name not in (*EVERYDAY, "control")
+        if option.name not in (*EVERYDAY, "control", "kind", "channel_budget")
     ]
     labels = {option.name: option.label for option in METHODS[config.method].options}
     for name, value in config.scoring.options.items():

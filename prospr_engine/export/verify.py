@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import onnx
 
+from prospr_engine.config import CHANNELS
 from prospr_engine.errors import DataError, ExportError
 from prospr_engine.export import node_counts, onnx_file, provenance, runtime
 from prospr_engine.export.encodings import ENCODINGS, Tolerance
@@ -192,12 +193,33 @@ def _check_masks(
     try:
         given = _load_masks(beside) if masks is None else masks
         found = {name: _as_bits(name, mask) for name, mask in given.items()}
+        if masks is None and record.metadata.get("kind") == CHANNELS:
+            return [_check_channels(found, weights, record)]
         problem = _mask_problem(found, weights, record)
     except DataError as error:
         problem = str(error)
     if problem:
         return [Check("masks", False, f"{source} do not match the file: {problem}")]
     return [Check("masks", True, f"{source} match the file; every weight they remove is zero.")]
+
+
+def _check_channels(
+    masks: Mapping[str, np.ndarray], weights: Mapping[str, np.ndarray], record: Provenance
+) -> Check:
+    """Compare the masks of the whole network with the layers that the removed channels left."""
+    for name in sorted(set(masks) ^ {*(layer.name for layer in record.layers), *record.unused}):
+        text = f"only the {'masks have' if name in masks else 'file has'} a layer {name}."
+        return Check("masks", False, f"{MASKS_FILE} does not match the file: {text}")
+    for layer in record.layers:
+        kept, values = masks[layer.name], weights.get(layer.name)
+        rows, total = int(kept.reshape(len(kept), -1).any(1).sum()), int(kept.sum())
+        if values is None or (rows, total) != (len(values), values.size):
+            text = f"it leaves {layer.name} {total:,} weights in {rows:,} channels"
+            there = "" if values is None else f", but the file has the shape {values.shape}"
+            return Check("masks", False, f"{MASKS_FILE} does not match the file: {text}{there}.")
+    return Check(
+        "masks", True, f"Every layer has as many channels as {MASKS_FILE} keeps, and no others."
+    )
 
 
 def _mask_problem(

@@ -84,6 +84,12 @@ def costs(model: nn.Module, shape: tuple[int, ...]) -> Costs:
     return Costs(layers, counter.macs.total() - sum(layer.macs for layer in layers))
 
 
+def operations(model: nn.Module, shape: tuple[int, int, int]) -> int:
+    """The multiply-adds of ``model`` for one image of ``shape``, those with zeros included."""
+    found = costs(model, shape)
+    return sum(layer.macs for layer in found.layers) + found.other
+
+
 def _counted(network: nn.Module, shape: tuple[int, ...], device: str) -> _MultiplyAdds:
     """Run ``network`` on an input of ``shape`` on ``device``, where its weights are."""
     set_mode(network, False)

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from prospr_engine.config import CHANNELS
 from prospr_engine.errors import DataError
 from prospr_engine.export.encodings import PRIMARY
 from prospr_engine.export.export import export_onnx
@@ -22,7 +23,8 @@ from prospr_engine.export.proof import Proof
 from prospr_engine.io.tensors import load_tensors, read_tensors, save_tensors
 from prospr_engine.models.build import build
 from prospr_engine.models.spec import TORCHVISION
-from prospr_engine.pruning.masks import Masks
+from prospr_engine.pruning.masks import Masks, keep_all
+from prospr_engine.structured.surgery import replay
 
 KEYS = ("source", "surgery")
 
@@ -86,15 +88,12 @@ class Surgery:
 
     removed: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
-    def apply(self, network: nn.Module) -> nn.Module:
-        """The network after the surgery. Raises ``DataError`` if this version does not support
-        it."""
-        if self.removed:
-            raise DataError(
-                "Channels were removed from this network by a newer version of this software; "
-                "update it to load the network."
-            )
-        return network
+    def apply(self, network: nn.Module, shape: tuple[int, int, int]) -> nn.Module:
+        """The network, built for images of ``shape`` (C, H, W), after the surgery. Raises
+        ``DataError`` if it has no such channels."""
+        if not self.removed:
+            return network
+        return replay(network, self.removed, torch.zeros(1, *shape))
 
 
 def save_network(
@@ -149,7 +148,10 @@ def export_again(
             "a finished run."
         )
     model, label = load_network(saved)
-    masks = Masks.load(Path(folder) / "masks.safetensors") if network == "pruned" else None
+    masks = None
+    if network == "pruned":
+        cut = label.get("kind") == CHANNELS
+        masks = keep_all(model) if cut else Masks.load(Path(folder) / "masks.safetensors")
     sample = torch.zeros(1, *label["shape"])
     return export_onnx(model, path, sample, encoding=encoding, masks=masks, metadata=label)
 
@@ -164,7 +166,7 @@ def _rebuild(metadata: Mapping[str, Any]) -> nn.Module:
         shape, classes = tuple(metadata["shape"]), len(metadata["classes"])
         transform = bool(metadata.get("transform_input"))
         source, surgery = Source.of(metadata["model"], shape, classes, transform), Surgery()
-    return surgery.apply(source.build())
+    return surgery.apply(source.build(), source.shape)
 
 
 def _changed(path: str | Path, error: Exception) -> DataError:

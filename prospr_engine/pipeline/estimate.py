@@ -12,7 +12,7 @@ import math
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 
-from prospr_engine.config import LoadingConfig, RunConfig
+from prospr_engine.config import CHANNELS, LoadingConfig, RunConfig
 from prospr_engine.data import DATASETS
 from prospr_engine.export.encodings import ENCODINGS, PRIMARY, FileSize, StoredTensor
 from prospr_engine.export.encodings.dense import NUMBER, ZIPPED_NUMBER
@@ -101,6 +101,8 @@ def estimate(
     config: RunConfig, images: Images, measure: Measure, speed: Speed = CORE, threads: int = 1
 ) -> Estimate:
     """The cost of the run of ``config`` on ``images`` with a network of ``measure``."""
+    if config.kind == CHANNELS:
+        return _without_channels(config, images, measure, speed, threads)
     kept = kept_count(measure.weights, config.sparsity)
     density = kept / measure.weights
     return Estimate(
@@ -111,6 +113,44 @@ def estimate(
         macs=measure.macs + measure.other,
         macs_left=round(measure.macs * density) + measure.other,
         files=file_sizes(measure, density, config.encodings),
+    )
+
+
+def _without_channels(
+    config: RunConfig, images: Images, measure: Measure, speed: Speed, threads: int
+) -> Estimate:
+    """The same for a network that is smaller by its channels, if every layer loses the same share:
+    weights and multiply-adds then fall together, with the square of the width."""
+    small = narrowed(measure, _share_left(config))
+    return Estimate(
+        seconds=seconds(config, images, measure, speed, threads),
+        parameters=measure.parameters,
+        weights=measure.weights,
+        kept=small.weights,
+        macs=measure.macs + measure.other,
+        macs_left=small.macs + small.other,
+        files=file_sizes(small, 1.0),
+    )
+
+
+def _share_left(config: RunConfig) -> float:
+    """The share of the weights and multiply-adds of the pruned network that training computes."""
+    if config.kind != CHANNELS:
+        return 1.0
+    left = 1 - config.sparsity
+    return left**2 if config.channel_budget == CHANNELS else left
+
+
+def narrowed(measure: Measure, share: float) -> Measure:
+    """The measure of the network with this ``share`` of its weights in narrower layers."""
+    weights = max(1, round(measure.weights * share))
+    others = round((measure.parameters - measure.weights) * math.sqrt(share))
+    return dataclasses.replace(
+        measure,
+        weights=weights,
+        parameters=weights + others,
+        macs=round(measure.macs * share),
+        other=round(measure.other * share),
     )
 
 
@@ -179,9 +219,13 @@ def parts(
 
     batch = config.training.batch_size or max(16, min(128, train // 32))
     steps = math.ceil(train / batch)
+
     # A forward pass alone costs a third of a gradient.
-    epoch = train * image + steps * (calls + measure.weights * speed.weight)
-    epoch += validation * image / 3
+    def epoch(share: float) -> float:
+        """Seconds with this share of the weights."""
+        of_weights = steps * (calls + share * measure.weights * speed.weight)
+        return (train + validation / 3) * share * image + of_weights
+
     spec = METHODS.get(config.method)
     by_shape = spec is not None and spec.needs_shape
     calibration = (1 if by_shape else min(config.scoring.batch_size, train)) * image + calls
@@ -190,8 +234,8 @@ def parts(
         start=START,
         reading=sum((train, validation, test)) * DECODING if images.files else 0.0,
         scoring=gradients(config) * calibration,
-        dense=config.epochs * epoch,
-        pruned=config.epochs * epoch,
+        dense=config.epochs * epoch(1.0),
+        pruned=config.epochs * epoch(_share_left(config)),
         testing=2 * test * image / 3,
         writing=0.6 + 0.045 * measure.layers + 8e-8 * measure.parameters,
     )

@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from pathlib import Path
 from typing import Any
 
-from prospr_engine.config import RunConfig
+from torch import nn
+
+from prospr_engine.config import CHANNELS, RunConfig
 from prospr_engine.events import OnEvent, Pruned, StageStarted, ignore
 from prospr_engine.identity import scores_key
 from prospr_engine.network.device import explained_memory
+from prospr_engine.network.prunable import prunable_weights
+from prospr_engine.overrides import resolve
 from prospr_engine.pipeline.cache import Shared
 from prospr_engine.pipeline.result import Pruning, environment
 from prospr_engine.pipeline.setup import Prepared
-from prospr_engine.pruning.health import examine
+from prospr_engine.pruning.health import Health, examine
+from prospr_engine.pruning.masks import Masks, keep_all
 from prospr_engine.saliency import METHODS, SEED
 from prospr_engine.saliency.base import Scores
 from prospr_engine.saliency.controls import find_control
 from prospr_engine.saliency.controls.rearrange import rearrange
 from prospr_engine.saliency.score import score
+from prospr_engine.structured.shrink import shrink
 
 
 def prune(prepared: Prepared, on_event: OnEvent = ignore) -> Pruning:
@@ -66,15 +73,69 @@ def find_scores(
 def make_masks(prepared: Prepared, scores: Scores, on_event: OnEvent = ignore) -> Pruning:
     """The masks that follow from the scores, and their health check."""
     config = prepared.config
+    if config.kind == CHANNELS:
+        return _remove_channels(prepared, scores, on_event)
     on_event(StageStarted("prune", "Keeping the weights with the highest scores"))
     masks = scores.masks(config.sparsity, config.layer_floor, config.layers)
     masks.metadata.update(model=config.model, seed=config.seed, data=prepared.data.name)
     with explained_memory("the health check", "choose smaller images"):
         health = examine(prepared.model, masks, prepared.batches[0][0])
     pruning = Pruning(scores, masks, health)
-    values = pruning.to_dict()
-    on_event(Pruned(values["sparsity"], values["layers"], values["findings"], values["trust"]))
+    _report(pruning, on_event)
     return pruning
+
+
+def _report(pruning: Pruning, on_event: OnEvent) -> None:
+    values = pruning.to_dict()
+    names = ("sparsity", "layers", "findings", "trust", "structure")
+    on_event(Pruned(**{name: values[name] for name in names if name in values}))
+
+
+def _remove_channels(prepared: Prepared, scores: Scores, on_event: OnEvent) -> Pruning:
+    """The smaller network, and the masks that say what was removed from the large one."""
+    config, sample = prepared.config, prepared.batches[0][0]
+    rule = METHODS.find(config.method).channels
+    assert rule  # see setup.check
+    layers = resolve(config.layers, list(scores))
+    on_event(StageStarted("prune", "Removing the channels with the lowest scores"))
+    with explained_memory("removing channels", "choose smaller images"):
+        cut = shrink(
+            prepared.model,
+            sample[:2],
+            scores,
+            rule,
+            config.sparsity,
+            budget=config.channel_budget,
+            multiple=config.channel_multiple,
+            layers=layers,
+        )
+        small = examine(cut.network, keep_all(cut.network), sample)
+    cut.masks.metadata.update(
+        method=scores.method,
+        options=dict(scores.options),
+        kind=config.kind,
+        sparsity=config.sparsity,
+        channel_budget=config.channel_budget,
+        **({"layers": layers} if layers else {}),
+        model=config.model,
+        seed=config.seed,
+        data=prepared.data.name,
+    )
+    pruning = Pruning(scores, cut.masks, _of_large(small, cut.masks, prepared.model), cut)
+    _report(pruning, on_event)
+    return pruning
+
+
+def _of_large(small: Health, masks: Masks, model: nn.Module) -> Health:
+    """The health of the small network, its layers counted against those of the large one."""
+    weights = prunable_weights(model)
+    layers = tuple(
+        dataclasses.replace(
+            layer, total=masks[layer.name].numel(), channels=weights[layer.name].out_channels
+        )
+        for layer in small.layers
+    )
+    return dataclasses.replace(small, layers=layers)
 
 
 def _score(prepared: Prepared, on_event: OnEvent) -> Scores:

@@ -72,6 +72,38 @@ class SparsityRecord:
 
 
 @dataclass(frozen=True)
+class Amount:
+    """A number before and after channels were removed."""
+
+    before: int
+    after: int
+
+
+@dataclass(frozen=True)
+class Width:
+    """The output channels of a layer ``before`` and ``after``."""
+
+    layer: str
+    before: int
+    after: int
+
+
+@dataclass(frozen=True)
+class StructureRecord:
+    """What the removal of channels left. ``requested`` and ``achieved`` are removed shares of what
+    the ``budget`` counts: "parameters" (weights), "operations" (multiply-adds for one image) or
+    "channels"."""
+
+    budget: str
+    requested: float
+    achieved: float
+    channels: Amount
+    parameters: Amount
+    operations: Amount
+    widths: tuple[Width, ...]
+
+
+@dataclass(frozen=True)
 class PruningRecord:
     """The effect of pruning before any training, as in a result and in the event ``Pruned``."""
 
@@ -79,6 +111,8 @@ class PruningRecord:
     layers: tuple[LayerRecord, ...]
     findings: tuple[FindingRecord, ...]
     trust: TrustRecord
+    structure: StructureRecord | None = None
+    """Where channels were removed."""
 
     @property
     def kept(self) -> int:
@@ -99,6 +133,7 @@ class PruningRecord:
                 layers=tuple(record_of(LayerRecord, layer) for layer in values["layers"]),
                 findings=tuple(record_of(FindingRecord, finding) for finding in values["findings"]),
                 trust=_trust(values["trust"]),
+                structure=_structure(values.get("structure")),
             )
         except (KeyError, TypeError, ValueError, AttributeError):
             raise DataError("The pruning result cannot be read; start the run again.") from None
@@ -108,6 +143,17 @@ def record_of(kind: Any, values: Mapping[str, Any]) -> Any:
     """A record from the values that ``kind`` has fields for: later versions may write more."""
     known = {field.name for field in dataclasses.fields(kind)}
     return kind(**{name: value for name, value in values.items() if name in known})
+
+
+def _structure(values: Mapping[str, Any] | None) -> StructureRecord | None:
+    if values is None:
+        return None
+    amounts = {
+        name: record_of(Amount, values[name]) for name in ("channels", "parameters", "operations")
+    }
+    widths = tuple(record_of(Width, width) for width in values["widths"])
+    record: StructureRecord = record_of(StructureRecord, {**values, **amounts, "widths": widths})
+    return record
 
 
 def _trust(values: Mapping[str, Any]) -> TrustRecord:

@@ -22,17 +22,25 @@ from prospr_engine.pruning.health import Finding, Health, LayerHealth
 from prospr_engine.pruning.masks import Masks
 from prospr_engine.saliency.base import Scores
 from prospr_engine.saliency.diagnostics import Diagnostics, plain
+from prospr_engine.structured.shrink import Shrunk
 from prospr_engine.training.evaluate import Evaluation
 from prospr_engine.version import VERSION
 
 
 @dataclass(frozen=True)
 class Pruning:
-    """Scores, the masks that follow from them, and their effect on the network."""
+    """Scores, the masks that follow from them, and their effect on the network. Where channels
+    are removed, ``cut`` has the smaller network, and ``masks`` are those of the whole one."""
 
     scores: Scores
     masks: Masks
     health: Health
+    cut: Shrunk | None = None
+
+    @property
+    def weight_masks(self) -> Masks | None:
+        """The masks that training has to enforce; None if the removed weights do not exist."""
+        return None if self.cut else self.masks
 
     @property
     def trust(self) -> Diagnostics:
@@ -59,12 +67,26 @@ class Pruning:
             "path": self.health.path,
             "findings": [dataclasses.asdict(finding) for finding in self.findings],
             "trust": plain(dataclasses.asdict(self.trust)),
+            **({"structure": structure(self.cut)} if self.cut else {}),
         }
 
     def _layer(self, layer: LayerHealth) -> dict[str, Any]:
         settings = self.masks.metadata.get("layers", {})
         own = {"setting": settings[layer.name]} if layer.name in settings else {}
         return dataclasses.asdict(layer) | own
+
+
+def structure(cut: Shrunk) -> dict[str, Any]:
+    """What the removal of channels left, as JSON-ready values: see ``StructureRecord``."""
+    return {
+        "budget": cut.budget,
+        "requested": cut.requested,
+        "achieved": cut.achieved,
+        "channels": dataclasses.asdict(cut.channels),
+        "parameters": dataclasses.asdict(cut.parameters),
+        "operations": dataclasses.asdict(cut.operations),
+        "widths": [dataclasses.asdict(width) for width in cut.widths],
+    }
 
 
 @dataclass(frozen=True)
@@ -119,7 +141,8 @@ class RunResult:
     cross-entropies (nats), both by network ("dense", "pruned"); ``predictions`` are the classes
     predicted for the test images, in order; ``per_class`` has the number of test ``images`` of each
     class and how many of them each network gets right; ``right_alone`` has the number of test
-    images that each gets right and the other does not; ``weights`` are the initial weights, as in
+    images that each gets right and the other does not; ``operations`` are the multiply-adds of each
+    for one image; ``weights`` are the initial weights, as in
     ``Prepared``; ``exports`` are the ONNX files by encoding. ``seconds`` is wall time,
     ``seconds_of`` the share of scoring and training, 0 where an earlier run's was reused."""
 
@@ -131,6 +154,7 @@ class RunResult:
     predictions: dict[str, list[int]]
     per_class: dict[str, list[int]]
     right_alone: dict[str, int]
+    operations: dict[str, int]
     history: tuple[EpochEnded, ...]
     recipe: dict[str, Any]
     data: dict[str, Any]
@@ -175,6 +199,7 @@ class RunResult:
             "predictions": self.predictions,
             "per_class": self.per_class,
             "right_alone": self.right_alone,
+            "operations": self.operations,
             "out": str(self.out),
             "seconds": self.seconds,
             "seconds_of": self.seconds_of,

@@ -28,8 +28,9 @@ from prospr_engine.export.export import export_onnx
 from prospr_engine.identity import dense_key
 from prospr_engine.io.files import check_room, check_unused, write_atomically, zipped_size
 from prospr_engine.network.device import explained_memory
+from prospr_engine.network.flops import operations
 from prospr_engine.pipeline.cache import Shared
-from prospr_engine.pipeline.checkpoint import save_network
+from prospr_engine.pipeline.checkpoint import Surgery, save_network
 from prospr_engine.pipeline.gallery import FILE as GALLERY
 from prospr_engine.pipeline.predict import make_gallery
 from prospr_engine.pipeline.prune import find_scores, make_masks
@@ -45,6 +46,7 @@ from prospr_engine.pipeline.result import (
 )
 from prospr_engine.pipeline.setup import Prepared, check, make_recipe, prepare
 from prospr_engine.pipeline.train import train_both
+from prospr_engine.pruning.masks import keep_all
 
 ShouldStop = Callable[[], bool]
 
@@ -98,7 +100,7 @@ def run(
     machine = environment(prepared.device)
     key = dense_key(config, prepared.contents, dataclasses.asdict(recipe), machine)
     known = shared.dense(key) if shared else None
-    trained = train_both(prepared, recipe, pruning.masks, emit, known)
+    trained = train_both(prepared, recipe, pruning, emit, known)
     accuracy = {name: test.accuracy for name, test in trained.tested.items()}
     labels = {name: _label(name, prepared, pruning, accuracy) for name in NETWORKS}
     dense_file = folder / "dense.safetensors"
@@ -107,7 +109,10 @@ def run(
     if shared and not known:
         shared.keep_dense(key, dense_file, trained.history_of("dense"), trained.tested["dense"])
     pruned_file = folder / "pruned.safetensors"
-    save_network(pruned_file, trained.networks["pruned"], labels["pruned"], prepared.source)
+    surgery = Surgery(pruning.cut.removed) if pruning.cut else None
+    save_network(
+        pruned_file, trained.networks["pruned"], labels["pruned"], prepared.source, surgery
+    )
     answers = {name: test.predictions.numpy() for name, test in trained.tested.items()}
     gallery = make_gallery(trained.networks, answers, prepared.data, config.seed, prepared.device)
     gallery.save(folder / GALLERY)
@@ -122,6 +127,10 @@ def run(
         predictions={name: test.predictions.tolist() for name, test in trained.tested.items()},
         per_class=per_class(prepared.data, trained.tested),
         right_alone=right_alone(prepared.data, trained.tested),
+        operations={
+            name: operations(network, prepared.data.shape)
+            for name, network in trained.networks.items()
+        },
         history=trained.history,
         recipe=dataclasses.asdict(recipe),
         data=split_record(prepared.data, config.seed),
@@ -172,6 +181,7 @@ def _export(
     """The verified ONNX file of every encoding that the settings name."""
     exports = {}
     rows = [ENCODINGS.find(name) for name in prepared.config.encodings]
+    masks = keep_all(network) if pruning.cut else pruning.masks
     emit(StageStarted("export", "Writing and verifying the ONNX file"))
     for row in rows:
         path = folder / row.file()
@@ -181,7 +191,7 @@ def _export(
                 path,
                 prepared.batches[0][0],
                 encoding=row.name,
-                masks=pruning.masks,
+                masks=masks,
                 metadata=label,
             )
         exports[row.name] = Export(proof, zipped_size(path))
@@ -195,6 +205,8 @@ def _label(
     that the same run on the same machine writes the same bytes."""
     config, data = prepared.config, prepared.data
     sparsity = pruning.to_dict()["sparsity"]
+    # Labels of networks that keep their channels stay as they were.
+    kind = {"kind": config.kind} if pruning.cut and network == "pruned" else {}
     if network == "dense":
         # Nothing about the pruned one: all runs with the same dense network share its file.
         config = config.dense
@@ -209,6 +221,7 @@ def _label(
         "method": config.method if network == "pruned" else None,
         "method_options": dict(pruning.scores.options) if network == "pruned" else {},
         "control": config.control,
+        **kind,
         "sparsity": sparsity,
         "seed": config.seed,
         "epochs": config.epochs,

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from prospr_engine.config import RunConfig
+from prospr_engine.config import CHANNELS, RunConfig
 from prospr_engine.data.images import ImageData, normalise
 from prospr_engine.data.load import load
 from prospr_engine.errors import ConfigError
@@ -24,6 +24,7 @@ from prospr_engine.models.imports.header import read_header
 from prospr_engine.network.batches import Batch
 from prospr_engine.network.device import best_precision, explained_memory, pick_device
 from prospr_engine.network.prunable import prunable_weights, sizes_of
+from prospr_engine.overrides import resolve
 from prospr_engine.pipeline.cache import Shared
 from prospr_engine.pipeline.checkpoint import Source
 from prospr_engine.pruning.budget import budget
@@ -64,6 +65,7 @@ def check(config: RunConfig) -> None:
     for encoding in config.encodings:
         ENCODINGS.find(encoding)
     spec.check(config.scoring.options)
+    spec.check_kind(config.kind)
     if file := file_settings(config).get("weights"):
         read_header(locate(file), display_name(file))
     pick_device(config.device)
@@ -99,6 +101,9 @@ def prepare(
 def check_budget(config: RunConfig, model: nn.Module) -> None:
     """Raise ``ConfigError`` if the sparsity, the floor and the settings of layers do not fit
     together in this network, before any work is done."""
+    if config.kind == CHANNELS:
+        resolve(config.layers, list(prunable_weights(model)))
+        return
     sizes = sizes_of(prunable_weights(model))
     budget(sizes, config.sparsity, config.layer_floor, config.layers)
 

@@ -12,6 +12,7 @@ from prospr_engine.data.images import normalise
 from prospr_engine.events import EpochEnded, OnEvent, Progress, StageStarted
 from prospr_engine.network.device import explained_memory
 from prospr_engine.pipeline.cache import Dense
+from prospr_engine.pipeline.result import Pruning
 from prospr_engine.pipeline.setup import Prepared
 from prospr_engine.pruning.masks import Masks
 from prospr_engine.saliency.controls import find_control, seed_of
@@ -33,16 +34,18 @@ class Trained:
 
 
 def train_both(
-    prepared: Prepared, recipe: Recipe, masks: Masks, emit: OnEvent, known: Dense | None = None
+    prepared: Prepared, recipe: Recipe, pruning: Pruning, emit: OnEvent, known: Dense | None = None
 ) -> Trained:
-    """Train ``prepared.model`` unpruned and under ``masks``, then test both.
+    """Train ``prepared.model`` unpruned and pruned, then test both.
 
     They alternate epoch by epoch, on the same batches in the same order. If the dense network is
     ``known``, only the pruned one is trained. Under a control with ``new_weights`` the pruned one
     starts from different weights.
     """
-    networks = {"dense": copy.deepcopy(prepared.model), "pruned": _beginning(prepared)}
-    masks.apply_to(networks["pruned"])
+    dense, masks = copy.deepcopy(prepared.model), pruning.weight_masks
+    networks = {"dense": dense, "pruned": _beginning(prepared, pruning)}
+    if masks:
+        masks.apply_to(networks["pruned"])
     both = "Training the dense and the pruned network side by side"
     one = "Training the pruned network; reusing the dense one"
     emit(StageStarted("train", one if known else both))
@@ -58,8 +61,10 @@ def train_both(
     return Trained(networks, tuple(history), tested)
 
 
-def _beginning(prepared: Prepared) -> nn.Module:
+def _beginning(prepared: Prepared, pruning: Pruning) -> nn.Module:
     """The pruned network before training, without the masks."""
+    if pruning.cut:
+        return pruning.cut.network
     control = find_control(prepared.config.control)
     if not control or not control.new_weights:
         return prepared.model
@@ -72,7 +77,7 @@ def _train(
     networks: dict[str, nn.Module],
     prepared: Prepared,
     recipe: Recipe,
-    masks: Masks,
+    masks: Masks | None,
     emit: OnEvent,
     known: Dense | None,
 ) -> list[EpochEnded]:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from prospr_engine.errors import DataError, ModelError
 from prospr_engine.io.tensors import load_tensors, save_tensors
+from prospr_engine.network.prunable import prunable_weights
 from prospr_engine.overrides import Override
 from prospr_engine.pruning.budget import Budget, budget
 
@@ -98,6 +99,12 @@ class Masks(Mapping[str, Tensor]):
     def load(cls, path: str | Path) -> Masks:
         """Read what ``save`` wrote; raises ``DataError`` if the file is no such thing."""
         return cls(*load_tensors(path))
+
+
+def keep_all(model: nn.Module) -> Masks:
+    """Masks that remove nothing, for the prunable weights of ``model``."""
+    shapes = {name: weight.shape for name, weight in prunable_weights(model).items()}
+    return Masks({name: torch.ones(shape, dtype=torch.bool) for name, shape in shapes.items()})
 
 
 def matching_parameters(model: nn.Module, masks: Mapping[str, Tensor]) -> dict[str, nn.Parameter]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from prospr_engine.config import CHANNELS
 from prospr_engine.errors import ConfigError
 from prospr_engine.registry import Option, Registry, Spec, check_options
 
@@ -61,6 +62,14 @@ class MethodSpec(Spec):
         ``ConfigError`` for one that there is not."""
         known = {name: value for name, value in given.items() if name not in self.retired}
         return check_options(self.options, known, f"the method {self.name!r}")
+
+    def check_kind(self, kind: str) -> None:
+        """Raises ``ConfigError`` if channels are to be removed, and the criterion ranks none."""
+        if kind == CHANNELS and self.channels is None:
+            able = ", ".join(spec.label for spec in METHODS.values() if spec.channels)
+            raise ConfigError(
+                f"{self.label} ranks single weights only; to remove channels, choose one of {able}."
+            )
 
     def option(self, role: Role) -> Option | None:
         """The option that decides this, if there is one."""

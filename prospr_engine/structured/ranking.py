@@ -74,9 +74,8 @@ def _effect(group: ChannelGroup, scores: WeightScores) -> Tensor:
     ranked = {producer.weight for producer in group.producers}
     for part in group.slices:
         if part.produces and part.tensor not in ranked and part.tensor in scores.rest:
-            effects = scores.rest[part.tensor]
-            sums = effects.detach().cpu().double().movedim(part.axis, 0).flatten(1)
-            total += _gathered(sums.sum(1) if sums.dim() > 1 else sums, part.indices)
+            effects = scores.rest[part.tensor].detach().cpu().double().movedim(part.axis, 0)
+            total += _gathered(effects.reshape(len(effects), -1).sum(1), part.indices)
     return total.abs()
 
 

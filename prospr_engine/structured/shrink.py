@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import torch
+import numpy as np
 from torch import Tensor, nn
 
 from prospr_engine.errors import ModelError
 from prospr_engine.pruning.masks import Masks
-from prospr_engine.structured.budget import Cost, LayerSize, choose, layer_sizes
+from prospr_engine.structured.budget import BUDGETS, Cost, LayerSize, choose, layer_sizes
 from prospr_engine.structured.check import check_equal, cuttable, problem
 from prospr_engine.structured.groups import ChannelGroup, find_groups
 from prospr_engine.structured.ranking import WeightScores, group_scores
@@ -26,14 +26,24 @@ class Width:
     after: int
 
 
+@dataclass(frozen=True)
+class Amount:
+    """A number before and after surgery."""
+
+    before: int
+    after: int
+
+
 @dataclass(frozen=True, eq=False)
 class Shrunk:
     """A ``network`` without some of its channels, and what was done to it.
 
     ``kept``: by name of each of the ``groups``, (n,) booleans; ``scores``: what they were chosen
-    by. ``masks``: the same for the weights of the large network. ``removed``: the output channels
-    that are gone, by layer. ``widths``: all convolutions and linear layers. Parameters and
-    operations (multiply-adds for one input) are those of the convolutions and linear layers.
+    by. ``budget``: what the share ``requested`` is of, and ``achieved`` the share removed of it.
+    ``masks``: the same for the weights of the large network. ``removed``: the output channels
+    that are gone, by layer. ``widths``: all convolutions and linear layers. ``channels`` are those
+    that could go, ``parameters`` and ``operations`` (multiply-adds for one input) those of the
+    convolutions and linear layers.
     ``whole``: by layer, why no channels of it can go although it has a group.
     """
 
@@ -44,11 +54,18 @@ class Shrunk:
     masks: Masks
     removed: Mapping[str, tuple[int, ...]]
     widths: tuple[Width, ...]
-    parameters_before: int
-    parameters_after: int
-    operations_before: int
-    operations_after: int
+    budget: str
+    requested: float
+    channels: Amount
+    parameters: Amount
+    operations: Amount
     whole: Mapping[str, str]
+
+    @property
+    def achieved(self) -> float:
+        """The share of the budget's measure that was removed."""
+        amount: Amount = getattr(self, self.budget)
+        return 1 - amount.after / amount.before
 
 
 def shrink(
@@ -86,11 +103,9 @@ def shrink(
         ranked, kept = chosen()
         check_equal(network, groups, kept, sample)
     small = cut(network, groups, kept)
-    counts = [int(kept[group.name].sum()) for group in groups]
-    parameters, operations = (
-        (round(cost.total), round(cost.of(torch.tensor(counts).double().numpy())))
-        for cost in (Cost(groups, sizes, name) for name in ("parameters", "operations"))
-    )
+    counts = np.array([int(kept[group.name].sum()) for group in groups], np.float64)
+    costs = {name: Cost(groups, sizes, name) for name in BUDGETS}
+    amounts = {n: Amount(round(cost.total), round(cost.of(counts))) for n, cost in costs.items()}
     gone = removed(groups, kept)
     return Shrunk(
         network=small,
@@ -100,10 +115,9 @@ def shrink(
         masks=masks(network, groups, kept),
         removed=gone,
         widths=_widths(sizes, gone),
-        parameters_before=parameters[0],
-        parameters_after=parameters[1],
-        operations_before=operations[0],
-        operations_after=operations[1],
+        budget=budget,
+        requested=sparsity,
+        **amounts,
         whole=whole,
     )
 

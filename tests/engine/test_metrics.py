@@ -109,6 +109,7 @@ SINCE: dict[str, object] = {
     "commonest_share": None,
     "right_alone": {"dense": None, "pruned": None},
     "validation": {"dense": None, "pruned": None},
+    "operations": {"dense": None, "pruned": None},
 }
 """What the summary has got since, of a result of 0.3.0."""
 COLUMNS_SINCE = {
@@ -118,6 +119,8 @@ COLUMNS_SINCE = {
     "commonest_share",
     "dense_right_alone",
     "pruned_right_alone",
+    "operations",
+    "dense_operations",
     "validation_accuracy",
     "dense_validation_accuracy",
     *(

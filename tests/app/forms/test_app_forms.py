@@ -50,12 +50,16 @@ OTHERS = [
     config(method="magnitude", model="vgg16_bn", data="mnist"),
     config(encodings="dense"),
     config(encodings="compact-fp16,compact,dense"),
+    config(kind="channels", channel_budget="operations", channel_multiple=16, sparsity=0.5),
     *(preset.config for preset in PRESETS),
 ]
 
 
 def widgets(at: AppTest) -> list[Any]:
-    kinds = (at.selectbox, at.slider, at.number_input, at.text_input, at.toggle, at.multiselect)
+    kinds = (
+        at.selectbox, at.slider, at.number_input, at.text_input, at.toggle, at.multiselect,
+        at.segmented_control,
+    )  # fmt: skip
     return [widget for kind in kinds for widget in kind]
 
 
@@ -87,7 +91,9 @@ def test_every_setting_of_a_run_has_a_widget(at: AppTest):
     for group, cls in GROUPS.items():
         wanted |= {key(option.name, group) for option in settings_of(cls)}
     wanted |= {key(option.name, "prospr") for option in METHODS["prospr"].options}
-    assert {widget.key for widget in widgets(at)} == wanted | {LAYERS, TABLE}
+    shown = {widget.key for widget in widgets(at)}
+    at.segmented_control(key="kind").set_value("channels").run()
+    assert shown | {widget.key for widget in widgets(at)} == wanted | {LAYERS, TABLE}
     assert {group for group, _ in TABS.values()} == {*GROUPS, ""}
 
 
@@ -128,6 +134,23 @@ def test_the_options_follow_the_criterion(at: AppTest, store: Store, method: str
         key(option.name, method) for option in METHODS[method].options if option.name != "seed"
     }
     assert started(at, store) == RunConfig(method=method)
+
+
+def test_settings_of_the_other_kind_of_pruning_are_left_out(at: AppTest, store: Store):
+    at.number_input(key="layer-floor").set_value(3).run()
+    at.segmented_control(key="kind").set_value("channels").run()
+    shown = {widget.key for widget in widgets(at)}
+    assert not shown & {"layer-floor", "control", "score-check-ranking"}
+    assert started(at, store) == RunConfig(kind="channels")
+
+
+def test_a_criterion_that_ranks_no_channels_is_refused(at: AppTest):
+    at.segmented_control(key="kind").set_value("channels").run()
+    at.selectbox(key="method").select("grasp").run()
+    assert at.button(key=START).disabled
+    assert any("ranks single weights only" in error.value for error in at.error)
+    at.selectbox(key="method").select("snip").run()
+    assert not at.error
 
 
 @pytest.mark.parametrize("wanted", OTHERS)

@@ -54,7 +54,7 @@ def test_the_small_network_answers_like_the_masked_large_one(name, sparsity):
     small = shrunk.network.eval()
     kept = sum(w.shape.numel() for w in map(small.get_parameter, prunable_weights(small)))
     total = sum(w.shape.numel() for w in map(network.get_parameter, prunable_weights(network)))
-    assert (kept, total) == (shrunk.parameters_after, shrunk.parameters_before)
+    assert (kept, total) == (shrunk.parameters.after, shrunk.parameters.before)
     assert 0.9 * (1 - sparsity) <= kept / total <= 1 - sparsity
     zeroed = copy.deepcopy(network)
     shrunk.masks.apply_to(zeroed)

@@ -1,0 +1,169 @@
+"""A run that removes channels: a smaller network that trains, exports, and comes back."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+from pathlib import Path
+
+import onnx
+import pytest
+import torch
+from onnx import numpy_helper
+from safetensors.torch import load_file
+
+import prospr_engine as pe
+from prospr_engine.data.load import load
+from prospr_engine.errors import ConfigError
+from prospr_engine.events import Event, Pruned
+from prospr_engine.models.build import build
+from prospr_engine.pipeline.checkpoint import export_again, load_network
+from prospr_engine.pipeline.record import RunRecord
+from prospr_engine.pipeline.setup import check
+
+LOADING = pe.LoadingConfig(train_limit=300, test_limit=100)
+
+
+def config(**changes) -> pe.RunConfig:
+    values = {
+        "model": "small_cnn", "kind": "channels", "sparsity": 0.6, "epochs": 1,
+        "loading": LOADING, "device": "cpu", "method": "snip",
+    }  # fmt: skip
+    return pe.RunConfig(**{**values, **changes})
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory) -> tuple[pe.RunResult, list[Event], Path]:
+    out = tmp_path_factory.mktemp("run") / "out"
+    heard: list[Event] = []
+    return pe.run(config(), heard.append, out=out), heard, out
+
+
+def test_the_result_says_what_was_removed(finished):
+    result, heard, out = finished
+    written = json.loads((out / "result.json").read_text())
+    structure = written["structure"]
+    assert next(e for e in heard if isinstance(e, Pruned)).structure == structure
+    large = build("small_cnn", tuple(result.data["shape"]), 10, 0)
+    weights = sum(
+        m.weight.numel()
+        for m in large.modules()
+        if isinstance(m, torch.nn.Conv2d | torch.nn.Linear)
+    )
+    left = sum(
+        values.numel()
+        for name, values in load_file(out / "pruned.safetensors").items()
+        if values.dim() > 1
+    )
+    assert structure["parameters"] == {"before": weights, "after": left}
+    assert structure["achieved"] == pytest.approx(1 - left / weights)
+    assert structure["achieved"] >= structure["requested"] == 0.6
+    assert written["sparsity"]["achieved"] == pytest.approx(structure["achieved"])
+    assert sum(layer["kept"] for layer in written["layers"]) == left
+    assert written["operations"] == {
+        "dense": structure["operations"]["before"], "pruned": structure["operations"]["after"],
+    }  # fmt: skip
+    record = RunRecord.from_dict(written).pruning.structure
+    # The classifier keeps its outputs, one for each class.
+    *inner, last = record.widths
+    assert (last.before, last.after) == (10, 10)
+    assert record.channels.after == sum(width.after for width in inner)
+    assert not any(finding["level"] == "danger" for finding in written["findings"])
+
+
+def test_the_files_hold_the_smaller_network(finished):
+    result, _, out = finished
+    network, label = load_network(out / "pruned.safetensors")
+    assert label["kind"] == "channels"
+    stored = {
+        tensor.name: numpy_helper.to_array(tensor)
+        for tensor in onnx.load(out / "model.onnx").graph.initializer
+    }
+    for name, weight in network.named_parameters():
+        assert torch.equal(torch.from_numpy(stored[name].copy()), weight)
+    data = load("digits", LOADING, 0)
+    x = (data.test.images.float() / 255 - data.mean[0]) / data.std[0]
+    assert network.eval()(x).argmax(1).tolist() == result.predictions["pruned"]
+    for export in result.exports.values():
+        assert export.proof.ok
+        assert export.proof.zeros == 0
+        assert {check.name for check in export.proof.checks} >= {"masks", "logits", "zeros"}
+        assert pe.verify(export.path).ok
+    dense, _ = load_network(out / "dense.safetensors")
+    assert sum(p.numel() for p in dense.parameters()) > sum(p.numel() for p in network.parameters())
+
+
+def test_masks_of_another_network_do_not_pass(finished, tmp_path):
+    _, _, out = finished
+    shutil.copy(out / "model.onnx", tmp_path)
+    masks = pe.Masks.load(out / "masks.safetensors")
+    changed = {name: mask.clone() for name, mask in masks.items()}
+    narrowed = next(mask for mask in changed.values() if not mask.flatten(1).any(1).all())
+    narrowed[~narrowed.flatten(1).any(1)] = True
+    pe.Masks(changed).save(tmp_path / "masks.safetensors")
+    proof = pe.verify(tmp_path / "model.onnx")
+    assert [check.name for check in proof.checks if not check.ok] == ["masks"]
+
+
+def test_it_is_exported_again(finished, tmp_path):
+    _, _, out = finished
+    again = export_again(out, "pruned", tmp_path / "again.onnx")
+    assert again.ok
+    assert (tmp_path / "again.onnx").read_bytes() == (out / "model.onnx").read_bytes()
+
+
+def test_the_same_run_writes_the_same_files(finished, tmp_path):
+    _, _, out = finished
+    pe.run(config(), out=tmp_path / "again")
+    for name in ("pruned.safetensors", "masks.safetensors", "model.onnx"):
+        assert (tmp_path / "again" / name).read_bytes() == (out / name).read_bytes()
+
+
+def test_the_dense_network_is_that_of_a_run_that_removes_weights(finished, tmp_path):
+    result, _, out = finished
+    weights = pe.run(config(kind="weights"), out=tmp_path / "weights")
+    assert (tmp_path / "weights/dense.safetensors").read_bytes() == (
+        out / "dense.safetensors"
+    ).read_bytes()
+    assert weights.accuracy["dense"] == result.accuracy["dense"]
+    output = weights.to_dict()
+    assert "structure" not in output
+    assert output["operations"]["pruned"] == output["operations"]["dense"]
+
+
+@pytest.mark.parametrize("budget", ["channels", "operations"])
+def test_the_budget_counts_what_it_says(budget, tmp_path):
+    found = pe.run(config(channel_budget=budget, epochs=0), out=tmp_path / "out").to_dict()
+    share = found["structure"][budget]
+    assert found["structure"]["achieved"] == pytest.approx(1 - share["after"] / share["before"])
+    assert 0.6 <= found["structure"]["achieved"] < 0.9
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"layer_floor": 2}, "no layer loses all its channels"),
+        ({"control": "shuffle"}, "there are no controls"),
+        ({"scoring": pe.ScoringConfig(check_ranking=True)}, "leave it out"),
+    ],
+)
+def test_settings_of_single_weights_are_refused(changes, says):
+    with pytest.raises(ConfigError, match=says):
+        config(**changes)
+
+
+def test_criteria_that_rank_no_channels_are_refused():
+    for name, spec in pe.METHODS.items():
+        wanted = dataclasses.replace(config(), method=name)
+        if spec.channels:
+            check(wanted)
+        else:
+            with pytest.raises(ConfigError, match="ranks single weights only"):
+                check(wanted)
+
+
+def test_the_kind_is_part_of_the_fingerprint_and_its_default_is_not():
+    assert pe.RunConfig().fingerprint == pe.RunConfig(kind="weights").fingerprint
+    assert config().fingerprint != config(kind="weights").fingerprint
+    assert pe.RunConfig.from_dict(config().to_dict()) == config()
