@@ -18,10 +18,9 @@ from prospr_engine.config import check_sparsity
 from prospr_engine.errors import ConfigError
 from prospr_engine.network.flops import costs
 from prospr_engine.network.prunable import prunable_weights
+from prospr_engine.overrides import ALL_KEPT, Override, names_layer, resolve
 from prospr_engine.registry import did_you_mean
 from prospr_engine.structured.groups import ChannelGroup
-
-DENSE = "dense"
 
 Counts = NDArray[np.float64]
 """How many channels stay of each group."""
@@ -129,7 +128,7 @@ def choose(
     sparsity: float,
     budget: str = "parameters",
     multiple: int = 8,
-    layers: Mapping[str, str | float] | None = None,
+    layers: Mapping[str, Override] | None = None,
 ) -> dict[str, Tensor]:
     """The channels that stay, (n,) booleans by name of the group.
 
@@ -139,10 +138,10 @@ def choose(
     channels of a layer where it has at least twice as many, else one channel. Blocks are
     ranked by their mean score over the whole network; each group keeps its best one.
 
-    ``layers`` gives layers, by path or weight, a rule of their own: ``"dense"`` keeps all of their
-    channels, a number removes that share of them; the others meet the budget. Raises
-    ``ConfigError`` for settings out of range, rules that contradict each other, and a budget that
-    cannot be met.
+    ``layers`` gives layers, by name or pattern (see ``overrides``), a rule of their own:
+    ``"dense"`` keeps all of their channels, a number removes that share; the others meet the
+    budget. Raises ``ConfigError`` for settings out of range, rules that contradict each other, and
+    a budget that cannot be met.
     """
     sparsity = check_sparsity(sparsity)
     if not isinstance(multiple, Real) or multiple != int(multiple) or not 1 <= multiple <= 4096:
@@ -250,43 +249,29 @@ def _share(group: ChannelGroup, edges: Sequence[int], removed: float) -> int:
 def _fixed(
     groups: Sequence[ChannelGroup],
     sizes: Sequence[LayerSize],
-    layers: Mapping[str, str | float],
+    layers: Mapping[str, Override],
 ) -> dict[str, float]:
-    """The share to remove of each group with a layer that has a rule of its own."""
-    weights = {size.weight: size.layer for size in sizes}
+    """The share to remove of each group with a layer that has a rule of its own. A pattern passes
+    over layers whose channels cannot be removed; a name does not."""
+    settings = resolve(layers, [size.layer for size in sizes])
     found: dict[str, tuple[str, float]] = {}
-    for given, value in layers.items():
-        layer = weights.get(given, given)
-        if layer not in weights.values():
-            raise ConfigError(
-                f"This network has no convolution or linear layer {given!r}"
-                f"{did_you_mean(given, [*weights.values()])}."
-            )
-        share = 0.0 if value == DENSE else _checked(given, value)
+    for layer, value in settings.items():
+        share = 0.0 if value == ALL_KEPT else float(value)
         own = [g for g in groups if any(p.layer == layer for p in g.producers)]
-        if not own and share:
+        if not own and share and any(names_layer(key, layer) for key in layers):
             raise ConfigError(
-                f"No channels of layer {given!r} can be removed: they are outputs of the network, "
+                f"No channels of layer {layer!r} can be removed: they are outputs of the network, "
                 "or others depend on them. Leave the layer dense."
             )
         for group in own:
-            other, before = found.setdefault(group.name, (given, share))
+            other, before = found.setdefault(group.name, (layer, share))
             if before != share:
                 raise ConfigError(
-                    f"Layers {other!r} and {given!r} share their channels, but {_words(before)} of "
+                    f"Layers {other!r} and {layer!r} share their channels, but {_words(before)} of "
                     f"the one and {_words(share)} of the other are to be removed; give both the "
                     "same value."
                 )
     return {name: share for name, (_, share) in found.items()}
-
-
-def _checked(layer: str, value: object) -> float:
-    if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < 1:
-        return float(value)
-    raise ConfigError(
-        f"Layer {layer!r} is to be pruned by {value!r}; give {DENSE!r}, or the fraction to remove, "
-        "from 0 to below 1."
-    )
 
 
 def _words(share: float) -> str:

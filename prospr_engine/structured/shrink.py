@@ -9,6 +9,7 @@ import numpy as np
 from torch import Tensor, nn
 
 from prospr_engine.errors import ModelError
+from prospr_engine.overrides import Override
 from prospr_engine.pruning.masks import Masks
 from prospr_engine.structured.budget import BUDGETS, Cost, LayerSize, choose, layer_sizes
 from prospr_engine.structured.check import check_equal, cuttable, problem
@@ -76,7 +77,7 @@ def shrink(
     sparsity: float = 0.5,
     budget: str = "parameters",
     multiple: int = 8,
-    layers: Mapping[str, str | float] | None = None,
+    layers: Mapping[str, Override] | None = None,
 ) -> Shrunk:
     """Remove the channels of ``network`` with the lowest ``scores``, of which ``rule`` makes one
     for each channel (see ``ranking``), until the ``budget`` holds (see ``budget.choose``).
