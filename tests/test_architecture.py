@@ -45,6 +45,7 @@ PIPELINE = [
     "cache",
     "checkpoint",
     "setup",
+    "channels",
     "prune",
     "train",
     "predict",
