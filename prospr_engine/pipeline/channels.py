@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from prospr_engine.config import CHANNELS
 from prospr_engine.errors import ScoringError
-from prospr_engine.overrides import Override, resolve
+from prospr_engine.overrides import ALL_KEPT, Override, layer_name, resolve
 from prospr_engine.saliency import METHODS
 from prospr_engine.saliency.base import Scores
 from prospr_engine.structured.shrink import Shrunk
@@ -50,8 +50,14 @@ def shrink(
         method.check_kind(CHANNELS)
     # A function that is in no table gives signed effects, as its contract says.
     rule = (method.channels if method else None) or "effect"
-    settings = resolve(layers or {}, list(scores))
-    found = remove(model, sample, scores, rule, sparsity, budget, multiple, settings)
+    found = remove(model, sample, scores, rule, sparsity, budget, multiple, layers)
+    # A pattern may be that of a layer whose channels cannot be removed.
+    made = {producer.layer for group in found.groups for producer in group.producers}
+    settings = {
+        name: setting
+        for name, setting in resolve(layers or {}, list(scores)).items()
+        if setting == ALL_KEPT or layer_name(name) in made
+    }
     found.masks.metadata.update(
         method=scores.method,
         options=dict(scores.options),
