@@ -43,12 +43,13 @@ PIPELINE = [
     "estimate",
     "result",
     "cache",
+    "calibration",
     "checkpoint",
     "setup",
-    "channels",
     "prune",
     "train",
     "predict",
+    "files",
     "run",
 ]
 PAGES = ["new_run", "sweep", "run", "runs", "compare", "try_it", "learn"]

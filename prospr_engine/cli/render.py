@@ -114,6 +114,8 @@ def print_result(result: dict[str, Any]) -> None:
         _print_checks(console, ((check.ok, check.text) for check in export.checks))
         zeros = "" if export.zeros is None else f" ({export.zeros:,} zeros)"
         console.print(f"\n{export.path}{zeros}")
+    for encoding, reason in record.not_exported.items():
+        console.print(f"\n[yellow]![/yellow] No file in {encoding}: {escape(reason)}")
 
 
 def _chance(record: RunRecord) -> str:

@@ -4,34 +4,22 @@ from __future__ import annotations
 
 import dataclasses
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
 import torch
 from torch import Tensor, nn
 
-from prospr_engine.errors import ConfigError, ExportError, ModelError
-from prospr_engine.export import node_counts, onnx_file, provenance, runtime
-from prospr_engine.export.encodings import ENCODINGS
-from prospr_engine.export.encodings.dense import decode
+from prospr_engine.errors import ConfigError, ExportError
+from prospr_engine.export import node_counts, provenance, runtime
+from prospr_engine.export.encodings import ENCODINGS, EncodingSpec
 from prospr_engine.export.proof import Check, Proof
 from prospr_engine.export.provenance import REFERENCE_BATCHES, LayerRecord, Provenance
-from prospr_engine.export.sample import as_batch
-from prospr_engine.export.trace import trace
+from prospr_engine.export.traced import Traced, in_batches, trace_network
 from prospr_engine.export.verify import logits_check, verify
 from prospr_engine.io.files import disk_error, write_atomically
-from prospr_engine.network.foreign import (
-    check_module,
-    learned_names,
-    logits_of,
-    own_copy,
-    set_mode,
-)
-from prospr_engine.network.prunable import prunable_weights, refuse_computed_weights
-from prospr_engine.pruning.masks import matching_parameters
 
 
 def export_onnx(
@@ -42,6 +30,7 @@ def export_onnx(
     encoding: str = "dense",
     masks: Mapping[str, Tensor] | None = None,
     metadata: Mapping[str, Any] | None = None,
+    calibration: Sequence[Any] | None = None,
 ) -> Proof:
     """Write ``model`` as a single ONNX file at ``path``, verify it, and return the proof.
 
@@ -49,6 +38,8 @@ def export_onnx(
     instead. ``masks`` are boolean tensors by parameter name, True where a weight is kept,
     already applied to the model; without them the zeros of the prunable weights count as
     pruned. ``metadata`` (JSON-ready: method, sparsity, seed, accuracy …) is stored in the file.
+    ``calibration`` are batches of inputs (N, C, H, W), alone or with classes, for encodings that
+    need them ("int8"): a hundred images like those that the network will get.
     The file has the input "input" and the output "logits", any batch size, opset 20, and every
     weight under its parameter's name; weights shared by layers appear once. Names in a file are
     unique, so a parameter or buffer of the model itself that is called "input" or "logits" is
@@ -56,148 +47,84 @@ def export_onnx(
 
     The file appears at ``path`` only once it is verified; one that fails is kept as
     ``<name>.rejected`` for inspection, and an earlier file stays. Raises ``ConfigError`` for an
-    unknown encoding or metadata that are not JSON, ``ModelError`` if masks, sample and model do
-    not fit, ``ResourceError`` if the file cannot be written, ``ExportError`` otherwise.
+    unknown encoding, metadata that are not JSON or missing calibration, ``ModelError`` if masks,
+    sample and model do not fit, ``ResourceError`` if the file cannot be written, ``ExportError``
+    otherwise.
     """
-    spec = ENCODINGS.find(encoding)
-    encode = spec.load()
-    checked_metadata = provenance.check_metadata(metadata or {})
-    # Forked, because a network may draw random numbers even in eval mode.
-    with torch.no_grad(), torch.random.fork_rng(devices=[]):
-        network = _detached_copy(model)
-        batch = as_batch(network, sample)
-        bits = _mask_bits(network, masks)
-        _refuse_chance(network, batch)
-        proto = trace(network, batch[[0, 0]])
-        _check_weights(proto, network)
-        batches = [batch[torch.arange(n) % len(batch)] for n in REFERENCE_BATCHES]
-        expected = [_logits(network, values) for values in batches]
+    ENCODINGS.find(encoding)
+    provenance.check_metadata(metadata or {})
+    traced = trace_network(model, sample, masks)
+    return write_file(traced, path, encoding, metadata, calibration)
 
-        shape = tuple(batch.shape[1:])
-        proto = encode(proto, bits)
-        weights = spec.load_reader()(proto)
-        layers = _layers(weights, bits)
-        node_counts.write(proto, layers)
-        record = Provenance(
-            encoding=encoding,
-            input_shape=shape,
-            layers=layers,
-            unused=tuple(name for name in bits if name not in weights),
-            digests={
-                "weights": provenance.weights_digest(weights),
-                "graph": provenance.graph_digest(proto),
-                "rest": provenance.rest_digest(proto),
-            },
-            references=tuple(_reference_logits(network, shape, n) for n in REFERENCE_BATCHES),
-            metadata=checked_metadata,
-        )
+
+def write_file(
+    traced: Traced,
+    path: str | Path,
+    encoding: str,
+    metadata: Mapping[str, Any] | None = None,
+    calibration: Sequence[Any] | None = None,
+) -> Proof:
+    """Write and verify a file of a network that was traced before: see ``export_onnx``."""
+    spec = ENCODINGS.find(encoding)
+    checked_metadata = provenance.check_metadata(metadata or {})
+    more, inputs, expected = [], traced.inputs, traced.expected
+    if spec.calibrated:
+        more = [_inputs(calibration, traced, spec)]
+        # Such a file is near only for inputs like these.
+        inputs = in_batches(more[0][0])
+        expected = tuple(traced.answers(inputs))
+    proto = spec.load()(traced.model(), traced.masks, *more)
+    weights = spec.load_reader()(proto)
+    layers = _layers(weights, traced.masks)
+    node_counts.write(proto, layers)
+    references, error = traced.references, None
+    if spec.calibrated:
+        # What it answers to numbers that are like no image, no tolerance can say: its own answers.
+        noise = [provenance.reference_input(n, traced.shape) for n in REFERENCE_BATCHES]
+        near = runtime.run(proto.SerializeToString(), inputs)
+        references = tuple(runtime.run(proto.SerializeToString(), noise))
+        error = runtime.compare(expected, near, spec.tolerance).max_abs_error
+    record = Provenance(
+        encoding=encoding,
+        input_shape=traced.shape,
+        layers=layers,
+        unused=tuple(name for name in traced.masks if name not in weights),
+        digests={
+            "weights": provenance.weights_digest(weights),
+            "graph": provenance.graph_digest(proto),
+            "rest": provenance.rest_digest(proto),
+        },
+        references=references,
+        error=error,
+        metadata=checked_metadata,
+    )
     provenance.write(record, proto)
     data = proto.SerializeToString()
-    del network, proto, weights  # each is another copy of all weights
-    found = runtime.run(data, [values.numpy() for values in batches])
-    live = logits_check("sample", runtime.compare(expected, found, spec.tolerance))
-    return _write_verified(data, Path(path), bits, live)
+    del proto, weights  # each is another copy of all weights
+    agreement = runtime.compare(expected, runtime.run(data, inputs), spec.tolerance)
+    live = logits_check("calibration" if spec.calibrated else "sample", agreement)
+    return _write_verified(data, Path(path), traced.masks, live)
 
 
-def _detached_copy(model: nn.Module) -> nn.Module:
-    """An eval-mode copy on the CPU, so that the caller's hooks, mode and device do not matter."""
-    check_module(model)
-    refuse_computed_weights(model)
-    try:
-        network = own_copy(model).cpu()
-    except ModelError as error:
-        raise ExportError(str(error)) from error
-    set_mode(network, False)
-    size, learned = 0, learned_names(network)
-    for name, tensor in [*network.named_parameters(), *network.named_buffers()]:
-        size += tensor.nbytes if tensor.layout == torch.strided else 0
-        if tensor.is_complex():
-            raise ExportError(
-                f"{name} is {str(tensor.dtype).removeprefix('torch.')}, and files store real "
-                "numbers; keep its real and its imaginary part instead."
-            )
-        if tensor.is_floating_point() and tensor.dtype != torch.float32:
-            raise ExportError(
-                f"{name} is {str(tensor.dtype).removeprefix('torch.')}, but files store 32-bit "
-                "weights; call model.float() first."
-            )
-        if name in learned and not tensor.isfinite().all():
-            raise ExportError(
-                f"{name} contains NaN or infinite values, as when training diverges; lower the "
-                "learning rate and train again."
-            )
-    if size > onnx_file.PROTOBUF_LIMIT - 2**24:
-        raise ExportError(
-            f"The network has {size / 2**30:.1f} GiB of weights; a single ONNX file can store at "
-            "most 2 GiB. Export a smaller network."
+def _inputs(batches: Sequence[Any] | None, traced: Traced, spec: EncodingSpec) -> list[np.ndarray]:
+    """The calibration batches of an encoding that needs them, with or without classes."""
+    if batches is None or not len(batches):
+        raise ConfigError(
+            f"The encoding {spec.name!r} rounds by what the network sees; give calibration=batches "
+            "with some inputs like those that it will get, as for pe.score."
         )
-    return network
-
-
-def _logits(network: nn.Module, batch: Tensor) -> np.ndarray:
-    logits = logits_of(network, batch).float().numpy()
-    if not np.isfinite(logits).all():
-        raise ExportError(
-            "The network answers with NaN or infinite logits, as with weights that are too large; "
-            "lower the learning rate and train again."
-        )
-    return logits
-
-
-def _reference_logits(network: nn.Module, shape: tuple[int, ...], batch: int) -> np.ndarray:
-    """The answer to the inputs that a file is verified on."""
-    values = torch.from_numpy(provenance.reference_input(batch, shape))
-    try:
-        return _logits(network, values)
-    except ModelError as error:
-        raise ExportError(
-            "A file is verified on inputs of numbers between -2 and 2, which this network does not "
-            f"take. {error}"
-        ) from error
-
-
-def _refuse_chance(network: nn.Module, batch: Tensor) -> None:
-    """Raise ``ExportError`` for a network whose answers differ from one call to the next."""
-    first, again = logits_of(network, batch), logits_of(network, batch)
-    if not torch.allclose(first, again, rtol=1e-3, atol=1e-5, equal_nan=True):
-        raise ExportError(
-            "The network answers the same input differently each time, even in eval mode, so no "
-            "file can match it; switch its noise (dropout, sampling) and its memory off in eval "
-            "mode, as `if self.training` does."
-        )
-
-
-def _mask_bits(network: nn.Module, masks: Mapping[str, Tensor] | None) -> dict[str, np.ndarray]:
-    """The masks as arrays, after checking that they are applied to the network."""
-    parameters = dict(network.named_parameters())
-    if masks is None:
-        return {name: (parameters[name] != 0).numpy() for name in prunable_weights(network)}
-    for name, weight in matching_parameters(network, masks).items():
-        mask = masks[name].cpu()
-        if mask.dtype != torch.bool:
-            raise ConfigError(f"The mask of {name!r} is {mask.dtype}; give a boolean mask.")
-        nonzero = int((weight[~mask] != 0).sum())
-        if nonzero:
-            raise ExportError(
-                f"{nonzero:,} pruned weights of {name} are not zero in the network; apply the "
-                "masks (masks.apply_to(model)) before exporting."
+    found = []
+    for batch in batches:
+        inputs = batch[0] if isinstance(batch, tuple | list) and len(batch) else batch
+        fits = isinstance(inputs, Tensor) and inputs.ndim > 1 and len(inputs)
+        if not fits or tuple(inputs.shape[1:]) != traced.shape or not inputs.isfinite().all():
+            shape = ", ".join(map(str, traced.shape))
+            raise ConfigError(
+                f"The calibration batches do not fit the network: give tensors (N, {shape}) of "
+                "finite numbers, alone or with classes."
             )
-    return {name: mask.cpu().numpy() for name, mask in masks.items()}
-
-
-def _check_weights(proto: onnx.ModelProto, network: nn.Module) -> None:
-    """Check that every weight was exported under its own name, bit for bit."""
-    state = {**dict(network.named_parameters()), **dict(network.named_buffers())}
-    for name, values in decode(proto).items():
-        if name not in state:
-            continue
-        wanted = state[name].numpy()
-        same = (values.dtype, values.shape) == (wanted.dtype, wanted.shape)
-        if not same or values.tobytes() != wanted.tobytes():
-            raise ExportError(
-                f"The exporter changed the values of {name}; the installed torch and onnxscript "
-                "cannot export this network faithfully. Update them."
-            )
+        found.append(inputs.detach().to("cpu", torch.float32).numpy())
+    return found
 
 
 def _layers(

@@ -32,7 +32,8 @@ class Proof:
     """The verdict on one file.
 
     ``max_abs_error`` is the largest difference between ONNX Runtime's logits and PyTorch's, and
-    ``tolerance`` what was allowed; both are None if the file could not be run.
+    ``tolerance`` what was allowed; both are None if the file could not be run. Of a
+    calibrated encoding it is the difference on inputs of calibration when the file was written.
     ``zeros_expected`` counts the pruned weights of the masks; ``zeros`` those found in the same
     layers of the file, including ``zeros_kept`` weights that were kept and happen to be zero.
     """

@@ -10,6 +10,8 @@ The record is in the ONNX ``metadata_props``, one JSON value per key:
 - ``prospr.digests``: of all weights, of the graph, and, since 0.5, of whatever else the file says
   (``rest``)
 - ``prospr.references``: PyTorch's float32 logits for ``reference_input``, as base64
+- ``prospr.error``: in a calibrated encoding, the largest difference from PyTorch's logits on inputs
+  of calibration; its references are the file's own answers
 - ``prospr.<key>``: whatever the caller adds (method, sparsity, seed, accuracy …)
 - ``prospr.seal``: a digest of all the others
 
@@ -38,7 +40,7 @@ FORMAT = 1
 REFERENCE_BATCHES = (1, 5)
 MAX_INPUT_VALUES = limits.ONNX_INPUT.value  # a forged shape must not exhaust memory
 _OWN_KEYS = frozenset(
-    {"format", "encoding", "input", "layers", "unused", "digests", "references", "seal"}
+    {"format", "encoding", "input", "layers", "unused", "digests", "references", "error", "seal"}
 )
 
 
@@ -77,6 +79,7 @@ class Provenance:
     digests: Mapping[str, str]
     references: tuple[np.ndarray, ...]
     metadata: Mapping[str, Any]
+    error: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """The readable part, JSON-ready: everything but digests and logits."""
@@ -210,6 +213,8 @@ def write(provenance: Provenance, model: onnx.ModelProto) -> None:
             for logits in provenance.references
         ],
     }
+    if provenance.error is not None:
+        values["error"] = provenance.error
     props = {PREFIX + key: json.dumps(value) for key, value in values.items()}
     props[PREFIX + "seal"] = json.dumps(seal(props))
     others = [p for p in model.metadata_props if not p.key.startswith(PREFIX)]
@@ -278,6 +283,7 @@ def _parse(values: Mapping[str, Any]) -> Provenance:
         unused=tuple(map(str, values["unused"])),
         digests={str(k): str(v) for k, v in values["digests"].items()},
         references=references,
+        error=None if values.get("error") is None else float(values["error"]),
         metadata={key: value for key, value in values.items() if key not in _OWN_KEYS},
     )
 

@@ -6,6 +6,7 @@ run this in a separate process with a memory limit.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ import onnx
 from prospr_engine.config import CHANNELS
 from prospr_engine.errors import DataError, ExportError
 from prospr_engine.export import node_counts, onnx_file, provenance, runtime
-from prospr_engine.export.encodings import ENCODINGS, Tolerance
+from prospr_engine.export.encodings import ENCODINGS, EncodingSpec
 from prospr_engine.export.proof import Check, LayerProof, Proof
 from prospr_engine.export.provenance import LayerRecord, Provenance
 from prospr_engine.format import brief
@@ -46,7 +47,7 @@ def verify(path: str | Path, masks: Mapping[str, Any] | None = None) -> Proof:
     checks = [structure]
     # A file that may open other files is neither checked further nor run.
     if structure.ok:
-        standard = _check_onnx(data, model)
+        standard = _check_onnx(data, model, encoding.full_check)
         checks += [standard, _check_record(model, record, sealed)]
         try:
             weights = decode(model)
@@ -66,7 +67,7 @@ def verify(path: str | Path, masks: Mapping[str, Any] | None = None) -> Proof:
     )
     del weights, model  # ONNX Runtime is about to copy all weights
     if structure.ok and standard.ok:
-        check, agreement = _check_logits(data, record, encoding.tolerance)
+        check, agreement = _check_logits(data, record, encoding)
         checks.append(check)
     return Proof(
         ok=all(check.ok for check in checks),
@@ -98,14 +99,15 @@ def _check_structure(model: onnx.ModelProto, record: Provenance, size: int) -> C
     )
 
 
-def _check_onnx(data: bytes, model: onnx.ModelProto) -> Check:
+def _check_onnx(data: bytes, model: onnx.ModelProto, full: bool) -> Check:
     try:
-        onnx.checker.check_model(data, full_check=True)
+        onnx.checker.check_model(data, full_check=full)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError, ValueError) as error:
         reason = next(iter(str(error).splitlines()), "")[:300].rstrip(".")
         return Check("onnx", False, f"The ONNX checker found an error: {reason}.")
     version = max(opset.version for opset in model.opset_import)
-    return Check("onnx", True, f"The ONNX checker found no errors (opset {version}).")
+    shapes = "" if full else ", shapes apart"
+    return Check("onnx", True, f"The ONNX checker found no errors{shapes} (opset {version}).")
 
 
 def _check_record(model: onnx.ModelProto, record: Provenance, sealed: bool) -> Check:
@@ -259,16 +261,26 @@ def _as_bits(name: str, mask: Any) -> np.ndarray:
 
 
 def _check_logits(
-    data: bytes, record: Provenance, allowed: Tolerance
+    data: bytes, record: Provenance, encoding: EncodingSpec
 ) -> tuple[Check, runtime.Agreement | None]:
     inputs = [
         provenance.reference_input(len(logits), record.input_shape) for logits in record.references
     ]
     try:
-        agreement = runtime.compare(record.references, runtime.run(data, inputs), allowed)
+        found = runtime.run(data, inputs)
+        agreement = runtime.compare(record.references, found, encoding.tolerance)
     except ExportError as error:
         return Check("logits", False, str(error)), None
-    return logits_check("logits", agreement), agreement
+    if not encoding.calibrated:
+        return logits_check("logits", agreement), agreement
+    if record.error is None:
+        return Check("logits", False, "The record does not say how far the file is off."), None
+    check = logits_check("own", agreement)
+    was = f" On inputs of calibration it was off by at most {record.error:.2g} from PyTorch's."
+    return (
+        dataclasses.replace(check, name="logits", text=check.text + was),
+        dataclasses.replace(agreement, max_abs_error=record.error),
+    )
 
 
 def logits_check(name: str, agreement: runtime.Agreement) -> Check:
@@ -280,11 +292,13 @@ def logits_check(name: str, agreement: runtime.Agreement) -> Check:
     if agreement.tiny:
         figures += "; the logits are so close to zero that this says little"
     batches = " and ".join(map(str, provenance.REFERENCE_BATCHES))
-    where = {"sample": "the sample", "logits": "recorded inputs"}[name]
+    places = {"sample": "the sample", "calibration": "inputs of calibration"}
+    where = places.get(name, "recorded inputs")
+    other = "its own answers at export" if name == "own" else "PyTorch"
     if agreement.ok:
-        text = f"ONNX Runtime matches PyTorch on {where}, {batches} at a time: {figures}."
+        text = f"ONNX Runtime matches {other} on {where}, {batches} at a time: {figures}."
     else:
-        text = f"ONNX Runtime does not match PyTorch on {where}: {figures}. Do not use the file."
+        text = f"ONNX Runtime does not match {other} on {where}: {figures}. Do not use the file."
     return Check(name, agreement.ok, text)
 
 

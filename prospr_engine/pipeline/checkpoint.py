@@ -17,12 +17,13 @@ from torch import nn
 
 from prospr_engine.config import CHANNELS
 from prospr_engine.errors import DataError
-from prospr_engine.export.encodings import PRIMARY
+from prospr_engine.export.encodings import ENCODINGS, PRIMARY
 from prospr_engine.export.export import export_onnx
 from prospr_engine.export.proof import Proof
 from prospr_engine.io.tensors import load_tensors, read_tensors, save_tensors
 from prospr_engine.models.build import build
 from prospr_engine.models.spec import TORCHVISION
+from prospr_engine.pipeline.calibration import images_of_run
 from prospr_engine.pruning.masks import Masks, keep_all
 from prospr_engine.structured.surgery import replay
 
@@ -140,7 +141,8 @@ def export_again(
     folder: str | Path, network: str, path: str | Path, encoding: str = PRIMARY
 ) -> Proof:
     """Export the saved ``network`` ("dense" or "pruned") of the run in ``folder`` to ``path``
-    with the label from its training. Raises ``DataError`` if the folder has no such network."""
+    with the label from its training. Raises ``DataError`` if the folder has no such network, or if
+    the encoding needs images of the run and they are gone."""
     saved = Path(folder) / f"{network}.safetensors"
     if not saved.is_file():
         raise DataError(
@@ -152,8 +154,15 @@ def export_again(
     if network == "pruned":
         cut = label.get("kind") == CHANNELS
         masks = keep_all(model) if cut else Masks.load(Path(folder) / "masks.safetensors")
-    sample = torch.zeros(1, *label["shape"])
-    return export_onnx(model, path, sample, encoding=encoding, masks=masks, metadata=label)
+    return export_onnx(
+        model,
+        path,
+        torch.zeros(1, *label["shape"]),
+        encoding=encoding,
+        masks=masks,
+        metadata=label,
+        calibration=images_of_run(folder, label) if ENCODINGS.find(encoding).calibrated else None,
+    )
 
 
 def _rebuild(metadata: Mapping[str, Any]) -> nn.Module:

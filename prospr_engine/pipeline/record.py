@@ -97,7 +97,8 @@ class RunRecord:
     """The result of one run. Accuracies are fractions on the test images, losses mean
     cross-entropies (nats), by network (``NETWORKS``); ``predictions`` are class numbers, in the
     order of the test images; ``per_class`` counts, by class, the test ``images`` and those that
-    each network gets right. ``exports`` are the ONNX files by encoding. ``weights`` is what the
+    each network gets right. ``exports`` are the ONNX files by encoding,
+    ``not_exported`` says why others could not be written. ``weights`` is what the
     network started from: "fresh", "pretrained" or a file's digest. ``seconds`` is wall time,
     ``seconds_of`` that of scoring and training. ``figures`` are those of ``metrics``, by name."""
 
@@ -119,6 +120,7 @@ class RunRecord:
     seconds_of: Mapping[str, float] | None = None
     format: int | None = None
     figures: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    not_exported: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     @property
     def onnx(self) -> ExportRecord:
@@ -207,6 +209,7 @@ def _run_record(values: Mapping[str, Any]) -> RunRecord:
         per_class=_tuples(values["per_class"]) if values.get("per_class") else None,
         seconds_of=values.get("seconds_of"),
         figures=metrics.result_figures(values),
+        not_exported=dict(values.get("not_exported") or {}),
     )
 
 

@@ -142,8 +142,8 @@ class RunResult:
     predicted for the test images, in order; ``per_class`` has the number of test ``images`` of each
     class and how many of them each network gets right; ``right_alone`` has the number of test
     images that each gets right and the other does not; ``operations`` are the multiply-adds of each
-    for one image; ``weights`` are the initial weights, as in
-    ``Prepared``; ``exports`` are the ONNX files by encoding. ``seconds`` is wall time,
+    for one image; ``weights`` are the initial weights, as in ``Prepared``; ``exports`` are the ONNX
+    files by encoding, ``not_exported`` why others could not be written. ``seconds`` is wall time,
     ``seconds_of`` the share of scoring and training, 0 where an earlier run's was reused."""
 
     config: RunConfig
@@ -160,6 +160,7 @@ class RunResult:
     data: dict[str, Any]
     environment: dict[str, Any]
     exports: dict[str, Export]
+    not_exported: dict[str, str]
     out: Path
     seconds: float
     seconds_of: dict[str, float]
@@ -190,6 +191,7 @@ class RunResult:
             **self.pruning.to_dict(),
             "onnx": exports[PRIMARY],  # where readers of 0.3 look for it
             "exports": exports,
+            "not_exported": self.not_exported,
             "history": [dataclasses.asdict(epoch) for epoch in self.history],
             "weights": self.weights,
             "training": self.recipe,

@@ -20,23 +20,20 @@ from prospr_engine.events import (
     Finished,
     OnEvent,
     Progress,
-    StageStarted,
     ignore,
 )
 from prospr_engine.export.encodings import ENCODINGS
-from prospr_engine.export.export import export_onnx
 from prospr_engine.identity import dense_key
-from prospr_engine.io.files import check_room, check_unused, write_atomically, zipped_size
-from prospr_engine.network.device import explained_memory
+from prospr_engine.io.files import check_room, check_unused, write_atomically
 from prospr_engine.network.flops import operations
 from prospr_engine.pipeline.cache import Shared
 from prospr_engine.pipeline.checkpoint import Surgery, save_network
+from prospr_engine.pipeline.files import write_files
 from prospr_engine.pipeline.gallery import FILE as GALLERY
 from prospr_engine.pipeline.predict import make_gallery
 from prospr_engine.pipeline.prune import find_scores, make_masks
 from prospr_engine.pipeline.record import NETWORKS, RESULT
 from prospr_engine.pipeline.result import (
-    Export,
     Pruning,
     RunResult,
     environment,
@@ -117,7 +114,16 @@ def run(
     gallery = make_gallery(trained.networks, answers, prepared.data, config.seed, prepared.device)
     gallery.save(folder / GALLERY)
 
-    exports = _export(trained.networks["pruned"], folder, prepared, pruning, labels["pruned"], emit)
+    masks = keep_all(trained.networks["pruned"]) if pruning.cut else pruning.masks
+    exports, not_exported = write_files(
+        trained.networks["pruned"],
+        folder,
+        prepared,
+        masks,
+        labels["pruned"],
+        trained.tested["pruned"],
+        emit,
+    )
     result = RunResult(
         config=config,
         weights=prepared.weights,
@@ -136,6 +142,7 @@ def run(
         data=split_record(prepared.data, config.seed),
         environment=machine,
         exports=exports,
+        not_exported=not_exported,
         out=folder,
         seconds=time.perf_counter() - started,
         seconds_of={
@@ -168,34 +175,6 @@ def _bytes_to_write(network: nn.Module, encodings: Sequence[str]) -> int:
     tensors = network.state_dict().values()
     copies = COPIES + len(encodings)
     return copies * sum(tensor.nbytes for tensor in tensors) + SMALL_FILES
-
-
-def _export(
-    network: nn.Module,
-    folder: Path,
-    prepared: Prepared,
-    pruning: Pruning,
-    label: dict[str, Any],
-    emit: OnEvent,
-) -> dict[str, Export]:
-    """The verified ONNX file of every encoding that the settings name."""
-    exports = {}
-    rows = [ENCODINGS.find(name) for name in prepared.config.encodings]
-    masks = keep_all(network) if pruning.cut else pruning.masks
-    emit(StageStarted("export", "Writing and verifying the ONNX file"))
-    for row in rows:
-        path = folder / row.file()
-        with explained_memory("the export", "choose a smaller model"):
-            proof = export_onnx(
-                network,
-                path,
-                prepared.batches[0][0],
-                encoding=row.name,
-                masks=masks,
-                metadata=label,
-            )
-        exports[row.name] = Export(proof, zipped_size(path))
-    return exports
 
 
 def _label(

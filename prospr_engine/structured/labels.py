@@ -22,13 +22,12 @@ Tie = Callable[[Numbers, Numbers], None]
 
 MIXING = (
     "mm", "dot", "conv", "softmax", "cumsum", "cumprod", "norm", "embedding", "sort", "topk",
-    "gather", "scatter", "index", "fft", "einsum", "glu", "roll", "flip", "shuffle", "strided",
-    "unfold",
+    "gather", "scatter", "index", "fft", "einsum", "dotproduct", "glu", "roll", "flip",
 )  # fmt: skip
 """Operations in which a channel may depend on others, or on its place."""
 
 REDUCING = ("mean", "sum", "amax", "amin", "max", "min", "prod", "std", "var", "logsumexp")
-MOST = 20_000_000
+MOST = 50_000_000
 """Elements of an activation that are looked at one by one."""
 
 

@@ -20,8 +20,8 @@ from onnx import numpy_helper
 from torch import nn
 
 from prospr_engine.errors import ConfigError, ExportError, ModelError, ResourceError
-from prospr_engine.export import export as graph
 from prospr_engine.export import onnx_file
+from prospr_engine.export import traced as graph
 from prospr_engine.export.export import export_onnx
 from prospr_engine.export.verify import verify
 

@@ -58,7 +58,11 @@ def export(model, shape, path, encoding="dense"):
     with torch.no_grad():
         for name, mask in masks.items():
             model.get_parameter(name).mul_(mask)
-    assert pe.export_onnx(model, path, torch.randn(2, *shape), encoding=encoding, masks=masks).ok
+    inputs = torch.randn(2, *shape)
+    proof = pe.export_onnx(
+        model, path, inputs, encoding=encoding, masks=masks, calibration=[inputs]
+    )
+    assert proof.ok
     return masks
 
 

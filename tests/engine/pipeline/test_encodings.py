@@ -6,23 +6,30 @@ import contextlib
 import dataclasses
 import io
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
+import torch
 from half_encoding import decode, registered
+from PIL import Image
 
 import prospr_engine as pe
 from prospr_engine.cli import render
 from prospr_engine.cli.main import main
-from prospr_engine.errors import Stopped
+from prospr_engine.errors import ExportError, Stopped
+from prospr_engine.export.encodings import ENCODINGS
 from prospr_engine.format import size
 from prospr_engine.metrics import summary
 from prospr_engine.models.measures import known
+from prospr_engine.pipeline import files
 from prospr_engine.pipeline.estimate import catalogue, estimate
 from prospr_engine.pipeline.record import RunRecord
 from prospr_engine.sweeps import statistics, table
+from prospr_engine.training.evaluate import Evaluation
 
 CONFIG = pe.RunConfig(
     model="mlp",
@@ -182,3 +189,99 @@ def test_the_command_line_takes_a_list(tmp_path: Path, capsys: pytest.CaptureFix
     for export in shown["exports"].values():
         assert export["zipped_bytes"] == export["zipped"] < export["bytes"]
         assert {"path", "max_abs_error", "zeros", "accuracy", "latency_ms"} <= export.keys()
+
+
+ROUNDED = dataclasses.replace(CONFIG, encodings=("dense", "compact", "compact-fp16", "int8"))
+
+
+@pytest.fixture(scope="module")
+def rounded(tmp_path_factory: pytest.TempPathFactory) -> tuple[pe.RunResult, Path]:
+    out = tmp_path_factory.mktemp("rounded") / "out"
+    return pe.run(ROUNDED, out=out), out
+
+
+@pytest.mark.parametrize("name", ROUNDED.encodings)
+def test_the_accuracy_is_that_of_the_file(rounded, name: str):
+    result, out = rounded
+    data = pe.load_data(ROUNDED.data, ROUNDED.loading, ROUNDED.seed)
+    images = (data.test.images.numpy() / 255 - data.mean[0]) / data.std[0]
+    session = onnxruntime.InferenceSession(str(out / ENCODINGS[name].file()))
+    (logits,) = session.run(None, {"input": images.astype(np.float32)})
+    right = (logits.argmax(1) == data.test.labels.numpy()).mean()
+    assert result.exports[name].accuracy == pytest.approx(right)
+    assert result.exports[name].images_tested == len(data.test)  # 100, all of them
+    assert result.record.exports[name].accuracy == result.exports[name].accuracy
+
+
+def test_a_file_with_the_same_weights_need_not_answer_all(
+    rounded, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    monkeypatch.setattr(files, "FEW", 20)
+    result = pe.run(ROUNDED, out=tmp_path)
+    tested = {name: export.images_tested for name, export in result.exports.items()}
+    assert tested == {"dense": 20, "compact": 20, "compact-fp16": 100, "int8": 100}
+    assert result.exports["dense"].accuracy == result.accuracy["pruned"]
+    for name, export in rounded[0].exports.items():
+        assert export.path.read_bytes() == result.exports[name].path.read_bytes()
+    # One that answers otherwise than the network has to answer all.
+    monkeypatch.setattr(files, "_classes", lambda path, data, chosen, emit: np.full(len(chosen), 3))
+    wrong = files._accuracy(tmp_path / "model.onnx", ENCODINGS["dense"], *known_of(result))
+    assert wrong == (pytest.approx(float((labels(result) == 3).mean())), 100)
+
+
+def labels(result: pe.RunResult) -> np.ndarray:
+    return pe.load_data(ROUNDED.data, ROUNDED.loading, ROUNDED.seed).test.labels.numpy()
+
+
+def known_of(result: pe.RunResult):
+    predictions = torch.tensor(result.predictions["pruned"])
+    tested = Evaluation(0.0, result.accuracy["pruned"], predictions)
+    return pe.load_data(ROUNDED.data, ROUNDED.loading, ROUNDED.seed), tested, lambda event: None
+
+
+def test_int8_can_be_exported_again(rounded, tmp_path: Path):
+    _, out = rounded
+    again = tmp_path / "again.onnx"
+    assert main(["export", str(out), "--encoding", "int8", "--out", str(again)]) == 0
+    assert again.read_bytes() == (out / "model-int8.onnx").read_bytes()
+    assert main(["verify", str(again)]) == 0
+
+
+@pytest.mark.parametrize("gone", [True, False])
+def test_it_is_not_without_the_images_of_the_run(
+    gone: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    draw = np.random.default_rng(0)
+    for number in range(20):
+        for name in ("cats", "dogs"):
+            file = tmp_path / "pets" / name / f"{number}.png"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(draw.integers(0, 256, (8, 8), np.uint8)).save(file)
+    config = pe.RunConfig(data=str(tmp_path / "pets"), model="mlp", method="magnitude", epochs=0)
+    pe.run(config, out=tmp_path / "out")
+    if gone:
+        shutil.rmtree(tmp_path / "pets")
+    else:
+        (tmp_path / "pets" / "cats" / "0.png").unlink()
+    assert main(["export", str(tmp_path / "out"), "--encoding", "int8"]) == 2
+    error = capsys.readouterr().err
+    assert "rounds by training images of the run" in error
+    assert ("cannot be read" if gone else "are others; restore them") in error
+    assert main(["export", str(tmp_path / "out"), "--encoding", "compact"]) == 0
+
+
+def test_a_file_that_cannot_be_written_does_not_cost_the_others(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    def refused(*_: object) -> None:
+        raise ExportError("This network cannot be rounded.")
+
+    monkeypatch.setitem(
+        ENCODINGS._specs, "int8", dataclasses.replace(ENCODINGS["int8"], target=refused)
+    )
+    result = pe.run(ROUNDED, out=tmp_path)
+    assert set(result.exports) == {"dense", "compact", "compact-fp16"}
+    assert result.not_exported == {"int8": "This network cannot be rounded."}
+    assert RunRecord.read(tmp_path / "result.json").not_exported == result.not_exported
+    render.print_result(result.to_dict())
+    assert "No file in int8: This network cannot be rounded." in capsys.readouterr().out
