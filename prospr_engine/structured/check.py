@@ -232,10 +232,8 @@ def _as_trained(
         for name, parameter in copy.named_parameters():
             if not parameter.is_floating_point():
                 continue
-            fan_in = parameter[0].numel() if parameter.dim() > 1 else 1
-            module = copy.get_submodule(name.rpartition(".")[0])
-            if isinstance(module, _ConvNd | nn.Linear) and parameter.dim() > 1 and fan_in:
-                bound = (6 / fan_in) ** 0.5  # the variance of He et al.
+            if parameter.dim() > 1 and min(parameter.shape) > 0 and parameter.shape[0] > 1:
+                bound = (6 / parameter[0].numel()) ** 0.5  # the variance of He et al.
                 draw(parameter, -bound, bound)
             elif name.endswith("bias"):
                 draw(parameter, -0.5, 0.5)

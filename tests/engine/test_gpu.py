@@ -7,6 +7,7 @@ import torch
 from helpers import NETWORKS, batch, seeded
 
 import prospr_engine as pe
+from prospr_engine.structured.shrink import shrink
 
 pytestmark = [
     pytest.mark.gpu,
@@ -36,6 +37,19 @@ def test_a_float32_network_keeps_on_the_gpu_what_float64_keeps_on_the_cpu(name):
     same = sum(int((kept[name] & mask).sum()) for name, mask in exact.masks(0.95).items())
     assert same >= 0.99 * sum(int(mask.sum()) for mask in kept.values())
     assert found.diagnostics.trusted
+
+
+def test_channels_are_removed_on_the_gpu_as_on_the_cpu():
+    model = pe.build_model("resnet20", (3, 16, 16), 10, 0)
+    x, y = batch((3, 16, 16), classes=10, n=16, dtype=torch.float32)
+    scores = pe.score(model, [(x, y)], "magnitude")
+    on_cpu = shrink(model, x, scores, "norm", 0.5)
+    scores = pe.score(model.cuda(), [(x, y)], "magnitude")
+    on_gpu = shrink(model, x.cuda(), scores, "norm", 0.5)
+    assert on_gpu.removed == on_cpu.removed
+    assert all(p.is_cuda for p in on_gpu.network.parameters())
+    found = on_gpu.network.eval()(x.cuda()).cpu()
+    torch.testing.assert_close(found, on_cpu.network.eval()(x), rtol=1e-3, atol=1e-4)
 
 
 def test_the_random_state_of_the_gpu_is_untouched():
