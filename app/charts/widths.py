@@ -42,7 +42,6 @@ def chart(count: int, colours: Colours) -> Spec:
             alt.Tooltip("percent:N", title="Share kept"),
         ],
     )
-    name = alt.Y("layer:N", sort=by_order, title=None, axis=axis(count))
     right = axis(
         count, orient="right", labelExpr="split(datum.label, '|')[1]", labelLimit=170, grid=False
     )
@@ -54,14 +53,16 @@ def chart(count: int, colours: Colours) -> Spec:
             axis=alt.Axis(format=",d", tickMinStep=1, tickCount=5),
         )
 
-    def bar(field: str, colour: str, share: float) -> alt.Chart:
-        mark = bars.mark_bar(color=colour, cornerRadiusEnd=2, height={"band": share})
-        return mark.encode(x=across(field), y=name)
+    def bar(field: str, colour: str, names: alt.Axis | None) -> alt.Chart:
+        mark = bars.mark_bar(color=colour, cornerRadiusEnd=2, height={"band": 0.72})
+        return mark.encode(
+            x=across(field), y=alt.Y("layer:N", sort=by_order, title=None, axis=names)
+        )
 
     layered = (
         alt.layer(
-            bar("before", colours.ground, 0.72),
-            bar("after", colours.kept, 0.72),
+            bar("before", colours.ground, axis(count)),
+            bar("after", colours.kept, None),
             # Invisible and as wide as the plot: a short bar is hard to point at.
             bars.mark_rect(opacity=0).encode(
                 y=alt.Y("counts:N", sort=by_order, title=None, axis=right),

@@ -16,7 +16,7 @@ from app.ui.bounds import MOST_SPARSE
 from app.ui.findings import plain, show_error
 from app.ui.format import to_fraction, to_percent
 from app.ui.glossary import TERMS
-from app.ui.labels import KINDS, OWN_IMAGES, OWN_WEIGHTS, PATH, label
+from app.ui.labels import BUDGETS, KINDS, OWN_IMAGES, OWN_WEIGHTS, PATH, label
 from app.ui.share_slider import share_slider, take_address
 
 ABOUT_KINDS = {
@@ -197,10 +197,13 @@ def kind() -> str:
 
 
 def sparsity() -> float:
-    """The fraction of the weights to remove."""
+    """The fraction to remove: of the weights, or of what the budget of channels counts."""
     name, default = key("sparsity"), to_percent(services.RunConfig().sparsity)
+    # The budget is set in a tab further down.
+    of_channels = st.session_state.get(key("kind")) == CHANNELS
+    budget = st.session_state.get(key("channel_budget")) if of_channels else None
     percent = share_slider(
-        "Weights removed",
+        f"{BUDGETS.get(budget or '', 'Weights')} removed",
         name,
         _reach(take_address(name, default)),
         default,

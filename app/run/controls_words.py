@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from app.services import CONTROLS, Run, analysis
+from app.services import CHANNELS, CONTROLS, Run, analysis
 from app.services.analysis import Measurement
 from app.services.summary import summary_of
 from app.ui import figures
@@ -23,6 +23,10 @@ ABOUT = (
     "Each control trains the same network with one of these left to chance. If it does as well, "
     "nothing shows that this part of the choice mattered. Shuffled masks and new weights often do "
     "as well ([Frankle et al., 2021](https://arxiv.org/abs/2009.08576))."
+)
+OF_WEIGHTS = (
+    "Controls move single weights, and this run removed channels. To see whether the choice of "
+    "channels matters, start the same settings with the criterion Random."
 )
 NOTHING_REMOVED = "No weight was removed, so there is no choice to test."
 NOT_TRAINED = "Neither network was trained, so a control would show nothing."
@@ -60,6 +64,8 @@ def measured(run: Run) -> Measured | None:
 
 def no_controls(run: Run) -> str | None:
     """Why controls of ``run`` would be meaningless; None if they are not."""
+    if run.settings.get("kind") == CHANNELS:
+        return OF_WEIGHTS
     if not figures.sparsity(run):
         return NOTHING_REMOVED
     if not run.settings.get("epochs"):

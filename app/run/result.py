@@ -66,7 +66,7 @@ def show_result(run: Run) -> None:
         st.markdown("### Training of both networks", help=TERMS["validation images"])
         show_training(result.history, result.config.epochs, key="training")
     for encoding, export in result.exports.items():
-        _proof(encoding, export, several=len(result.exports) > 1)
+        _proof(encoding, export, len(result.exports) > 1, result.pruning.structure is not None)
     _repeat(run, result)
     _provenance(run, result)
     with st.container(horizontal=True):
@@ -122,11 +122,11 @@ def _metrics(result: RunRecord) -> None:
             st.metric(label, value, below, delta_color="off", delta_arrow=arrow, help=about)
 
 
-def _proof(encoding: str, export: ExportRecord, several: bool) -> None:
+def _proof(encoding: str, export: ExportRecord, several: bool, channels: bool) -> None:
     verdict = "The file passed all checks" if export.ok else "The file failed its checks"
     which = f": {encoding_label(encoding)}" if several else ""
     st.markdown(f"### {verdict}{which}", help=TERMS["proof"])
-    show_proof(export.checks)
+    show_proof(export.checks, channels)
 
 
 def _repeat(run: Run, result: RunRecord) -> None:

@@ -37,9 +37,10 @@ def show_findings(pruning: PruningRecord) -> None:
     _lines([FindingRecord("fine" if trust.trusted else "warning", trust.verdict)])
 
 
-def show_proof(checks: Sequence[Check]) -> None:
-    """The proof in plain words, with the measurements collapsed."""
-    lines = explained(checks)
+def show_proof(checks: Sequence[Check], channels: bool = False) -> None:
+    """The proof in plain words, with the measurements collapsed; ``channels``: whether channels
+    were removed."""
+    lines = explained(checks, channels)
     st.markdown(
         "\n\n".join(f"{ICONS['fine' if ok else 'danger']} {plain(text)}" for ok, text, _ in lines)
     )

@@ -28,6 +28,7 @@ STREAMLIT = (sys.executable, "-m", "streamlit", "run", "app/streamlit_app.py")
 COOKIE = "prospr-visitor"
 READY = RunConfig(epochs=1)
 SPARSER = RunConfig(epochs=1, sparsity=0.98)
+NARROWER = RunConfig(epochs=1, kind="channels", sparsity=0.6)
 """The runs that `compute_ready` finishes; nobody's, so that each visitor may have them."""
 
 
@@ -164,7 +165,7 @@ def compute_ready(folder: Path) -> Path:
     from prospr_engine.pipeline.run import run
 
     store = Store(folder)
-    for config in (READY, SPARSER):
+    for config in (READY, SPARSER, NARROWER):
         submitted = store.submit(config, owner="nobody")
         assert store.claim("test")
         work = store.workspace.run(submitted.id)

@@ -11,7 +11,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 from e2e_browser import CHROMIUM, QUIET, Visitor, expect, settled
-from e2e_dashboard import READY, ROOT, SPARSER, Dashboard, compute_ready, owner, visitors
+from e2e_dashboard import (
+    NARROWER,
+    READY,
+    ROOT,
+    SPARSER,
+    Dashboard,
+    compute_ready,
+    owner,
+    visitors,
+)
 from e2e_data import class_folders
 from playwright.sync_api import Page, sync_playwright
 
@@ -81,6 +90,7 @@ def prepare(dashboard: Dashboard) -> dict[str, Run]:
         store.finish(run.id, state, error)  # type: ignore[arg-type]
         runs[state] = run
     runs["sparser"] = dashboard.finished(SPARSER, ALICE)
+    runs["channels"] = dashboard.finished(NARROWER, ALICE)
     runs["done"] = dashboard.finished(READY, ALICE)
     store.rename(runs["done"].id, owner(ALICE), "First try")
     swept(store, owner(ALICE), MANY, name="Three criteria")
@@ -97,6 +107,7 @@ def all_states(runs: dict[str, Run], study: str) -> dict[str, State]:
         "new-advanced": (NOBODY, "", advanced),
         "new-own-images": (NOBODY, "", own_images),
         "new-unknown-model": (NOBODY, "", unknown_model),
+        "new-channels": (NOBODY, "?kind=Channels&sparsity=0.5", advanced),
         "new-again": (ALICE, "", nothing),
         "run-running": (ALICE, f"run?id={runs['running'].id}", trains),
         "run-queued": (BOB, f"run?id={runs['queued'].id}", nothing),
@@ -104,6 +115,7 @@ def all_states(runs: dict[str, Run], study: str) -> dict[str, State]:
         "run-done": (ALICE, f"run?id={done}", nothing),
         "run-done-moved": (ALICE, f"run?id={done}&at=98", nothing),
         "run-done-of-another": (NOBODY, f"run?id={done}", nothing),
+        "run-channels": (ALICE, f"run?id={runs['channels'].id}", nothing),
         "run-stopped": (ALICE, f"run?id={runs['stopped'].id}", nothing),
         "run-failed": (ALICE, f"run?id={runs['failed'].id}", nothing),
         "run-unknown": (ALICE, "run?id=0123456789abcdef", nothing),
@@ -114,6 +126,7 @@ def all_states(runs: dict[str, Run], study: str) -> dict[str, State]:
         "runs-empty": (NOBODY, "runs", nothing),
         "compare-many": (ALICE, f"compare?study={study}&{OPEN}", nothing),
         "compare-two": (ALICE, f"compare?runs={done},{other}", nothing),
+        "compare-two-kinds": (ALICE, f"compare?runs={done},{runs['channels'].id}", nothing),
         "compare-one": (ALICE, f"compare?runs={done}", nothing),
         "compare-none": (ALICE, "compare", nothing),
         "compare-empty": (NOBODY, "compare", nothing),
