@@ -6,12 +6,13 @@ import contextlib
 import dataclasses
 
 from app import access
-from app.services import estimates, runs, store
+from app.services import estimates, layers, runs, store
 from prospr_engine.errors import EngineError
 from prospr_engine.store.records import Run
 from prospr_engine.store.study import Kind, Study
 from prospr_engine.sweeps.bisection import guess_of
 from prospr_engine.sweeps.config import SweepConfig
+from prospr_engine.sweeps.reach import concerns, within
 from prospr_engine.sweeps.search_config import SearchConfig
 
 Config = SweepConfig | SearchConfig
@@ -24,6 +25,8 @@ def start(config: Config, owner: str, name: str = "") -> Study:
     Raises ``EngineError`` if the settings cannot be used or the store does not take more.
     """
     config = dataclasses.replace(config, run=runs.usable(config.run, owner))
+    if isinstance(config, SearchConfig):
+        config = _reachable(config)
     kind: Kind
     kind, guess = (
         ("search", _guess(config)) if isinstance(config, SearchConfig) else ("sweep", None)
@@ -82,6 +85,13 @@ def delete(study: Study, owner: str) -> None:
 def _ensure_worker(study: Study) -> None:
     if study.live:
         store.ensure_worker(store.current().folder)
+
+
+def _reachable(config: SearchConfig) -> SearchConfig:
+    """Without the sparsities that settings of layers rule out; see ``sweeps.reach``."""
+    run = config.run
+    images = estimates.images_of(run.data, run.loading.image_size) if concerns(config) else None
+    return within(config, layers.sizes(run.model, images)) if images else config
 
 
 def _guess(config: SearchConfig) -> float | None:

@@ -19,6 +19,7 @@ from prospr_engine.cli.settings import add_settings, add_store, given, number, s
 from prospr_engine.errors import ConfigError, Stopped
 from prospr_engine.events import CellEnded, Event, OnEvent, StageStarted, ignore
 from prospr_engine.format import brief, read_size, to_fraction
+from prospr_engine.sweeps.reach import reachable
 from prospr_engine.sweeps.report import outcome, probe_line
 from prospr_engine.sweeps.search import Probed, SearchResult, first_guess
 from prospr_engine.sweeps.search import search as do
@@ -145,6 +146,7 @@ def size(text: str) -> int:
 def _in_store(config: SearchConfig, folder: str, name: str, on_event: OnEvent) -> SearchResult:
     """Let the worker of the store do it."""
     started = time.perf_counter()
+    config = reachable(config)
     trail: list[Probe] = []
     rows: list[Mapping[str, Any]] = []
 

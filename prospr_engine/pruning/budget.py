@@ -68,6 +68,23 @@ def budget(
     return Budget(own, floors, count - sum(filter(None, own)))
 
 
+def sparsity_range(
+    sizes: Mapping[str, int], layer_floor: int, layers: Mapping[str, Override]
+) -> tuple[float, float]:
+    """The lowest and the highest sparsity that ``layers`` and the floor permit, to four digits.
+    Raises ``ConfigError`` as ``overrides.resolve`` does."""
+    own = own_counts(sizes, resolve(layers, list(sizes)))
+    least = most = 0
+    for size, alone in zip(sizes.values(), own, strict=True):
+        least += min(layer_floor, size) if alone is None else alone
+        most += size if alone is None else alone
+    total = sum(sizes.values())
+    return (
+        float(_rounded(1 - Fraction(most, total), up=True)),
+        float(_rounded(1 - Fraction(least, total), up=False)),
+    )
+
+
 def own_counts(
     sizes: Mapping[str, int], settings: Mapping[str, Override]
 ) -> tuple[int | None, ...]:

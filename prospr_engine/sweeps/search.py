@@ -23,6 +23,7 @@ from prospr_engine.sweeps.cells import Cells
 from prospr_engine.sweeps.claim import claimed
 from prospr_engine.sweeps.executor import Executor
 from prospr_engine.sweeps.in_process import in_process
+from prospr_engine.sweeps.reach import reachable
 from prospr_engine.sweeps.report import Outcome, outcome, probe_line
 from prospr_engine.sweeps.runner import drive
 from prospr_engine.sweeps.search_config import Probe, SearchConfig
@@ -105,6 +106,7 @@ def search(
         config = SearchConfig.of(**settings)
     elif not isinstance(config, SearchConfig):
         raise ConfigError(f"config is a {type(config).__name__}; give a SearchConfig, or keywords.")
+    config = reachable(config)
     folder = Path(tempfile.mkdtemp(prefix="prospr-search-") if out is None else out)
     with claimed(folder, config):
         cells = Cells(folder, on_event)

@@ -94,6 +94,26 @@ def test_the_least_sparse_network_that_fits(runs, tmp_path):
     assert found.outcome.value <= 50_000
 
 
+def test_settings_of_layers_bound_the_search(runs, tmp_path):
+    """Where one layer keeps all of its weights, more than the rest of them cannot go."""
+    from prospr_engine.models.outline import outline
+
+    weights = {
+        n: p.numel() for n, p in outline("mlp", (1, 8, 8), 10).named_parameters() if p.dim() > 1
+    }
+    name = max(weights, key=weights.__getitem__)
+    most = 1 - weights[name] / sum(weights.values())
+    found = pe.search(**QUICK, layers={name: "dense"}, most_lost=0.1, out=tmp_path / "out")
+    assert found.config.highest == pytest.approx(most, abs=1e-4)
+    assert found.config.highest <= most
+    assert found.found == found.config.highest  # everything there loses less
+    with pytest.raises(ConfigError, match="change one of the two"):
+        pe.search(**QUICK, layers={name: "dense"}, most_lost=0.1, lowest=0.99, out=tmp_path / "no")
+    with pytest.raises(ConfigError, match="There is no layer called"):
+        pe.search(**QUICK, layers={f"{name}x": "dense"}, most_lost=0.1, out=tmp_path / "no")
+    assert not (tmp_path / "no").exists()
+
+
 def test_a_guess_is_taken_where_one_can_be_had(tmp_path):
     """A real search: its first try is already close to the size that was asked for."""
     found = pe.search(**QUICK, most_bytes=30_000, out=tmp_path / "out")
