@@ -224,6 +224,11 @@ def duration(seconds: float) -> str:
     return f"{whole // HOUR}{SPACE}h {whole % HOUR // MINUTE}{SPACE}min"
 
 
+def milliseconds(value: float) -> str:
+    """For one image: "0.412 ms", "12.3 ms"."""
+    return f"{value:.3g}{SPACE}ms" if value < 1000 else f"{value:,.0f}{SPACE}ms"
+
+
 def rough_duration(seconds: float) -> str:
     """In the terminal, where nothing is updated: ``200`` is "3 min", ``9000`` "2 h 30 min"."""
     if seconds < 90:

@@ -58,6 +58,7 @@ APP_LAYERS = [
     ["session"],
     ["ui", "charts", "forms"],
     PAGES,
+    ["dashboard", "serving"],
     ["streamlit_app"],
 ]
 MOST_AT_THE_TOP = 12

@@ -9,13 +9,14 @@ from functools import partial
 
 import streamlit as st
 
+from app.charts import image_file
 from app.charts.colours import LIGHT
+from app.charts.image_file import MIMES, Kind
 from app.compare import code_search, code_sweep
-from app.compare import picture as picture_file
 from app.compare.filters import Shown, address
 from app.compare.head import what
-from app.compare.picture import MIMES, Kind
 from app.compare.plots import accuracy_data, accuracy_spec
+from app.compare.table_file import csv
 from app.compare.words import warnings
 from app.services import RunConfig, SearchConfig
 from app.services.analysis import done
@@ -41,7 +42,7 @@ def show_downloads(
         name = _file_name(compared, given)
         st.download_button(
             "CSV",
-            partial(picture_file.csv, shown.rows),
+            partial(csv, shown.rows),
             file_name=f"{name}.csv",
             mime="text/csv",
             on_click="ignore",
@@ -121,7 +122,7 @@ def _picture(compared: Comparison, shown: Shown, axis: str, cells: bool, kind: K
     made_of = counted(len(done(shown.rows)), "run")
     parts = [words.of(study) if study else "", made_of, *warnings(shown.rows)]
     source = " · ".join(filter(None, parts))
-    return picture_file.picture(accuracy_spec(plan, LIGHT), rows, kind, title, source)
+    return image_file.picture(accuracy_spec(plan, LIGHT), rows, kind, title, source)
 
 
 def _file_name(compared: Comparison, given: Mapping[str, str]) -> str:

@@ -1,115 +1,189 @@
-"""The files of a run to download. A file is only read when somebody downloads it."""
+"""The files of a run to download: what each is, how large, fast and accurate, and whether it passed
+its checks. The links lead to ``app.serving``, so a page holds no file."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Sequence
+from html import escape
 from pathlib import Path
-from typing import Any
 
 import streamlit as st
 
-from app import access, session
-from app.run.files import file_name
-from app.services import ENCODINGS, PRIMARY, Artifact, Run, RunRecord, StoreError, runs
-from app.services.bundles import layers_csv, training_csv
-from app.ui.format import size
+from app.run.files import BUNDLE, address, file_name
+from app.services import ENCODINGS, Artifact, ExportRecord, Run, RunRecord, bundles, runs
+from app.ui.format import accuracy, milliseconds, size
 from app.ui.glossary import TERMS
+from app.ui.titles import encoding_label
 
-JSON = "application/json"
-FILES = {
-    # file: (label, type, what it is)
-    "masks.safetensors": (
-        "Masks",
-        "application/octet-stream",
-        "Which weights were kept, layer by layer.",
-    ),
-    "config.json": ("Settings", JSON, "For the command line and for Python."),
-    "result.json": ("Result", JSON, "All numbers on this page, and more."),
+CHOSEN = "bundle-encodings"
+TENSORS = {
+    "pruned.safetensors": "The pruned network for PyTorch",
+    "dense.safetensors": "The dense network for PyTorch",
+    "masks.safetensors": "Which weights were kept",
 }
-TABLES: dict[str, tuple[str, Callable[[RunRecord], bytes], str]] = {
-    "layers.csv": ("Layers", layers_csv, "Weights kept in each layer."),
-    "training.csv": ("Training", training_csv, "Loss and accuracy of both networks by epoch."),
+OTHERS = {
+    "config.json": "settings",
+    "result.json": "all results",
+    "figures.csv": "figures",
+    "layers.csv": "weights kept in each layer",
+    "training.csv": "loss and accuracy by epoch",
+    "classes.csv": "accuracy by class",
 }
+STYLE = """
+<style>
+.files { width: 100%; border-collapse: collapse; font-size: 0.9375rem; margin: 0; }
+.files th { font-weight: 400; font-size: 0.8125rem; opacity: 0.8; }
+.files th, .files td { text-align: left; padding: 0.5rem 0.75rem 0.5rem 0; border: none;
+  border-bottom: 1px solid color-mix(in srgb, currentColor 14%, transparent);
+  vertical-align: top; }
+.files tbody tr:last-child td { border-bottom: none; }
+.files a, .files-more a { color: light-dark(#0B5A8A, #7CC0EC); }
+.files td.number, .files th.number { text-align: right; white-space: nowrap;
+  font-variant-numeric: tabular-nums; }
+.files td.checks, .files td.get { white-space: nowrap; }
+.files td.get { text-align: right; padding-right: 0; }
+.files small { display: block; font-size: 0.8125rem; opacity: 0.8; max-width: 34rem; }
+.files .failed { font-weight: 600; }
+.files-more { margin: 0; font-size: 0.875rem; }
+@media (max-width: 640px) {
+  .files thead { position: absolute; width: 1px; height: 1px; overflow: hidden;
+    clip-path: inset(50%); }
+  .files, .files tbody { display: block; }
+  .files tr { display: flex; flex-wrap: wrap; gap: 0.125rem 1rem; padding: 0.625rem 0;
+    border-bottom: 1px solid color-mix(in srgb, currentColor 14%, transparent); }
+  .files tr:last-child { border-bottom: none; }
+  .files td { border: none; padding: 0; }
+  .files td.name { flex-basis: 100%; }
+  .files td:empty { display: none; }
+  .files td[data-label]::before { content: attr(data-label) " "; opacity: 0.8;
+    font-size: 0.8125rem; }
+}
+</style>
+"""
 
 
 def show_downloads(run: Run, result: RunRecord) -> None:
-    """A button per ONNX file, and one for all other files."""
-    files, visitor = runs.files(run), session.visitor()
+    """The card with all files, and the bundle of them."""
+    files = bundles.files(run, result)
     exports = {Path(export.path).name: (row, export) for row, export in result.exports.items()}
-    if not exports.keys() <= files.keys():
-        st.warning(runs.GONE, icon=":material/folder_off:")
-    for name, (encoding, export) in exports.items():
-        first = encoding == PRIMARY
-        _button(
-            run,
-            name,
-            f"Download {name} ({size(export.bytes)})",
-            files.get(name),
-            type="primary" if first else "secondary",
-            icon=":material/download:",
-            key="primary-onnx" if first else f"download-onnx-{encoding}",
-            help=f"{TERMS['ONNX']} {_about(encoding)}",
-        )
-    with st.popover("More files", icon=":material/folder_zip:"):
-        for name, (label, mime, about) in FILES.items():
-            words = f"{label} ({Path(name).suffix[1:]})"
-            more = {"help": about, "key": f"download-{name}", "width": "stretch"}
-            # Settings and result contain paths, which other visitors must not see.
-            seen = partial(access.visible_json, run=run, visitor=visitor) if mime == JSON else None
-            _button(run, name, words, files.get(name), mime, seen, **more)
-        for name, (label, make, about) in TABLES.items():
-            st.download_button(
-                f"{label} (csv)",
-                partial(make, result),
-                file_name=file_name(run, name),
-                mime="text/csv",
-                on_click="ignore",
-                key=f"download-{name}",
-                help=about,
-                width="stretch",
+    with st.container(border=True, key="downloads"):
+        st.markdown("### Files", help=TERMS["ONNX"])
+        if not exports.keys() <= files.keys():
+            st.warning(runs.GONE, icon=":material/folder_off:")
+        st.html(STYLE + _table(run, result, files))
+        st.html(f'<p class="files-more">Also: {_others(run, files)}</p>')
+        _show_bundle(run, result, files)
+
+
+def _show_bundle(run: Run, result: RunRecord, files: dict[str, Artifact]) -> None:
+    """The button of the bundle, and which ONNX files are in it."""
+    there = [name for name, each in result.exports.items() if Path(each.path).name in files]
+    chosen: Sequence[str] = there
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        if len(there) > 1:
+            chosen = st.pills(
+                "ONNX files in the bundle",
+                there,
+                selection_mode="multi",
+                default=there,
+                format_func=encoding_label,
+                key=CHOSEN,
             )
-
-
-def _about(encoding: str) -> str:
-    if encoding == PRIMARY:
-        return (
-            "Removed weights are stored as zeros, so the file is as large as the dense network's "
-            "until it is zipped."
+        st.link_button(
+            "Download everything (zip)",
+            address(run, BUNDLE, None if list(chosen) == there else chosen),
+            icon=":material/folder_zip:",
+            type="primary",
+            key="primary-bundle",
+            disabled=not chosen or not {*TENSORS, *bundles.JSON} <= files.keys(),
+            help="The ONNX files, both networks, masks, settings, results as JSON and CSV, charts, "
+            "a model card, and five lines of Python that run the network.",
         )
-    row = ENCODINGS.get(encoding)
-    return row.description if row else ""
 
 
-def _button(
+def _table(run: Run, result: RunRecord, files: dict[str, Artifact]) -> str:
+    exports = result.exports.values()
+    figures = {
+        # a column, whether it has any figure
+        "Zipped": any(export.zipped for export in exports),
+        "Accuracy": any(export.accuracy is not None for export in exports),
+        "Time per image": any(export.latency_ms is not None for export in exports),
+    }
+    columns = [name for name, known in figures.items() if known]
+    head = "".join(
+        f'<th scope="col"{css}>{name}</th>'
+        for name, css in (
+            ("File", ""),
+            *((name, ' class="number"') for name in ("Size", *columns)),
+            ("Checks", ""),
+            ("", ""),
+        )
+    ).replace('<th scope="col"></th>', "<td></td>")
+    rows = [
+        _row(run, Path(export.path).name, _about(name), files, _figures(export, columns), export)
+        for name, export in result.exports.items()
+    ]
+    rows += [
+        _row(run, name, about, files, dict.fromkeys(columns, ""), None)
+        for name, about in TENSORS.items()
+    ]
+    body = f"<thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody>"
+    return f'<table class="files">{body}</table>'
+
+
+def _row(
     run: Run,
     name: str,
-    label: str,
-    artifact: Artifact | None,
-    mime: str = "application/octet-stream",
-    seen: Callable[[bytes], bytes] | None = None,
-    **more: Any,
-) -> None:
-    st.download_button(
-        label,
-        reader(artifact.path, seen) if artifact else b"",
-        file_name=file_name(run, name),
-        mime=mime,
-        on_click="ignore",
-        disabled=artifact is None,
-        **more,
+    about: str,
+    files: dict[str, Artifact],
+    figures: dict[str, str],
+    export: ExportRecord | None,
+) -> str:
+    there = files.get(name)
+    bytes = export.bytes if export else there.bytes if there else None
+    cells = {"Size": size(bytes) if bytes else "", **figures}
+    numbers = "".join(
+        f'<td class="number" data-label="{label}">{text}</td>' for label, text in cells.items()
+    )
+    link = _link(run, name, "Download", label=f"Download {name}") if there else "gone"
+    return (
+        f'<tr><td class="name"><strong>{escape(name)}</strong><small>{escape(about)}</small></td>'
+        f'{numbers}<td class="checks">{_verdict(export)}</td><td class="get">{link}</td></tr>'
     )
 
 
-def reader(path: Path, seen: Callable[[bytes], bytes] | None = None) -> Callable[[], bytes]:
-    """A function that reads the file and applies ``seen`` to its content. It raises ``StoreError``
-    if the file was deleted since the page was drawn; the browser then reports a missing file."""
+def _figures(export: ExportRecord, columns: Sequence[str]) -> dict[str, str]:
+    known = {
+        "Zipped": size(export.zipped) if export.zipped else "",
+        "Accuracy": "" if export.accuracy is None else accuracy(export.accuracy),
+        "Time per image": "" if export.latency_ms is None else milliseconds(export.latency_ms),
+    }
+    return {name: known[name] for name in columns}
 
-    def read() -> bytes:
-        try:
-            content = path.read_bytes()
-        except OSError:
-            raise StoreError(runs.GONE) from None
-        return seen(content) if seen else content
 
-    return read
+def _verdict(export: ExportRecord | None) -> str:
+    if export is None:
+        return ""
+    if export.ok:
+        return "✓ all passed"
+    failed = sum(not check.ok for check in export.checks)
+    return f'<span class="failed">✗ {failed} failed</span>'
+
+
+def _about(encoding: str) -> str:
+    row = ENCODINGS.get(encoding)
+    return f"{row.label}. {row.description}" if row else encoding
+
+
+def _others(run: Run, files: dict[str, Artifact]) -> str:
+    made = [name for name in OTHERS if name in files or name in bundles.TABLES]
+    return " · ".join(
+        _link(run, name, name, label=f"Download {name}: {OTHERS[name]}") for name in made
+    )
+
+
+def _link(run: Run, name: str, text: str, label: str) -> str:
+    return (
+        f'<a href="{escape(address(run, name))}" download="{escape(file_name(run, name))}" '
+        f'aria-label="{escape(label)}" title="{escape(label)}">{escape(text)}</a>'
+    )

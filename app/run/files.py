@@ -1,12 +1,25 @@
-"""The names of downloaded files."""
+"""The names and addresses of a run's files."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from urllib.parse import quote
 
 from app.services import Run, display_name, is_control
 from app.services.uploads import without_suffix
 from app.ui.format import percent_number
+
+BUNDLE = "bundle.zip"
+ENCODINGS = "encodings"
+"""Query parameter of the bundle: the encodings of its ONNX files."""
+
+
+def address(run: Run, name: str, encodings: Sequence[str] | None = None) -> str:
+    """Where ``serving`` offers the file, relative to the page of the run, so that it holds behind
+    a proxy, too, that puts the dashboard into a folder."""
+    query = "" if encodings is None else f"?{ENCODINGS}={quote(','.join(encodings), safe=',')}"
+    return f"files/{quote(run.id)}/{quote(name)}{query}"
 
 
 def file_name(run: Run, name: str) -> str:

@@ -44,7 +44,6 @@ def show_result(run: Run) -> None:
     show_controls_link(run)
     _metrics(result)
     with st.container(horizontal=True, vertical_alignment="center"):
-        show_downloads(run, result)
         st.page_link(
             pages.TRY_IT,
             label="Try it",
@@ -60,6 +59,7 @@ def show_result(run: Run) -> None:
         )
         show_study(run)
         show_share(run)
+    show_downloads(run, result)
     show_explore(run, result)
     show_controls(run)
     if result.history:

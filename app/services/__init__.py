@@ -11,7 +11,7 @@ from typing import Any
 from prospr_engine import metrics
 from prospr_engine.config import CHANNELS, GROUPS, NO_CONTROL, WEIGHTS, RunConfig
 from prospr_engine.data import DATASETS, DatasetSpec
-from prospr_engine.errors import ConfigError, EngineError, StoreError
+from prospr_engine.errors import ConfigError, DataError, EngineError, StoreError
 from prospr_engine.events import EpochEnded
 from prospr_engine.export.encodings import ENCODINGS, PRIMARY
 from prospr_engine.export.proof import Check
@@ -62,6 +62,7 @@ __all__ = [
     "Check",
     "ConfigError",
     "ControlSpec",
+    "DataError",
     "DatasetSpec",
     "EngineError",
     "EpochEnded",

@@ -1,7 +1,40 @@
-"""Everything of a run in one zip, and the tables in it."""
+"""The files of a finished run that visitors may download, and everything of it in one zip."""
 
 from __future__ import annotations
 
-from prospr_engine.pipeline.tables import layers_csv, training_csv
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 
-__all__ = ["layers_csv", "training_csv"]
+from app.services import runs
+from prospr_engine.errors import DataError
+from prospr_engine.pipeline.bundle import SETTINGS, TABLES, TENSORS, write_bundle
+from prospr_engine.pipeline.record import RESULT, RunRecord
+from prospr_engine.store.records import Artifact, Run
+
+__all__ = ["JSON", "TABLES", "TENSORS", "files", "write"]
+
+JSON = (SETTINGS, RESULT)
+"""Files that may contain paths: see ``access.visible_json``."""
+
+
+def files(run: Run, result: RunRecord) -> dict[str, Artifact]:
+    """The files of ``run`` that a visitor may download, by name, without those that are gone. Test
+    images, which may be somebody's own, are not among them."""
+    there = runs.files(run)
+    onnx = [Path(export.path).name for export in result.exports.values()]
+    return {name: there[name] for name in (*onnx, *TENSORS, *JSON) if name in there}
+
+
+def write(
+    path: Path,
+    run: Run,
+    encodings: Sequence[str] | None,
+    charts: Mapping[str, bytes],
+    shown: Callable[[bytes], bytes],
+) -> None:
+    """Write the bundle of ``run`` to ``path``, see ``pipeline.bundle``. Raises ``EngineError``."""
+    paths = {name: file.path for name, file in runs.files(run).items()}
+    try:
+        write_bundle(path, paths, encodings, charts, shown)
+    except FileNotFoundError:
+        raise DataError(runs.GONE) from None

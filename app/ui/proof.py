@@ -12,7 +12,10 @@ MEANING = (
     (("file", "onnx"), "It is one complete file of standard ONNX operators."),
     (("zeros", "masks"), ZERO),
     (("logits", "sample"), "It gives the same answers as the trained network."),
-    (("record", "graph", "weights"), "It has not been changed since, and its metadata is correct."),
+    (
+        ("record", "graph", "weights", "nodes"),
+        "It has not been changed since, and its metadata is correct.",
+    ),
 )
 
 

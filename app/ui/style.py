@@ -18,7 +18,7 @@ import streamlit as st
 # The element that sets the visitor's cookie must not take up space.
 RULES = """
 <style>
-[class*="st-key-primary-"] button:enabled { color: light-dark(#FFFFFF, #0C161D); }
+[class*="st-key-primary-"] :is(button:enabled, a[href]) { color: light-dark(#FFFFFF, #0C161D); }
 [data-testid="stVegaLiteChart"] svg g:not([class*="own_ink"]) > text { fill: currentColor; }
 [data-testid="stStatusWidget"] button { display: none; }
 [data-testid="stForm"] [data-testid="InputInstructions"] { display: none; }

@@ -12,8 +12,8 @@ from prospr_engine.export.names import INPUT, PREFIX
 from prospr_engine.format import (
     accuracy,
     counted,
+    milliseconds,
     percent,
-    plain_number,
     points_between,
     signed_points,
     size,
@@ -120,7 +120,7 @@ def _files(record: RunRecord, exports: Sequence[tuple[str, str]]) -> str:
                 size(export.bytes),
                 size(export.zipped) if export.zipped else "",
                 accuracy(export.accuracy) if export.accuracy is not None else "",
-                f"{plain_number(export.latency_ms)} ms" if export.latency_ms else "",
+                milliseconds(export.latency_ms) if export.latency_ms else "",
                 _verdict(export),
             )
         )

@@ -193,7 +193,7 @@ def linked(at: AppTest) -> dict[str, str]:
 
 def new(visitor: str = "alice", page: str = pages.NEW) -> AppTest:
     """The app in a visitor's tab, at a page, not drawn yet."""
-    at = AppTest.from_file(str(ROOT / "app" / "streamlit_app.py"), default_timeout=PATIENCE)
+    at = AppTest.from_file(str(ROOT / "app" / "dashboard.py"), default_timeout=PATIENCE)
     at.session_state["visitor"] = visitor
     if page != pages.NEW:
         # Before the first run AppTest knows a page by its file's name alone; ours are all "page".

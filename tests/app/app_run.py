@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from html import unescape
 
 from app_fakes import LAYERS, RESULT, new
 from streamlit.testing.v1 import AppTest
@@ -28,6 +30,13 @@ def opened(run: Run | str | None, visitor: str = "alice") -> AppTest:
 
 def progress(at: AppTest) -> str:
     return "\n".join(bar.proto.text for bar in at.get("progress")).replace("\\", "")
+
+
+def offered(at: AppTest) -> dict[str, str]:
+    """The addresses of the files to download, by their names."""
+    html = "".join(element.proto.body for element in at.get("html"))
+    links = re.findall(r'<a href="([^"]+)"[^>]*aria-label="Download ([^":]+)', html)
+    return {name: unescape(address) for address, name in links}
 
 
 def finished_folder(store: Store, run: Run) -> None:

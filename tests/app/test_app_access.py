@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from pathlib import Path
 
 import pytest
 from app_fakes import RESULT, finished, found, new, running, words
@@ -14,7 +13,6 @@ from streamlit.testing.v1 import AppTest
 
 from app import access, pages, session
 from app.forms import address
-from app.run.downloads import reader
 from app.runs.search import search
 from app.services import RunConfig, studies
 from app.services.uploads import check_tokens
@@ -140,14 +138,10 @@ def test_downloads_name_no_place(run: Run):
         access.visible_json(b"[1]", run, "alice")
 
 
-def test_their_owner_gets_the_files_byte_for_byte(store: Store, tmp_path: Path):
+def test_their_owner_gets_the_files_byte_for_byte(store: Store):
     content = json.dumps(CONFIG.to_dict(), indent=7).encode()
     mine = finished(store, "alice", CONFIG)
     assert access.visible_json(content, mine, "alice") == content
-    path = tmp_path / "config.json"
-    path.write_bytes(content)
-    assert reader(path)() == content
-    assert reader(path, lambda read: read[:1])() == b"{"
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import shutil
 import time
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import playwright.sync_api
 from axe_playwright_python.sync_playwright import Axe
@@ -178,10 +178,16 @@ def press(page: Page, name: str) -> None:
     button.click()
 
 
-def download(page: Page, folder: Path, name: str | re.Pattern[str]) -> Path:
-    """Press a download button; the file that comes, under the name that it comes with."""
+def download(
+    page: Page,
+    folder: Path,
+    name: str | re.Pattern[str],
+    role: Literal["button", "link"] = "button",
+) -> Path:
+    """Press a button or link to download; the file that comes, under the name that it comes
+    with."""
     with page.expect_download() as coming:
-        page.get_by_role("button", name=name).click()
+        page.get_by_role(role, name=name).click()
     path = folder / coming.value.suggested_filename
     coming.value.save_as(path)
     return path

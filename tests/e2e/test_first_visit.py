@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import re
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -40,23 +41,30 @@ def test_first_visit_to_download(come: Come, tmp_path: Path):
     expect(proofs).to_have_count(len(RunConfig().encodings))
     assert page.get_by_test_id("stVegaLiteChart").count() >= 3
 
-    onnx = download(page, tmp_path, re.compile(r"^.*Download model\.onnx"))
-    compact = download(page, tmp_path, re.compile(r"^.*Download model-compact\.onnx"))
+    onnx = download(page, tmp_path, "Download model.onnx", "link")
+    compact = download(page, tmp_path, "Download model-compact.onnx", "link")
     assert compact.stat().st_size < onnx.stat().st_size / 4
-    page.get_by_role("button", name="More files").click()
     # Beside it, what the proof compares with.
-    masks = download(page, tmp_path, "Masks (safetensors)")
+    masks = download(page, tmp_path, "Download masks.safetensors", "link")
     assert masks.suffix == ".safetensors"
     for file in (onnx, compact):
         proof = verify(file)
         assert proof.ok, proof.failures
         assert proof.zeros == 54_619
-    result = json.loads(download(page, tmp_path, "Result (json)").read_text())
+    result = json.loads(download(page, tmp_path, "Download result.json", "link").read_text())
     assert result["config"] == RunConfig().to_dict()
-    assert RunConfig.read(download(page, tmp_path, "Settings (json)")) == RunConfig()
-    layers = download(page, tmp_path, "Layers (csv)").read_text()
+    settings = download(page, tmp_path, "Download config.json", "link")
+    assert RunConfig.read(settings) == RunConfig()
+    layers = download(page, tmp_path, "Download layers.csv", "link").read_text()
     rows = list(csv.DictReader(layers.splitlines()))
     assert len(rows) == len(result["layers"])
+    bundle = download(page, tmp_path, re.compile("Download everything"), "link")
+    with zipfile.ZipFile(bundle) as archive:
+        names = {name.partition("/")[2] for name in archive.namelist()}
+        assert names >= {"README.md", "classify.py", "model.onnx", "charts/weights-kept.png"}
+        assert archive.read(next(n for n in archive.namelist() if n.endswith("model.onnx"))) == (
+            onnx.read_bytes()
+        )
 
     # Tomorrow, in another tab of the same browser, the run is in the library.
     again = page.context.new_page()

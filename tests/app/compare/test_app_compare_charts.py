@@ -18,13 +18,13 @@ from app_compare_frames import cell, frame, grid, without
 from app_fakes import record
 from PIL import Image
 
-from app.charts import heat_map, series_style
+from app.charts import heat_map, image_file, series_style
 from app.charts.colours import DARK, LIGHT, Colours
 from app.compare import accuracy_chart, classes_chart, curves_chart, overlap_chart, search_chart
 from app.compare import layers_chart as compare_layers
-from app.compare import picture as compare_picture
 from app.compare.axes import ends, known
 from app.compare.plots import accuracy_table
+from app.compare.table_file import csv as csv_of
 from app.services import CONTROLS, METHODS, ControlSpec, MethodSpec, RunRecord, analysis
 from app.services.overlap import MaskOverlap
 
@@ -40,7 +40,7 @@ def compiled(spec: dict[str, Any], rows: pd.DataFrame, width: int = 360) -> str:
     whole = {**spec, "datasets": {"source": json.loads(rows.to_json(orient="records"))}}
     fit = spec.get("autosize", {"type": "fit", "contains": "padding"})  # as Streamlit has it
     whole |= {"width": width, "autosize": fit}
-    return vl_convert.vegalite_to_svg(json.dumps(whole), vl_version=compare_picture.VERSION)
+    return vl_convert.vegalite_to_svg(json.dumps(whole), vl_version=image_file.VERSION)
 
 
 # Looks
@@ -537,7 +537,7 @@ def picture(kind: Any) -> bytes:
     table = grid(TWO)
     rows = accuracy_table(table)
     spec = accuracy_chart.chart(accuracy_chart.plan(table, rows), LIGHT)
-    return compare_picture.picture(spec, rows, kind, "Accuracy", "Small CNN · Digits · 3 seeds")
+    return image_file.picture(spec, rows, kind, "Accuracy", "Small CNN · Digits · 3 seeds")
 
 
 def test_a_picture_says_what_it_is_of_and_is_the_same_every_time():
@@ -549,7 +549,7 @@ def test_a_picture_says_what_it_is_of_and_is_the_same_every_time():
 
 def test_a_png_is_a_picture_with_something_on_it():
     image = Image.open(io.BytesIO(picture("png"))).convert("RGB")
-    width = compare_picture.WIDTH * compare_picture.SCALE
+    width = image_file.WIDTH * image_file.SCALE
     assert width * 0.98 <= image.width <= width * 1.02
     assert image.getpixel((0, 0)) == (255, 255, 255)
     colours = {colour for _, colour in image.getcolors(1 << 20) or ()}
@@ -559,7 +559,7 @@ def test_a_png_is_a_picture_with_something_on_it():
 
 def test_the_table_as_a_file_is_tidy_and_tells_no_folder():
     table = grid(TWO).assign(data='=cmd|"/c"')
-    read = list(csv.DictReader(io.StringIO(compare_picture.csv(table).decode())))
+    read = list(csv.DictReader(io.StringIO(csv_of(table).decode())))
     assert len(read) == len(table)
     assert read[0]["series"] == "ProsPr"
     assert (read[0]["steps"], read[-1]["steps"]) == ("3", "")

@@ -548,7 +548,7 @@ def test_the_code_does_what_is_on_show(store: Store):
 
 def test_files_are_made_only_when_downloaded(store: Store, monkeypatch: pytest.MonkeyPatch):
     made: list[str] = []
-    monkeypatch.setattr(download.picture_file, "picture",
+    monkeypatch.setattr(download.image_file, "picture",
                         lambda *given: made.append(given[2]) or b"x")  # fmt: skip
     at = of(swept(store, "alice", GRID))
     assert {button.proto.label for button in at.get("download_button")} == {"CSV", "PNG", "SVG"}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from app_compare_frames import cell, frame
 from app_fakes import RESULT, finished, new, words
-from app_run import opened
+from app_run import offered, opened
 from half_encoding import registered
 from half_encoding import size as half_size
 
@@ -23,10 +23,12 @@ def test_both_files_are_offered_and_proven(store: Store):
         exports = {"dense": RESULT["onnx"], "half": HALF}
         run = finished(store, files={"model-half.onnx": b"half"}, format=1, exports=exports)
         at = opened(run)
-        downloads = [button.proto.label for button in at.get("download_button")][:2]
-        assert downloads[0].startswith("Download model.onnx (254")
-        assert downloads[1].startswith("Download model-half.onnx (130")
-        assert not any(button.proto.disabled for button in at.get("download_button")[:2])
+        assert list(offered(at))[:2] == ["model.onnx", "model-half.onnx"]
+        (table,) = (e.proto.body for e in at.get("html") if "<table" in e.proto.body)
+        assert [row.split("<")[0] for row in table.split('data-label="Size">')[1:3]] == [
+            size(254_422),
+            size(130_000),
+        ]
         headings = [line for line in words(at).splitlines() if "passed all checks" in line]
         assert [line.split(": ")[1] for line in headings] == ["Dense, 32 bit", "Dense, 16 bit"]
 
@@ -42,9 +44,8 @@ def test_a_file_in_an_encoding_of_another_version_is_offered_by_its_name(store: 
 def test_a_file_that_is_gone_is_not_offered(store: Store):
     run = finished(store, format=1, exports={"dense": RESULT["onnx"], "half": HALF})
     at = opened(run)
-    first, second = at.get("download_button")[:2]
-    assert not first.proto.disabled
-    assert second.proto.disabled
+    assert "model.onnx" in offered(at)
+    assert "model-half.onnx" not in offered(at)
     assert "no longer on the server" in words(at)
 
 

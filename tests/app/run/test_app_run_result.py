@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
 from app_fakes import RESULT, finished, found, keys, linked, words
-from app_run import SPACE, opened
+from app_run import SPACE, offered, opened
 
-from app.run.downloads import reader
 from prospr_engine.config import RunConfig
-from prospr_engine.errors import StoreError
 from prospr_engine.store.store import Store
 
 
@@ -38,30 +37,72 @@ def test_copies_of_test_images_are_a_warning_beside_the_answer(store: Store):
     assert copies in [warning.value for warning in opened(finished(store, data=data)).warning]
 
 
+TABLES = ["figures.csv", "layers.csv", "training.csv", "classes.csv"]
+NETWORKS = {"pruned.safetensors": b"pruned", "dense.safetensors": b"dense"}
+
+
 def test_all_files_are_offered_the_network_first(store: Store):
-    buttons = opened(finished(store)).get("download_button")
-    assert [button.proto.label for button in buttons] == [
-        f"Download model.onnx (254{SPACE}kB)",
-        "Masks (safetensors)",
-        "Settings (json)",
-        "Result (json)",
-        "Layers (csv)",
-        "Training (csv)",
+    run = finished(store, files=NETWORKS)
+    found = offered(opened(run))
+    assert list(found) == [
+        "model.onnx",
+        *NETWORKS,
+        "masks.safetensors",
+        "config.json",
+        "result.json",
+        *TABLES,
+    ]
+    assert found["model.onnx"] == f"files/{run.id}/model.onnx"
+
+
+def test_the_page_holds_no_file(store: Store):
+    """A download button would keep its bytes in the memory of the server."""
+    assert not opened(finished(store, files=NETWORKS)).get("download_button")
+
+
+def test_columns_appear_with_their_figures(store: Store):
+    def heads(**figures: Any) -> list[str]:
+        export = RESULT["onnx"] | figures
+        config = RunConfig(seed=len(figures))
+        run = finished(store, config=config, format=1, exports={"dense": export})
+        (table,) = (e.proto.body for e in opened(run).get("html") if "<table" in e.proto.body)
+        return re.findall(r'<th scope="col"[^>]*>([^<]+)', table)
+
+    assert heads() == ["File", "Size", "Checks"]
+    assert heads(zipped=1000, accuracy=0.9, latency_ms=1.5) == [
+        "File",
+        "Size",
+        "Zipped",
+        "Accuracy",
+        "Time per image",
+        "Checks",
     ]
 
 
-def test_files_that_are_gone_are_not_offered(store: Store):
-    run = finished(store)
-    assert not any(button.proto.disabled for button in opened(run).get("download_button"))
-    path = store.files(run.id)["model.onnx"].path
-    take = reader(path)
-    assert take() == b"the network"
-    path.unlink()
-    with pytest.raises(StoreError, match="no longer on the server"):
-        take()
+def test_the_bundle_has_the_chosen_files(store: Store):
+    half = RESULT["onnx"] | {"path": "model-compact.onnx"}
+    exports = {"dense": RESULT["onnx"], "compact": half}
+    files = {**NETWORKS, "model-compact.onnx": b"compact"}
+    run = finished(store, files=files, format=1, exports=exports)
     at = opened(run)
-    (gone,) = (b for b in at.get("download_button") if b.proto.disabled)
-    assert gone.proto.label.startswith("Download model.onnx")
+
+    def bundle() -> Any:
+        (button,) = (b.proto for b in at.get("link_button") if b.proto.label.endswith("(zip)"))
+        return button
+
+    assert (bundle().url, bundle().disabled) == (f"files/{run.id}/bundle.zip", False)
+    at.pills(key="bundle-encodings").set_value(["compact"]).run()
+    assert bundle().url == f"files/{run.id}/bundle.zip?encodings=compact"
+    at.pills(key="bundle-encodings").set_value([]).run()
+    assert bundle().disabled
+
+
+def test_files_that_are_gone_are_not_offered(store: Store):
+    run = finished(store, files=NETWORKS)
+    assert "model.onnx" in offered(opened(run))
+    store.files(run.id)["model.onnx"].path.unlink()
+    at = opened(run)
+    assert "model.onnx" not in offered(at)
     assert "no longer on the server" in at.warning[0].value
 
 
@@ -112,7 +153,7 @@ def test_others_can_look_and_take_but_not_change(store: Store, visitor: str):
     run = finished(store, owner="alice" if visitor else "")
     at = opened(run, visitor or "alice")
     assert not {"save-name", "delete"} & keys(at)
-    assert len(at.get("download_button")) == 6
+    assert len(offered(at)) == 8
     owner = "Somebody else's run" if visitor else "Started on the command line"
     assert owner in words(at)
 

@@ -212,7 +212,7 @@ def test_figures_of_a_file_are_in_the_card_when_they_are_known(finished):
     timed = dataclasses.replace(plain, accuracy=0.5, latency_ms=1.25)
     text = card(dataclasses.replace(record, exports={"dense": timed}), exports)
     assert "| Time per image |" in text
-    assert "| 1.25 ms |" in text
+    assert "| 1.25\N{NO-BREAK SPACE}ms |" in text
 
 
 def test_names_of_a_user_are_no_markdown_and_no_formula(finished):

@@ -81,22 +81,6 @@ def picture(spec: Spec, data: pd.DataFrame, kind: Kind, title: str, source: str)
     return vl_convert.vegalite_to_png(text, vl_version=VERSION, scale=SCALE)
 
 
-def csv(frame: pd.DataFrame) -> bytes:
-    """The table of a comparison, a row per run, without folders of this machine.
-
-    Text that a spreadsheet would take for a formula gets an apostrophe in front (CWE-1236):
-    visitors choose the names of uploads.
-    """
-    table = frame.drop(columns=["out"], errors="ignore")
-    for name in table.columns[[not pd.api.types.is_numeric_dtype(table[c]) for c in table]]:
-        table[name] = [_harmless(value) for value in table[name]]
-    return table.to_csv(index=False).encode()
-
-
-def _harmless(value: Any) -> Any:
-    return f"'{value}" if isinstance(value, str) and value[:1] in {"=", "+", "-", "@"} else value
-
-
 def _wrapped(text: str, width: int = 125) -> list[str]:
     """Lines of at most ``width`` characters."""
     return textwrap.wrap(text, width)
