@@ -21,6 +21,8 @@ from prospr_engine.saliency.controls import CONTROLS
 # Networks in tests are tiny: more threads only wait for each other. PyTorch, NumPy and the
 # processes that tests start read this when they are imported.
 os.environ["OMP_NUM_THREADS"] = "1"
+# Hardly any test asks how fast a file is: those that do switch this on.
+os.environ["PROSPR_TIMING"] = "0"
 
 WITH_SHARED = ("with", "../shared")
 

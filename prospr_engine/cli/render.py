@@ -30,7 +30,7 @@ from prospr_engine.format import (
 from prospr_engine.io.tokens import display_name
 from prospr_engine.overrides import setting_words
 from prospr_engine.pipeline.pruning_record import PruningRecord
-from prospr_engine.pipeline.record import RunRecord
+from prospr_engine.pipeline.record import ExportRecord, RunRecord
 
 BAR = 20  # characters of a layer's bar
 
@@ -110,12 +110,24 @@ def print_result(result: dict[str, Any]) -> None:
         console.print(f"{mark} {escape(note)}", soft_wrap=True)
     console.print()
     _print_layers(console, record.pruning)
-    for export in record.exports.values():
+    for encoding, export in record.exports.items():
         _print_checks(console, ((check.ok, check.text) for check in export.checks))
         zeros = "" if export.zeros is None else f" ({export.zeros:,} zeros)"
-        console.print(f"\n{export.path}{zeros}")
+        console.print(f"\n{export.path}{zeros}{_measured(encoding, export, record)}")
     for encoding, reason in record.not_exported.items():
         console.print(f"\n[yellow]![/yellow] No file in {encoding}: {escape(reason)}")
+
+
+def _measured(encoding: str, export: ExportRecord, record: RunRecord) -> str:
+    """What was measured with a file: ": accuracy 93.1 %, 1.2 ms for an image, no faster: …"."""
+    parts = []
+    if export.accuracy is not None:
+        parts.append(f"accuracy {accuracy(export.accuracy)}")
+    if export.latency_ms is not None and record.latency:
+        threads = counted(record.latency.threads, "thread")
+        parts.append(f"{export.latency_ms:.3g} ms for an image on {threads}")
+        parts.append(record.latency.verdicts[encoding])
+    return f": {'; '.join(parts)}" if parts else ""
 
 
 def _chance(record: RunRecord) -> str:

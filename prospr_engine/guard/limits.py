@@ -176,6 +176,7 @@ VARIABLES = (
     Variable("PROSPR_RUNS", "folder of runs", "in the user's data folder"),
     Variable("PROSPR_DATA", "folder of data sets", "in the user's cache folder"),
     *(row for row in TABLE if row.variable),
+    Variable("PROSPR_TIMING", "`0`: do not time the files of a run", "on"),
     Variable("PROSPR_ALLOW_PATHS", "`1` lets visitors use folders on the server", "off"),
 )
 

@@ -7,7 +7,6 @@ the process ends, however it ends, so no stale lock can remain.
 from __future__ import annotations
 
 import contextlib
-import os
 import subprocess
 import sys
 import threading
@@ -18,8 +17,8 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-import prospr_engine
 from prospr_engine.errors import StoreError
+from prospr_engine.io.processes import with_package
 
 COMMAND = (sys.executable, "-m", "prospr_engine.jobs.worker")
 LOG = "worker.log"
@@ -107,9 +106,7 @@ def _spawn(folder: Path) -> subprocess.Popen[bytes]:
 
 def environment() -> dict[str, str]:
     """The variables of this process, with this package importable from any folder."""
-    here = str(Path(prospr_engine.__file__).parents[1])
-    path = os.environ.get("PYTHONPATH")
-    variables = {**os.environ, "PYTHONPATH": here + (os.pathsep + path if path else "")}
+    variables = with_package()
     if variables.get(DATA):  # a relative path would mean another folder in the new process
         variables[DATA] = str(Path(variables[DATA]).expanduser().absolute())
     return variables

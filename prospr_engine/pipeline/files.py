@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
+import tempfile
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +15,13 @@ import torch
 from torch import Tensor, nn
 
 from prospr_engine.data.images import ImageData, normalise
-from prospr_engine.errors import ExportError
+from prospr_engine.errors import EngineError, ExportError
 from prospr_engine.events import OnEvent, Progress, StageStarted
 from prospr_engine.export import runtime
 from prospr_engine.export.encodings import ENCODINGS, PRIMARY, EncodingSpec
 from prospr_engine.export.export import write_file
-from prospr_engine.export.traced import trace_network
+from prospr_engine.export.latency import REFERENCE, Latency, measure
+from prospr_engine.export.traced import Traced, trace_network
 from prospr_engine.io.files import zipped_size
 from prospr_engine.network.device import explained_memory
 from prospr_engine.pipeline.calibration import calibration_images
@@ -25,28 +30,37 @@ from prospr_engine.pipeline.setup import Prepared
 from prospr_engine.pruning.masks import Masks
 from prospr_engine.training.evaluate import Evaluation
 
+
+@dataclass(frozen=True)
+class Files:
+    """The files of a run by encoding, why there is none in ``others``, and how fast they are."""
+
+    exports: dict[str, Export]
+    others: dict[str, str]
+    latency: Latency
+
+
 FEW = 256
 """Test images on which a file with the network's very weights has to agree with it."""
 BATCH = 64
 
 
 def write_files(
-    network: nn.Module,
+    networks: Mapping[str, nn.Module],
     folder: Path,
     prepared: Prepared,
     masks: Masks,
     label: Mapping[str, Any],
     tested: Evaluation,
     emit: OnEvent,
-) -> tuple[dict[str, Export], dict[str, str]]:
-    """A file of ``network`` in every encoding that the settings name, and why there is none in the
-    others: only the dense file has to succeed. ``tested`` is how the network did on the test
-    images."""
+) -> Files:
+    """A file of the pruned network in every encoding that the settings name; only the dense file
+    has to succeed. ``tested`` is how the network did on the test images."""
     config, data = prepared.config, prepared.data
     emit(StageStarted("export", "Writing and verifying the ONNX files"))
     exports, missing = {}, {}
     with explained_memory("the export", "choose a smaller model"):
-        traced = trace_network(network, prepared.batches[0][0], masks)
+        traced = trace_network(networks["pruned"], prepared.batches[0][0], masks)
         for name in config.encodings:
             row = ENCODINGS.find(name)
             path = folder / row.file()
@@ -60,7 +74,33 @@ def write_files(
                 continue
             accuracy, images_tested = _accuracy(path, row, data, tested, emit)
             exports[name] = Export(proof, zipped_size(path), accuracy, images_tested)
-    return exports, missing
+        latency = _latency(traced, networks["dense"], exports, emit)
+    timed = {
+        name: dataclasses.replace(export, latency_ms=latency.milliseconds(name))
+        for name, export in exports.items()
+    }
+    return Files(timed, missing, latency)
+
+
+def _latency(
+    traced: Traced, dense: nn.Module, exports: Mapping[str, Export], emit: OnEvent
+) -> Latency:
+    """How fast the files are, beside one of the dense network: of the same graph with other
+    weights, if channels were not removed."""
+    waiting = partial(emit, Progress("export", 0, 1, "", "Timing the files"))
+    waiting()
+    with tempfile.TemporaryDirectory(prefix="prospr-timing-") as folder:
+        reference = Path(folder, "unpruned.onnx")
+        try:
+            model = traced.with_weights_of(dense)
+            if model is None:
+                model = trace_network(dense, torch.from_numpy(traced.inputs[0])).model()
+            reference.write_bytes(model.SerializeToString())
+        except (EngineError, OSError, ValueError) as error:
+            return Latency(reason=f"The dense network could not be written to be timed. {error}")
+        del model
+        files = {name: export.path for name, export in exports.items()}
+        return measure({REFERENCE: reference, **files}, traced.shape, waiting)
 
 
 def _accuracy(

@@ -21,6 +21,7 @@ from prospr_engine.config import RunConfig
 from prospr_engine.errors import ConfigError, DataError
 from prospr_engine.events import EpochEnded
 from prospr_engine.export.encodings import PRIMARY
+from prospr_engine.export.latency import Latency
 from prospr_engine.export.proof import Check
 from prospr_engine.pipeline.pruning_record import PruningRecord, record_of
 
@@ -98,7 +99,8 @@ class RunRecord:
     cross-entropies (nats), by network (``NETWORKS``); ``predictions`` are class numbers, in the
     order of the test images; ``per_class`` counts, by class, the test ``images`` and those that
     each network gets right. ``exports`` are the ONNX files by encoding,
-    ``not_exported`` says why others could not be written. ``weights`` is what the
+    ``not_exported`` says why others could not be written, ``latency`` how fast they are (None if an
+    earlier version did not time them). ``weights`` is what the
     network started from: "fresh", "pretrained" or a file's digest. ``seconds`` is wall time,
     ``seconds_of`` that of scoring and training. ``figures`` are those of ``metrics``, by name."""
 
@@ -121,6 +123,7 @@ class RunRecord:
     format: int | None = None
     figures: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     not_exported: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    latency: Latency | None = None
 
     @property
     def onnx(self) -> ExportRecord:
@@ -210,6 +213,7 @@ def _run_record(values: Mapping[str, Any]) -> RunRecord:
         seconds_of=values.get("seconds_of"),
         figures=metrics.result_figures(values),
         not_exported=dict(values.get("not_exported") or {}),
+        latency=Latency.from_dict(values["latency"]) if values.get("latency") else None,
     )
 
 

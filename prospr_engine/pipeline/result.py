@@ -16,6 +16,7 @@ from prospr_engine.config import RunConfig
 from prospr_engine.data.images import ImageData
 from prospr_engine.events import EpochEnded
 from prospr_engine.export.encodings import PRIMARY
+from prospr_engine.export.latency import Latency
 from prospr_engine.export.proof import Proof
 from prospr_engine.pipeline.record import FORMAT, NETWORKS, RunRecord
 from prospr_engine.pruning.health import Finding, Health, LayerHealth
@@ -143,7 +144,8 @@ class RunResult:
     class and how many of them each network gets right; ``right_alone`` has the number of test
     images that each gets right and the other does not; ``operations`` are the multiply-adds of each
     for one image; ``weights`` are the initial weights, as in ``Prepared``; ``exports`` are the ONNX
-    files by encoding, ``not_exported`` why others could not be written. ``seconds`` is wall time,
+    files by encoding, ``not_exported`` why others could not be written, ``latency`` how fast they
+    are. ``seconds`` is wall time,
     ``seconds_of`` the share of scoring and training, 0 where an earlier run's was reused."""
 
     config: RunConfig
@@ -161,6 +163,7 @@ class RunResult:
     environment: dict[str, Any]
     exports: dict[str, Export]
     not_exported: dict[str, str]
+    latency: Latency
     out: Path
     seconds: float
     seconds_of: dict[str, float]
@@ -192,6 +195,7 @@ class RunResult:
             "onnx": exports[PRIMARY],  # where readers of 0.3 look for it
             "exports": exports,
             "not_exported": self.not_exported,
+            "latency": self.latency.to_dict(),
             "history": [dataclasses.asdict(epoch) for epoch in self.history],
             "weights": self.weights,
             "training": self.recipe,

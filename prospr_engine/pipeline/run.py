@@ -115,8 +115,8 @@ def run(
     gallery.save(folder / GALLERY)
 
     masks = keep_all(trained.networks["pruned"]) if pruning.cut else pruning.masks
-    exports, not_exported = write_files(
-        trained.networks["pruned"],
+    files = write_files(
+        trained.networks,
         folder,
         prepared,
         masks,
@@ -141,8 +141,9 @@ def run(
         recipe=dataclasses.asdict(recipe),
         data=split_record(prepared.data, config.seed),
         environment=machine,
-        exports=exports,
-        not_exported=not_exported,
+        exports=files.exports,
+        not_exported=files.others,
+        latency=files.latency,
         out=folder,
         seconds=time.perf_counter() - started,
         seconds_of={
