@@ -10,10 +10,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 
+from prospr_engine.errors import ModelError
+from prospr_engine.network.foreign import first_line
 from prospr_engine.network.padding import ChannelPadding
 from prospr_engine.network.prunable import prunable_weights
-from prospr_engine.structured.labels import Numbers
-from prospr_engine.structured.ties import BY_CHANNEL, WHOLE, Ties, is_depthwise, ties
+from prospr_engine.structured.labels import WHOLE, Numbers
+from prospr_engine.structured.ties import BY_CHANNEL, Ties, is_depthwise, ties
 from prospr_engine.structured.trace import SECONDS, trace
 
 
@@ -80,7 +82,15 @@ def find_groups(
     """
     prunable_weights(network)
     traced = trace(network, sample, seconds)
-    return _Assembler(traced.network, ties(traced)).groups()
+    try:
+        found = ties(traced)
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError, RuntimeError) as error:
+        # Autograd's nodes may be of any kind, also of the caller's own.
+        raise ModelError(
+            "What this network does with its channels cannot be followed "
+            f"({first_line(error)}), so none can be removed; remove single weights instead."
+        ) from error
+    return _Assembler(traced.network, found).groups()
 
 
 Place = tuple[str, str, int]

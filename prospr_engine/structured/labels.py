@@ -20,6 +20,9 @@ Numbers = NDArray[np.int64]
 Tie = Callable[[Numbers, Numbers], None]
 """Says that channels belong together, element by element."""
 
+WHOLE = 0
+"""The channel that never goes: what is tied to it stays."""
+
 MIXING = (
     "mm", "dot", "conv", "softmax", "cumsum", "cumprod", "norm", "embedding", "sort", "topk",
     "gather", "scatter", "index", "fft", "einsum", "dotproduct", "glu", "roll", "flip",
@@ -135,7 +138,8 @@ def _moved(
     if name.startswith("select"):
         axis = _axis(operation._saved_dim, rank)
         if labels.numbers.shape[axis] > 1:
-            return None
+            _keep(labels, tie)  # the place is fixed somewhere
+            return Labels(np.take(labels.numbers, _signed(operation._saved_index), axis), shape)
         return Labels(labels.numbers.squeeze(axis), shape)
     if name.startswith("slice"):
         axis = _axis(operation._saved_dim, rank)
@@ -144,6 +148,10 @@ def _moved(
             return None  # where it begins and ends is fixed somewhere
         return Labels(labels.numbers, shape)
     return None
+
+
+def _keep(labels: Labels, tie: Tie) -> None:
+    tie(labels.numbers, np.full_like(labels.numbers, WHOLE))
 
 
 def _reshaped(labels: Labels, shape: tuple[int, ...], tie: Tie) -> Labels | None:
@@ -239,5 +247,9 @@ def _by_element(shape: tuple[int, ...], labels: Sequence[Labels], tie: Tie) -> L
 
 
 def _axis(dim: int, rank: int) -> int:
-    """An axis as autograd saves it: negative ones as large numbers without a sign."""
-    return int(dim if dim < 2**63 else dim - 2**64) % rank
+    return _signed(dim) % rank
+
+
+def _signed(number: int) -> int:
+    """A number as autograd saves it: negative ones as large numbers without a sign."""
+    return int(number if number < 2**63 else number - 2**64)

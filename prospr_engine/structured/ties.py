@@ -17,11 +17,8 @@ from torch.nn.modules.conv import _ConvNd
 from torch.nn.modules.instancenorm import _InstanceNorm
 
 from prospr_engine.network.padding import ChannelPadding
-from prospr_engine.structured.labels import Labels, Numbers, part, result
+from prospr_engine.structured.labels import WHOLE, Labels, Numbers, part, result
 from prospr_engine.structured.trace import Node, Trace
-
-WHOLE = 0
-"""The channel that never goes: what is tied to it stays."""
 
 BY_CHANNEL = (_BatchNorm, _InstanceNorm)
 WEIGHTED = (_ConvNd, nn.Linear)

@@ -60,8 +60,9 @@ class Node:
         return self.operation.name() if hasattr(self.operation, "name") else ""
 
     def shape(self, number: int = 0) -> tuple[int, ...]:
-        """The shape of its output, for a batch of one."""
-        return tuple(self.operation._input_metadata[number].shape)
+        """The shape of its output, for a batch of one; (), if autograd does not say."""
+        metadata = getattr(self.operation, "_input_metadata", ())
+        return tuple(metadata[number].shape) if number < len(metadata) else ()
 
 
 @dataclass(frozen=True)
@@ -142,8 +143,9 @@ def trace(network: nn.Module, sample: Tensor, seconds: float = SECONDS) -> Trace
     return Trace(copy, nodes)
 
 
-def _as_one_node(run: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
-    output: Tensor = _OneNode.apply(x, run)
+def _as_one_node(run: Callable[..., Tensor], *args: Any, **kwargs: Any) -> Tensor:
+    x, *others = [*args, *kwargs.values()]
+    output: Tensor = run(*args, **kwargs) if others else _OneNode.apply(x, run)
     return output
 
 
