@@ -28,6 +28,7 @@ _HOMES = {
     "DATASETS": "data",
     "load_data": "data.load",
     "examine": "pruning.health",
+    "shrink": "pipeline.channels",
     "export_onnx": "export.export",
     "verify": "export.verify",
     "run": "pipeline.run",
@@ -67,6 +68,7 @@ __all__ = [
     "run",
     "score",
     "search",
+    "shrink",
     "sweep",
     "verify",
 ]
@@ -81,6 +83,7 @@ if TYPE_CHECKING:
     from prospr_engine.models import MODELS
     from prospr_engine.models.build import build as build_model
     from prospr_engine.pipeline.bundle import bundle
+    from prospr_engine.pipeline.channels import shrink
     from prospr_engine.pipeline.run import RunResult, run
     from prospr_engine.pruning.health import examine
     from prospr_engine.pruning.masks import Masks

@@ -46,6 +46,7 @@ PIPELINE = [
     "calibration",
     "checkpoint",
     "setup",
+    "channels",
     "prune",
     "train",
     "predict",

@@ -25,10 +25,9 @@ USUAL = (0.2, 0.5, 0.8, 0.9, 0.95, 0.98, 0.99)
 """Shares removed that the table offers."""
 ROW, MOST_ROWS = 35, 15  # pixels of a row; rows that are shown without scrolling
 ABOUT = (
-    "The layers of the network share one ranking: the weights with the highest scores are kept, "
-    "wherever they are. A layer with a setting of its own does not take part: *dense* keeps all of "
-    "its weights, a percentage is the share of them that is removed. The others keep what is left, "
-    "so that the whole network has the sparsity above."
+    "All layers share one ranking: what scores highest is kept, wherever it is. A layer with a "
+    "setting of its own does not take part: *dense* keeps all of it, a percentage is the share of "
+    "it that is removed. The others keep what is left of the sparsity above."
 )
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 import streamlit as st
 
-from prospr_engine.config import RunConfig
+from prospr_engine.config import WEIGHTS, RunConfig
 from prospr_engine.overrides import (
     check_layers,
     layer_name,
@@ -30,12 +30,12 @@ def sizes(model: str, images: Images) -> dict[str, int]:
 
 
 def check(config: RunConfig, images: Images, sparsities: Iterable[float]) -> None:
-    """Raise ``ConfigError`` if the settings of layers do not fit the network or one of these
-    ``sparsities``."""
+    """Raise ``ConfigError`` if the settings of layers do not fit the network or, as far as weights
+    are removed, one of these ``sparsities``: which channels depend on others is known later."""
     if config.layers:
         found = sizes(config.model, images)
         resolve(config.layers, list(found))
-        for sparsity in sparsities:
+        for sparsity in sparsities if config.kind == WEIGHTS else ():
             budget(found, sparsity, config.layer_floor, config.layers)
 
 

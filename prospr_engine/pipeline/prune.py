@@ -14,8 +14,8 @@ from prospr_engine.events import OnEvent, Pruned, StageStarted, ignore
 from prospr_engine.identity import scores_key
 from prospr_engine.network.device import explained_memory
 from prospr_engine.network.prunable import prunable_weights
-from prospr_engine.overrides import resolve
 from prospr_engine.pipeline.cache import Shared
+from prospr_engine.pipeline.channels import shrink
 from prospr_engine.pipeline.result import Pruning, environment
 from prospr_engine.pipeline.setup import Prepared
 from prospr_engine.pruning.health import Health, examine
@@ -25,7 +25,6 @@ from prospr_engine.saliency.base import Scores
 from prospr_engine.saliency.controls import find_control
 from prospr_engine.saliency.controls.rearrange import rearrange
 from prospr_engine.saliency.score import score
-from prospr_engine.structured.shrink import shrink
 
 
 def prune(prepared: Prepared, on_event: OnEvent = ignore) -> Pruning:
@@ -94,33 +93,19 @@ def _report(pruning: Pruning, on_event: OnEvent) -> None:
 def _remove_channels(prepared: Prepared, scores: Scores, on_event: OnEvent) -> Pruning:
     """The smaller network, and the masks that say what was removed from the large one."""
     config, sample = prepared.config, prepared.batches[0][0]
-    rule = METHODS.find(config.method).channels
-    assert rule  # see setup.check
-    layers = resolve(config.layers, list(scores))
     on_event(StageStarted("prune", "Removing the channels with the lowest scores"))
     with explained_memory("removing channels", "choose smaller images"):
         cut = shrink(
             prepared.model,
             sample[:2],
             scores,
-            rule,
             config.sparsity,
             budget=config.channel_budget,
             multiple=config.channel_multiple,
-            layers=layers,
+            layers=config.layers,
         )
         small = examine(cut.network, keep_all(cut.network), sample)
-    cut.masks.metadata.update(
-        method=scores.method,
-        options=dict(scores.options),
-        kind=config.kind,
-        sparsity=config.sparsity,
-        channel_budget=config.channel_budget,
-        **({"layers": layers} if layers else {}),
-        model=config.model,
-        seed=config.seed,
-        data=prepared.data.name,
-    )
+    cut.masks.metadata.update(model=config.model, seed=config.seed, data=prepared.data.name)
     pruning = Pruning(scores, cut.masks, _of_large(small, cut.masks, prepared.model), cut)
     _report(pruning, on_event)
     return pruning

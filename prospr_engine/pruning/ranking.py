@@ -8,7 +8,6 @@ of ``masks.top_masks`` bit for bit, as a test checks.
 from __future__ import annotations
 
 import math
-from bisect import bisect_left
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -106,10 +105,12 @@ class Ranking:
                 "score again with a smaller learning rate or fewer steps."
             )
         order = np.argsort(-flat, kind="stable")
-        places = np.empty(flat.size, np.int32 if flat.size < 2**31 else np.int64)
+        self._place_type = np.int32 if flat.size < 2**31 else np.int64
+        places = np.empty(flat.size, self._place_type)
         places[order] = np.arange(flat.size, dtype=places.dtype)
         ends = np.cumsum([layer.total for layer in self.layers])[:-1]
         self._places = dict(zip(self._scores, np.split(places, ends), strict=True))
+        self._aside: tuple[Any, Any] = (None, None)
 
     @classmethod
     def load(cls, path: str | Path) -> Ranking:
@@ -136,12 +137,10 @@ class Ranking:
         check_target(self.target, self.target_layers, sparsity, layer_floor, settings)
         sizes = {layer.name: layer.total for layer in self.layers}
         kept_of = budget(sizes, sparsity, layer_floor, settings)
-        floors, taken = self._set_aside(kept_of)
+        floors, free = self._set_aside(kept_of)
         count = kept_of.shared - sum(kept_of.floors)
         # How far the rest reaches: as many places before it as are free there.
-        reach = bisect_left(
-            range(self.total), count, key=lambda place: place - int(np.searchsorted(taken, place))
-        )
+        reach = count if free is None or not count else int(np.searchsorted(free, count)) + 1
         places = tuple(
             max(reach, floor) if own is None else floor
             for own, floor in zip(kept_of.own, floors, strict=True)
@@ -211,19 +210,28 @@ class Ranking:
             edges = np.linspace(lowest, highest, bins + 1)
         return Histogram(edges, _counted(values, edges, log), zeros, log)
 
-    def _set_aside(self, kept_of: Budget) -> tuple[list[int], NDArray[Any]]:
-        """Per layer the place up to which its floor or its own number reaches, and all places for
-        which the layers do not compete: those of floors, and of layers with a number of their
-        own."""
-        reaches, taken = [], []
+    def _set_aside(self, kept_of: Budget) -> tuple[tuple[int, ...], NDArray[Any] | None]:
+        """Per layer the place up to which its floor or its own number reaches; and for each place
+        how many of those up to it, with it, are free, None if all are. Taken are the places of
+        floors, and all of a layer with a number of its own. Kept until the next budget with other
+        floors or numbers, because a slider only changes the sparsity."""
+        key = kept_of.own, kept_of.floors
+        known, found = self._aside
+        if known == key:
+            return found
+        reaches = []
+        free = np.ones(self.total, bool)
         for mine, own, floor in zip(
             self._places.values(), kept_of.own, kept_of.floors, strict=True
         ):
             number = floor if own is None else own
             best = np.partition(mine, number - 1)[:number] if number else mine[:0]
             reaches.append(int(best.max()) + 1 if number else 0)
-            taken.append(best if own is None else mine)
-        return reaches, np.sort(np.concatenate(taken))
+            free[best if own is None else mine] = False
+        counts = None if free.all() else np.cumsum(free, dtype=self._place_type)
+        found = tuple(reaches), counts
+        self._aside = key, found
+        return found
 
     def _score_at(self, place: int) -> float:
         for name, places in self._places.items():

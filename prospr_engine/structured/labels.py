@@ -25,12 +25,13 @@ WHOLE = 0
 
 MIXING = (
     "mm", "dot", "conv", "softmax", "cumsum", "cumprod", "norm", "embedding", "sort", "topk",
-    "gather", "scatter", "index", "fft", "einsum", "dotproduct", "glu", "roll", "flip",
+    "gather", "scatter", "index", "fft", "einsum", "glu", "roll", "flip", "shuffle", "strided",
+    "unfold",
 )  # fmt: skip
 """Operations in which a channel may depend on others, or on its place."""
 
 REDUCING = ("mean", "sum", "amax", "amin", "max", "min", "prod", "std", "var", "logsumexp")
-MOST = 50_000_000
+MOST = 20_000_000
 """Elements of an activation that are looked at one by one."""
 
 

@@ -167,3 +167,24 @@ def test_the_kind_is_part_of_the_fingerprint_and_its_default_is_not():
     assert pe.RunConfig().fingerprint == pe.RunConfig(kind="weights").fingerprint
     assert config().fingerprint != config(kind="weights").fingerprint
     assert pe.RunConfig.from_dict(config().to_dict()) == config()
+
+
+def test_layers_keep_to_their_own_settings(tmp_path):
+    """By patterns, which pass over the classifier, whose outputs stay."""
+    layers = {"0.0": "dense", "*": 0.5, "1.0": 0.25}
+    made = config(layers=layers, sparsity=0.5, epochs=0, channel_multiple=1)
+    result = pe.run(made, out=tmp_path).to_dict()
+    widths = {width["layer"]: width["after"] for width in result["structure"]["widths"]}
+    assert widths == {"0.0": 16, "1.0": 24, "2.0": 32, "3.0": 32, "6": 10}
+    settings = {layer["name"]: layer.get("setting") for layer in result["layers"]}
+    assert settings == {
+        "0.0.weight": "dense", "1.0.weight": 0.25, "2.0.weight": 0.5, "3.0.weight": 0.5,
+        "6.weight": None,
+    }  # fmt: skip
+
+
+def test_settings_of_layers_that_fit_nothing_are_refused_before_the_scores(tmp_path):
+    heard: list[Event] = []
+    with pytest.raises(ConfigError, match="no layer called 'conv1'"):
+        pe.run(config(layers={"conv1": "dense"}), heard.append, out=tmp_path)
+    assert not any(isinstance(event, Pruned) for event in heard)

@@ -38,7 +38,7 @@ def test_the_small_network_answers_like_the_masked_large_one(name):
     state = copy.deepcopy(network.state_dict())
     layers = dict.fromkeys(expected, 0.4)  # the share of the whole that can go differs
     shrunk = shrink(network, x, drawn(network), "norm", 0, multiple=1, layers=layers)
-    assert shrunk.parameters_after < shrunk.parameters_before
+    assert shrunk.parameters.after < shrunk.parameters.before
     small, zeroed = shrunk.network.eval(), copy.deepcopy(network)
     shrunk.masks.apply_to(zeroed)
     with torch.no_grad():
