@@ -18,7 +18,7 @@ MINUS = "\N{MINUS SIGN}"
 KILO, MEGA, GIGA = 10**3, 10**6, 10**9  # bytes
 MINUTE, HOUR, DAY = 60, 3600, 86_400  # seconds
 
-Unit = Literal["share", "difference", "count", "bytes", "seconds", "nats", "flag", "text"]
+Unit = Literal["share", "difference", "count", "bytes", "seconds", "ms", "nats", "flag", "text"]
 """A share is a fraction of 1, shown in percent; a difference is one of two shares, shown in
 points."""
 SCALES: Mapping[Unit, tuple[float, str, str]] = {
@@ -27,6 +27,7 @@ SCALES: Mapping[Unit, tuple[float, str, str]] = {
     "count": (1, ",.0f", ""),
     "bytes": (1e-3, ",.1f", f"{SPACE}kB"),
     "seconds": (1, ".3g", f"{SPACE}s"),
+    "ms": (1, ".3g", f"{SPACE}ms"),
     "nats": (1, ".3f", ""),
 }
 """What a number is multiplied by before it is shown, its format, and what follows it."""
@@ -317,6 +318,7 @@ _FIGURES: Mapping[Unit, Callable[[Any], str]] = {
     "count": "{:,}".format,
     "bytes": size,
     "seconds": duration,
+    "ms": lambda value: f"{_three(value)}{SPACE}ms",
     "nats": "{:.3f}".format,
     "flag": lambda value: "yes" if value else "no",
     "text": str,
@@ -353,6 +355,14 @@ def listed(words: Iterable[str], most: int | None = None) -> str:
     if len(names) > 2 and any("," in name for name in names):
         return f"{'; '.join(names[:-1])}; and {names[-1]}"
     return f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def _three(number: float) -> str:
+    """At least three significant digits, and never a power of ten: "1.83", "0.0452", "1,234"."""
+    if not number:
+        return "0"
+    digits = 2 - math.floor(math.log10(abs(number)))
+    return f"{number:,.{min(max(digits, 0), 6)}f}"
 
 
 def _trimmed(number: str) -> str:

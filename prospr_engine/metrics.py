@@ -26,6 +26,7 @@ TYPES: Mapping[Unit, str] = {
     "count": "Int64",
     "bytes": "Int64",
     "seconds": "float64",
+    "ms": "float64",
     "nats": "float64",
     "flag": "boolean",
     "text": "str",
@@ -38,7 +39,8 @@ class Axis:
     """How Compare draws accuracy against a figure. ``name`` stands in addresses, ``label`` on the
     switch, ``title`` along the axis. A ``complement`` is a share of which the rest is drawn. Every
     axis reads from dense to sparse, left to right: ``descending`` says that what is drawn falls on
-    the way. ``log`` None: only if the largest value is several times the smallest."""
+    the way. ``log`` None: only if the largest value is several times the smallest. ``varies``: it
+    is offered only where runs differ in it."""
 
     name: str
     label: str
@@ -46,6 +48,18 @@ class Axis:
     log: bool | None = None
     descending: bool = True
     complement: bool = False
+    varies: bool = False
+
+    def of(self, encoding: str, label: str) -> Axis:
+        """The axis of the same figure of the file in another encoding, which has this label."""
+        own, (start, bracket, end) = label.lower(), self.title.partition(" (")
+        return dataclasses.replace(
+            self,
+            name=f"{self.name}-{encoding}",
+            label=f"{self.label} ({own})",
+            title=f"{start}, {own}{bracket}{end}",
+            varies=True,
+        )
 
 
 @dataclass(frozen=True)
@@ -241,11 +255,15 @@ METRICS: tuple[Metric, ...] = (
         key="operations.pruned",
         seeds="mean",
         axis=Axis(
-            "operations", "Operations", "Multiply-adds for one image (fewer to the right)", log=True
+            "operations",
+            "Multiply-adds",
+            "Multiply-adds for one image (fewer to the right)",
+            varies=True,
         ),
         compare=Column("Multiply-adds", "For one image. Zeros among the weights do not save any."),
         pair=Pair("Multiply-adds"),
         reference="dense_operations",
+        partial=True,
     ),
     Metric(
         "dense_operations",
@@ -379,6 +397,12 @@ METRICS: tuple[Metric, ...] = (
         key="bytes",
         required=True,
         seeds="mean",
+        axis=Axis(
+            "bytes",
+            "File size, not zipped",
+            "ONNX file, not zipped (smaller to the right)",
+            varies=True,
+        ),
         pair=Pair("Model file"),
         of_file="bytes",
     ),
@@ -394,6 +418,26 @@ METRICS: tuple[Metric, ...] = (
         pair=Pair("Model file, zipped"),
         of_file="zipped",
     ),
+    Metric(
+        "latency_ms",
+        "Latency of the ONNX file",
+        "ms",
+        source="onnx.latency_ms",
+        key="latency_ms",
+        seeds="mean",
+        axis=Axis(
+            "latency",
+            "Latency",
+            "Latency of the ONNX file, one image (less to the right)",
+            varies=True,
+        ),
+        compare=Column(
+            "Latency", "Median time for one image in ONNX Runtime, on the machine of the run."
+        ),
+        pair=Pair("Latency, one image"),
+        partial=True,
+        of_file="latency_ms",
+    ),
     Metric("seconds", "Wall time", "seconds", source="seconds", required=True, pair=Pair("Time")),
     Metric("trusted", "Ranking can be trusted", "flag", source="trust.trusted", required=True),
     Metric(
@@ -407,14 +451,18 @@ METRICS: tuple[Metric, ...] = (
 )
 
 
-def _sizes(exports: Mapping[str, Any]) -> dict[str, Any]:
-    """By encoding, the size of the ONNX file and of its zip."""
-    return {name: {key: e[key] for key in ("bytes", "zipped")} for name, e in exports.items()}
+def _files(exports: Mapping[str, Any]) -> dict[str, Any]:
+    """By encoding, the size of the ONNX file and of its zip, and its latency if it is known."""
+    names = [metric.of_file for metric in METRICS if metric.of_file]
+    return {
+        encoding: {name: file[name] for name in names if name in file}
+        for encoding, file in exports.items()
+    }
 
 
 FACTS: tuple[Fact, ...] = (
     Fact("seconds_of", "seconds_of", required=False),
-    Fact("exports", lambda result: _sizes(result["exports"]), required=False),
+    Fact("exports", lambda result: _files(result["exports"]), required=False),
     Fact("shape", "data.shape"),
     Fact("classes", lambda result: len(result["data"]["classes"])),
     Fact("train_images", "data.split.train"),
@@ -490,7 +538,7 @@ def _in_other_encodings(metric: Metric) -> Iterator[Metric]:
             key=f"exports.{row.name}.{metric.of_file}",
             required=False,
             partial=True,
-            axis=None,
+            axis=metric.axis and metric.axis.of(row.name, row.label),
             compare=compare and dataclasses.replace(compare, heading=compare.heading + own),
             pair=pair and dataclasses.replace(pair, name=pair.name + own),
         )
@@ -532,7 +580,8 @@ def listed() -> list[Metric]:
 
 def axes() -> dict[str, tuple[Metric, Axis]]:
     """What Compare can draw accuracy against, by the name of the axis."""
-    return {metric.axis.name: (metric, metric.axis) for metric in METRICS if metric.axis}
+    every = [*METRICS, *(metric for metric in columns() if metric not in METRICS)]
+    return {metric.axis.name: (metric, metric.axis) for metric in every if metric.axis}
 
 
 def _found(values: Mapping[str, Any], source: Source, required: bool) -> Any:

@@ -16,6 +16,7 @@ import pandas as pd
 
 from app.charts.expressions import SIZE, percent
 from app.services import metrics
+from app.ui.format import SPACE
 
 PERCENT_REMOVED = percent(6, "(1 - datum.value)")
 COUNT = "format(datum.value, '.3~s')"
@@ -31,6 +32,7 @@ LABELS = {
     "count": COUNT,
     "bytes": BYTES,
     "seconds": "format(datum.value, '.3~s') + 's'",
+    "ms": f"format(datum.value, '.3~r') + '{SPACE}ms'",
     "nats": "format(datum.value, '.3~g')",
 }
 """Vega expressions for the tick labels, by unit."""
@@ -49,6 +51,7 @@ class Axis:
     log: bool | None
     descending: bool
     complement: bool
+    varies: bool
 
 
 def known() -> dict[str, Axis]:
@@ -63,8 +66,19 @@ def known() -> dict[str, Axis]:
             log=axis.log,
             descending=axis.descending,
             complement=axis.complement,
+            varies=axis.varies,
         )
         for name, (metric, axis) in metrics.axes().items()
+    }
+
+
+def offered(frame: pd.DataFrame) -> dict[str, Axis]:
+    """Those with a figure that some runs have, and in which they differ where that is not said
+    anyway."""
+    return {
+        name: axis
+        for name, axis in known().items()
+        if frame[axis.column].nunique() > (1 if axis.varies else 0)
     }
 
 

@@ -32,6 +32,12 @@ print(result.outcome.text)"""
 
 OWN = ("sparsity", "seed")
 """Settings of a run that the search sets itself."""
+GOAL_FLAGS = {
+    "most_lost": "max-loss",
+    "most_bytes": "max-size",
+    "most_operations": "most-operations",
+    "most_ms": "most-ms",
+}
 FLAGS = {"lowest": "lowest", "highest": "highest", "most_probes": "max-tries"}
 
 
@@ -40,10 +46,8 @@ def search_command(config: SearchConfig, threads: int, out: str = "out") -> str:
     words = [".venv/bin/python", "-m", "prospr_engine", "search"]
     for (group, name), value in values(config.run, OWN).items():
         words += flag(group, name, value)
-    if config.most_lost is not None:
-        words += ["--max-loss", f"{to_percent(config.most_lost):.10g}"]
-    else:
-        words += ["--max-size", str(config.most_bytes)]
+    limit = to_percent(config.limit) if config.about_accuracy else config.limit
+    words += [f"--{GOAL_FLAGS[config.goal.setting]}", f"{limit:.15g}"]
     words += ["--seeds", ",".join(map(str, config.seeds))]
     for name, value in _unusual(config).items():
         words += [f"--{FLAGS[name]}", str(value)]
@@ -55,8 +59,7 @@ def search_command(config: SearchConfig, threads: int, out: str = "out") -> str:
 
 def search_program(config: SearchConfig, threads: int, out: str = "out") -> str:
     """The Python program of the same search with as many threads."""
-    goal = "most_bytes" if config.most_lost is None else "most_lost"
-    own = {goal: getattr(config, goal), "seeds": list(config.seeds)} | _unusual(config)
+    own = {config.goal.setting: config.limit, "seeds": list(config.seeds)} | _unusual(config)
     lists = [f"{name}={value!r}" for name, value in own.items()]
     settings = "".join(f"    {line},\n" for line in arguments(config.run, OWN, lists))
     return PROGRAM.format(settings=settings, threads=threads, out=out)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 from app.services import RunRecord, analysis, metrics
@@ -177,6 +178,7 @@ DIFFERS: dict[Unit, Differ] = {
     "count": _count,
     "bytes": _signed(size),
     "seconds": _signed(duration),
+    "ms": _signed(partial(figure, "ms")),
     "nats": _signed("{:.3f}".format),
     "flag": _other,
     "text": _other,

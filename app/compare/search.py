@@ -28,8 +28,8 @@ def show_search(compared: Comparison) -> None:
         return
     _answer(found)
     if found.trail:
-        data = search_chart.table(found.trail, found.limit, found.about_accuracy)
-        spec = _spec(search_chart.plan(data, found.about_accuracy), theme())
+        data = search_chart.table(found.trail, found.limit, found.goal)
+        spec = _spec(search_chart.plan(data, found.goal, found.counted), theme())
         st.vega_lite_chart(data, spec, key="trail", alt=search_chart.description(data))
         show_sentences(words.search(data))
         with st.container(border=True, gap=None):

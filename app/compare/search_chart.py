@@ -1,9 +1,7 @@
 """The trail of a budget search: every sparsity that was tried, in order, against the goal.
 
-Takes the probes of the search and its goal: ``limit``, an accuracy loss if ``about_accuracy``,
-else a size.
-``rows = table(trail, limit, about_accuracy)``, ``chart(plan(rows, about_accuracy), theme())``,
-``description(rows)``.
+Takes the probes of the search, its ``Goal``, and the ``limit`` of that.
+``rows = table(trail, limit, goal)``, ``chart(plan(rows, goal), theme())``, ``description(rows)``.
 """
 
 from __future__ import annotations
@@ -16,23 +14,22 @@ import altair as alt
 import pandas as pd
 
 from app.charts.colours import Colours
-from app.charts.expressions import SIZE
 from app.charts.spec import DATA, Spec, spec
-from app.compare.axes import PERCENT_REMOVED, ROUND
-from app.ui.format import percent, points, signed_points, size, to_percent
+from app.compare.axes import LABELS, PERCENT_REMOVED, ROUND
+from app.services import Goal
+from app.ui.format import figure, percent, points, rough_number, signed_points, to_percent
 
 MET, MISSED, FAILED, GOAL = "goal met", "goal missed", "failed", "goal"
 STATES = [MET, MISSED, FAILED]
 SHAPES = ["circle", "diamond", "cross"]
 COLUMNS = ("kind", "number", "x", "value", "removed", "shown", "label", "error")
 HEIGHT = 320  # pixels, with axes and legend
-BYTES = SIZE
 POINTS = "format(datum.value, '.3~g')"
 
 
 class Probe(Protocol):
-    """A sparsity that was tried: ``value`` is the accuracy lost (a fraction) or the bytes of the
-    zipped file, None if the run failed."""
+    """A sparsity that was tried: ``value`` is the accuracy lost (a fraction) or another figure
+    of the goal, None if the run failed."""
 
     @property
     def sparsity(self) -> float: ...
@@ -46,17 +43,22 @@ class Probe(Protocol):
 
 @dataclass(frozen=True)
 class Plan:
-    """``density`` and ``value`` from least to most; values are points or bytes."""
+    """``density`` and ``value`` from least to most; ``title`` and ``labels`` (a Vega expression)
+    are of the axis of values, ``removed`` is the title of the other. ``under``: points at the
+    sparse end lie above the goal."""
 
-    about_accuracy: bool
+    title: str
+    labels: str
+    removed: str
+    under: bool
     density: tuple[float, float]
     value: tuple[float, float]
 
 
-def table(trail: Sequence[Probe], limit: float, about_accuracy: bool) -> pd.DataFrame:
+def table(trail: Sequence[Probe], limit: float, goal: Goal) -> pd.DataFrame:
     """A row per probe, in order, and one for the goal. A failed probe has no value and is drawn
     on the goal's line."""
-    unit = 100 if about_accuracy else 1
+    unit = 100 if goal.of_accuracy else 1
     rows = []
     for number, probe in enumerate(trail, 1):
         failed = probe.value is None
@@ -68,28 +70,35 @@ def table(trail: Sequence[Probe], limit: float, about_accuracy: bool) -> pd.Data
                 "x": 1 - probe.sparsity,
                 "value": unit * value,
                 "removed": percent(probe.sparsity),
-                "shown": "no result" if failed else _value(value, about_accuracy),
+                "shown": "no result" if failed else _value(value, goal),
                 "label": "",
                 "error": probe.error,
             }
         )
-    goal = _value(limit, about_accuracy).removeprefix("+")
-    label = f"Goal: at most {goal}" + (" lost" if about_accuracy else "")
+    most = _value(limit, goal).removeprefix("+")
+    label = f"Goal: at most {most}" + (" lost" if goal.of_accuracy else "")
     rows.append(
-        {"kind": GOAL, "value": unit * limit, "label": label, "shown": goal}
+        {"kind": GOAL, "value": unit * limit, "label": label, "shown": most}
         | dict.fromkeys(("number", "removed", "error"), "")
     )
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
-def plan(rows: pd.DataFrame, about_accuracy: bool) -> Plan:
+def plan(rows: pd.DataFrame, goal: Goal, counted: str = "weights") -> Plan:
     """How to draw ``rows``."""
     densities = rows["x"].dropna()
     low, high = (densities.min(), densities.max()) if len(densities) else (0.01, 1.0)
     least, most = rows["value"].min(), rows["value"].max()
     margin = 0.1 * (most - least) or 0.1 * abs(most) or 1.0
-    bottom = least - margin if about_accuracy else max(0.0, least - margin)
-    return Plan(about_accuracy, (low / 1.3, min(1.0, high * 1.3)), (bottom, most + margin))
+    bottom = least - margin if goal.of_accuracy else max(0.0, least - margin)
+    return Plan(
+        title=goal.title,
+        labels=POINTS if goal.of_accuracy else LABELS[goal.unit],
+        removed=f"{counted.capitalize()} removed",
+        under=goal.of_accuracy,
+        density=(low / 1.3, min(1.0, high * 1.3)),
+        value=(bottom, most + margin),
+    )
 
 
 def chart(plan: Plan, colours: Colours) -> Spec:
@@ -97,15 +106,15 @@ def chart(plan: Plan, colours: Colours) -> Spec:
     ticks = [1 - s for s in ROUND if plan.density[0] <= 1 - s <= plan.density[1]]
     y = alt.Y(
         "value:Q",
-        title="Accuracy lost (points)" if plan.about_accuracy else "ONNX file, zipped",
+        title=plan.title,
         scale=alt.Scale(domain=list(plan.value), nice=False, zero=False),
-        axis=alt.Axis(labelExpr=POINTS if plan.about_accuracy else BYTES, tickCount=5),
+        axis=alt.Axis(labelExpr=plan.labels, tickCount=5),
     )
     base = alt.Chart(DATA).encode(y=y)
     probes = base.transform_filter(f"datum.kind != '{GOAL}'").encode(
         x=alt.X(
             "x:Q",
-            title="Weights removed",
+            title=plan.removed,
             scale=alt.Scale(
                 type="log", domain=list(plan.density), reverse=True, nice=False, padding=10
             ),
@@ -126,7 +135,7 @@ def chart(plan: Plan, colours: Colours) -> Spec:
         tooltip=[
             alt.Tooltip("number:N", title="Try"),
             alt.Tooltip("removed:N", title="Removed"),
-            alt.Tooltip("shown:N", title="Lost" if plan.about_accuracy else "Size"),
+            alt.Tooltip("shown:N", title="Lost" if plan.under else "Figure"),
             alt.Tooltip("kind:N", title="Outcome"),
         ],
     )
@@ -134,7 +143,7 @@ def chart(plan: Plan, colours: Colours) -> Spec:
     goal = base.transform_filter(f"datum.kind == '{GOAL}'")
     rule = goal.mark_rule(color=colours.ink, strokeDash=[6, 4], opacity=0.7)
     # On the side of the line that has no points at the sparse end.
-    under = plan.about_accuracy
+    under = plan.under
     label = goal.mark_text(
         align="right",
         baseline="top" if under else "bottom",
@@ -158,8 +167,8 @@ def description(rows: pd.DataFrame) -> str:
     return f"{goal}. Tried in this order: {', '.join(tried) or 'nothing yet'}."
 
 
-def _value(value: float, about_accuracy: bool) -> str:
-    if not about_accuracy:
-        return size(int(value))
+def _value(value: float, goal: Goal) -> str:
+    if not goal.of_accuracy:
+        return rough_number(value) if goal.unit == "count" else figure(goal.unit, value)
     lost = to_percent(value)
     return points(lost) if round(lost, 1) >= 0 else signed_points(lost)

@@ -18,7 +18,7 @@ TABLE, BUTTON = "compare-table", "compare-open"
 OPEN = "Open"
 TARGET = "Removed (target)"
 BY = ["series", "sparsity"]
-UNITS = {"share": " %%", "bytes": " kB", "seconds": " s"}
+UNITS = {"share": " %%", "bytes": " kB", "seconds": " s", "ms": " ms"}
 DIGITS = 3  # after the point, where the row of the figure sets none
 
 
@@ -135,7 +135,9 @@ def _columns(data: pd.DataFrame, shown: Shown, comparison_id: str) -> dict[str, 
             )
     return {
         "Series": st.column_config.TextColumn("Series", pinned=True),
-        TARGET: number(format="%.4g %%", help="Share of the weights to remove."),
+        TARGET: number(
+            format="%.4g %%", help="Share to remove: of the weights, where nothing else is said."
+        ),
         **figures,
         "Runs": st.column_config.ButtonColumn(
             on_click=_opened, args=(data, shown.rows, comparison_id), key=BUTTON, type="tertiary"

@@ -66,6 +66,11 @@ def show() -> RunConfig:
     return RunConfig.from_dict(values)
 
 
+def foreign(kinds: Sequence[str]) -> tuple[str, ...]:
+    """The settings that concern none of these kinds of pruning."""
+    return NOT_FOR[kinds[0]] if len(kinds) == 1 else ()
+
+
 def check_kind(method: str, kind: str, errors: list[EngineError]) -> None:
     """Say so if the criterion cannot rank what is to be removed."""
     try:

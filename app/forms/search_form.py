@@ -3,35 +3,98 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import streamlit as st
 
 from app import services
-from app.forms import layer_settings, run_form, sweep_form, url_state
+from app.forms import basic_fields, layer_settings, run_form, sweep_form, url_state
 from app.forms.fields import field
-from app.services import EngineError, SearchConfig
-from app.ui.format import KILO, to_fraction, to_percent
-from app.ui.labels import label
+from app.services import CHANNELS, ConfigError, EngineError, Goal, SearchConfig
+from app.ui.findings import show_error
+from app.ui.format import KILO, MEGA, to_fraction, to_percent
+from app.ui.labels import KINDS, label
 from app.ui.studies import FIRST_SEED, GOALS
 
 GOAL, LOST, KILOBYTES, TRIES = "goal", "most-lost", "most-kilobytes", "tries"
+MILLIONS, MILLISECONDS = "most-million-operations", "most-ms"
 """Names of the widgets, in the session and in the address."""
-ACCURACY, SIZE = GOALS
 OWN = ("sparsity", "control")
 """Settings of a run that a search does not have. The run's seed is the first of the search's."""
 START = SearchConfig(most_lost=0.01)
 """The initial contents of the form."""
-USUAL_KILOBYTES = 100.0
 OPTIONS = {option.name: option for option in services.settings_of(SearchConfig)}
+
+
+@dataclass(frozen=True)
+class Box:
+    """The box of a goal: its ``key``, the ``default`` and the bounds in the unit of the box, and
+    the setting from that number and the other way round."""
+
+    key: str
+    default: float
+    help: str
+    maximum: float
+    minimum: float
+    to_setting: Callable[[float], float]
+    from_setting: Callable[[float], float]
+
+
+BOXES = {
+    "most_lost": Box(
+        LOST,
+        to_percent(START.most_lost or 0.0),
+        "points of validation accuracy below the dense network, mean over the seeds",
+        100.0,
+        0.0,
+        to_fraction,
+        to_percent,
+    ),
+    "most_bytes": Box(
+        KILOBYTES,
+        100.0,
+        "kilobytes (1,000 bytes) of the ONNX file in a zip: the file itself stores removed weights "
+        "as zeros, so only zipped does it shrink",
+        1e9,
+        0.001,
+        lambda kilobytes: round(KILO * kilobytes),
+        lambda bytes: bytes / KILO,
+    ),
+    "most_operations": Box(
+        MILLIONS,
+        1.0,
+        "million multiply-adds that the network needs for one image",
+        1e9,
+        1e-6,
+        lambda millions: round(MEGA * millions),
+        lambda operations: operations / MEGA,
+    ),
+    "most_ms": Box(
+        MILLISECONDS,
+        1.0,
+        "milliseconds that the ONNX file needs for one image in ONNX Runtime, on the machine that "
+        "computes the runs",
+        1e6,
+        0.001,
+        float,
+        float,
+    ),
+}
+GOAL_OF = dict(zip(GOALS, services.GOALS, strict=True))
+LABEL_OF = {goal.setting: label for label, goal in GOAL_OF.items()}
 
 
 def show() -> SearchConfig:
     """Draw the form and return its settings; raises as ``run_form.show`` does."""
     errors: list[EngineError] = []
-    goal = _goal(errors)
+    goal, limit = _goal(errors)
     run = run_form.network_and_images(errors)
+    run["kind"] = basic_fields.kind()
+    _check_goal(goal, run["kind"], errors)
     run |= run_form.method_and_epochs(errors)
+    run_form.check_kind(run["method"], run["kind"], errors)
     left, right = st.columns(2)
     with left:
         count = sweep_form.seeds()
@@ -41,12 +104,13 @@ def show() -> SearchConfig:
     own = run_form.OWN | {"seed": dataclasses.replace(run_form.OWN["seed"], label=FIRST_SEED)}
     options = lambda: run_form.method_options(run["method"], errors)  # noqa: E731
     layers = lambda: layer_settings.show(run["model"], run["data"], errors)  # noqa: E731
-    run |= run_form.advanced(errors, options, layers, OWN, own)
+    without = (*OWN, *run_form.foreign([run["kind"]]))
+    run |= run_form.advanced(errors, options, layers, without, own)
     first = run.pop("seed")
     if errors:
         raise errors[0]
     seeds = list(range(first, first + count))
-    return SearchConfig.from_dict({"run": run, **goal, "seeds": seeds, "most_probes": most_probes})
+    return SearchConfig.from_dict({"run": run, **limit, "seeds": seeds, "most_probes": most_probes})
 
 
 def fill(config: SearchConfig) -> None:
@@ -77,60 +141,60 @@ def values(config: SearchConfig) -> dict[str, Any]:
         "seed": config.seeds[0],
         sweep_form.SEEDS: min(sweep_form.MOST_SEEDS, len(config.seeds)),
     }
-    found |= {TRIES: config.most_probes, GOAL: ACCURACY if config.about_accuracy else SIZE}
-    if config.most_lost is not None:
-        found[LOST] = to_percent(config.most_lost)
-    if config.most_bytes is not None:
-        found[KILOBYTES] = config.most_bytes / KILO
-    return found
+    box = BOXES[config.goal.setting]
+    return found | {
+        TRIES: config.most_probes,
+        GOAL: LABEL_OF[config.goal.setting],
+        box.key: box.from_setting(config.limit),
+    }
 
 
 def names(method: str) -> dict[str, str]:
     """The labels of the settings by widget."""
     return url_state.names((*OWN, "seed"), method) | {
         GOAL: "Goal",
-        LOST: GOALS[ACCURACY],
-        KILOBYTES: GOALS[SIZE],
+        **{BOXES[setting].key: GOALS[label] for setting, label in LABEL_OF.items()},
         sweep_form.SEEDS: "Seeds",
         "seed": FIRST_SEED,
         TRIES: label("most_probes"),
     }
 
 
-def _goal(errors: list[EngineError]) -> dict[str, Any]:
-    """The goal as settings of a search."""
-    goal = st.segmented_control(
+def _goal(errors: list[EngineError]) -> tuple[Goal, dict[str, Any]]:
+    """The goal, and its limit as a setting of the search."""
+    chosen = st.segmented_control(
         "Goal",
         list(GOALS),
-        default=ACCURACY,
+        default=next(iter(GOALS)),
         required=True,
         key=GOAL,
         help="The goal for the pruned network. The search tries sparsities until it has found the "
-        "highest one that meets the goal, to within about a tenth of the weights kept.",
+        "highest one that meets the goal (of size, multiply-adds and latency, the lowest one), to "
+        "within about a tenth of the weights kept.",
         bind="query-params",
     )
-    if goal == ACCURACY:
-        option = dataclasses.replace(
-            OPTIONS["most_lost"],
-            name=LOST,
-            default=to_percent(START.most_lost or 0.0),
-            value_type=float,
-            label=GOALS[ACCURACY],
-            help="points of validation accuracy below the dense network, mean over the seeds",
-            optional=False,
-            maximum=100.0,
-        )
-        return {"most_lost": to_fraction(field(option, errors))}
+    goal = GOAL_OF[chosen]
+    box = BOXES[goal.setting]
     option = dataclasses.replace(
-        OPTIONS["most_bytes"],
-        name=KILOBYTES,
-        default=USUAL_KILOBYTES,
+        OPTIONS[goal.setting],
+        name=box.key,
+        default=box.default,
         value_type=float,
-        label=GOALS[SIZE],
-        help="kilobytes (1,000 bytes) of the ONNX file in a zip: the file itself stores removed "
-        "weights as zeros, so only zipped does it shrink",
+        label=GOALS[chosen],
+        help=box.help,
         optional=False,
-        minimum=0.001,
-        maximum=1e9,
+        minimum=box.minimum,
+        maximum=box.maximum,
     )
-    return {"most_bytes": round(KILO * field(option, errors))}
+    return goal, {goal.setting: box.to_setting(field(option, errors))}
+
+
+def _check_goal(goal: Goal, kind: str, errors: list[EngineError]) -> None:
+    """Say so if the goal cannot be met by what is removed."""
+    if goal.needs_channels and kind != CHANNELS:
+        problem = ConfigError(
+            "Removed weights become zeros, which are computed like any other number: that saves no "
+            f"multiply-adds and no time. For this goal, remove {KINDS[CHANNELS].lower()}."
+        )
+        show_error(problem)
+        errors.append(problem)

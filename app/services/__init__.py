@@ -38,14 +38,18 @@ from prospr_engine.store.records import NAME_LENGTH, Artifact, Run, Upload
 from prospr_engine.store.study import Study
 from prospr_engine.sweeps.config import SweepConfig
 from prospr_engine.sweeps.controlled import SAME as SHARED_WITH_CONTROLS
+from prospr_engine.sweeps.goals import GOALS, Goal
+from prospr_engine.sweeps.report import COUNTED
 from prospr_engine.sweeps.search_config import SearchConfig
 
 __all__ = [
     "ALL_KEPT",
     "CHANNELS",
     "CONTROLS",
+    "COUNTED",
     "DATASETS",
     "ENCODINGS",
+    "GOALS",
     "GROUPS",
     "METHODS",
     "MODELS",
@@ -68,6 +72,7 @@ __all__ = [
     "EpochEnded",
     "ExportRecord",
     "FindingRecord",
+    "Goal",
     "LayerRecord",
     "Limits",
     "MethodSpec",

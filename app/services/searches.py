@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from app.services import ConfigError, SearchConfig
+from app.services import ConfigError, Goal, SearchConfig
 from app.services.comparison import Comparison
 from prospr_engine.store.study import trail
-from prospr_engine.sweeps.report import outcome, probe_line
+from prospr_engine.sweeps.report import counted_in, outcome, probe_line
 from prospr_engine.sweeps.search_config import Probe
 
 __all__ = ["SearchResult", "search_result"]
@@ -16,15 +16,16 @@ __all__ = ["SearchResult", "search_result"]
 @dataclass(frozen=True)
 class SearchResult:
     """``sentences`` say what was found, the answer first; ``runs`` are the ids of the network
-    found. ``lines`` describe the probes of the ``trail``. The goal is ``limit``: a fraction of
-    accuracy if ``about_accuracy``, else bytes."""
+    found. ``lines`` describe the probes of the ``trail``. ``limit`` is that of the ``goal``;
+    sparsities are shares of what is ``counted``, such as weights."""
 
     sentences: tuple[str, ...]
     runs: tuple[str, ...]
     trail: tuple[Probe, ...]
     lines: tuple[str, ...]
     limit: float
-    about_accuracy: bool
+    goal: Goal
+    counted: str
 
 
 def search_result(compared: Comparison) -> SearchResult | None:
@@ -46,5 +47,6 @@ def search_result(compared: Comparison) -> SearchResult | None:
         trail=tuple(probes),
         lines=tuple(probe_line(config, probe) for probe in probes),
         limit=config.limit,
-        about_accuracy=config.about_accuracy,
+        goal=config.goal,
+        counted=counted_in(config.run),
     )

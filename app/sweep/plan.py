@@ -7,7 +7,7 @@ import streamlit as st
 from app import access, pages
 from app.forms import forecast_words as words
 from app.forms.forecast import figures, metric
-from app.services import Limits, SearchConfig, SweepConfig, studies
+from app.services import WEIGHTS, Limits, SearchConfig, SweepConfig, studies
 from app.services.estimates import Plan
 from app.ui import studies as text
 from app.ui.findings import plain
@@ -54,7 +54,7 @@ def show_plan(config: SweepConfig | SearchConfig, plan: Plan | None, limits: Lim
             f"kept for {limits.keep_days:g} days",
             "Networks, masks, scores and results of all runs, on the server.",
         )
-    if isinstance(config, SearchConfig) and not config.about_accuracy:
+    if isinstance(config, SearchConfig) and _says_zipped(config):
         st.caption(
             f"The dense network takes ≈ {size(plan.each.bytes)}, and nearly as much zipped: only "
             "removed weights make the zip smaller."
@@ -66,6 +66,12 @@ def show_plan(config: SweepConfig | SearchConfig, plan: Plan | None, limits: Lim
         )
     if plan.seconds > DAY / 2:
         st.caption(words.TOO_LONG)
+
+
+def _says_zipped(config: SearchConfig) -> bool:
+    """Whether the goal is met only in a zip: the file of a network without some of its channels is
+    smaller by itself."""
+    return config.most_bytes is not None and config.run.kind == WEIGHTS
 
 
 def problem_of(config: SweepConfig | SearchConfig, visitor: str, limits: Limits) -> str | None:

@@ -4,8 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from app.services import ConfigError, SearchConfig, Study, SweepConfig, is_control
-from app.ui.format import counted, exact_kilobytes, listed, percentages, plural, to_percent
+from app.services import (
+    CHANNELS,
+    ConfigError,
+    SearchConfig,
+    Study,
+    SweepConfig,
+    is_control,
+)
+from app.ui.format import counted, listed, percentages
 from app.ui.titles import (
     OTHER_VERSION,
     control_label,
@@ -20,6 +27,8 @@ GOALS = {
     # goal of a search: its limit
     "Accuracy": "Points of accuracy lost, at most",
     "File size": "Kilobytes zipped, at most",
+    "Multiply-adds": "Million multiply-adds, at most",
+    "Latency": "Milliseconds for one image, at most",
 }
 KINDS = {"sweep": "Sweep", "search": "Search"}
 ICONS = {
@@ -99,6 +108,7 @@ def of_search(config: SearchConfig) -> str:
         model_label(config.run.model),
         data_label(config.run.data),
         method_label(config.run.method),
+        *(["channels"] if config.run.kind == CHANNELS else []),
         goal(config),
         counted(len(config.seeds), "seed"),
         counted(config.run.epochs, "epoch"),
@@ -108,10 +118,7 @@ def of_search(config: SearchConfig) -> str:
 
 def goal(config: SearchConfig) -> str:
     """``at most 1 point of accuracy lost``, ``at most 100 kB zipped``."""
-    if config.most_lost is not None:
-        lost = to_percent(config.most_lost)
-        return f"at most {lost:.4g} {plural(lost, 'point')} of accuracy lost"
-    return f"at most {exact_kilobytes(config.most_bytes or 0)} zipped"
+    return config.goal.limit(config.limit)
 
 
 def state(study: Study) -> str:

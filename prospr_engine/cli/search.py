@@ -18,20 +18,23 @@ from prospr_engine.cli import store_runs
 from prospr_engine.cli.settings import add_settings, add_store, given, number, show
 from prospr_engine.errors import ConfigError, Stopped
 from prospr_engine.events import CellEnded, Event, OnEvent, StageStarted, ignore
-from prospr_engine.format import brief, read_size, to_fraction
+from prospr_engine.format import GIGA, KILO, MEGA, brief, read_size, to_fraction
 from prospr_engine.sweeps.reach import reachable
 from prospr_engine.sweeps.report import outcome, probe_line
 from prospr_engine.sweeps.search import Probed, SearchResult, first_guess
 from prospr_engine.sweeps.search import search as do
 from prospr_engine.sweeps.search_config import SEARCHED, Probe, SearchConfig, judge
 
+FACTORS = {"K": KILO, "M": MEGA, "G": GIGA}
 PLAIN = ("lowest", "highest", "most_probes")
 
 
 def add(command: Callable[..., argparse.ArgumentParser]) -> None:
     """Add the command to the parser."""
     sub = command(
-        "search", search, "find the sparsity that meets a limit on lost accuracy or on file size"
+        "search",
+        search,
+        "find the sparsity that meets a limit on lost accuracy, file size, multiply-adds or time",
     )
     add_settings(sub, "search.json of a search", but=SEARCHED)
     sub.add_argument(
@@ -46,6 +49,18 @@ def add(command: Callable[..., argparse.ArgumentParser]) -> None:
         help="find the least sparse network whose zipped ONNX file has at most this size, e.g. "
         "100kB, 0.1MB or 100000 (1 kB is 1,000 bytes). The unzipped file stores zeros too and "
         "has the same size at every sparsity",
+    )
+    sub.add_argument(
+        "--most-operations",
+        metavar="NUMBER",
+        help="find the least sparse network that needs at most this many multiply-adds for one "
+        "image, e.g. 20000000 or 20M; with --kind channels",
+    )
+    sub.add_argument(
+        "--most-ms",
+        metavar="MS",
+        help="find the least sparse network whose ONNX file takes at most this many milliseconds "
+        "for one image in ONNX Runtime on this machine; with --kind channels",
     )
     default = SearchConfig(most_lost=0.0)
     sub.add_argument("--seeds", metavar="LIST", help="seeds, e.g. 0,1,2 (default: 0)")
@@ -96,22 +111,26 @@ def _folder(config: SearchConfig) -> Path:
 
 def config_of(parsed: argparse.Namespace) -> SearchConfig:
     """The settings of ``--config`` or the defaults, overridden by the flags given."""
-    if parsed.max_loss is not None and parsed.max_size is not None:
-        raise ConfigError("A search has one goal; give either --max-loss or --max-size.")
+    limits = {
+        setting: (flag, read, text)
+        for setting, (flag, read) in LIMITS.items()
+        if (text := getattr(parsed, flag)) is not None
+    }
+    if len(limits) > 1:
+        flags = " or ".join(f"--{flag.replace('_', '-')}" for flag, _, _ in limits.values())
+        raise ConfigError(f"A search has one goal; give either {flags}.")
     if parsed.config:
         values = SearchConfig.read(parsed.config).to_dict()
-    elif parsed.max_loss is None and parsed.max_size is None:
+    elif not limits:
         raise ConfigError(
-            "Set a goal: --max-loss 1 (points of accuracy) or --max-size 100kB (of the zipped "
-            "file)."
+            "Set a goal: --max-loss 1 (points of accuracy), --max-size 100kB (of the zipped "
+            "file), --most-operations 20M (multiply-adds) or --most-ms 2 (time for one image)."
         )
     else:
         values = SearchConfig(most_lost=0.0).to_dict()
     given(parsed, values["run"])
-    if parsed.max_loss is not None:
-        values.update(most_lost=to_fraction(points(parsed.max_loss)), most_bytes=None)
-    if parsed.max_size is not None:
-        values.update(most_lost=None, most_bytes=size(parsed.max_size))
+    for setting, (_, read, text) in limits.items():
+        values.update(dict.fromkeys(LIMITS), **{setting: read(text)})
     if parsed.seeds is not None:
         values["seeds"] = [seed.strip() for seed in parsed.seeds.split(",") if seed.strip()]
     for name in PLAIN:
@@ -141,6 +160,38 @@ def size(text: str) -> int:
         f"--max-size is {brief(text)}; give a size such as 100kB, 0.1MB or 100000, which all "
         "mean the same: 1 kB is 1,000 bytes."
     )
+
+
+def operations(text: str) -> int:
+    """``"20M"`` is 20 million. Raises ``ConfigError``."""
+    number, factor = text.strip(), 1
+    if number[-1:].upper() in FACTORS:
+        number, factor = number[:-1], FACTORS[number[-1].upper()]
+    with contextlib.suppress(ValueError, OverflowError):
+        value = round(float(number) * factor)
+        if value >= 1:
+            return value
+    raise ConfigError(
+        f"--most-operations is {brief(text)}; give a number of multiply-adds, e.g. 20000000 or 20M."
+    )
+
+
+def milliseconds(text: str) -> float:
+    """``"2.5"`` (or ``"2.5ms"``) milliseconds. Raises ``ConfigError``."""
+    with contextlib.suppress(ValueError):
+        value = float(text.strip().removesuffix("ms"))
+        if 0 < value < math.inf:
+            return value
+    raise ConfigError(f"--most-ms is {brief(text)}; give milliseconds, e.g. 2 or 0.5.")
+
+
+LIMITS: dict[str, tuple[str, Callable[[str], float]]] = {
+    "most_lost": ("max_loss", lambda text: to_fraction(points(text))),
+    "most_bytes": ("max_size", size),
+    "most_operations": ("most_operations", operations),
+    "most_ms": ("most_ms", milliseconds),
+}
+"""The flag of every goal, and the function that reads it."""
 
 
 def _in_store(config: SearchConfig, folder: str, name: str, on_event: OnEvent) -> SearchResult:
@@ -179,6 +230,8 @@ def _probe(config: SearchConfig, rows: Sequence[Mapping[str, Any]]) -> Probe:
                 "pruned": row["validation_accuracy"],
             },
             "zipped": row["zipped_bytes"],
+            "operations": {"pruned": row["operations"]},
+            "latency_ms": row["latency_ms"],
         }
         for row in rows
         if row["state"] == "done"

@@ -133,6 +133,13 @@ def _without_channels(
     )
 
 
+def remaining(config: RunConfig, measure: Measure) -> tuple[Measure, float]:
+    """The measure of the pruned network, and the share of its weights that are kept in it."""
+    if config.kind == CHANNELS:
+        return narrowed(measure, _share_left(config)), 1.0
+    return measure, kept_count(measure.weights, config.sparsity) / measure.weights
+
+
 def _share_left(config: RunConfig) -> float:
     """The share of the weights and multiply-adds of the pruned network that training computes."""
     if config.kind != CHANNELS:

@@ -1,17 +1,19 @@
 """The sparsity that a search tries next: bisection on the logarithm of the density.
 
-Plain arithmetic, without torch. The size falls with every weight removed; the accuracy only
-roughly does, and varies between seeds. Bisection only needs a goal that is met on one side and
-missed on the other; it finds a network that was tried, and proves nothing about the others.
+Plain arithmetic, without torch. The size and the multiply-adds fall with all that is removed; the
+accuracy and the time only roughly do, and vary. Bisection only needs a goal that is met on one side
+and missed on the other; it finds a network that was tried, and proves nothing about the others.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Sequence
 
+from prospr_engine.config import CHANNELS
 from prospr_engine.models.measures import Measure
-from prospr_engine.pipeline.estimate import zipped_size
+from prospr_engine.pipeline.estimate import remaining, zipped_size
 from prospr_engine.sweeps.search_config import Probe, SearchConfig
 
 CLOSE = 1.1
@@ -29,8 +31,8 @@ def next_sparsity(
     """The sparsity to try after ``trail``, rounded to four digits; None when the search is over
     (see ``outcome``).
 
-    With a goal on accuracy the search is for the sparsest network that meets it, with a goal on
-    size for the least sparse one. It begins at ``guess``, if a good one is known (``guess_of``),
+    With a goal on accuracy the search is for the sparsest network that meets it, with any other
+    goal for the least sparse one. It begins at ``guess``, if a good one is known (``guess_of``),
     and moves from there in doubling steps; otherwise it begins in the middle and then tries the end
     on the side of the answer, so that an impossible goal ends it early. Deterministic.
     """
@@ -42,6 +44,8 @@ def next_sparsity(
     low_known, high_known = _known(config, trail, low), _known(config, trail, high)
     if low_known and high_known:
         return _between(low, high)
+    if high in _impossible(config, trail):
+        return _between(low, high)  # there is no telling how far beyond the limit this was
     edge, end = (low, high) if low_known else (high, low)
     return end if guess is None else _step_further(trail[0].sparsity, edge, end)
 
@@ -56,8 +60,7 @@ def ended(config: SearchConfig, trail: Sequence[Probe]) -> str:
     close = (1 - low) / (1 - high) < CLOSE or _tried(trail, _between(low, high))
     if close and met:
         return "found"
-    best = config.lowest if config.about_accuracy else config.highest
-    if not met and (_tried(trail, best) or (close and _known(config, trail, best))):
+    if not met and _hopeless(config, trail, close):
         return "never"
     if len(trail) >= FAILURES and all(probe.error for probe in trail):
         return "failed"
@@ -72,19 +75,20 @@ def bracket(config: SearchConfig, trail: Sequence[Probe]) -> tuple[float, float]
     if config.about_accuracy:
         low = max(met, default=config.lowest)
         return low, min((s for s in missed if s > low), default=config.highest)
-    high = min(met, default=config.highest)
-    return max((s for s in missed if s < high), default=config.lowest), high
+    impossible = _impossible(config, trail)
+    high = min([*met, *impossible], default=config.highest)
+    possible = {*missed} - {*impossible}
+    return max((s for s in possible if s < high), default=config.lowest), high
 
 
 def guess_of(config: SearchConfig, measure: Measure) -> float | None:
-    """The lowest sparsity at which the file of a network of ``measure`` should fit; None if the
-    goal is an accuracy, which cannot be predicted."""
-    if config.most_bytes is None:
+    """The lowest sparsity at which a network of ``measure`` should meet the goal; None if it cannot
+    be predicted."""
+    if not config.goal.predictable:
         return None
-    most = config.most_bytes
 
     def fits(sparsity: float) -> bool:
-        return zipped_size(measure, 1 - sparsity) <= most
+        return _predicted(config, measure, sparsity) <= config.limit
 
     low, high = config.lowest, config.highest
     if fits(low):
@@ -93,6 +97,34 @@ def guess_of(config: SearchConfig, measure: Measure) -> float | None:
         middle = (low + high) / 2
         low, high = (low, middle) if fits(middle) else (middle, high)
     return _clipped(config, high)
+
+
+def _predicted(config: SearchConfig, measure: Measure, sparsity: float) -> float:
+    """The figure of the goal at ``sparsity``."""
+    left, density = remaining(dataclasses.replace(config.run, sparsity=sparsity), measure)
+    if config.goal.unit == "bytes":
+        return zipped_size(left, density)
+    return left.macs + left.other
+
+
+def _impossible(config: SearchConfig, trail: Sequence[Probe]) -> list[float]:
+    """The sparsities at which channels could not be removed: every layer keeps some, so there is a
+    limit, and what is sparser is impossible, too."""
+    if config.run.kind != CHANNELS:
+        return []
+    return [probe.sparsity for probe in trail if probe.error]
+
+
+def _hopeless(config: SearchConfig, trail: Sequence[Probe], close: bool) -> bool:
+    """Whether a goal that no try met cannot be met by another one."""
+    if config.about_accuracy:
+        best = config.lowest
+    elif _impossible(config, trail):
+        best, _ = bracket(config, trail)
+        return close and _tried(trail, best)
+    else:
+        best = config.highest
+    return _tried(trail, best) or (close and _known(config, trail, best))
 
 
 def _known(config: SearchConfig, trail: Sequence[Probe], sparsity: float) -> bool:

@@ -7,16 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from prospr_engine.format import (
-    KILO,
-    SPACE,
-    counted,
-    exact_kilobytes,
-    exact_percent,
-    plural,
-    to_percent,
-)
+from prospr_engine.config import CHANNELS, RunConfig
+from prospr_engine.format import SPACE, counted, exact_percent, plural, to_percent
 from prospr_engine.sweeps.bisection import bracket, ended
+from prospr_engine.sweeps.goals import lost
 from prospr_engine.sweeps.search_config import Probe, SearchConfig
 
 
@@ -71,78 +65,56 @@ def outcome(config: SearchConfig, trail: Sequence[Probe]) -> Outcome:
 
 def probe_line(config: SearchConfig, probe: Probe) -> str:
     """A line of the trail: "96.84 % of the weights removed: 2.5 points lost, too much"."""
+    where = removed(config.run, probe.sparsity)
     if probe.value is None:
-        return f"{removed(probe.sparsity)}: failed. {probe.error}".strip()
-    value = figure(config, probe.value)
-    if config.about_accuracy:
-        return f"{removed(probe.sparsity)}: {value}, {'good enough' if probe.met else 'too much'}"
-    return f"{removed(probe.sparsity)}: {value} zipped, {'it fits' if probe.met else 'too big'}"
+        return f"{where}: failed. {probe.error}".strip()
+    goal = config.goal
+    verdict = goal.met if probe.met else goal.missed
+    return f"{where}: {goal.tried.format(figure(config, probe.value))}, {verdict}"
 
 
-def removed(sparsity: float) -> str:
+COUNTED = {"parameters": "weights", "operations": "operations", "channels": "channels"}
+"""What the sparsity is a share of, by ``RunConfig.channel_budget``."""
+
+
+def removed(run: RunConfig, sparsity: float) -> str:
     """``0.9684`` is "96.84 % of the weights removed"."""
-    return f"{exact_percent(sparsity)} of the weights removed"
+    return f"{exact_percent(sparsity)} of the {counted_in(run)} removed"
+
+
+def counted_in(run: RunConfig) -> str:
+    """What the sparsity of ``run`` is a share of."""
+    return COUNTED[run.channel_budget] if run.kind == CHANNELS else "weights"
 
 
 def figure(config: SearchConfig, value: float) -> str:
     """The value of a probe in words: "0.8 points lost", "96 kB"."""
-    if config.about_accuracy:
-        return _points(value, _beside(to_percent(value), to_percent(config.limit), 1))
-    return f"{_beside(value / KILO, config.limit / KILO, 0)}{SPACE}kB"
-
-
-def _points(value: float, points: str) -> str:
-    """``value`` in words, with its ``points`` as they are shown."""
-    if not float(points):
-        return "no accuracy lost"
-    lost = "lost" if value > 0 else "gained"
-    number = points.removeprefix("-")
-    return f"{number} {plural(float(number), 'point')} {lost}"
+    return config.goal.show(value, config.limit)
 
 
 def goal(config: SearchConfig) -> str:
     """The limit in words: "at most 1 point of accuracy lost", "at most 100 kB zipped"."""
-    if config.about_accuracy:
-        lost = to_percent(config.limit)
-        return f"at most {lost:.4g} {plural(lost, 'point')} of accuracy lost"
-    return f"at most {exact_kilobytes(config.limit)} zipped"
-
-
-def _beside(number: float, limit: float, digits: int) -> str:
-    """``number``, rounded with enough digits to stay on its side of the limit: 100.2 kB must not
-    appear as 100 kB if the limit is 100 kB."""
-    for more in range(digits, digits + 4):
-        text = f"{number:,.{more}f}"
-        if (float(text.replace(",", "")) <= limit) == (number <= limit):
-            break
-    return text
+    return config.goal.limit(config.limit)
 
 
 def _answer(config: SearchConfig, trail: Sequence[Probe], best: Probe | None, reason: str) -> str:
     allowed = goal(config)
     if best is not None and best.value is not None:
         value = figure(config, best.value)
-        found = removed(best.sparsity) if best.sparsity else "Nothing removed"
+        found = removed(config.run, best.sparsity) if best.sparsity else "Nothing removed"
         if not reason:
             return f"So far: {found}: {value} ({allowed})."
-        if config.about_accuracy:
-            return f"Found: {found}, {value} ({allowed})."
-        return f"Found: {found}, the zipped file takes {value} ({allowed})."
+        return f"Found: {found}, {config.goal.found.format(value)} ({allowed})."
     if not reason:
         tries = counted(len(trail), "try", "tries") if trail else "no try yet"
         return f"Looking for {allowed}: {tries}{', none met it' if trail else ''}."
     if reason == "failed":
         return f"Nothing found: all {len(trail)} tries failed."
-    if config.about_accuracy:
+    remedy = config.goal.remedy
+    if config.about_accuracy and config.lowest:
         remedy = "allow more loss, train longer, or search lower sparsities"
-        if not config.lowest:
-            remedy = "allow more loss, or train longer"
-        return (
-            f"Nothing found: no pruned network that was tried met the goal ({allowed}); {remedy}."
-        )
     return (
-        f"Nothing found: no file that was tried met the goal ({allowed}); allow a bigger file, "
-        "choose a smaller network, or search higher sparsities."
+        f"Nothing found: no {config.goal.noun} that was tried met the goal ({allowed}); {remedy}."
     )
 
 
@@ -157,7 +129,7 @@ def _tested(config: SearchConfig, best: Probe | None) -> str:
         )
     return (
         "That is on the validation images, which decide; on the test images it is "
-        f"{_points(best.tested, f'{to_percent(best.tested):.1f}')}{_give_or_take(best)}."
+        f"{lost(best.tested, f'{to_percent(best.tested):.1f}')}{_give_or_take(best)}."
     )
 
 
@@ -188,7 +160,8 @@ def _beyond(config: SearchConfig, trail: Sequence[Probe], best: Probe | None) ->
         near = min(failed, key=lambda probe: probe.value or 0.0, default=None)
         if near is None or near.value is None:
             return ""
-        return f"The best was {removed(near.sparsity)}: {figure(config, near.value)}."
+        where = removed(config.run, near.sparsity)
+        return f"The best was {where}: {figure(config, near.value)}."
     if near is not None and near.value is not None:
         return f"With {exact_percent(near.sparsity)} it is {figure(config, near.value)}."
     if config.about_accuracy and best.sparsity == config.highest:
@@ -209,7 +182,8 @@ def _early(config: SearchConfig, trail: Sequence[Probe], reason: str) -> str:
 
 
 def _contradiction(config: SearchConfig, trail: Sequence[Probe]) -> str:
-    """A sentence if a sparser network lost less than a less sparse one, or had a bigger file."""
+    """A sentence if a sparser network met the goal on accuracy and a less sparse one did not, or
+    the other way round with any other goal."""
     met = [probe.sparsity for probe in trail if probe.met]
     missed = [probe.sparsity for probe in trail if not probe.met and not probe.error]
     if not met:
@@ -223,7 +197,7 @@ def _contradiction(config: SearchConfig, trail: Sequence[Probe]) -> str:
     else:
         best = min(met)
         worse = min((sparsity for sparsity in missed if sparsity > best), default=None)
-        why = f"was too big, and {exact_percent(best)} fits."
+        why = f"missed the goal, and {exact_percent(best)} met it."
     if worse is None:
         return ""
     return f"The tries contradict each other: {exact_percent(worse)} {why}"

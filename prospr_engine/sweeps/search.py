@@ -80,7 +80,7 @@ def search(
     **settings: Any,
 ) -> SearchResult:
     """Find the sparsest network that loses no more accuracy than allowed, or the least sparse one
-    whose zipped ONNX file is no bigger than allowed.
+    that takes no more space (its zipped ONNX file), multiply-adds or time than allowed.
 
         pe.search(model="resnet20", data="cifar10", most_lost=0.01, seeds=range(3), epochs=20)
 
@@ -124,10 +124,10 @@ def search(
 
 
 def first_guess(config: SearchConfig) -> float | None:
-    """Where the search for a size begins; None if that cannot be foretold. Raises ``EngineError``
+    """Where the search begins; None if that cannot be foretold. Raises ``EngineError``
     if the data cannot be read or the network does not fit them."""
     run = config.run
-    images = None if config.about_accuracy else images_of(run.data, run.loading.image_size)
+    images = images_of(run.data, run.loading.image_size) if config.goal.predictable else None
     if images is None:
         return None
     shape = (images.channels, images.size, images.classes)
@@ -137,9 +137,8 @@ def first_guess(config: SearchConfig) -> float | None:
 def _write(config: SearchConfig, trail: Sequence[Probe], folder: Path) -> None:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    value = "accuracy_lost" if config.about_accuracy else "zipped_bytes"
     tested = ["tested_lost"] if config.about_accuracy else []
-    writer.writerow(["sparsity", "met", value, "error", "runs", *tested])
+    writer.writerow(["sparsity", "met", config.goal.column, "error", "runs", *tested])
     for probe in trail:
         found = "" if probe.value is None else probe.value
         runs = ";".join(Path(run).name for run in probe.runs)

@@ -9,11 +9,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from prospr_engine.config import RunConfig
+from prospr_engine.config import CHANNELS, RunConfig
 from prospr_engine.errors import ConfigError
 from prospr_engine.identity import digest, study_fingerprint
 from prospr_engine.io.files import read_settings
 from prospr_engine.registry import setting, settings_of
+from prospr_engine.sweeps.goals import GOALS, Goal
 from prospr_engine.sweeps.settings import entries, from_mapping, run_of
 
 (SEED,) = (option for option in settings_of(RunConfig) if option.name == "seed")
@@ -28,8 +29,11 @@ EQUAL = 1e-9  # so that 0.95 − 0.94 does not exceed 0.01 by rounding
 class SearchConfig:
     """A goal for a pruned network, and the range to search: at most ``most_lost`` accuracy lost on
     the validation images (a fraction, 0.01 is one point; mean over ``seeds``, against the dense
-    network of the same seed) or at most ``most_bytes`` for the zipped ONNX file (of each seed).
-    Exactly one is given. The unzipped file stores zeros too: it has one size at every sparsity.
+    network of the same seed), or for the network of each seed at most ``most_bytes`` for the zipped
+    ONNX file, ``most_operations`` multiply-adds for one image, or ``most_ms`` milliseconds for one
+    image in ONNX Runtime on this machine (of ``model.onnx``). Exactly one is given. The unzipped
+    file of a network of which single weights are removed stores zeros too: it has one size at every
+    sparsity; and so have the last two goals, which need ``kind="channels"``.
 
     ``run`` has all other settings; its own sparsity and seed are ignored.
     Raises ``ConfigError`` if a value is out of range or the settings contradict each other.
@@ -51,6 +55,21 @@ class SearchConfig:
         value_type=int,
         minimum=1,
     )
+    most_operations: int | None = setting(
+        None,
+        "maximum number of multiply-adds for one image",
+        optional=True,
+        value_type=int,
+        minimum=1,
+    )
+    most_ms: float | None = setting(
+        None,
+        "maximum time for one image in ONNX Runtime on this machine, in milliseconds",
+        optional=True,
+        value_type=float,
+        minimum=0.001,
+        maximum=1e6,
+    )
     seeds: tuple[int, ...] = (0,)
     lowest: float = setting(0.0, "lowest sparsity to try", minimum=0.0, maximum=0.9999)
     highest: float = setting(0.999, "highest sparsity to try", minimum=0.0, maximum=0.9999)
@@ -65,11 +84,7 @@ class SearchConfig:
         for option in settings_of(SearchConfig):
             object.__setattr__(self, option.name, option.check(getattr(self, option.name)))
         object.__setattr__(self, "seeds", entries("seeds", "seed", self.seeds, SEED.check))
-        if (self.most_lost is None) == (self.most_bytes is None):
-            raise ConfigError(
-                "A search has one goal: give either the accuracy that may be lost (most_lost) or "
-                "the maximum size of the zipped file (most_bytes)."
-            )
+        self._check_goal()
         if self.lowest >= self.highest:
             raise ConfigError(
                 f"The lowest sparsity is {self.lowest:g} and the highest {self.highest:g}, so "
@@ -84,16 +99,35 @@ class SearchConfig:
         given = {name: settings[name] for name in own if name in settings}
         return cls(**given | {"run": run_of("search", settings, own, SEARCHED)})
 
+    def _check_goal(self) -> None:
+        given = [goal for goal in GOALS if getattr(self, goal.setting) is not None]
+        if len(given) != 1:
+            raise ConfigError(
+                "A search has one goal: give either the accuracy that may be lost (most_lost), the "
+                "maximum size of the zipped file (most_bytes), of multiply-adds "
+                "(most_operations), or the maximum time for one image (most_ms)."
+            )
+        if given[0].needs_channels and self.run.kind != CHANNELS:
+            raise ConfigError(
+                "Single weights that are removed become zeros, which are computed like any other "
+                "number: that saves no multiply-adds and no time. To meet this goal, remove "
+                f"channels (kind={CHANNELS!r})."
+            )
+
+    @property
+    def goal(self) -> Goal:
+        """What the search is for."""
+        return next(goal for goal in GOALS if getattr(self, goal.setting) is not None)
+
     @property
     def about_accuracy(self) -> bool:
-        """Whether the goal is an accuracy; otherwise it is a size."""
-        return self.most_lost is not None
+        """Whether the goal is an accuracy; otherwise sparser networks meet it more easily."""
+        return self.goal.of_accuracy
 
     @property
     def limit(self) -> float:
         """The goal in the unit of ``Probe.value``."""
-        limit = self.most_lost if self.most_lost is not None else self.most_bytes
-        assert limit is not None
+        limit: float = getattr(self, self.goal.setting)
         return limit
 
     @property
@@ -144,13 +178,13 @@ class SearchConfig:
 class Probe:
     """One sparsity that was tried, and whether it met the goal. ``value`` is compared with the
     goal: the accuracy lost on the validation images (a fraction, negative if accuracy was gained;
-    mean over the seeds) or the bytes of the largest zipped file; None if a run failed, and
-    ``error`` says why. ``tested`` is the accuracy lost on the test images, which the search does
-    not use; None where ``value`` is not of the validation images: a size, or, if the runs have no
-    such figure, itself the accuracy lost on the test images; ``tested_noise`` is half of the 95 %
-    interval of what the test images show: over the seeds, or for a single one of the choice of test
-    images. ``guessing`` says that the pruned networks of all seeds only guess. ``runs`` are folders
-    or ids."""
+    mean over the seeds) or the largest figure of the goal (bytes, multiply-adds, milliseconds)
+    among the seeds; None if a run failed, and ``error`` says why. ``tested`` is the accuracy lost
+    on the test images, which the search does not use; None where ``value`` is not of the validation
+    images: another figure, or, if the runs have no such figure, itself the accuracy lost on the
+    test images; ``tested_noise`` is half of the 95 % interval of what the test images show: over
+    the seeds, or for a single one of the choice of test images. ``guessing`` says that the pruned
+    networks of all seeds only guess. ``runs`` are folders or ids."""
 
     sparsity: float
     met: bool
@@ -188,7 +222,7 @@ def judge(
         if all(map(math.isfinite, [*figures, *validated])):
             tested, figures = sum(figures) / len(figures), validated
     else:
-        figures = [_zipped(summary) for summary in known]
+        figures = [_number(figures_of(summary)[config.goal.figure]) for summary in known]
     value = sum(figures) / len(figures) if config.about_accuracy else max(figures)
     if not all(map(math.isfinite, figures)):
         return Probe(sparsity, False, None, tuple(runs), "The result does not have this figure.")
@@ -217,6 +251,5 @@ def _lost(summary: Mapping[str, Any], part: str) -> float:
     return math.nan if dense is None or pruned is None else float(dense - pruned)
 
 
-def _zipped(summary: Mapping[str, Any]) -> float:
-    zipped = summary.get("zipped")
-    return math.nan if zipped is None else float(zipped)
+def _number(value: float | None) -> float:
+    return math.nan if value is None else float(value)

@@ -34,7 +34,11 @@ SMALL = SearchConfig.of(
 )
 
 
-@pytest.mark.parametrize("config", [EVERYTHING, SMALL])
+FEW = SearchConfig.of(kind="channels", channel_budget="operations", most_operations=20_500_000)
+FAST = SearchConfig.of(kind="channels", most_ms=0.75)
+
+
+@pytest.mark.parametrize("config", [EVERYTHING, SMALL, FEW, FAST])
 def test_the_command_line_reads_it_as_the_same_search(config):
     from prospr_engine.cli import main
     from prospr_engine.cli import search as cli_search

@@ -13,7 +13,7 @@ from processes import python
 
 import prospr_engine as pe
 from prospr_engine.cli import main as cli
-from prospr_engine.cli.search import points, size
+from prospr_engine.cli.search import milliseconds, operations, points, size
 from prospr_engine.errors import ConfigError, ScoringError
 from prospr_engine.jobs import spawn
 from prospr_engine.pipeline import run as pipeline
@@ -46,7 +46,11 @@ def runs(monkeypatch, template):
         for epoch in shown["history"]:
             lost = config.sparsity**2 if epoch["network"] == "pruned" else 0.0
             epoch["validation_accuracy"] = 1 - lost
-        shown["onnx"] = template["onnx"] | {"zipped": round(200_000 * (1 - config.sparsity))}
+        shown["onnx"] = template["onnx"] | {
+            "zipped": round(200_000 * (1 - config.sparsity)),
+            "latency_ms": 2 * (1 - config.sparsity),
+        }
+        shown["operations"] = {"dense": 10**6, "pruned": round(10**6 * (1 - config.sparsity))}
         out.mkdir(parents=True)
         (out / "result.json").write_text(json.dumps(shown), "utf-8")
         return SimpleNamespace(to_dict=lambda: shown)
@@ -115,7 +119,16 @@ def test_settings_reach_the_runs_and_come_back_from_the_file(runs, capsys, tmp_p
 @pytest.mark.parametrize(
     ("flags", "sentence"),
     [
-        ([], "--max-loss 1 (points of accuracy) or --max-size 100kB"),
+        ([], "--max-loss 1 (points of accuracy), --max-size 100kB"),
+        (["--max-loss", "1", "--most-ms", "2"], "give either --max-loss or --most-ms"),
+        (["--most-operations", "few"], "give a number of multiply-adds, e.g. 20000000 or 20M"),
+        (["--most-operations", "0.2"], "give a number of multiply-adds"),
+        (["--most-operations", "nan"], "give a number of multiply-adds"),
+        (["--most-ms", "0"], "--most-ms is '0'; give milliseconds"),
+        (["--most-ms", "inf"], "give milliseconds"),
+        (["--most-ms", "2"], "remove channels (kind='channels')"),
+        (["--most-operations", "20M", "--kind", "weights"], "remove channels (kind='channels')"),
+        (["--most-ms", "2", "--kind", "channels", "--method", "grasp"], "ranks single weights"),
         (["--max-loss", "1", "--max-size", "1MB"], "one goal; give either"),
         (["--max-loss", "a little"], "--max-loss is 'a little'; give points of accuracy"),
         (["--max-loss", "101"], "from 0 to 100"),
@@ -165,6 +178,30 @@ def test_sizes(text, bytes):
 def test_what_is_no_size(text):
     with pytest.raises(ConfigError, match="give a size such as"):
         size(text)
+
+
+def test_multiply_adds_and_milliseconds():
+    assert [operations(text) for text in ("20000000", " 20M ", "20e6", "0.02g", "3k")] == [
+        20_000_000, 20_000_000, 20_000_000, 20_000_000, 3000,
+    ]  # fmt: skip
+    assert [milliseconds(text) for text in ("2", " 0.5ms", "1e1")] == [2.0, 0.5, 10.0]
+
+
+@pytest.mark.parametrize(
+    ("flags", "found", "column"),
+    [
+        (["--most-operations", "300k"], 0.7, "operations"),
+        (["--most-ms", "0.5"], 0.75, "latency_ms"),
+    ],
+)
+def test_a_search_that_removes_channels(runs, capsys, tmp_path, flags, found, column):
+    command = [*QUICK, *flags, "--kind", "channels", "--max-tries", 12, "--out", tmp_path, "--json"]
+    code, out, _ = search(capsys, *command)
+    assert code == 0
+    shown = json.loads(out)
+    assert found <= shown["found"] < 1 - (1 - found) / 1.1
+    assert {config.kind for config in runs} == {"channels"}
+    assert (tmp_path / "trail.csv").read_text().startswith(f"sparsity,met,{column},error,runs\n")
 
 
 def test_points():

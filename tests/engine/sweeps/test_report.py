@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from prospr_engine.config import RunConfig
 from prospr_engine.sweeps.report import figure, goal, outcome, probe_line
 from prospr_engine.sweeps.search_config import Probe, SearchConfig
 
@@ -126,3 +127,41 @@ def test_goals_and_lines():
         "90 % of the weights removed: failed. It burned.",
     ]
     assert said(LOSS) == "Looking for at most 1 point of accuracy lost: no try yet."
+
+
+CHANNELS = RunConfig(kind="channels")
+MANY = SearchConfig(CHANNELS, most_operations=20_000_000)
+SLOW = SearchConfig(CHANNELS, most_ms=2.0)
+
+
+def test_a_number_of_multiply_adds_that_was_found():
+    assert said(MANY, (0.5, True, 19_960_000), (0.48, False, 20_040_000)) == (
+        "Found: 50 % of the weights removed, the network needs 20.0 million multiply-adds "
+        "(at most 20 million multiply-adds). With 48 % it is 20.04 million multiply-adds."
+    )
+    never = said(MANY, (0.97, False, 31_000_000), (0.999, False, 25_000_000))
+    assert never.startswith("Nothing found: no network that was tried met the goal (at most 20 ")
+
+
+def test_a_latency_that_was_found():
+    assert said(SLOW, (0.5, True, 1.93), (0.48, False, 2.0004)) == (
+        "Found: 50 % of the weights removed, the file takes 1.93 ms per image (at most 2 ms per "
+        "image). With 48 % it is 2.0004 ms."
+    )
+    assert (
+        probe_line(SLOW, Probe(0.25, False, 2.5)).replace("\N{NO-BREAK SPACE}", " ")
+        == "25 % of the weights removed: 2.50 ms per image, too slow"
+    )
+
+
+@pytest.mark.parametrize(
+    ("budget", "what"),
+    [("parameters", "weights"), ("operations", "operations"), ("channels", "channels")],
+)
+def test_what_was_removed_is_what_the_budget_counts(budget: str, what: str):
+    run = RunConfig(kind="channels", channel_budget=budget)
+    line = probe_line(SearchConfig(run, most_lost=0.01), Probe(0.5, True, 0.0))
+    assert line.startswith(f"50\N{NO-BREAK SPACE}% of the {what} removed: ")
+    weights = RunConfig(channel_budget=budget)
+    line = probe_line(SearchConfig(weights, most_lost=0.01), Probe(0.5, True, 0.0))
+    assert line.startswith("50\N{NO-BREAK SPACE}% of the weights removed: ")

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from prospr_engine.config import RunConfig
 from prospr_engine.models.measures import known
-from prospr_engine.pipeline.estimate import zipped_size
+from prospr_engine.pipeline.estimate import narrowed, zipped_size
 from prospr_engine.sweeps.bisection import (
     CLOSE,
     ended,
@@ -180,3 +181,57 @@ def test_the_guess_is_the_least_sparsity_whose_file_should_fit():
     assert guess_of(SearchConfig(most_bytes=full), size) == 0.0
     assert guess_of(SearchConfig(most_bytes=1), size) == 0.999
     assert guess_of(LOSS, size) is None
+
+
+# Channels: what every layer keeps sets a limit, beyond which runs fail
+
+OPERATIONS = SearchConfig(RunConfig(kind="channels"), most_operations=1000)
+LATENCY = SearchConfig(RunConfig(kind="channels"), most_ms=1.0)
+
+
+@pytest.mark.parametrize("config", [OPERATIONS, LATENCY], ids=["operations", "latency"])
+@given(density=densities, guess=st.none() | st.floats(0.01, 0.999))
+def test_a_network_with_few_enough_channels_is_found_within_what_is_possible(
+    config, density, guess
+):
+    threshold = 1 - density
+    possible = 1 - density / 1.5  # sparser networks cannot be made
+
+    def value_of(sparsity):
+        return None if sparsity > possible else step_at(threshold, config)(sparsity)
+
+    trail = searched(config, value_of, guess)
+    found = outcome(config, trail).found
+    if found is not None:
+        assert threshold <= found <= possible
+    else:  # what was tried was impossible, again and again, or there were too few tries
+        assert ended(config, trail) in ("failed", "most")
+
+
+def test_a_goal_beyond_what_is_possible_is_given_up():
+    trail = searched(OPERATIONS, lambda s: None if s > 0.7 else 2000 - 1000 * s, 0.9)
+    assert ended(OPERATIONS, trail) == "never"
+    tried = [probe.sparsity for probe in trail if not probe.error]
+    assert 1 - max(tried) < CLOSE * 0.3 + ROUNDING
+    assert "no network that was tried met the goal" in outcome(OPERATIONS, trail).text
+
+
+@pytest.mark.parametrize("budget", ["parameters", "operations", "channels"])
+def test_the_guess_for_multiply_adds_is_where_they_should_be_few_enough(budget):
+    size = known("small_cnn", 1, 8, 10)
+    run = RunConfig(kind="channels", channel_budget=budget)
+    full = size.macs + size.other
+    guess = guess_of(SearchConfig(run, most_operations=full // 4), size)
+    # A quarter of the multiply-adds: half of the channels of every layer.
+    assert guess == pytest.approx(0.5 if budget == "channels" else 0.75, abs=0.001)
+    assert guess_of(SearchConfig(run, most_operations=full), size) == 0.0
+    assert guess_of(SearchConfig(run, most_ms=1.0), size) is None
+
+
+def test_the_guess_for_a_file_without_channels_is_a_smaller_network():
+    size = known("small_cnn", 1, 8, 10)
+    run = RunConfig(kind="channels")
+    guess = guess_of(SearchConfig(run, most_bytes=zipped_size(size, 1.0) // 2), size)
+    assert zipped_size(narrowed(size, 1 - guess), 1.0) == pytest.approx(
+        zipped_size(size, 1.0) / 2, rel=0.01
+    )

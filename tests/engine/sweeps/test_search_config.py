@@ -11,12 +11,20 @@ from prospr_engine.config import RunConfig
 from prospr_engine.errors import ConfigError
 from prospr_engine.sweeps.search_config import Probe, SearchConfig, judge
 
+CHANNELS = RunConfig(kind="channels")
+
 
 @pytest.mark.parametrize(
     ("settings", "sentence"),
     [
         ({}, "has one goal"),
         ({"most_lost": 0.01, "most_bytes": 1000}, "has one goal"),
+        ({"most_operations": 1000, "most_ms": 1.0}, "has one goal"),
+        ({"most_operations": 1000}, "no multiply-adds and no time.*kind='channels'"),
+        ({"most_ms": 1.0}, "no multiply-adds and no time.*kind='channels'"),
+        ({"most_operations": 0, "run": CHANNELS}, "at least 1"),
+        ({"most_ms": 0.0, "run": CHANNELS}, "at least 0.001"),
+        ({"most_ms": math.inf, "run": CHANNELS}, "finite"),
         ({"most_lost": -0.01}, "at least 0"),
         ({"most_lost": 1.5}, "at most 1"),
         ({"most_lost": math.nan}, "finite"),
@@ -68,6 +76,8 @@ def test_the_fingerprint_knows_every_setting_but_the_runs_own_sparsity_and_seed(
         search(RunConfig(method="random")),
         search(most_lost=0.02),
         search(most_lost=None, most_bytes=10),
+        search(CHANNELS, most_lost=None, most_operations=10),
+        search(CHANNELS, most_lost=None, most_ms=10),
         search(seeds=(1,)),
         search(lowest=0.1),
         search(highest=0.9),
@@ -155,3 +165,26 @@ def test_what_failed_is_not_met():
     sizes = SearchConfig(most_bytes=10**9)
     assert not judge(sizes, 0.9, [summary(1, 1, None)]).met
     assert not judge(sizes, 0.9, [{"accuracy": {}}]).met
+
+
+def test_the_slowest_and_the_largest_network_decide():
+    found = [
+        {"accuracy": {}, "operations": {"pruned": 900}, "latency_ms": 1.25},
+        {"accuracy": {}, "operations": {"pruned": 1100}, "latency_ms": 0.75},
+    ]
+    probe = judge(SearchConfig(CHANNELS, most_operations=1000, seeds=(0, 1)), 0.5, found)
+    assert (probe.value, probe.met, probe.tested) == (1100, False, None)
+    probe = judge(SearchConfig(CHANNELS, most_ms=1.25, seeds=(0, 1)), 0.5, found)
+    assert (probe.value, probe.met) == (1.25, True)
+    # Nobody measured it.
+    unknown = judge(SearchConfig(CHANNELS, most_ms=1.0), 0.5, [{"accuracy": {}}])
+    assert unknown.error == "The result does not have this figure."
+
+
+def test_earlier_searches_keep_their_fingerprints():
+    """As computed by version 0.5.0."""
+    assert SearchConfig(most_lost=0.01).fingerprint == "b930285448dedbdc"
+    assert SearchConfig(most_lost=0.01).legacy_fingerprint == "71746a27d706b158"
+    before = SearchConfig(most_bytes=1000).to_dict()
+    del before["most_operations"], before["most_ms"]
+    assert SearchConfig.from_dict(before) == SearchConfig(most_bytes=1000)
