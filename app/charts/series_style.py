@@ -1,7 +1,8 @@
 """The look of the series of a comparison: a colour, a shape and a dash each.
 
 A method looks the same in every comparison. Its controls have its colour and shape, dashed and
-hollow; random methods are grey, as the baseline to beat.
+hollow; where it removes channels, it has its colour, in long dashes with bars for points. Random
+methods are grey, as the baseline to beat.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import pandas as pd
 
 from app.charts.colours import DARK, Colours
 from app.charts.rows import records
-from app.services import CONTROLS, METHODS, SHARED_WITH_CONTROLS, is_control
+from app.services import CHANNELS, CONTROLS, METHODS, SHARED_WITH_CONTROLS, is_control
 
 HUES_LIGHT = (
     "#0072B2",  # blue
@@ -61,6 +62,10 @@ SHAPES = (
     "M-0.5,-0.9L0.5,-0.9L1,0L0.5,0.9L-0.5,0.9L-1,0Z",  # a hexagon
 )
 
+BAR = len(SHAPES)
+"""The shape of channels."""
+BAR_PATH = "M-0.45,-1.15L0.45,-1.15L0.45,1.15L-0.45,1.15Z"
+
 GREYS = (len(HUES_LIGHT) - 2, len(HUES_LIGHT) - 1)
 PLACES = {
     "prospr": 0,
@@ -81,6 +86,7 @@ colour, shape and dash, in the order of their table."""
 SOLID = (1, 0)
 CONTROL_DASHES = ((6, 3), (2, 2), (7, 2, 2, 2), (9, 4), (5, 2, 1, 2), (3, 5), (11, 2, 5, 2))
 """By the place of a control in its table; the last for all others."""
+CHANNELS_DASH = (10, 2, 3, 2)
 GREY_DASHES = {GREYS[0]: (4, 3), GREYS[1]: (10, 3)}
 MIXED_DASHES = ((12, 3, 2, 3), (5, 5), (14, 4), (3, 2, 3, 6))
 """For lines that share the colour of another line."""
@@ -91,7 +97,7 @@ MOST_LISTED = 12  # names with a line each on a narrow screen
 
 @dataclass(frozen=True)
 class Look:
-    """``hue`` and ``shape`` are indices into the tables above."""
+    """``hue`` and ``shape`` are indices into the tables above; ``BAR`` is a shape of its own."""
 
     series: str
     hue: int
@@ -137,7 +143,7 @@ def fill_scale(seen: Sequence[Look], colours: Colours) -> alt.Scale:
 
 def shape_scale(seen: Sequence[Look]) -> alt.Scale:
     """The scale for the shapes of points."""
-    return alt.Scale(domain=_names(seen), range=[SHAPES[look.shape] for look in seen])
+    return alt.Scale(domain=_names(seen), range=[(*SHAPES, BAR_PATH)[look.shape] for look in seen])
 
 
 def dash_scale(seen: Sequence[Look]) -> alt.Scale:
@@ -164,11 +170,12 @@ def _names(seen: Sequence[Look]) -> list[str]:
 
 
 def _plain(row: Mapping[str, Any]) -> bool:
-    return not is_control(row["control"])
+    return not is_control(row["control"]) and row.get("kind") != CHANNELS
 
 
 def _key(row: Mapping[str, Any]) -> tuple[Any, ...]:
-    values = (row.get(name) for name in SHARED_WITH_CONTROLS)
+    """Equal for a series, its controls, and the same where channels are removed."""
+    values = (row.get(name) for name in SHARED_WITH_CONTROLS if name != "kind")
     return tuple(None if pd.isna(value) else value for value in values)
 
 
@@ -201,8 +208,11 @@ def _mixed(hues: Sequence[int]) -> Iterator[Look]:
 
 
 def _for_row(look: Look, row: Mapping[str, Any]) -> Look:
-    """``look`` for the series of ``row``, which may be a control."""
-    if _plain(row):
+    """``look`` for the series of ``row``, which may be a control or of channels."""
+    own = look.shape == look.hue  # not a mixture
+    if row.get("kind") == CHANNELS and own:
+        return Look(row["series"], look.hue, BAR, CHANNELS_DASH)
+    if _plain(row) or row.get("kind") == CHANNELS:
         return dataclasses.replace(look, series=row["series"])
     names = list(CONTROLS)
     place = names.index(row["control"]) if row["control"] in names else -1

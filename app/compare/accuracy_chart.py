@@ -9,6 +9,8 @@ the point is a mean of several runs. Clicks on the legend stay in the browser an
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,9 +32,13 @@ from app.charts.series_style import (
 from app.charts.spec import DATA, Spec, spec
 from app.compare import axes
 from app.compare.axes import Ends, encoding, ends
-from app.ui.format import accuracy, accuracy_range, counted, percent, size
+from app.ui.format import accuracy, accuracy_range, counted, percent, rough_number, size
+from app.ui.labels import BUDGETS
 from app.ui.titles import data_label, model_label
 
+SPARSITY = "sparsity"
+WHOLE = next(iter(BUDGETS))
+"""What sparsities are shares of where single weights are removed."""
 CLICK, HOVER, LEGEND = "click", "hover", "legend"
 """The names of the selections."""
 MEAN, CELL, DENSE = "mean", "cell", "dense"
@@ -51,6 +57,8 @@ class Plan:
     axis: str
     across: Ends
     accuracy: tuple[float, float]
+    removed: str = ""
+    """What the sparsities are shares of, where that is not the weights."""
 
 
 def table(points: pd.DataFrame, dense: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:
@@ -64,18 +72,20 @@ def table(points: pd.DataFrame, dense: pd.DataFrame, cells: pd.DataFrame) -> pd.
     return pd.DataFrame(rows, columns=[*_row(MEAN, "", 0.0)])
 
 
-def plan(frame: pd.DataFrame, rows: pd.DataFrame, axis: str = "sparsity") -> Plan:
+def plan(frame: pd.DataFrame, rows: pd.DataFrame, axis: str = SPARSITY) -> Plan:
     """How to draw ``rows``. ``frame`` is the whole comparison, so that a series keeps its look
     when others are filtered out."""
     points = rows[rows["kind"] != DENSE]
-    span = ends(axes.known()[axis], points["x"], points["sparsity"] if axis == "sparsity" else ())
+    span = ends(axes.known()[axis], points["x"], points["sparsity"] if axis == SPARSITY else ())
     known = pd.concat([rows["accuracy"], rows["low"], rows["high"]]).dropna()
     low, high = (known.min(), known.max()) if len(known) else (0.0, 1.0)
     margin = MARGIN * (high - low) or 0.01
     # Rounded, so that a new run within these limits needs no new chart.
     bottom, top = max(0.0, round(low - margin, 3)), min(1.0, round(high + margin, 3))
     seen = tuple(look for look in looks(frame) if look.series in set(points["series"]))
-    return Plan(seen, axis, span, (bottom, top))
+    budgets = set(frame["channel_budget"].replace("", WHOLE))
+    removed = " or ".join(text for name, text in BUDGETS.items() if name in budgets)
+    return Plan(seen, axis, span, (bottom, top), removed if budgets - {WHOLE} else "")
 
 
 def chart(plan: Plan, colours: Colours) -> Spec:
@@ -115,7 +125,7 @@ def chart(plan: Plan, colours: Colours) -> Spec:
         empty=False,
     )
     drawn = base.transform_filter(chosen).encode(
-        x=encoding(axes.known()[plan.axis], plan.across),
+        x=encoding(_axis(plan.axis, plan.removed), plan.across),
         color=alt.Color(
             "series:N", scale=colour_scale(plan.looks, colours), legend=under, sort=None
         ),
@@ -145,6 +155,7 @@ def chart(plan: Plan, colours: Colours) -> Spec:
             alt.Tooltip("interval:N", title="95\N{NO-BREAK SPACE}% interval"),
             alt.Tooltip("seeds:N", title="Seeds"),
             alt.Tooltip("kept:N", title="Weights kept"),
+            alt.Tooltip("operations:N", title="Multiply-adds"),
             alt.Tooltip("size:N", title="Zipped file"),
         ],
     )
@@ -152,7 +163,15 @@ def chart(plan: Plan, colours: Colours) -> Spec:
     return spec(alt.LayerChart(layer=layers).properties(height=HEIGHT), grows=True)
 
 
-def description(rows: pd.DataFrame, axis: str = "sparsity") -> str:
+def _axis(name: str, removed: str) -> axes.Axis:
+    """The axis of that name, which says what the sparsities are shares of."""
+    axis = axes.known()[name]
+    if name != SPARSITY or not removed:
+        return axis
+    return dataclasses.replace(axis, title=axis.title.replace("Weights", removed.capitalize()))
+
+
+def description(rows: pd.DataFrame, axis: str = SPARSITY, removed: str = "") -> str:
     """The chart in words: where each line starts and ends."""
     lines = []
     for series, group in rows[rows["kind"] == MEAN].groupby("series", sort=False):
@@ -162,7 +181,7 @@ def description(rows: pd.DataFrame, axis: str = "sparsity") -> str:
             text += f", {last['shown']} at {last['removed']}"
         lines.append(text)
     dense = [row["label"] for row in records(rows[rows["kind"] == DENSE])]
-    title = axes.known()[axis].title.partition(" (")[0]
+    title = _axis(axis, removed).title.partition(" (")[0]
     against = title if title.startswith("ONNX") else title[:1].lower() + title[1:]
     listed = "; ".join([*lines, *dense]) or "nothing yet"
     return f"Test accuracy against {against}: {listed}."
@@ -186,6 +205,7 @@ def _row(kind: str, series: str, value: float, **more: Any) -> dict[str, Any]:
         "interval": "",
         "seeds": "",
         "kept": "",
+        "operations": "",
         "size": "",
         "label": "",
     } | more
@@ -197,7 +217,7 @@ def _mean(row: dict[str, Any], dodge: float) -> dict[str, Any]:
         MEAN,
         row["series"],
         row["accuracy"],
-        **_figures(row["sparsity"], row["kept_weights"], row["zipped_bytes"]),
+        **_figures(row),
         order=row["order"],
         sparsity=row["sparsity"],
         x=row["x"],
@@ -215,7 +235,7 @@ def _cell(row: dict[str, Any], dodge: float) -> dict[str, Any]:
         CELL,
         row["series"],
         row["accuracy"],
-        **_figures(row["sparsity"], row["kept_weights"], row["zipped_bytes"]),
+        **_figures(row),
         order=row["order"],
         sparsity=row["sparsity"],
         x=row["x"],
@@ -226,11 +246,16 @@ def _cell(row: dict[str, Any], dodge: float) -> dict[str, Any]:
     )
 
 
-def _figures(sparsity: float, kept: float | None, zipped: float | None) -> dict[str, str]:
+def _figures(row: dict[str, Any]) -> dict[str, str]:
+    def shown(name: str, show: Callable[[float], str]) -> str:
+        value = row[name]
+        return "unknown" if value is None or pd.isna(value) else show(value)
+
     return {
-        "removed": percent(sparsity),
-        "kept": "unknown" if kept is None or pd.isna(kept) else f"{kept:,.0f}",
-        "size": "unknown" if zipped is None or pd.isna(zipped) else size(int(zipped)),
+        "removed": percent(row["sparsity"]),
+        "kept": shown("kept_weights", "{:,.0f}".format),
+        "operations": shown("operations", rough_number),
+        "size": shown("zipped_bytes", size),
     }
 
 

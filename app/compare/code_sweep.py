@@ -12,11 +12,21 @@ import shlex
 from collections.abc import Sequence
 from typing import Any
 
-from app.services import GROUPS, METHODS, STEPS, ConfigError, RunConfig, SweepConfig
+from app.services import (
+    CHANNELS,
+    GROUPS,
+    METHODS,
+    OF_CHANNELS,
+    STEPS,
+    WEIGHTS,
+    ConfigError,
+    RunConfig,
+    SweepConfig,
+)
 from app.ui.code import PREFIXES, changed, command, layer_flags
 
-LISTS = ("methods", "sparsities", "seeds", "steps", "controls")
-OWN = ("method", "sparsity", "seed", "control")
+LISTS = ("methods", "sparsities", "seeds", "steps", "controls", "kinds")
+OWN = ("method", "sparsity", "seed", "control", "kind")
 """Settings of a run of which a sweep has lists."""
 
 SWEEP = """\
@@ -39,7 +49,7 @@ table = pe.sweep(
 {settings}    out={out!r},
     on_event=report,
 )
-by = ["method", "steps", "control", "sparsity"]
+by = {by!r}
 print(table.groupby(by, sort=False, dropna=False)["accuracy"].agg(["mean", "std", "count"]))"""
 
 RUNS = """\
@@ -85,7 +95,8 @@ def sweep_program(config: SweepConfig, threads: int, out: str = "out") -> str:
         or getattr(config, name) != getattr(default, name)
     ]
     settings = "".join(f"    {line},\n" for line in [*arguments(config.run, OWN, lists)])
-    return SWEEP.format(settings=settings, threads=threads, out=out)
+    by = ["method", "steps", "control", *(["kind"] if config.kinds[1:] else []), "sparsity"]
+    return SWEEP.format(settings=settings, threads=threads, out=out, by=by)
 
 
 def runs_command(configs: Sequence[RunConfig], threads: int, out: str = "out") -> str:
@@ -116,10 +127,13 @@ def as_sweep(configs: Sequence[RunConfig]) -> SweepConfig | None:
             if spec and (ahead := spec.option(STEPS)):
                 options.pop(ahead.name, None)
     try:
-        first = plain[0]
+        # Each kind has settings of its own, at their defaults in runs of the other.
+        first = next((c for c in plain if c.kind == WEIGHTS), plain[0])
+        channels = next((c for c in plain if c.kind == CHANNELS), first)
         run = dataclasses.replace(
             first,
             **{name: getattr(RunConfig(), name) for name in OWN},
+            **{name: getattr(channels, name) for name in OF_CHANNELS},
             scoring=dataclasses.replace(first.scoring, options=options),
         )
         found = SweepConfig(
@@ -129,6 +143,7 @@ def as_sweep(configs: Sequence[RunConfig]) -> SweepConfig | None:
             seeds=tuple(lists["seed"]),
             steps=tuple(steps) if len(steps) > 1 else (),
             controls=tuple(lists["control"]),
+            kinds=tuple(lists["kind"]),
         )
     except ConfigError:
         return None

@@ -11,14 +11,21 @@ import pandas as pd
 import streamlit as st
 
 from app.compare import axes
-from app.services import is_control
+from app.services import analysis, is_control
+from app.services.analysis import done
 from app.services.comparison import keep
-from app.ui.format import percent_number, read_share
-from app.ui.labels import WITHOUT_CONTROL
+from app.ui.format import listed, percent_number, read_share
+from app.ui.labels import BUDGETS, KINDS, WITHOUT_CONTROL
 from app.ui.titles import control_label, method_label
 
 # These widgets bind to query parameters, under names that no other page uses.
-METHODS, CONTROLS, SEEDS, STEPS = "only", "only-control", "only-seed", "only-steps"
+METHODS, CONTROLS, SEEDS, STEPS, KIND = (
+    "only",
+    "only-control",
+    "only-seed",
+    "only-steps",
+    "only-kind",
+)
 AXIS, CELLS, LEVEL = "against", "single", "at-sparsity"
 OPEN = "open-"
 """Prefix of the key of a section's expander."""
@@ -39,10 +46,12 @@ def show_filters(table: pd.DataFrame, key: str) -> Shown:
     methods = {method_label(name): name for name in table.sort_values("order")["method"].unique()}
     controls = {_control(name): name for name in _ordered(table, "control")}
     seeds = {str(seed): seed for seed in sorted(table["seed"].unique())}
+    kinds = {KINDS.get(name, name): name for name in sorted(table["kind"].unique(), key=_place)}
     steps = {str(int(steps)): steps for steps in sorted(table["steps"].dropna().unique())}
     boxes = (
         ("Criteria", METHODS, methods, "method"),
         ("Controls", CONTROLS, controls, "control"),
+        ("What is removed", KIND, kinds, "kind"),
         ("Seeds", SEEDS, seeds, "seed"),
         ("Look-ahead steps (M)", STEPS, steps, "steps"),
     )
@@ -63,17 +72,22 @@ def show_none_left() -> None:
     st.button("Show all", icon=":material/filter_list_off:", on_click=_show_all, key="show-all")
 
 
-def axis() -> str:
-    """The name of the horizontal axis."""
-    names = {axis.label: axis.name for axis in axes.known().values()}
-    shown = st.segmented_control(
-        "Accuracy against",
-        list(names),
-        default=next(iter(names)),
-        required=True,
-        key=AXIS,
-        bind="query-params",
-    )
+def axis(table: pd.DataFrame) -> str:
+    """The name of the horizontal axis, of a figure that the runs of ``table`` have."""
+    names = {axis.label: axis.name for axis in axes.offered(done(table)).values()}
+    if len(names) <= MOST_SEGMENTS:
+        shown = st.segmented_control(
+            "Accuracy against",
+            list(names),
+            default=next(iter(names)),
+            required=True,
+            key=AXIS,
+            bind="query-params",
+        )
+    else:
+        shown = st.selectbox(
+            "Accuracy against", list(names), key=AXIS, bind="query-params", width=330
+        )
     return names[shown]
 
 
@@ -97,9 +111,11 @@ def level(rows: pd.DataFrame) -> float:
     share = None if typed in names else read_share(typed)
     if share is not None and percent_number(share) in names and LEVEL not in st.session_state:
         st.session_state[LEVEL] = percent_number(share)
+    what = listed(BUDGETS[name] for name in analysis.budgets(rows))
+    label = f"{what.capitalize()} removed (%)"
     if len(names) <= MOST_SEGMENTS:
         shown = st.segmented_control(
-            "Weights removed (%)",
+            label,
             list(names),
             default=usual,
             required=True,
@@ -108,7 +124,7 @@ def level(rows: pd.DataFrame) -> float:
         )
     else:
         shown = st.selectbox(
-            "Weights removed (%)",
+            label,
             list(names),
             list(names).index(usual),
             key=LEVEL,
@@ -121,10 +137,14 @@ def address(given: Mapping[str, str]) -> str:
     """The query string of a link to this view: ``given`` says what is compared, the widgets say
     the rest."""
     open_sections = sorted(str(name) for name in st.session_state if str(name).startswith(OPEN))
-    names = (METHODS, CONTROLS, SEEDS, STEPS, AXIS, CELLS, LEVEL, *open_sections)
+    names = (METHODS, CONTROLS, KIND, SEEDS, STEPS, AXIS, CELLS, LEVEL, *open_sections)
     values = {name: value for name in names if (value := st.session_state.get(name))}
     parameters = {name: "true" if value is True else value for name, value in values.items()}
     return urlencode({**given, **parameters}, doseq=True, safe=",")
+
+
+def _place(kind: str) -> int:
+    return list(KINDS).index(kind) if kind in KINDS else len(KINDS)
 
 
 def _control(name: str) -> str:
@@ -138,6 +158,6 @@ def _ordered(table: pd.DataFrame, column: str) -> Iterable[str]:
 
 
 def _show_all() -> None:
-    for name in (METHODS, CONTROLS, SEEDS, STEPS):
+    for name in (METHODS, CONTROLS, KIND, SEEDS, STEPS):
         if name in st.session_state:
             st.session_state[name] = []

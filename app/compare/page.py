@@ -46,7 +46,7 @@ def show(compared: Comparison, given: Mapping[str, str]) -> None:
     answer = st.container()
     with st.container(horizontal=True, vertical_alignment="bottom", key="compare-choices"):
         shown = show_filters(table, compared.key)
-        against = axis()
+        against = axis(table)
         cells = single_runs(shown.rows)
     if done(shown.rows).empty:
         show_none_left()

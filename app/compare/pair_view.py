@@ -90,11 +90,12 @@ def _accuracy(both: Comparison, shown: Shown, given: Mapping[str, str]) -> None:
     )
     against = "sparsity"
     if drawn:
-        against = axis()
+        against = axis(rows)
         comparison_id = next(iter(given.values()))
         start = show_accuracy(shown, against, False, comparison_id)
         show_point(comparison_id, rows, both.by_id)
-        show_sentences(list(filter(None, [words.axis_start(start), words.caveats(rows)])))
+        caveats = [words.axis_start(start), words.shares(rows), words.caveats(rows)]
+        show_sentences(list(filter(None, caveats)))
     show_downloads(both, shown, against, False, given, picture=drawn)
 
 

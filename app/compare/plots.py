@@ -51,7 +51,7 @@ def accuracy_data(
     """The data of the chart, its plan and its alt text. ``key`` identifies ``_frame``."""
     rows = accuracy_table(_frame, axis, cells)
     plan = accuracy_chart.plan(_frame, rows, axis)
-    return rows, plan, accuracy_chart.description(rows, axis)
+    return rows, plan, accuracy_chart.description(rows, axis, plan.removed)
 
 
 def accuracy_table(

@@ -22,6 +22,7 @@ from app.ui.format import (
     points_unit,
     to_percent,
 )
+from app.ui.labels import BUDGETS
 from app.ui.titles import data_label, model_label
 
 MOST_NAMED = 4
@@ -50,10 +51,24 @@ def warnings(frame: pd.DataFrame) -> list[str]:
     if cells["model"].nunique() > 1:
         names = listed(model_label(str(name)) for name in cells["model"].unique())
         sentences.append(f"The networks differ ({names}): {confounded}")
+    if several := shares(cells):
+        sentences.append(several)
     if cells["epochs"].nunique() > 1:
         epochs = _from_to(cells["epochs"])
         sentences.append(f"The runs were trained for {epochs} epochs: {confounded}")
     return sentences
+
+
+def shares(frame: pd.DataFrame) -> str:
+    """That the percentages of the series do not count the same, where that is so."""
+    budgets = analysis.budgets(done(frame))
+    if not budgets[1:]:
+        return ""
+    what = listed(f"the {BUDGETS[name].lower()}" for name in budgets)
+    return (
+        f"Percentages are shares of {what}, so series with the same percentage may differ in size: "
+        "compare them by weights kept or multiply-adds (Accuracy against)."
+    )
 
 
 def noise(frame: pd.DataFrame) -> str:
@@ -101,6 +116,8 @@ def leader(frame: pd.DataFrame, classes: int | None = None) -> str:
     names = analysis.originals(done(frame))
     if len(names) < 2 or done(frame)["data"].nunique() > 1 or not frame["epochs"].max():
         return ""
+    if analysis.budgets(done(frame))[1:]:
+        return ""  # they do not keep equally much at any sparsity: see ``warnings``
     broken = analysis.guessing(frame, classes)
     levels = analysis.common(frame, names)
     working = [s for s in levels if not all(s in broken.get(name, []) for name in names)]
@@ -189,10 +206,16 @@ def caveats(frame: pd.DataFrame) -> str:
     epochs = cells["epochs"].max()
     if not epochs:
         return "No network was trained: these accuracies say nothing about the criteria."
-    return (
+    sentence = (
         f"Trained for {_from_to(cells['epochs'])} {plural(epochs, 'epoch')}: longer training, "
         "other networks or other images may change the order."
     )
+    if cells["kind"].nunique() > 1:
+        sentence += (
+            " Weights that are removed become zeros, which still take time; channels that are "
+            "removed do not."
+        )
+    return sentence
 
 
 def _lead(found: Level, sparsest: bool) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import streamlit as st
@@ -10,20 +11,33 @@ import streamlit as st
 from app import services
 from app.forms.url_state import FOLDER, IMAGES, WEIGHTS_FILE, address_value, choice_label
 from app.ui.findings import plain
-from app.ui.labels import AUTOMATIC, UNSET
+from app.ui.labels import AUTOMATIC, KINDS, UNSET
 from app.ui.share_slider import addressed
 
 REQUESTED, READ, UNUSABLE = "requested", "address-read", "unusable"
 LONGEST = 40  # characters of a value that a message repeats
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A choice that is no row of a table."""
+
+    name: str
+    label: str
+
+
+_KINDS = {name: Choice(name, label) for name, label in KINDS.items()}
 TABLES: dict[str, Mapping[str, Any]] = {
     "data": services.DATASETS,
     "method": services.METHODS,
     "control": services.CONTROLS,
     "methods": services.METHODS,
     "controls": services.CONTROLS,
+    "kind": _KINDS,
+    "kinds": _KINDS,
     "encodings": services.ENCODINGS,
 }
-LISTS = ("methods", "controls", "encodings")
+LISTS = ("methods", "controls", "kinds", "encodings")
 OWN = (IMAGES, WEIGHTS_FILE, FOLDER)  # problems with these are shown below them
 
 

@@ -13,9 +13,11 @@ from app.forms import layer_settings, number_list, run_form, url_state
 from app.forms.fields import field
 from app.presets import SWEEPS
 from app.services import (
+    CHANNELS,
     CONTROLS,
     METHODS,
     NO_CONTROL,
+    WEIGHTS,
     ConfigError,
     EngineError,
     Option,
@@ -23,17 +25,19 @@ from app.services import (
     is_control,
 )
 from app.ui.findings import show_error
-from app.ui.format import SPACE, to_fraction, to_percent
+from app.ui.format import SPACE, plural, to_fraction, to_percent
 from app.ui.glossary import TERMS
+from app.ui.labels import KINDS as KIND_LABELS
 from app.ui.labels import label
 from app.ui.studies import FIRST_SEED
 
-CRITERIA, SPARSITIES, SEEDS, STEPS, ADDED_CONTROLS = (
+CRITERIA, SPARSITIES, SEEDS, STEPS, ADDED_CONTROLS, KINDS = (
     "methods",
     "sparsities",
     "seeds",
     "ahead",
     "controls",
+    "kinds",
 )
 """Names of the widgets, in the session and in the address."""
 SHARED = "option"
@@ -41,7 +45,7 @@ SHARED = "option"
 USUAL = (50.0, 80.0, 90.0, 95.0, 98.0, 99.0)  # % removed
 MOST_SEEDS = 10
 OWN_DEFAULTS = "each has its own"
-OWN = ("method", "sparsity", "control")
+OWN = ("method", "sparsity", "control", "kind")
 """Settings of a run that a sweep compares. The run's seed is the first of the sweep's."""
 
 START = SWEEPS[0].config
@@ -52,18 +56,21 @@ def show() -> SweepConfig:
     """Draw the form and return its settings; raises as ``run_form.show`` does."""
     errors: list[EngineError] = []
     run = run_form.network_and_images(errors)
+    kinds = _kinds(errors)
     methods = _methods(errors)
+    _check_kinds(methods, kinds, errors)
     sparsities = _sparsities(errors)
     left, right = st.columns(2)
     with left:
         count = seeds()
     with right:
         run["epochs"] = field(run_form.OWN["epochs"], errors)
-    controls = _controls()
+    controls = _controls() if WEIGHTS in kinds else []
     steps = _steps(errors) if any(METHODS[name].looks_ahead for name in methods) else []
     own = run_form.OWN | {"seed": dataclasses.replace(run_form.OWN["seed"], label=FIRST_SEED)}
     layers = lambda: layer_settings.show(run["model"], run["data"], errors)  # noqa: E731
-    run |= run_form.advanced(errors, lambda: _options(methods, errors), layers, OWN, own)
+    without = (*OWN, *run_form.foreign(kinds))
+    run |= run_form.advanced(errors, lambda: _options(methods, errors), layers, without, own)
     first = run.pop("seed")
     if errors:
         raise errors[0]
@@ -75,6 +82,7 @@ def show() -> SweepConfig:
             "seeds": list(range(first, first + count)),
             "steps": [int(number) for number in steps],
             "controls": [NO_CONTROL, *controls],
+            "kinds": kinds,
         }
     )
 
@@ -113,6 +121,7 @@ def values(config: SweepConfig) -> dict[str, Any]:
         "seed": config.seeds[0],
         STEPS: number_list.joined(config.steps),
         ADDED_CONTROLS: [name for name in config.controls if is_control(name)],
+        KINDS: list(config.kinds),
     }
 
 
@@ -125,6 +134,7 @@ def names(methods: Sequence[str]) -> dict[str, str]:
         "seed": FIRST_SEED,
         STEPS: label("steps"),
         ADDED_CONTROLS: "Controls",
+        KINDS: label("kind"),
         **{url_state.key(o.name, SHARED): o.label for o, _ in shared(methods)},
     }
 
@@ -167,6 +177,34 @@ def seeds() -> int:
         help=f"{TERMS['seed']} More seeds make error bars smaller; one seed gives none.",
     )
     return count
+
+
+def _kinds(errors: list[EngineError]) -> list[str]:
+    chosen = st.pills(
+        label("kind"),
+        list(KIND_LABELS),
+        selection_mode="multi",
+        default=list(START.kinds),
+        format_func=KIND_LABELS.__getitem__,
+        key=KINDS,
+        help=f"{TERMS['kind of pruning']} With both, each criterion is run once for each.",
+        bind="query-params",
+    )
+    kinds = [name for name in KIND_LABELS if name in chosen]
+    if not kinds:
+        _show_missing("Choose what to remove: weights, channels or both.", errors)
+    return kinds
+
+
+def _check_kinds(methods: Sequence[str], kinds: Sequence[str], errors: list[EngineError]) -> None:
+    """Say so if no criterion can rank what is to be removed."""
+    able = [spec.label for spec in METHODS.values() if spec.channels]
+    if CHANNELS in kinds and methods and not any(METHODS[name].channels for name in methods):
+        which = plural(len(methods), "This criterion ranks", "These criteria rank")
+        _show_missing(
+            f"{which} single weights only. To remove channels, add one of {', '.join(able)}.",
+            errors,
+        )
 
 
 def _methods(errors: list[EngineError]) -> list[str]:
@@ -227,7 +265,7 @@ def _controls() -> list[str]:
         selection_mode="multi",
         format_func=lambda name: CONTROLS[name].label,
         key=ADDED_CONTROLS,
-        help=f"{TERMS['control']} Each adds one run per combination.",
+        help=f"{TERMS['control']} Each adds one run per combination of which weights are removed.",
         bind="query-params",
     )
     return [name for name in CONTROLS if name in chosen]

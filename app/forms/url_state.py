@@ -140,7 +140,7 @@ def choice_label(name: str, value: Any) -> str:
     """The label of a choice of the selection ``name``, on screen and in the address."""
     if name == "model" and value in list(services.MODELS):
         return services.MODELS[value].label
-    if name in ("methods", "controls"):
+    if name in ("methods", "controls", "kinds"):
         return choice_label(name.removesuffix("s"), value)
     if name == "data" and value in services.DATASETS:
         return services.DATASETS[value].label

@@ -36,7 +36,7 @@ from prospr_engine.saliency.controls import CONTROLS, ControlSpec, control_names
 from prospr_engine.store.limits import Limits
 from prospr_engine.store.records import NAME_LENGTH, Artifact, Run, Upload
 from prospr_engine.store.study import Study
-from prospr_engine.sweeps.config import SweepConfig
+from prospr_engine.sweeps.config import OF_CHANNELS, SweepConfig
 from prospr_engine.sweeps.controlled import SAME as SHARED_WITH_CONTROLS
 from prospr_engine.sweeps.goals import GOALS, Goal
 from prospr_engine.sweeps.report import COUNTED
@@ -55,6 +55,7 @@ __all__ = [
     "MODELS",
     "NAME_LENGTH",
     "NO_CONTROL",
+    "OF_CHANNELS",
     "PRIMARY",
     "SEED",
     "SHARED_WITH_CONTROLS",

@@ -16,11 +16,15 @@ import streamlit as st
 
 from app import access
 from app.services import (
+    CHANNELS,
     CONTROLS,
+    COUNTED,
     DATASETS,
     METHODS,
     MODELS,
+    OF_CHANNELS,
     STEPS,
+    WEIGHTS,
     ConfigError,
     Run,
     Study,
@@ -55,6 +59,10 @@ VARYING = (("", "seed"), ("", "sparsity"), ("", "encodings"))
 """Settings in which the runs of one line may differ: the last does not change the network."""
 OPTIONS = "options"
 LAYERS = "layers"
+KIND, BUDGET = ("", "kind"), ("", "channel_budget")
+WEIGHTS_ONLY = (("", "layer_floor"), ("scoring", "check_ranking"))
+CHANNELS_ONLY = tuple(("", name) for name in OF_CHANNELS)
+"""Settings that only concern lines of one kind; those of the other kind do not have them."""
 AHEAD = (OPTIONS, STEPS)
 """The number of steps that a criterion looks ahead."""
 
@@ -182,7 +190,8 @@ def _line(run: Run, steps: int | None) -> dict[Key, Any]:
         if spec and (ahead := spec.option(STEPS)):
             settings.pop((OPTIONS, ahead.name), None)
         settings[AHEAD] = steps
-    return {key: value for key, value in settings.items() if key not in VARYING}
+    foreign = WEIGHTS_ONLY if settings[KIND] == CHANNELS else CHANNELS_ONLY
+    return {key: value for key, value in settings.items() if key not in (*VARYING, *foreign)}
 
 
 def _flat(values: Mapping[str, Any], group: str = "") -> Iterator[tuple[Key, Any]]:
@@ -216,23 +225,26 @@ def _keys(lines: Iterable[Mapping[Key, Any]]) -> list[Key]:
 
 
 def _differs(key: Key, lines: Sequence[Mapping[Key, Any]]) -> bool:
-    """Whether the setting differs between lines; for options, between lines of one criterion."""
+    """Whether the setting differs between lines; for options, between lines of one criterion, and
+    for what concerns one kind of pruning, between lines of that kind."""
     values: dict[Any, set[Any]] = {}
     for line in lines:
-        if key[0] != OPTIONS:
+        if key[0] != OPTIONS and (key in line or key not in (*WEIGHTS_ONLY, *CHANNELS_ONLY)):
             values.setdefault("", set()).add(line.get(key))
-        elif key in line or key != AHEAD:
+        elif key[0] == OPTIONS and (key in line or key != AHEAD):
             values.setdefault(line[METHOD], set()).add(line.get(key))
     return any(len(several) > 1 for several in values.values())
 
 
 def _rank(line: Mapping[Key, Any]) -> tuple[Any, ...]:
-    """Criteria in the order of their table, fewer steps first, controls after what they control."""
+    """Criteria in the order of their table, fewer steps first, controls after what they control,
+    channels after weights."""
     method, control = line[METHOD], line["", "control"]
     steps = line.get(AHEAD)
     return (
         _place(method, METHODS),
         -1 if steps is None else steps,
+        _place(line[KIND], (WEIGHTS, CHANNELS)),
         _place(control, control_names()),
         str(_hashable(line)),
     )
@@ -251,6 +263,10 @@ def _label(key: Key, value: Any) -> str:
     if key == ("", "control"):
         label = CONTROLS[value].label if value in CONTROLS else ""
         return label[:1].lower() + label[1:]
+    if key == KIND:
+        return "" if value == WEIGHTS else str(value)
+    if key == BUDGET:
+        return f"share of {COUNTED.get(value, value)}"
     if key == ("", "model"):
         return MODELS[value].label if value in MODELS else str(value)
     if key == ("", "data"):

@@ -21,6 +21,8 @@ def show_plan(config: SweepConfig | SearchConfig, plan: Plan | None, limits: Lim
     """Runs, time, dense networks and files."""
     if isinstance(config, SweepConfig):
         st.markdown(f"**{text.shape(config)}**")
+        if left_out := config.left_out():
+            st.caption(plain(left_out))
     if plan is None:
         st.caption(words.UNKNOWN)
         return

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from app.services import (
     CHANNELS,
+    WEIGHTS,
     ConfigError,
     SearchConfig,
     Study,
@@ -13,6 +14,7 @@ from app.services import (
     is_control,
 )
 from app.ui.format import counted, listed, percentages
+from app.ui.labels import BUDGETS
 from app.ui.titles import (
     OTHER_VERSION,
     control_label,
@@ -91,7 +93,7 @@ def of_sweep(config: SweepConfig) -> str:
         model_label(config.run.model),
         data_label(config.run.data),
         _named([method_label(name) for name in config.methods]),
-        _removed(config.sparsities),
+        _removed(config),
         counted(len(config.seeds), "seed"),
         counted(config.run.epochs, "epoch"),
     ]
@@ -162,6 +164,8 @@ def shape(config: SweepConfig) -> str:
     ]
     if len(config.steps) > 1:
         parts.append(f"{len(config.steps)} numbers of look-ahead steps")
+    if len(config.kinds) > 1:
+        parts.append(f"{len(config.kinds)} kinds of pruning")
     if len(config.controls) > 1:
         added = len(config.controls) - 1
         parts.append(f"{len(config.controls)} (with {counted(added, 'control')})")
@@ -172,5 +176,14 @@ def _named(labels: Sequence[str]) -> str:
     return listed(labels, MOST_NAMED)
 
 
-def _removed(sparsities: Sequence[float]) -> str:
-    return f"{percentages(sparsities)} removed"
+def _removed(config: SweepConfig) -> str:
+    """``80, 95 % removed``, ``50 % of the operations removed as channels``."""
+    share, run = percentages(config.sparsities), config.run
+    if config.kinds == (WEIGHTS,):
+        return f"{share} removed"
+    what = BUDGETS[run.channel_budget].lower()
+    if config.kinds == (CHANNELS,):
+        return f"{share} of the {what} removed as channels"
+    if run.channel_budget == next(iter(BUDGETS)):
+        return f"{share} removed as weights and as channels"
+    return f"{share} removed as weights and, of the {what}, as channels"

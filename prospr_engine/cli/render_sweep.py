@@ -14,7 +14,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 from rich.table import Table
 
 from prospr_engine import metrics
-from prospr_engine.config import NO_CONTROL
+from prospr_engine.config import CHANNELS, NO_CONTROL, WEIGHTS
 from prospr_engine.events import CellEnded, CellStarted, Event, OnEvent, StageStarted, ignore
 from prospr_engine.format import (
     SPACE,
@@ -47,8 +47,12 @@ def print_plan(config: SweepConfig, plan: Mapping[str, Any]) -> None:
         kinds.append(f"M of {', '.join(map(str, config.steps))}")
     if config.controls != (NO_CONTROL,):
         kinds.append(counted(len(config.controls), "control"))
+    if config.kinds != (WEIGHTS,):
+        kinds.append(f"{' and '.join(config.kinds)} removed")
     console = Console(stderr=True, soft_wrap=True, highlight=False)
     console.print(f"{counted(cells, 'cell')}: {', '.join(kinds)}.")
+    if left_out := config.left_out():
+        console.print(left_out)
     if plan["known"]:
         are = plural(plan["known"], "is", "are")
         console.print(f"{plan['known']} of them {are} already done.")
@@ -219,6 +223,8 @@ def series(row: Row, steps: bool = True) -> str:
     label = spec.label if spec else str(row["method"])
     if steps and row["steps"] is not None:
         label += f" (M = {row['steps']})"
+    if row["kind"] == CHANNELS:
+        label += f", {CHANNELS}"
     return f"{label}, {control.label[0].lower()}{control.label[1:]}" if control else label
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from prospr_engine.cli import render_sweep, store_runs
 from prospr_engine.cli.settings import add_settings, add_store, given, number, show
-from prospr_engine.config import RunConfig
+from prospr_engine.config import CHANNELS, WEIGHTS, RunConfig
 from prospr_engine.errors import ConfigError
 from prospr_engine.identity import dense_group
 from prospr_engine.models import MODELS
@@ -24,15 +24,18 @@ from prospr_engine.store.limits import Limits
 from prospr_engine.store.studies import check_size
 from prospr_engine.sweeps.config import LISTS, OWN, SweepConfig
 
-BY = ("method", "steps", "control", "sparsity")
+BY = ("method", "steps", "control", "kind", "sparsity")
 """Cells that agree in these and differ only in their seed form one mean."""
 
+KINDS = (WEIGHTS, CHANNELS)
 LISTED = {
     "methods": f"criteria to compare: all, or some of {', '.join(METHODS)}",
     "sparsities": "fractions of the weights removed, e.g. 0.8,0.95 or 80%%,95%%",
     "seeds": "seeds, e.g. 0,1,2; more seeds make the means more certain",
     "steps": "look-ahead steps (M) to compare, for the criteria that look ahead",
     "controls": f"what to change about the masks: {', '.join(control_names())}; or all",
+    "kinds": f"what to remove: {', '.join(KINDS)}; or all. Criteria that rank no channels, and "
+    "controls, have no runs that remove channels",
 }
 
 
@@ -92,7 +95,7 @@ def config_of(parsed: argparse.Namespace) -> SweepConfig:
     config = SweepConfig.read(parsed.config) if parsed.config else SweepConfig()
     values = config.to_dict()
     given(parsed, values["run"])
-    everything = {"methods": tuple(METHODS), "controls": control_names()}
+    everything = {"methods": tuple(METHODS), "controls": control_names(), "kinds": KINDS}
     for name in LISTS:
         text = getattr(parsed, name)
         if text is not None:

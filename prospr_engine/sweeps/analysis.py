@@ -16,9 +16,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from prospr_engine.config import NO_CONTROL
+from prospr_engine.config import NO_CONTROL, RunConfig
 from prospr_engine.data import DATASETS
 from prospr_engine.format import points_between
+from prospr_engine.registry import settings_of
 from prospr_engine.sweeps.statistics import (
     Estimate,
     Interval,
@@ -37,6 +38,7 @@ from prospr_engine.sweeps.table import records
 from prospr_engine.sweeps.tested import by_pruning
 
 LINE = ["series", "sparsity"]
+BUDGETS = next(o.choices for o in settings_of(RunConfig) if o.name == "channel_budget")
 UNCONTROLLED = (NO_CONTROL, "")
 NEAR = 0.1
 """Share of the dense network's advantage over guessing below which a network is near guessing."""
@@ -112,6 +114,14 @@ def originals(frame: pd.DataFrame) -> list[str]:
     """The series that are not controls, in order."""
     plain = frame[frame["control"].isin(UNCONTROLLED)].sort_values("order", kind="stable")
     return list(plain["series"].unique())
+
+
+def budgets(frame: pd.DataFrame) -> list[str]:
+    """What the sparsities of the cells are shares of, as values of ``RunConfig.channel_budget``:
+    of the weights ("parameters") where single weights are removed. If there are several, equal
+    sparsities are not equally much, and series must not be compared at one sparsity."""
+    found = set(frame["channel_budget"].replace("", BUDGETS[0]))
+    return [name for name in BUDGETS if name in found]
 
 
 def guess(frame: pd.DataFrame, classes: int | None) -> float | None:
@@ -277,8 +287,9 @@ def _knows_classes(line: dict[str, Any], classes: int | None, compared: int) -> 
 
 def points(frame: pd.DataFrame) -> pd.DataFrame:
     """A row per series and sparsity, of finished cells with a value ``x`` on some axis: means of
-    ``x``, ``kept_weights``, ``zipped_bytes`` and ``accuracy``, whose interval is ``low`` to
-    ``high`` (NaN for a single run), the ``seeds``, and the ``run`` if there is only one."""
+    ``x``, ``kept_weights``, ``operations``, ``zipped_bytes`` and ``accuracy``, whose interval is
+    ``low`` to ``high`` (NaN for a single run), the ``seeds``, and the ``run`` if there is only
+    one."""
     rows = []
     for _, group in frame.groupby(LINE, sort=False):
         over = interval(group["accuracy"], step=resolution(group))
@@ -292,13 +303,14 @@ def points(frame: pd.DataFrame) -> pd.DataFrame:
                 "low": _clipped(over.low),
                 "high": _clipped(over.high),
                 "kept_weights": group["kept_weights"].astype(float).mean(),
+                "operations": group["operations"].astype(float).mean(),
                 "zipped_bytes": group["zipped_bytes"].astype(float).mean(),
                 "seeds": sorted(set(group["seed"])),
                 "run": str(group["run"].iloc[0]) if len(group) == 1 else "",
             }
         )
     columns = ["series", "sparsity", "order", "x", "accuracy", "low", "high"]
-    columns += ["kept_weights", "zipped_bytes", "seeds", "run"]
+    columns += ["kept_weights", "operations", "zipped_bytes", "seeds", "run"]
     return pd.DataFrame(rows, columns=columns)
 
 

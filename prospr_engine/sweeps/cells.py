@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from prospr_engine.config import NO_CONTROL, RunConfig
+from prospr_engine.config import NO_CONTROL, WEIGHTS, RunConfig
 from prospr_engine.events import OnEvent, StageStarted, ignore
 from prospr_engine.identity import paths, registered
 from prospr_engine.io.tokens import display_name
@@ -94,6 +94,7 @@ class Cells:
             cell.method,
             *([f"steps{steps}"] if steps is not None else []),
             *([cell.control] if cell.control != NO_CONTROL else []),
+            *([cell.kind] if cell.kind != WEIGHTS else []),
             f"{cell.sparsity:g}",
             f"seed{cell.seed}",
             cell.fingerprint,

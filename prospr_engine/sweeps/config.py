@@ -11,12 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from prospr_engine.config import (
+    CHANNELS,
     NO_CONTROL,
+    WEIGHTS,
     RunConfig,
     check_sparsity,
 )
 from prospr_engine.errors import ConfigError
-from prospr_engine.format import brief
+from prospr_engine.format import brief, listed, plural
 from prospr_engine.identity import study_fingerprint
 from prospr_engine.io.files import read_settings
 from prospr_engine.registry import did_you_mean, settings_of
@@ -32,24 +34,30 @@ LISTS = {
     "seeds": "seed",
     "steps": "steps",
     "controls": "control",
+    "kinds": "kind",
 }
 """The lists of a sweep, and the name of an entry of each."""
 
-OWN = ("method", "sparsity", "seed", "control")
+OWN = ("method", "sparsity", "seed", "control", "kind")
 """Settings of a run that a sweep has lists of."""
+OF_CHANNELS = ("channel_budget", "channel_multiple")
+"""Settings that only concern runs that remove channels."""
 
 
 @dataclass(frozen=True)
 class SweepConfig:
-    """Every combination of ``methods``, ``sparsities``, ``seeds`` and ``controls`` ("none" is no
-    control).
+    """Every combination of ``methods``, ``sparsities``, ``seeds``, ``controls`` ("none" is no
+    control) and ``kinds`` ("weights", "channels").
 
     ``run`` has the settings that all runs share; its scoring options go to the methods that have
-    them. ``steps`` are numbers of look-ahead steps (M) to compare, for the methods that look ahead;
-    empty for each method's own. A list may be any iterable, or a single entry.
+    them, and settings that concern one kind to the runs of that kind. What cannot be combined is
+    left out (see ``left_out``): to remove channels, a method has to rank them, and there are no
+    controls. ``steps`` are numbers of look-ahead steps (M) to compare, for the methods that look
+    ahead; empty for each method's own. A list may be any iterable, or a single entry.
 
     Raises ``ConfigError`` if a list is empty or repeats an entry, a value is unknown or out of
-    range, the settings contradict each other, or there are more than ``MOST_CELLS`` runs.
+    range, the settings contradict each other, no method or control can be combined with a kind, or
+    there are more than ``MOST_CELLS`` runs.
     """
 
     run: RunConfig = field(default_factory=RunConfig)
@@ -58,6 +66,7 @@ class SweepConfig:
     seeds: tuple[int, ...] = (0,)
     steps: tuple[int, ...] = ()
     controls: tuple[str, ...] = (NO_CONTROL,)
+    kinds: tuple[str, ...] = (WEIGHTS,)
 
     def __post_init__(self) -> None:
         if not isinstance(self.run, RunConfig):
@@ -69,6 +78,7 @@ class SweepConfig:
             object.__setattr__(self, name, _entries(name, getattr(self, name)))
         self._check_options()
         self._check_steps()
+        self._check_kinds()
         if self.size > MOST_CELLS:
             raise ConfigError(
                 f"This sweep would be {self.size:,} runs; the limit is {MOST_CELLS:,}. Choose "
@@ -88,28 +98,48 @@ class SweepConfig:
     @property
     def size(self) -> int:
         """The number of runs in ``cells``, without creating them."""
-        looking = sum(METHODS[name].option(STEPS) is not None for name in self.methods)
-        kinds = len(self.methods) + looking * (max(1, len(self.steps)) - 1)
-        return kinds * len(self.sparsities) * len(self.seeds) * len(self.controls)
+        series = sum(
+            (max(1, len(self.steps)) if METHODS[method].option(STEPS) else 1)
+            * len(self._changes(METHODS[method]))
+            for method in self.methods
+        )
+        return series * len(self.sparsities) * len(self.seeds)
 
     def cells(self) -> tuple[RunConfig, ...]:
-        """The runs in the order of execution: by seed, method, steps, control and sparsity.
+        """The runs in the order of execution: by seed, method, steps, kind, control and sparsity.
         Options at their defaults are left out, so that giving them does not change a run's
         fingerprint."""
+        run_of_kind = {kind: self._run_of(kind) for kind in self.kinds}
         return tuple(
             dataclasses.replace(
-                self.run,
+                run_of_kind[kind],
+                kind=kind,
                 method=method,
                 sparsity=sparsity,
                 seed=seed,
                 control=control,
-                scoring=dataclasses.replace(self.run.scoring, options=options),
+                scoring=dataclasses.replace(run_of_kind[kind].scoring, options=options),
             )
             for seed in self.seeds
             for method in self.methods
             for options in self._options(METHODS[method])
-            for control, sparsity in itertools.product(self.controls, self.sparsities)
+            for (kind, control), sparsity in itertools.product(
+                self._changes(METHODS[method]), self.sparsities
+            )
         )
+
+    def left_out(self) -> str:
+        """What is left out of the grid, and why, in a sentence; "" if nothing is."""
+        if CHANNELS not in self.kinds:
+            return ""
+        unable = [METHODS[name].label for name in self.methods if METHODS[name].channels is None]
+        parts = []
+        if unable:
+            rank = plural(len(unable), "it ranks", "they rank")
+            parts.append(f"{listed(unable)} ({rank} single weights only)")
+        if len(self.controls) > 1:
+            parts.append("controls (they move single weights)")
+        return f"Left out where channels are removed: {listed(parts)}." if parts else ""
 
     def to_dict(self) -> dict[str, Any]:
         """Every setting as JSON-ready values; ``run`` has only those that all runs share."""
@@ -143,6 +173,41 @@ class SweepConfig:
                 for o in spec.options
                 if o.name in options and options[o.name] != o.default
             }
+
+    def _changes(self, spec: MethodSpec) -> list[tuple[str, str]]:
+        """The kinds and controls that can be combined with the method and each other."""
+        pairs = itertools.product(self.kinds, self.controls)
+        return [
+            (kind, control)
+            for kind, control in pairs
+            if kind != CHANNELS or (spec.channels is not None and control == NO_CONTROL)
+        ]
+
+    def _run_of(self, kind: str) -> RunConfig:
+        """The settings that all runs of that kind share."""
+        usual, run = RunConfig(), self.run
+        if kind == WEIGHTS:
+            own = {name: getattr(usual, name) for name in OF_CHANNELS}
+            return dataclasses.replace(run, **own)
+        scoring = dataclasses.replace(run.scoring, check_ranking=usual.scoring.check_ranking)
+        return dataclasses.replace(run, layer_floor=usual.layer_floor, scoring=scoring)
+
+    def _check_kinds(self) -> None:
+        if CHANNELS not in self.kinds:
+            return
+        if NO_CONTROL not in self.controls:
+            raise ConfigError(
+                "There are no controls where channels are removed: they move single weights. Add "
+                f"{NO_CONTROL!r} to the controls, or leave {CHANNELS!r} out."
+            )
+        if all(METHODS[name].channels is None for name in self.methods):
+            able = ", ".join(name for name, spec in METHODS.items() if spec.channels is not None)
+            raise ConfigError(
+                f"None of the methods {', '.join(self.methods)} ranks channels; add one of {able}, "
+                f"or leave {CHANNELS!r} out."
+            )
+        if self.kinds == (CHANNELS,):
+            dataclasses.replace(self.run, kind=CHANNELS)  # refuses what concerns weights alone
 
     def _check_options(self) -> None:
         known = {option.name for name in self.methods for option in METHODS[name].options}

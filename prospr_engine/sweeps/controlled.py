@@ -14,7 +14,7 @@ from prospr_engine.sweeps.analysis import UNCONTROLLED, done, guessing, most_unc
 from prospr_engine.sweeps.statistics import Estimate, holm_limits, paired, resolution
 from prospr_engine.sweeps.table import records
 
-SAME = ("model", "data", "method", "steps", "options", "epochs")
+SAME = ("model", "data", "method", "steps", "kind", "options", "epochs")
 """What a series has in common with its controls."""
 
 

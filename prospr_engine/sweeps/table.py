@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from prospr_engine import metrics
-from prospr_engine.config import RunConfig
+from prospr_engine.config import CHANNELS, WEIGHTS, RunConfig
 from prospr_engine.errors import DataError
 from prospr_engine.io.files import write_atomically
 from prospr_engine.saliency import METHODS, STEPS
@@ -24,6 +24,8 @@ SETTINGS = {
     "method": "str",
     "steps": "Int64",
     "control": "str",
+    "kind": "str",
+    "channel_budget": "str",
     "options": "str",
     "seed": "int64",
     "epochs": "int64",
@@ -31,6 +33,8 @@ SETTINGS = {
     "state": "str",
     "error": "str",
 }
+EARLIER = {"kind": WEIGHTS, "channel_budget": ""}
+"""Settings that tables of earlier versions do not have, and what they were."""
 # After them: where the row comes from.
 ORIGIN = {"fingerprint": "str", "out": "str"}
 
@@ -56,7 +60,8 @@ def row(
     ``state`` is "done", "failed" (``error`` says why), "waiting", "running" or "stopped". Unknown
     text is "", any other unknown figure None. Sparsities, accuracies and ``change``
     (pruned − dense) are fractions, losses are in nats, ``seconds`` is wall time. ``steps`` is None
-    for a method that does not look ahead; the other options are JSON. The caller fills in ``out``.
+    for a method that does not look ahead; the other options are JSON. Where channels are removed,
+    ``channel_budget`` says what the sparsity is a share of. The caller fills in ``out``.
     """
     options = dict(config.scoring.options)
     # A method of another version may be missing from the table; its runs can still be shown.
@@ -69,6 +74,8 @@ def row(
         "method": config.method,
         "steps": steps,
         "control": config.control,
+        "kind": config.kind,
+        "channel_budget": config.channel_budget if config.kind == CHANNELS else "",
         "options": json.dumps(options, sort_keys=True) if options else "",
         "seed": config.seed,
         "epochs": config.epochs,
@@ -108,13 +115,13 @@ def write(table: pd.DataFrame, path: Path) -> None:
 def read(path: str | Path) -> pd.DataFrame:
     """The table that ``write`` wrote, identical to the last digit; figures that an earlier version
     did not write are missing. Raises ``DataError``."""
-    optional = {metric.name for metric in metrics.columns() if not metric.required}
+    optional = EARLIER | {m.name: "" for m in metrics.columns() if not m.required}
     try:
         with Path(path).open(encoding="utf-8", newline="") as file:
             rows = list(csv.DictReader(file, strict=True))
         return frame(
             {
-                name: _value(kind, line.get(name, "") if name in optional else line[name])
+                name: _value(kind, line[name] if name in line else optional[name])
                 for name, kind in types().items()
             }
             for line in rows

@@ -15,8 +15,9 @@ TOTAL = 10_000
 
 def cell(method: str, sparsity: float, seed: int, accuracy: float, **more: Any) -> dict[str, Any]:
     """The row of a run that is done."""
-    control = more.get("control", "none")
-    label = METHODS[method].label
+    control, kind = more.get("control", "none"), more.get("kind", "weights")
+    label = METHODS[method].label + (", channels" if kind == "channels" else "")
+    name = control + ("-channels" if kind == "channels" else "")
     kept = round(TOTAL * (1 - sparsity))
     return {
         "model": "small_cnn",
@@ -24,6 +25,8 @@ def cell(method: str, sparsity: float, seed: int, accuracy: float, **more: Any) 
         "method": method,
         "steps": 3 if METHODS[method].looks_ahead else None,
         "control": control,
+        "kind": kind,
+        "channel_budget": "parameters" if kind == "channels" else "",
         "options": "",
         "seed": seed,
         "epochs": 3,
@@ -34,6 +37,7 @@ def cell(method: str, sparsity: float, seed: int, accuracy: float, **more: Any) 
         "effective_sparsity": 1 - kept / TOTAL,
         "total_weights": TOTAL,
         "kept_weights": kept,
+        "operations": 100 * (kept if kind == "channels" else TOTAL),
         "accuracy": accuracy,
         "dense_accuracy": 0.97,
         "change": accuracy - 0.97,
@@ -45,11 +49,13 @@ def cell(method: str, sparsity: float, seed: int, accuracy: float, **more: Any) 
         "trusted": True,
         "test_images": 400,
         "digest": f"images of seed {seed}",
-        "fingerprint": f"{method}-{control}-{sparsity}-{seed}",
+        "fingerprint": f"{method}-{name}-{sparsity}-{seed}",
         "out": "/server/folder",
-        "run": f"{method}-{control}-{sparsity}-{seed}",
+        "run": f"{method}-{name}-{sparsity}-{seed}",
         "series": label if control == "none" else f"{label} · {CONTROLS[control].label}",
-        "order": 10 * list(METHODS).index(method) + ["none", *CONTROLS].index(control),
+        "order": 10 * list(METHODS).index(method)
+        + ["none", *CONTROLS].index(control)
+        + 5 * (kind == "channels"),
         **more,
     }
 
@@ -84,5 +90,5 @@ def without(row: dict[str, Any], state: str, error: str = "") -> dict[str, Any]:
     """The cell as it is while it has no result."""
     unknown = ("accuracy", "dense_accuracy", "change", "loss", "dense_loss", "trusted")
     unknown += ("achieved_sparsity", "effective_sparsity", "total_weights", "kept_weights")
-    unknown += ("file_bytes", "zipped_bytes", "seconds", "test_images")
+    unknown += ("file_bytes", "zipped_bytes", "operations", "seconds", "test_images")
     return {**row, **dict.fromkeys(unknown), "state": state, "error": error, "digest": ""}

@@ -14,7 +14,7 @@ from prospr_engine import metrics
 from prospr_engine.cli import render, render_sweep
 from prospr_engine.config import RunConfig
 from prospr_engine.export.encodings import ENCODINGS
-from prospr_engine.format import SCALES, quantity
+from prospr_engine.format import SCALES, figure, quantity
 from prospr_engine.metrics import Metric, Pair, summary
 from prospr_engine.sweeps import statistics, table
 
@@ -110,6 +110,7 @@ SINCE: dict[str, object] = {
     "right_alone": {"dense": None, "pruned": None},
     "validation": {"dense": None, "pruned": None},
     "operations": {"dense": None, "pruned": None},
+    "latency_ms": None,
 }
 """What the summary has got since, of a result of 0.3.0."""
 COLUMNS_SINCE = {
@@ -123,9 +124,12 @@ COLUMNS_SINCE = {
     "dense_operations",
     "validation_accuracy",
     "dense_validation_accuracy",
+    "kind",
+    "channel_budget",
+    "latency_ms",
     *(
         f"{figure}_{name.replace('-', '_')}"
-        for figure in ("file_bytes", "zipped_bytes")
+        for figure in ("file_bytes", "zipped_bytes", "latency_ms")
         for name in ENCODINGS
         if name != "dense"
     ),
@@ -190,8 +194,9 @@ def test_names_are_unique():
         [metric.name for metric in metrics.METRICS],
         [metric.path for metric in metrics.METRICS if metric.path]
         + [fact.key for fact in metrics.FACTS],
-        [metric.axis.name for metric in metrics.METRICS if metric.axis],
-        [metric.axis.label for metric in metrics.METRICS if metric.axis],
+        [metric.name for metric in metrics.columns()],
+        [axis.label for _, axis in metrics.axes().values()],
+        [axis.title for _, axis in metrics.axes().values()],
     ):
         assert len(names) == len(set(names))
 
@@ -289,6 +294,7 @@ def test_numbers_are_written_by_their_unit():
         "count": "0 ± 0",
         "bytes": "0.0 ± 0.0 kB",
         "seconds": "0.0124 ± 0.002 s",
+        "ms": "0.0124 ± 0.002 ms",
         "nats": "0.012 ± 0.002",
     }
 
@@ -302,3 +308,39 @@ def test_a_table_written_before_a_figure_was_known_is_still_read(
     after = table.read(tmp_path / "cells.csv")
     assert after["latency"].isna().all()
     pd.testing.assert_frame_equal(after.drop(columns="latency"), before)
+
+
+def test_the_latency_of_every_file_is_a_figure():
+    files = {
+        "dense": {"bytes": 9000, "zipped": 3000, "latency_ms": 1.5},
+        "compact": {"bytes": 4000, "zipped": 2900},
+    }
+    onnx = RESULT["onnx"] | files["dense"]
+    found = metrics.figures(summary(RESULT | {"onnx": onnx, "exports": files}))
+    assert (found["latency_ms"], found["latency_ms_compact"]) == (1.5, None)
+    assert found["file_bytes_compact"] == 4000
+    files["compact"]["latency_ms"] = 1.25
+    found = metrics.figures(summary(RESULT | {"onnx": onnx, "exports": files}))
+    assert found["latency_ms_compact"] == 1.25
+    assert found == metrics.result_figures(RESULT | {"onnx": onnx, "exports": files})
+
+
+def test_every_file_has_axes_of_its_own():
+    titles = {name: axis.title for name, (_, axis) in metrics.axes().items()}
+    assert titles["size"] == "ONNX file, zipped (smaller to the right)"
+    assert titles["size-compact"] == "ONNX file, zipped, compact (smaller to the right)"
+    assert {"bytes", "bytes-compact", "latency", "latency-compact", "operations"} <= {*titles}
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        (1.834, "1.83 ms"),
+        (0.04521, "0.0452 ms"),
+        (1234.5, "1,234 ms"),
+        (25, "25.0 ms"),
+        (0, "0 ms"),
+    ],
+)
+def test_milliseconds_have_three_digits(value: float, words: str):
+    assert figure("ms", value).replace("\N{NO-BREAK SPACE}", " ") == words

@@ -8,6 +8,7 @@ import io
 import itertools
 import json
 import math
+import re
 from types import SimpleNamespace
 from typing import Any
 
@@ -25,7 +26,16 @@ from app.compare import layers_chart as compare_layers
 from app.compare.axes import ends, known
 from app.compare.plots import accuracy_table
 from app.compare.table_file import csv as csv_of
-from app.services import CONTROLS, METHODS, ControlSpec, MethodSpec, RunRecord, analysis
+from app.services import (
+    CONTROLS,
+    GOALS,
+    METHODS,
+    ControlSpec,
+    Goal,
+    MethodSpec,
+    RunRecord,
+    analysis,
+)
 from app.services.overlap import MaskOverlap
 
 NBSP = "\N{NO-BREAK SPACE}"
@@ -191,6 +201,50 @@ def test_a_dense_network_counts_once_per_seed():
     assert dense["label"] == f"Dense 97.0{NBSP}%"
 
 
+def test_channels_have_the_colour_of_their_method_and_another_shape_and_dash():
+    table = frame(
+        cell(method, 0.9, 0, 0.9, kind=kind, control=control)
+        for method in ("prospr", "snip", "random")
+        for kind, control in (("weights", "none"), ("weights", "shuffle"), ("channels", "none"))
+    )
+    looks = series_style.looks(table)
+    assert len({dataclasses.replace(look, series="") for look in looks}) == len(looks)
+    for plain, control, channels in (looks[start : start + 3] for start in (0, 3, 6)):
+        assert plain.hue == control.hue == channels.hue
+        assert channels.shape == series_style.BAR
+        assert channels.dash not in (plain.dash, control.dash)
+        assert not channels.hollow
+    (alone,) = series_style.looks(frame([cell("snip", 0.9, 0, 0.9, kind="channels")]))
+    assert alone == looks[5]
+    rows = accuracy_table(table)
+    assert compiled(accuracy_chart.chart(accuracy_chart.plan(table, rows), LIGHT), rows)
+
+
+def test_channels_of_one_method_that_differ_in_their_budget_look_different():
+    table = frame(
+        cell("prospr", 0.9, 0, 0.9, kind="channels", series=f"ProsPr, channels {number}")
+        for number in range(30)
+    )
+    looks = series_style.looks(table)
+    assert len({dataclasses.replace(look, series="") for look in looks}) == 30
+
+
+def test_an_axis_says_what_the_sparsities_count():
+    weights, channels = cell("snip", 0.9, 0, 0.9), cell("snip", 0.9, 0, 0.8, kind="channels")
+
+    def title(*rows: dict[str, Any]) -> Any:
+        table = frame(rows)
+        points = accuracy_table(table)
+        plan = accuracy_chart.plan(table, points)
+        svg = compiled(accuracy_chart.chart(plan, LIGHT), points)
+        return re.findall(r">([^<>]* removed \(target\))<", svg)
+
+    operations = channels | {"channel_budget": "operations"}
+    assert title(weights) == title(weights, channels) == ["Weights removed (target)"]
+    assert title(operations) == ["Operations removed (target)"]
+    assert title(weights, operations) == ["Weights or operations removed (target)"]
+
+
 def test_dense_networks_that_differ_are_distinguished():
     table = frame([cell("snip", 0.9, 0, 0.9), cell("snip", 0.9, 0, 0.8, epochs=9)])
     labels = accuracy_table(table)["label"]
@@ -203,6 +257,8 @@ def test_dense_networks_that_differ_are_distinguished():
 @pytest.mark.parametrize("axis", known())
 def test_no_point_and_no_error_bar_is_cut_off(axis: str):
     table = grid({"prospr": (0.95, 0.2), "snip": (0.94, 0.93)}, spread=0.05)
+    if table[known()[axis].column].isna().all():
+        table = table.assign(**{known()[axis].column: table["kept_weights"]})
     rows = accuracy_table(table, axis, cells=True)
     plan = accuracy_chart.plan(table, rows, axis)
     bottom, top = plan.accuracy
@@ -499,35 +555,53 @@ def test_two_masks_layer_by_layer(pair: tuple[str, str]):
     assert compiled(overlap_chart.layers_chart(tuple(rows["layer"]), DARK), rows)
 
 
+ACCURACY, SIZE, OPERATIONS, LATENCY = GOALS
+
+
 def probe(sparsity: float, value: float | None, met: bool = False, error: str = "") -> Any:
     return SimpleNamespace(sparsity=sparsity, met=met, value=value, error=error)
 
 
 def test_the_trail_of_a_search_stands_against_its_goal():
     trail = [probe(0.9, 0.004, True), probe(0.99, 0.09), probe(0.97, None, error="No memory.")]
-    rows = search_chart.table(trail, 0.01, True)
+    rows = search_chart.table(trail, 0.01, ACCURACY)
     assert list(rows["kind"]) == ["goal met", "goal missed", "failed", "goal"]
     assert list(rows["value"]) == pytest.approx([0.4, 9, 1, 1])
     assert search_chart.description(rows) == (
         f"Goal: at most 1.0 point lost. Tried in this order: 90{NBSP}% (0.4 points, goal met), "
         f"99{NBSP}% (9.0 points, goal missed), 97{NBSP}% (no result, failed)."
     )
-    svg = compiled(search_chart.chart(search_chart.plan(rows, True), LIGHT), rows)
+    svg = compiled(search_chart.chart(search_chart.plan(rows, ACCURACY), LIGHT), rows)
     assert ">Goal: at most 1.0 point lost<" in svg
 
 
 def test_a_search_for_a_size():
-    rows = search_chart.table([probe(0.9, 140_000), probe(0.95, 90_000, True)], 100_000, False)
-    plan = search_chart.plan(rows, False)
+    rows = search_chart.table([probe(0.9, 140_000), probe(0.95, 90_000, True)], 100_000, SIZE)
+    plan = search_chart.plan(rows, SIZE)
     assert plan.value[0] < 90_000 < 140_000 < plan.value[1]
     svg = compiled(search_chart.chart(plan, DARK), rows)
     assert ">Goal: at most 100\N{NO-BREAK SPACE}kB<" in svg
 
 
 def test_a_search_that_has_not_begun():
-    rows = search_chart.table([], 0.01, True)
+    rows = search_chart.table([], 0.01, ACCURACY)
     assert search_chart.description(rows).endswith("Tried in this order: nothing yet.")
-    assert compiled(search_chart.chart(search_chart.plan(rows, True), LIGHT), rows)
+    assert compiled(search_chart.chart(search_chart.plan(rows, ACCURACY), LIGHT), rows)
+
+
+@pytest.mark.parametrize(
+    ("goal", "value", "limit", "words"),
+    [
+        (OPERATIONS, 21_400_000, 20e6, "Goal: at most 20 million"),
+        (LATENCY, 2.25, 2.0, f"Goal: at most 2.00{NBSP}ms"),
+    ],
+)
+def test_a_search_that_removes_channels(goal: Goal, value: float, limit: float, words: str):
+    rows = search_chart.table([probe(0.5, value)], limit, goal)
+    svg = compiled(search_chart.chart(search_chart.plan(rows, goal, "operations"), LIGHT), rows)
+    assert f">{words}<" in svg
+    assert f">{goal.title}<" in svg
+    assert ">Operations removed<" in svg
 
 
 # Files

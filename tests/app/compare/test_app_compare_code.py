@@ -105,6 +105,25 @@ def test_the_command_says_everything_that_is_not_as_usual():
     )
 
 
+def test_a_sweep_of_both_kinds_is_found_and_repeated():
+    from prospr_engine.cli import main
+    from prospr_engine.cli import sweep as cli_sweep
+
+    mixed = SweepConfig.of(
+        methods=["prospr", "grasp"], sparsities=[0.5], kinds=["weights", "channels"],
+        layer_floor=2, channel_budget="operations",
+    )  # fmt: skip
+    found = code_sweep.as_sweep(list(reversed(mixed.cells())))
+    assert found is not None
+    assert {c.fingerprint for c in found.cells()} == {c.fingerprint for c in mixed.cells()}
+    words = code_sweep.sweep_command(mixed, threads=2)
+    assert "--kinds weights,channels" in words
+    assert cli_sweep.config_of(main._parser().parse_args(shlex.split(words)[4:])) == mixed
+    program = code_sweep.sweep_program(mixed, threads=2)
+    assert 'by = ["method", "steps", "control", "kind", "sparsity"]' in program.replace("'", '"')
+    assert "kind" not in code_sweep.sweep_program(EVERYTHING, threads=2)
+
+
 def test_the_command_line_reads_it_as_the_same_sweep():
     from prospr_engine.cli import main
     from prospr_engine.cli import sweep as cli_sweep

@@ -40,18 +40,41 @@ def test_the_leading_columns_come_first():
         "Change",
         "Effective sparsity",
         "Weights kept",
+        "Multiply-adds",
         "Zipped file",
         *(f"Zipped file ({label})" for label in others),
+        "Latency",
+        *(f"Latency ({label})" for label in others),
     ]
 
 
 def test_the_axes_have_the_names_that_addresses_hold():
-    assert {axis.name: axis.label for axis in axes.known().values()} == {
+    labels = {axis.name: axis.label for axis in axes.known().values()}
+    assert {name: label for name, label in labels.items() if "(" not in label} == {
         "sparsity": "Sparsity",
         "effective": "Effective sparsity",
         "kept": "Weights kept",
+        "operations": "Multiply-adds",
+        "bytes": "File size, not zipped",
         "size": "File size",
+        "latency": "Latency",
     }
+    assert labels["size-compact"] == "File size (compact)"
+
+
+def test_only_figures_that_runs_have_and_differ_in_are_offered():
+    usual = ["sparsity", "effective", "kept", "size"]
+    weights = frame(cell("prospr", sparsity, 0, 0.9) for sparsity in (0.8, 0.9))
+    assert list(axes.offered(weights)) == usual  # of weights: as many multiply-adds everywhere
+    both = frame(
+        cell("prospr", sparsity, 0, 0.9, kind=kind, file_bytes=size)
+        for sparsity, kind, size in ((0.8, "weights", 45_000), (0.8, "channels", 9_000))
+    )
+    assert list(axes.offered(both)) == ["sparsity", "effective", "kept", "operations", "bytes",
+                                        "size"]  # fmt: skip
+    timed = both.assign(latency_ms=[1.5, 0.5], zipped_bytes_compact=[100, 100], zipped_bytes=None)
+    assert "latency" in axes.offered(timed)
+    assert not {"size", "size-compact"} & {*axes.offered(timed)}
 
 
 def page() -> None:
@@ -61,7 +84,7 @@ def page() -> None:
     from app.compare.table import show_table
 
     rows = frame(cell("prospr", 0.9, seed, 0.9, latency=0.001 * (seed + 1)) for seed in range(3))
-    axis()
+    axis(rows)
     show_table(Shown(rows, "latency"), "whose")
 
 

@@ -53,7 +53,7 @@ def page() -> None:
     from app.compare.filters import Shown, axis
     from app.compare.table import show_table
 
-    axis()
+    axis(rows())
     show_table(Shown(rows(), "pinned"), "whose")
 
 

@@ -521,3 +521,38 @@ def test_curves_that_still_rise_are_reported():
 def test_no_difference_is_larger_than_all_there_is():
     wild = grid({"prospr": (0.9,), "snip": (0.1,)}, sparsities=(0.99,), seeds=(0, 1), spread=0.4)
     assert "differences below about 100 points may be noise" in compare_words.noise(wild)
+
+
+# Weights and channels
+
+
+def both(budget: str = "parameters") -> pd.DataFrame:
+    """One criterion, weights and channels, at two sparsities from three seeds."""
+    return frame(
+        cell("prospr", sparsity, seed, mean + 0.002 * seed, kind=kind)
+        | ({"channel_budget": budget} if kind == "channels" else {})
+        for kind, mean in (("weights", 0.95), ("channels", 0.9))
+        for sparsity in (0.8, 0.9)
+        for seed in (0, 1, 2)
+    )
+
+
+def test_kinds_are_compared_where_both_remove_the_same_share_of_the_weights():
+    assert "ProsPr is best with 95.2" in compare_words.leader(both())
+    assert compare_words.warnings(both()) == []
+    assert "channels that are removed do not" in compare_words.caveats(both())
+    assert "channels" not in compare_words.caveats(grid(TWO))
+
+
+def test_shares_of_different_things_are_not_compared():
+    table = both("operations")
+    assert compare_words.leader(table) == ""
+    (warning,) = compare_words.warnings(table)
+    assert warning.startswith("Percentages are shares of the weights and the operations")
+    channels = table[table["kind"] == "channels"]
+    assert compare_words.warnings(channels) == []
+
+
+def test_channels_are_no_control():
+    assert analysis.controlled(both(), 10) == []
+    assert analysis.originals(both()) == ["ProsPr", "ProsPr, channels"]

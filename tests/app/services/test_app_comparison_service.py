@@ -167,6 +167,10 @@ def test_a_line_is_called_by_its_criterion_if_that_tells_it(store: Store):
         ({"epochs": 1}, ["ProsPr, 3 epochs", "ProsPr, 1 epoch"]),
         ({"control": "shuffle"}, ["ProsPr", "ProsPr, mask shuffled"]),
         ({"method": "snip"}, ["ProsPr", "SNIP"]),
+        ({"kind": "channels"}, ["ProsPr", "ProsPr, channels"]),
+        ({"kind": "channels", "channel_budget": "operations"}, ["ProsPr", "ProsPr, channels"]),
+        # Budgets of channels do not concern weights.
+        ({"channel_budget": "operations"}, ["ProsPr", "ProsPr"]),
         ({"layer_floor": 2}, ["ProsPr, layer floor 0", "ProsPr, layer floor 2"]),
         (
             {"layers": {"conv1": "dense", "fc*": 0.5}},
@@ -176,6 +180,33 @@ def test_a_line_is_called_by_its_criterion_if_that_tells_it(store: Store):
 )
 def test_what_differs_stands_in_the_name(store: Store, settings: dict, called: list[str]):
     assert names(RunConfig(), RunConfig(**settings), store=store) == called
+
+
+def test_channels_are_called_by_their_budget_where_that_differs(store: Store):
+    channels = [
+        RunConfig(kind="channels", channel_budget=budget)
+        for budget in ("parameters", "operations", "channels")
+    ]
+    assert names(*channels[:2], RunConfig(layer_floor=2), store=store) == [
+        "ProsPr, channels, share of weights",
+        "ProsPr, channels, share of operations",
+        "ProsPr",
+    ]
+    assert names(channels[2], store=store) == ["ProsPr"]
+
+
+def test_channels_come_after_the_weights_and_controls_of_a_criterion(store: Store):
+    configs = [
+        RunConfig(method="snip"),
+        RunConfig(kind="channels"),
+        RunConfig(control="shuffle"),
+        RunConfig(),
+    ]
+    runs = [store.submit(config, "") for config in configs]
+    table = frame(of(store, *runs)).sort_values("order")
+    assert table["series"].tolist() == ["ProsPr", "ProsPr, mask shuffled", "ProsPr, channels",
+                                        "SNIP"]  # fmt: skip
+    assert table["kind"].tolist() == ["weights", "weights", "channels", "weights"]
 
 
 def test_steps_stand_in_the_name_only_of_criteria_that_differ_in_them(store: Store):

@@ -46,10 +46,19 @@ FEATURED = SweepConfig(
     steps=(0, 10),
     controls=("none", "reinit"),
 )
-SWEEPS_TO_TRY = [*(preset.config for preset in SWEEPS), FEATURED]
+MIXED = SweepConfig(
+    run=RunConfig(channel_budget="operations", channel_multiple=16, layer_floor=2),
+    methods=("prospr", "snip", "grasp"),
+    sparsities=(0.5, 0.8),
+    kinds=("weights", "channels"),
+)
+ONLY_CHANNELS = SweepConfig(methods=("prospr", "snip"), sparsities=(0.5,), kinds=("channels",))
+SWEEPS_TO_TRY = [*(preset.config for preset in SWEEPS), FEATURED, MIXED, ONLY_CHANNELS]
 SEARCHES = [
     SearchConfig(most_lost=0.01),
     SearchConfig(most_bytes=100_000),
+    SearchConfig(RunConfig(kind="channels", channel_multiple=4), most_operations=1_234_567),
+    SearchConfig(RunConfig(kind="channels", channel_budget="channels"), most_ms=0.75),
     SearchConfig(
         run=RunConfig(
             method="grasp",
@@ -379,6 +388,61 @@ def test_somebody_elses_upload_is_refused(store: Store):
     assert at.button(key=START).disabled
 
 
+# Weights and channels
+
+
+def test_settings_of_channels_are_shown_where_channels_are_removed(at: AppTest, store: Store):
+    def shown() -> set[str]:
+        boxes = (*at.selectbox, *at.number_input, *at.toggle, *at.pills)
+        return {"channel-budget", "channel-multiple", "layer-floor", "score-check-ranking",
+                "controls"} & {box.key for box in boxes}  # fmt: skip
+
+    assert shown() == {"layer-floor", "score-check-ranking", "controls"}
+    at.pills(key=sweep_form.KINDS).set_value(["channels", "weights"]).run()
+    assert len(shown()) == 5
+    assert "2 kinds of pruning" in words(at)
+    left_out = "Left out where channels are removed: GraSP; SynFlow; and Random, ERK (they "
+    assert left_out in words(at).replace("\\", "")
+    assert metrics(at)["Runs"] == "27"  # three of the six criteria rank channels
+    at.pills(key=sweep_form.KINDS).set_value(["channels"]).run()
+    assert shown() == {"channel-budget", "channel-multiple"}
+    assert metrics(at)["Runs"] == "9"
+    config = started(at, store).config
+    assert isinstance(config, SweepConfig)
+    assert config.kinds == ("channels",)
+
+
+def test_a_kind_without_a_criterion_is_reported(at: AppTest):
+    at.pills(key=sweep_form.KINDS).set_value([]).run()
+    assert errors(at) == ["Choose what to remove: weights, channels or both."]
+    at.pills(key=sweep_form.KINDS).set_value(["weights", "channels"]).run()
+    at.pills(key=sweep_form.CRITERIA).set_value(["grasp"]).run()
+    assert errors(at)[0].startswith(
+        "This criterion ranks single weights only. To remove channels, add one of ProsPr, "
+    )
+    assert at.button(key=START).disabled
+
+
+def test_names_of_kinds_are_understood_in_an_address(store: Store):
+    at = opened({"kinds": ["weights", "CHANNELS"]})
+    assert not at.warning
+    config = started(at, store).config
+    assert isinstance(config, SweepConfig)
+    assert config.kinds == ("weights", "channels")
+
+
+@pytest.mark.parametrize("goal", ["Multiply-adds", "Latency"])
+def test_a_goal_that_zeros_cannot_meet_needs_channels(store: Store, goal: str):
+    at = opened({"task": "Find the sparsity", "goal": goal})
+    assert errors(at)[0].endswith("For this goal, remove channels.")
+    assert at.button(key=START).disabled
+    at.segmented_control(key="kind").set_value("channels").run()
+    assert not at.error
+    config = started(at, store).config
+    assert isinstance(config, SearchConfig)
+    assert (config.run.kind, config.limit) == ("channels", 1e6 if goal[0] == "M" else 1.0)
+
+
 # Searches
 
 
@@ -448,7 +512,7 @@ def test_a_sweep_costs_less_than_its_runs_alone(store: Store):
 
 
 def test_a_search_is_reported_at_most(store: Store):
-    plan = estimates.plan(SEARCHES[2])
+    plan = estimates.plan(SEARCHES[-1])
     assert plan
     assert (plan.runs, plan.dense, plan.at_most) == (12, 3, True)
 
@@ -522,7 +586,9 @@ def test_a_sweep_in_a_line(config: SweepConfig, expected: str):
     [
         (SEARCHES[0], "at most 1 point of accuracy lost · 1 seed"),
         (SEARCHES[1], f"at most 100{SPACE}kB zipped · 1 seed"),
-        (SEARCHES[2], "GraSP · at most 2.5 points of accuracy lost · 3 seeds · 5 epochs · "),
+        (SEARCHES[2], "channels · at most 1.234567 million multiply-adds · 1 seed"),
+        (SEARCHES[3], f"channels · at most 0.75{SPACE}ms per image · 1 seed"),
+        (SEARCHES[4], "GraSP · at most 2.5 points of accuracy lost · 3 seeds · 5 epochs · "),
     ],
 )
 def test_a_search_in_a_line(config: SearchConfig, expected: str):

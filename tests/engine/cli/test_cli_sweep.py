@@ -12,6 +12,7 @@ import pytest
 from engine.jobs.jobs_fakes import DIES, FINISHES, WORKER, end_workers
 from processes import python
 
+import prospr_engine as pe
 from prospr_engine.cli import main as cli
 from prospr_engine.cli import render_sweep
 from prospr_engine.cli.render_sweep import Left, line, name, noise_sentence
@@ -332,3 +333,39 @@ def test_a_missing_cell_leaves_fewer_seeds_to_compare():
     assert "done in every row" not in noise_sentence(rows, 0.01)
     rows[2] = {**rows[2], "state": "failed"}
     assert "over the seeds that are done in every row" in noise_sentence(rows, 0.01)
+
+
+def test_weights_and_channels_in_one_plan(capsys, tmp_path):
+    lists = ["--methods", "snip,grasp", "--kinds", "all", "--controls", "none,shuffle"]
+    command = [*QUICK, *lists, "--out", tmp_path / "out", "--dry-run", "--json"]
+    code, shown, error = sweep(capsys, *command)
+    assert code == 0
+    plan = json.loads(shown)
+    assert [(cell["method"], cell["kind"], cell["control"]) for cell in plan["cells"]] == [
+        ("snip", "weights", "none"),
+        ("snip", "weights", "shuffle"),
+        ("snip", "channels", "none"),
+        ("grasp", "weights", "none"),
+        ("grasp", "weights", "shuffle"),
+    ]
+    # Both kinds rank by the same scores.
+    assert (plan["dense"], plan["scorings"]) == (1, 2)
+    lines = error.splitlines()
+    assert lines[0].endswith("2 controls, weights and channels removed.")
+    assert lines[1] == (
+        "Left out where channels are removed: GraSP (it ranks single weights only) and controls "
+        "(they move single weights)."
+    )
+    code, shown, _ = sweep(capsys, *QUICK, "--methods", "grasp", "--kinds", "channels", "--json")
+    assert code == 2
+    assert "add one of prospr" in json.loads(shown)["error"]["message"]
+
+
+def test_channels_are_a_line_of_their_own(capsys):
+    rows = [
+        row(pe.RunConfig(method="snip", kind=kind, seed=seed), None, "failed", "No.")
+        for kind in ("weights", "channels")
+        for seed in (0, 1)
+    ]
+    assert [render_sweep.series(each) for each in rows[1:3]] == ["SNIP", "SNIP, channels"]
+    assert name(rows[2]).replace("\N{NO-BREAK SPACE}", " ") == "SNIP, channels at 90 %, seed 0"

@@ -171,6 +171,13 @@ def test_keywords_are_those_of_both_configs():
         ({"sparsity": 0.5}, "give sparsities"),
         ({"seed": 0}, "give seeds"),
         ({"control": "shuffle"}, "give controls"),
+        ({"kind": "channels"}, "give kinds"),
+        ({"kinds": []}, "kinds is empty; give at least one kind"),
+        ({"kinds": ("weights", "weights")}, "kinds contains weights more than once"),
+        ({"kinds": ("chanels",)}, "did you mean 'channels'"),
+        ({"kinds": ("weights", "channels"), "methods": ("grasp", "synflow")}, "add one of prospr"),
+        ({"kinds": ("channels",), "controls": ("shuffle",)}, "Add 'none' to the controls"),
+        ({"kinds": ("channels",), "layer_floor": 3}, "no layer loses all its channels"),
         ({"run": RunConfig(seed=1)}, "give seeds"),
         ({"run": RunConfig(), "epochs": 2}, "either run or epochs"),
         ({"run": {}}, "not a RunConfig"),
@@ -220,6 +227,8 @@ def test_different_sweeps_have_different_fingerprints():
         SweepConfig(seeds=(0, 1)),
         SweepConfig(steps=(1,)),
         SweepConfig(run=RunConfig(epochs=4)),
+        SweepConfig(kinds=("channels",)),
+        SweepConfig(kinds=("weights", "channels")),
     ]
     assert len({config.fingerprint for config in configs}) == len(configs)
     with pytest.raises(dataclasses.FrozenInstanceError):
@@ -230,3 +239,85 @@ def test_different_sweeps_have_different_fingerprints():
 def test_settings_in_a_dict_are_answered_with_a_sentence(start, tmp_path):
     with pytest.raises(ConfigError, match="config is a dict; give a S"):
         start({"methods": ["snip"]}, out=tmp_path)
+
+
+# Weights and channels
+
+BOTH = ("weights", "channels")
+ABLE = {name for name, spec in METHODS.items() if spec.channels}
+
+
+@settings(deadline=None, max_examples=40)
+@given(sweeps, some(st.sampled_from(BOTH), most=2))
+def test_only_what_exists_is_in_the_grid(sweep, kinds):
+    """Each cell by itself: criteria that rank no channels, and controls, have none of them."""
+    sweep = dataclasses.replace(sweep, controls=tuple({"none": 0, **dict.fromkeys(sweep.controls)}))
+    weights = sweep.cells()
+    sweep = dataclasses.replace(sweep, kinds=kinds)
+    cells = sweep.cells()
+    assert len(cells) == sweep.size == len({cell.fingerprint for cell in cells})
+    expected = {
+        dataclasses.replace(cell, kind=kind).fingerprint
+        for cell in weights
+        for kind in kinds
+        if kind == "weights" or (cell.method in ABLE and cell.control == "none")
+    }
+    assert {cell.fingerprint for cell in cells} == expected
+    assert SweepConfig.from_dict(json.loads(json.dumps(sweep.to_dict()))) == sweep
+
+
+def test_sweeps_of_weights_alone_are_what_they_were():
+    assert SweepConfig().fingerprint == SweepConfig(kinds="weights").fingerprint
+    before = SweepConfig().to_dict()
+    del before["kinds"]
+    assert SweepConfig.from_dict(before) == SweepConfig()
+
+
+def test_settings_of_one_kind_reach_only_its_runs():
+    sweep = SweepConfig.of(
+        kinds=BOTH,
+        layer_floor=5,
+        channel_budget="operations",
+        channel_multiple=4,
+        scoring={"check_ranking": True},
+    )
+    weights, channels = sweep.cells()
+    assert weights == RunConfig(layer_floor=5, scoring=ScoringConfig(check_ranking=True))
+    assert channels == RunConfig(kind="channels", channel_budget="operations", channel_multiple=4)
+    (alone,) = SweepConfig.of(channel_budget="operations").cells()
+    assert alone == RunConfig()
+
+
+def test_runs_are_in_the_order_in_which_they_share_most():
+    sweep = SweepConfig(methods=("prospr", "grasp"), kinds=BOTH, controls=("none", "shuffle"))
+    assert [(cell.method, cell.kind, cell.control) for cell in sweep.cells()] == [
+        ("prospr", "weights", "none"),
+        ("prospr", "weights", "shuffle"),
+        ("prospr", "channels", "none"),
+        ("grasp", "weights", "none"),
+        ("grasp", "weights", "shuffle"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("lists", "sentence"),
+    [
+        ({"kinds": BOTH}, ""),
+        ({"methods": ("prospr", "grasp"), "controls": ("none", "shuffle")}, ""),
+        (
+            {"methods": ("prospr", "grasp"), "kinds": BOTH},
+            "Left out where channels are removed: GraSP (it ranks single weights only).",
+        ),
+        (
+            {
+                "methods": ("prospr", "grasp", "synflow"),
+                "controls": ("none", "shuffle"),
+                "kinds": BOTH,
+            },
+            "Left out where channels are removed: GraSP and SynFlow (they rank single weights "
+            "only) and controls (they move single weights).",
+        ),
+    ],
+)
+def test_what_is_left_out_is_a_sentence(lists: dict[str, Any], sentence: str):
+    assert SweepConfig(**lists).left_out() == sentence

@@ -7,7 +7,8 @@ import json
 import pytest
 
 from prospr_engine.config import RunConfig, ScoringConfig
-from prospr_engine.sweeps.table import columns, row
+from prospr_engine.export.encodings import ENCODINGS
+from prospr_engine.sweeps.table import columns, frame, read, row
 
 SUMMARY = {
     "accuracy": {"dense": 0.96, "pruned": 0.94},
@@ -38,8 +39,15 @@ SINCE = (
     "pruned_right_alone",
     "validation_accuracy",
     "dense_validation_accuracy",
-    "file_bytes_compact",
-    "zipped_bytes_compact",
+    "operations",
+    "dense_operations",
+    "latency_ms",
+    *(
+        f"{figure}_{name.replace('-', '_')}"
+        for figure in ("file_bytes", "zipped_bytes", "latency_ms")
+        for name in ENCODINGS
+        if name != "dense"
+    ),
 )
 """Figures that the summary lacks, being of an earlier version."""
 
@@ -54,6 +62,8 @@ def test_what_was_found_stands_in_its_column():
         "method": "prospr",
         "steps": 3,
         "control": "shuffle",
+        "kind": "weights",
+        "channel_budget": "",
         "options": "",
         "seed": 4,
         "epochs": 2,
@@ -106,3 +116,22 @@ def test_summaries_of_earlier_versions_and_methods_that_are_gone_still_make_a_ro
     output = row(RunConfig(method="of another version"), old)
     assert (output["accuracy"], output["loss"], output["zipped_bytes"]) == (0.94, None, None)
     assert (output["digest"], output["steps"]) == ("", None)
+
+
+def test_a_row_says_what_was_removed_and_what_its_sparsity_counts():
+    output = row(RunConfig(kind="channels", channel_budget="operations"), None)
+    assert (output["kind"], output["channel_budget"]) == ("channels", "operations")
+    # A budget of channels says nothing of weights.
+    output = row(RunConfig(channel_budget="operations"), None)
+    assert (output["kind"], output["channel_budget"]) == ("weights", "")
+
+
+def test_a_table_of_an_earlier_version_is_of_weights(tmp_path):
+    now = frame([row(RunConfig(), None, "waiting")])
+    path = tmp_path / "cells.csv"
+    now.drop(columns=["kind", "channel_budget", "operations"]).to_csv(path, index=False)
+    again = read(path)
+    assert again["kind"].tolist() == ["weights"]
+    assert again["channel_budget"].tolist() == [""]
+    assert again["operations"].isna().all()
+    assert list(again.columns) == columns()
