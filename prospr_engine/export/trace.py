@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from prospr_engine.errors import ExportError
+from prospr_engine.export import failure
 from prospr_engine.export.names import INPUT, OUTPUT
 
 OPSET = 20
@@ -45,13 +46,16 @@ def trace(network: nn.Module, batch: Tensor) -> onnx.ModelProto:
     ``batch`` has two inputs or more; a batch size of one would become a constant. Raises
     ``ExportError`` if torch cannot trace the network.
     """
+    shapes, captured = _dynamic_shapes(network), None
+
+    def capture() -> Any:
+        return torch.export.export(network, (batch,), dynamic_shapes=shapes, strict=False)
+
     with _LOCK, _quiet():
         try:
             # Capturing first, instead of leaving it to torch.onnx, gives a clear reason for a
             # failure: torch.onnx tries again in other ways and prints about each.
-            captured = torch.export.export(
-                network, (batch,), dynamic_shapes=_dynamic_shapes(network), strict=False
-            )
+            captured = capture()
             program = torch.onnx.export(
                 captured,
                 (),
@@ -72,10 +76,7 @@ def trace(network: nn.Module, batch: Tensor) -> onnx.ModelProto:
         except Exception as error:
             if "Constraints violated (batch)" in str(error):
                 raise ExportError(ONE_SIZE) from error
-            raise ExportError(
-                "PyTorch cannot translate this network to ONNX; usually its forward depends on "
-                f"the values or the number of its inputs ({_reason(error)})."
-            ) from error
+            raise ExportError(failure.sentence(error, network, capture, captured)) from error
     _strip(model)
     _name_batch_axis(model)
     _use_first_names(model, network)
@@ -179,11 +180,3 @@ def _use_first_names(model: onnx.ModelProto, network: nn.Module) -> None:
         copies = [copy.deepcopy(tensor) for tensor in kept]
         del model.graph.initializer[:]
         model.graph.initializer.extend(copies)
-
-
-def _reason(error: BaseException) -> str:
-    """The first line of the original error; torch wraps errors in pages of advice."""
-    while error.__cause__ is not None:
-        error = error.__cause__
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return (lines[0] if lines else type(error).__name__)[:300].rstrip(".")
