@@ -225,8 +225,7 @@ def _as_trained(
         return copy
 
     def draw(tensor: Tensor, low: float, high: float) -> None:
-        values = torch.rand(tensor.shape, generator=generator, dtype=torch.float64)
-        tensor.copy_(low + (high - low) * values)
+        tensor.uniform_(low, high, generator=generator)
 
     with torch.no_grad():
         for name, parameter in copy.named_parameters():

@@ -26,9 +26,12 @@ def cut(network: nn.Module, groups: Sequence[ChannelGroup], kept: Kept) -> nn.Mo
     """A copy of ``network`` without the channels that are not ``kept``; its weights are dense."""
     small = own_copy(network)
     depthwise = {module for module in small.modules() if is_depthwise(module)}
+    narrower: dict[str, Tensor] = {}
     with torch.no_grad():
         for (name, axis), places in _kept_places(small, groups, kept).items():
-            _replace(small, name, _tensor(small, name).index_select(axis, places.nonzero()[:, 0]))
+            values = narrower.get(name, _tensor(small, name))
+            narrower[name] = values.index_select(axis, places.nonzero()[:, 0])
+    _replace(small, narrower)
     for path, places in _bare_places(groups, kept).items():
         _narrow(small.get_submodule(path), places)
     for module in small.modules():
@@ -156,15 +159,18 @@ def _tensor(network: nn.Module, name: str) -> Tensor:
     return tensor
 
 
-def _replace(network: nn.Module, name: str, values: Tensor) -> None:
-    """Put ``values`` in the place of a parameter or buffer, wherever it is used."""
-    old = _tensor(network, name)
-    new = nn.Parameter(values, old.requires_grad) if isinstance(old, nn.Parameter) else values
+def _replace(network: nn.Module, values: Mapping[str, Tensor]) -> None:
+    """Put ``values`` in the place of parameters and buffers, wherever they are used."""
+    new: dict[Tensor, Tensor] = {}
+    for name, value in values.items():
+        old = _tensor(network, name)
+        is_parameter = isinstance(old, nn.Parameter)
+        new[old] = nn.Parameter(value, old.requires_grad) if is_parameter else value
     for module in network.modules():
         for tensors in (module._parameters, module._buffers):
             for own, tensor in tensors.items():
-                if tensor is old:
-                    tensors[own] = new  # type: ignore[assignment]
+                if tensor in new:
+                    tensors[own] = new[tensor]  # type: ignore[assignment]
 
 
 def _resize(module: nn.Module, depthwise: bool) -> None:

@@ -101,6 +101,31 @@ def heads(m, x):
     return m.head((u + m.g(F.gelu(m.f(m.norm(u))))).mean(1))
 
 
+def windows(m, x):
+    u = m.a(x).permute(0, 2, 3, 1)
+    n, height, width, c = u.shape
+    w = u.view(n, height // 4, 4, width // 4, 4, c).permute(0, 1, 3, 2, 4, 5).reshape(-1, 16, c)
+    w = w + m.g(F.gelu(m.f(w)))
+    u = w.view(n, height // 4, width // 4, 4, 4, c).permute(0, 1, 3, 2, 4, 5)
+    return m.head(u.reshape(n, height, width, c).mean((1, 2)))
+
+
+def partial_stages(m, x):
+    parts = list(m.a(m.stem(x)).chunk(2, 1))
+    parts.append(m.b(parts[-1]))
+    parts.append(parts[-1] + m.c(parts[-1]))
+    return m.head(m.d(torch.cat(parts, 1)))
+
+
+class Standardised(nn.Conv2d):
+    """Filters of mean 0 and size 1, whatever their weights."""
+
+    def forward(self, x):
+        weight = self.weight - self.weight.mean((1, 2, 3), keepdim=True)
+        weight = weight / (weight.std((1, 2, 3), keepdim=True) + 1e-5)
+        return F.conv2d(x, weight, self.bias)
+
+
 def scaled() -> nn.Module:
     """A parameter of its own that scales a branch, from almost nothing."""
     network = Written(
@@ -294,6 +319,35 @@ CUT: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...], set[str]]] = {
                         head=head(16)),
         IMAGE, {"a.0"},
     ),
+    "called by keyword": (
+        lambda: Written(lambda m, x: m.head(input=F.relu(m.b(input=m.a(x).mean((2, 3))))),
+                        a=block(3, 16), b=nn.Linear(16, 32), head=nn.Linear(32, 4)),
+        IMAGE, {"a.0", "b"},
+    ),
+    "windows": (
+        lambda: Written(windows, a=block(3, 16), f=nn.Linear(16, 32), g=nn.Linear(32, 16),
+                        head=nn.Linear(16, 4)),
+        IMAGE, {"a.0", "f"},
+    ),
+    "partial stages": (
+        lambda: Written(partial_stages, stem=block(3, 16), a=block(16, 32), b=block(16, 16),
+                        c=block(16, 16), d=block(64, 16), head=head(16)),
+        IMAGE, {"stem.0", "a.0", "b.0", "d.0"},
+    ),
+    "stacked": (
+        lambda: Written(lambda m, x: m.head(torch.stack([m.a(x), m.b(x)], 1).flatten(1, 2)),
+                        a=block(3, 16), b=block(3, 16), head=head(32)),
+        IMAGE, {"a.0"},
+    ),
+    "standardised filters stay whole inside": (
+        lambda: chain(Standardised(3, 16, 3), nn.ReLU(), Standardised(16, 16, 3), last=16),
+        IMAGE, {"2"},
+    ),
+    "scaled by their number": (
+        lambda: Written(lambda m, x: m.head(m.b(m.a(x)) / m.a(x).shape[1] ** 0.5), a=block(3, 16),
+                        b=block(16, 16), head=head(16)),
+        IMAGE, {"b.0"},
+    ),
     "double precision": (lambda: chain(block(3, 16), last=16).double(), IMAGE, {"0.0"}),
     "narrow": (lambda: chain(block(3, 2), block(2, 1), block(1, 3), last=3), IMAGE,
                {"0.0", "2.0"}),
@@ -304,6 +358,11 @@ REFUSED: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...], str]] = {
         lambda: nn.Linear(30, 4), (30,), "every channel is an output, or others depend on it",
     ),
     "tied to the input": (Tied, (6,), "every channel is an output"),
+    "noise": (
+        lambda: Written(lambda m, x: m.head(F.dropout(m.a(x), 0.5, True)), a=block(3, 16),
+                        head=head(16)),
+        IMAGE, r"layer 'head\.2' \(Linear\) would compute something else",
+    ),
     "width fixed": (
         lambda: Written(lambda m, x: m.head(m.a(x).view(-1, 1024)), a=block(3, 16),
                         head=nn.Linear(1024, 4)),

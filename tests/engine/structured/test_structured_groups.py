@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import cProfile
+import sys
 import threading
 import time
 
@@ -192,9 +194,20 @@ def test_tracing_has_a_time_limit_in_any_thread():
     assert found[0].startswith("Finding out which channels of this network belong together took")
 
 
-def test_a_deadline_leaves_what_was_there():
+def test_a_deadline_ends_with_its_block():
     with deadline(60):
         sum(range(10))
     with pytest.raises(DeadlineError), deadline(0):
         time.time()
-    time.time()
+    assert sys.getprofile() is None
+
+
+def test_a_profiler_goes_before_a_deadline():
+    profiler = cProfile.Profile()
+    profiler.enable()
+    try:
+        with deadline(0):
+            time.time()
+        assert sys.getprofile() is not None
+    finally:
+        profiler.disable()
