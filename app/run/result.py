@@ -11,6 +11,7 @@ from app.run.about import show_about, show_again, show_manage, show_share, show_
 from app.run.controls import show_controls, show_controls_link, show_original
 from app.run.downloads import show_downloads
 from app.run.explore import show_explore
+from app.run.speed import show_speed
 from app.services import ConfigError, EngineError, ExportRecord, Run, RunRecord, runs
 from app.ui import answer as words
 from app.ui import code
@@ -60,6 +61,7 @@ def show_result(run: Run) -> None:
         show_study(run)
         show_share(run)
     show_downloads(run, result)
+    show_speed(run, result)
     show_explore(run, result)
     show_controls(run)
     if result.history:

@@ -14,6 +14,7 @@ from prospr_engine.data import DATASETS, DatasetSpec
 from prospr_engine.errors import ConfigError, DataError, EngineError, StoreError
 from prospr_engine.events import EpochEnded
 from prospr_engine.export.encodings import ENCODINGS, PRIMARY
+from prospr_engine.export.latency import REFERENCE, Latency, Timing
 from prospr_engine.export.proof import Check
 from prospr_engine.guard import limits
 from prospr_engine.identity import file_settings, tokens
@@ -57,6 +58,7 @@ __all__ = [
     "NO_CONTROL",
     "OF_CHANNELS",
     "PRIMARY",
+    "REFERENCE",
     "SEED",
     "SHARED_WITH_CONTROLS",
     "STEPS",
@@ -74,6 +76,7 @@ __all__ = [
     "ExportRecord",
     "FindingRecord",
     "Goal",
+    "Latency",
     "LayerRecord",
     "Limits",
     "MethodSpec",
@@ -89,6 +92,7 @@ __all__ = [
     "StructureRecord",
     "Study",
     "SweepConfig",
+    "Timing",
     "Upload",
     "Width",
     "check_model",

@@ -47,9 +47,9 @@ TERMS: dict[str, str] = {
     "keep. 100\N{NO-BREAK SPACE}% means the same mask.",
     "kernel": "A small square of weights (often 3 × 3) that joins one input channel to one output "
     "channel.",
-    "kind of pruning": "Removing single weights sets them to zero: the network keeps its shape, "
-    "so its file shrinks only where zeros are packed, and it runs no faster. Removing channels "
-    "takes out whole rows of weights: the network itself gets smaller, and so faster.",
+    "kind of pruning": "Single weights become zeros, and the network runs no faster. Without whole "
+    "channels the network itself is smaller and faster.",
+    "latency": "How long a network takes to answer, from the image to the prediction.",
     "layer": "One step of a network: it takes channels of numbers and makes new ones.",
     "layer collapse": "A layer lost all its weights, so no signal gets through and the network can "
     "only guess.",
