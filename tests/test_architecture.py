@@ -39,6 +39,7 @@ PIPELINE = [
     "tables",
     "model_card",
     "bundle",
+    "size_curve",
     "gallery",
     "estimate",
     "result",

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from app.charts import layers, training
+from collections.abc import Mapping
+
+from app.charts import file_sizes, layers, training
 from app.charts.colours import LIGHT
 from app.charts.image_file import picture
-from app.services import Run, RunRecord
+from app.services import ENCODINGS, EngineError, Run, RunRecord, scores, sizes
 from app.ui import titles
+
+Point = tuple[float, Mapping[str, int]]
 
 
 def charts(run: Run, result: RunRecord) -> dict[str, bytes]:
@@ -18,6 +22,11 @@ def charts(run: Run, result: RunRecord) -> dict[str, bytes]:
             layers.chart(len(rows), LIGHT), rows, "png", "Weights kept in each layer", source
         )
     }
+    if predicted := _sizes(run, result):
+        labels = {name: row.label for name, row in ENCODINGS.items()}
+        spec = file_sizes.chart(tuple(labels.values()), LIGHT)
+        sizes_table = file_sizes.table(*predicted, labels)
+        found["file-size.png"] = picture(spec, sizes_table, "png", "File size", source)
     if result.history:
         epochs = training.table(result.history)
         for shown, measure in training.MEASURES.items():
@@ -26,3 +35,16 @@ def charts(run: Run, result: RunRecord) -> dict[str, bytes]:
             name = f"training-{shown.lower()}.png"
             found[name] = picture(spec, epochs, "png", title, source)
     return found
+
+
+def _sizes(run: Run, result: RunRecord) -> tuple[list[Point], Point] | None:
+    """The curve of file sizes and the run's own point; None if there are none."""
+    try:
+        ranking, config = scores.ranking(run), run.config
+        if ranking.target is not None or result.pruning.structure:
+            return None
+        cut = ranking.cut(config.sparsity, config.layer_floor, config.layers)
+        curve, here = sizes.curve(run, result), sizes.at(run, result, cut)
+    except EngineError:
+        return None
+    return [(point.sparsity, point.bytes) for point in curve], (here.sparsity, here.bytes)

@@ -9,6 +9,7 @@ import streamlit as st
 from app import pages, session
 from app.charts.layers import label
 from app.run.channels import show_channels
+from app.run.file_sizes import show_sizes
 from app.run.mask_view import show_mask
 from app.services import METHODS, EngineError, PruningRecord, Run, RunRecord, runs, scores
 from app.services.scores import Cut, Ranking
@@ -65,6 +66,8 @@ def _explore(run: Run, result: RunRecord) -> None:
     bars, findings = st.empty(), st.container()
     with bars.container():
         show_layers(result.pruning.layers if own else scores.layers(ranking, cut), key="layers")
+    if ranking.target is None:
+        show_sizes(run, result, cut, own)
     _show_scores(run, ranking, cut)
     st.markdown("#### Which weights are kept", help=TERMS["mask"])
     show_mask(ranking, cut)

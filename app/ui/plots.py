@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 import pandas as pd
 import streamlit as st
 
-from app.charts import histogram, layers, picture, training, widths
+from app.charts import file_sizes, histogram, layers, picture, training, widths
 from app.charts.colours import Colours, colours
 from app.charts.spec import Spec
 from app.services import EpochEnded, LayerRecord, PruningRecord, Width
@@ -74,6 +74,18 @@ def show_histogram(shown: Histogram, threshold: float, layer: str, key: str) -> 
     st.vega_lite_chart(data, _histogram_spec(shown.log, theme()), key=key, alt=words)
 
 
+def show_file_sizes(
+    curve: Sequence[tuple[float, Mapping[str, int]]],
+    here: tuple[float, Mapping[str, int]],
+    labels: Mapping[str, str],
+    key: str,
+) -> None:
+    """Bytes in each encoding against sparsity, see ``charts.file_sizes``."""
+    data = file_sizes.table(curve, here, labels)
+    chart = _sizes_spec(tuple(labels.values()), st.context.theme.type == "dark")
+    st.vega_lite_chart(data, chart, key=key, alt=file_sizes.description(data))
+
+
 def show_picture(
     rows: pd.DataFrame,
     axes: tuple[str, str],
@@ -135,6 +147,11 @@ def _curves_spec(of: int, shown: str) -> Spec:
 @st.cache_data(max_entries=4, show_spinner=False)
 def _histogram_spec(log: bool, colours: Colours) -> Spec:
     return histogram.chart(log, colours)
+
+
+@st.cache_data(max_entries=20, show_spinner=False)
+def _sizes_spec(labels: tuple[str, ...], dark: bool) -> Spec:
+    return file_sizes.chart(labels, colours(dark), dark)
 
 
 @st.cache_data(max_entries=20, show_spinner=False)

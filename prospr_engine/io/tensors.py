@@ -44,6 +44,25 @@ def read_tensors(
     return tensors, header.get("metadata", {})
 
 
+def float_shapes(path: str | Path) -> dict[str, tuple[int, ...]]:
+    """The shapes of the float32 tensors in a safetensors file, by name; their values are not read.
+    Raises ``DataError`` as ``read_tensors`` does."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(str(path), framework="np") as file:
+            parts = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118
+            return {
+                name: tuple(part.get_shape())
+                for name, part in parts.items()
+                if part.get_dtype() == "F32"
+            }
+    except FileNotFoundError:
+        raise DataError(f"There is no file {path}.") from None
+    except (SafetensorError, OSError, ValueError) as error:
+        raise DataError(f"{path} is not a readable safetensors file ({error}).") from None
+
+
 def save_tensors(
     path: str | Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, Any]
 ) -> None:

@@ -39,12 +39,14 @@ class StoredTensor:
     """What the size of a stored float32 tensor depends on: its number of ``values``, and how many
     of them are not zero (``nonzero``). ``channels`` is the number of output channels, 0 if it is
     not known. ``coded``: how many values are stored when the gaps between nonzero ones are numbers
-    of 1, 2, … bits, see ``gaps.coded_counts``; None if they are in random places."""
+    of 1, 2, … bits, see ``gaps.coded_counts``; None if they are in random places. ``weight``: a
+    layer multiplies by it; others, such as biases, are never rounded to 8 bits."""
 
     values: float
     nonzero: float
     channels: int = 0
     coded: tuple[int, ...] | None = None
+    weight: bool = True
 
 
 @dataclass(frozen=True)

@@ -52,14 +52,12 @@ def size(tensors: Sequence[StoredTensor], rest: FileSize) -> FileSize:
     In the file every weight, zero or not, takes four bytes. In a zip (deflate), nonzero weights
     hardly shrink, and their places take more than their entropy: ``zipped_weight`` tries it out.
     """
-    zipped = sum(
-        tensor.values * zipped_weight(round(tensor.nonzero / tensor.values, 3))
-        for tensor in tensors
-        if tensor.values
-    )
+    values = sum(tensor.values for tensor in tensors)
+    # One density for all: to compress a sample for each tensor would take most of the time.
+    density = sum(tensor.nonzero for tensor in tensors) / values if values else 0.0
     return FileSize(
-        bytes=round(rest.bytes + NUMBER * sum(tensor.values for tensor in tensors)),
-        zipped=round(rest.zipped + zipped),
+        bytes=round(rest.bytes + NUMBER * values),
+        zipped=round(rest.zipped + values * zipped_weight(round(density, 5))),
     )
 
 

@@ -9,7 +9,7 @@ import zlib
 from collections.abc import Sequence
 
 from prospr_engine.export.encodings import FileSize, StoredTensor
-from prospr_engine.export.encodings.dense import SAMPLE
+from prospr_engine.export.encodings.dense import NUMBER, SAMPLE, ZIPPED_NUMBER
 
 NODES = (1300, 330)
 """Bytes per tensor for the nodes that round, their numbers and their names, and zipped."""
@@ -21,16 +21,16 @@ LARGEST = 3.5
 
 def size(tensors: Sequence[StoredTensor], rest: FileSize) -> FileSize:
     """The predicted file with these ``tensors`` besides the ``rest``."""
-    channels = sum(tensor.channels for tensor in tensors)
-    plain = sum(tensor.values for tensor in tensors)
-    zipped = sum(
-        tensor.values * _zipped_weight(round(tensor.nonzero / tensor.values, 3))
-        for tensor in tensors
-        if tensor.values
-    )
+    weights = [tensor for tensor in tensors if tensor.weight]
+    others = sum(tensor.values for tensor in tensors if not tensor.weight)
+    channels = sum(tensor.channels for tensor in weights)
+    values = sum(tensor.values for tensor in weights)
+    density = sum(tensor.nonzero for tensor in weights) / values if values else 0.0
+    zipped = ZIPPED_NUMBER * others + values * _zipped_weight(round(density, 5))
+    plain = NUMBER * others + values
     return FileSize(
-        bytes=round(rest.bytes + plain + CHANNEL[0] * channels + NODES[0] * len(tensors)),
-        zipped=round(rest.zipped + zipped + CHANNEL[1] * channels + NODES[1] * len(tensors)),
+        bytes=round(rest.bytes + plain + CHANNEL[0] * channels + NODES[0] * len(weights)),
+        zipped=round(rest.zipped + zipped + CHANNEL[1] * channels + NODES[1] * len(weights)),
     )
 
 

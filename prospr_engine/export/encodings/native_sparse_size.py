@@ -21,7 +21,7 @@ def size(tensors: Sequence[StoredTensor], rest: FileSize) -> FileSize:
             zipped += ZIPPED_NUMBER * tensor.nonzero + ZIPPED_PLACE * places
         elif tensor.values:
             plain += NUMBER * tensor.values
-            zipped += tensor.values * zipped_weight(round(tensor.nonzero / tensor.values, 3))
+            zipped += tensor.values * zipped_weight(round(tensor.nonzero / tensor.values, 2))
     return FileSize(round(plain), round(zipped))
 
 

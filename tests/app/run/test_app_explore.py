@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 import subprocess
 import sys
 import tempfile
@@ -23,9 +24,9 @@ from waiting import PATIENCE
 import prospr_engine as pe
 from app import pages
 from app.run import explore, mask_view
-from app.services import RunConfig, predictions, runs, scores
+from app.services import ENCODINGS, RunConfig, predictions, runs, scores
 from app.services import store as store_service
-from app.ui.format import scientific
+from app.ui.format import scientific, size
 from prospr_engine.errors import DataError, ResourceError
 from prospr_engine.models.build import build
 from prospr_engine.pipeline.checkpoint import Source, save_network
@@ -130,6 +131,34 @@ def test_the_slider_moves_everything_and_computes_no_score_again(store: Store, s
     shown = [f["text"] for f in expected["findings"] if f["level"] != "fine"]
     assert shown, "the test needs a sparsity that does harm"
     assert "output channels that no longer carry any signal" in words(at)
+
+
+def listed_sizes(at: AppTest) -> dict[str, str]:
+    """The size of the file in each encoding, as the list under the chart says it."""
+    (table,) = (e.proto.body for e in at.get("html") if 'class="encodings"' in e.proto.body)
+    rows = re.findall(r'<th scope="row">([^<]+)</th><td class="number">([^<]+)', table)
+    return dict(rows)
+
+
+def test_file_sizes_follow_the_slider(store: Store, scored):
+    at = opened(explored(store, scored))
+    there = listed_sizes(at)
+    assert list(there) == [row.label for row in ENCODINGS.values()]
+    assert there["Dense, 32 bit"] == size(254_422)  # what the run wrote
+    at = moved(at, 99.0)
+    further = listed_sizes(at)
+    assert further["Dense, 32 bit"] == f"about {size(254_422)}"
+    assert int(further["Compact"].split(NBSP)[0].split()[-1]) < 20  # kB
+    (words_,) = (alt for alt in alts(at) if alt.startswith("File size against"))
+    assert f"At 99{NBSP}%: Dense, 32 bit 254{NBSP}kB" in words_
+
+
+def test_sizes_that_cannot_be_predicted_are_said_so(store: Store, scored):
+    found, file = scored
+    run = finished(store, files={"scores.safetensors": file}, **pruned(found, 0.9))
+    at = opened(run)
+    assert "The sizes of other files cannot be predicted" in words(at)
+    assert not at.error
 
 
 def test_back_where_it_was_trained_all_is_as_at_first(store: Store, scored):
