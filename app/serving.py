@@ -61,7 +61,7 @@ def _file(request: Request) -> Response:
 
 
 def _bundle(request: Request) -> Response:
-    from app.run.bundle_charts import charts  # brings Altair
+    from app.run.bundle_pictures import charts  # brings Altair
 
     run, result, shown = _opened(request)
     wanted = request.query_params.get(ENCODINGS)
