@@ -70,7 +70,9 @@ def table(latency: Latency) -> pd.DataFrame:
     batches = sorted({timing.batch for timing in latency.timings})
     rows = []
     for name in sorted(names, key=lambda name: name != REFERENCE):
-        row = {"File": "Dense network" if name == REFERENCE else encoding_label(name)}
+        label = encoding_label(name)
+        pruned = f"Pruned ({label[:1].lower()}{label[1:]})"
+        row = {"File": "Before pruning" if name == REFERENCE else pruned}
         for batch in batches:
             found = (t for t in latency.timings if (t.file, t.batch) == (name, batch))
             row[counted(batch, "image")] = _cell(next(found, None), name != REFERENCE)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from conftest import Come
 from e2e_browser import expect, serious, settled, width
-from e2e_dashboard import READY, SPARSER, Dashboard, owner, visitors
+from e2e_dashboard import NARROWER, READY, SPARSER, Dashboard, owner, visitors
 from helpers import formulas
 
 from app.learn.words import FORMULA
@@ -18,6 +18,7 @@ GARBAGE = "0123456789abcdef0123456789abcdef"
 PAGES = {
     "new run": "",
     "result": "run?id={first}",
+    "result, channels": "run?id={channels}",
     "another sparsity": "run?id={first}&at=99",
     "failed run": "run?id={failed}",
     "unknown run": f"run?id={GARBAGE}",
@@ -41,13 +42,15 @@ def ids(dashboard: Dashboard) -> dict[str, str]:
         failed = store.submit(RunConfig(seed=1), owner(ALICE))
         assert store.claim("test")
         store.finish(failed.id, "failed", "The images could not be read.")
-    first, second = (dashboard.finished(config, ALICE).id for config in (READY, SPARSER))
-    return {"first": first, "second": second, "failed": failed.id}
+    first, second, channels = (
+        dashboard.finished(config, ALICE).id for config in (READY, SPARSER, NARROWER)
+    )
+    return {"first": first, "second": second, "channels": channels, "failed": failed.id}
 
 
 # All of them are looked at by `make test-slow`; these by `make test`.
 FEW = {
-    *((page, 1280, "light") for page in ("new run", "result", "compare")),
+    *((page, 1280, "light") for page in ("new run", "result", "result, channels", "compare")),
     *((page, 400, "dark") for page in ("new run", "result", "runs", "sweep", "compare", "try it")),
 }
 LOOKS = [

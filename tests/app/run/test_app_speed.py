@@ -70,7 +70,7 @@ def test_a_network_without_channels_says_how_much_faster_it_is(store: Store):
 
 def test_the_table_gives_times_and_ratios():
     rows = speed.table(latency(2.0)).to_dict("list")
-    assert rows["File"] == ["Dense network", "Dense, 32 bit"]
+    assert rows["File"] == ["Before pruning", "Pruned (dense, 32 bit)"]
     first, second = (text.replace("\N{NO-BREAK SPACE}", " ") for text in rows["1 image"])
     # Of 2 ms times 1.0, 1.1 … 1.7: median 1.35, quartiles 1.175 and 1.525.
     assert first == "2.7 ms (2.35 to 3.05)"
