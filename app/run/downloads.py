@@ -42,6 +42,7 @@ STYLE = """
   font-variant-numeric: tabular-nums; }
 .files td.checks, .files td.get { white-space: nowrap; }
 .files td.get { text-align: right; padding-right: 0; }
+.files .checks { padding-left: 0.5rem; }
 .files small { display: block; font-size: 0.8125rem; opacity: 0.8; max-width: 34rem; }
 .files .failed { font-weight: 600; }
 .files-more { margin: 0; font-size: 0.875rem; }
@@ -115,7 +116,7 @@ def _table(run: Run, result: RunRecord, files: dict[str, Artifact]) -> str:
         for name, css in (
             ("File", ""),
             *((name, ' class="number"') for name in ("Size", *columns)),
-            ("Checks", ""),
+            ("Checks", ' class="checks"'),
             ("", ""),
         )
     ).replace('<th scope="col"></th>', "<td></td>")

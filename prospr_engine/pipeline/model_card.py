@@ -85,8 +85,16 @@ def _title(record: RunRecord) -> str:
     return (
         f"{MODELS[model].label if model in list(MODELS) else model} on "
         f"{_text(DATASETS[data].label if data in DATASETS else display_name(data))}, "
-        f"{percent(record.pruning.sparsity.achieved)} of the weights removed"
+        f"{_removed(record)} removed"
     )
+
+
+def _removed(record: RunRecord) -> str:
+    structure = record.pruning.structure
+    if structure is None:
+        return f"{percent(record.pruning.sparsity.achieved)} of the weights"
+    channels = structure.channels
+    return f"{channels.before - channels.after:,} of {channels.before:,} channels"
 
 
 def _summary(record: RunRecord) -> str:

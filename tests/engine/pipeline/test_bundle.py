@@ -28,9 +28,11 @@ from prospr_engine.errors import ConfigError, DataError
 from prospr_engine.pipeline.bundle import bundle, write_bundle
 from prospr_engine.pipeline.gallery import Gallery
 from prospr_engine.pipeline.model_card import card
+from prospr_engine.pipeline.pruning_record import Amount, StructureRecord
 from prospr_engine.pipeline.record import RunRecord
 from prospr_engine.pipeline.tables import classes_csv, table
 
+NBSP = "\N{NO-BREAK SPACE}"
 FILES = {
     "README.md",
     "classes.csv",
@@ -213,6 +215,17 @@ def test_figures_of_a_file_are_in_the_card_when_they_are_known(finished):
     text = card(dataclasses.replace(record, exports={"dense": timed}), exports)
     assert "| Time per image |" in text
     assert "| 1.25\N{NO-BREAK SPACE}ms |" in text
+
+
+def test_a_network_without_some_channels_says_so(finished):
+    record = RunRecord.read(finished / "result.json")
+    assert f"{NBSP}% of the weights removed\n" in card(record, [("dense", "model.onnx")])
+    structure = StructureRecord(
+        "channels", 0.5, 0.5, Amount(1200, 500), Amount(9, 5), Amount(9, 5), ()
+    )
+    pruning = dataclasses.replace(record.pruning, structure=structure)
+    record = dataclasses.replace(record, pruning=pruning)
+    assert ", 700 of 1,200 channels removed\n" in card(record, [("dense", "model.onnx")])
 
 
 def test_names_of_a_user_are_no_markdown_and_no_formula(finished):
