@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from prospr_engine.errors import ConfigError
 from prospr_engine.format import SPACE
 from prospr_engine.overrides import check_layers, resolve
-from prospr_engine.pruning.budget import budget
+from prospr_engine.pruning.budget import budget, sparsity_range
 from prospr_engine.pruning.masks import chosen_among_equals, top_masks
 from prospr_engine.pruning.ranking import Ranking
 
@@ -82,6 +82,9 @@ def test_masks_equal_a_reference_that_sorts_each_layer(layers, sparsity, floor, 
     scores = dict(zip(names, map(torch.from_numpy, arrays), strict=True))
     settings = {n: value for n, value in zip(names, given, strict=True) if value is not None}
     ranking = Ranking(dict(zip(names, arrays, strict=True)))
+    low, high = sparsity_range({n: s.numel() for n, s in scores.items()}, floor, settings)
+    if data.draw(st.booleans()) and low <= high:  # else most sparsities are a contradiction
+        sparsity = low + (high - low) * sparsity
     expected = reference(arrays, sparsity, floor, given)
     if expected is None:
         with pytest.raises(ConfigError) as refused:
@@ -130,7 +133,7 @@ def test_the_sparsity_that_a_refusal_proposes_is_possible(sizes, sparsity, data)
 def test_the_layer_keeps_its_own_best_and_the_rest_competes():
     scores = {
         "a.weight": torch.tensor([9.0, 8.0, 7.0, 6.0]),
-        "b.weight": torch.tensor([1.0, 3.0, 2.0, 0.0]),
+        "b.weight": torch.tensor([10.0, 30.0, 20.0, 0.0]),  # what it loses would win elsewhere
         "c.weight": torch.tensor([4.0, 5.0]),
     }
     masks = top_masks(scores, 0.5, layers={"b": 0.5, "c": "dense"})  # 5 of 10: 2 + 2 + 1
