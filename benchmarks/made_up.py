@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from safetensors.numpy import save
 
-from prospr_engine.config import RunConfig
+from prospr_engine.config import CHANNELS, RunConfig
 from prospr_engine.saliency import METHODS
 from prospr_engine.store.records import Run
 from prospr_engine.store.store import Store
@@ -32,6 +32,8 @@ SHAPES = {
     "6.weight": (10, 64),
 }
 """The layers of the small CNN, which the results are for."""
+OPERATIONS = 304_768
+"""Multiply-adds of the small CNN for one image."""
 TEST = 359  # images
 CLASSES = 10
 FAILED = "The loss became NaN in epoch 2; lower the learning rate."
@@ -87,6 +89,9 @@ def result(config: RunConfig, masks: dict[str, np.ndarray]) -> dict[str, Any]:
         for name, mask in masks.items()
     ]  # fmt: skip
     kept, total = (sum(layer[part] for layer in layers) for part in ("kept", "total"))
+    share = kept / total if config.kind == CHANNELS else 1.0  # zeros are computed, too
+    operations = {"dense": OPERATIONS, "pruned": round(OPERATIONS * share)}
+    exports = _exports(config, kept, share)
     right = {"dense": _right(config, 0.0), "pruned": _right(config, config.sparsity)}
     accuracy = {network: sum(several) / TEST for network, several in right.items()}
     text = "Rounding does not decide this ranking: it was computed in float64."
@@ -115,13 +120,10 @@ def result(config: RunConfig, masks: dict[str, np.ndarray]) -> dict[str, Any]:
             "std": [0.4],
             "notes": [],
         },
-        "onnx": {
-            "path": "model.onnx",
-            "bytes": 254_422,
-            "zipped": int(3000 + 1.1 * 4 * kept * 0.93),
-            "ok": True,
-            "checks": [],
-        },
+        "onnx": exports["dense"],
+        "exports": exports,
+        "operations": operations,
+        **({"structure": _structure(config, masks, operations)} if config.kind == CHANNELS else {}),
         "environment": {
             "prospr_engine": "0.3.0",
             "device": "cpu",
@@ -150,10 +152,73 @@ def made_up_masks(config: RunConfig) -> dict[str, np.ndarray]:
         shared, noise = common.random(shape), own.random(shape)
         weight = 0.0 if config.method.startswith("random") else 0.6
         scores[name] = weight * shared + (1 - weight) * noise + 0.12 * taste.random()
+    if config.kind == CHANNELS:
+        return _narrow(scores, math.sqrt(1 - config.sparsity))
     flat = np.concatenate([score.ravel() for score in scores.values()])
     kept = math.ceil(flat.size * (1 - config.sparsity))
     least = np.partition(flat, flat.size - kept)[flat.size - kept]
     return {name: score >= least for name, score in scores.items()}
+
+
+def _narrow(scores: dict[str, np.ndarray], width: float) -> dict[str, np.ndarray]:
+    """Masks that keep this share of the channels of every layer, and every class."""
+    masks: dict[str, np.ndarray] = {}
+    inputs = np.ones(1, dtype=bool)
+    for name, score in scores.items():
+        ranked = score.reshape(len(score), -1).sum(1)
+        kept = len(ranked) if len(ranked) == CLASSES else math.ceil(len(ranked) * width)
+        outputs = ranked >= np.partition(ranked, len(ranked) - kept)[len(ranked) - kept]
+        both = np.logical_and.outer(outputs, inputs)
+        masks[name] = np.broadcast_to(
+            both.reshape(both.shape + (1,) * (score.ndim - 2)), score.shape
+        ).copy()
+        inputs = outputs
+    return masks
+
+
+def _structure(
+    config: RunConfig, masks: dict[str, np.ndarray], operations: dict[str, int]
+) -> dict[str, Any]:
+    widths = [
+        {"layer": name.removesuffix(".weight"), "before": len(mask),
+         "after": int(mask.reshape(len(mask), -1).any(1).sum())}
+        for name, mask in masks.items()
+    ]  # fmt: skip
+    amounts = {
+        "channels": [sum(width[when] for width in widths) for when in ("before", "after")],
+        "parameters": [sum(mask.size for mask in masks.values()),
+                       sum(int(mask.sum()) for mask in masks.values())],
+        "operations": [operations["dense"], operations["pruned"]],
+    }  # fmt: skip
+    return {
+        "budget": config.channel_budget,
+        "requested": config.sparsity,
+        "achieved": config.sparsity,
+        **{name: dict(zip(("before", "after"), pair, strict=True))
+           for name, pair in amounts.items()},
+        "widths": widths,
+    }  # fmt: skip
+
+
+def _exports(config: RunConfig, kept: int, share: float) -> dict[str, Any]:
+    """The files of a run that keeps so many weights and this share of the computation."""
+    luck = np.random.default_rng([config.seed, round(1e4 * config.sparsity), kept])
+    small = config.kind == CHANNELS
+    sizes = {
+        "dense": (12_000 + 4 * kept if small else 254_422, int(3000 + 1.1 * 4 * kept * 0.93)),
+        "compact": (12_500 + round(4.4 * kept), int(3400 + 4.2 * kept)),
+    }
+    return {
+        name: {
+            "path": "model.onnx" if name == "dense" else f"model-{name}.onnx",
+            "bytes": bytes,
+            "zipped": zipped,
+            "latency_ms": round((0.03 + 0.2 * share) * luck.uniform(0.97, 1.03), 4),
+            "ok": True,
+            "checks": [],
+        }
+        for name, (bytes, zipped) in sizes.items()
+    }
 
 
 def _images() -> list[int]:
@@ -166,6 +231,8 @@ def _right(config: RunConfig, sparsity: float) -> list[int]:
     place = list(METHODS).index(config.method) if sparsity else 0
     control = config.control if sparsity else "none"
     lost = (0.25 + 0.06 * place) * max(0.0, sparsity - 0.5) ** 6 / 0.5**6
+    if sparsity and config.kind == CHANNELS:
+        lost += 0.08 * sparsity**2
     lost += 0.04 * (control != "none") * sparsity**4
     own = [*config.method.encode(), *control.encode()] if sparsity else []
     luck = np.random.default_rng([config.seed, round(1e4 * sparsity), *own])

@@ -62,9 +62,9 @@ SHAPES = (
     "M-0.5,-0.9L0.5,-0.9L1,0L0.5,0.9L-0.5,0.9L-1,0Z",  # a hexagon
 )
 
-BAR = len(SHAPES)
-"""The shape of channels."""
-BAR_PATH = "M-0.45,-1.15L0.45,-1.15L0.45,1.15L-0.45,1.15Z"
+BARS = len(SHAPES)
+"""The shape of channels: two bars side by side."""
+BARS_PATH = "M-1,-1L-0.35,-1L-0.35,1L-1,1ZM0.35,-1L1,-1L1,1L0.35,1Z"
 
 GREYS = (len(HUES_LIGHT) - 2, len(HUES_LIGHT) - 1)
 PLACES = {
@@ -86,7 +86,7 @@ colour, shape and dash, in the order of their table."""
 SOLID = (1, 0)
 CONTROL_DASHES = ((6, 3), (2, 2), (7, 2, 2, 2), (9, 4), (5, 2, 1, 2), (3, 5), (11, 2, 5, 2))
 """By the place of a control in its table; the last for all others."""
-CHANNELS_DASH = (10, 2, 3, 2)
+CHANNELS_DASH = (8, 3)
 GREY_DASHES = {GREYS[0]: (4, 3), GREYS[1]: (10, 3)}
 MIXED_DASHES = ((12, 3, 2, 3), (5, 5), (14, 4), (3, 2, 3, 6))
 """For lines that share the colour of another line."""
@@ -97,7 +97,7 @@ MOST_LISTED = 12  # names with a line each on a narrow screen
 
 @dataclass(frozen=True)
 class Look:
-    """``hue`` and ``shape`` are indices into the tables above; ``BAR`` is a shape of its own."""
+    """``hue`` and ``shape`` are indices into the tables above; ``BARS`` is a shape of its own."""
 
     series: str
     hue: int
@@ -143,7 +143,7 @@ def fill_scale(seen: Sequence[Look], colours: Colours) -> alt.Scale:
 
 def shape_scale(seen: Sequence[Look]) -> alt.Scale:
     """The scale for the shapes of points."""
-    return alt.Scale(domain=_names(seen), range=[(*SHAPES, BAR_PATH)[look.shape] for look in seen])
+    return alt.Scale(domain=_names(seen), range=[(*SHAPES, BARS_PATH)[look.shape] for look in seen])
 
 
 def dash_scale(seen: Sequence[Look]) -> alt.Scale:
@@ -211,7 +211,7 @@ def _for_row(look: Look, row: Mapping[str, Any]) -> Look:
     """``look`` for the series of ``row``, which may be a control or of channels."""
     own = look.shape == look.hue  # not a mixture
     if row.get("kind") == CHANNELS and own:
-        return Look(row["series"], look.hue, BAR, CHANNELS_DASH)
+        return Look(row["series"], look.hue, BARS, CHANNELS_DASH)
     if _plain(row) or row.get("kind") == CHANNELS:
         return dataclasses.replace(look, series=row["series"])
     names = list(CONTROLS)

@@ -75,19 +75,7 @@ def show_none_left() -> None:
 def axis(table: pd.DataFrame) -> str:
     """The name of the horizontal axis, of a figure that the runs of ``table`` have."""
     names = {axis.label: axis.name for axis in axes.offered(done(table)).values()}
-    if len(names) <= MOST_SEGMENTS:
-        shown = st.segmented_control(
-            "Accuracy against",
-            list(names),
-            default=next(iter(names)),
-            required=True,
-            key=AXIS,
-            bind="query-params",
-        )
-    else:
-        shown = st.selectbox(
-            "Accuracy against", list(names), key=AXIS, bind="query-params", width=330
-        )
+    shown = st.selectbox("Accuracy against", list(names), key=AXIS, bind="query-params", width=250)
     return names[shown]
 
 

@@ -64,7 +64,7 @@ BOXES = {
     ),
     "most_operations": Box(
         MILLIONS,
-        1.0,
+        0.1,
         "million multiply-adds that the network needs for one image",
         1e9,
         1e-6,
@@ -73,7 +73,7 @@ BOXES = {
     ),
     "most_ms": Box(
         MILLISECONDS,
-        1.0,
+        0.05,
         "milliseconds that the ONNX file needs for one image in ONNX Runtime, on the machine that "
         "computes the runs",
         1e6,

@@ -68,6 +68,8 @@ def show() -> SweepConfig:
     controls = _controls() if WEIGHTS in kinds else []
     steps = _steps(errors) if any(METHODS[name].looks_ahead for name in methods) else []
     own = run_form.OWN | {"seed": dataclasses.replace(run_form.OWN["seed"], label=FIRST_SEED)}
+    if kinds[1:]:
+        own |= _of_one_kind()
     layers = lambda: layer_settings.show(run["model"], run["data"], errors)  # noqa: E731
     without = (*OWN, *run_form.foreign(kinds))
     run |= run_form.advanced(errors, lambda: _options(methods, errors), layers, without, own)
@@ -194,6 +196,18 @@ def _kinds(errors: list[EngineError]) -> list[str]:
     if not kinds:
         _show_missing("Choose what to remove: weights, channels or both.", errors)
     return kinds
+
+
+def _of_one_kind() -> dict[str, Option]:
+    """The settings of the run that concern one kind of pruning, with labels that say which."""
+    return {
+        name: dataclasses.replace(
+            run_form.OWN[name], label=f"{label(name)} ({KIND_LABELS[kind].lower()} only)"
+        )
+        for kind, others in ((CHANNELS, WEIGHTS), (WEIGHTS, CHANNELS))
+        for name in run_form.NOT_FOR[others]
+        if name in run_form.OWN
+    }
 
 
 def _check_kinds(methods: Sequence[str], kinds: Sequence[str], errors: list[EngineError]) -> None:

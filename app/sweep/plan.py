@@ -11,7 +11,7 @@ from app.services import WEIGHTS, Limits, SearchConfig, SweepConfig, studies
 from app.services.estimates import Plan
 from app.ui import studies as text
 from app.ui.findings import plain
-from app.ui.format import DAY, GIGA, estimated, size
+from app.ui.format import DAY, GIGA, estimated, rough_number, size
 from app.ui.glossary import TERMS
 
 POLL = 2.0  # seconds between two polls of a live study
@@ -60,6 +60,10 @@ def show_plan(config: SweepConfig | SearchConfig, plan: Plan | None, limits: Lim
         st.caption(
             f"The dense network takes ≈ {size(plan.each.bytes)}, and nearly as much zipped: only "
             "removed weights make the zip smaller."
+        )
+    if isinstance(config, SearchConfig) and config.most_operations is not None:
+        st.caption(
+            f"The dense network needs ≈ {rough_number(plan.each.macs)} multiply-adds per image."
         )
     if plan.bytes > limits.keep_gigabytes * GIGA:
         st.caption(

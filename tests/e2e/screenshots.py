@@ -42,6 +42,13 @@ MANY = SweepConfig(
     seeds=(0, 1, 2),
     controls=("none", "shuffle"),
 )
+KINDS = SweepConfig(
+    run=RunConfig(channel_multiple=1),
+    methods=("prospr", "snip", "grasp", "magnitude"),
+    sparsities=(0.5, 0.8, 0.9, 0.95),
+    seeds=(0, 1, 2),
+    kinds=("weights", "channels"),
+)
 
 
 def main() -> None:
@@ -53,7 +60,8 @@ def main() -> None:
             runs = prepare(dashboard)
             dashboard.start()
             browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
-            states = all_states(runs, dashboard.store.studies(owner(ALICE))[0].id)
+            kinds, many = (study.id for study in dashboard.store.studies(owner(ALICE)))
+            states = all_states(runs, many, kinds)
             for name in sys.argv[1:] or states:
                 secret, path, act = states[name]
                 for theme in ("light", "dark"):
@@ -74,6 +82,7 @@ def main() -> None:
             print(dashboard.tracebacks(), end="")
 
 
+SEARCH = "task=Find+the+sparsity"
 OPEN = "&".join(f"{name}=true" for name in (section.key for section in SECTIONS))
 Act = Callable[[Page], None]
 State = tuple[str, str, Act]
@@ -94,12 +103,13 @@ def prepare(dashboard: Dashboard) -> dict[str, Run]:
     runs["done"] = dashboard.finished(READY, ALICE)
     store.rename(runs["done"].id, owner(ALICE), "First try")
     swept(store, owner(ALICE), MANY, name="Three criteria")
+    swept(store, owner(ALICE), KINDS, name="Weights or channels?")
     runs["running"] = store.submit(ENDLESS, owner(ALICE))
     runs["queued"] = store.submit(RunConfig(sparsity=0.95), owner(BOB))
     return runs
 
 
-def all_states(runs: dict[str, Run], study: str) -> dict[str, State]:
+def all_states(runs: dict[str, Run], study: str, kinds: str) -> dict[str, State]:
     """The pages and their states by the name of their picture."""
     done, other = runs["done"].id, runs["sparser"].id
     return {
@@ -125,11 +135,21 @@ def all_states(runs: dict[str, Run], study: str) -> dict[str, State]:
         "runs-not-found": (ALICE, "runs?find=nothing+like+it", nothing),
         "runs-empty": (NOBODY, "runs", nothing),
         "compare-many": (ALICE, f"compare?study={study}&{OPEN}", nothing),
+        "compare-kinds": (ALICE, f"compare?study={kinds}", nothing),
+        "compare-kinds-operations": (
+            ALICE,
+            f"compare?study={kinds}&against=Multiply-adds",
+            nothing,
+        ),
         "compare-two": (ALICE, f"compare?runs={done},{other}", nothing),
         "compare-two-kinds": (ALICE, f"compare?runs={done},{runs['channels'].id}", nothing),
         "compare-one": (ALICE, f"compare?runs={done}", nothing),
         "compare-none": (ALICE, "compare", nothing),
         "compare-empty": (NOBODY, "compare", nothing),
+        "sweep": (NOBODY, "sweep", nothing),
+        "sweep-kinds": (NOBODY, "sweep?kinds=Weights&kinds=Channels", advanced),
+        "search-latency": (NOBODY, f"sweep?{SEARCH}&goal=Latency&kind=Channels", nothing),
+        "search-refused": (NOBODY, f"sweep?{SEARCH}&goal=Multiply-adds", nothing),
         "try": (ALICE, f"try?id={done}", nothing),
         "try-drawn": (ALICE, f"try?id={done}", draw),
         "try-test": (ALICE, f"try?id={done}&try-source=Test+image", nothing),

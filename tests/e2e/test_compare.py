@@ -67,6 +67,13 @@ def click_point(page: Page, number: int) -> None:
     points(page).nth(number).click(force=True)
 
 
+def against(page: Page, figure: str) -> None:
+    """Draw accuracy against ``figure``."""
+    page.get_by_role("combobox", name="Accuracy against").click()
+    page.get_by_role("option", name=figure, exact=True).click()
+    settled(page)
+
+
 def test_a_click_opens_the_run_and_the_way_back_finds_everything(
     come: Come, dashboard: Dashboard, one_seed: Study
 ):
@@ -127,8 +134,7 @@ def test_the_legend_hides_lines_without_asking_the_server(come: Come, grid: Stud
 def test_the_link_shows_somebody_else_the_same(come: Come, grid: Study):
     page = come(ALICE).open(f"compare?study={grid.id}")
     choose(page, "SNIP")
-    page.get_by_role("radio", name="File size").click()
-    settled(page)
+    against(page, "File size")
     page.get_by_text("Single runs").click()
     settled(page)
     page.get_by_role("radio", name="80", exact=True).click()
@@ -145,7 +151,7 @@ def test_the_link_shows_somebody_else_the_same(come: Come, grid: Study):
         link.partition("/compare")[1].lstrip("/") + link.partition("/compare")[2]
     )
     for tab in (page, other):
-        expect(tab.get_by_role("radio", name="File size")).to_be_checked()
+        expect(tab.get_by_role("combobox", name="Accuracy against")).to_have_value("File size")
         expect(tab.get_by_role("radio", name="80", exact=True)).to_be_checked()
         expect(points(tab)).to_have_count(2 * 3 * (1 + 3))
     expect(section(other, "Which classes lose accuracy")).to_be_visible()
@@ -159,11 +165,11 @@ def test_the_link_shows_somebody_else_the_same(come: Come, grid: Study):
 def test_the_address_remembers_what_is_chosen(come: Come, grid: Study):
     page = come(ALICE).open(f"compare?study={grid.id}")
     choose(page, "SNIP")
-    page.get_by_role("radio", name="Effective sparsity").click()
-    settled(page)
+    against(page, "Effective sparsity")
     page.reload()
     settled(page)
-    expect(page.get_by_role("radio", name="Effective sparsity")).to_be_checked()
+    axis = page.get_by_role("combobox", name="Accuracy against")
+    expect(axis).to_have_value("Effective sparsity")
     expect(points(page)).to_have_count(6)
 
 

@@ -211,7 +211,7 @@ def test_channels_have_the_colour_of_their_method_and_another_shape_and_dash():
     assert len({dataclasses.replace(look, series="") for look in looks}) == len(looks)
     for plain, control, channels in (looks[start : start + 3] for start in (0, 3, 6)):
         assert plain.hue == control.hue == channels.hue
-        assert channels.shape == series_style.BAR
+        assert channels.shape == series_style.BARS
         assert channels.dash not in (plain.dash, control.dash)
         assert not channels.hollow
     (alone,) = series_style.looks(frame([cell("snip", 0.9, 0, 0.9, kind="channels")]))

@@ -97,7 +97,7 @@ def test_a_new_figure_is_in_the_table_and_on_the_switch():
     # t of two degrees of freedom is 4.302653, the standard error 0.001 / sqrt(3).
     assert row["\N{PLUS-MINUS SIGN} Latency"] == pytest.approx(4.302653 * 0.001 / 3**0.5)
     assert row["Weights kept"] == TOTAL / 10
-    assert "Latency" in at.segmented_control[0].options
+    assert "Latency" in at.selectbox[0].options
 
 
 @pytest.mark.usefixtures("latency")
