@@ -81,7 +81,7 @@ def sparsity_range(
     total = sum(sizes.values())
     return (
         float(_rounded(1 - Fraction(most, total), up=True)),
-        float(_rounded(1 - Fraction(least, total), up=False)),
+        float(_rounded(1 - Fraction(max(least, 1), total), up=False)),
     )
 
 
