@@ -3,8 +3,8 @@
     python -m benchmarks.latency [--model resnet18] [--size 32] [--out FILE]
 
 The networks are not trained: time does not depend on the weights. Weights are removed by magnitude;
-of the narrow networks every layer has a share of its channels. Files are timed as a run times them,
-in turns on one thread, and the figures are ratios within a turn.
+of the narrow networks every layer has a share of its channels. Each file takes turns with that of
+the dense network, on one thread, and the figures are ratios within a turn.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from torch import Tensor, nn
 import prospr_engine as pe
 from prospr_engine.export.encodings import ENCODINGS
 from prospr_engine.export.export import write_file
-from prospr_engine.export.latency import REFERENCE, Latency, measure
+from prospr_engine.export.latency import REFERENCE, measure
 from prospr_engine.export.traced import trace_network
 from prospr_engine.structured.groups import find_groups
 from prospr_engine.structured.surgery import cut
@@ -65,20 +65,22 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=32)
     parser.add_argument("--out", type=Path)
     parsed = parser.parse_args()
+    values: dict[str, object] = {"model": parsed.model, "size": parsed.size}
     with tempfile.TemporaryDirectory() as folder:
-        found: Latency = measure(
-            files(parsed.model, parsed.size, Path(folder)), (3,) + 2 * (parsed.size,)
-        )
-    for timing in found.timings:
-        print(
-            f"batch {timing.batch:2} {timing.file:28} {timing.median_ms:8.2f} ms, "
-            f"{timing.speedup:5.2f} times as fast ({timing.low_speedup:.2f} to "
-            f"{timing.high_speedup:.2f}, {timing.turns} turns)"
-        )
-    if found.reason:
-        print(found.reason)
+        found = files(parsed.model, parsed.size, Path(folder))
+        dense = found.pop(REFERENCE)
+        for name, path in found.items():
+            timed = measure({REFERENCE: dense, name: path}, (3, parsed.size, parsed.size))
+            values[name] = timed.to_dict()
+            for timing in timed.timings:
+                if timing.file != REFERENCE:
+                    print(
+                        f"{name:28} batch {timing.batch:2} {timing.median_ms:8.2f} ms, "
+                        f"{timing.speedup:5.2f} times as fast ({timing.low_speedup:.2f} to "
+                        f"{timing.high_speedup:.2f}, {timing.turns} turns)",
+                        flush=True,
+                    )
     if parsed.out:
-        values = {"model": parsed.model, "size": parsed.size, **found.to_dict()}
         parsed.out.write_text(json.dumps(values, indent=2) + "\n", "utf-8")
 
 

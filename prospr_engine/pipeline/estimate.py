@@ -16,6 +16,7 @@ from prospr_engine.config import CHANNELS, LoadingConfig, RunConfig
 from prospr_engine.data import DATASETS
 from prospr_engine.export.encodings import ENCODINGS, PRIMARY, FileSize, StoredTensor
 from prospr_engine.export.encodings.dense import NUMBER, ZIPPED_NUMBER
+from prospr_engine.export.latency import BATCHES
 from prospr_engine.identity import dense_group, scores_group
 from prospr_engine.models.measures import Measure
 from prospr_engine.pruning.budget import kept_count
@@ -65,6 +66,10 @@ MIXED_PRODUCT = 7.0
 that does not suffice, another in float64."""
 DECODING = 0.3e-3
 """Seconds to read one small image file."""
+SAME_WEIGHTS = 256
+"""Test images that a file with the network's own weights has to answer."""
+FEWEST_TURNS, MOST_TURNS, TIMER = 5, 9.0, 0.7
+"""How files are timed: turns, the most seconds in turns, and those to begin."""
 GRAPH = 2000
 """Bytes of a file per layer for its names, its nodes in the graph and its running statistics."""
 GRAPH_ZIPPED = (1500, 100)
@@ -244,8 +249,20 @@ def parts(
         dense=config.epochs * epoch(1.0),
         pruned=config.epochs * epoch(_share_left(config)),
         testing=2 * test * image / 3,
-        writing=0.6 + 0.045 * measure.layers + 8e-8 * measure.parameters,
+        writing=0.6
+        + 0.045 * measure.layers
+        + 8e-8 * measure.parameters
+        + _trying(config.encodings, image / 3, test),
     )
+
+
+def _trying(encodings: Sequence[str], image: float, test: int) -> float:
+    """Seconds to test the files on images that take ``image`` seconds each, and to time them in
+    turns: see ``files`` and ``export.timing``."""
+    rows = [ENCODINGS[name] for name in encodings if name in ENCODINGS]
+    answers = sum(min(SAME_WEIGHTS, test) if row.lossless else test for row in rows)
+    turns = (len(rows) + 1) * sum(BATCHES) * image * FEWEST_TURNS
+    return answers * image + TIMER + min(turns, MOST_TURNS)
 
 
 def cell_seconds(

@@ -25,6 +25,7 @@ from prospr_engine.export.traced import Traced, trace_network
 from prospr_engine.io.files import zipped_size
 from prospr_engine.network.device import explained_memory
 from prospr_engine.pipeline.calibration import calibration_images
+from prospr_engine.pipeline.estimate import SAME_WEIGHTS
 from prospr_engine.pipeline.result import Export
 from prospr_engine.pipeline.setup import Prepared
 from prospr_engine.pruning.masks import Masks
@@ -40,7 +41,7 @@ class Files:
     latency: Latency
 
 
-FEW = 256
+FEW = SAME_WEIGHTS
 """Test images on which a file with the network's very weights has to agree with it."""
 BATCH = 64
 

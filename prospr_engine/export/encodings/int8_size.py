@@ -11,8 +11,9 @@ from collections.abc import Sequence
 from prospr_engine.export.encodings import FileSize, StoredTensor
 from prospr_engine.export.encodings.dense import NUMBER, SAMPLE, ZIPPED_NUMBER
 
-NODES = (1300, 330)
-"""Bytes per tensor for the nodes that round, their numbers and their names, and zipped."""
+ZIPPED_NODES = 330
+"""Zipped bytes per tensor for the nodes that round, and their names. Unzipped they take what batch
+norms did, which are folded into the weights."""
 CHANNEL = (10, 8)
 """Bytes per output channel for its step, and zipped."""
 LARGEST = 3.5
@@ -29,8 +30,8 @@ def size(tensors: Sequence[StoredTensor], rest: FileSize) -> FileSize:
     zipped = ZIPPED_NUMBER * others + values * _zipped_weight(round(density, 5))
     plain = NUMBER * others + values
     return FileSize(
-        bytes=round(rest.bytes + plain + CHANNEL[0] * channels + NODES[0] * len(weights)),
-        zipped=round(rest.zipped + zipped + CHANNEL[1] * channels + NODES[1] * len(weights)),
+        bytes=round(rest.bytes + plain + CHANNEL[0] * channels),
+        zipped=round(rest.zipped + zipped + CHANNEL[1] * channels + ZIPPED_NODES * len(weights)),
     )
 
 

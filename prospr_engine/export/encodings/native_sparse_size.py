@@ -7,9 +7,6 @@ from collections.abc import Sequence
 from prospr_engine.export.encodings import FileSize, StoredTensor
 from prospr_engine.export.encodings.dense import NUMBER, ZIPPED_NUMBER, zipped_weight
 
-ZIPPED_PLACE = 0.55
-"""Of the bytes of a place, how many a zip takes: its higher digits repeat."""
-
 
 def size(tensors: Sequence[StoredTensor], rest: FileSize) -> FileSize:
     """The predicted file with these ``tensors`` besides the ``rest``."""
@@ -18,7 +15,7 @@ def size(tensors: Sequence[StoredTensor], rest: FileSize) -> FileSize:
         places = tensor.nonzero * _place_bytes(tensor.values)
         if 0 < NUMBER * tensor.nonzero + places < NUMBER * tensor.values:
             plain += NUMBER * tensor.nonzero + places
-            zipped += ZIPPED_NUMBER * tensor.nonzero + ZIPPED_PLACE * places
+            zipped += ZIPPED_NUMBER * tensor.nonzero + places
         elif tensor.values:
             plain += NUMBER * tensor.values
             zipped += tensor.values * zipped_weight(round(tensor.nonzero / tensor.values, 2))

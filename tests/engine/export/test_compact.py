@@ -191,21 +191,22 @@ def test_a_changed_weight_is_noticed(name: str, files: dict[str, Path], tmp_path
     assert {check.name for check in proof.checks if not check.ok} >= {"weights"}
 
 
-@pytest.mark.parametrize("name", ["compact", "compact-fp16"])
+@pytest.mark.parametrize("name", ["compact", "compact-fp16", "int8", "native-sparse"])
 @pytest.mark.parametrize("sparsity", [0.5, 0.9, 0.98])
 def test_the_predicted_size_is_about_that_of_the_file(name: str, sparsity: float, tmp_path: Path):
     network = pe.build_model("resnet20", (1, 8, 8), 10, 0)
     masks = pe.score(network, [], method="random", seed=0).masks(sparsity)
     masks.apply_to(network)
     path = tmp_path / "model.onnx"
-    pe.export_onnx(network, path, torch.zeros(2, 1, 8, 8), encoding=name, masks=masks)
+    inputs = torch.randn(16, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    pe.export_onnx(network, path, inputs, encoding=name, masks=masks, calibration=[inputs])
     with zipfile.ZipFile(tmp_path / "model.zip", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.write(path)
     measure = known("resnet20", 1, 8, 10)
     assert measure is not None
     size = ENCODINGS[name].load_sizer()
     found = size(*tensors_of(measure, 1 - sparsity))
-    assert found.bytes == pytest.approx(path.stat().st_size, rel=0.08)
+    assert found.bytes == pytest.approx(path.stat().st_size, rel=0.1)
     assert found.zipped == pytest.approx((tmp_path / "model.zip").stat().st_size, rel=0.08)
 
 

@@ -95,7 +95,7 @@ def test_the_result_has_both(finished):
         assert record.exports[name].tolerance == export.tolerance
     assert record.onnx == record.exports["dense"]
     assert summary(answer)["exports"] == {
-        name: {"bytes": export.bytes, "zipped": export.zipped}
+        name: {"bytes": export.bytes, "zipped": export.zipped, "latency_ms": export.latency_ms}
         for name, export in result.exports.items()
     }
 
