@@ -18,6 +18,8 @@ from prospr_engine.overrides import Override
 from prospr_engine.pruning.ranking import Cut, Ranking
 
 NUMBER = 4  # bytes of a float32
+RUNNING = "running_mean"
+"""The tensor by which a batch norm is known."""
 SPARSITIES = (
     *(0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.925, 0.95, 0.965, 0.98),
     *(0.985, 0.99, 0.995, 0.998, 0.999),
@@ -53,7 +55,7 @@ class SizeModel:
         shapes = float_shapes(network)
         pruned = {layer.name for layer in ranking.layers}
         others = tuple(
-            StoredTensor(values, values, weight=False)
+            StoredTensor(values, values, weight=False, normalises=_beside(name, RUNNING) in shapes)
             for name, shape in shapes.items()
             if name not in pruned and (values := math.prod(shape))
         )
@@ -97,6 +99,11 @@ class SizeModel:
             out = layer.shape[0] if layer.shape else 0
             tensors.append(StoredTensor(layer.total, len(places), out, coded_counts(places)))
         return tensors
+
+
+def _beside(name: str, other: str) -> str:
+    """The tensor ``other`` of the module that ``name`` belongs to."""
+    return f"{name.rpartition('.')[0]}.{other}"
 
 
 def break_even(curve: Sequence[Sizes], encoding: str) -> float | None:

@@ -40,13 +40,15 @@ class StoredTensor:
     of them are not zero (``nonzero``). ``channels`` is the number of output channels, 0 if it is
     not known. ``coded``: how many values are stored when the gaps between nonzero ones are numbers
     of 1, 2, … bits, see ``gaps.coded_counts``; None if they are in random places. ``weight``: a
-    layer multiplies by it; others, such as biases, are never rounded to 8 bits."""
+    layer multiplies by it; others, such as biases, are never rounded to 8 bits. ``normalises``: it
+    is one of the four tensors of a batch norm, which an encoding may fold into a weight."""
 
     values: float
     nonzero: float
     channels: int = 0
     coded: tuple[int, ...] | None = None
     weight: bool = True
+    normalises: bool = False
 
 
 @dataclass(frozen=True)

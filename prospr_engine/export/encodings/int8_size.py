@@ -16,6 +16,8 @@ ZIPPED_NODES = 330
 norms did, which are folded into the weights."""
 CHANNEL = (10, 8)
 """Bytes per output channel for its step, and zipped."""
+FOLDED = 362
+"""Bytes that folding a batch norm saves for each of its tensors, besides these: nodes and names."""
 LARGEST = 3.5
 """The largest weight of a channel, in standard deviations: it becomes 127."""
 
@@ -23,12 +25,13 @@ LARGEST = 3.5
 def size(tensors: Sequence[StoredTensor], rest: FileSize) -> FileSize:
     """The predicted file with these ``tensors`` besides the ``rest``."""
     weights = [tensor for tensor in tensors if tensor.weight]
-    others = sum(tensor.values for tensor in tensors if not tensor.weight)
+    folded = sum(tensor.normalises for tensor in tensors)
+    others = sum(t.values for t in tensors if not (t.weight or t.normalises))
     channels = sum(tensor.channels for tensor in weights)
     values = sum(tensor.values for tensor in weights)
     density = sum(tensor.nonzero for tensor in weights) / values if values else 0.0
     zipped = ZIPPED_NUMBER * others + values * _zipped_weight(round(density, 5))
-    plain = NUMBER * others + values
+    plain = NUMBER * others + values - FOLDED * folded
     return FileSize(
         bytes=round(rest.bytes + plain + CHANNEL[0] * channels),
         zipped=round(rest.zipped + zipped + CHANNEL[1] * channels + ZIPPED_NODES * len(weights)),
