@@ -128,10 +128,7 @@ def search(rows: pd.DataFrame) -> list[str]:
     """Caption of ``search_chart``."""
     if len(rows) < 2:
         return ["Nothing has been tried yet."]
-    sentences = [
-        "Numbered in the order tried: sparser after meeting the goal, less sparse after missing "
-        "it. Sparsities between tries were not tested."
-    ]
+    sentences = ["Numbered in the order tried. Sparsities between tries were not tested."]
     errors = rows.loc[rows["error"] != "", "error"].unique()
     return [*sentences, *(f"A try failed: {error}" for error in errors)]
 

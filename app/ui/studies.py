@@ -64,8 +64,8 @@ SEARCH = """\
 ## What a search does
 
 1. **It tries a sparsity**, trains the pruned network, and checks whether it meets the goal.
-2. **It narrows the range**: sparser if the goal was met, less sparse if not, until another try
-   would make no difference.
+2. **It narrows the range** between a sparsity that meets the goal and one that does not, until
+   another try would make no difference.
 3. **Every try is a run** with its own page and a file to download.
 4. **The result is a network that was tested.** Sparsities between tries are not.
 """
