@@ -11,9 +11,10 @@ from collections.abc import Sequence
 from prospr_engine.export.encodings import FileSize, StoredTensor
 from prospr_engine.export.encodings.dense import NUMBER, SAMPLE, ZIPPED_NUMBER
 
-ZIPPED_NODES = 330
-"""Zipped bytes per tensor for the nodes that round, and their names. Unzipped they take what batch
-norms did, which are folded into the weights."""
+NODES, ZIPPED_NODES = 1300, 330
+"""Bytes per tensor for the nodes that round, and their names, and zipped. Where the batch norms are
+not known, they are assumed to have taken as much as these nodes: they are folded into the
+weights."""
 CHANNEL = (10, 8)
 """Bytes per output channel for its step, and zipped."""
 FOLDED = 362
@@ -31,7 +32,8 @@ def size(tensors: Sequence[StoredTensor], rest: FileSize) -> FileSize:
     values = sum(tensor.values for tensor in weights)
     density = sum(tensor.nonzero for tensor in weights) / values if values else 0.0
     zipped = ZIPPED_NUMBER * others + values * _zipped_weight(round(density, 5))
-    plain = NUMBER * others + values - FOLDED * folded
+    nodes = NODES * len(weights) - FOLDED * folded if len(weights) < len(tensors) else 0
+    plain = NUMBER * others + values + nodes
     return FileSize(
         bytes=round(rest.bytes + plain + CHANNEL[0] * channels),
         zipped=round(rest.zipped + zipped + CHANNEL[1] * channels + ZIPPED_NODES * len(weights)),
