@@ -226,8 +226,8 @@ def duration(seconds: float) -> str:
 
 
 def milliseconds(value: float) -> str:
-    """For one image: "0.412 ms", "12.3 ms"."""
-    return f"{value:.3g}{SPACE}ms" if value < 1000 else f"{value:,.0f}{SPACE}ms"
+    """To the microsecond at most: "12.3 ms", "0.412 ms", "0.052 ms"."""
+    return f"{_three(value)}{SPACE}ms"
 
 
 def rough_duration(seconds: float) -> str:
@@ -318,7 +318,7 @@ _FIGURES: Mapping[Unit, Callable[[Any], str]] = {
     "count": "{:,}".format,
     "bytes": size,
     "seconds": duration,
-    "ms": lambda value: f"{_three(value)}{SPACE}ms",
+    "ms": milliseconds,
     "nats": "{:.3f}".format,
     "flag": lambda value: "yes" if value else "no",
     "text": str,
@@ -358,11 +358,13 @@ def listed(words: Iterable[str], most: int | None = None) -> str:
 
 
 def _three(number: float) -> str:
-    """At least three significant digits, and never a power of ten: "1.83", "0.0452", "1,234"."""
+    """Three significant digits and no more than three decimals, unless nothing would be left, and
+    never a power of ten: "1,234", "1.83", "0.045"."""
     if not number:
         return "0"
     digits = 2 - math.floor(math.log10(abs(number)))
-    return f"{number:,.{min(max(digits, 0), 6)}f}"
+    most = 3 if abs(number) >= 0.0005 else 6
+    return f"{number:,.{min(max(digits, 0), most)}f}"
 
 
 def _trimmed(number: str) -> str:

@@ -25,7 +25,7 @@ from app.services import (
     runs,
 )
 from app.ui.findings import plain, show_error
-from app.ui.format import SPACE, counted
+from app.ui.format import SPACE, counted, milliseconds
 from app.ui.glossary import TERMS
 from app.ui.titles import encoding_label
 
@@ -83,11 +83,10 @@ def table(latency: Latency) -> pd.DataFrame:
 def _cell(timing: Timing | None, compared: bool) -> str:
     if timing is None:
         return "–"
-    text = (
-        f"{timing.median_ms:.3g}{SPACE}ms ({timing.low_ms:.3g}{SPACE}to{SPACE}{timing.high_ms:.3g})"
-    )
+    low, high = (milliseconds(limit).split(SPACE)[0] for limit in (timing.low_ms, timing.high_ms))
+    text = f"{milliseconds(timing.median_ms)} ({low}{SPACE}to{SPACE}{high})"
     if compared:
-        text += ", same" if timing.same else f", {timing.speedup:.2f}{SPACE}×"
+        text += ", same" if timing.same else f", {timing.speedup:.1f}{SPACE}×"
     return text
 
 

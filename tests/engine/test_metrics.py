@@ -336,11 +336,12 @@ def test_every_file_has_axes_of_its_own():
     ("value", "words"),
     [
         (1.834, "1.83 ms"),
-        (0.04521, "0.0452 ms"),
+        (0.04521, "0.045 ms"),
+        (0.0004, "0.000400 ms"),
         (1234.5, "1,234 ms"),
         (25, "25.0 ms"),
         (0, "0 ms"),
     ],
 )
-def test_milliseconds_have_three_digits(value: float, words: str):
+def test_milliseconds_have_three_digits_to_the_microsecond(value: float, words: str):
     assert figure("ms", value).replace("\N{NO-BREAK SPACE}", " ") == words

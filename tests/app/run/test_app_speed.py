@@ -73,8 +73,8 @@ def test_the_table_gives_times_and_ratios():
     assert rows["File"] == ["Before pruning", "Pruned (dense, 32 bit)"]
     first, second = (text.replace("\N{NO-BREAK SPACE}", " ") for text in rows["1 image"])
     # Of 2 ms times 1.0, 1.1 … 1.7: median 1.35, quartiles 1.175 and 1.525.
-    assert first == "2.7 ms (2.35 to 3.05)"
-    assert second == "1.35 ms (1.17 to 1.52), 2.00 ×"
+    assert first == "2.70 ms (2.35 to 3.05)"
+    assert second == "1.35 ms (1.17 to 1.52), 2.0 ×"
     assert rows["32 images"][0].startswith("86.4")
 
 
