@@ -22,6 +22,7 @@ from app.services import (
     is_control,
 )
 from app.ui.findings import show_error
+from app.ui.labels import NO_ZEROS
 from app.ui.titles import control_label
 
 TABS: dict[str, tuple[str, tuple[str, ...]]] = {
@@ -126,16 +127,18 @@ def advanced(
                         if option.name not in without
                     }
                 if "encodings" in before:
-                    _about_files(values["encodings"])
+                    _about_files(values["encodings"], without == NOT_FOR[CHANNELS])
         with last:
             values["layers"] = layers()
     return values
 
 
-def _about_files(encodings: Sequence[str]) -> None:
-    """What each of the chosen files is good for."""
+def _about_files(encodings: Sequence[str], channels: bool) -> None:
+    """What each of the chosen files is good for; ``channels``: if only channels are removed."""
     rows = [services.ENCODINGS[name] for name in encodings if name in services.ENCODINGS]
     st.caption("\n".join(f"- **{row.label}**: {row.description}" for row in rows))
+    if channels:
+        st.caption(NO_ZEROS)
 
 
 def method_options(method: str, errors: list[EngineError]) -> dict[str, Any]:

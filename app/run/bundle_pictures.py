@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from app.charts import file_sizes, layers, training
+from app.charts import file_sizes, layers, training, widths
 from app.charts.colours import LIGHT
 from app.charts.image_file import picture
 from app.services import ENCODINGS, EngineError, Run, RunRecord, scores, sizes
@@ -22,6 +22,11 @@ def charts(run: Run, result: RunRecord) -> dict[str, bytes]:
             layers.chart(len(rows), LIGHT), rows, "png", "Weights kept in each layer", source
         )
     }
+    if structure := result.pruning.structure:
+        spec = widths.chart(len(structure.widths), LIGHT)
+        before_after = widths.table(structure.widths)
+        title = "Channels kept in each layer"
+        found["channels-kept.png"] = picture(spec, before_after, "png", title, source)
     if predicted := _sizes(run, result):
         labels = {name: row.label for name, row in ENCODINGS.items()}
         spec = file_sizes.chart(tuple(labels.values()), LIGHT)

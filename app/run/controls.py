@@ -10,6 +10,7 @@ import streamlit as st
 from app import forms, pages, session
 from app.run import controls_words as words
 from app.services import (
+    CHANNELS,
     CONTROLS,
     METHODS,
     NO_CONTROL,
@@ -31,6 +32,7 @@ POLL = 2.0  # seconds between two polls of live controls
 PROBLEM = "controls-problem"  # in the session: why controls could not be started
 SEEDS = 3  # of the suggested sweep
 QUESTION, ANCHOR = "Does the choice of weights matter?", "controls"
+OF_CHANNELS = "Does the choice of channels matter?"
 
 
 def show_controls(run: Run) -> None:
@@ -38,7 +40,8 @@ def show_controls(run: Run) -> None:
     run that is a control has no such section."""
     if is_control(run.settings.get("control")):
         return
-    st.subheader(QUESTION, anchor=ANCHOR, help=TERMS["control"])
+    question = OF_CHANNELS if run.settings.get("kind") == CHANNELS else QUESTION
+    st.subheader(question, anchor=ANCHOR, help=TERMS["control"])
     if reason := words.no_controls(run):
         st.caption(reason)
         return

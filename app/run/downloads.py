@@ -13,13 +13,14 @@ from app.run.files import BUNDLE, address, file_name
 from app.services import ENCODINGS, Artifact, ExportRecord, Run, RunRecord, bundles, runs
 from app.ui.format import accuracy, milliseconds, size
 from app.ui.glossary import TERMS
+from app.ui.labels import NO_ZEROS
 from app.ui.titles import encoding_label
 
 CHOSEN = "bundle-encodings"
 TENSORS = {
     "pruned.safetensors": "The pruned network for PyTorch",
     "dense.safetensors": "The dense network for PyTorch",
-    "masks.safetensors": "Which weights were kept",
+    "masks.safetensors": "Which weights of the dense network were kept",
 }
 OTHERS = {
     "config.json": "settings",
@@ -72,6 +73,8 @@ def show_downloads(run: Run, result: RunRecord) -> None:
         if not exports.keys() <= files.keys():
             st.warning(runs.GONE, icon=":material/folder_off:")
         st.html(STYLE + _table(run, result, files))
+        if result.pruning.structure:
+            st.caption(NO_ZEROS)
         st.html(f'<p class="files-more">Also: {_others(run, files)}</p>')
         _show_bundle(run, result, files)
 

@@ -67,19 +67,20 @@ TERMS: dict[str, str] = {
     "parameters are not pruned.",
     "ONNX": "An open file format for trained networks, which programs on phones, servers and in "
     "browsers can run.",
-    "operations": "Multiplications and additions for one image. Removed weights need none, if the "
-    "software that runs the network skips them.",
+    "operations": "Multiplications and additions for one image. Removed channels need none; "
+    "removed weights need none only if the software that runs the network skips them.",
     "overlap": "The share of the kept weights that two masks have in common.",
     "parameters": "All numbers that a network learns: weights, biases and normalisation.",
     "point": "One percentage point: from 97\N{NO-BREAK SPACE}% to 96\N{NO-BREAK SPACE}% is one "
     "point lower.",
-    "proof": "The checks of the finished ONNX file: its removed weights are zero, it gives the "
-    "same answers as the trained network, and its metadata is correct.",
+    "proof": "The checks of the finished ONNX file: its removed weights are zero or gone, it "
+    "gives the same answers as the trained network, and its metadata is correct.",
     "ProsPr": "A criterion: how much the error after some steps of training depends on each "
     "weight at the start.",
-    "pruned": "With most of its weights removed before training. Removed weights are zero and stay "
-    "zero.",
-    "pruning": "Removing weights from a network: they are set to zero and stay zero.",
+    "pruned": "With most of its weights removed before training. They are zero and stay zero, or "
+    "are gone with their channels.",
+    "pruning": "Removing weights from a network: single ones are set to zero and stay zero, or "
+    "whole channels are taken out.",
     "random": "As a criterion: keeps random weights. A criterion that cannot beat it is useless.",
     "safetensors": "A file of plain numbers for the weights of a network. Unlike a pickle, "
     "opening it cannot run a program.",

@@ -12,6 +12,12 @@ WEIGHTS = {"fresh": "New weights", "pretrained": "Trained on ImageNet"}
 KINDS = {"weights": "Weights", "channels": "Channels"}
 BUDGETS = {"parameters": "Weights", "operations": "Operations", "channels": "Channels"}
 
+# What that means for files.
+NO_ZEROS = (
+    "Removed channels are not in any file. No zeros are left, so Compact saves nothing; 16 and 8 "
+    "bits do."
+)
+
 # The control of a run that is not a control.
 WITHOUT_CONTROL = "None"
 

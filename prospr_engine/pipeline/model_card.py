@@ -138,7 +138,7 @@ def _files(record: RunRecord, exports: Sequence[tuple[str, str]]) -> str:
     table = _table([column[0] for column in columns], zip(*(c[1:] for c in columns), strict=True))
     others = {
         "pruned.safetensors, dense.safetensors": "both networks for PyTorch",
-        "masks.safetensors": "which weights were kept",
+        "masks.safetensors": "which weights of the dense network were kept",
         "config.json": "the settings, for `run --config config.json`",
         "result.json": "all results; as tables in `figures.csv`, `layers.csv`, `training.csv` and "
         "`classes.csv`",

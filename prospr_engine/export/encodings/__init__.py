@@ -91,7 +91,7 @@ ENCODINGS: Registry[EncodingSpec] = Registry(
         EncodingSpec(
             name=PRIMARY,
             label="Dense, 32 bit",
-            description="Every weight is stored, zeros too; zip it to make it small.",
+            description="Every weight is stored, zeros too, which take little space once zipped.",
             target="prospr_engine.export.encodings.dense:encode",
             reader="prospr_engine.export.encodings.dense:decode",
             sizer="prospr_engine.export.encodings.dense:size",

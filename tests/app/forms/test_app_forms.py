@@ -425,3 +425,9 @@ def test_names_of_the_tables_are_understood_in_an_address(store: Store, typed: s
         "cifar10",
         "random",
     )
+
+
+def test_the_form_says_that_a_compact_file_saves_nothing():
+    at = opened({"kind": "Channels"})
+    assert "No zeros are left" in " ".join(text.value for text in at.caption)
+    assert "No zeros are left" not in " ".join(text.value for text in opened({}).caption)
