@@ -282,13 +282,19 @@ def _console() -> Console:
 
 def _print_removed(console: Console, pruning: PruningRecord) -> None:
     removed = percent(pruning.sparsity.achieved)
-    console.print(f"\n[bold]{removed} of the weights removed[/bold]")
+    channels = ""
+    if structure := pruning.structure:
+        left, before = structure.channels.after, structure.channels.before
+        channels = f" with their channels: {left:,} of {before:,} are left"
+    console.print(f"\n[bold]{removed} of the weights removed{channels}[/bold]")
 
 
 def _print_layers(console: Console, pruning: PruningRecord) -> None:
     table = Table(box=None, pad_edge=False)
+    widths = {} if pruning.structure is None else pruning.structure.width_of
     for heading, justify in (
         ("layer", "left"),
+        *([("channels", "right")] if widths else []),
         ("weights", "right"),
         ("kept", "right"),
         ("density", "right"),
@@ -297,8 +303,10 @@ def _print_layers(console: Console, pruning: PruningRecord) -> None:
         table.add_column(heading, justify=justify)  # type: ignore[arg-type]
     for layer in pruning.layers:
         own = "" if layer.setting is None else f" set: {setting_words(layer.setting)}"
+        width = widths.get(layer.name.removesuffix(".weight"))
         table.add_row(
             layer.name,
+            *([f"{width.after:,} of {width.before:,}" if width else ""] if widths else []),
             f"{layer.total:,}",
             f"{layer.kept:,}",
             fixed_percent(layer.density, 2),

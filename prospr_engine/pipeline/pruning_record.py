@@ -102,6 +102,11 @@ class StructureRecord:
     operations: Amount
     widths: tuple[Width, ...]
 
+    @property
+    def width_of(self) -> dict[str, Width]:
+        """The widths by layer."""
+        return {width.layer: width for width in self.widths}
+
 
 @dataclass(frozen=True)
 class PruningRecord:

@@ -14,6 +14,7 @@ from onnx import numpy_helper
 from safetensors.torch import load_file
 
 import prospr_engine as pe
+from prospr_engine.cli import render
 from prospr_engine.data.load import load
 from prospr_engine.errors import ConfigError
 from prospr_engine.events import Event, Pruned
@@ -92,6 +93,17 @@ def test_the_files_hold_the_smaller_network(finished):
         assert pe.verify(export.path).ok
     dense, _ = load_network(out / "dense.safetensors")
     assert sum(p.numel() for p in dense.parameters()) > sum(p.numel() for p in network.parameters())
+
+
+def test_the_terminal_shows_the_channels_of_every_layer(finished, capsys):
+    result, _, _ = finished
+    render.print_result(result.to_dict())
+    printed = capsys.readouterr().out
+    structure = result.to_dict()["structure"]
+    left = structure["channels"]
+    assert f"with their channels: {left['after']} of {left['before']} are left" in printed
+    for width in structure["widths"]:
+        assert f"{width['after']} of {width['before']}" in printed
 
 
 def test_masks_of_another_network_do_not_pass(finished, tmp_path):
