@@ -244,7 +244,8 @@ def _by_element(shape: tuple[int, ...], labels: Sequence[Labels], tie: Tie) -> L
     joint = np.broadcast_arrays(*wide)
     for other in joint[1:]:
         tie(joint[0], other)
-    return Labels(joint[0], shape)
+    # All are tied by now, so any one says it; the smallest shows along which axes nothing differs.
+    return Labels(min(wide, key=np.size), shape)
 
 
 def _axis(dim: int, rank: int) -> int:

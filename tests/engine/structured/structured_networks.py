@@ -145,6 +145,21 @@ def placed() -> nn.Module:
     return network
 
 
+def placed_and_pooled(m, x):
+    u = m.a(x) + m.place
+    return m.head(u + m.b(u))
+
+
+def placed_tokens(m, x):
+    u = m.a(x).flatten(2).transpose(1, 2) + m.place
+    return m.head(F.relu(m.b(u) + u).mean(1))
+
+
+def with_places(network: nn.Module, *shape: int) -> nn.Module:
+    network.place = nn.Parameter(torch.rand(*shape))
+    return network
+
+
 def shared_weight() -> nn.Module:
     network = nn.Sequential(
         nn.Linear(20, 32), nn.ReLU(), nn.Linear(32, 32), nn.ReLU(), nn.Linear(32, 32), nn.ReLU(),
@@ -313,6 +328,19 @@ CUT: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...], set[str]]] = {
     ),
     "tiny scale": (scaled, IMAGE, {"a.0"}),
     "a number for every place": (placed, IMAGE, {"a.0", "b.0"}),
+    "a number for every place, pooled": (
+        lambda: with_places(
+            Written(placed_and_pooled, a=block(3, 16), b=block(16, 16), head=head(16)), 16, 8, 8
+        ),
+        IMAGE, {"a.0"},
+    ),
+    "a number for every token": (
+        lambda: with_places(
+            Written(placed_tokens, a=block(3, 16), b=nn.Linear(16, 16), head=nn.Linear(16, 4)),
+            64, 16,
+        ),
+        IMAGE, {"a.0"},
+    ),
     "shared weight": (shared_weight, (20,), {"0"}),
     "insists on its format": (
         lambda: Written(lambda m, x: m.head(m.a(x.float()) * torch.ones(1)), a=block(3, 16),
