@@ -66,7 +66,7 @@ class MethodSpec(Spec):
     def check_kind(self, kind: str) -> None:
         """Raises ``ConfigError`` if channels are to be removed, and the criterion ranks none."""
         if kind == CHANNELS and self.channels is None:
-            able = ", ".join(spec.label for spec in METHODS.values() if spec.channels)
+            able = ", ".join(f"{spec.label!r}" for spec in METHODS.values() if spec.channels)
             raise ConfigError(
                 f"{self.label} ranks single weights only; to remove channels, choose one of {able}."
             )
