@@ -57,28 +57,49 @@ def show_forecast(forecast: Forecast | None, kind: str) -> None:
     with grid.cell():
         metric(
             "Weights kept",
-            f"{estimate.kept:,}",
+            _kept(forecast, kind),
             f"of {estimate.weights:,}",
-            f"{TERMS['weights']} With those, the network has {estimate.parameters:,} parameters.",
+            f"{TERMS['weights']} {_parameters(forecast, kind)}",
         )
     with grid.cell():
-        metric(
-            "Operations kept",
-            f"≈ {rough_number(estimate.macs_left)}",
-            f"of {rough_number(estimate.macs)} per image",
-            f"{TERMS['operations']} The estimate assumes that all layers keep the same share.",
-        )
+        _operations(estimate.macs, estimate.macs_left, kind)
     for encoding, file in estimate.files.items():
         first = encoding == PRIMARY
         with grid.cell():
             metric(
                 "File" if first else f"File ({encoding_label(encoding).lower()})",
-                size(file.bytes),
+                size(file.bytes) if kind == WEIGHTS else f"≈ {size(file.bytes)}",
                 f"≈ {size(file.zipped)} zipped",
                 FILES[kind] if first else ENCODINGS[encoding].description,
             )
     if estimate.seconds > DAY / 2:
         st.caption(words.TOO_LONG)
+
+
+def _operations(before: int, after: int, kind: str) -> None:
+    """Before and after pruning. Zeros are multiplied like any other number."""
+    if kind == WEIGHTS:
+        metric("Operations", rough_number(before), "per image, as before", TERMS["operations"])
+        return
+    metric(
+        "Operations kept",
+        f"≈ {rough_number(after)}",
+        f"of {rough_number(before)} per image",
+        f"{TERMS['operations']} The estimate assumes that all layers keep the same share.",
+    )
+
+
+def _kept(forecast: Forecast, kind: str) -> str:
+    """How many weights: whole channels do not hit a number, and are in multiples."""
+    estimate = forecast.estimate
+    exact = kind == WEIGHTS or estimate.kept == estimate.weights
+    return f"{estimate.kept:,}" if exact else f"≈ {rough_number(estimate.kept)}"
+
+
+def _parameters(forecast: Forecast, kind: str) -> str:
+    if kind != WEIGHTS:
+        return "Only whole channels can go, so fewer weights may be left."
+    return f"With those, the network has {forecast.estimate.parameters:,} parameters."
 
 
 def figures() -> Any:

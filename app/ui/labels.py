@@ -14,8 +14,8 @@ BUDGETS = {"parameters": "Weights", "operations": "Operations", "channels": "Cha
 
 # What that means for files.
 NO_ZEROS = (
-    "Removed channels are not in any file. No zeros are left, so Compact saves nothing; 16 and 8 "
-    "bits do."
+    "Removed channels are not in any file. No zeros are left, so only fewer bits make a file "
+    "smaller."
 )
 
 # The control of a run that is not a control.

@@ -427,7 +427,22 @@ def test_names_of_the_tables_are_understood_in_an_address(store: Store, typed: s
     )
 
 
-def test_the_form_says_that_a_compact_file_saves_nothing():
+def test_the_form_says_that_a_compact_file_saves_nothing(store: Store):
     at = opened({"kind": "Channels"})
     assert "No zeros are left" in " ".join(text.value for text in at.caption)
     assert "No zeros are left" not in " ".join(text.value for text in opened({}).caption)
+
+
+def test_the_forecast_of_channels_is_rough(store: Store):
+    def kept(**address: str) -> dict[str, str]:
+        return {metric.label: metric.value for metric in opened(address).metric}
+
+    weights = kept()
+    assert weights["Weights kept"] == "6,069"
+    # Zeros are multiplied like any other number, as the page of such a run says.
+    assert weights["Operations"] == "300,000"
+    channels = kept(kind="Channels")
+    assert channels["Weights kept"] == "≈ 6,100"
+    assert channels["File"].startswith("≈ ")
+    assert channels["Operations kept"] == "≈ 30,000"
+    assert kept(kind="Channels", sparsity="0")["Weights kept"] == "60,688"
