@@ -83,6 +83,8 @@ def _product(node: onnx.NodeProto, inputs: Sequence[Values]) -> Values:
     """What ``DequantizeLinear`` computes: (q - zero) · step, along an axis."""
     axis = next((each.i for each in node.attribute if each.name == "axis"), 1)
     whole, *others = inputs
+    if others[0].size == 1:  # one for all, of which the axis says nothing
+        others = [each.reshape(()) for each in others]
     around = [1] * whole.ndim
     if others[0].ndim:
         around[axis] = -1

@@ -159,6 +159,19 @@ def test_ugly_tensors(tmp_path: Path):
         assert close(encoding, in_runtime(path, values), wanted), encoding
 
 
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("name", list(ENCODINGS))
+def test_layers_of_one_channel(name: str, bias: bool, tmp_path: Path):
+    network = torch.nn.Sequential(
+        torch.nn.Conv2d(1, 4, 3), torch.nn.ReLU(), torch.nn.Conv2d(4, 1, 3, bias=bias),
+        torch.nn.Flatten(), torch.nn.Linear(16, 1), torch.nn.Linear(1, 3),
+    )  # fmt: skip
+    path, batches = tmp_path / "a.onnx", [inputs((1, 8, 8), 32, 0)]
+    proof = pe.export_onnx(network, path, batches[0], encoding=name, calibration=batches)
+    assert proof.ok
+    assert pe.verify(path).ok
+
+
 def test_tracing_happens_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     calls = []
     real = traced.trace
