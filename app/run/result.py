@@ -68,12 +68,17 @@ def show_result(run: Run) -> None:
         st.markdown("### Training of both networks", help=TERMS["validation images"])
         show_training(result.history, result.config.epochs, key="training")
     for encoding, export in result.exports.items():
-        _proof(encoding, export, len(result.exports) > 1, result.pruning.structure is not None)
+        _proof(encoding, export, len(result.exports) > 1, _removed_channels(result))
     _repeat(run, result)
     _provenance(run, result)
     with st.container(horizontal=True):
         show_again(run)
         show_manage(run)
+
+
+def _removed_channels(result: RunRecord) -> bool:
+    structure = result.pruning.structure
+    return structure is not None and structure.channels.after < structure.channels.before
 
 
 def _metrics(result: RunRecord) -> None:

@@ -9,6 +9,7 @@ import streamlit as st
 
 from app import pages, session
 from app.services import (
+    ALL_KEPT,
     CHANNELS,
     METHODS,
     NO_CONTROL,
@@ -91,16 +92,18 @@ def _cell(timing: Timing | None, compared: bool) -> str:
 
 
 def twin(config: RunConfig) -> RunConfig:
-    """The same run with channels removed, and half of the operations with them."""
+    """The same run with channels removed, and half of the operations with them. Layers that are
+    kept dense stay so; shares of single weights are no shares of channels."""
+    dense = {name: setting for name, setting in config.layers.items() if setting == ALL_KEPT}
     return dataclasses.replace(
         config,
         kind=CHANNELS,
         channel_budget="operations",
         sparsity=TWIN,
+        layers=dense,
         # What only concerns single weights:
         control=NO_CONTROL,
         layer_floor=0,
-        layers={},
         scoring=dataclasses.replace(config.scoring, check_ranking=False),
     )
 

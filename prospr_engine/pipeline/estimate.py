@@ -134,7 +134,7 @@ def _without_channels(
         kept=small.weights,
         macs=measure.macs + measure.other,
         macs_left=small.macs + small.other,
-        files=file_sizes(small, 1.0),
+        files=file_sizes(small, 1.0, config.encodings),
     )
 
 

@@ -12,6 +12,8 @@ from prospr_engine import metrics
 from prospr_engine.pipeline.record import NETWORKS, RunRecord
 
 LAYERS = ("name", "total", "kept", "effective", "channels", "dead_channels", "setting")
+WIDTH = "kept_channels"
+"""The column of a run that removed channels."""
 EPOCHS = (
     "network",
     "epoch",
@@ -37,8 +39,16 @@ def figures_csv(record: RunRecord) -> bytes:
 
 
 def layers_csv(record: RunRecord) -> bytes:
-    """One line per layer; counts of weights, and of output channels that are cut off."""
-    return table(map(dataclasses.asdict, record.pruning.layers), LAYERS)
+    """One line per layer; counts of weights, and of output channels that are cut off or, where
+    channels were removed, kept."""
+    layers = [dataclasses.asdict(layer) for layer in record.pruning.layers]
+    if record.pruning.structure is None:
+        return table(layers, LAYERS)
+    widths = record.pruning.structure.width_of
+    for layer in layers:
+        width = widths.get(layer["name"].removesuffix(".weight"))
+        layer[WIDTH] = width.after if width else None
+    return table(layers, (*LAYERS, WIDTH))
 
 
 def training_csv(record: RunRecord) -> bytes:

@@ -44,9 +44,14 @@ def test_weights_alone_make_nothing_faster_and_channels_are_offered(store: Store
 
 
 def test_the_offer_drops_what_only_concerns_weights(store: Store):
-    config = RunConfig(layer_floor=3, layers={"0.0": "dense"}, control="shuffle", seed=4)
+    layers = {"0.0": "dense", "1.0": 0.5}
+    config = RunConfig(layer_floor=3, layers=layers, control="shuffle", seed=4)
     assert speed.twin(config) == RunConfig(
-        kind="channels", channel_budget="operations", sparsity=0.5, seed=4
+        kind="channels",
+        channel_budget="operations",
+        sparsity=0.5,
+        layers={"0.0": "dense"},
+        seed=4,
     )
 
 

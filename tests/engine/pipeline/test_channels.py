@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import dataclasses
+import io
 import json
 import shutil
 from pathlib import Path
@@ -22,6 +24,7 @@ from prospr_engine.models.build import build
 from prospr_engine.pipeline.checkpoint import export_again, load_network
 from prospr_engine.pipeline.record import RunRecord
 from prospr_engine.pipeline.setup import check
+from prospr_engine.pipeline.tables import layers_csv
 
 LOADING = pe.LoadingConfig(train_limit=300, test_limit=100)
 
@@ -104,6 +107,14 @@ def test_the_terminal_shows_the_channels_of_every_layer(finished, capsys):
     assert f"with their channels: {left['after']} of {left['before']} are left" in printed
     for width in structure["widths"]:
         assert f"{width['after']} of {width['before']}" in printed
+
+
+def test_the_table_of_layers_has_the_widths(finished):
+    result, _, _ = finished
+    lines = list(csv.DictReader(io.StringIO(layers_csv(result.record).decode())))
+    widths = result.to_dict()["structure"]["widths"]
+    assert [int(line["kept_channels"]) for line in lines] == [width["after"] for width in widths]
+    assert [int(line["channels"]) for line in lines] == [width["before"] for width in widths]
 
 
 def test_masks_of_another_network_do_not_pass(finished, tmp_path):
