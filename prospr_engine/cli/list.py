@@ -1,4 +1,4 @@
-"""The command ``list``: the methods, models and data sets to choose from."""
+"""The command ``list``: the methods, models, data sets and encodings to choose from."""
 
 from __future__ import annotations
 
@@ -10,17 +10,20 @@ from typing import Any
 from prospr_engine.cli import render
 from prospr_engine.cli.settings import show
 from prospr_engine.data import DATASETS
+from prospr_engine.export.encodings import ENCODINGS
 from prospr_engine.models import MODELS
 from prospr_engine.saliency import METHODS
 
-HIDDEN = {"target", "first_order", "by_chance"}
+HIDDEN = {"target", "first_order", "by_chance", "reader", "sizer"}
 """Fields of a row, and below of an option, that only the program needs."""
 HIDDEN_OF_OPTION = {"value_type", "label", "optional", "file", "table", "role"}
 
 
 def add(command: Callable[..., argparse.ArgumentParser]) -> None:
     """Add the command to the parser."""
-    sub = command("list", list_table, "list the methods, models or data sets to choose from")
+    sub = command(
+        "list", list_table, "list the methods, models, data sets or encodings to choose from"
+    )
     sub.add_argument("table", choices=tuple(TABLES))
 
 
@@ -58,4 +61,5 @@ TABLES: dict[str, Callable[[], list[dict[str, Any]]]] = {
     "methods": _methods,
     "models": _models,
     "datasets": lambda: _rows(DATASETS),
+    "encodings": lambda: _rows(ENCODINGS),
 }

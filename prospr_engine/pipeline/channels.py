@@ -30,10 +30,10 @@ def shrink(
     ``sample`` is a batch of inputs (N, C, …) of any numbers. ``sparsity`` is the fraction removed
     of what ``budget`` counts: "parameters" (weights of convolutions and linear layers),
     "operations" (multiply-adds for one input) or "channels". What is removed is at least that, and
-    as little more as whole channels allow; layers that have twice as many channels keep a
-    ``multiple`` of them; no layer loses all, and the outputs stay. ``layers`` gives layers, by name
-    or shell pattern, a setting of their own: "dense", or the fraction of their channels that is
-    removed.
+    a little more where no whole channels of little effect fit; layers that have twice as many
+    channels keep a ``multiple`` of them; no layer loses all, and the outputs stay. ``layers`` gives
+    layers, by name or shell pattern, a setting of their own: "dense", or the fraction of their
+    channels that is removed.
 
     The result has the smaller ``network``, with dense weights, the ``widths`` of all layers before
     and after, and the ``masks`` of the whole network. In eval mode the small network answers like

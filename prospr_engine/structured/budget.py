@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from prospr_engine.config import check_sparsity
 from prospr_engine.errors import ConfigError
+from prospr_engine.format import percent
 from prospr_engine.network.flops import costs
 from prospr_engine.network.prunable import prunable_weights
 from prospr_engine.overrides import ALL_KEPT, Override, names_layer, resolve
@@ -167,6 +168,11 @@ def choose(
         raise ConfigError(_cannot(least / cost.total, sparsity, budget, int(multiple), bool(fixed)))
     if not sparsity:
         allowed = math.ceil(cost.total)
+    most = [n if g.name in fixed else g.channels for n, g in zip(kept, groups, strict=True)]
+    left = cost.of(np.array(most))
+    # Where nothing is asked for, the layers that were set are all that is narrowed.
+    if fixed and sparsity and left < allowed - UNUSED * cost.total:
+        raise ConfigError(_alone(left / cost.total, sparsity, budget))
     kept = _closest(kept, sorted(blocks), cost, allowed)
     return {
         group.name: _best(scores[group.name], int(count))
@@ -289,6 +295,13 @@ def _cannot(least: float, sparsity: float, budget: str, multiple: int, fixed: bo
         f"A sparsity of {sparsity:g} leaves {100 * (1 - sparsity):g} % of the "
         f"{BUDGETS[budget]}, but removing channels from this network keeps at least {percent} % of "
         f"them; {', or '.join(remedies)}."
+    )
+
+
+def _alone(left: float, sparsity: float, budget: str) -> str:
+    return (
+        f"The settings of layers alone remove {percent(1 - left)} of the {BUDGETS[budget]}, more "
+        f"than the sparsity of {sparsity:g} asks for; raise it, or let the layers keep more."
     )
 
 

@@ -195,7 +195,7 @@ def test_the_kind_is_part_of_the_fingerprint_and_its_default_is_not():
 def test_layers_keep_to_their_own_settings(tmp_path):
     """By patterns, which pass over the classifier, whose outputs stay."""
     layers = {"0.0": "dense", "*": 0.5, "1.0": 0.25}
-    made = config(layers=layers, sparsity=0.5, epochs=0, channel_multiple=1)
+    made = config(layers=layers, sparsity=0.66, epochs=0, channel_multiple=1)
     result = pe.run(made, out=tmp_path).to_dict()
     widths = {width["layer"]: width["after"] for width in result["structure"]["widths"]}
     assert widths == {"0.0": 16, "1.0": 24, "2.0": 32, "3.0": 32, "6": 10}

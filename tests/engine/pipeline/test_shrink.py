@@ -91,7 +91,7 @@ def test_layers_have_settings_of_their_own():
     scores = pe.score(model, [batch(SHAPE)], "snip")
     kept = pe.shrink(model, x, scores, 0.3, layers={"6": "dense"})
     assert {width.layer: width.after for width in kept.widths}["6"] == 32
-    half = pe.shrink(model, x, scores, 0.3, layers={"6*": 0.5})
+    half = pe.shrink(model, x, scores, 0.5, layers={"6*": 0.5})
     assert {width.layer: width.after for width in half.widths}["6"] == 16
     with pytest.raises(ConfigError, match="There is no layer called '66'"):
         pe.shrink(model, x, scores, 0.3, layers={"66": "dense"})
