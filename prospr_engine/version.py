@@ -1,3 +1,3 @@
 """The version of this software: part of every result and of what makes two runs the same."""
 
-VERSION = "0.5.0"
+VERSION = "0.6.0"
