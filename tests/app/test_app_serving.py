@@ -6,6 +6,7 @@ import asyncio
 import io
 import json
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -62,7 +63,9 @@ def get(run: Run | str, name: str, cookie: str = "", query: str = "") -> Answer:
     async def send(message: dict) -> None:
         sent.append(message)
 
-    asyncio.run(SERVER(scope, receive, send))
+    # In a thread of its own: another test of this process may have left a loop running here.
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(lambda: asyncio.run(SERVER(scope, receive, send))).result()
     start, *rest = sent
     headers = {name.decode(): value.decode() for name, value in start["headers"]}
     return Answer(start["status"], headers, [each.get("body", b"") for each in rest])
