@@ -72,6 +72,19 @@ def axis(count: int, **more: Any) -> alt.Axis:
     return alt.Axis(**settings | more)
 
 
+def counted(bars: alt.Chart, count: int) -> alt.Chart:
+    """The column ``counts`` to the right of ``count`` rows, "number|text" each. Its marks are
+    invisible and as wide as the plot: a short bar is hard to point at."""
+    right = axis(
+        count, orient="right", labelExpr="split(datum.label, '|')[1]", labelLimit=170, grid=False
+    )
+    return bars.mark_rect(opacity=0).encode(
+        y=alt.Y("counts:N", sort=alt.SortField("order"), title=None, axis=right),
+        x=alt.value(0),
+        x2=alt.value("width"),
+    )
+
+
 def height(count: int, around: int) -> int:
     """Pixels of a chart with a row for each of ``count`` layers and ``around`` for the rest."""
     return (26 if count <= MOST_ROOMY else 14) * count + around
@@ -94,9 +107,6 @@ def chart(count: int, colours: Colours) -> Spec:
             alt.Tooltip("works:N", title="Connected to both ends"),
         ],
     )
-    right = axis(
-        count, orient="right", labelExpr="split(datum.label, '|')[1]", labelLimit=170, grid=False
-    )
     states = [FINE, *SIGNS]
     colour = alt.Color(
         "state:N",
@@ -118,12 +128,7 @@ def chart(count: int, colours: Colours) -> Spec:
                 ),
                 opacity=alt.condition(f"datum.state != '{FINE}'", alt.value(1), alt.value(0)),
             ),
-            # Invisible and as wide as the plot: a short bar is hard to point at.
-            bars.mark_rect(opacity=0).encode(
-                y=alt.Y("counts:N", sort=by_order, title=None, axis=right),
-                x=alt.value(0),
-                x2=alt.value("width"),
-            ),
+            counted(bars, count),
         )
         .resolve_scale(y="independent")
         .properties(height=height(count, BELOW))

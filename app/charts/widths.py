@@ -8,7 +8,7 @@ import altair as alt
 import pandas as pd
 
 from app.charts.colours import Colours
-from app.charts.layers import BELOW, axis, height, label
+from app.charts.layers import BELOW, axis, counted, height, label
 from app.charts.spec import DATA, Spec, spec
 from app.services import Width
 from app.ui.format import percent
@@ -42,9 +42,6 @@ def chart(count: int, colours: Colours) -> Spec:
             alt.Tooltip("percent:N", title="Share kept"),
         ],
     )
-    right = axis(
-        count, orient="right", labelExpr="split(datum.label, '|')[1]", labelLimit=170, grid=False
-    )
 
     def across(field: str) -> alt.X:
         return alt.X(
@@ -63,12 +60,7 @@ def chart(count: int, colours: Colours) -> Spec:
         alt.layer(
             bar("before", colours.ground, axis(count)),
             bar("after", colours.kept, None),
-            # Invisible and as wide as the plot: a short bar is hard to point at.
-            bars.mark_rect(opacity=0).encode(
-                y=alt.Y("counts:N", sort=by_order, title=None, axis=right),
-                x=alt.value(0),
-                x2=alt.value("width"),
-            ),
+            counted(bars, count),
         )
         .resolve_scale(y="independent")
         .properties(height=height(count, BELOW))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import streamlit as st
@@ -55,7 +56,7 @@ def show() -> RunConfig:
     changed = st.container()
     without = NOT_FOR[values["kind"]]
     values |= {name: OWN[name].default for name in without if name in OWN}
-    layers = lambda: layer_settings.show(values["model"], values["data"], errors)  # noqa: E731
+    layers = partial(layer_settings.show, values["model"], values["data"], errors)
     values |= advanced(errors, lambda: method_options(values["method"], errors), layers, without)
     if is_control(values["control"]):  # set in a tab that may be closed
         label = control_label(values["control"])

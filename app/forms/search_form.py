@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import streamlit as st
@@ -103,7 +104,7 @@ def show() -> SearchConfig:
         most_probes = field(tries, errors)
     own = run_form.OWN | {"seed": dataclasses.replace(run_form.OWN["seed"], label=FIRST_SEED)}
     options = lambda: run_form.method_options(run["method"], errors)  # noqa: E731
-    layers = lambda: layer_settings.show(run["model"], run["data"], errors)  # noqa: E731
+    layers = partial(layer_settings.show, run["model"], run["data"], errors)
     without = (*OWN, *run_form.foreign([run["kind"]]))
     run |= run_form.advanced(errors, options, layers, without, own)
     first = run.pop("seed")

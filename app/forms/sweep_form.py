@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import streamlit as st
@@ -70,7 +71,7 @@ def show() -> SweepConfig:
     own = run_form.OWN | {"seed": dataclasses.replace(run_form.OWN["seed"], label=FIRST_SEED)}
     if kinds[1:]:
         own |= _of_one_kind()
-    layers = lambda: layer_settings.show(run["model"], run["data"], errors)  # noqa: E731
+    layers = partial(layer_settings.show, run["model"], run["data"], errors)
     without = (*OWN, *run_form.foreign(kinds))
     run |= run_form.advanced(errors, lambda: _options(methods, errors), layers, without, own)
     first = run.pop("seed")
