@@ -29,7 +29,7 @@ BATCHES = (1, 32)
 THREADS = 1
 SWITCH = "PROSPR_TIMING"
 """The environment variable that switches it off, if it is 0."""
-PATIENCE = 60.0  # seconds until the other process is ended
+PATIENCE = 90.0  # seconds until the other process is ended
 POLL = 0.5
 SAME = 0.05
 """A ratio so close to 1 is called none."""

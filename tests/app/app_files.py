@@ -19,7 +19,12 @@ def zipped(names=("cat", "dog"), count=10, seed=0, extra=()) -> bytes:
                 png = io.BytesIO()
                 pixels = random.integers(0, 256, (8, 8), dtype=np.uint8)
                 Image.fromarray(pixels).save(png, "PNG")
-                archive.writestr(f"{name}/{number}.png", png.getvalue())
+                archive.writestr(_entry(f"{name}/{number}.png"), png.getvalue())
         for name in extra:
-            archive.writestr(name, b"junk")
+            archive.writestr(_entry(name), b"junk")
     return stream.getvalue()
+
+
+def _entry(name: str) -> zipfile.ZipInfo:
+    """An entry whose date is fixed, so that the same images are the same bytes at any time."""
+    return zipfile.ZipInfo(name)

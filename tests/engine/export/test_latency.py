@@ -117,6 +117,20 @@ def test_what_takes_too_long_is_left_out(monkeypatch: pytest.MonkeyPatch, tmp_pa
     assert answer == {"seconds": {}, "reason": "Batches of 1, 32 take too long to be timed."}
 
 
+def test_a_batch_that_would_take_minutes_is_not_begun(monkeypatch, tmp_path: Path):
+    begun = []
+
+    def turn(sessions, inputs, now, number):
+        begun.append(len(inputs))
+        return dict.fromkeys(sessions, 0.5 * len(inputs))
+
+    monkeypatch.setattr(timing, "_turn", turn)
+    files = {REFERENCE: str(multiplying(tmp_path / "a.onnx", 2))}
+    answer = timing.answer({"files": files, "shape": [4, 4], "batches": [1, 32], "threads": 1})
+    assert set(begun) == set(answer["seconds"]) == {1}
+    assert answer["reason"] == "Batches of 32 take too long to be timed."
+
+
 @pytest.mark.parametrize("output", ["", "no JSON", "[]", "{}", '{"seconds": {"1": 2}}'])
 def test_a_process_that_ends_early_gives_a_reason(
     switched_on, monkeypatch: pytest.MonkeyPatch, output: str
