@@ -23,7 +23,7 @@ DIGITS = 3  # after the point, where the row of the figure sets none
 
 
 def show_table(shown: Shown, comparison_id: str) -> None:
-    """The table; its last column opens the runs."""
+    """The table; its second column, which no figures push out of sight, opens the runs."""
     data = _table(shown.key, shown.rows)
     st.dataframe(
         data,
@@ -55,11 +55,11 @@ def _table(key: str, _rows: pd.DataFrame) -> pd.DataFrame:
             figures[_spread(column)] = scale * (found[f"{metric.name}_high"] - mean)
     table = pd.DataFrame(
         {
+            "Runs": seeds.map(_actions),
             TARGET: 100 * found.index.get_level_values("sparsity"),
             **figures,
             "Seeds": seeds,
             "State": states,
-            "Runs": seeds.map(_actions),
             "target": found.index.get_level_values("sparsity"),
             "order": order,
         },
@@ -135,12 +135,12 @@ def _columns(data: pd.DataFrame, shown: Shown, comparison_id: str) -> dict[str, 
             )
     return {
         "Series": st.column_config.TextColumn("Series", pinned=True),
+        "Runs": st.column_config.ButtonColumn(
+            on_click=_opened, args=(data, shown.rows, comparison_id), key=BUTTON, type="tertiary"
+        ),
         TARGET: number(
             format="%.4g %%", help="Share to remove: of the weights, where nothing else is said."
         ),
         **figures,
-        "Runs": st.column_config.ButtonColumn(
-            on_click=_opened, args=(data, shown.rows, comparison_id), key=BUTTON, type="tertiary"
-        ),
         "target": None,
     }

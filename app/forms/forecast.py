@@ -79,10 +79,10 @@ def show_forecast(forecast: Forecast | None, kind: str) -> None:
 def _operations(before: int, after: int, kind: str) -> None:
     """Before and after pruning. Zeros are multiplied like any other number."""
     if kind == WEIGHTS:
-        metric("Operations", rough_number(before), "per image, as before", TERMS["operations"])
+        metric("Multiply-adds", rough_number(before), "per image, as before", TERMS["operations"])
         return
     metric(
-        "Operations kept",
+        "Multiply-adds kept",
         f"≈ {rough_number(after)}",
         f"of {rough_number(before)} per image",
         f"{TERMS['operations']} The estimate assumes that all layers keep the same share.",

@@ -19,13 +19,13 @@ def basis(forecast: Forecast | Plan) -> str:
     """What the estimated time is based on."""
     if forecast.assumes_cpu:
         return (
-            "Estimated from the operations, for a CPU. This machine seems to have a GPU, which is "
-            "much faster; the first run will show."
+            "Estimated from the multiply-adds, for a CPU. This machine seems to have a GPU, which "
+            "is much faster; the first run will show."
         )
     if not forecast.earlier:
         return (
-            "Estimated from the operations, for a typical CPU: half or twice as long is possible. "
-            "Runs on this machine improve it."
+            "Estimated from the multiply-adds, for a typical CPU: half or twice as long is "
+            "possible. Runs on this machine improve it."
         )
     runs = counted(forecast.earlier, "earlier run")
     what = "of the same network" if forecast.same_network else "of other networks"

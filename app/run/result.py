@@ -115,7 +115,7 @@ def _metrics(result: RunRecord) -> None:
         figures = (
             figures[0],
             (
-                "Operations kept",
+                "Multiply-adds kept",
                 rough_number(operations.after),
                 f"of {rough_number(operations.before)} per image",
                 "off",

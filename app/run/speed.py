@@ -31,7 +31,7 @@ from app.ui.glossary import TERMS
 from app.ui.titles import encoding_label
 
 TWIN = 0.5
-"""The share of the operations that the offered run removes."""
+"""The share of the multiply-adds that the offered run removes."""
 WHY = (
     "Zeros are multiplied like any other number: without some of its weights a network computes as "
     "much as before."
@@ -92,7 +92,7 @@ def _cell(timing: Timing | None, compared: bool) -> str:
 
 
 def twin(config: RunConfig) -> RunConfig:
-    """The same run with channels removed, and half of the operations with them. Layers that are
+    """The same run with channels removed, and half of the multiply-adds with them. Layers that are
     kept dense stay so; shares of single weights are no shares of channels."""
     dense = {name: setting for name, setting in config.layers.items() if setting == ALL_KEPT}
     return dataclasses.replace(
@@ -122,13 +122,13 @@ def _offer_channels(run: Run) -> None:
     st.markdown(f"{WHY} To be faster, it has to lose whole channels.")
     reason = no_twin(run)
     if st.button(
-        f"Remove half of the operations instead: about {1 / (1 - TWIN):.0f} times as fast",
+        f"Remove half of the multiply-adds instead: about {1 / (1 - TWIN):.0f} times as fast",
         icon=":material/speed:",
         key="twin",
         disabled=bool(reason),
         help=reason
         or "A new run with the same settings that removes channels. The gain is estimated from the "
-        "operations.",
+        "multiply-adds.",
     ):
         try:
             new = runs.start(twin(run.config), session.visitor())

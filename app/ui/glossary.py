@@ -67,8 +67,9 @@ TERMS: dict[str, str] = {
     "parameters are not pruned.",
     "ONNX": "An open file format for trained networks, which programs on phones, servers and in "
     "browsers can run.",
-    "operations": "Multiplications and additions for one image. Removed channels need none; "
-    "removed weights need none only if the software that runs the network skips them.",
+    "operations": "Multiply-adds for one image: a multiplication and an addition each. Removed "
+    "channels need none; removed weights need none only if the software that runs the network "
+    "skips them.",
     "overlap": "The share of the kept weights that two masks have in common.",
     "parameters": "All numbers that a network learns: weights, biases and normalisation.",
     "point": "One percentage point: from 97\N{NO-BREAK SPACE}% to 96\N{NO-BREAK SPACE}% is one "

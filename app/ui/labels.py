@@ -10,7 +10,7 @@ WEIGHTS = {"fresh": "New weights", "pretrained": "Trained on ImageNet"}
 
 # What is removed.
 KINDS = {"weights": "Weights", "channels": "Channels"}
-BUDGETS = {"parameters": "Weights", "operations": "Operations", "channels": "Channels"}
+BUDGETS = {"parameters": "Weights", "operations": "Multiply-adds", "channels": "Channels"}
 
 # What that means for files.
 NO_ZEROS = (

@@ -177,7 +177,7 @@ def _named(labels: Sequence[str]) -> str:
 
 
 def _removed(config: SweepConfig) -> str:
-    """``80, 95 % removed``, ``50 % of the operations removed as channels``."""
+    """``80, 95 % removed``, ``50 % of the multiply-adds removed as channels``."""
     share, run = percentages(config.sparsities), config.run
     if config.kinds == (WEIGHTS,):
         return f"{share} removed"

@@ -69,7 +69,7 @@ def summary(config: RunConfig) -> str:
 
 
 def removed(config: RunConfig) -> str:
-    """``90 % removed``, or ``50 % of the operations removed as channels``."""
+    """``90 % removed``, or ``50 % of the multiply-adds removed as channels``."""
     share = percent(config.sparsity)
     if config.kind == WEIGHTS:
         return f"{share} removed"

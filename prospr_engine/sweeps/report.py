@@ -73,7 +73,7 @@ def probe_line(config: SearchConfig, probe: Probe) -> str:
     return f"{where}: {goal.tried.format(figure(config, probe.value))}, {verdict}"
 
 
-COUNTED = {"parameters": "weights", "operations": "operations", "channels": "channels"}
+COUNTED = {"parameters": "weights", "operations": "multiply-adds", "channels": "channels"}
 """What the sparsity is a share of, by ``RunConfig.channel_budget``."""
 
 

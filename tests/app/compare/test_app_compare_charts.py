@@ -241,8 +241,8 @@ def test_an_axis_says_what_the_sparsities_count():
 
     operations = channels | {"channel_budget": "operations"}
     assert title(weights) == title(weights, channels) == ["Weights removed (target)"]
-    assert title(operations) == ["Operations removed (target)"]
-    assert title(weights, operations) == ["Weights or operations removed (target)"]
+    assert title(operations) == ["Multiply-adds removed (target)"]
+    assert title(weights, operations) == ["Weights or multiply-adds removed (target)"]
 
 
 def test_dense_networks_that_differ_are_distinguished():
@@ -598,10 +598,10 @@ def test_a_search_that_has_not_begun():
 )
 def test_a_search_that_removes_channels(goal: Goal, value: float, limit: float, words: str):
     rows = search_chart.table([probe(0.5, value)], limit, goal)
-    svg = compiled(search_chart.chart(search_chart.plan(rows, goal, "operations"), LIGHT), rows)
+    svg = compiled(search_chart.chart(search_chart.plan(rows, goal, "multiply-adds"), LIGHT), rows)
     assert f">{words}<" in svg
     assert f">{goal.title}<" in svg
-    assert ">Operations removed<" in svg
+    assert ">Multiply-adds removed<" in svg
 
 
 # Files

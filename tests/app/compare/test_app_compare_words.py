@@ -548,7 +548,7 @@ def test_shares_of_different_things_are_not_compared():
     table = both("operations")
     assert compare_words.leader(table) == ""
     (warning,) = compare_words.warnings(table)
-    assert warning.startswith("Percentages are shares of the weights and the operations")
+    assert warning.startswith("Percentages are shares of the weights and the multiply-adds")
     channels = table[table["kind"] == "channels"]
     assert compare_words.warnings(channels) == []
 

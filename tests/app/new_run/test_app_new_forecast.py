@@ -45,7 +45,7 @@ def test_without_earlier_runs_it_basis_the_operations(store: Store):
         RunConfig(), found.images, size, threads=estimates.threads()
     )
     assert (found.earlier, found.assumes_cpu) == (0, False)
-    assert basis(found).startswith("Estimated from the operations")
+    assert basis(found).startswith("Estimated from the multiply-adds")
 
 
 def test_runs_of_the_same_network_and_images_correct_it(store: Store):

@@ -34,7 +34,7 @@ def test_the_page_shows_widths_and_operations(store: Store):
     at = opened(run)
     assert not at.exception
     shown = {metric.label: metric.value for metric in at.metric}
-    assert shown["Operations kept"] == "18 million"
+    assert shown["Multiply-adds kept"] == "18 million"
     texts = " ".join(text.value for text in at.markdown)
     assert "32 of 48 (66.7" in texts
     assert "Channels kept in each layer" in texts
@@ -68,7 +68,7 @@ def test_the_headline_says_that_channels_went():
     ("budget", "words"),
     [
         ("parameters", "60 % of the weights removed as channels"),
-        ("operations", "60 % of the operations removed as channels"),
+        ("operations", "60 % of the multiply-adds removed as channels"),
         ("channels", "60 % of the channels removed"),
     ],
 )

@@ -189,7 +189,7 @@ def test_channels_are_called_by_their_budget_where_that_differs(store: Store):
     ]
     assert names(*channels[:2], RunConfig(layer_floor=2), store=store) == [
         "ProsPr, channels, share of weights",
-        "ProsPr, channels, share of operations",
+        "ProsPr, channels, share of multiply-adds",
         "ProsPr",
     ]
     assert names(channels[2], store=store) == ["ProsPr"]

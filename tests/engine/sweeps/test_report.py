@@ -156,7 +156,7 @@ def test_a_latency_that_was_found():
 
 @pytest.mark.parametrize(
     ("budget", "what"),
-    [("parameters", "weights"), ("operations", "operations"), ("channels", "channels")],
+    [("parameters", "weights"), ("operations", "multiply-adds"), ("channels", "channels")],
 )
 def test_what_was_removed_is_what_the_budget_counts(budget: str, what: str):
     run = RunConfig(kind="channels", channel_budget=budget)
