@@ -139,6 +139,10 @@ ONNX_BYTES = Limit(
 ONNX_INPUT = Limit(
     "onnx_input", 1 << 26, "values", "in the input that verification feeds to an ONNX file"
 )
+IMPORTED_BYTES = Limit("imported_bytes", 512_000_000, "bytes", "of an ONNX file that is imported")
+IMPORTED_VALUES = Limit("imported_values", 150_000_000, "numbers", "in all of its tensors")
+IMPORTED_NODES = Limit("imported_nodes", 20_000, "operators", "in it")
+IMPORTED_NAME = Limit("imported_name", 1_000, "characters", "of a name in it")
 
 # Settings
 
