@@ -11,10 +11,10 @@ import numpy as np
 
 from prospr_engine.config import LoadingConfig
 from prospr_engine.data import DATASETS, DatasetSpec
+from prospr_engine.data.arrange import arrange
 from prospr_engine.data.decode import UnreadableError, is_image, read_header
-from prospr_engine.data.layout import Layout, arrange
 from prospr_engine.data.readers.opening import open_data
-from prospr_engine.data.readers.tree import Tree
+from prospr_engine.data.readers.tree import Layout, Tree
 from prospr_engine.data.sizes import choose_size
 from prospr_engine.events import ignore
 

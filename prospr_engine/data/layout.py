@@ -1,4 +1,4 @@
-"""The class and part of every image file, from the paths alone.
+"""The class and part of every image file, from the folders that it lies in.
 
 Supported are class folders, ``class/**/image``; parts with class folders,
 ``train/class/**/image``; and class folders with parts, ``class/train/**/image``; each inside any
@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 import numpy as np
@@ -19,29 +18,18 @@ from prospr_engine.data.leftovers import is_leftover
 from prospr_engine.data.part_names import is_annotation, is_filler, parts_among
 from prospr_engine.data.parts import classes_around_parts, find_parts, wrappers
 from prospr_engine.data.paths import SHOWN, Path, is_deep, natural, quoted, split
-from prospr_engine.data.readers.tree import Tree
+from prospr_engine.data.readers.tree import Layout, Tree
 from prospr_engine.errors import DataError
 from prospr_engine.format import counted
 
 
-@dataclass(frozen=True, eq=False)
-class Layout:
-    """``files`` sorted by path, ``labels`` (N,), and the indices of those in each part."""
-
-    classes: tuple[str, ...]
-    files: tuple[str, ...]
-    labels: np.ndarray
-    parts: dict[str, np.ndarray]
-    notes: tuple[str, ...]
-
-
-def arrange(tree: Tree, is_image: Callable[[str], bool]) -> Layout:
+def class_folders(tree: Tree, is_image: Callable[[str], bool]) -> Layout:
     """Find parts and classes. Raises ``DataError`` if fewer than two classes have images, a class
     is empty, the parts do not have the same classes, or it is unclear which folders are the
     classes."""
     visible = [file for file in tree.files if not is_leftover(file)]
     images = sorted(file for file in visible if is_image(file))
-    notes = [*tree.notes, *_left_out(tree.files, visible, images)]
+    notes = [*tree.notes, *left_out(tree.files, visible, images)]
     if not images:
         raise DataError(_sentences(f"{tree.name} contains no readable images.", notes))
     paths = {file: split(file) for file in images}
@@ -160,7 +148,7 @@ def _remedy(odd: Iterable[str]) -> str:
     return "Add the missing folders, or remove the extra ones."
 
 
-def _left_out(files: Sequence[str], visible: Sequence[str], images: Sequence[str]) -> Iterable[str]:
+def left_out(files: Sequence[str], visible: Sequence[str], images: Sequence[str]) -> Iterable[str]:
     if hidden := len(files) - len(visible):
         yield f"Skipped: {counted(hidden, 'hidden or system file')}."
     chosen = set(images)

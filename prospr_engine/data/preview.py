@@ -14,6 +14,7 @@ import numpy as np
 from PIL import Image
 
 from prospr_engine.config import LoadingConfig
+from prospr_engine.data.arrange import arrange
 from prospr_engine.data.decode import (
     UnreadableError,
     is_image,
@@ -23,9 +24,8 @@ from prospr_engine.data.decode import (
 )
 from prospr_engine.data.depth import Range, joined
 from prospr_engine.data.inspect import Facts, facts_of
-from prospr_engine.data.layout import Layout, arrange
 from prospr_engine.data.readers.opening import open_uploaded
-from prospr_engine.data.readers.tree import Tree
+from prospr_engine.data.readers.tree import Layout, Tree
 from prospr_engine.data.splits import Plan, plan
 from prospr_engine.data.twins import Labelled, twin_notes
 from prospr_engine.errors import ResourceError

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from prospr_engine.config import LoadingConfig
+from prospr_engine.data.arrange import arrange
 from prospr_engine.data.decode import (
     Header,
     UnreadableError,
@@ -20,7 +21,6 @@ from prospr_engine.data.decode import (
     read_range,
 )
 from prospr_engine.data.depth import Range, faint_note, joined, level_notes, range_notes
-from prospr_engine.data.layout import arrange
 from prospr_engine.data.memory import check_memory
 from prospr_engine.data.paths import printable
 from prospr_engine.data.progress import Ticker

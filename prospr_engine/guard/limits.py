@@ -109,6 +109,10 @@ ZIP_RATIO_FROM = Limit(
     "zip_ratio_from", 200_000_000, "bytes", "unpacked, below which the ratio is not checked"
 )
 ZIP_PATH = Limit("zip_path", 1_000, "characters", "of a path in an archive")
+LABELS_BYTES = Limit(
+    "labels_bytes", 50_000_000, "bytes", "of a table of file names and labels: half a million rows"
+)
+LABELS_COLUMNS = Limit("labels_columns", 2_000, "columns", "of such a table")
 
 # Images
 

@@ -6,9 +6,22 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import BinaryIO
 
+import numpy as np
+
 from prospr_engine.guard import limits
 
 MAX_FILES = limits.TREE_FILES.value  # a whole disk or a malicious archive has more
+
+
+@dataclass(frozen=True, eq=False)
+class Layout:
+    """``files`` sorted by path, ``labels`` (N,), and the indices of those in each part."""
+
+    classes: tuple[str, ...]
+    files: tuple[str, ...]
+    labels: np.ndarray
+    parts: dict[str, np.ndarray]
+    notes: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -16,6 +29,8 @@ class Tree:
     """``files`` and ``folders`` are relative paths with ``/`` as the separator.
 
     ``open`` opens one of ``files`` as a seekable binary stream, which the caller closes.
+    ``layout`` is given by formats that say themselves which class and part an image belongs to;
+    else it is found from folders and tables of labels.
     """
 
     name: str
@@ -23,3 +38,4 @@ class Tree:
     folders: tuple[str, ...]
     open: Callable[[str], BinaryIO]
     notes: tuple[str, ...] = ()
+    layout: Layout | None = None

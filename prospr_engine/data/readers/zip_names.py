@@ -69,7 +69,7 @@ def read_names(entries: Sequence[zipfile.ZipInfo]) -> Names:
     unknown = {part for name in raw if not name.isascii() for part in name.split(b"/")}
     # Up to the last byte in question: how many numbered files a folder has says nothing.
     parts = sorted({found[0] for part in unknown if (found := TELLING.match(part))})
-    best = _read(parts, any(b"/" in name for name in raw)) if parts else Reading(label="ASCII")
+    best = likeliest(parts, any(b"/" in name for name in raw)) if parts else Reading(label="ASCII")
     return Names(
         tuple(
             name if name is not None else own.decode(best.codec)
@@ -111,7 +111,7 @@ def _stored(entry: zipfile.ZipInfo) -> bytes:
     return entry.orig_filename.partition("\0")[0].encode(STANDARD)
 
 
-def _read(parts: Sequence[bytes], slashes: bool) -> Reading:
+def likeliest(parts: Sequence[bytes], slashes: bool) -> Reading:
     """The likeliest reading of different parts of paths. Without ``slashes`` in the archive,
     backslashes may be its separators."""
     whole = b"/".join(parts)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import io
 
+from prospr_engine.data.arrange import arrange
 from prospr_engine.data.decode import is_image
-from prospr_engine.data.layout import arrange
 from prospr_engine.data.readers.tree import Tree
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from prospr_engine.data.arrange import arrange
 from prospr_engine.data.decode import is_image
-from prospr_engine.data.layout import arrange
 from prospr_engine.data.readers.zip import zip_tree
 from prospr_engine.errors import DataError
 
