@@ -70,7 +70,7 @@ $(PY):
 	done; \
 	echo "Python 3.11 or newer, with venv, is needed; set PYTHON=/path/to/python."; exit 1
 
-$(APP_READY): requirements.txt constraints.txt | $(PY)
+$(APP_READY): requirements.txt requirements-core.txt constraints.txt | $(PY)
 	@echo "Installing; the first time takes a few minutes (PyTorch is large)"
 	$(PY) -m pip install --quiet --disable-pip-version-check -r requirements.txt -c constraints.txt
 	@touch $@

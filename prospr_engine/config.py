@@ -173,7 +173,7 @@ class RunConfig(_Checked):
     )
     weights: str = setting(
         "fresh",
-        "initial weights: new ones, torchvision's, or those in a file",
+        "initial weights: new ones, those that torchvision or timm publishes, or those in a file",
         choices=("fresh", "pretrained"),
         file=".safetensors",
     )

@@ -13,6 +13,7 @@ PLAIN = [
     "import prospr_engine as pe; pe.RunConfig().fingerprint",
     "import prospr_engine.data, prospr_engine.export",
     "from prospr_engine.models import MODELS; [MODELS[name] for name in MODELS]",
+    "from prospr_engine.models.collections import listed_names; listed_names()",
     "from prospr_engine.config import RunConfig\n"
     "from prospr_engine.models.measures import known\n"
     "from prospr_engine.pipeline.estimate import catalogue, estimate\n"
@@ -30,7 +31,16 @@ WITHOUT_TORCH = [
     "from app.try_it import changed, image",
     "from app.services import comparison, overlap, compared_results, searches",
 ]
-HEAVY = {"torch", "torchvision", "sklearn", "onnx", "onnxruntime", "onnxscript"}
+HEAVY = {
+    "torch",
+    "torchvision",
+    "timm",
+    "huggingface_hub",
+    "sklearn",
+    "onnx",
+    "onnxruntime",
+    "onnxscript",
+}
 NOT_PLAIN = HEAVY | {"numpy", "pandas", "PIL", "streamlit"}
 
 CODE = """

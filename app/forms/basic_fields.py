@@ -10,7 +10,7 @@ import streamlit as st
 from app import access, services
 from app.forms import uploads
 from app.forms.url_state import FOLDER, IMAGES, WEIGHTS_FILE, choice_label, key
-from app.services import CHANNELS, TORCHVISION, WEIGHTS, ConfigError, EngineError, estimates
+from app.services import CHANNELS, WEIGHTS, ConfigError, EngineError, estimates
 from app.services import uploads as files
 from app.ui.bounds import MOST_SPARSE
 from app.ui.findings import plain, show_error
@@ -28,17 +28,17 @@ MOST = "most-sparse"
 
 
 def model(errors: list[EngineError]) -> str:
-    """The network: a listed one, or a torchvision network by name."""
+    """The network: one of ours, or of another library."""
     models = services.MODELS
     name: str = st.selectbox(
         "Model",
-        list(models),
+        [*models, *services.listed_names()],
         format_func=lambda name: choice_label("model", name),
         key=key("model"),
         accept_new_options=True,
         on_change=_complete,
-        help="The network to prune. Besides those listed, any classification network of "
-        "torchvision: type torchvision/ and its name, such as torchvision/resnet18.",
+        help="The network to prune: type a part of its name. Below our own, made for small images, "
+        "are the classification networks of torchvision and timm.",
         bind="query-params",
     )
     try:
@@ -50,7 +50,8 @@ def model(errors: list[EngineError]) -> str:
     if name in list(models):
         st.caption(models[name].description)
     else:
-        st.caption("The torchvision network, adapted to the size and classes of the images.")
+        library = name.partition("/")[0]
+        st.caption(f"The {library} network, adapted to the size and classes of the images.")
     return name
 
 
@@ -61,7 +62,7 @@ def _no_model(name: str) -> str:
     hint = f" (did you mean {labels[near[0]]}?)" if near else ""
     return (
         f"There is no model called {name[:80]!r}{hint}. Choose one from the list, or type "
-        "torchvision/ and a name, such as torchvision/resnet18."
+        "a library and a name, such as torchvision/resnet18."
     )
 
 
@@ -74,14 +75,15 @@ def _complete() -> None:
 
 def weights(model: str, data: str, errors: list[EngineError]) -> str:
     """The weights of the network before pruning."""
-    kinds = ["fresh", "pretrained" if model.startswith(TORCHVISION) else OWN_WEIGHTS]
+    published = ["pretrained"] if services.collection_of(model) else []
+    kinds = ["fresh", *published, OWN_WEIGHTS]
     kind: str = st.selectbox(
         "Initial weights",
         kinds,
         format_func=lambda kind: choice_label("weights", kind),
         key=key("weights"),
-        help="New weights are drawn at random from the seed. Listed networks can also start from "
-        "your own file, torchvision networks from ImageNet weights.",
+        help="New weights are drawn at random from the seed. Every network can also start from "
+        "your own file, those of torchvision and timm from the weights that these publish.",
         bind="query-params",
     )
     if kind != OWN_WEIGHTS:

@@ -20,7 +20,8 @@ from prospr_engine.guard import limits
 from prospr_engine.identity import file_settings, tokens
 from prospr_engine.io.tokens import display_name, is_token
 from prospr_engine.models import MODELS
-from prospr_engine.models.spec import TORCHVISION, ModelSpec
+from prospr_engine.models.collections import collection_of, listed_names
+from prospr_engine.models.spec import ModelSpec
 from prospr_engine.overrides import ALL_KEPT, Override, setting_words
 from prospr_engine.pipeline.pruning_record import (
     Amount,
@@ -62,7 +63,6 @@ __all__ = [
     "SEED",
     "SHARED_WITH_CONTROLS",
     "STEPS",
-    "TORCHVISION",
     "WEIGHTS",
     "Amount",
     "Artifact",
@@ -97,6 +97,7 @@ __all__ = [
     "Width",
     "check_model",
     "choices_of",
+    "collection_of",
     "control_names",
     "display_name",
     "epoch_record",
@@ -104,6 +105,7 @@ __all__ = [
     "is_control",
     "is_token",
     "limits",
+    "listed_names",
     "metrics",
     "models_like",
     "setting_words",
@@ -124,7 +126,11 @@ def choices_of(option: Option) -> tuple[Any, ...]:
 
 def check_model(name: str) -> None:
     """Raise ``ConfigError`` if the network is known not to exist. Does not import torch."""
-    if name.startswith(TORCHVISION) or name in list(MODELS):
+    if collection := collection_of(name):
+        if collection.lacks(name):
+            raise collection.missing(name)
+        return
+    if name in list(MODELS):
         return
     labels = [MODELS[like].label for like in models_like(name)]
     if len(labels) > 1:
@@ -134,7 +140,7 @@ def check_model(name: str) -> None:
 
 
 def models_like(typed: str) -> list[str]:
-    """The models whose name or label equals ``typed``, or else those that contain it."""
+    """The models of our zoo whose name or label equals ``typed``, or else those that contain it."""
     part = typed.strip().lower()
     rows = MODELS.values()
     exact = [row.name for row in rows if part in (row.name.lower(), row.label.lower())]

@@ -268,7 +268,7 @@ def _label(key: Key, value: Any) -> str:
     if key == BUDGET:
         return f"share of {COUNTED.get(value, value)}"
     if key == ("", "model"):
-        return MODELS[value].label if value in MODELS else str(value)
+        return MODELS[value].label if value in list(MODELS) else str(value)
     if key == ("", "data"):
         return DATASETS[value].label if value in DATASETS else display_name(str(value))
     if key == AHEAD:

@@ -10,8 +10,10 @@ from typing import Any
 from prospr_engine.cli import render
 from prospr_engine.cli.settings import show
 from prospr_engine.data import DATASETS
+from prospr_engine.errors import ConfigError
 from prospr_engine.export.encodings import ENCODINGS
 from prospr_engine.models import MODELS
+from prospr_engine.models.collections import COLLECTIONS
 from prospr_engine.saliency import METHODS
 
 HIDDEN = {"target", "first_order", "by_chance", "reader", "sizer"}
@@ -25,6 +27,7 @@ def add(command: Callable[..., argparse.ArgumentParser]) -> None:
         "list", list_table, "list the methods, models, data sets or encodings to choose from"
     )
     sub.add_argument("table", choices=tuple(TABLES))
+    sub.add_argument("part", nargs="?", default="", help="list only what has this in its name")
 
 
 def list_table(parsed: argparse.Namespace) -> int:
@@ -32,7 +35,13 @@ def list_table(parsed: argparse.Namespace) -> int:
     rows = [
         {name: value for name, value in row.items() if name not in HIDDEN}
         for row in TABLES[parsed.table]()
+        if parsed.part.lower() in f"{row['name']}\n{row.get('label', '')}".lower()
     ]
+    if not rows:
+        raise ConfigError(
+            f"None of the {parsed.table} has {parsed.part!r} in its name; give less of it, or "
+            f"nothing, as in `list {parsed.table}`."
+        )
     show(parsed, {parsed.table: rows}, render.print_tables)
     return 0
 
@@ -48,9 +57,8 @@ def _methods() -> list[dict[str, Any]]:
 
 
 def _models() -> list[dict[str, Any]]:
-    from prospr_engine.models import torchvision_names
-
-    return _rows(MODELS) + [{"name": f"torchvision/{name}"} for name in torchvision_names()]
+    theirs = [name for one in COLLECTIONS if one.installed for name in one.names()]
+    return _rows(MODELS) + [{"name": name} for name in theirs]
 
 
 def _rows(table: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -1,41 +1,48 @@
 """The networks to choose from: the table ``MODELS``.
 
-Iteration covers the built-in zoo. Looking up ``torchvision/<name>`` also finds any classification
-network of torchvision, which is imported only then (seconds).
+Iteration covers the built-in zoo. Looking up ``torchvision/<name>`` or ``timm/<name>`` also finds
+any classification network of these libraries, which are imported only then (seconds).
 """
 
 from __future__ import annotations
 
 from prospr_engine.errors import ConfigError
-from prospr_engine.models.spec import TORCHVISION, ModelSpec
-from prospr_engine.registry import Registry, did_you_mean
+from prospr_engine.models.collections import COLLECTIONS, collection_of, listed_names
+from prospr_engine.models.spec import ModelSpec
+from prospr_engine.registry import Registry
 
 
 class ModelRegistry(Registry[ModelSpec]):
-    """The built-in zoo, with torchvision's builders behind it."""
+    """The built-in zoo, with the builders of other libraries behind it."""
 
     def __getitem__(self, name: str) -> ModelSpec:
-        if isinstance(name, str) and name.startswith(TORCHVISION):
-            from prospr_engine.models import torchvision_zoo
-
-            return torchvision_zoo.spec(name.removeprefix(TORCHVISION))
-        return super().__getitem__(name)
+        collection = collection_of(name)
+        if collection is None:
+            return super().__getitem__(name)
+        if not collection.installed:
+            raise KeyError(name)
+        row: ModelSpec = collection.adapter().spec(name.removeprefix(collection.prefix))
+        return row
 
     def find(self, name: str) -> ModelSpec:
-        """The row called ``name``; raises ``ConfigError`` with a suggestion if there is none."""
-        if isinstance(name, str) and name.startswith(TORCHVISION) and name not in self:
-            known = [TORCHVISION + builder for builder in torchvision_names()]
-            raise ConfigError(
-                f"torchvision has no classification network {name!r}{did_you_mean(name, known)}; "
-                f"give one of its {len(known)} names, such as {TORCHVISION}resnet18."
-            )
+        """The row called ``name``; raises ``ConfigError`` with a suggestion if there is none, or
+        if its library is not installed."""
+        collection = collection_of(name)
+        if collection and name not in self:
+            raise collection.missing(name)
         try:
             return super().find(name)
         except ConfigError as error:
-            raise ConfigError(
-                f"{error} Torchvision's networks are called {TORCHVISION}<name>, "
-                f"such as {TORCHVISION}resnet18."
-            ) from None
+            raise ConfigError(f"{error}{_elsewhere(name)}") from None
+
+
+def _elsewhere(name: object) -> str:
+    """The networks of other libraries, for someone who gave the unknown ``name``."""
+    theirs = {full.partition("/")[2]: full for full in reversed(listed_names())}
+    if isinstance(name, str) and name in theirs:
+        return f" There is {theirs[name]}; give that name."
+    called = " and ".join(f"{one.prefix}<name>" for one in COLLECTIONS)
+    return f" Networks of other libraries are called {called}, such as {COLLECTIONS[0].example}."
 
 
 def torchvision_names() -> list[str]:

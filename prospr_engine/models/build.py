@@ -9,8 +9,8 @@ from prospr_engine.config import RunConfig
 from prospr_engine.errors import ModelError
 from prospr_engine.identity import file_options
 from prospr_engine.models import MODELS
+from prospr_engine.models.collections import collection_of
 from prospr_engine.models.imports.weights import Wanted, load_weights
-from prospr_engine.models.spec import TORCHVISION
 from prospr_engine.models.validate import check
 from prospr_engine.models.zoo.init import he_init
 from prospr_engine.network.seeding import seeded
@@ -26,10 +26,10 @@ def build(
     """The network ``name`` for images of ``shape`` (C, H, W), on the CPU, in train mode.
 
     ``fresh`` weights are drawn from ``seed`` alone (built-in zoo: He normal, see ``init``;
-    ``torchvision/``: its builders' own scheme); the global random state is neither read nor
-    changed. ``pretrained`` takes torchvision's ImageNet weights and draws only the layers that
-    the data require to be new. Anything else is a safetensors file, by path or token, with a
-    tensor for each one of the network. Raises ``ConfigError`` for an unknown name or kind of
+    ``torchvision/`` and ``timm/``: their builders' own schemes); the global random state is neither
+    read nor changed. ``pretrained`` takes the weights that the library publishes and draws only the
+    layers that the data require to be new. Anything else is a safetensors file, by path or token,
+    with a tensor for each one of the network. Raises ``ConfigError`` for an unknown name or kind of
     weights, ``ModelError`` if the network does not fit the data or the weights are unavailable.
     """
     spec = MODELS.find(name)
@@ -38,7 +38,7 @@ def build(
     if weights == "pretrained" and not spec.pretrained:
         raise ModelError(
             f"{name} has no pretrained weights; use weights='fresh', or choose one of "
-            "torchvision's networks, such as torchvision/resnet18."
+            "torchvision's or timm's networks, such as torchvision/resnet18."
         )
     if len(shape) != 3 or min(shape) < 1:
         raise ModelError(
@@ -47,11 +47,10 @@ def build(
     if classes < 2:
         raise ModelError(f"A classifier needs at least 2 classes, not {classes}.")
     with seeded(seed), torch.device("cpu"):
-        if name.startswith(TORCHVISION):
-            from prospr_engine.models import torchvision_zoo
-
-            own_name = name.removeprefix(TORCHVISION)
-            model = torchvision_zoo.build(own_name, shape, classes, weights == "pretrained")
+        if collection := collection_of(name):
+            own_name = name.removeprefix(collection.prefix)
+            adapter = collection.adapter()
+            model = adapter.build(own_name, shape, classes, weights == "pretrained")
         else:
             model = spec.load()(shape, classes)
             he_init(model)

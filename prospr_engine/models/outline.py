@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import nn
 
 from prospr_engine.models import MODELS
-from prospr_engine.models.spec import TORCHVISION
+from prospr_engine.models.collections import collection_of
 from prospr_engine.network.meta import on_meta
 
 
@@ -16,9 +16,10 @@ def outline(name: str, shape: tuple[int, int, int], classes: int) -> nn.Module:
     """
     spec = MODELS.find(name)
     with on_meta():
-        if name.startswith(TORCHVISION):
-            from prospr_engine.models import torchvision_zoo
-
-            return torchvision_zoo.build(name.removeprefix(TORCHVISION), shape, classes)
-        network: nn.Module = spec.load()(shape, classes)
+        network: nn.Module
+        if collection := collection_of(name):
+            own_name = name.removeprefix(collection.prefix)
+            network = collection.adapter().build(own_name, shape, classes)
+        else:
+            network = spec.load()(shape, classes)
         return network

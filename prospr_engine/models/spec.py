@@ -15,7 +15,8 @@ class ModelSpec(Spec):
     ``(shape, classes) -> Module``.
 
     ``parameters`` counts all trainable values for 3×32×32 images and ten classes (for
-    ``torchvision/`` rows: as published, for 1,000 classes). ``lr`` is the recommended learning
+    networks of other libraries: as
+    published, for 1,000 classes, or 0 if that is unknown). ``lr`` is the recommended learning
     rate of SGD with momentum 0.9, ``min_image_size`` the smallest side in pixels.
     """
 

@@ -22,7 +22,7 @@ from prospr_engine.export.export import export_onnx
 from prospr_engine.export.proof import Proof
 from prospr_engine.io.tensors import load_tensors, read_tensors, save_tensors
 from prospr_engine.models.build import build
-from prospr_engine.models.spec import TORCHVISION
+from prospr_engine.models.collections import COLLECTIONS, collection_of
 from prospr_engine.pipeline.calibration import images_of_run
 from prospr_engine.pruning.masks import Masks, keep_all
 from prospr_engine.structured.surgery import replay
@@ -47,9 +47,11 @@ class Source:
         cls, model: str, shape: tuple[int, int, int], classes: int, transform_input: bool = False
     ) -> Source:
         """The source of a network of ``MODELS``."""
-        name = model.removeprefix(TORCHVISION)
-        kind = "zoo" if name == model else "torchvision"
-        return cls(kind, name, shape, classes, transform_input)
+        collection = collection_of(model)
+        if collection is None:
+            return cls("zoo", model, shape, classes, transform_input)
+        name = model.removeprefix(collection.prefix)
+        return cls(collection.name, name, shape, classes, transform_input)
 
     def build(self, seed: int = 0) -> nn.Module:
         """The network with new weights, drawn from ``seed``. Raises ``DataError`` for an unknown
@@ -71,13 +73,13 @@ def _from_zoo(source: Source, seed: int) -> nn.Module:
     return build(source.name, source.shape, source.classes, seed)
 
 
-def _from_torchvision(source: Source, seed: int) -> nn.Module:
-    return build(TORCHVISION + source.name, source.shape, source.classes, seed)
+def _from_collection(source: Source, seed: int) -> nn.Module:
+    return build(f"{source.kind}/{source.name}", source.shape, source.classes, seed)
 
 
 BUILDERS: dict[str, Callable[[Source, int], nn.Module]] = {
     "zoo": _from_zoo,
-    "torchvision": _from_torchvision,
+    **{collection.name: _from_collection for collection in COLLECTIONS},
 }
 """The function that builds the networks of each kind of source."""
 

@@ -190,7 +190,7 @@ def advanced(page: Page) -> None:
 
 def unknown_model(page: Page) -> None:
     model = page.get_by_role("combobox", name="Model")
-    model.fill("resnet21")
+    model.fill("resnet-21q")
     model.press("Enter")
     page.get_by_text("There is no model called").first.wait_for()
     settled(page)

@@ -19,6 +19,7 @@ from app.ui.labels import OWN_IMAGES, PATH, label
 from prospr_engine.config import GROUPS, RunConfig, settings_of
 from prospr_engine.data import DATASETS
 from prospr_engine.models import MODELS
+from prospr_engine.models.collections import listed_names
 from prospr_engine.saliency import METHODS
 from prospr_engine.store.store import Store
 
@@ -113,7 +114,10 @@ def test_every_setting_says_what_it_does(at: AppTest):
 
 
 def test_every_row_of_the_tables_can_be_chosen(at: AppTest):
-    assert at.selectbox(key="model").options == [row.label for row in MODELS.values()]
+    assert at.selectbox(key="model").options == [
+        *(row.label for row in MODELS.values()),
+        *listed_names(),
+    ]
     assert at.selectbox(key="method").options == [row.label for row in METHODS.values()]
     assert at.selectbox(key="data").options == [
         *(row.label for row in DATASETS.values()),
@@ -333,7 +337,7 @@ def test_a_device_of_a_run_stays_in_the_choice(at: AppTest):
     ("model", "kinds"),
     [
         ("ResNet-20", ["New weights", "Your own weights"]),
-        ("torchvision/resnet18", ["New weights", "Trained on ImageNet"]),
+        ("torchvision/resnet18", ["New weights", "Trained on ImageNet", "Your own weights"]),
     ],
 )
 def test_weights_to_start_from_depend_on_the_model(store: Store, model: str, kinds: list[str]):
