@@ -357,6 +357,12 @@ def listed(words: Iterable[str], most: int | None = None) -> str:
     return f"{', '.join(names[:-1])} and {names[-1]}"
 
 
+def either(words: Iterable[str]) -> str:
+    """``a, b or c``."""
+    *others, last = words
+    return f"{', '.join(others)} or {last}" if others else last
+
+
 def _three(number: float) -> str:
     """Three significant digits and no more than three decimals, unless nothing would be left, and
     never a power of ten: "1,234", "1.83", "0.045"."""

@@ -4,7 +4,6 @@ owner. Nothing in them is ever executed."""
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +19,7 @@ from prospr_engine.data.preview import Preview, preview
 from prospr_engine.data.readers import FORMATS
 from prospr_engine.data.readers.opening import format_of_upload
 from prospr_engine.errors import ConfigError, ModelError, ResourceError
-from prospr_engine.format import GIGA
+from prospr_engine.format import GIGA, either
 from prospr_engine.guard import limits as bounds
 from prospr_engine.identity import file_options, file_settings
 from prospr_engine.io.tokens import clean_name, digest_in, display_name, is_token, locate, token
@@ -68,12 +67,12 @@ def add(owner: str, kind: Kind, name: str, content: bytes | memoryview) -> Uploa
 
 def formats() -> str:
     """The formats in which images can be uploaded, worded to follow "give": "a zip"."""
-    return _either([spec.noun for spec in FORMATS.values() if spec.uploads])
+    return either(spec.noun for spec in FORMATS.values() if spec.uploads)
 
 
 def path_formats() -> str:
     """The formats of images at a path of this machine: "a folder or a zip"."""
-    return _either([spec.noun for spec in FORMATS.values()])
+    return either(dict.fromkeys(spec.noun for spec in FORMATS.values()))
 
 
 def without_suffix(name: str) -> str:
@@ -81,11 +80,6 @@ def without_suffix(name: str) -> str:
     suffixes = (suffix for spec in FORMATS.values() for suffix in spec.suffixes)
     found = next((suffix for suffix in suffixes if name.lower().endswith(suffix)), "")
     return name[: len(name) - len(found)]
-
-
-def _either(nouns: Sequence[str]) -> str:
-    *others, last = nouns
-    return f"{', '.join(others)} or {last}" if others else last
 
 
 def _kind_of(suffix: str) -> Kind | None:

@@ -7,28 +7,26 @@ as competitions publish them, ``train.csv``, ``train/`` and a ``test/`` without 
 from __future__ import annotations
 
 import re
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
-import numpy as np
-
 from prospr_engine.data import label_columns
 from prospr_engine.data.label_columns import Columns
 from prospr_engine.data.label_index import Index
+from prospr_engine.data.labelled import layout_of
 from prospr_engine.data.layout import left_out
 from prospr_engine.data.leftovers import is_leftover
 from prospr_engine.data.part_names import UNLABELLED, parts_among, says_part
-from prospr_engine.data.paths import SHOWN, Path, natural, quoted, split
+from prospr_engine.data.paths import Path, quoted, split
 from prospr_engine.data.readers.csv_table import SUFFIXES, Table, read_table
 from prospr_engine.data.readers.tree import Layout, Tree
 from prospr_engine.errors import DataError
-from prospr_engine.format import counted, listed, plural
+from prospr_engine.format import counted, listed
 from prospr_engine.guard import limits
 
 WHOLE = re.compile(r"-?\d+\.0+")
-MANY = 20  # classes, from which on they cannot be as many as there are images
 
 
 @dataclass(frozen=True)
@@ -190,15 +188,12 @@ def _arranged(name: str, images: Sequence[str], found: _Found, notes: list[str])
     parts = _parts(name, images, labels, found.parts, notes)
     labels = {number: label for number, label in labels.items() if number in parts}
     labels = _without_fractions(labels)
-    classes = _classes(name, labels, parts, notes)
-    places = {label: place for place, label in enumerate(classes)}
-    said = np.array([parts[number] for number in labels])
-    return Layout(
-        classes,
-        tuple(images[number] for number in labels),
-        np.array([places[label] for label in labels.values()], dtype=np.int64),
-        {part: np.flatnonzero(said == part) for part in sorted({*parts.values()}, reverse=True)},
-        tuple(notes),
+    return layout_of(
+        name,
+        [images[number] for number in labels],
+        [*labels.values()],
+        [parts[number] for number in labels],
+        notes,
     )
 
 
@@ -245,9 +240,6 @@ def _parts(
     }
     if blank := len(own) - len(parts):
         notes.append(f"Skipped: {counted(blank, 'image')} of no part.")
-    if "test" not in parts.values() and "validation" in parts.values():
-        parts = {n: "test" if part == "validation" else part for n, part in parts.items()}
-        notes.append("There is no test part, so the validation images are used for testing.")
     return parts
 
 
@@ -267,24 +259,3 @@ def _without_fractions(labels: dict[int, str]) -> dict[int, str]:
     if labels and all(map(WHOLE.fullmatch, {*labels.values()})):
         return {number: label.partition(".")[0] for number, label in labels.items()}
     return labels
-
-
-def _classes(
-    name: str, labels: Mapping[int, str], parts: Mapping[int, str], notes: Sequence[str]
-) -> tuple[str, ...]:
-    counts = Counter(label for number, label in labels.items() if parts[number] == "train")
-    if odd := {*labels.values()} - {*counts}:
-        where = sorted({parts[number] for number, label in labels.items() if label in odd})
-        raise DataError(
-            f"{quoted(odd)} of {name} {plural(len(odd), 'is', 'are')} in the {listed(where)} part "
-            "only. Give the training part images of every class."
-        )
-    if len(counts) < 2:
-        only = f"only the label {quoted(counts)}" if counts else "no image with a label"
-        raise DataError(" ".join([f"{name} has {only}. Give at least 2 classes.", *notes]))
-    if len(counts) > MANY and len(counts) >= sum(counts.values()):
-        raise DataError(
-            f"Every image of {name} has a label of its own ({listed(sorted(counts), SHOWN)}). "
-            f"{notes[-1]} Name the column of the classes label."
-        )
-    return tuple(sorted(counts, key=natural))

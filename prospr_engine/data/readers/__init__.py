@@ -77,5 +77,15 @@ FORMATS: Registry[FormatSpec] = Registry(
             suffixes=(".zip",),
             uploads=True,
         ),
+        FormatSpec(
+            name="npz",
+            label="NumPy",
+            description="Arrays of images and labels, saved with np.savez.",
+            target="prospr_engine.data.readers.npz:open_npz",
+            noun="an npz",
+            kinds=("zip",),
+            suffixes=(".npz",),
+            uploads=True,
+        ),
     ),
 )

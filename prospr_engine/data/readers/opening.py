@@ -13,6 +13,7 @@ from prospr_engine.data import DATASETS
 from prospr_engine.data.readers import FORMATS, FormatSpec
 from prospr_engine.data.readers.tree import Tree
 from prospr_engine.errors import DataError
+from prospr_engine.format import either
 from prospr_engine.io.file_type import WORDS, kind_of
 from prospr_engine.io.tokens import display_name, is_token, locate
 
@@ -71,12 +72,13 @@ def _recognise(path: Path, name: str, specs: tuple[FormatSpec, ...]) -> FormatSp
     if fitting := [spec for spec in specs if kind in spec.kinds]:
         named = [spec for spec in fitting if name.lower().endswith(spec.suffixes or ("\0",))]
         return (named or fitting)[0]
-    *others, last = [spec.noun for spec in specs]
-    none = f"neither {', '.join(others)} nor {last}" if others else f"not {last}"
-    remedy = f"Unpack it and turn the folder into {last}" if kind in ARCHIVES else "Give one"
-    raise DataError(
-        f"{name} is {WORDS[kind]}, {none}. {remedy}, with a folder of images for each class."
+    remedy = (
+        "Unpack it and make a zip of it, with a folder of images for each class."
+        if kind in ARCHIVES
+        else "Give one of these, with images of at least 2 classes."
     )
+    nouns = dict.fromkeys(spec.noun for spec in specs)
+    raise DataError(f"{name} is {WORDS[kind]}, not {either(nouns)}. {remedy}")
 
 
 def _path(text: str) -> Path:

@@ -82,17 +82,10 @@ def zip_tree(path: Path, name: str, limits: ZipLimits = OWN) -> Iterator[Tree]:
     """The files of the zip at ``path``, open while the context lasts; messages call it ``name``.
 
     Of several entries with the same path the last counts, as in unpacking. Names that do not say
-    how they are encoded are decoded by ``zip_names``. Raises ``DataError`` if the zip is damaged,
-    encrypted or nested, contains links or paths that point outside it, or unpacks to far more than
-    its size.
+    how they are encoded are decoded by ``zip_names``. Raises ``DataError`` as ``checked_zip`` does.
     """
-    with _opened(path, name, limits) as archive:
+    with checked_zip(path, name, limits) as (archive, paths, names):
         infos = archive.infolist()
-        _check_sizes(name, infos, path.stat().st_size, limits)
-        names = read_names(infos)
-        paths = _separated(name, names)
-        for info, own in zip(infos, paths, strict=True):
-            _check_entry(name, own, info, limits)
         folders = {_plain(own): None for own in paths if own.endswith("/")}
         files = [
             (_plain(own), info) for own, info in zip(paths, infos, strict=True) if own[-1:] != "/"
@@ -109,6 +102,25 @@ def zip_tree(path: Path, name: str, limits: ZipLimits = OWN) -> Iterator[Tree]:
         if twice := len(files) - len(entries):
             notes.append(f"Skipped: {counted(twice, 'file')} replaced by a later one.")
         yield Tree(name, tuple(entries), tuple(filter(None, folders)), open_entry, tuple(notes))
+
+
+@contextmanager
+def checked_zip(
+    path: Path, name: str, limits: ZipLimits
+) -> Iterator[tuple[zipfile.ZipFile, list[str], Names]]:
+    """The zip at ``path``, the paths of its entries, and how they were decoded.
+
+    Raises ``DataError`` if the zip is damaged, encrypted or nested, contains links or paths that
+    point outside it, or unpacks to far more than its size.
+    """
+    with _opened(path, name, limits) as archive:
+        infos = archive.infolist()
+        _check_sizes(name, infos, path.stat().st_size, limits)
+        names = read_names(infos)
+        paths = _separated(name, names)
+        for info, own in zip(infos, paths, strict=True):
+            _check_entry(name, own, info, limits)
+        yield archive, paths, names
 
 
 @contextmanager

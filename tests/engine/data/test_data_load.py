@@ -165,7 +165,7 @@ def test_names_that_mean_nothing(function, name, error, sentence, tmp_path, monk
 
 def test_a_file_that_is_no_zip(tmp_path: Path) -> None:
     (tmp_path / "data.tar").write_bytes(b"hello")
-    with pytest.raises(DataError, match="neither a folder nor a zip"):
+    with pytest.raises(DataError, match="not a folder, a zip"):
         load(str(tmp_path / "data.tar"), LoadingConfig(), 0)
 
 

@@ -48,7 +48,7 @@ TAR = FormatSpec(
 )  # fmt: skip
 ARRAYS = FormatSpec(
     "arrays", "Arrays", "Images and labels of NumPy.", open_arrays,
-    noun="an npz", kinds=("zip",), suffixes=(".npz",), uploads=True,
+    noun="arrays", kinds=("zip",), suffixes=(".arrays",), uploads=True,
 )  # fmt: skip
 
 
@@ -68,8 +68,9 @@ def tarred(tables, tmp_path: Path, classes) -> Path:
 def arrays(tables, tmp_path: Path) -> Path:
     FORMATS.register(ARRAYS)
     images = np.random.default_rng(0).integers(0, 256, (60, 1, 8, 8), dtype=np.uint8)
-    np.savez(tmp_path / "pets.npz", images=images, labels=np.arange(60) % 3)
-    return tmp_path / "pets.npz"
+    with (tmp_path / "pets.arrays").open("wb") as file:
+        np.savez(file, images=images, labels=np.arange(60) % 3)
+    return tmp_path / "pets.arrays"
 
 
 def test_a_new_archive_holds_what_a_zip_holds(tarred: Path, zipped, classes):
@@ -105,8 +106,8 @@ def test_pixels_are_loaded_described_and_shown(arrays: Path):
     ours = torch.cat([split.images for split in data.splits.values()])
     assert sorted(map(bytes, ours.numpy())) == sorted(map(bytes, pixels))
     facts = describe(str(arrays))
-    assert (facts.name, facts.train, facts.channels, facts.image_size) == ("pets.npz", 60, 1, 8)
-    found = preview(arrays, "Mine.npz")
+    assert (facts.name, facts.train, facts.channels, facts.image_size) == ("pets.arrays", 60, 1, 8)
+    found = preview(arrays, "Mine.arrays")
     assert found.counts["train"] == (20, 20, 20)
     shown = Image.open(io.BytesIO(found.samples["class 0"][0]))
     assert np.array_equal(np.array(shown)[::12, ::12], pixels[0, 0])
