@@ -56,7 +56,9 @@ class Option:
 
     def names_file(self, value: Any) -> bool:
         """Whether ``value`` is the path or token of a file or folder."""
-        return bool(self.file) and isinstance(value, str) and value not in self.known
+        if not self.file or not isinstance(value, str) or value in self.choices:
+            return False
+        return not (self.catalogue and resolve(self.catalogue).names(value))
 
     @property
     def kind(self) -> type:
@@ -250,6 +252,10 @@ class Registry(Mapping[str, S], Generic[S]):
 
     def __len__(self) -> int:
         return len(self._specs)
+
+    def names(self, text: str) -> bool:
+        """Whether ``text``, where a file may be given too, is meant as the name of a row."""
+        return text in self._specs
 
     def find(self, name: str) -> S:
         """The row called ``name``; raises ``ConfigError`` with a suggestion if there is none."""

@@ -9,14 +9,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import torch
 from torch import Tensor, nn
 
 from prospr_engine.errors import ConfigError, ExportError
 from prospr_engine.export import node_counts, provenance, runtime
-from prospr_engine.export.encodings import ENCODINGS, EncodingSpec
+from prospr_engine.export.encodings import ENCODINGS, PRIMARY, EncodingSpec
+from prospr_engine.export.interface import Interface
+from prospr_engine.export.onnx_file import inputs_of
+from prospr_engine.export.own_graph import constants_of
 from prospr_engine.export.proof import Check, Proof
-from prospr_engine.export.provenance import REFERENCE_BATCHES, LayerRecord, Provenance
+from prospr_engine.export.provenance import LayerRecord, Provenance
 from prospr_engine.export.traced import Traced, in_batches, trace_network
 from prospr_engine.export.verify import logits_check, verify
 from prospr_engine.io.files import disk_error, write_atomically
@@ -68,27 +72,33 @@ def write_file(
     spec = ENCODINGS.find(encoding)
     checked_metadata = provenance.check_metadata(metadata or {})
     more, inputs, expected = [], traced.inputs, traced.expected
+    interface = traced.interface
     if spec.calibrated:
         more = [_inputs(calibration, traced, spec)]
         # Such a file is near only for inputs like these.
-        inputs = in_batches(more[0][0])
+        inputs = in_batches(more[0][0], interface.batches)
         expected = tuple(traced.answers(inputs))
-    proto = spec.load()(traced.model(), traced.masks, *more)
+    model = traced.model()
+    if traced.template and encoding != PRIMARY:
+        _prepare(model, spec)
+    proto = spec.load()(model, _in_file(traced, model), *more)
     weights = spec.load_reader()(proto)
-    layers = _layers(weights, traced.masks)
+    if traced.template:
+        weights = constants_of(proto) | weights
+    layers = _layers(weights, traced)
     node_counts.write(proto, layers)
     references, error = traced.references, None
     if spec.calibrated:
         # What it answers to numbers that are like no image, no tolerance can say: its own answers.
-        noise = [provenance.reference_input(n, traced.shape) for n in REFERENCE_BATCHES]
-        near = runtime.run(proto.SerializeToString(), inputs)
-        references = tuple(runtime.run(proto.SerializeToString(), noise))
+        noise = [provenance.reference_input(n, traced.shape) for n in interface.batches]
+        near = runtime.run(proto.SerializeToString(), inputs, interface.output)
+        references = tuple(runtime.run(proto.SerializeToString(), noise, interface.output))
         error = runtime.compare(expected, near, spec.tolerance).max_abs_error
     record = Provenance(
         encoding=encoding,
         input_shape=traced.shape,
         layers=layers,
-        unused=tuple(name for name in traced.masks if name not in weights),
+        unused=tuple(name for name in traced.masks if name not in {each.name for each in layers}),
         digests={
             "weights": provenance.weights_digest(weights),
             "graph": provenance.graph_digest(proto),
@@ -97,12 +107,14 @@ def write_file(
         references=references,
         error=error,
         metadata=checked_metadata,
+        own_graph=None if interface == Interface() else interface,
     )
     provenance.write(record, proto)
     data = proto.SerializeToString()
     del proto, weights  # each is another copy of all weights
-    agreement = runtime.compare(expected, runtime.run(data, inputs), spec.tolerance)
-    live = logits_check("calibration" if spec.calibrated else "sample", agreement)
+    found = runtime.run(data, inputs, interface.output)
+    agreement = runtime.compare(expected, found, spec.tolerance)
+    live = logits_check("calibration" if spec.calibrated else "sample", agreement, interface)
     return _write_verified(data, Path(path), traced.masks, live)
 
 
@@ -117,23 +129,63 @@ def _inputs(batches: Sequence[Any] | None, traced: Traced, spec: EncodingSpec) -
     for batch in batches:
         inputs = batch[0] if isinstance(batch, tuple | list) and len(batch) else batch
         fits = isinstance(inputs, Tensor) and inputs.ndim > 1 and len(inputs)
-        if not fits or tuple(inputs.shape[1:]) != traced.shape or not inputs.isfinite().all():
-            shape = ", ".join(map(str, traced.shape))
+        if not fits or tuple(inputs.shape[1:]) != traced.own_shape or not inputs.isfinite().all():
+            shape = ", ".join(map(str, traced.own_shape))
             raise ConfigError(
                 f"The calibration batches do not fit the network: give tensors (N, {shape}) of "
                 "finite numbers, alone or with classes."
             )
         found.append(inputs.detach().to("cpu", torch.float32).numpy())
-    return found
+    interface = traced.interface
+    if interface.batch is None:
+        return [interface.arranged(batch) for batch in found]
+    images = interface.arranged(np.concatenate(found))
+    count = max(1, len(images) // interface.batch)
+    places = np.arange(count * interface.batch) % len(images)
+    return np.split(images[places], count)
 
 
-def _layers(
-    weights: Mapping[str, np.ndarray], masks: Mapping[str, np.ndarray]
-) -> tuple[LayerRecord, ...]:
+def _prepare(model: onnx.ModelProto, spec: EncodingSpec) -> None:
+    """Make a user's own graph ready for an encoding. Raises ``ExportError`` if it is of an opset or
+    a format that lacks what the encoding needs."""
+    opset = max(each.version for each in model.opset_import if each.domain in ("", "ai.onnx"))
+    if opset < spec.opset or model.ir_version < spec.ir_version:
+        raise ExportError(
+            f"The network's own graph has opset {opset}, and this encoding needs opset "
+            f"{spec.opset}; convert the file with onnx.version_converter, or export it again."
+            if opset < spec.opset
+            else f"The network's own graph is in version {model.ir_version} of the format, and "
+            f"this encoding needs version {spec.ir_version}; export the file again."
+        )
+    # Older formats list the weights among the inputs: what is packed or computed is none.
+    fed = inputs_of(model.graph)
+    kept = [onnx.ValueInfoProto.FromString(value.SerializeToString()) for value in fed]
+    model.graph.ClearField("input")
+    model.graph.input.extend(kept)
+
+
+def _in_file(traced: Traced, model: onnx.ModelProto) -> Mapping[str, np.ndarray]:
+    """The masks by the names and in the layout of the file's tensors."""
+    if not traced.template:
+        return traced.masks
+    shapes = {tensor.name: tuple(tensor.dims) for tensor in model.graph.initializer}
+    placed = {traced.places[name]: mask for name, mask in traced.masks.items()}
+    return {
+        place.tensor: place.back(mask, shapes[place.tensor])
+        for place, mask in placed.items()
+        if place.tensor in shapes
+    }
+
+
+def _layers(weights: Mapping[str, np.ndarray], traced: Traced) -> tuple[LayerRecord, ...]:
     """The pruned layers among the ``weights`` of a file."""
     layers = []
-    for name in (name for name in masks if name in weights):
-        mask, alive = masks[name], weights[name] != 0
+    for name, mask in traced.masks.items():
+        place = traced.places.get(name)
+        own = weights.get(place.tensor if place else name)
+        if own is None:
+            continue
+        alive = (place.view(own) if place else own) != 0
         layers.append(
             LayerRecord(
                 name=name,
@@ -142,6 +194,7 @@ def _layers(
                 kept_zero=int((mask & ~alive).sum()),
                 mask=provenance.bits_digest(mask),
                 pattern=provenance.bits_digest(alive),
+                place=place,
             )
         )
     return tuple(layers)

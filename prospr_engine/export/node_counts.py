@@ -20,10 +20,19 @@ MEASURING = frozenset({"Shape", "Size"})
 """Operators whose result does not depend on the values of a weight."""
 
 
+KEYS = ("kept", "total", "sparsity")
+OLDEST = 10
+"""The first version of the format in which nodes have metadata."""
+
+
 def write(model: onnx.ModelProto, layers: Sequence[LayerRecord]) -> None:
-    """Write the counts of ``layers`` into the nodes of ``model``, replacing all their metadata."""
+    """Write the counts of ``layers`` into the nodes of ``model``, replacing earlier ones; what else
+    their metadata say stays. A file of a format that knows no such metadata gets none."""
     for node in model.graph.node:
-        del node.metadata_props[:]
+        for prop in [prop for prop in node.metadata_props if prop.key in KEYS]:
+            node.metadata_props.remove(prop)
+    if model.ir_version < OLDEST:
+        return
     for place, used in _uses(model, layers).items():
         for key, value in _counts(used).items():
             model.graph.node[place].metadata_props.add(key=key, value=value)
@@ -31,12 +40,13 @@ def write(model: onnx.ModelProto, layers: Sequence[LayerRecord]) -> None:
 
 def check(model: onnx.ModelProto, layers: Sequence[LayerRecord]) -> list[Check]:
     """One check of the counts in the file, or none if it has no counts."""
-    if not any(node.metadata_props for node in model.graph.node):
+    if not any(prop.key in KEYS for node in model.graph.node for prop in node.metadata_props):
         return []
     wanted = {place: _counts(used) for place, used in _uses(model, layers).items()}
     for place, node in enumerate(model.graph.node):
-        props = {prop.key: prop.value for prop in node.metadata_props}
-        if props != wanted.get(place, {}) or len(props) != len(node.metadata_props):
+        own = [prop for prop in node.metadata_props if prop.key in KEYS]
+        props = {prop.key: prop.value for prop in own}
+        if props != wanted.get(place, {}) or len(props) != len(own):
             said = ", ".join(f"{key}: {value}" for key, value in props.items()) or "nothing"
             text = (
                 f"The metadata of the {node.op_type} node {brief(node.name)} ({brief(said)}) do "
@@ -57,7 +67,7 @@ def _uses(model: onnx.ModelProto, layers: Sequence[LayerRecord]) -> dict[int, li
     """Of each node that computes with weights of ``layers`` and what depends on the input, the
     place in the graph and these layers."""
     uses = {}
-    graph, records = model.graph, {layer.name: layer for layer in layers}
+    graph, records = model.graph, {layer.tensor: layer for layer in layers}
     # By the name of every value that depends on weights only: the layers that it depends on.
     constant: dict[str, list[str]] = {}
 

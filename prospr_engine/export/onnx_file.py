@@ -10,7 +10,7 @@ import onnx
 from google.protobuf.message import DecodeError, Message  # type: ignore[import-untyped]
 
 from prospr_engine.errors import ExportError
-from prospr_engine.export.names import INPUT, OUTPUT
+from prospr_engine.export.interface import Interface
 from prospr_engine.guard import limits
 
 PROTOBUF_LIMIT = limits.ONNX_BYTES.value
@@ -64,8 +64,11 @@ def _texts_are_text(message: Message) -> bool:
     return all(isinstance(text, str) for text in texts) and all(map(_texts_are_text, parts))
 
 
-def structure_problem(model: onnx.ModelProto) -> str | None:
-    """A sentence on the first thing that a file from this engine never contains, or None.
+def structure_problem(
+    model: onnx.ModelProto, interface: Interface, input_shape: tuple[int, ...]
+) -> str | None:
+    """A sentence on the first thing that a file from this engine never contains, or None; its
+    input and output are those of ``interface``, for inputs of ``input_shape``.
 
     Looks for whatever could make a reader open other files or run unverifiable code: external
     data, functions, nested graphs, operators outside the ONNX standard.
@@ -86,18 +89,39 @@ def structure_problem(model: onnx.ModelProto) -> str | None:
                 f"The operator {node.op_type} contains a nested graph, which this engine never "
                 "writes."
             )
-    names = [value.name for value in model.graph.input], [v.name for v in model.graph.output]
-    if names != ([INPUT], [OUTPUT]):
-        return f"The file must have exactly one input {INPUT!r} and one output {OUTPUT!r}."
+    own, other = interface.input, interface.output
+    outputs = [value.name for value in model.graph.output]
+    found = other in outputs if interface != Interface() else outputs == [other]
+    if [value.name for value in inputs_of(model.graph)] != [own] or not found:
+        return f"The file must have exactly one input {own!r} and one output {other!r}."
+    if not takes(model, interface, input_shape):
+        shape = "×".join(map(str, input_shape))
+        return f"The input of the file is not the exported one: batches of {shape}."
     return None
 
 
-def input_shape(model: onnx.ModelProto) -> tuple[int, ...] | None:
-    """Shape of one input without the batch axis; None unless only the batch size is variable."""
-    batch, *rest = model.graph.input[0].type.tensor_type.shape.dim or [None]
-    if batch is None or batch.HasField("dim_value") or not all(d.dim_value > 0 for d in rest):
-        return None
-    return tuple(d.dim_value for d in rest)
+def takes(model: onnx.ModelProto, interface: Interface, input_shape: tuple[int, ...]) -> bool:
+    """Whether the input of ``model`` is declared for batches of that size and inputs of that shape,
+    which a user's own graph may leave open."""
+    kind = inputs_of(model.graph)[0].type.tensor_type
+    own = interface != Interface()
+    if own and not kind.HasField("shape"):
+        return True
+    batch, *rest = kind.shape.dim or [None]
+    if batch is None or len(rest) != len(input_shape):
+        return False
+    if batch.HasField("dim_value") and batch.dim_value != interface.batch:
+        return False
+    declared = [dim.dim_value for dim in rest]
+    free = 0 if own else None
+    return all(found in (wanted, free) for found, wanted in zip(declared, input_shape, strict=True))
+
+
+def inputs_of(graph: onnx.GraphProto) -> list[onnx.ValueInfoProto]:
+    """What has to be fed: older formats list the weights among the inputs, too."""
+    stored = {tensor.name for tensor in graph.initializer}
+    stored |= {sparse.values.name for sparse in graph.sparse_initializer}
+    return [value for value in graph.input if value.name not in stored]
 
 
 def _tensors(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:

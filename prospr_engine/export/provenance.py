@@ -10,6 +10,8 @@ The record is in the ONNX ``metadata_props``, one JSON value per key:
 - ``prospr.digests``: of all weights, of the graph, and, since 0.5, of whatever else the file says
   (``rest``)
 - ``prospr.references``: PyTorch's float32 logits for ``reference_input``, as base64
+- ``prospr.own_graph``: where the graph is a user's own: its ``interface.Interface``. Layers then
+  have a place: the ``tensor`` of the file, and the ``layout`` that makes it the network's
 - ``prospr.error``: in a calibrated encoding, the largest difference from PyTorch's logits on inputs
   of calibration; its references are the file's own answers
 - ``prospr.<key>``: whatever the caller adds (method, sparsity, seed, accuracy …)
@@ -22,6 +24,7 @@ all can make any file pass.
 from __future__ import annotations
 
 import base64
+import dataclasses
 import hashlib
 import json
 import math
@@ -33,14 +36,17 @@ import numpy as np
 import onnx
 
 from prospr_engine.errors import ConfigError, ExportError
+from prospr_engine.export.interface import Interface, Place
 from prospr_engine.export.names import PREFIX
 from prospr_engine.guard import limits
 
 FORMAT = 1
-REFERENCE_BATCHES = (1, 5)
 MAX_INPUT_VALUES = limits.ONNX_INPUT.value  # a forged shape must not exhaust memory
 _OWN_KEYS = frozenset(
-    {"format", "encoding", "input", "layers", "unused", "digests", "references", "error", "seal"}
+    {
+        *("format", "encoding", "input", "layers", "unused", "digests", "references", "error"),
+        *("own_graph", "seal"),
+    }
 )
 
 
@@ -54,6 +60,19 @@ class LayerRecord:
     kept_zero: int
     mask: str
     pattern: str
+    place: Place | None = None
+    """Where its values are in a user's own graph; None if in the tensor called ``name``."""
+
+    def values(self, tensors: Mapping[str, np.ndarray]) -> np.ndarray | None:
+        """Its values among the ``tensors`` of the file; None if they are not there. Raises
+        ``ValueError`` if they cannot have its shape."""
+        found = tensors.get(self.place.tensor if self.place else self.name)
+        return self.place.view(found) if self.place and found is not None else found
+
+    @property
+    def tensor(self) -> str:
+        """The name of its tensor in the file."""
+        return self.place.tensor if self.place else self.name
 
     @property
     def total(self) -> int:
@@ -80,6 +99,13 @@ class Provenance:
     references: tuple[np.ndarray, ...]
     metadata: Mapping[str, Any]
     error: float | None = None
+    own_graph: Interface | None = None
+    """What the file takes and gives, if its graph is a user's own."""
+
+    @property
+    def interface(self) -> Interface:
+        """What the file takes and gives."""
+        return self.own_graph or Interface()
 
     def to_dict(self) -> dict[str, Any]:
         """The readable part, JSON-ready: everything but digests and logits."""
@@ -88,6 +114,7 @@ class Provenance:
             "format": FORMAT,
             "encoding": self.encoding,
             "input": list(self.input_shape),
+            **({"own_graph": dataclasses.asdict(self.own_graph)} if self.own_graph else {}),
         }
 
 
@@ -163,7 +190,7 @@ def rest_digest(model: onnx.ModelProto) -> str:
 
 
 def unrecorded(model: onnx.ModelProto) -> list[str]:
-    """What a file says that no export of ours ever wrote: keys of other metadata, descriptions."""
+    """What a file says that no export before 0.5 wrote: keys of other metadata, descriptions."""
     keys = [prop.key for prop in model.metadata_props if not prop.key.startswith(PREFIX)]
     graph = model.graph
     described = any(part.doc_string for part in (model, graph, *graph.initializer))
@@ -203,6 +230,7 @@ def write(provenance: Provenance, model: onnx.ModelProto) -> None:
                 "kept_zero": layer.kept_zero,
                 "mask": layer.mask,
                 "pattern": layer.pattern,
+                **(dataclasses.asdict(layer.place) if layer.place else {}),
             }
             for layer in provenance.layers
         ],
@@ -215,6 +243,8 @@ def write(provenance: Provenance, model: onnx.ModelProto) -> None:
     }
     if provenance.error is not None:
         values["error"] = provenance.error
+    if provenance.own_graph is not None:
+        values["own_graph"] = dataclasses.asdict(provenance.own_graph)
     props = {PREFIX + key: json.dumps(value) for key, value in values.items()}
     props[PREFIX + "seal"] = json.dumps(seal(props))
     others = [p for p in model.metadata_props if not p.key.startswith(PREFIX)]
@@ -261,10 +291,11 @@ def read(model: onnx.ModelProto) -> tuple[Provenance, bool]:
 
 def _parse(values: Mapping[str, Any]) -> Provenance:
     shape = _shape(values["input"])
-    if math.prod(shape) * max(REFERENCE_BATCHES) > MAX_INPUT_VALUES:
+    own_graph = _interface(values["own_graph"]) if "own_graph" in values else None
+    if math.prod(shape) * max((own_graph or Interface()).batches) > MAX_INPUT_VALUES:
         raise ValueError("input too large")
     references = tuple(_logits(entry) for entry in values["references"])
-    if tuple(len(logits) for logits in references) != REFERENCE_BATCHES:
+    if tuple(map(len, references)) != (own_graph or Interface()).batches:
         raise ValueError("wrong batch sizes")
     return Provenance(
         encoding=str(values["encoding"]),
@@ -277,6 +308,7 @@ def _parse(values: Mapping[str, Any]) -> Provenance:
                 kept_zero=int(layer["kept_zero"]),
                 mask=str(layer["mask"]),
                 pattern=str(layer["pattern"]),
+                place=_place(layer) if "tensor" in layer else None,
             )
             for layer in values["layers"]
         ),
@@ -284,8 +316,26 @@ def _parse(values: Mapping[str, Any]) -> Provenance:
         digests={str(k): str(v) for k, v in values["digests"].items()},
         references=references,
         error=None if values.get("error") is None else float(values["error"]),
+        own_graph=own_graph,
         metadata={key: value for key, value in values.items() if key not in _OWN_KEYS},
     )
+
+
+def _interface(values: Mapping[str, Any]) -> Interface:
+    batch = values["batch"]
+    return Interface(
+        input=str(values["input"]),
+        output=str(values["output"]),
+        batch=None if batch is None else max(1, int(batch)),
+        channels_last=bool(values["channels_last"]),
+        flat=bool(values["flat"]),
+        answer=str(values["answer"]),
+    )
+
+
+def _place(layer: Mapping[str, Any]) -> Place:
+    layout = tuple((str(step), _shape(numbers)) for step, numbers in layer["layout"])
+    return Place(str(layer["tensor"]), layout)
 
 
 def _shape(values: Iterable[Any]) -> tuple[int, ...]:

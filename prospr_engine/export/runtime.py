@@ -53,18 +53,21 @@ def session(file: bytes | Path, threads: int = 0) -> Any:
     return ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
 
-def run(file: bytes | Path, inputs: Iterable[np.ndarray]) -> list[np.ndarray]:
-    """The first output for each of ``inputs``, on the CPU, with ONNX Runtime's usual settings.
+def run(
+    file: bytes | Path, inputs: Iterable[np.ndarray], output: str | None = None
+) -> list[np.ndarray]:
+    """The first output, or the one of that name, for each of ``inputs``, on the CPU, with ONNX
+    Runtime's usual settings.
 
     Raises ``ExportError`` if ONNX Runtime refuses the model or one of the inputs.
     """
     with _explained():
         opened = session(file)
         name = opened.get_inputs()[0].name
-    found = []
+    found, outputs = [], [output] if output else None
     for values in inputs:
         with _explained():
-            found.append(np.asarray(opened.run(None, {name: values})[0]))
+            found.append(np.asarray(opened.run(outputs, {name: values})[0]))
     return found
 
 

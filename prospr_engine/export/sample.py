@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from prospr_engine.errors import ModelError
-from prospr_engine.export.provenance import REFERENCE_BATCHES
+from prospr_engine.export.interface import REFERENCE_BATCHES
 from prospr_engine.network.foreign import logits_of
 
 

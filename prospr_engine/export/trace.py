@@ -10,7 +10,7 @@ import itertools
 import logging
 import threading
 import warnings
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterator, Mapping
 from typing import Any
 
 import onnx
@@ -81,6 +81,27 @@ def trace(network: nn.Module, batch: Tensor) -> onnx.ModelProto:
     _name_batch_axis(model)
     _use_first_names(model, network)
     return model
+
+
+def rename(model: onnx.ModelProto, names: Mapping[str, str]) -> None:
+    """Give values of ``model`` the new ``names``; others that have one of these give way."""
+    graph = model.graph
+    tensors = {tensor.name for tensor in graph.initializer}
+    made = {name for node in graph.node for name in node.output}
+    taken = {*tensors, *made, *names, *names.values()}
+    new = dict(names)
+    for name in {*new.values()} & made - {*new}:
+        new[name] = _free_name(name, taken)
+        taken.add(new[name])
+    if {*names.values()} & tensors:
+        raise ExportError(
+            "The file's input or output is called like one of the network's weights; rename it."
+        )
+    for node in graph.node:
+        node.input[:] = [new.get(name, name) for name in node.input]
+        node.output[:] = [new.get(name, name) for name in node.output]
+    for value in (*graph.input, *graph.output, *graph.value_info):
+        value.name = new.get(value.name, value.name)
 
 
 def _dynamic_shapes(network: nn.Module) -> tuple[Any, ...]:

@@ -18,11 +18,14 @@ from prospr_engine.config import CHANNELS
 from prospr_engine.errors import DataError, ExportError
 from prospr_engine.export import node_counts, onnx_file, provenance, runtime
 from prospr_engine.export.encodings import ENCODINGS, EncodingSpec
+from prospr_engine.export.interface import Interface
+from prospr_engine.export.own_graph import constants_of
 from prospr_engine.export.proof import Check, LayerProof, Proof
 from prospr_engine.export.provenance import LayerRecord, Provenance
 from prospr_engine.format import brief
 
 MASKS_FILE = "masks.safetensors"
+USUAL = Interface()
 
 
 def verify(path: str | Path, masks: Mapping[str, Any] | None = None) -> Proof:
@@ -47,10 +50,14 @@ def verify(path: str | Path, masks: Mapping[str, Any] | None = None) -> Proof:
     checks = [structure]
     # A file that may open other files is neither checked further nor run.
     if structure.ok:
-        standard = _check_onnx(data, model, encoding.full_check)
+        # Exporters of others may describe shapes in a way that the full check refuses.
+        full = encoding.full_check and record.own_graph is None
+        standard = _check_onnx(data, model, full)
         checks += [standard, _check_record(model, record, sealed)]
         try:
             weights = decode(model)
+            if record.own_graph:
+                weights = constants_of(model) | weights
         except ExportError as error:
             checks.append(Check("weights", False, str(error)))
         else:
@@ -85,17 +92,14 @@ def verify(path: str | Path, masks: Mapping[str, Any] | None = None) -> Proof:
 
 
 def _check_structure(model: onnx.ModelProto, record: Provenance, size: int) -> Check:
-    problem = onnx_file.structure_problem(model)
-    if not problem and onnx_file.input_shape(model) != record.input_shape:
-        problem = (
-            "The input of the file is not the exported one: batches of "
-            f"{'×'.join(map(str, record.input_shape))}."
-        )
+    problem = onnx_file.structure_problem(model, record.interface, record.input_shape)
+    batch = record.interface.batch
+    batches = "any batch size" if batch is None else f"a batch size of {batch}"
     return Check(
         "file",
         problem is None,
         problem
-        or f"A self-contained file of {size:,} bytes with standard operators and any batch size.",
+        or f"A self-contained file of {size:,} bytes with standard operators and {batches}.",
     )
 
 
@@ -116,7 +120,7 @@ def _check_record(model: onnx.ModelProto, record: Provenance, sealed: bool) -> C
     if not sealed:
         return Check("record", False, "The record was changed after export; do not trust it.")
     rest = record.digests.get("rest")
-    added = provenance.unrecorded(model)
+    added = provenance.unrecorded(model) if not (rest and record.own_graph) else []
     if added or (rest and rest != provenance.rest_digest(model)):
         names = f" ({', '.join(map(brief, added))})" if added else ""
         text = (
@@ -148,7 +152,7 @@ def _check_weights(weights: Mapping[str, np.ndarray], record: Provenance) -> Che
 def _check_zeros(weights: Mapping[str, np.ndarray], record: Provenance) -> Check:
     """Zeros in the file against the recorded masks, layer by layer."""
     for layer in record.layers:
-        values = weights.get(layer.name)
+        values = _values(weights, layer)
         if values is None or values.shape != layer.shape:
             shape = "missing" if values is None else f"of shape {values.shape}"
             text = f"{layer.name} is {shape}, but was exported with shape {layer.shape}."
@@ -213,7 +217,7 @@ def _check_channels(
         text = f"only the {'masks have' if name in masks else 'file has'} a layer {name}."
         return Check("masks", False, f"{MASKS_FILE} does not match the file: {text}")
     for layer in record.layers:
-        kept, values = masks[layer.name], weights.get(layer.name)
+        kept, values = masks[layer.name], _values(weights, layer)
         rows, total = int(kept.reshape(len(kept), -1).any(1).sum()), int(kept.sum())
         if values is None or (rows, total) != (len(values), values.size):
             text = f"it leaves {layer.name} {total:,} weights in {rows:,} channels"
@@ -231,7 +235,7 @@ def _mask_problem(
     for name in sorted(set(layers) ^ (set(masks) - set(record.unused))):
         return f"only the {'masks have' if name in masks else 'file has'} a layer {name}."
     for name, layer in layers.items():
-        mask, values = masks[name], weights.get(name)
+        mask, values = masks[name], _values(weights, layer)
         if values is None or mask.shape != values.shape:
             return f"the mask and the weight {name} differ in shape."
         nonzero = int(((values != 0) & ~mask).sum())
@@ -267,15 +271,15 @@ def _check_logits(
         provenance.reference_input(len(logits), record.input_shape) for logits in record.references
     ]
     try:
-        found = runtime.run(data, inputs)
+        found = runtime.run(data, inputs, record.interface.output)
         agreement = runtime.compare(record.references, found, encoding.tolerance)
     except ExportError as error:
         return Check("logits", False, str(error)), None
     if not encoding.calibrated:
-        return logits_check("logits", agreement), agreement
+        return logits_check("logits", agreement, record.interface), agreement
     if record.error is None:
         return Check("logits", False, "The record does not say how far the file is off."), None
-    check = logits_check("own", agreement)
+    check = logits_check("own", agreement, record.interface)
     was = f" On inputs of calibration it was off by at most {record.error:.2g} from PyTorch's."
     return (
         dataclasses.replace(check, name="logits", text=check.text + was),
@@ -283,7 +287,7 @@ def _check_logits(
     )
 
 
-def logits_check(name: str, agreement: runtime.Agreement) -> Check:
+def logits_check(name: str, agreement: runtime.Agreement, interface: Interface = USUAL) -> Check:
     """The comparison of ONNX Runtime's logits with PyTorch's."""
     figures = (
         f"difference at most {agreement.max_abs_error:.2g} ({agreement.tolerance:.2g} is "
@@ -291,7 +295,7 @@ def logits_check(name: str, agreement: runtime.Agreement) -> Check:
     )
     if agreement.tiny:
         figures += "; the logits are so close to zero that this says little"
-    batches = " and ".join(map(str, provenance.REFERENCE_BATCHES))
+    batches = " and ".join(map(str, interface.batches))
     places = {"sample": "the sample", "calibration": "inputs of calibration"}
     where = places.get(name, "recorded inputs")
     other = "its own answers at export" if name == "own" else "PyTorch"
@@ -303,5 +307,12 @@ def logits_check(name: str, agreement: runtime.Agreement) -> Check:
 
 
 def _zeros(weights: Mapping[str, np.ndarray], layer: LayerRecord) -> int | None:
-    values = weights.get(layer.name)
+    values = _values(weights, layer)
     return None if values is None else int((values == 0).sum())
+
+
+def _values(weights: Mapping[str, np.ndarray], layer: LayerRecord) -> np.ndarray | None:
+    try:
+        return layer.values(weights)
+    except ValueError:
+        return weights.get(layer.tensor)  # its shape will be found to be wrong

@@ -276,22 +276,9 @@ def _check_input(graph: onnx.GraphProto, name: str) -> None:
         )
     if not graph.output:
         raise _damaged(name, "it has no output")
-    kind = fed[0].type.tensor_type
-    if kind.elem_type != TensorProto.FLOAT:
-        known = kind.elem_type in TensorProto.DataType.values()
-        what = TensorProto.DataType.Name(kind.elem_type) if known else "something else"
-        raise ModelError(
-            f"The input of {name} is of type {what}. Export the network with 32-bit floats as its "
-            "input (before it is converted to 16 or 8 bits)."
-        )
-    shape = [axis.dim_value for axis in kind.shape.dim]
-    if len(shape) != 4:
-        raise ModelError(
-            f"The input of {name} has {counted(len(shape), 'axis', 'axes')}; a batch of images has "
-            "four (images, channels, height, width, or channels last). Export the network with "
-            "such an input."
-        )
-    if min(shape) < 0 or math.prod(max(1, axis) for axis in shape) > limits.ONNX_INPUT.value:
+    shape = [axis.dim_value for axis in fed[0].type.tensor_type.shape.dim]
+    least = min(shape, default=0)
+    if least < 0 or math.prod(max(1, axis) for axis in shape) > limits.ONNX_INPUT.value:
         raise ModelError(
             f"The input of {name} is {'×'.join(map(str, shape))}, which is too large. Export the "
             "network for smaller images, or for fewer at a time."

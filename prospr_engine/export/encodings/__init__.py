@@ -71,6 +71,10 @@ class EncodingSpec(Spec):
     calibrated: bool = False
     full_check: bool = True
     opens_in: str = "Anything that reads ONNX."
+    opset: int = 0
+    """The first opset with the operators that it needs."""
+    ir_version: int = 0
+    """The first version of the format that has what it needs."""
 
     def load_reader(self) -> Callable[..., Any]:
         """Import and return the function that reads the weights of such a file."""
@@ -116,6 +120,7 @@ ENCODINGS: Registry[EncodingSpec] = Registry(
             tolerance=Tolerance(relative=1e-4, absolute=1e-6),
             lossless=True,
             opens_in="Runtimes of ONNX opset 18 and later, such as ONNX Runtime and OpenVINO.",
+            opset=18,
         ),
         EncodingSpec(
             name="compact-fp16",
@@ -129,6 +134,7 @@ ENCODINGS: Registry[EncodingSpec] = Registry(
             # three networks at 50 to 98 %.
             tolerance=Tolerance(relative=5e-3, absolute=1e-4),
             opens_in="Runtimes of ONNX opset 18 and later, such as ONNX Runtime and OpenVINO.",
+            opset=18,
         ),
         EncodingSpec(
             name="int8",
@@ -145,6 +151,7 @@ ENCODINGS: Registry[EncodingSpec] = Registry(
             tolerance=Tolerance(relative=0.25, absolute=1e-3, classes=False),
             calibrated=True,
             opens_in="ONNX Runtime and OpenVINO.",
+            opset=13,
         ),
         EncodingSpec(
             name="native-sparse",
@@ -159,6 +166,7 @@ ENCODINGS: Registry[EncodingSpec] = Registry(
             lossless=True,
             full_check=False,
             opens_in="ONNX Runtime only; Netron shows it as zeros.",
+            ir_version=6,
         ),
     ),
 )

@@ -24,7 +24,7 @@ from onnx import TensorProto, helper, numpy_helper
 from prospr_engine.errors import ExportError
 from prospr_engine.export import runtime
 from prospr_engine.export.encodings.dense import decode as stored_tensors
-from prospr_engine.export.onnx_file import INPUT
+from prospr_engine.export.onnx_file import inputs_of
 
 ROUNDED = (
     *("Conv", "ConvTranspose", "Gemm", "MatMul"),
@@ -186,12 +186,14 @@ def _quantised(model: onnx.ModelProto, calibration: Sequence[Values]) -> onnx.Mo
     from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType
     from onnxruntime.quantization.quantize import quantize_static
 
+    (fed,) = inputs_of(model.graph)
+
     class Reader(CalibrationDataReader):
         def __init__(self) -> None:
             self.batches = iter(calibration)
 
         def get_next(self) -> dict[str, Values] | None:
-            return next(({INPUT: batch} for batch in self.batches), None)
+            return next(({fed.name: batch} for batch in self.batches), None)
 
     with tempfile.TemporaryDirectory(prefix="prospr-int8-") as folder, _quiet():
         file = Path(folder, "int8.onnx")
@@ -217,6 +219,7 @@ def _quantised(model: onnx.ModelProto, calibration: Sequence[Values]) -> onnx.Mo
             ) from None
         rounded = onnx.load(file)
     del rounded.metadata_props[:], rounded.graph.value_info[:]
+    rounded.metadata_props.extend(model.metadata_props)
     rounded.producer_name, rounded.producer_version = model.producer_name, model.producer_version
     return rounded
 

@@ -221,20 +221,11 @@ def test_one_input(count):
     refused(net, f"has {count} inputs|which does not exist")
 
 
-@pytest.mark.parametrize(
-    ("shape", "kind", "match"),
-    [
-        (("n", 64), TensorProto.FLOAT, "has 2 axes"),
-        (("n", 1, 8, 8), TensorProto.FLOAT16, "of type FLOAT16"),
-        (("n", 1, 8, 8), TensorProto.STRING, "of type STRING"),
-        ((1, 3, 2**20, 2**20), TensorProto.FLOAT, "too large"),
-        ((-1, 3, 8, 8), TensorProto.FLOAT, "too large"),
-    ],
-)
-def test_inputs_that_are_no_images(shape, kind, match):
+@pytest.mark.parametrize("shape", [(1, 3, 2**20, 2**20), (-1, 3, 8, 8)])
+def test_inputs_that_are_too_large(shape):
     net = model()
-    net.graph.input[0].CopyFrom(value("x", shape, kind))
-    refused(net, match)
+    net.graph.input[0].CopyFrom(value("x", shape))
+    refused(net, "too large")
 
 
 def test_a_circle():
