@@ -22,6 +22,8 @@ from prospr_engine.registry import check_options, setting, settings_of
 
 WEIGHTS, CHANNELS = "weights", "channels"
 """The values of ``RunConfig.kind``."""
+FRESH = "fresh"
+"""The value of ``RunConfig.weights`` for new ones; all others were trained elsewhere."""
 NO_CONTROL = "none"
 """The value of ``RunConfig.control`` for no control: train what the criterion chose."""
 MAX_SEED = 2**32 - 1
@@ -172,9 +174,9 @@ class RunConfig(_Checked):
         0, "determines initial weights, splits, batches and noise", minimum=0, maximum=MAX_SEED
     )
     weights: str = setting(
-        "fresh",
+        FRESH,
         "initial weights: new ones, those that torchvision or timm publishes, or those in a file",
-        choices=("fresh", "pretrained"),
+        choices=(FRESH, "pretrained"),
         file=".safetensors",
     )
     channel_budget: str = setting(

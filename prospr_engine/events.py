@@ -23,7 +23,8 @@ class Event:
 
 @dataclass(frozen=True)
 class StageStarted(Event):
-    """A new part of the run begins: data, score, prune, train, test or export."""
+    """A new part of the run begins: data, model, dense (the dense network is trained first, for a
+    criterion that scores it then), score, prune, train, test or export."""
 
     stage: str
     text: str

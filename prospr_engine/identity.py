@@ -105,9 +105,10 @@ def dense_group(config: RunConfig) -> Hashable:
     return tuple(dense_settings(config).values())
 
 
-def scores_group(config: RunConfig, iterative: bool) -> Hashable:
+def scores_group(config: RunConfig, iterative: bool, after_training: bool = False) -> Hashable:
     """Equal for runs that share their scores. Those of an ``iterative`` criterion are made for one
-    sparsity."""
+    sparsity, those of one that scores ``after_training`` depend on all that the dense network
+    depends on."""
     scoring = config.scoring
     return (
         *(config.model, config.data, config.weights, config.seed, config.device, config.loading),
@@ -115,6 +116,7 @@ def scores_group(config: RunConfig, iterative: bool) -> Hashable:
         tuple(sorted(scoring.options.items())),
         scoring.check_ranking,
         _target(config) if iterative or scoring.check_ranking else None,
+        dense_group(config) if after_training else None,
     )
 
 
@@ -142,16 +144,18 @@ def scores_key(
     options: Mapping[str, Any],
     towards: Mapping[str, Any],
     environment: Mapping[str, Any],
+    trained: str = "",
 ) -> str:
     """Identifies everything that the scores depend on (32 hex digits): ``options`` of the criterion
-    including defaults, and for an iterative one the target that it prunes ``towards``. ``contents``
-    as in ``dense_key``."""
-    parts = {
+    including defaults, for an iterative one the target that it prunes ``towards``, and for one that
+    scores the trained network its ``dense_key`` (``trained``). ``contents`` as in ``dense_key``."""
+    parts: dict[str, Any] = {
         **_beginning(config, contents, "method"),
         "method": config.method,
         "scoring": dataclasses.asdict(config.scoring) | {"options": options},
         "towards": towards,
         "environment": environment,
+        **({"trained": trained} if trained else {}),
     }
     return digest(parts, 32)
 

@@ -36,6 +36,7 @@ LAYERS = [
 PIPELINE = [
     "pruning_record",
     "record",
+    "course",
     "tables",
     "model_card",
     "bundle",
@@ -48,8 +49,8 @@ PIPELINE = [
     "checkpoint",
     "setup",
     "channels",
-    "prune",
     "train",
+    "prune",
     "predict",
     "files",
     "run",

@@ -29,6 +29,7 @@ HUES_LIGHT = (
     "#0891B2",  # teal blue
     "#8C1D40",  # maroon
     "#4D5B16",  # olive
+    "#7A4A2B",  # brown
     "#7B8791",  # grey
     "#4B5862",  # dark grey
 )
@@ -42,6 +43,7 @@ HUES_DARK = (
     "#7FE3F0",
     "#FF6B7F",
     "#B9CC5A",
+    "#D8A47F",
     "#8796A1",
     "#BAC5CD",
 )
@@ -58,6 +60,7 @@ SHAPES = (
     "M-1,-1L1,1M-1,1L1,-1M-0.99,-1L1.01,1",  # an x; a shape needs an area to have a fill
     "triangle-right",
     "triangle-left",
+    "M-1.1,-0.4L1.1,-0.4L1.1,0.4L-1.1,0.4Z",  # a flat bar
     "M0,-1.2L0.35,-0.35L1.2,-0.35L0.5,0.2L0.75,1.1L0,0.55L-0.75,1.1L-0.5,0.2L-1.2,-0.35L-0.35,-0.35Z",
     "M-0.5,-0.9L0.5,-0.9L1,0L0.5,0.9L-0.5,0.9L-1,0Z",  # a hexagon
 )
@@ -77,6 +80,7 @@ PLACES = {
     "prospr_published": 6,
     "iterative_snip": 7,
     "force": 8,
+    "magnitude_trained": 9,
     "random": GREYS[0],
     "random_erk": GREYS[1],
 }

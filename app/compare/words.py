@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 
 import pandas as pd
 
-from app.services import CONTROLS, analysis
+from app.services import CONTROLS, METHODS, analysis
 from app.services.analysis import Controlled, Level, Noise, done
 from app.ui.format import (
     accuracy,
@@ -210,12 +210,25 @@ def caveats(frame: pd.DataFrame) -> str:
         f"Trained for {_from_to(cells['epochs'])} {plural(epochs, 'epoch')}: longer training, "
         "other networks or other images may change the order."
     )
+    sentence += trained_twice(cells)
     if cells["kind"].nunique() > 1:
         sentence += (
             " Weights that are removed become zeros, which still take time; channels that are "
             "removed do not."
         )
     return sentence
+
+
+def trained_twice(cells: pd.DataFrame) -> str:
+    """That some criteria train twice as long as others; "" if none does, or all do."""
+    twice = cells["method"].map(lambda name: name in METHODS and METHODS[name].after_training)
+    if not twice.any() or twice.all():
+        return ""
+    names = listed(cells[twice]["series"].unique())
+    return (
+        f" {names} is a reference, not a rival: its networks are trained in full, pruned, and "
+        "trained again, twice the training of the others."
+    )
 
 
 def _lead(found: Level, sparsest: bool) -> str:

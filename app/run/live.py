@@ -118,8 +118,9 @@ def _poll(id: str, drawn: Drawn) -> None:
             "and this address brings you back."
         )
         return
-    position = stages.position(events, run.settings.get("epochs", 0))
-    st.markdown(stages.row(position.stage))
+    known = stages.of_method(run.settings.get("method", ""))
+    position = stages.position(events, run.settings.get("epochs", 0), known)
+    st.markdown(stages.row(position.stage, known))
     st.progress(position.share, text=plain(position.text))
     st.caption(_times(run, events))
     if epochs := events.epochs:

@@ -23,6 +23,7 @@ from prospr_engine.models import MODELS
 from prospr_engine.models.collections import collection_of, listed_names
 from prospr_engine.models.spec import ModelSpec
 from prospr_engine.overrides import ALL_KEPT, Override, setting_words
+from prospr_engine.pipeline.course import course
 from prospr_engine.pipeline.pruning_record import (
     Amount,
     FindingRecord,
@@ -99,6 +100,7 @@ __all__ = [
     "choices_of",
     "collection_of",
     "control_names",
+    "course",
     "display_name",
     "epoch_record",
     "file_settings",

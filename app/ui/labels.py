@@ -23,7 +23,7 @@ WITHOUT_CONTROL = "None"
 
 # Explanations of everyday settings, plainer than the engine's.
 EXPLAINED = {
-    "method": "How to decide which weights matter, before any training",
+    "method": "How to decide which weights matter; all but one decide before any training",
     "epochs": "How long both networks train: one epoch is one pass through all training images",
     "encodings": "The files to download after the run, by how they store the weights. The dense "
     "file is always written: every tool can read it",

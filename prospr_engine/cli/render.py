@@ -29,6 +29,7 @@ from prospr_engine.format import (
 )
 from prospr_engine.io.tokens import display_name
 from prospr_engine.overrides import setting_words
+from prospr_engine.pipeline.course import course
 from prospr_engine.pipeline.pruning_record import PruningRecord
 from prospr_engine.pipeline.record import ExportRecord, RunRecord
 
@@ -104,7 +105,8 @@ def print_result(result: dict[str, Any]) -> None:
         if (value := record.figures[metric.name]) is not None:
             figures.add_row(name, figure(metric.unit, value, fixed=bool(pair and pair.task)))
     console.print(figures)
-    console.print(f"\n{_chance(record)}", soft_wrap=True)
+    console.print(f"\n{course(record)}", soft_wrap=True)
+    console.print(_chance(record), soft_wrap=True)
     for note in record.data.notes:
         mark = "[yellow]![/yellow]" if note in record.data.warnings else "·"
         console.print(f"{mark} {escape(note)}", soft_wrap=True)

@@ -294,7 +294,8 @@ def cell_seconds(
 
 def scores_of(config: RunConfig) -> Hashable:
     """Equal for runs that share their scores."""
-    return scores_group(config, METHODS[config.method].iterative)
+    spec = METHODS[config.method]
+    return scores_group(config, spec.iterative, spec.after_training)
 
 
 def split(images: Images, loading: LoadingConfig) -> tuple[int, int, int]:

@@ -20,6 +20,7 @@ from prospr_engine.format import (
 )
 from prospr_engine.io.tokens import display_name
 from prospr_engine.models import MODELS
+from prospr_engine.pipeline.course import course
 from prospr_engine.pipeline.record import NETWORKS, ExportRecord, RunRecord
 from prospr_engine.saliency import METHODS
 
@@ -102,7 +103,7 @@ def _summary(record: RunRecord) -> str:
     change = points_between(tested["dense"], tested["pruned"])
     kept, total = record.pruning.kept, record.pruning.total
     return (
-        f"A network that was pruned before training: {kept:,} of {total:,} weights are left. It "
+        f"A pruned network: {kept:,} of {total:,} weights are left. {course(record)} It "
         f"gets {accuracy(tested['pruned'])} of {counted(record.data.split.test, 'test image')} "
         f"right; the same network with all weights, trained alike, gets "
         f"{accuracy(tested['dense'])} ({signed_points(change)})."

@@ -1,4 +1,4 @@
-"""Before any training: scores, masks, and their effect on the network."""
+"""Scores, masks, and their effect on the network."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ from prospr_engine.network.prunable import prunable_weights
 from prospr_engine.pipeline.cache import Shared
 from prospr_engine.pipeline.channels import shrink
 from prospr_engine.pipeline.result import Pruning, environment
-from prospr_engine.pipeline.setup import Prepared
+from prospr_engine.pipeline.setup import Prepared, make_recipe
+from prospr_engine.pipeline.train import train_first
 from prospr_engine.pruning.health import Health, examine
 from prospr_engine.pruning.masks import Masks, keep_all
 from prospr_engine.saliency import METHODS, SEED
@@ -28,17 +29,26 @@ from prospr_engine.saliency.score import score
 
 
 def prune(prepared: Prepared, on_event: OnEvent = ignore) -> Pruning:
-    """Score the network, make the masks, and examine their effect."""
+    """Score the network, make the masks, and examine their effect. For a criterion that scores the
+    trained network, train it first."""
+    if METHODS.find(prepared.config.method).after_training:
+        recipe = make_recipe(prepared.config, prepared)
+        prepared, _ = train_first(prepared, recipe, on_event)
     scores = _controlled(_score(prepared, on_event), prepared.config)
     return make_masks(prepared, scores, on_event)
 
 
 def find_scores(
-    prepared: Prepared, file: Path, on_event: OnEvent = ignore, shared: Shared | None = None
+    prepared: Prepared,
+    file: Path,
+    on_event: OnEvent = ignore,
+    shared: Shared | None = None,
+    trained: str = "",
 ) -> tuple[Scores, float]:
     """The scores, computed or taken from ``shared``, and the seconds taken to compute them.
 
-    They are saved in ``file``, and the criterion's scores before any control in ``shared``.
+    They are saved in ``file``, and the criterion's scores before any control in ``shared``. If the
+    network is trained already, ``trained`` is its ``identity.dense_key``.
     """
     config = prepared.config
     control = find_control(config.control)
@@ -49,6 +59,7 @@ def find_scores(
         _options(config),
         _towards(config) | _checked(config),
         environment(prepared.device),
+        trained,
     )
     scores = shared.scores(key) if shared else None
     seconds = 0.0

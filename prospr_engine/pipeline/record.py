@@ -17,13 +17,14 @@ from pathlib import Path
 from typing import Any
 
 from prospr_engine import metrics
-from prospr_engine.config import RunConfig
+from prospr_engine.config import FRESH, RunConfig
 from prospr_engine.errors import ConfigError, DataError
 from prospr_engine.events import EpochEnded
 from prospr_engine.export.encodings import PRIMARY
 from prospr_engine.export.latency import Latency
 from prospr_engine.export.proof import Check
 from prospr_engine.pipeline.pruning_record import PruningRecord, record_of
+from prospr_engine.saliency import METHODS
 
 RESULT = "result.json"
 FORMAT = 1
@@ -102,7 +103,9 @@ class RunRecord:
     ``not_exported`` says why others could not be written, ``latency`` how fast they are (None if an
     earlier version did not time them). ``weights`` is what the
     network started from: "fresh", "pretrained" or a file's digest. ``seconds`` is wall time,
-    ``seconds_of`` that of scoring and training. ``figures`` are those of ``metrics``, by name."""
+    ``seconds_of`` that of scoring and training. ``accuracy_at_pruning`` are the accuracies of a
+    network that was trained before it was pruned, before and right after. ``figures`` are those of
+    ``metrics``, by name."""
 
     config: RunConfig
     fingerprint: str
@@ -124,6 +127,19 @@ class RunRecord:
     figures: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     not_exported: Mapping[str, str] = dataclasses.field(default_factory=dict)
     latency: Latency | None = None
+    accuracy_at_pruning: Mapping[str, float] = dataclasses.field(default_factory=dict)
+
+    @property
+    def trained_first(self) -> bool:
+        """Whether the dense network was trained before it was pruned, so that the pruned one was
+        trained twice as long."""
+        method = METHODS.get(self.config.method)
+        return method is not None and method.after_training
+
+    @property
+    def given(self) -> bool:
+        """Whether the weights at the beginning were trained elsewhere."""
+        return self.config.weights != FRESH
 
     @property
     def onnx(self) -> ExportRecord:
@@ -213,6 +229,7 @@ def _run_record(values: Mapping[str, Any]) -> RunRecord:
         seconds_of=values.get("seconds_of"),
         figures=metrics.result_figures(values),
         not_exported=dict(values.get("not_exported") or {}),
+        accuracy_at_pruning=dict(values.get("accuracy_at_pruning") or {}),
         latency=Latency.from_dict(values["latency"]) if values.get("latency") else None,
     )
 

@@ -139,9 +139,11 @@ class Export:
 @dataclass(frozen=True)
 class RunResult:
     """The result of ``run``. Accuracies are fractions on the test images, losses mean
-    cross-entropies (nats), both by network ("dense", "pruned"); ``predictions`` are the classes
-    predicted for the test images, in order; ``per_class`` has the number of test ``images`` of each
-    class and how many of them each network gets right; ``right_alone`` has the number of test
+    cross-entropies (nats), both by network ("dense", "pruned"); ``accuracy_at_pruning`` has
+    those of a network that was trained before it was pruned, before and right after;
+    ``predictions`` are the classes predicted for the test images, in order; ``per_class`` has the
+    number of test ``images`` of each class and how many of them each network gets right;
+    ``right_alone`` has the number of test
     images that each gets right and the other does not; ``operations`` are the multiply-adds of each
     for one image; ``weights`` are the initial weights, as in ``Prepared``; ``exports`` are the ONNX
     files by encoding, ``not_exported`` why others could not be written, ``latency`` how fast they
@@ -152,6 +154,7 @@ class RunResult:
     weights: str
     pruning: Pruning
     accuracy: dict[str, float]
+    accuracy_at_pruning: dict[str, float]
     loss: dict[str, float]
     predictions: dict[str, list[int]]
     per_class: dict[str, list[int]]
@@ -190,6 +193,11 @@ class RunResult:
             "format": FORMAT,
             "fingerprint": self.config.fingerprint,
             "accuracy": self.accuracy,
+            **(
+                {"accuracy_at_pruning": self.accuracy_at_pruning}
+                if self.accuracy_at_pruning
+                else {}
+            ),
             "loss": self.loss,
             **self.pruning.to_dict(),
             "onnx": exports[PRIMARY],  # where readers of 0.3 look for it

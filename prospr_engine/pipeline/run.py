@@ -32,7 +32,7 @@ from prospr_engine.pipeline.files import write_files
 from prospr_engine.pipeline.gallery import FILE as GALLERY
 from prospr_engine.pipeline.predict import make_gallery
 from prospr_engine.pipeline.prune import find_scores, make_masks
-from prospr_engine.pipeline.record import NETWORKS, RESULT
+from prospr_engine.pipeline.record import RESULT
 from prospr_engine.pipeline.result import (
     Pruning,
     RunResult,
@@ -42,8 +42,10 @@ from prospr_engine.pipeline.result import (
     split_record,
 )
 from prospr_engine.pipeline.setup import Prepared, check, make_recipe, prepare
-from prospr_engine.pipeline.train import train_both
+from prospr_engine.pipeline.train import train_both, train_first
 from prospr_engine.pruning.masks import keep_all
+from prospr_engine.saliency import METHODS
+from prospr_engine.training.evaluate import Evaluation
 
 ShouldStop = Callable[[], bool]
 
@@ -89,27 +91,37 @@ def run(
 
     prepared = prepare(config, emit, shared)
     check_room(folder, _bytes_to_write(prepared.model, config.encodings))
-    scores, scoring = find_scores(prepared, folder / "scores.safetensors", emit, shared)
-    pruning = make_masks(prepared, scores, emit)
-    pruning.masks.save(folder / "masks.safetensors")
-
     recipe = make_recipe(config, prepared)
     machine = environment(prepared.device)
     key = dense_key(config, prepared.contents, dataclasses.asdict(recipe), machine)
     known = shared.dense(key) if shared else None
-    trained = train_both(prepared, recipe, pruning, emit, known)
-    accuracy = {name: test.accuracy for name, test in trained.tested.items()}
-    labels = {name: _label(name, prepared, pruning, accuracy) for name in NETWORKS}
     dense_file = folder / "dense.safetensors"
-    if not (shared and known and shared.give_dense(key, dense_file)):
-        save_network(dense_file, trained.networks["dense"], labels["dense"], prepared.source)
-    if shared and not known:
-        shared.keep_dense(key, dense_file, trained.history_of("dense"), trained.tested["dense"])
+
+    def save_dense(network: nn.Module, history: tuple[EpochEnded, ...], test: Evaluation) -> None:
+        label = _label("dense", prepared, None, {"dense": test.accuracy})
+        if not (shared and known and shared.give_dense(key, dense_file)):
+            save_network(dense_file, network, label, prepared.source)
+        if shared and not known:
+            shared.keep_dense(key, dense_file, history, test)
+
+    first = None
+    if METHODS.find(config.method).after_training:
+        prepared, first = train_first(prepared, recipe, emit, known)
+        save_dense(prepared.model, first.history, first.tested)
+    scores, scoring = find_scores(
+        prepared, folder / "scores.safetensors", emit, shared, key if first else ""
+    )
+    pruning = make_masks(prepared, scores, emit)
+    pruning.masks.save(folder / "masks.safetensors")
+    trained = train_both(prepared, recipe, pruning, emit, known, first)
+    accuracy = {name: test.accuracy for name, test in trained.tested.items()}
+    if not first:
+        dense = trained.networks["dense"]
+        save_dense(dense, trained.history_of("dense"), trained.tested["dense"])
+    label = _label("pruned", prepared, pruning, accuracy)
     pruned_file = folder / "pruned.safetensors"
     surgery = Surgery(pruning.cut.removed) if pruning.cut else None
-    save_network(
-        pruned_file, trained.networks["pruned"], labels["pruned"], prepared.source, surgery
-    )
+    save_network(pruned_file, trained.networks["pruned"], label, prepared.source, surgery)
     answers = {name: test.predictions.numpy() for name, test in trained.tested.items()}
     gallery = make_gallery(trained.networks, answers, prepared.data, config.seed, prepared.device)
     gallery.save(folder / GALLERY)
@@ -120,7 +132,7 @@ def run(
         folder,
         prepared,
         masks,
-        labels["pruned"],
+        label,
         trained.tested["pruned"],
         emit,
     )
@@ -129,6 +141,7 @@ def run(
         weights=prepared.weights,
         pruning=pruning,
         accuracy=accuracy,
+        accuracy_at_pruning=trained.at_pruning,
         loss={name: test.loss for name, test in trained.tested.items()},
         predictions={name: test.predictions.tolist() for name, test in trained.tested.items()},
         per_class=per_class(prepared.data, trained.tested),
@@ -179,27 +192,28 @@ def _bytes_to_write(network: nn.Module, encodings: Sequence[str]) -> int:
 
 
 def _label(
-    network: str, prepared: Prepared, pruning: Pruning, accuracy: dict[str, float]
+    network: str, prepared: Prepared, pruning: Pruning | None, accuracy: dict[str, float]
 ) -> dict[str, Any]:
-    """The label in the file of a network ("dense" or "pruned"). It contains no times or paths, so
-    that the same run on the same machine writes the same bytes."""
+    """The label in the file of a network ("dense" or "pruned"; the dense one has no ``pruning``).
+    It contains no times or paths, so that the same run on the same machine writes the same
+    bytes."""
     config, data = prepared.config, prepared.data
-    sparsity = pruning.to_dict()["sparsity"]
     # Labels of networks that keep their channels stay as they were.
-    kind = {"kind": config.kind} if pruning.cut and network == "pruned" else {}
-    if network == "dense":
+    kind = {"kind": config.kind} if pruning and pruning.cut else {}
+    if pruning:
+        sparsity = pruning.to_dict()["sparsity"]
+    else:
         # Nothing about the pruned one: all runs with the same dense network share its file.
         config = config.dense
-        sparsity = dict.fromkeys(sparsity, 0.0)
-        accuracy = {"dense": accuracy["dense"]}
+        sparsity = dict.fromkeys(("requested", "achieved", "effective"), 0.0)
     return {
         "network": network,
         "model": config.model,
         "shape": list(data.shape),
         "transform_input": prepared.source.transform_input,
         "weights": prepared.weights,
-        "method": config.method if network == "pruned" else None,
-        "method_options": dict(pruning.scores.options) if network == "pruned" else {},
+        "method": config.method if pruning else None,
+        "method_options": dict(pruning.scores.options) if pruning else {},
         "control": config.control,
         **kind,
         "sparsity": sparsity,

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from prospr_engine.config import CHANNELS, RunConfig
+from prospr_engine.config import CHANNELS, FRESH, RunConfig
 from prospr_engine.data.images import ImageData, normalise
 from prospr_engine.data.load import load
 from prospr_engine.errors import ConfigError
@@ -51,6 +51,16 @@ class Prepared:
     def weights(self) -> str:
         """The initial weights: "fresh", "pretrained", or "sha256:" and a file's digest."""
         return self.contents["weights"]
+
+    @property
+    def given(self) -> bool:
+        """Whether the weights were trained elsewhere, and are not new."""
+        return given_weights(self.config)
+
+
+def given_weights(config: RunConfig) -> bool:
+    """Whether the network starts from weights that were trained elsewhere."""
+    return config.weights != FRESH
 
 
 def check(config: RunConfig) -> None:

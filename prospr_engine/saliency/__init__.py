@@ -46,6 +46,9 @@ class MethodSpec(Spec):
     """The option, and the value of it, that does without second derivatives."""
     by_chance: bool = False
     """Draws the weights itself, so that controls are only other draws of the same kind."""
+    after_training: bool = False
+    """Scores the trained dense network: a run trains that first, and the pruned network starts from
+    its weights and is trained again. Its two trainings are twice as long as those of the others."""
     channels: ChannelRule | None = None
     """How it ranks whole channels; None if it cannot."""
     retired: tuple[str, ...] = ()
@@ -241,6 +244,19 @@ METHODS = Registry(
             channels="norm",
             paper="Han et al., Learning both Weights and Connections, NeurIPS 2015, "
             "https://arxiv.org/abs/1506.02626",
+            needs_data=False,
+        ),
+        MethodSpec(
+            name="magnitude_trained",
+            label="Magnitude after training",
+            description="The size of each weight once the network is trained; what is left is then "
+            "trained again. The usual way to prune, and twice the training of the others.",
+            target=f"{_HERE}.magnitude:magnitude",
+            channels="norm",
+            after_training=True,
+            paper="Han et al., Learning both Weights and Connections, NeurIPS 2015; trained "
+            "again as in Renda et al., Comparing Rewinding and Fine-tuning in Neural Network "
+            "Pruning, ICLR 2020, https://arxiv.org/abs/2003.02389",
             needs_data=False,
         ),
         MethodSpec(

@@ -111,6 +111,7 @@ SINCE: dict[str, object] = {
     "validation": {"dense": None, "pruned": None},
     "operations": {"dense": None, "pruned": None},
     "latency_ms": None,
+    "at_pruning": {"dense": None, "pruned": None},
 }
 """What the summary has got since, of a result of 0.3.0."""
 COLUMNS_SINCE = {
@@ -124,6 +125,8 @@ COLUMNS_SINCE = {
     "dense_operations",
     "validation_accuracy",
     "dense_validation_accuracy",
+    "accuracy_before_pruning",
+    "accuracy_after_pruning",
     "kind",
     "channel_budget",
     "latency_ms",

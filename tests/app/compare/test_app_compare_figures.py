@@ -41,6 +41,7 @@ def test_the_leading_columns_come_first():
         "Effective sparsity",
         "Weights kept",
         "Multiply-adds",
+        "Right after pruning",
         "Zipped file",
         *(f"Zipped file ({label})" for label in others),
         "Latency",

@@ -556,3 +556,11 @@ def test_shares_of_different_things_are_not_compared():
 def test_channels_are_no_control():
     assert analysis.controlled(both(), 10) == []
     assert analysis.originals(both()) == ["ProsPr", "ProsPr, channels"]
+
+
+def test_a_criterion_that_trains_twice_as_long_is_called_a_reference():
+    table = grid({"prospr": (0.95, 0.9), "magnitude_trained": (0.96, 0.95)})
+    words = compare_words.caveats(table)
+    assert "Magnitude after training is a reference, not a rival" in words
+    assert "twice the training of the others" in words
+    assert "twice" not in compare_words.caveats(grid(TWO))

@@ -91,16 +91,28 @@ def test_a_steady_training_is_reported_steadily():
 # Stages
 
 
-def test_the_stages_have_words_and_shares():
-    assert sum(share for _, share in stages.STAGES.values()) == pytest.approx(1)
+BOTH_ORDERS = [stages.of_method(name) for name in ("prospr", "magnitude_trained")]
 
 
-def test_progress_never_falls_from_stage_to_stage():
+def test_a_network_that_is_trained_first_has_a_stage_for_it():
+    before, after = map(list, BOTH_ORDERS)
+    assert "dense" not in before
+    assert after.index("dense") < after.index("score") < after.index("train")
+
+
+@pytest.mark.parametrize("known", BOTH_ORDERS, ids=("before", "after"))
+def test_the_stages_have_words_and_shares(known: stages.Stages):
+    assert sum(share for _, share in known.values()) == pytest.approx(1)
+
+
+@pytest.mark.parametrize("known", BOTH_ORDERS, ids=("before", "after"))
+def test_progress_never_falls_from_stage_to_stage(known: stages.Stages):
     shares = []
-    for name in stages.STAGES:
+    for name in known:
         for done in (0, 50, 100):
             events = [stage(name, 0), {**trained(done, 1), "stage": name}]
-            shares.append(position(*events).share)
+            found = stages.position(RunEvents().extended(events), 3, known)
+            shares.append(found.share)
     assert shares == sorted(shares)
     assert (shares[0], shares[-1]) == (0, pytest.approx(1))
 

@@ -31,6 +31,8 @@ def test_a_row_has_every_column_in_order():
 
 
 SINCE = (
+    "accuracy_before_pruning",
+    "accuracy_after_pruning",
     "balanced_accuracy",
     "dense_balanced_accuracy",
     "rarest_images",
