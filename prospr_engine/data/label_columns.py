@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from prospr_engine.data.part_names import parts_among, words
-from prospr_engine.data.paths import quoted
 from prospr_engine.data.readers.csv_table import Table
 from prospr_engine.errors import DataError
 
@@ -118,8 +117,10 @@ def has_labels(table: Table) -> bool:
     return any(_rank(name, LABELS, STRONG) < math.inf for name in table.columns)
 
 
-def column_names(table: Table) -> str:
-    return quoted(table.columns)
+def label_rank(name: str) -> float:
+    """How likely a column of that name has labels: the lower the likelier; infinite if nothing
+    says so."""
+    return min(_rank(name, LABELS, STRONG), 100 + _rank(name, PERHAPS))
 
 
 def _rank(name: str, known: str, partly: frozenset[str] = frozenset()) -> float:

@@ -17,6 +17,7 @@ WORDS = {
     "onnx": "an ONNX model",
     "hdf5": "an HDF5 file, as Keras writes it",
     "numpy": "a NumPy array",
+    "parquet": "a Parquet file",
     "gguf": "a GGUF model",
     "tar": "a tar archive",
     "gzip": "a gzip archive",
@@ -41,6 +42,7 @@ MARKS: tuple[tuple[int, bytes, str], ...] = (
     (0, b"PK\x07\x08", "zip"),  # one volume of several
     (0, b"\x89HDF\r\n\x1a\n", "hdf5"),
     (0, b"\x93NUMPY", "numpy"),
+    (0, b"PAR1", "parquet"),
     (0, b"GGUF", "gguf"),
     (257, b"ustar", "tar"),
     (0, b"\x1f\x8b", "gzip"),

@@ -32,6 +32,8 @@ class FormatSpec(Spec):
     """Types of such a file by its first bytes: keys of ``io.file_type.WORDS``."""
     folder: bool = False
     """It is a folder, not a file."""
+    holds: str = ""
+    """Suffix of files that the folder has, in place of images; "" for any folder."""
     suffixes: tuple[str, ...] = ()
     """File name suffixes in lower case. Among several formats of the same type, the one with the
     file's suffix is chosen, or else the first."""
@@ -86,6 +88,25 @@ FORMATS: Registry[FormatSpec] = Registry(
             kinds=("zip",),
             suffixes=(".npz",),
             uploads=True,
+        ),
+        FormatSpec(
+            name="parquet",
+            label="Parquet",
+            description="A Parquet file with columns image and label, as Hugging Face writes it.",
+            target="prospr_engine.data.readers.parquet:open_parquet",
+            noun="a Parquet file",
+            kinds=("parquet",),
+            suffixes=(".parquet",),
+            uploads=True,
+        ),
+        FormatSpec(
+            name="parquet-folder",
+            label="Folder of Parquet files",
+            description="A folder of such files, such as train-00000-of-00002.parquet.",
+            target="prospr_engine.data.readers.parquet:open_parquet_folder",
+            noun="a folder",
+            folder=True,
+            holds=".parquet",
         ),
     ),
 )

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from prospr_engine.data import DATASETS
+from prospr_engine.data.decode import is_image
 from prospr_engine.data.readers import FORMATS, FormatSpec
 from prospr_engine.data.readers.tree import Tree
 from prospr_engine.errors import DataError
@@ -61,8 +62,11 @@ def _recognise(path: Path, name: str, specs: tuple[FormatSpec, ...]) -> FormatSp
     """The format of the data at ``path``; raises ``DataError`` if it is not one of ``specs``."""
     kind = "unknown"
     if path.is_dir():
-        if folders := [spec for spec in specs if spec.folder]:
-            return folders[0]
+        folders = [spec for spec in specs if spec.folder]
+        if special := [spec for spec in folders if spec.holds and _holds(path, spec.holds)]:
+            return special[0]
+        if usual := [spec for spec in folders if not spec.holds]:
+            return usual[0]
     elif path.is_file():  # reading a pipe would block
         try:
             with path.open("rb") as file:
@@ -79,6 +83,17 @@ def _recognise(path: Path, name: str, specs: tuple[FormatSpec, ...]) -> FormatSp
     )
     nouns = dict.fromkeys(spec.noun for spec in specs)
     raise DataError(f"{name} is {WORDS[kind]}, not {either(nouns)}. {remedy}")
+
+
+def _holds(folder: Path, suffix: str) -> bool:
+    """Whether there are files with that suffix, and no image as far as one has to look."""
+    found = False
+    for _, _, files in os.walk(folder):
+        for file in files:
+            if is_image(file):
+                return False
+            found = found or file.lower().endswith(suffix)
+    return found
 
 
 def _path(text: str) -> Path:

@@ -26,6 +26,16 @@ class Spool:
         self._lock = threading.Lock()
         self._end = 0
 
+    def reserve(self, bytes: int, name: str) -> None:
+        """Raise ``ResourceError`` if the disk has no room for so many bytes of ``name``."""
+        free = shutil.disk_usage(tempfile.gettempdir()).free
+        if bytes > free - SPARE:
+            raise ResourceError(
+                f"Unpacking {name} takes {gigabytes(bytes)} in {tempfile.gettempdir()}, where "
+                f"{gigabytes(max(0, free - SPARE))} are free. Free some space, or set TMPDIR to a "
+                "folder on another disk."
+            )
+
     def add(self, content: bytes | memoryview) -> int:
         """Append ``content``, and return its place."""
         with self._lock:
@@ -45,12 +55,7 @@ class Spool:
 def spool(bytes: int, name: str) -> Iterator[Spool]:
     """A new one for so many ``bytes`` of ``name``; raises ``ResourceError`` if the disk has less
     room."""
-    free = shutil.disk_usage(tempfile.gettempdir()).free
-    if bytes > free - SPARE:
-        raise ResourceError(
-            f"Unpacking {name} takes {gigabytes(bytes)} in {tempfile.gettempdir()}, where "
-            f"{gigabytes(max(0, free - SPARE))} are free. Free some space, or set TMPDIR to a "
-            "folder on another disk."
-        )
     with tempfile.TemporaryFile(prefix="prospr-") as file:
-        yield Spool(file)
+        found = Spool(file)
+        found.reserve(bytes, name)
+        yield found

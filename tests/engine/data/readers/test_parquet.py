@@ -1,0 +1,289 @@
+"""Parquet files as pyarrow, pandas and Hugging Face's library write them."""
+
+from __future__ import annotations
+
+import io
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from paths import ROOT
+from PIL import Image
+
+from prospr_engine.config import LoadingConfig
+from prospr_engine.data.inspect import describe
+from prospr_engine.data.load import load
+from prospr_engine.data.preview import preview
+from prospr_engine.data.readers import parquet_pages
+from prospr_engine.data.readers.opening import open_data, open_uploaded
+from prospr_engine.data.readers.tree import Tree
+from prospr_engine.errors import DataError
+
+STRUCT = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+
+
+def png(seed: int) -> bytes:
+    stream = io.BytesIO()
+    pixels = np.random.default_rng(seed).integers(0, 256, (8, 8, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(stream, "PNG")
+    return stream.getvalue()
+
+
+PNGS = [png(seed) for seed in range(24)]
+NUMBERS = [n % 2 for n in range(24)]
+
+
+def features(*names: str) -> dict[bytes, bytes]:
+    """The metadata of Hugging Face's library, for a column ``label``."""
+    own = {"image": {"_type": "Image"}, "label": {"names": [*names], "_type": "ClassLabel"}}
+    return {b"huggingface": json.dumps({"info": {"features": own}}).encode()}
+
+
+def table(labels: Sequence = NUMBERS, images: Sequence | None = None, metadata=None, **more):
+    images = PNGS[: len(labels)] if images is None else images
+    structs = pa.array([{"bytes": one, "path": "x.png"} for one in images], STRUCT)
+    made = pa.table({"image": structs, "label": labels, **more})
+    return made.replace_schema_metadata(metadata)
+
+
+def opened(path: Path | str) -> tuple[Tree, dict[str, list[tuple[bytes, str]]]]:
+    """The tree, and by part the bytes and the class of every image."""
+    with open_data(str(path)) as (_, tree):
+        assert isinstance(tree, Tree)
+        layout = tree.layout
+        assert layout is not None
+        return tree, {
+            part: [
+                (tree.open(layout.files[n]).read(), layout.classes[layout.labels[n]])
+                for n in numbers
+            ]
+            for part, numbers in layout.parts.items()
+        }
+
+
+@pytest.mark.parametrize("rows", [5, 1000])
+@pytest.mark.parametrize("compression", ["snappy", "zstd", "gzip", "none"])
+@pytest.mark.parametrize("version", ["1.0", "2.0"])
+def test_images_and_names_of_classes_as_hugging_face_has_them(
+    tmp_path: Path, rows: int, compression: str, version: str
+) -> None:
+    path = tmp_path / "pets.parquet"
+    pq.write_table(
+        table(metadata=features("zebra", "ape")), path, row_group_size=rows,
+        compression=compression, data_page_version=version,
+    )  # fmt: skip
+    tree, found = opened(path)
+    assert found == {"train": [(PNGS[n], ("zebra", "ape")[n % 2]) for n in range(24)]}
+    assert tree.layout is not None
+    assert tree.layout.classes == ("zebra", "ape")
+
+
+@pytest.mark.parametrize(
+    ("labels", "expected"),
+    [
+        (pa.array(NUMBERS, pa.int8()), ("0", "1")),
+        (pa.array([("no", "yes")[n] for n in NUMBERS]), ("no", "yes")),
+        (pa.array([("no", "yes")[n] for n in NUMBERS]).dictionary_encode(), ("no", "yes")),
+        (pa.array([("no", "yes")[n] for n in NUMBERS], pa.large_string()), ("no", "yes")),
+        (pa.array([n == 1 for n in NUMBERS]), ("0", "1")),
+    ],
+)
+def test_labels_in_any_form(tmp_path: Path, labels, expected) -> None:
+    pq.write_table(table(labels), tmp_path / "a.parquet")
+    _, found = opened(tmp_path / "a.parquet")
+    assert [label for _, label in found["train"]] == [expected[n] for n in NUMBERS]
+
+
+def test_pandas_writes_bytes(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"id": range(24), "img": PNGS, "category": ["a", "b"] * 12})
+    frame.to_parquet(tmp_path / "a.parquet")
+    _, found = opened(tmp_path / "a.parquet")
+    assert found == {"train": [(PNGS[n], "ab"[n % 2]) for n in range(24)]}
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("data/train-00000-of-00002.parquet", "data/train-00001-of-00002.parquet",
+         "data/validation-00000-of-00001.parquet", "data/test-00000-of-00001.parquet"),
+        ("default/train/0000.parquet", "default/train/0001.parquet", "default/val/0000.parquet",
+         "default/test/0000.parquet"),
+    ],
+)  # fmt: skip
+def test_parts_by_the_names_of_files(tmp_path: Path, names) -> None:
+    for place, name in enumerate(names):
+        path = tmp_path / "set" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        own = slice(6 * place, 6 * place + 6)
+        pq.write_table(table(NUMBERS[own], PNGS[own]), path)
+    (tmp_path / "set" / "README.md").write_text("A data set.")
+    _, found = opened(tmp_path / "set")
+    assert found == {
+        part: [(PNGS[n], str(NUMBERS[n])) for n in numbers]
+        for part, numbers in (("train", range(12)), ("validation", range(12, 18)),
+                              ("test", range(18, 24)))
+    }  # fmt: skip
+
+
+def test_images_to_be_classified_are_left_out(tmp_path: Path) -> None:
+    (tmp_path / "set").mkdir()
+    pq.write_table(table(), tmp_path / "set" / "train-00000-of-00001.parquet")
+    blank = table([-1] * 6).drop_columns("label")
+    pq.write_table(blank, tmp_path / "set" / "test-00000-of-00001.parquet")
+    tree, found = opened(tmp_path / "set")
+    assert [*found] == ["train"]
+    assert "Skipped: test-00000-of-00001.parquet, which has no labels." in tree.notes
+    pq.write_table(table([-1, None, 0, 1, 0, 1]), tmp_path / "a.parquet")
+    tree, found = opened(tmp_path / "a.parquet")
+    assert [label for _, label in found["train"]] == ["0", "1", "0", "1"]
+    assert tree.notes == ("Skipped: 2 images without a label.",)
+
+
+def test_an_image_without_bytes_is_a_broken_one(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    pq.write_table(table(images=[None, *PNGS[1:]]), path)
+    with pytest.raises(DataError, match=r"a.parquet/0000000 .* no bytes of it"):
+        load(str(path), LoadingConfig(), seed=0)
+    data = load(str(path), LoadingConfig(skip_broken=True), seed=0)
+    assert sum(map(len, data.splits.values())) == 23
+
+
+OPENING = """
+import sys, pathlib, pyarrow
+from prospr_engine.data.readers.opening import open_uploaded
+with open_uploaded(pathlib.Path(sys.argv[1]), "a.parquet") as tree:
+    assert len(tree.open(tree.files[-1]).read()) == 1_000_004
+print(pyarrow.default_memory_pool().max_memory())
+"""
+
+
+def test_the_same_image_is_kept_once(tmp_path: Path) -> None:
+    """1,000 times 1 MB in 1 MB: memory takes a few of them at most."""
+    large = b"\x89PNG" + np.random.default_rng(0).bytes(1_000_000)
+    path = tmp_path / "a.parquet"
+    pq.write_table(table([0, 1] * 500, [large] * 1000), path, dictionary_pagesize_limit=1 << 24)
+    assert path.stat().st_size < 1_100_000
+    command = [sys.executable, "-c", OPENING, str(path)]
+    result = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
+    assert int(result.stdout) < 20_000_000
+
+
+@pytest.mark.parametrize(
+    ("made", "words"),
+    [
+        (pa.table({"a": [1, 2], "b": ["x", "y"]}), "its columns are 'a' and 'b'"),
+        (table().drop_columns("label"), None),
+        (table().rename_columns(["image", "price"]), "besides the images it has 'price'"),
+        (table([0.5] * 24), "besides the images it has 'label'"),
+        (table([0] * 24), "only the label '0'"),
+        (table(pa.array([], pa.int64())), "no image with a label"),
+        (table([None] * 24), "no column of labels"),
+    ],
+    ids=["no image", "no column", "other", "floats", "one class", "empty", "nulls"],
+)
+def test_mistakes_are_sentences(tmp_path: Path, made, words) -> None:
+    pq.write_table(made, tmp_path / "a.parquet")
+    with pytest.raises(DataError) as error:
+        opened(tmp_path / "a.parquet")
+    assert (words or "has no image with a label") in str(error.value)
+
+
+def written(**options) -> bytes:
+    stream = io.BytesIO()
+    pq.write_table(table(), stream, **options)
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"PAR1" + b"\0" * 20, "ends too early"),
+        (b"PAR1" + b"\xff\xff\xff\x7fPAR1", "ends too early"),
+        (b"PAR1" + b"\0" * 20 + b"\0\0\0\0PARE", "encrypted"),
+        (b"PAR1" + b"\x19" * 60 + (60).to_bytes(4, "little") + b"PAR1", "cannot be read"),
+        (written(column_encoding={"image.bytes": "DELTA_BYTE_ARRAY"}, use_dictionary=False),
+         "encoding"),
+    ],
+    ids=["no end", "long summary", "encrypted", "nonsense", "prefixes"],
+)  # fmt: skip
+def test_other_content_is_a_sentence(tmp_path: Path, content, words) -> None:
+    path = tmp_path / "a.parquet"
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=words), open_uploaded(path, "a.parquet"):
+        pass
+
+
+def test_a_bomb_is_refused_by_its_pages(tmp_path: Path, monkeypatch) -> None:
+    path = tmp_path / "a.parquet"
+    images = [n.to_bytes(4, "little") + bytes(10_000_000) for n in range(24)]
+    pq.write_table(table(images=images), path, compression="zstd")
+    assert path.stat().st_size < 100_000
+    with pytest.raises(DataError, match="zip bomb"), open_uploaded(path, "a.parquet"):
+        pass
+
+
+def test_pages_are_measured_as_pyarrow_wrote_them(tmp_path: Path) -> None:
+    for version in ("1.0", "2.0"):
+        path = tmp_path / "a.parquet"
+        pq.write_table(table(), path, data_page_version=version, row_group_size=7)
+        summary = pq.ParquetFile(path).metadata
+        for group in range(summary.num_row_groups):
+            column = summary.row_group(group).column(0)
+            start = min(column.data_page_offset, column.dictionary_page_offset)
+            with path.open("rb") as file:
+                taken = parquet_pages.unpacked_bytes(
+                    file, start, column.total_compressed_size, 10**9
+                )
+            assert 0 < column.total_uncompressed_size - taken < 700  # which counts the headers
+
+
+@given(changes=st.lists(st.tuples(st.integers(0, 10**6), st.integers(0, 255)), max_size=4),
+       cut=st.integers(0, 20_000))  # fmt: skip
+@example(changes=[(21, 20)], cut=0)  # pages that unpack to more than they say
+@settings(max_examples=200, deadline=None)
+def test_any_change_of_bytes_is_a_sentence_or_images(changes, cut: int) -> None:
+    content = bytearray(WRITTEN)
+    for place, byte in changes:
+        content[-1 - place % min(2_000, len(content))] = byte  # the summary, mostly
+        content[place % len(content)] = byte
+    with tempfile.NamedTemporaryFile(suffix=".parquet") as file:
+        file.write(content if cut % 4 else content[cut % len(content) :])
+        file.flush()
+        try:
+            with open_uploaded(Path(file.name), "a.parquet") as tree:
+                assert isinstance(tree, Tree)
+                for name in tree.files:
+                    tree.open(name).read()
+        except (DataError, OSError):
+            pass
+
+
+WRITTEN = written(row_group_size=9)
+
+
+def test_a_run_reads_the_images(tmp_path: Path, folder) -> None:
+    path = tmp_path / "pets.parquet"
+    pq.write_table(table(metadata=features("cat", "dog")), path)
+    data = load(str(path), LoadingConfig(), seed=0)
+    files = {f"{('cat', 'dog')[n % 2]}/{n:02}.png": content for n, content in enumerate(PNGS)}
+    other = load(folder(files), LoadingConfig(), seed=0)
+    ours, theirs = (
+        sorted(image.numpy().tobytes() for split in each.splits.values() for image in split.images)
+        for each in (data, other)
+    )
+    assert ours == theirs
+    facts = describe(str(path))
+    assert (facts.classes, facts.per_class) == (("cat", "dog"), (12, 12))
+    assert (facts.channels, facts.image_size) == (3, 8)
+    found = preview(path, "Mine.parquet")
+    assert {name: len(shown) for name, shown in found.samples.items()} == {"cat": 3, "dog": 3}
