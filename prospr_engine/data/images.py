@@ -1,25 +1,25 @@
-"""Images in memory: three splits of 8-bit pixels, with the statistics to normalise them."""
+"""Three splits of 8-bit images, with the statistics to normalise them."""
 
 from __future__ import annotations
 
-import hashlib
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from prospr_engine.data.depth import Range
+from prospr_engine.data.streamed import Chosen, Images, Streamed, batches
+from prospr_engine.data.survey import statistics, survey
 from prospr_engine.errors import DataError
-
-CHUNK = 4096  # images counted at a time, so that they are not all copied to a wider type at once
 
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """Images, uint8 of shape (N, C, H, W), and their classes, int64 of shape (N,)."""
+    """Images, uint8 of shape (N, C, H, W), and their classes, int64 of shape (N,). The images are
+    a tensor, or decoded whenever they are needed if they do not fit in memory."""
 
-    images: Tensor
+    images: Images
     labels: Tensor
 
     def __post_init__(self) -> None:
@@ -36,6 +36,11 @@ class Split:
 
     def __len__(self) -> int:
         return len(self.images)
+
+    def batches(self, chunks: Iterable[Chosen]) -> Iterator[Tensor]:
+        """The images of each of ``chunks`` in turn. Raises ``DataError`` if images that are
+        decoded only now can no longer be read, or have changed."""
+        return batches(self.images, chunks)
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,7 +108,9 @@ class ImageData:
         ranges: tuple[Range, ...] = (),
     ) -> ImageData:
         """Compute ``mean``, ``std`` and ``digest``, and build the object."""
-        mean, std = channel_statistics(train.images)
+        splits = [(split.images, split.labels) for split in (train, validation, test)]
+        found = survey(classes, splits)
+        mean, std = statistics(found.levels[0])
         return cls(
             name=name,
             classes=classes,
@@ -115,7 +122,7 @@ class ImageData:
             augmentation=augmentation,
             notes=notes,
             warnings=warnings,
-            digest=_digest(classes, (train, validation, test)),
+            digest=found.digest,
             ranges=ranges,
         )
 
@@ -128,6 +135,12 @@ class ImageData:
         """Channels, height and width of every image."""
         C, H, W = self.train.images.shape[1:]
         return C, H, W
+
+    @property
+    def changed(self) -> bool:
+        """Whether images on the disk are no longer what they were when they were loaded."""
+        images = self.train.images
+        return isinstance(images, Streamed) and images.decoder.changed
 
     @property
     def channels(self) -> int:
@@ -153,32 +166,3 @@ def normalise(
     centre = torch.tensor(mean, dtype=exact, device=images.device).view(-1, 1, 1) * 255
     spread = torch.tensor(std, dtype=exact, device=images.device).view(-1, 1, 1) * 255
     return images.to(exact).sub_(centre).div_(spread).to(dtype)
-
-
-def channel_statistics(images: Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and standard deviation per channel of uint8 (N, C, H, W), on the scale 0..1.
-
-    Taken from exact counts of the 256 values, so that they do not depend on the order of the
-    images. A constant channel gets the deviation 1, to avoid division by zero.
-    """
-    values = torch.arange(256, dtype=torch.float64) / 255
-    means, deviations = [], []
-    for channel in range(images.shape[1]):
-        counts = torch.zeros(256, dtype=torch.int64)
-        for chunk in images[:, channel].split(CHUNK):
-            counts += torch.bincount(chunk.flatten(), minlength=256)
-        share = counts.double() / max(1, int(counts.sum()))
-        mean = (share * values).sum()
-        variance = (share * (values - mean) ** 2).sum()
-        means.append(mean.item())
-        deviations.append(variance.sqrt().item() if int((counts > 0).sum()) > 1 else 1.0)
-    return tuple(means), tuple(deviations)
-
-
-def _digest(classes: tuple[str, ...], splits: tuple[Split, ...]) -> str:
-    digest = hashlib.sha256(repr(classes).encode("utf-8", "surrogateescape"))
-    for split in splits:
-        digest.update(repr(tuple(split.images.shape)).encode())
-        for tensor in (split.images, split.labels):
-            digest.update(tensor.contiguous().view(-1).numpy().view(np.uint8).data)
-    return digest.hexdigest()

@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import numpy as np
 import torch
 
 from prospr_engine.config import LoadingConfig
-from prospr_engine.data import DATASETS
+from prospr_engine.data import DATASETS, DatasetSpec
+from prospr_engine.data.depth import level_notes
 from prospr_engine.data.images import ImageData, Split
+from prospr_engine.data.progress import Ticker
 from prospr_engine.data.readers.opening import open_data
 from prospr_engine.data.readers.tree import Tree
 from prospr_engine.data.reading import tree_source
 from prospr_engine.data.source import Source
 from prospr_engine.data.splits import plan
-from prospr_engine.data.twins import Labelled, twin_notes
+from prospr_engine.data.streamed import Images, Streamed
+from prospr_engine.data.survey import statistics, survey
+from prospr_engine.data.twins import Marked, Marks, twin_notes_of
 from prospr_engine.errors import ResourceError
 from prospr_engine.events import OnEvent, ignore
+from prospr_engine.format import gigabytes
+
+AUGMENTATION = ("shift", "shift+flip")
 
 
 def load(
@@ -33,33 +40,13 @@ def load(
     or disk space run out.
     """
     try:
-        with _opened(name_or_path, on_event) as (name, source):
-            splits = plan(source.labels, source.parts, source.classes, config, seed)
-            parts = (splits.train, splits.validation, splits.test)
-            chosen = np.concatenate(parts)
-            pixels = source.read(chosen, config, on_event)
-        labels = torch.from_numpy(source.labels[chosen[pixels.kept]])
-        ends = np.cumsum([len(part) for part in parts])[:-1]
-        counts = [int(kept.sum()) for kept in np.split(pixels.kept, ends)]
-        train, validation, test = (
-            Split(images, own)
-            for images, own in zip(pixels.images.split(counts), labels.split(counts), strict=True)
-        )
-        # Those of the table are known, and their copies are part of what others report on them.
-        twins = []
-        if name_or_path not in DATASETS:
-            twins = twin_notes(_labelled(train), _labelled(test))
-        return ImageData.build(
-            name,
-            source.classes,
-            train,
-            validation,
-            test,
-            _augmentation(name_or_path, pixels.images.shape[1]),
-            (*source.notes, *splits.notes, *twins, *pixels.notes),
-            tuple(twins),
-            pixels.ranges,
-        )
+        with ExitStack() as stack:
+            name, source = stack.enter_context(_opened(name_or_path, on_event))
+            data = _read(name, source, config, seed, DATASETS.get(name_or_path), on_event)
+            if isinstance(images := data.train.images, Streamed):
+                # From now on the source stays open for as long as the images are needed.
+                images.decoder.keep_open(stack.pop_all().close)
+        return data
     except MemoryError:
         raise ResourceError(
             "There is not enough memory for the images. Set a smaller image_size, or read fewer "
@@ -67,8 +54,75 @@ def load(
         ) from None
 
 
-def _labelled(split: Split) -> Labelled:
-    return Labelled(split.images.numpy(), split.labels.numpy())
+def _read(
+    name: str,
+    source: Source,
+    config: LoadingConfig,
+    seed: int,
+    row: DatasetSpec | None,
+    on_event: OnEvent,
+) -> ImageData:
+    """The images of ``source``; ``row`` is theirs in the table, if they have one."""
+    planned = plan(source.labels, source.parts, source.classes, config, seed)
+    parts = (planned.train, planned.validation, planned.test)
+    chosen = np.concatenate(parts)
+    pixels = source.read(chosen, config, on_event)
+    labels = torch.from_numpy(source.labels[chosen[pixels.kept]])
+    ends = np.cumsum([len(part) for part in parts])[:-1]
+    counts = [int(kept.sum()) for kept in np.split(pixels.kept, ends)]
+    splits = [
+        Split(images, own)
+        for images, own in zip(pixels.images.split(counts), labels.split(counts), strict=True)
+    ]
+    train, validation, test = splits
+    streamed = isinstance(pixels.images, Streamed)
+    ticker = Ticker(on_event, len(labels), "images", "Reading the images")
+    found = survey(
+        source.classes,
+        [(split.images, split.labels) for split in splits],
+        # Those of the table are known, and their copies are part of what others report on them.
+        marked=() if row else (0, 2),
+        on_images=ticker.at if streamed else lambda done: None,
+    )
+    twins, levels = [], []
+    if not row:
+        twins = twin_notes_of(_marked(train, found.marks[0]), _marked(test, found.marks[2]))
+        levels = level_notes(torch.stack(found.levels).sum((0, 1)).numpy(), pixels.deep)
+    mean, std = statistics(found.levels[0])
+    return ImageData(
+        name=name,
+        classes=source.classes,
+        train=train,
+        validation=validation,
+        test=test,
+        mean=mean,
+        std=std,
+        # Grey images are often writing, colour ones photographs.
+        augmentation=row.augmentation if row else AUGMENTATION[len(mean) > 1],
+        notes=(
+            *(*source.notes, *planned.notes, *twins, *pixels.notes, *levels),
+            *([_streamed_note(pixels.images)] if streamed else []),
+        ),
+        warnings=tuple(twins),
+        digest=found.digest,
+        ranges=pixels.ranges,
+    )
+
+
+def _marked(split: Split, marks: Marks) -> Marked:
+    def pixels(positions: np.ndarray) -> np.ndarray:
+        return split.images[torch.from_numpy(positions)].numpy()
+
+    return Marked(marks, split.labels.numpy(), pixels)
+
+
+def _streamed_note(images: Images) -> str:
+    N, C, H, W = images.shape
+    return (
+        f"The {N:,} images would take {gigabytes(N * C * H * W)} of memory, more than is free for "
+        "them, so each is decoded again whenever it is needed. That takes longer; a smaller "
+        "image_size or a train_limit makes them fit."
+    )
 
 
 @contextmanager
@@ -79,10 +133,3 @@ def _opened(name_or_path: str, on_event: OnEvent) -> Iterator[tuple[str, Source]
     else:
         with open_data(name_or_path) as (name, opened):
             yield name, tree_source(opened) if isinstance(opened, Tree) else opened
-
-
-def _augmentation(name_or_path: str, channels: int) -> str:
-    """From the table, or what is usual: grey images are often writing, colour ones photographs."""
-    if name_or_path in DATASETS:
-        return DATASETS[name_or_path].augmentation
-    return "shift" if channels == 1 else "shift+flip"

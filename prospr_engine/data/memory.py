@@ -1,4 +1,4 @@
-"""Do the images fit in memory? Checked before they are read."""
+"""Do the images fit in memory, or is each decoded whenever it is needed?"""
 
 from __future__ import annotations
 
@@ -6,20 +6,33 @@ import os
 from pathlib import Path
 
 from prospr_engine.errors import ResourceError
-from prospr_engine.format import gigabytes
+from prospr_engine.format import counted, gigabytes
 
 SHARE = 0.5  # of the free memory that images may take; the run itself needs some too
+PIXEL = 5  # bytes of a value in a batch: itself, and as a single-precision number
 
 
-def check_memory(N: int, C: int, size: int) -> None:
-    """Raise ``ResourceError`` if ``N`` images of ``C`` x ``size`` x ``size`` bytes do not fit."""
-    needed = N * C * size * size
+def room() -> int | None:
+    """Bytes that all images of a run may take; ``None`` where the system does not say."""
     free = available_bytes()
-    if free is not None and needed > SHARE * free:
+    return None if free is None else int(SHARE * free)
+
+
+def fits(N: int, C: int, H: int, W: int) -> bool:
+    """Whether ``N`` images of ``C`` x ``H`` x ``W`` bytes may be kept in memory."""
+    most = room()
+    needed = N * C * H * W
+    return most is None or needed <= most
+
+
+def check_batch(N: int, C: int, H: int, W: int) -> None:
+    """Raise ``ResourceError`` if not even ``N`` images fit, which are needed at once."""
+    needed, free = PIXEL * N * C * H * W, available_bytes()
+    if free is not None and needed > free:
         raise ResourceError(
-            f"{N:,} images of {size} x {size} pixels take {gigabytes(needed)}, but only "
-            f"{gigabytes(SHARE * free)} of memory can be used for them. Set a smaller "
-            "image_size, or read fewer with train_limit and test_limit."
+            f"A batch of {counted(N, 'image')} of {W} x {H} pixels takes {gigabytes(needed)}, but "
+            f"only {gigabytes(free)} of memory is free. Set a smaller image_size or smaller "
+            "batches."
         )
 
 

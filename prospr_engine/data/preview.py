@@ -193,7 +193,7 @@ def _ranges(tree: Tree, files: Iterable[str]) -> Iterator[Range]:
 
 def _pixel_sampler(source: Source) -> Callable[[int], bytes | None]:
     def sample(number: int) -> bytes:
-        pixels = source.read(np.array([number]), LoadingConfig(), ignore).images[0].numpy()
+        pixels = source.read(np.array([number]), LoadingConfig(), ignore).images[:1][0].numpy()
         return _png(_enlarged(pixels))
 
     return sample

@@ -1,4 +1,7 @@
-"""Many image files as one tensor of one size: first their headers, then their pixels."""
+"""Many image files as images of one size: first their headers, then their pixels.
+
+Images that do not fit in memory are decoded whenever they are needed.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ from statistics import mean
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from prospr_engine.config import LoadingConfig
 from prospr_engine.data.arrange import arrange
@@ -20,13 +24,14 @@ from prospr_engine.data.decode import (
     read_pixels,
     read_range,
 )
-from prospr_engine.data.depth import Range, faint_note, joined, level_notes, range_notes
-from prospr_engine.data.memory import check_memory
+from prospr_engine.data.depth import Range, faint_note, joined, range_notes
+from prospr_engine.data.memory import fits
 from prospr_engine.data.paths import printable
 from prospr_engine.data.progress import Ticker
 from prospr_engine.data.readers.tree import Tree
 from prospr_engine.data.sizes import choose_size
 from prospr_engine.data.source import Pixels, Source
+from prospr_engine.data.streamed import MOST_THREADS, Decoder, Streamed, unreadable
 from prospr_engine.errors import DataError
 from prospr_engine.events import OnEvent
 from prospr_engine.format import counted, listed
@@ -34,7 +39,6 @@ from prospr_engine.format import counted, listed
 # Below this average size most of the work is in Python, and threads only slow each other down:
 # 10,000 JPEGs of 32 x 32 take 1.1 s with one thread and 1.7 s with two.
 WORTH_THREADS = 200 * 200  # pixels
-CHUNK = 1024  # images counted at a time, since counting copies them to a wider type
 LISTED = 11  # broken images in a note, including the "and n more"
 
 
@@ -51,10 +55,12 @@ def tree_source(tree: Tree) -> Source:
 def read_images(
     tree: Tree, files: Sequence[str], config: LoadingConfig, on_event: OnEvent
 ) -> Pixels:
-    """Decode ``files``, in their order: one channel if all are grey, else three.
+    """The images in ``files``, in their order: one channel if all are grey, else three. They are
+    decoded now, or if they do not fit in memory, whenever they are needed; ``tree`` then has to
+    stay open.
 
     Raises ``DataError`` with the first broken image, unless ``config.skip_broken``; then a note
-    lists them. Raises ``ResourceError`` if the images do not fit in memory.
+    lists them.
     """
     headers: dict[int, Header] = {}
     order = sorted(range(len(files)), key=files.__getitem__)  # the disk's order, not ours
@@ -73,9 +79,6 @@ def read_images(
         )
     size, notes = choose_size([headers[index] for index in order], config.image_size)
     C = 1 if all(header.grey for header in headers.values()) else 3
-    check_memory(len(files), C, size)
-    pixels = np.empty((len(files), C, size, size), dtype=np.uint8)
-
     found: list[Range] = []
     ranges: dict[bool, Range] = {}
     if deep := [index for index in order if headers[index].deep]:
@@ -83,25 +86,60 @@ def read_images(
         ranges = joined(found)
         order = [index for index in order if index not in work.broken]
 
-    def decode(index: int) -> None:
+    def decode(index: int) -> np.ndarray:
         with tree.open(files[index]) as stream:
-            pixels[index] = read_pixels(stream, C, size, ranges)
+            return read_pixels(stream, C, size, ranges)
 
     heavy = mean(header.width * header.height for header in headers.values()) > WORTH_THREADS
-    work.do(decode, order, heavy, Ticker(on_event, len(order), "images", "Reading the images"))
+    images: Tensor | Streamed
+    if fits(len(files), C, size, size):
+        images = _decoded(decode, (len(files), C, size, size), work, order, heavy, on_event)
+    else:
+        images = _streamed(decode, (C, size, size), work, order, heavy, on_event)
     if transparent := sum(header.transparent for header in headers.values()):
         notes.append(f"Placed on white: {counted(transparent, 'image')} with transparent areas.")
     notes += [*range_notes(ranges.values()), *faint_note(found)]
-    kept = np.array([index not in work.broken for index in range(len(files))])
     if work.broken:
         notes.append(_broken_note(work.broken))
-        pixels = pixels[kept]
-    counts = sum(
-        np.bincount(chunk.reshape(-1), minlength=256)
-        for chunk in np.array_split(pixels, 1 + len(pixels) // CHUNK)
-    )
-    notes += level_notes(np.asarray(counts), bool(deep))
-    return Pixels(torch.from_numpy(pixels), kept, tuple(notes), tuple(ranges.values()))
+    return Pixels(images, work.kept, tuple(notes), tuple(ranges.values()), bool(deep))
+
+
+def _decoded(
+    decode: Callable[[int], np.ndarray],
+    shape: tuple[int, int, int, int],
+    work: Work,
+    order: Sequence[int],
+    threads: bool,
+    on_event: OnEvent,
+) -> Tensor:
+    """The pixels of all images but the broken ones."""
+    pixels = np.empty(shape, dtype=np.uint8)
+
+    def keep(index: int) -> None:
+        pixels[index] = decode(index)
+
+    work.do(keep, order, threads, Ticker(on_event, len(order), "images", "Reading the images"))
+    if work.broken:  # one by one: a copy of all may not fit
+        for new, old in enumerate(np.flatnonzero(work.kept)):
+            pixels[new] = pixels[old]
+    return torch.from_numpy(pixels[: int(work.kept.sum())])
+
+
+def _streamed(
+    decode: Callable[[int], np.ndarray],
+    shape: tuple[int, int, int],
+    work: Work,
+    order: Sequence[int],
+    threads: bool,
+    on_event: OnEvent,
+) -> Streamed:
+    """All images but the broken ones, which are searched for only if they may be skipped."""
+    if work.skip_broken:
+        ticker = Ticker(on_event, len(order), "images", "Looking for broken images")
+        work.do(decode, order, threads, ticker)
+    most = MOST_THREADS if threads else 1
+    decoder = Decoder(decode, shape, len(work.files), work.describe, most)
+    return Streamed(decoder, np.flatnonzero(work.kept))
 
 
 def _ranges(
@@ -129,8 +167,19 @@ class Work:
         self.broken: dict[int, str] = {}
         """By index: the file, and why it cannot be read."""
 
+    @property
+    def kept(self) -> np.ndarray:
+        """Which images are not known to be broken, bool (N,)."""
+        kept = np.ones(len(self.files), dtype=bool)
+        kept[[*self.broken]] = False
+        return kept
+
+    def describe(self, index: int) -> str:
+        """To begin a sentence with."""
+        return f"The image {printable(self.files[index])} of {self.tree.name}"
+
     def do(
-        self, step: Callable[[int], None], order: Sequence[int], threads: bool, ticker: Ticker
+        self, step: Callable[[int], object], order: Sequence[int], threads: bool, ticker: Ticker
     ) -> None:
         def attempt(index: int) -> str | None:
             try:
@@ -154,11 +203,7 @@ class Work:
         file = printable(self.files[index])
         self.broken[index] = f"{file} ({reason})"
         if not self.skip_broken:
-            raise DataError(
-                f"The image {file} of {self.tree.name} cannot be read: {reason}. "
-                "Repair or remove it, or skip broken images (--skip-broken; in the form under "
-                "Advanced, Data)."
-            )
+            raise unreadable(self.describe(index), reason)
 
 
 def _broken_note(broken: dict[int, str]) -> str:

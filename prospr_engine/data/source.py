@@ -15,7 +15,8 @@ from torch import Tensor
 
 from prospr_engine.config import LoadingConfig
 from prospr_engine.data.depth import Range
-from prospr_engine.data.memory import check_memory
+from prospr_engine.data.memory import fits
+from prospr_engine.data.streamed import Decoder, Images, Streamed
 from prospr_engine.events import OnEvent
 
 CHUNK = 4096  # images resized at a time
@@ -23,13 +24,14 @@ CHUNK = 4096  # images resized at a time
 
 @dataclass(frozen=True, eq=False)
 class Pixels:
-    """Images, uint8 (K, C, H, W); which of the N requested these are, bool (N,); notes on them; and
-    the ranges of values that were converted to 8 bits."""
+    """Images, uint8 (K, C, H, W); which of the N requested these are, bool (N,); notes on them; the
+    ranges of values that were converted to 8 bits; and whether any had more than 8 bits."""
 
-    images: Tensor
+    images: Images
     kept: np.ndarray
     notes: tuple[str, ...] = ()
     ranges: tuple[Range, ...] = ()
+    deep: bool = False
 
 
 Read = Callable[[np.ndarray, LoadingConfig, OnEvent], Pixels]
@@ -56,7 +58,9 @@ def array_source(
     parts: Mapping[str, tuple[Tensor, Tensor]],
     notes: tuple[str, ...] = (),
 ) -> Source:
-    """A source over images in memory: uint8 (N, C, H, W) and labels (N,) by part."""
+    """A source over images in memory: uint8 (N, C, H, W) and labels (N,) by part. If a copy of
+    the chosen ones, of the wanted size, does not fit beside them, each is scaled whenever it is
+    needed."""
     images = torch.cat([images for images, _ in parts.values()])
     numbers = {}
     start = 0
@@ -67,13 +71,24 @@ def array_source(
     def read(indices: np.ndarray, config: LoadingConfig, on_event: OnEvent) -> Pixels:
         N, C, H, W = len(indices), *images.shape[1:]
         size = config.image_size
-        check_memory(N, C, size or H)
-        chosen = images[torch.from_numpy(indices)]
         kept = np.ones(N, dtype=bool)
-        if size is None or size == H == W:
-            return Pixels(chosen, kept)
-        note = f"The images were resized from {W} x {H} to {size} x {size} pixels."
-        return Pixels(resize(chosen, size), kept, (note,))
+        same = size is None or size == H == W
+        height, width = (H, W) if size is None else (size, size)
+        notes = (
+            () if same else (f"The images were resized from {W} x {H} to {size} x {size} pixels.",)
+        )
+
+        def scaled(chosen: Tensor) -> Tensor:
+            return chosen if size is None or same else resize(chosen, size)
+
+        if fits(N, C, height, width):
+            return Pixels(scaled(images[torch.from_numpy(indices)]), kept, notes)
+
+        def one(number: int) -> np.ndarray:
+            return scaled(images[number : number + 1])[0].numpy()
+
+        decoder = Decoder(one, (C, height, width), len(images), "image {:,}".format, threads=1)
+        return Pixels(Streamed(decoder, indices), kept, notes)
 
     joined = torch.cat([labels for _, labels in parts.values()]).numpy().astype(np.int64)
     return Source(classes, joined, numbers, read, notes)

@@ -43,7 +43,7 @@ class Shared:
     """The folder of shared files, created on first use.
 
     A file that is missing, damaged or from another version counts as absent. The last images
-    loaded are kept in memory. Not thread-safe; several processes may share one folder.
+    loaded are kept, in memory if they fit. Not thread-safe; several processes may share one folder.
     """
 
     def __init__(self, folder: str | Path):
@@ -51,9 +51,11 @@ class Shared:
         self._images: tuple[tuple[Any, ...], ImageData] | None = None
 
     def images(self, config: RunConfig) -> ImageData | None:
-        """The images of these settings, if they were the last ones kept."""
+        """The images of these settings, if they were the last ones kept and have not changed."""
         if self._images and self._images[0] == _images_key(config):
-            return self._images[1]
+            data = self._images[1]
+            if not data.changed:
+                return data
         self._images = None  # before others are loaded: both may not fit in memory
         return None
 

@@ -122,9 +122,8 @@ def _classes(path: Path, data: ImageData, chosen: Tensor, emit: OnEvent) -> np.n
     """The classes that the file gives to the ``chosen`` test images."""
 
     def batches() -> Iterator[np.ndarray]:
-        for start in range(0, len(chosen), BATCH):
-            emit(Progress("export", start, len(chosen), "test images"))
-            images = data.test.images[chosen[start : start + BATCH]]
+        for place, images in enumerate(data.test.batches(chosen.split(BATCH))):
+            emit(Progress("export", place * BATCH, len(chosen), "test images"))
             yield normalise(images, data.mean, data.std).numpy()
 
     return np.concatenate([logits.argmax(1) for logits in runtime.run(path, batches())])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -91,7 +92,7 @@ def make_gallery(
     predicted classes for all test images of ``data``, (N,)."""
     labels = data.test.labels.numpy()
     outcome = outcomes(labels, answers)
-    chosen, sampled = choose(outcome, data.test.images[0].numel(), seed)
+    chosen, sampled = choose(outcome, math.prod(data.shape), seed)
     images = data.test.images[torch.from_numpy(chosen)]
     return Gallery(
         images=images.numpy(),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -17,12 +17,12 @@ Prepare = Callable[[Tensor], Tensor]
 
 
 class Examples(Protocol):
-    """Images (N, C, H, W), uint8, and their class indices (N,)."""
+    """Images (N, C, H, W), uint8, and their class indices (N,). ``batches`` gives the images of
+    each of ``chunks`` in turn: of a range, or of positions (n,)."""
 
     @property
-    def images(self) -> Tensor: ...
-    @property
     def labels(self) -> Tensor: ...
+    def batches(self, chunks: Sequence[slice | Tensor]) -> Iterator[Tensor]: ...
 
 
 @dataclass(frozen=True)
@@ -49,10 +49,12 @@ def evaluate(
     count = len(examples.labels)
     try:
         with torch.inference_mode():
-            for start in range(0, count, batch_size):
-                on_batch(start, count)
-                x = prepare(examples.images[start : start + batch_size].to(device))
-                y = examples.labels[start : start + batch_size].to(device)
+            chunks = [slice(at, at + batch_size) for at in range(0, count, batch_size)]
+            batches = examples.batches(chunks)
+            for chunk in chunks:
+                on_batch(chunk.start, count)
+                x = prepare(next(batches).to(device))
+                y = examples.labels[chunk].to(device)
                 with explained(model, cannot_take(x), x):
                     # A copy: the network may change its input, and ``prepare`` may return a view.
                     logits = model(x.clone())

@@ -128,12 +128,13 @@ def _epoch(
     loss_sum = torch.zeros((), dtype=torch.float64, device=device)
     correct = torch.zeros((), dtype=torch.int64, device=device)
     layout = torch.channels_last if device.type == "cuda" else torch.contiguous_format
+    batches = training.batches(chunks)
     for index, chunk in enumerate(chunks):
         on_batch(index, len(chunks))
         progress = (epoch + index / len(chunks)) / recipe.epochs
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(recipe, progress)
-        x = prepare(training.images[chunk].to(device))
+        x = prepare(next(batches).to(device))
         x = augment(x, recipe.augmentation, generator).contiguous(memory_format=layout)
         y = training.labels[chunk].to(device)
         with torch.autocast(device.type, torch.bfloat16, enabled=recipe.precision == "bfloat16"):

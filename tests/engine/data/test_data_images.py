@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 import torch
 
-from prospr_engine.data.images import ImageData, Split, channel_statistics, normalise
+from prospr_engine.data.images import ImageData, Split, normalise
 from prospr_engine.errors import DataError
 
 
@@ -33,19 +33,18 @@ def test_normalised_training_images_have_mean_zero_and_deviation_one() -> None:
 
 
 def test_statistics_are_those_of_torch_in_double_precision(monkeypatch) -> None:
-    monkeypatch.setattr("prospr_engine.data.images.CHUNK", 3)
-    images = random_split(10).images
-    mean, std = channel_statistics(images)
-    scaled = images.double() / 255
-    assert torch.allclose(torch.tensor(mean).double(), scaled.mean((0, 2, 3)))
-    assert torch.allclose(torch.tensor(std).double(), scaled.std((0, 2, 3), correction=0))
+    monkeypatch.setattr("prospr_engine.data.survey.AT_ONCE", 3 * 75)
+    made = data()
+    scaled = made.train.images.double() / 255
+    assert torch.allclose(torch.tensor(made.mean).double(), scaled.mean((0, 2, 3)))
+    assert torch.allclose(torch.tensor(made.std).double(), scaled.std((0, 2, 3), correction=0))
 
 
 def test_a_channel_without_variation_can_be_normalised() -> None:
-    images = torch.full((4, 1, 3, 3), 7, dtype=torch.uint8)
-    mean, std = channel_statistics(images)
-    assert std == (1.0,)
-    assert normalise(images, mean, std).abs().max() < 1e-6
+    plain = Split(torch.full((4, 3, 5, 5), 7, dtype=torch.uint8), torch.arange(4) % 2)
+    made = data(train=plain)
+    assert made.std == (1.0,) * 3
+    assert normalise(plain.images, made.mean, made.std).abs().max() < 1e-6
 
 
 def test_half_precision_is_rounded_once_at_the_end() -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from prospr_engine.config import LoadingConfig
@@ -14,7 +15,8 @@ from prospr_engine.data.decode import Header
 from prospr_engine.data.readers.tree import Tree
 from prospr_engine.data.reading import read_images
 from prospr_engine.data.sizes import choose_size
-from prospr_engine.errors import DataError, ResourceError, Stopped
+from prospr_engine.data.streamed import Streamed
+from prospr_engine.errors import DataError, Stopped
 from prospr_engine.events import ignore
 
 
@@ -122,11 +124,14 @@ def test_transparency_is_noted(picture) -> None:
     assert pixels.notes == ("Placed on white: 1 image with transparent areas.",)
 
 
-def test_too_much_for_the_memory_is_refused_before_decoding(picture, monkeypatch) -> None:
+def test_what_does_not_fit_in_memory_is_not_decoded_yet(picture, monkeypatch) -> None:
     monkeypatch.setattr(memory, "available_bytes", lambda: 2 * 3 * 8 * 8 - 1)
-    monkeypatch.setattr(reading, "read_pixels", lambda *_: pytest.fail("it was decoded"))
-    with pytest.raises(ResourceError, match=r"image_size.*train_limit"):
-        read({"1.png": picture()})
+    with monkeypatch.context() as now:
+        now.setattr(reading, "read_pixels", lambda *_: pytest.fail("it was decoded"))
+        images = read({"1.png": picture()}).images
+    assert isinstance(images, Streamed)
+    monkeypatch.setattr(memory, "available_bytes", lambda: 5 * 3 * 8 * 8)
+    assert torch.equal(read({"1.png": picture()}).images, images[:])
 
 
 @pytest.mark.parametrize("threads", [1, 10**9])

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 import prospr_engine as pe
+from prospr_engine.data.load import load
 from prospr_engine.events import EpochEnded, Progress, StageStarted
 from prospr_engine.io.tensors import load_tensors
 from prospr_engine.pipeline.cache import Shared
@@ -160,8 +161,9 @@ def test_images_of_a_path_are_loaded_again_when_it_changed(tmp_path):
     data = tmp_path / "images.zip"
     data.write_bytes(b"one")
     shared = Shared(tmp_path / "shared")
-    shared.keep_images(config(data=str(data)), "images")
-    assert shared.images(config(data=str(data))) == "images"
+    images = load("digits", pe.LoadingConfig(train_limit=100), 0)
+    shared.keep_images(config(data=str(data)), images)
+    assert shared.images(config(data=str(data))) is images
     data.write_bytes(b"other")
     assert shared.images(config(data=str(data))) is None
 

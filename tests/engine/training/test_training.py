@@ -20,6 +20,9 @@ class Examples:
     images: Tensor
     labels: Tensor
 
+    def batches(self, chunks):
+        return (self.images[chunk] for chunk in chunks)
+
 
 def examples(n=33, seed=0):
     """Two classes, bright and dark, so that a few steps are enough to learn."""
