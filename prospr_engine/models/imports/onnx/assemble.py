@@ -1,0 +1,332 @@
+"""From a graph to a network without values, step by step."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+import prospr_engine.models.imports.onnx.operators  # noqa: F401  (registers them)
+from prospr_engine.errors import ModelError
+from prospr_engine.models.imports.onnx import batch
+from prospr_engine.models.imports.onnx.graph import Constant, Graph, Node
+from prospr_engine.models.imports.onnx.homes import Change, Home
+from prospr_engine.models.imports.onnx.names import Namespace, layer_name, tensor_name
+from prospr_engine.models.imports.onnx.network import (
+    Argument,
+    Computed,
+    Fixed,
+    ImportedNetwork,
+    Step,
+    Stored,
+)
+from prospr_engine.models.imports.onnx.outputs import unknown
+from prospr_engine.models.imports.onnx.registry import (
+    Layer,
+    Operator,
+    Use,
+    find_layer,
+    find_operator,
+)
+from prospr_engine.models.imports.onnx.shape_values import MOST, shape_value
+from prospr_engine.network.device import is_out_of_memory
+from prospr_engine.network.foreign import first_line
+
+WITH_AXES = ("Concat", "Expand", "Reshape", "Tile", "MatMul", "Gemm", "Gather")
+"""Operators to which it matters how many axes a single number has."""
+
+
+class Misfit(ModelError):  # noqa: N818  (the caller tries other sizes first)
+    """A step does not run on images of the size that was tried."""
+
+
+@dataclass(frozen=True, eq=False)
+class Place:
+    """Where the values of ``constant`` belong in the network, after ``changes``: the tensor
+    ``name`` of the module at ``path``."""
+
+    path: str
+    name: str
+    constant: Constant
+    changes: tuple[Change, ...] = ()
+
+    @property
+    def home(self) -> Home:
+        return self.constant.home.after(*self.changes)
+
+    @property
+    def key(self) -> str:
+        """As in the state_dict."""
+        return f"{self.path}.{self.name}" if self.path else self.name
+
+
+@dataclass(frozen=True, eq=False)
+class Assembled:
+    """``network`` on the meta device, and the ``places`` of its values. ``shape`` is that of the
+    output without the batch."""
+
+    network: ImportedNetwork
+    places: Sequence[Place]
+    shape: tuple[int, ...]
+
+
+@dataclass(eq=False)
+class _Assembly:
+    graph: Graph
+    network: ImportedNetwork
+    batches: tuple[int, int]
+    worlds: tuple[dict[str, Any], dict[str, Any]]
+    images: tuple[Tensor, Tensor]
+    steps: list[Step] = field(default_factory=list)
+    places: list[Place] = field(default_factory=list)
+    names: Namespace = field(default_factory=Namespace)
+    paths: dict[Any, str] = field(default_factory=dict)
+    parameters: dict[str, tuple[str, nn.Parameter, tuple[Change, ...]]] = field(
+        default_factory=dict
+    )
+    """By the name in the file: the path of the parameter, itself, and what was done to it."""
+
+
+def assemble(
+    graph: Graph, order: Sequence[int], sizes: Sequence[int], batches: tuple[int, int]
+) -> Assembled:
+    """The network of ``graph`` for images of ``sizes`` (C, H, W).
+
+    ``order`` brings images into the layout of the file, () flattens them; ``batches`` are that of
+    the file (or any, if it leaves it free) and another one. Raises ``Misfit`` if the graph does not
+    take such images, and ``ModelError`` for what cannot be imported.
+    """
+    network = ImportedNetwork(graph.input.name, order)
+    images = [torch.empty(n, *sizes, device="meta") for n in batches]
+    own = [x.permute(*order) if order else x.flatten(1) for x in images]
+    worlds = ({graph.input.name: own[0]}, {graph.input.name: own[1]})
+    work = _Assembly(graph, network, batches, worlds, (own[0], own[1]))
+    with torch.no_grad():
+        network.eval()
+        for node in graph.nodes:
+            _add(work, node)
+        network.train()
+    network.output = graph.outputs[0].name
+    network.steps = _with_ends(work.steps, network)
+    shapes = _shapes(work, network.output)
+    if shapes is None or tuple(shape[:1] for shape in shapes) != tuple((n,) for n in batches):
+        raise ModelError(
+            f"The output {network.output!r} does not have one row for each image; export a "
+            "classifier whose output has the shape (N, classes)."
+        )
+    return Assembled(network, work.places, shapes[0][1:])
+
+
+def _add(work: _Assembly, node: Node) -> None:
+    """Make the step of ``node`` and run it in both worlds."""
+    node, rewritten = _free(work, node)
+    constants = [work.graph.constants.get(name) for name in node.inputs]
+    shapes = [_shape(work.worlds[0].get(name)) for name in node.inputs]
+    use = Use(node, constants, shapes)
+    step = _layer_step(work, use) or _operator_step(work, use, rewritten)
+    work.steps.append(step)
+    for world, image, count in zip(work.worlds, work.images, work.batches, strict=True):
+        try:
+            results = work.network.results(step, world, image)
+        except ModelError:
+            raise
+        except Exception as error:
+            if is_out_of_memory(error):
+                raise
+            raise _misfit(work, node, count, error) from error
+        world.update(zip(step.outputs, results, strict=False))
+
+
+def _misfit(work: _Assembly, node: Node, count: int, error: Exception) -> Misfit:
+    fixed = work.graph.input.shape[0]
+    sizes = "×".join(map(str, work.images[0].shape[1:]))
+    if fixed and count != fixed:
+        return Misfit(
+            f"{node} works for {fixed} images at a time only ({first_line(error)}). Export the "
+            "network with a free batch size: dynamic_shapes in torch.onnx.export, or dynamic_axes "
+            "in the older exporter."
+        )
+    return Misfit(f"{node} does not take what images of {sizes} become: {first_line(error)}.")
+
+
+def _shape(value: Any) -> tuple[int, ...] | None:
+    return tuple(value.shape) if isinstance(value, Tensor) else None
+
+
+def _shapes(work: _Assembly, name: str) -> batch.Shapes | None:
+    """Of the tensor ``name`` in both worlds."""
+    if name in work.graph.constants:
+        shape = work.graph.constants[name].shape
+        return shape, shape
+    first, second = (_shape(world.get(name)) for world in work.worlds)
+    return None if first is None or second is None else (first, second)
+
+
+def _free(work: _Assembly, node: Node) -> tuple[Node, dict[int, Any]]:
+    """``node`` and those of its inputs that are rewritten so that every batch size fits."""
+    shapes = [_shapes(work, name) for name in node.inputs]
+    first = shapes[0] if shapes else None
+    target = work.graph.constants.get(node.inputs[1]) if len(node.inputs) > 1 else None
+    if first is None:
+        return node, {}
+    literal = node.get("allowzero", 0)
+    if node.operator == "Reshape" and target is not None and not (literal and 0 in target.values):
+        free = batch.free_reshape(target.values, first)
+        return node.with_attributes(allowzero=0), {1: free}
+    if node.operator == "Expand" and target is not None:
+        return node, {1: batch.free_expand(target.values, first, work.batches[0])}
+    if node.operator == "Concat":
+        return batch.free_concat(node, shapes), {}
+    if node.operator == "Squeeze" and len(node.inputs) == 1 and node.get("axes") is None:
+        return batch.free_squeeze(node, first), {}
+    return node, {}
+
+
+def _layer_step(work: _Assembly, use: Use) -> Step | None:
+    make = find_layer(use.node)
+    if make is None or _shape(work.worlds[0].get(use.node.inputs[0])) is None:
+        return None
+    with torch.device("meta"):
+        made = make(use)
+    if made is None or not _can_share(work, use, made):
+        return None
+    path = _path(work, use, made)
+    arguments = [Computed(use.node.inputs[0])]
+    return Step(
+        use.node,
+        arguments,
+        use.node.outputs[:1],
+        path=path,
+        before=made.before,
+        after=made.after,
+    )
+
+
+def _can_share(work: _Assembly, use: Use, made: Layer) -> bool:
+    """Whether no weight of the layer is used elsewhere in another form."""
+    for name, (index, changes) in made.tensors.items():
+        constant = use.constant(index)
+        assert constant is not None
+        home = constant.home.after(*changes)
+        known = work.parameters.get(home.name)
+        if name in made.module._parameters and known and known[2] != home.changes:
+            return False
+    return True
+
+
+def _path(work: _Assembly, use: Use, made: Layer) -> str:
+    """Where the layer lies in the network; layers that several nodes share are there once."""
+    weights = [use.node.inputs[index] for index, _ in made.tensors.values()]
+    key = (repr(made.module), *weights)
+    if weights and key in work.paths:
+        return work.paths[key]
+    path = work.names.fresh(layer_name(use.node, weights[0] if weights else ""))
+    work.paths[key] = path
+    for name, (index, changes) in made.tensors.items():
+        constant = use.constant(index)
+        assert constant is not None
+        place = Place(path, name, constant, tuple(changes))
+        own = made.module._parameters.get(name)
+        if own is not None:
+            _, shared, _ = work.parameters.setdefault(
+                place.home.name, (place.key, own, place.home.changes)
+            )
+            made.module._parameters[name] = shared
+        work.places.append(place)
+    _put(work.network, path, made.module)
+    return path
+
+
+def _put(network: nn.Module, path: str, module: nn.Module) -> None:
+    parent, _, name = path.rpartition(".")
+    _container(network, parent).add_module(name, module)
+
+
+def _container(network: nn.Module, path: str) -> nn.Module:
+    """The module at ``path``, made if need be."""
+    for name in path.split(".") if path else []:
+        if name not in network._modules:
+            network.add_module(name, nn.Module())
+        network = network.get_submodule(name)
+    return network
+
+
+def _operator_step(work: _Assembly, use: Use, rewritten: Mapping[int, Any]) -> Step:
+    node = use.node
+    operator = find_operator(node)
+    if operator is None:
+        if find_layer(node) is None:
+            raise ModelError(unknown(node))
+        raise ModelError(
+            f"{node} has weights that are computed from the image or from other weights, which is "
+            "not supported for this operator; export the network in eval mode."
+        )
+    arguments = [
+        Fixed(rewritten[index]) if index in rewritten else _argument(work, use, operator, index)
+        for index in range(len(node.inputs))
+    ]
+    return Step(node, arguments, node.outputs, run=operator)
+
+
+def _argument(work: _Assembly, use: Use, operator: Operator, index: int) -> Argument:
+    name, constant = use.node.inputs[index], use.constant(index)
+    if not name:
+        return Fixed(None)
+    if constant is None:
+        return Computed(name)
+    values = constant.values
+    if index in operator.settings:
+        return Fixed(shape_value(values))
+    if not constant.is_float:
+        small = values.ndim <= 1 and values.size <= MOST
+        return Fixed(shape_value(values)) if small else _stored(work, name, constant)
+    matters = values.ndim > 0 and use.node.operator in WITH_AXES
+    if values.size == 1 and not matters:
+        return Fixed(float(values.reshape(-1)[0]))
+    return _stored(work, name, constant)
+
+
+def _stored(work: _Assembly, name: str, constant: Constant) -> Stored:
+    """A tensor that belongs to no layer: a parameter, or a buffer if it holds whole numbers."""
+    home = constant.home
+    known = work.parameters.get(home.name)
+    if known is not None:
+        path, _, changes = known
+        if changes == home.changes:
+            return Stored(path)
+        return Stored(path, (*[c.inverse() for c in reversed(changes)], *home.changes))
+    if ("buffer", name) in work.paths:
+        return Stored(work.paths["buffer", name])
+    path = work.names.fresh(tensor_name(name))
+    parent, _, own = path.rpartition(".")
+    module = _container(work.network, parent)
+    if constant.is_float:
+        parameter = nn.Parameter(torch.empty(constant.shape, device="meta"))
+        module.register_parameter(own, parameter)
+        work.parameters[home.name] = (path, parameter, home.changes)
+    else:
+        work.paths["buffer", name] = path
+        dtype = torch.bool if constant.values.dtype == bool else torch.int64
+        empty = torch.empty(constant.shape, dtype=dtype, device="meta")
+        module.register_buffer(own, empty, persistent=False)
+    work.places.append(Place(parent, own, constant))
+    return Stored(path)
+
+
+def _with_ends(steps: Sequence[Step], network: ImportedNetwork) -> tuple[Step, ...]:
+    """``steps`` with a note in each on what nothing reads after it."""
+    last: dict[str, int] = {network.input: 0} if steps else {}
+    for number, step in enumerate(steps):
+        for name in step.outputs:
+            last[name] = number
+        for argument in step.arguments:
+            if isinstance(argument, Computed):
+                last[argument.name] = number
+    last.pop(network.output, None)
+    done: list[list[str]] = [[] for _ in steps]
+    for name, number in last.items():
+        done[number].append(name)
+    return tuple(replace(step, done=tuple(names)) for step, names in zip(steps, done, strict=True))
