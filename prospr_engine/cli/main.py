@@ -18,6 +18,7 @@ from prospr_engine.cli import (
     completion,
     doctor,
     export,
+    inspect,
     run,
     runs,
     score,
@@ -31,7 +32,7 @@ from prospr_engine.cli.settings import print_json
 from prospr_engine.errors import EngineError, Stopped
 from prospr_engine.version import VERSION
 
-COMMANDS = (run, runs, score, export, bundle, verify, list_, sweep, search, doctor)
+COMMANDS = (run, runs, score, export, bundle, verify, list_, inspect, sweep, search, doctor)
 """Modules with ``add``, in the order of the help."""
 
 

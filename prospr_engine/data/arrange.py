@@ -22,8 +22,10 @@ def arrange(tree: Tree, is_image: Callable[[str], bool]) -> Layout:
     if tree.layout is not None:
         return tree.layout
     tables = table_files(tree)
+    if not tables:
+        return class_folders(tree, is_image)
     images = sorted(file for file in tree.files if is_image(file) and not is_leftover(file))
-    if not tables or not images:
+    if not images:
         return class_folders(tree, is_image)
     labelled, problem = None, None
     try:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import functools
+import posixpath
 import struct
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 from typing import BinaryIO
 
 import numpy as np
@@ -74,7 +74,7 @@ def endings() -> frozenset[str]:
 
 
 def is_image(path: str) -> bool:
-    return PurePosixPath(path).suffix.lower() in endings()
+    return posixpath.splitext(path)[1].lower() in endings()
 
 
 def read_header(stream: BinaryIO) -> Header:

@@ -1,11 +1,11 @@
-"""What to show of uploaded images before they are used: classes, counts, a few samples."""
+"""What to show of images before they are used: classes, counts, sizes, samples, warnings."""
 
 from __future__ import annotations
 
 import io
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -15,6 +15,7 @@ from PIL import Image
 
 from prospr_engine.config import LoadingConfig
 from prospr_engine.data.arrange import arrange
+from prospr_engine.data.balance import balance_warnings
 from prospr_engine.data.decode import (
     UnreadableError,
     is_image,
@@ -24,7 +25,7 @@ from prospr_engine.data.decode import (
 )
 from prospr_engine.data.depth import Range, joined
 from prospr_engine.data.inspect import Facts, facts_of
-from prospr_engine.data.readers.opening import open_uploaded
+from prospr_engine.data.readers.opening import open_data, open_uploaded
 from prospr_engine.data.readers.tree import Layout, Tree
 from prospr_engine.data.splits import Plan, plan
 from prospr_engine.data.twins import Labelled, twin_notes
@@ -32,6 +33,7 @@ from prospr_engine.errors import ResourceError
 from prospr_engine.events import ignore
 from prospr_engine.format import counted
 from prospr_engine.guard import limits
+from prospr_engine.io.tokens import display_name
 
 if TYPE_CHECKING:
     from prospr_engine.data.source import Source  # which brings torch
@@ -46,12 +48,34 @@ PIXELS = limits.PREVIEW_PIXELS.value  # decoded for all samples together
 
 
 @dataclass(frozen=True)
-class Preview:
-    """Images of one upload. ``counts`` has the number of images per class of each part ("train",
-    and if present "validation" and "test"); ``samples`` a few per class, square, as PNG.
+class Sizes:
+    """Width and height of the images whose headers were read: how many different ones, the most
+    common, and those of the smallest and the largest area; ``common_share`` is a fraction."""
 
-    ``notes`` are sentences on what was skipped and how the images will be split; ``broken`` lists
-    unreadable images, with the reason, among ``looked_at`` evenly spread ones.
+    count: int
+    common: tuple[int, int]
+    common_share: float
+    smallest: tuple[int, int]
+    largest: tuple[int, int]
+
+    @classmethod
+    def of(cls, sizes: Sequence[tuple[int, int]]) -> Sizes | None:
+        if not sizes:
+            return None
+        counts = Counter(sizes)
+        ordered = sorted(counts, key=lambda size: (size[0] * size[1], size))
+        common, times = counts.most_common(1)[0]
+        return cls(len(counts), common, times / len(sizes), ordered[0], ordered[-1])
+
+
+@dataclass(frozen=True)
+class Preview:
+    """Images as they are before use. ``counts`` has the number of images per class of each part
+    ("train", and if present "validation" and "test"); ``samples`` a few per class, square, as PNG.
+
+    ``notes`` are sentences on what was skipped and how the images will be split, ``warnings`` on
+    what puts the accuracies in doubt; ``broken`` lists unreadable images, with the reason, among
+    ``looked_at`` evenly spread ones, and ``sizes`` describes the others of these.
     """
 
     facts: Facts
@@ -60,6 +84,8 @@ class Preview:
     notes: tuple[str, ...]
     looked_at: int
     broken: tuple[str, ...]
+    warnings: tuple[str, ...] = ()
+    sizes: Sizes | None = None
 
 
 def preview(path: Path, name: str) -> Preview:
@@ -68,43 +94,66 @@ def preview(path: Path, name: str) -> Preview:
     Raises ``DataError`` if they are something else, unsafe or too few, ``ResourceError`` if memory
     runs out.
     """
+    with _enough_memory(name), open_uploaded(path, name) as opened:
+        return _preview(opened, name)
+
+
+def preview_data(text: str) -> Preview:
+    """The same of images at a path, or behind the token of an upload. Raises as ``load`` does."""
+    with _enough_memory(display_name(text)), open_data(text) as (name, opened):
+        return _preview(opened, name)
+
+
+@contextmanager
+def _enough_memory(name: str) -> Iterator[None]:
     try:
-        with open_uploaded(path, name) as opened:
-            layout = arrange(opened, is_image) if isinstance(opened, Tree) else opened
-            facts = facts_of(name, layout, opened)
-            splits = plan(layout.labels, layout.parts, layout.classes, LoadingConfig(), seed=0)
-            left = Counter(pixels=PIXELS)
-            samples = _samples(opened, layout, facts, left)
-            copies = _copies(opened, layout, splits, facts, left)
-            looked_at = []
-            if isinstance(layout, Layout):
-                looked_at = [layout.files[n] for n in _spread(range(len(layout.files)), LOOKED_AT)]
-            return Preview(
-                facts,
-                {
-                    part: tuple(
-                        np.bincount(layout.labels[numbers], minlength=facts.class_count).tolist()
-                    )
-                    for part, numbers in layout.parts.items()
-                },
-                samples,
-                (*facts.notes, *splits.notes, *copies),
-                len(looked_at),
-                tuple(_broken(opened, looked_at)) if isinstance(opened, Tree) else (),
-            )
+        yield
     except MemoryError:
         raise ResourceError(
             f"There is not enough memory to open {name}. Give fewer or smaller images."
         ) from None
 
 
-def _broken(tree: Tree, files: list[str]) -> Iterator[str]:
+def _preview(opened: Tree | Source, name: str) -> Preview:
+    layout = arrange(opened, is_image) if isinstance(opened, Tree) else opened
+    facts = facts_of(name, layout, opened)
+    splits = plan(layout.labels, layout.parts, layout.classes, LoadingConfig(), seed=0)
+    left = Counter(pixels=PIXELS)
+    samples = _samples(opened, layout, facts, left)
+    copies = _copies(opened, layout, splits, facts, left)
+    files: list[str] = []
+    sizes: list[tuple[int, int]] = []
+    broken: list[str] = []
+    if isinstance(layout, Layout) and isinstance(opened, Tree):
+        files = [layout.files[number] for number in _spread(range(len(layout.files)), LOOKED_AT)]
+        sizes, broken = _headers(opened, files)
+    return Preview(
+        facts,
+        {
+            part: tuple(np.bincount(layout.labels[numbers], minlength=facts.class_count).tolist())
+            for part in ("train", "validation", "test")
+            if (numbers := layout.parts.get(part)) is not None
+        },
+        samples,
+        (*facts.notes, *splits.notes),
+        len(files),
+        tuple(broken),
+        (*balance_warnings(facts.classes, facts.per_class), *copies),
+        Sizes.of(sizes),
+    )
+
+
+def _headers(tree: Tree, files: Sequence[str]) -> tuple[list[tuple[int, int]], list[str]]:
+    """The sizes of those images that can be read, and why the others cannot."""
+    sizes, broken = [], []
     for file in files:
         try:
             with tree.open(file) as stream:
-                read_header(stream)
+                header = read_header(stream)
+            sizes.append((header.width, header.height))
         except (UnreadableError, OSError) as error:
-            yield f"{file} ({error})"
+            broken.append(f"{file} ({error})")
+    return sizes, broken
 
 
 def _copies(
@@ -114,7 +163,7 @@ def _copies(
     facts: Facts,
     left: Counter[str],
 ) -> list[str]:
-    """Notes on copies of training images among the test images, as far as a first look goes."""
+    """Warnings of copies of training images among the test images, as far as a first look goes."""
     if not (isinstance(opened, Tree) and isinstance(layout, Layout)):
         return []
     test = [int(number) for number in _spread(splits.test, COMPARED // 4)]
@@ -134,7 +183,8 @@ def _copies(
     notes = twin_notes(*looked)
     if notes and sum(map(len, parts)) < len(splits.train) + len(splits.test):
         seen, tested = (counted(len(own), "image") for own in parts)
-        notes = [f"Of {seen} to train and {tested} to test:", *notes]
+        first, *others = notes
+        notes = [f"Of {seen} to train and {tested} to test: {first}", *others]
     return notes
 
 
