@@ -8,12 +8,12 @@ from difflib import get_close_matches
 import streamlit as st
 
 from app import access, services
-from app.forms import uploads
+from app.forms import data_preview, uploads
 from app.forms.url_state import FOLDER, IMAGES, WEIGHTS_FILE, choice_label, key
 from app.services import CHANNELS, WEIGHTS, ConfigError, EngineError, estimates
 from app.services import uploads as files
 from app.ui.bounds import MOST_SPARSE
-from app.ui.findings import plain, show_error
+from app.ui.findings import show_error
 from app.ui.format import to_fraction, to_percent
 from app.ui.glossary import TERMS
 from app.ui.labels import BUDGETS, KINDS, OWN_IMAGES, OWN_WEIGHTS, PATH, label
@@ -158,27 +158,18 @@ def _path(errors: list[EngineError]) -> str:
         f"Path of {files.path_formats()}",
         key=FOLDER,
         placeholder="/path/to/images.zip",
-        help="One folder per class, either directly or inside folders train and test.",
+        help=uploads.IMAGES_HELP,
         bind="query-params",
     ).strip()
     if not path:
-        st.caption(f"Give the path of {files.path_formats()} with one folder of images per class.")
+        st.caption(f"Give the path of {files.path_formats()} with images of at least 2 classes.")
         errors.append(ConfigError("No data selected yet: see the form."))
         return path
     try:
-        facts = estimates.describe(path)
+        data_preview.show(estimates.look(path))
     except EngineError as error:
         show_error(error)
         errors.append(ConfigError("The data cannot be read: see the form."))
-        return path
-    size = f" of {facts.image_size} pixels" if facts.image_size else ""
-    test = f", {facts.test:,} test images" if facts.test else ""
-    st.caption(
-        plain(
-            f"{facts.class_count} classes, {facts.train:,} training images{size}{test}. "
-            + " ".join(facts.notes)
-        )
-    )
     return path
 
 

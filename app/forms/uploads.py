@@ -2,51 +2,36 @@
 
 from __future__ import annotations
 
-import base64
-import html
-
 import streamlit as st
 
 from app import session
+from app.forms import data_preview
 from app.services import EngineError, Upload, uploads
-from app.services.uploads import Contents, Kind, Preview
+from app.services.uploads import Contents, Kind
 from app.ui.findings import plain, show_error
-from app.ui.format import listed
-from app.ui.labels import label
 
 KEYS: dict[Kind, str] = {"images": "images", "weights": "weights-file"}
 """Keys of the boxes with the selected file, also in the address."""
-LISTED = 4  # broken images, the last of which may say how many more there are
 
 IMAGES_HELP = (
-    "One folder of images per class, either directly or inside folders train and test. Any "
-    "common image format; all images are scaled to one size. Only you can use the file, and you "
-    "can remove it."
+    "Folders of images, one per class, also within folders train and test; or images with a table "
+    "of file names and labels (CSV); or arrays of images and labels (.npz); or Parquet files with "
+    "columns image and label. All images are scaled to one size."
 )
+PRIVATE = "Only you can use the file, and you can remove it."
 WEIGHTS_HELP = (
     "From PyTorch: safetensors.torch.save_file(model.state_dict(), 'weights.safetensors'). Names "
     "and shapes must match the chosen model. Pickles (.pt, .pth) are not opened: they can contain "
     "programs."
 )
-GALLERY = """
-<style>
-ul.samples.samples { display: grid; grid-template-columns: repeat(auto-fill, minmax(148px, 1fr));
-  gap: 12px 16px; margin: 0; padding: 0; list-style: none; }
-.samples.samples li { margin: 0; min-width: 0; }
-.samples div { display: flex; gap: 4px; }
-.samples img { width: calc((100% - 8px) / 3); aspect-ratio: 1; border-radius: 4px;
-  image-rendering: pixelated; }
-.samples p { margin: 4px 0 0; font-size: 0.875rem; overflow: hidden; text-overflow: ellipsis;
-  white-space: nowrap; }
-</style>
-"""
 
 
 def choose_images() -> str | None:
     """Let the visitor upload images or select an earlier upload, and show a preview. Returns its
     token, or None if nothing usable is selected."""
     formats = uploads.formats()
-    _show_uploader("images", f"{formats[0].upper()}{formats[1:]} of class folders", IMAGES_HELP)
+    text = f"{formats[0].upper()}{formats[1:]} of images with classes"
+    _show_uploader("images", text, f"{IMAGES_HELP} {PRIVATE}")
     upload = _choose("images", "Your images")
     if upload is None:
         return None
@@ -56,7 +41,7 @@ def choose_images() -> str | None:
     except EngineError as error:
         show_error(error)
         return None
-    show_preview(found)
+    data_preview.show(found)
     return upload.token
 
 
@@ -89,24 +74,6 @@ def choose_weights(
 def remember(kind: Kind, token: str) -> None:
     """Select that upload, if it is the visitor's, when the box is drawn next."""
     st.session_state[KEYS[kind]] = token
-
-
-def show_preview(found: Preview) -> None:
-    """The number of images and classes, samples of each class, and what was left out."""
-    st.caption(_describe_images(found))
-    if found.broken:
-        st.warning(_describe_broken(found), icon=":material/broken_image:")
-    st.html(_gallery(found))
-    classes = found.facts.classes
-    if len(classes) > len(found.samples):
-        with st.expander(f"All {len(classes)} classes"):
-            st.dataframe(
-                {"Class": list(classes)}
-                | {f"{part.capitalize()} images": list(n) for part, n in found.counts.items()},
-                hide_index=True,
-            )
-    if found.notes:
-        st.caption(plain(" ".join(found.notes)))
 
 
 def _show_uploader(kind: Kind, text: str, help: str) -> None:
@@ -202,40 +169,8 @@ def _upload_label(upload: Upload) -> str:
     return f"{upload.name} ({upload.digest[:4]})"
 
 
-def _describe_images(found: Preview) -> str:
-    facts = found.facts
-    size = f" of {facts.image_size} × {facts.image_size} pixels" if facts.image_size else ""
-    colour = {1: "grey ", 3: "colour "}.get(facts.channels or 0, "")
-    rest = [f", {sum(n):,} {part} images" for part, n in found.counts.items() if part != "train"]
-    return f"{facts.train:,} {colour}images{size} in {facts.class_count} classes{''.join(rest)}."
-
-
-def _describe_broken(found: Preview) -> str:
-    named = listed(found.broken, LISTED)
-    return plain(
-        f"{len(found.broken):,} of {found.looked_at:,} images checked cannot be read: "
-        f"{named}. A run fails on them unless “{label('skip_broken')}” is on (Advanced, Data)."
-    )
-
-
 def _describe_weights(found: Contents, fits: bool) -> str:
     written = f" Saved here for {plain(found.model)}." if found.model else ""
     unknown = " The run checks whether they match the model."
     fit = " They match the model." if fits else unknown
     return f"{found.numbers:,} numbers in {found.tensors:,} tensors.{written}{fit}"
-
-
-def _gallery(found: Preview) -> str:
-    train = dict(zip(found.facts.classes, found.counts["train"], strict=True))
-    items = []
-    for name, samples in found.samples.items():
-        shown = html.escape(name)
-        pictures = "".join(
-            f'<img alt="{shown}, sample {number}" '
-            f'src="data:image/png;base64,{base64.b64encode(png).decode()}">'
-            for number, png in enumerate(samples, 1)
-        )
-        items.append(
-            f'<li><div>{pictures}</div><p title="{shown}"><b>{shown}</b> {train[name]:,}</p></li>'
-        )
-    return f'{GALLERY}<ul class="samples" aria-label="Samples of each class">{"".join(items)}</ul>'

@@ -20,6 +20,7 @@ from app.services import layers, runs, store, uploads
 from prospr_engine.config import RunConfig
 from prospr_engine.data import DATASETS
 from prospr_engine.data.inspect import Facts
+from prospr_engine.data.preview import Preview, preview_data
 from prospr_engine.errors import EngineError
 from prospr_engine.identity import dense_group
 from prospr_engine.io.tokens import is_token
@@ -197,6 +198,12 @@ def _describe(path: str) -> Facts:
     from prospr_engine.data.inspect import describe
 
     return describe(path)
+
+
+@st.cache_data(max_entries=20, ttl=600, show_spinner="Reading the images")
+def look(path: str) -> Preview:
+    """A preview of the images at a path of this machine. Raises ``EngineError``."""
+    return preview_data(path)
 
 
 def images_of(data: str, image_size: int | None) -> Images | None:

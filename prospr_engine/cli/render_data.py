@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from prospr_engine.format import counted, listed, percent
+from prospr_engine.format import counted, listed
 
 BAR = 30  # characters of the largest class's bar
 MOST = 24  # classes in the table; of more, those with the most and the fewest images
@@ -17,6 +17,8 @@ BROKEN = 6  # broken images named
 
 def print_preview(found: dict[str, Any]) -> None:
     """Counts, sizes, classes, and what was skipped or looks wrong."""
+    from prospr_engine.data.preview import Sizes  # brings Pillow: not for every command
+
     console = Console(highlight=False)
     colour = {1: "grey ", 3: "colour "}.get(found["channels"], "")
     images = listed(
@@ -28,8 +30,10 @@ def print_preview(found: dict[str, Any]) -> None:
         f"{counted(found['class_count'], 'class', 'classes')}.",
         soft_wrap=True,
     )
-    if sizes := sizes_text(found):
-        console.print(sizes, soft_wrap=True)
+    if found["sizes"]:
+        console.print(Sizes(**found["sizes"]).described, soft_wrap=True)
+    elif found["image_size"]:
+        console.print(f"All images are {found['image_size']} × {found['image_size']} pixels.")
     if found["classes"]:
         console.print(_classes(found))
     for warning in found["warnings"]:
@@ -42,24 +46,6 @@ def print_preview(found: dict[str, Any]) -> None:
         )
     for note in found["notes"]:
         console.print(f"· {escape(note)}", soft_wrap=True)
-
-
-def sizes_text(found: dict[str, Any]) -> str:
-    """One sentence on the sizes of the images; "" if unknown."""
-    sizes = found["sizes"]
-    if sizes is None:
-        size = found["image_size"]
-        return f"{size} × {size} pixels each." if size else ""
-    common, smallest, largest = (
-        f"{width} × {height}"
-        for width, height in (sizes["common"], sizes["smallest"], sizes["largest"])
-    )
-    if sizes["count"] == 1:
-        return f"{common} pixels each."
-    return (
-        f"{sizes['count']:,} sizes among {found['looked_at']:,} images checked, from {smallest} to "
-        f"{largest} pixels; {percent(sizes['common_share'])} are {common}."
-    )
 
 
 def _classes(found: dict[str, Any]) -> Table:

@@ -10,6 +10,7 @@ import torch
 
 from prospr_engine.config import LoadingConfig
 from prospr_engine.data import DATASETS, DatasetSpec
+from prospr_engine.data.balance import balance_warnings
 from prospr_engine.data.depth import level_notes
 from prospr_engine.data.images import ImageData, Split
 from prospr_engine.data.progress import Ticker
@@ -84,8 +85,10 @@ def _read(
         marked=() if row else (0, 2),
         on_images=ticker.at if streamed else lambda done: None,
     )
-    twins, levels = [], []
+    uneven, twins, levels = [], [], []
     if not row:
+        every = np.bincount(source.labels[source.parts["train"]], minlength=len(source.classes))
+        uneven = balance_warnings(source.classes, every.tolist())
         twins = twin_notes_of(_marked(train, found.marks[0]), _marked(test, found.marks[2]))
         levels = level_notes(torch.stack(found.levels).sum((0, 1)).numpy(), pixels.deep)
     mean, std = statistics(found.levels[0])
@@ -100,10 +103,10 @@ def _read(
         # Grey images are often writing, colour ones photographs.
         augmentation=row.augmentation if row else AUGMENTATION[len(mean) > 1],
         notes=(
-            *(*source.notes, *planned.notes, *twins, *pixels.notes, *levels),
+            *(*source.notes, *planned.notes, *uneven, *twins, *pixels.notes, *levels),
             *([_streamed_note(pixels.images)] if streamed else []),
         ),
-        warnings=tuple(twins),
+        warnings=(*uneven, *twins),
         digest=found.digest,
         ranges=pixels.ranges,
     )

@@ -31,7 +31,7 @@ from prospr_engine.data.splits import Plan, plan
 from prospr_engine.data.twins import Labelled, twin_notes
 from prospr_engine.errors import ResourceError
 from prospr_engine.events import ignore
-from prospr_engine.format import counted
+from prospr_engine.format import counted, percent
 from prospr_engine.guard import limits
 from prospr_engine.io.tokens import display_name
 
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
 CLASSES = 12  # shown with samples
 SAMPLES = 3  # of each
+COMMON = 0.05  # of the images, for a size that is worth naming
 SIDE = 96  # pixels, the largest side of a sample
 COMPARED = 4 * limits.PREVIEW_IMAGES.value  # images that are searched for copies
 SMALL = 32  # pixels, the side at which they are compared
@@ -66,6 +67,20 @@ class Sizes:
         ordered = sorted(counts, key=lambda size: (size[0] * size[1], size))
         common, times = counts.most_common(1)[0]
         return cls(len(counts), common, times / len(sizes), ordered[0], ordered[-1])
+
+    @property
+    def described(self) -> str:
+        """ "All images are 32 × 32 pixels.", or the smallest, largest and most common size."""
+        common, smallest, largest = (
+            f"{width:,} × {height:,}"
+            for width, height in (self.common, self.smallest, self.largest)
+        )
+        if self.count == 1:
+            return f"All images are {common} pixels."
+        most = ""
+        if self.common_share >= COMMON:
+            most = f"; {percent(self.common_share)} of the images are {common}"
+        return f"{self.count:,} sizes, from {smallest} to {largest} pixels{most}."
 
 
 @dataclass(frozen=True)
