@@ -75,6 +75,13 @@ class LoadingConfig(_Checked):
         minimum=0.01,
         maximum=0.5,
     )
+    normalisation: str = setting(
+        "auto",
+        "how pixels are scaled: by mean and deviation of the training images (data) or of "
+        "ImageNet, to 0..1 (unit), to -1..1 (centred) or not (bytes, 0..255); auto: data for new "
+        "weights, and for given ones what they were trained with, as far as that can be found out",
+        choices=("auto", "data", "imagenet", "unit", "centred", "bytes"),
+    )
     skip_broken: bool = setting(
         False, "skip images that cannot be read, and list them, instead of stopping"
     )

@@ -47,6 +47,7 @@ PIPELINE = [
     "cache",
     "calibration",
     "checkpoint",
+    "normalisation",
     "setup",
     "channels",
     "train",

@@ -169,7 +169,7 @@ def _provenance(run: Run, result: RunRecord) -> None:
         f"{split.validation:,} for validation, {split.test:,} for testing",
         "Digest of the data": data.digest,
         "Fingerprint of the settings": result.fingerprint,
-        "Notes": " ".join(data.notes),
+        "Notes": " ".join((*result.notes, *data.notes)),
     }
     with st.expander("Where these numbers come from", icon=":material/fact_check:"):
         lines = [f"- **{name}**: {plain(text)}" for name, text in rows.items() if text]

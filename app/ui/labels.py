@@ -42,6 +42,7 @@ LABELS = {
     "kind": "What to remove",
     "layer_floor": "Minimum weights per layer",
     "lr": "Learning rate",
+    "normalisation": "Scale of the pixels",
     "most_probes": "Most tries",
     "momentum_graph": "Momentum in the gradient",
     "order": "Derivatives",

@@ -107,7 +107,7 @@ def print_result(result: dict[str, Any]) -> None:
     console.print(figures)
     console.print(f"\n{course(record)}", soft_wrap=True)
     console.print(_chance(record), soft_wrap=True)
-    for note in record.data.notes:
+    for note in (*record.notes, *record.data.notes):
         mark = "[yellow]![/yellow]" if note in record.data.warnings else "·"
         console.print(f"{mark} {escape(note)}", soft_wrap=True)
     console.print()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -41,4 +42,6 @@ def images_of_run(folder: str | Path, label: Mapping[str, Any]) -> list[Tensor]:
             f"{needs}, and those in {config.data} are others; restore them, or run the settings "
             "again."
         )
-    return calibration_images(data, config.seed)
+    scale = label["preprocessing"]
+    mean, std = (tuple(map(float, scale[name])) for name in ("mean", "std"))
+    return calibration_images(dataclasses.replace(data, mean=mean, std=std), config.seed)

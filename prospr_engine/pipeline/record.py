@@ -70,8 +70,8 @@ class SplitRecord:
 @dataclass(frozen=True)
 class DataRecord:
     """The images: ``shape`` is (C, H, W); ``mean`` and ``std`` normalise pixels in [0, 1], per
-    channel; ``digest`` is equal for equal images in equal splits; the ``warnings`` among the
-    ``notes`` put the accuracies in doubt."""
+    channel, and ``normalisation`` says what they are; ``digest`` is equal for equal images in equal
+    splits; the ``warnings`` among the ``notes`` put the accuracies in doubt."""
 
     name: str
     classes: tuple[str, ...]
@@ -82,6 +82,7 @@ class DataRecord:
     std: tuple[float, ...]
     notes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    normalisation: str = "data"
 
 
 @dataclass(frozen=True)
@@ -128,6 +129,7 @@ class RunRecord:
     not_exported: Mapping[str, str] = dataclasses.field(default_factory=dict)
     latency: Latency | None = None
     accuracy_at_pruning: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     @property
     def trained_first(self) -> bool:
@@ -230,6 +232,7 @@ def _run_record(values: Mapping[str, Any]) -> RunRecord:
         figures=metrics.result_figures(values),
         not_exported=dict(values.get("not_exported") or {}),
         accuracy_at_pruning=dict(values.get("accuracy_at_pruning") or {}),
+        notes=tuple(values.get("notes") or ()),
         latency=Latency.from_dict(values["latency"]) if values.get("latency") else None,
     )
 
@@ -252,6 +255,7 @@ def _data(values: Mapping[str, Any]) -> DataRecord:
         std=tuple(values["std"]),
         notes=tuple(values.get("notes", ())),
         warnings=tuple(values.get("warnings", ())),
+        normalisation=values.get("normalisation", "data"),
     )
 
 

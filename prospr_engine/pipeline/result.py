@@ -148,7 +148,8 @@ class RunResult:
     for one image; ``weights`` are the initial weights, as in ``Prepared``; ``exports`` are the ONNX
     files by encoding, ``not_exported`` why others could not be written, ``latency`` how fast they
     are. ``seconds`` is wall time,
-    ``seconds_of`` the share of scoring and training, 0 where an earlier run's was reused."""
+    ``seconds_of`` the share of scoring and training, 0 where an earlier run's was reused;
+    ``notes`` say how the network was fitted to the images."""
 
     config: RunConfig
     weights: str
@@ -170,6 +171,7 @@ class RunResult:
     out: Path
     seconds: float
     seconds_of: dict[str, float]
+    notes: tuple[str, ...] = ()
 
     @property
     def proof(self) -> Proof:
@@ -206,6 +208,7 @@ class RunResult:
             "latency": self.latency.to_dict(),
             "history": [dataclasses.asdict(epoch) for epoch in self.history],
             "weights": self.weights,
+            **({"notes": list(self.notes)} if self.notes else {}),
             "training": self.recipe,
             "data": self.data,
             "config": self.config.to_dict(),
@@ -235,7 +238,7 @@ def environment(device: torch.device) -> dict[str, Any]:
     }
 
 
-def split_record(data: ImageData, seed: int) -> dict[str, Any]:
+def split_record(data: ImageData, seed: int, normalisation: str) -> dict[str, Any]:
     """The data of a run: enough to know whether another run used the same."""
     return {
         "name": data.name,
@@ -245,6 +248,7 @@ def split_record(data: ImageData, seed: int) -> dict[str, Any]:
         "digest": data.digest,
         "mean": list(data.mean),
         "std": list(data.std),
+        "normalisation": normalisation,
         "notes": list(data.notes),
         "warnings": list(data.warnings),
     }

@@ -139,6 +139,7 @@ def run(
     result = RunResult(
         config=config,
         weights=prepared.weights,
+        notes=prepared.notes,
         pruning=pruning,
         accuracy=accuracy,
         accuracy_at_pruning=trained.at_pruning,
@@ -152,7 +153,7 @@ def run(
         },
         history=trained.history,
         recipe=dataclasses.asdict(recipe),
-        data=split_record(prepared.data, config.seed),
+        data=split_record(prepared.data, config.seed, prepared.normalisation),
         environment=machine,
         exports=files.exports,
         not_exported=files.others,

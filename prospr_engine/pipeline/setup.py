@@ -12,6 +12,7 @@ from torch import nn
 from prospr_engine.config import CHANNELS, FRESH, RunConfig
 from prospr_engine.data.images import ImageData, normalise
 from prospr_engine.data.load import load
+from prospr_engine.data.normalisation import DATA
 from prospr_engine.errors import ConfigError
 from prospr_engine.events import OnEvent, StageStarted, ignore
 from prospr_engine.export.encodings import ENCODINGS
@@ -21,16 +22,22 @@ from prospr_engine.io.tokens import display_name, locate
 from prospr_engine.models import MODELS
 from prospr_engine.models.build import build
 from prospr_engine.models.imports.header import read_header
+from prospr_engine.models.rehearsal import rehearse
 from prospr_engine.network.batches import Batch
 from prospr_engine.network.device import best_precision, explained_memory, pick_device
 from prospr_engine.network.prunable import prunable_weights, sizes_of
 from prospr_engine.overrides import resolve
 from prospr_engine.pipeline.cache import Shared
 from prospr_engine.pipeline.checkpoint import Source
+from prospr_engine.pipeline.normalisation import Given, choose
 from prospr_engine.pruning.budget import budget
 from prospr_engine.saliency import METHODS
 from prospr_engine.saliency.controls import find_control
 from prospr_engine.training.loop import Recipe
+
+FINE_TUNING = 0.1
+"""Given weights are trained further at this share of the model's own learning rate: at the whole
+rate, the first steps would undo what they have learned."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +53,10 @@ class Prepared:
     """How to build the network again."""
     contents: dict[str, str]
     """The contents behind the settings that may name a file: see ``identity.dense_key``."""
+    notes: tuple[str, ...] = ()
+    """What the user should know about how the network was fitted to the images."""
+    normalisation: str = DATA
+    """What ``data.mean`` and ``data.std`` are: see ``data.normalisation``."""
 
     @property
     def weights(self) -> str:
@@ -100,12 +111,45 @@ def prepare(
         model = build(config.model, data.shape, len(data.classes), config.seed, config.weights)
         model.to(device)
     check_budget(config, model)
+    scale = choose(config, data, model, _given(config), device)
+    if scale.name != DATA:
+        data = scale.of(data)
+    with explained_memory(*_MEMORY_TO_TRAIN):
+        notes = rehearse(model, *_first_batch(config, data, device))
     transform = getattr(model, "transform_input", False)
     source = Source.of(config.model, data.shape, len(data.classes), transform)
     batches = _calibration_batches(config, data)
-    # The images count by their pixels, however they are stored.
-    contents = contents_of(config, {"data": data.digest})
-    return Prepared(config, device, data, model, batches, source, contents)
+    # The images count by their pixels, however they are stored, and by how they are scaled.
+    scaled = "" if scale.name == DATA else f" {scale.mean} {scale.std}"
+    contents = contents_of(config, {"data": data.digest + scaled})
+    notes = tuple(filter(None, (scale.note, *notes)))
+    return Prepared(config, device, data, model, batches, source, contents, notes, scale.name)
+
+
+_MEMORY_TO_TRAIN = (
+    "a step of training",
+    "set a smaller training batch or image size, or choose a smaller network",
+)
+FEW = 16
+"""Images of the first batch on a processor, where nothing is gained by more."""
+
+
+def _first_batch(config: RunConfig, data: ImageData, device: torch.device) -> Batch:
+    """Training images as the network takes them; on a GPU as many as in training, for which the
+    memory has to suffice."""
+    count = len(data.train)
+    size = FEW if device.type == "cpu" else _batch_size(config, count)
+    chosen = torch.linspace(0, count - 1, min(size, count)).round().long()
+    images = data.train.images[chosen].to(device)
+    return normalise(images, data.mean, data.std), data.train.labels[chosen].to(device)
+
+
+def _given(config: RunConfig) -> Given | None:
+    """What is known about the weights, if they are given."""
+    if not given_weights(config):
+        return None
+    file = file_settings(config).get("weights")
+    return Given(read_header(locate(file), display_name(file)).label if file else {})
 
 
 def check_budget(config: RunConfig, model: nn.Module) -> None:
@@ -140,13 +184,12 @@ def content_of(file: str) -> str:
 def make_recipe(config: RunConfig, prepared: Prepared) -> Recipe:
     """Fill in the choices that the config leaves open."""
     training = config.training
-    count = len(prepared.data.train)
-    # 128, as in most published recipes; fewer on small data, for some forty steps per epoch.
-    small = max(16, min(128, 1 << max(0, (count // 32).bit_length() - 1)))
-    batch_size = training.batch_size or small
+    batch_size = _batch_size(config, len(prepared.data.train))
     # The models' rates are for batches of 128; the noise of smaller batches requires smaller steps
     # (Krizhevsky 2014, https://arxiv.org/abs/1404.5997).
     own_lr = MODELS.find(config.model).lr * (batch_size / 128) ** 0.5
+    if prepared.given:
+        own_lr *= FINE_TUNING
     augmentation = training.augmentation
     return Recipe(
         epochs=config.epochs,
@@ -159,6 +202,13 @@ def make_recipe(config: RunConfig, prepared: Prepared) -> Recipe:
         precision=best_precision(training.precision, prepared.device),
         seed=config.seed,
     )
+
+
+def _batch_size(config: RunConfig, count: int) -> int:
+    """Images in one training step, of ``count`` for training."""
+    # 128, as in most published recipes; fewer on small data, for some forty steps per epoch.
+    small = max(16, min(128, 1 << max(0, (count // 32).bit_length() - 1)))
+    return config.training.batch_size or small
 
 
 def _calibration_batches(config: RunConfig, data: ImageData) -> list[Batch]:
