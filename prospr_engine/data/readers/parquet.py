@@ -128,6 +128,7 @@ class _Images:
     def _take(self, file: int, group: int, row: int) -> None:
         """Images that occur several times are kept once, so that a small file stays small."""
         columns = self.files[file]
+        self.kept.reserve(columns.group_bytes(group), self.name)
         for values in values_of(columns, columns.image, BATCH, [group]):
             for value in values:
                 if value is not None:
@@ -138,7 +139,6 @@ class _Images:
                         )
                     key = hashlib.blake2b(value, digest_size=16).digest()
                     if key not in self._known:
-                        self.kept.reserve(len(value), self.name)
                         self._known[key] = self.kept.add(value), len(value)
                     self._places[file, row] = self._known[key]
                 row += 1

@@ -22,6 +22,7 @@ MAGIC = b"PAR1"
 LABELS_BYTES = limits.LABELS_BYTES.value
 CONTAINERS = 1_000_000  # entries of a list in the summary
 LABELS = 65_536  # labels unpacked at a time
+LISTED = 2_000_000  # bytes of values that are repeated; usual programs write half of it
 BUFFER = 1 << 20  # bytes read at a time
 IMAGES = "image img picture photo pixels bytes content"
 NO_LABEL = -1  # what Hugging Face writes for images to be classified
@@ -38,6 +39,12 @@ class Columns:
     classes: tuple[str, ...] = ()
     labels: list[str] = field(default_factory=list)
     """Of all rows; "" where there is none."""
+
+    def group_bytes(self, group: int) -> int:
+        """What the images of a row group take, by the summary of the file."""
+        of_group = self.file.metadata.row_group(group)
+        columns = (of_group.column(at) for at in range(of_group.num_columns))
+        return sum(c.total_uncompressed_size for c in columns if c.path_in_schema == self.image)
 
 
 def open_columns(path: Path, name: str, bounds: ZipLimits, stack: ExitStack) -> Columns:
@@ -60,10 +67,10 @@ def open_columns(path: Path, name: str, bounds: ZipLimits, stack: ExitStack) -> 
         columns = _columns(file, name)
         paths = [one for one in (columns.image, columns.label) if one]
         with path.open("rb") as raw:
-            _check_pages(raw, file.metadata, dict.fromkeys(paths), columns, bounds)
+            repeating = _check_pages(raw, file.metadata, paths, columns, bounds)
         file = stack.enter_context(
             # Values that repeat stay numbers of a list: 100,000 times 1 MB take no more than one.
-            pq.ParquetFile(path, pre_buffer=False, buffer_size=BUFFER, read_dictionary=paths)
+            pq.ParquetFile(path, pre_buffer=False, buffer_size=BUFFER, read_dictionary=repeating)
         )
         columns.file = file
         if columns.label:
@@ -95,16 +102,19 @@ def _check_summary(raw: BinaryIO, name: str, bounds: ZipLimits) -> None:
 def _check_pages(
     raw: BinaryIO,
     summary: Any,
-    paths: Sequence[str] | dict[str, None],
+    paths: Sequence[str],
     columns: Columns,
     bounds: ZipLimits,
-) -> None:
-    """Refuse what would unpack to far more than images do."""
+) -> list[str]:
+    """Refuse what would unpack to far more than images do. Returns the columns in which a few large
+    values may be repeated many times."""
     name = columns.name
     if summary.num_rows > bounds.files:
         raise DataError(f"{name} has more than {bounds.files:,} rows; give fewer.")
     size = raw.seek(0, io.SEEK_END)
     rows = unpacked = 0
+    # A label is repeated more often than an image in what is read at a time.
+    repeating = {columns.label} if columns.label else set()
     for group in range(summary.num_row_groups):
         of_group = summary.row_group(group)
         rows += of_group.num_rows
@@ -123,7 +133,10 @@ def _check_pages(
             if start < len(MAGIC) or length < 0 or start + length > size:
                 raise ValueError("a column lies outside the file")
             most = LABELS_BYTES if column.path_in_schema == columns.label else bounds.total
-            unpacked += unpacked_bytes(raw, start, length, most)
+            taken, listed = unpacked_bytes(raw, start, length, most)
+            unpacked += taken
+            if listed > LISTED:
+                repeating.add(column.path_in_schema)
     if rows != summary.num_rows:
         raise ValueError("the numbers of rows contradict each other")
     if unpacked > bounds.total or (
@@ -133,6 +146,7 @@ def _check_pages(
             f"{name} unpacks from {megabytes(size, 1)} to {megabytes(unpacked)}, far more than a "
             "data set of images would; it is refused as a possible zip bomb."
         )
+    return sorted(repeating)
 
 
 def _columns(file: Any, name: str) -> Columns:

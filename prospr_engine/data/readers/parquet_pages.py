@@ -12,6 +12,7 @@ from typing import Any, BinaryIO
 
 PAGE = 5
 """Field of a page's header with that of its data, version 1; version 2 has number 8."""
+DICTIONARY = 2  # type of a page
 ENCODINGS = frozenset({0, 2, 3, 5, 6, 8})
 """PLAIN, RLE, those with a dictionary or lengths, whose values take no more than their page; in
 others a value may repeat most of the one before it."""
@@ -20,13 +21,14 @@ DEEPEST = 8  # structures within each other
 MOST_FIELDS = 1_000
 
 
-def unpacked_bytes(file: BinaryIO, start: int, size: int, most: int) -> int:
-    """How many bytes the pages of a column take that lie from ``start`` on in ``size`` bytes.
+def unpacked_bytes(file: BinaryIO, start: int, size: int, most: int) -> tuple[int, int]:
+    """How many bytes the pages of a column take that lie from ``start`` on in ``size`` bytes, and
+    how many of them are a list of values, to which the others refer by number.
 
     Raises ``ValueError`` if they are no pages, take more than ``most`` bytes together, or are
     encoded in an unusual way.
     """
-    total, place, end = 0, start, start + size
+    total, listed, place, end = 0, 0, start, start + size
     while place < end:
         file.seek(place)
         reader = _Reader(file.read(min(HEADER, end - place)))
@@ -39,11 +41,12 @@ def unpacked_bytes(file: BinaryIO, start: int, size: int, most: int) -> int:
                 raise ValueError(f"it uses the encoding {encoding}, which is not read here")
         place += reader.place + packed
         total += unpacked
+        listed += unpacked if header.get(1) == DICTIONARY else 0
         if place > end:
             raise ValueError("a page is longer than its column")
         if total > most:
             raise ValueError(f"a column unpacks to more than {most:,} bytes")
-    return total
+    return total, listed
 
 
 def _size(value: Any) -> int:
