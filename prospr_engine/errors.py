@@ -11,7 +11,12 @@ LONGEST = 4_000  # characters of a message: it may repeat a name that somebody s
 
 
 class EngineError(Exception):
-    """Base of all errors whose message is meant for the user."""
+    """Base of all errors whose message is meant for the user. ``code`` are lines that the message
+    ends by pointing at, to be shown as code."""
+
+    def __init__(self, *args: object, code: str = ""):
+        super().__init__(*args)
+        self.code = code
 
     def __str__(self) -> str:
         text, half = super().__str__(), LONGEST // 2

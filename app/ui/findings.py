@@ -50,8 +50,10 @@ def show_proof(checks: Sequence[Check], channels: bool = False) -> None:
 
 
 def show_error(sentence: object) -> None:
-    """An error, in the engine's words."""
+    """An error, in the engine's words, and the lines of code that it points at."""
     st.error(plain(str(sentence)), icon=":material/error:")
+    if code := getattr(sentence, "code", ""):
+        st.code(code)
 
 
 def _lines(findings: Sequence[FindingRecord]) -> None:

@@ -12,6 +12,7 @@ import argparse
 import contextlib
 import sys
 from collections.abc import Callable, Sequence
+from textwrap import indent
 
 from prospr_engine.cli import (
     bundle,
@@ -58,10 +59,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _fail(parsed: argparse.Namespace, error: object, code: int) -> int:
-    print(f"error: {error}", file=sys.stderr)
+    code_lines = getattr(error, "code", "")
+    below = "\n\n" + indent(code_lines, "    ") if code_lines else ""
+    print(f"error: {error}{below}", file=sys.stderr)
     if parsed.json:
+        lines = {"code": code_lines} if code_lines else {}
         with contextlib.suppress(OSError):  # standard output itself may be what failed
-            print_json({"error": {"type": type(error).__name__, "message": str(error)}})
+            print_json({"error": {"type": type(error).__name__, "message": str(error), **lines}})
     return code
 
 

@@ -135,6 +135,20 @@ WEIGHTS_HEADER = Limit(
     "weights_header", 10_000_000, "bytes", "of a safetensors header; torchvision's need 100 kB"
 )
 WEIGHTS_TENSORS = Limit("weights_tensors", 20_000, "tensors", "in a file of weights")
+STATE_TIMES = Limit(
+    "state_times",
+    4,
+    "times",
+    "that the tensors of a PyTorch file may be larger than the file: some are stored once for "
+    "several names",
+)
+STATE_MEMORY = Limit(
+    "state_memory", 1_000_000_000, "bytes", "to read a PyTorch file, besides three times its size"
+)
+STATE_SECONDS = Limit("state_seconds", 120, "seconds", "of processor time to read one")
+STATE_PICKLE = Limit(
+    "state_pickle", 20_000_000, "bytes", "of the list of tensors in a PyTorch file"
+)
 TENSOR_NAME = Limit("tensor_name", 200, "characters", "of a tensor's name")
 TENSOR_AXES = Limit("tensor_axes", 8, "axes", "of a tensor")
 ONNX_BYTES = Limit(

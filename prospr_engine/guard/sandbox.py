@@ -1,7 +1,7 @@
 """Work on files from strangers in a process of its own, with limits on memory and time.
 
 What a file does to the process that opens it, it does to that one only: it ends when it takes more
-memory or time than allowed, and it may write no files.
+memory or time than allowed, and it may write no files but those that the caller asks for.
 """
 
 from __future__ import annotations
@@ -35,10 +35,18 @@ SINGLE = {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", "MALLOC_ARENA_MAX"
 """One thread, so that the memory for threads does not count; and no GPU."""
 
 
-def call(target: str, arguments: Mapping[str, Any], what: str, memory: int, seconds: int) -> Any:
+def call(
+    target: str,
+    arguments: Mapping[str, Any],
+    what: str,
+    memory: int,
+    seconds: int,
+    written: int = 0,
+) -> Any:
     """What the function ``target`` ("package.module:name") returns for ``arguments``, both
     JSON-ready, computed in another process with at most ``memory`` bytes and ``seconds`` of
-    processor time, besides what it takes to import that module.
+    processor time, besides what it takes to import that module. Files that it writes may have
+    ``written`` bytes each.
 
     Raises the ``EngineError`` that the function raises, and ``ResourceError`` if the limits do not
     suffice or the process crashes; ``what`` ("model.onnx") begins the sentence.
@@ -48,6 +56,7 @@ def call(target: str, arguments: Mapping[str, Any], what: str, memory: int, seco
         "arguments": dict(arguments),
         "memory": memory,
         "seconds": seconds,
+        "written": written,
     }
     command = (sys.executable, "-c", MAIN.format(HERE))
     process = subprocess.Popen(
@@ -77,11 +86,11 @@ def main() -> None:
     order = json.load(sys.stdin)
     module, _, name = order["target"].partition(":")
     function = getattr(importlib.import_module(module), name)
-    _limit(order["memory"], order["seconds"])
+    _limit(order["memory"], order["seconds"], order["written"])
     try:
         answer = {"result": function(**order["arguments"])}
     except EngineError as error:
-        answer = {"error": type(error).__name__, "text": str(error)}
+        answer = {"error": type(error).__name__, "text": str(error), "code": error.code}
     except MemoryError:
         answer = {"error": "memory"}
     except Exception as error:  # noqa: BLE001 - a fault of ours, or a library's lack of memory
@@ -94,7 +103,7 @@ def main() -> None:
     os._exit(0)  # nothing is left to tidy up, and tidying up may take memory
 
 
-def _limit(memory: int, seconds: int) -> None:
+def _limit(memory: int, seconds: int, written: int) -> None:
     """Bound this process from now on, as far as the system can."""
     try:
         import resource
@@ -103,7 +112,7 @@ def _limit(memory: int, seconds: int) -> None:
     used = resource.getrusage(resource.RUSAGE_SELF)
     bounds = {
         resource.RLIMIT_CPU: int(used.ru_utime + used.ru_stime) + seconds + 1,
-        resource.RLIMIT_FSIZE: 0,
+        resource.RLIMIT_FSIZE: written,
         resource.RLIMIT_CORE: 0,
     }
     with contextlib.suppress(OSError, ValueError):
@@ -130,7 +139,7 @@ def _answer(out: bytes, noise: bytes, returned: int, what: str, memory: int, sec
     if kind == "fault":
         raise RuntimeError(f"{what}: {noise.decode(errors='replace')[-4000:]}")
     if kind:
-        raise getattr(errors, kind)(answer["text"])
+        raise getattr(errors, kind)(answer["text"], code=answer["code"])
     if -returned == getattr(signal, "SIGXCPU", None):
         raise _too_long(what, seconds)
     # Libraries in C++ often end without an answer where memory is missing, and so does the system.

@@ -6,16 +6,24 @@ import re
 import struct
 from typing import BinaryIO
 
+from prospr_engine.io.zip_contents import kind_of_zip
+
 READ = 1024  # bytes from the start; a tar has its magic number at 257
 
 WORDS = {
     "empty": "empty",
     "zip": "a zip archive",
-    "torch": "a PyTorch file (a pickle in a zip)",
-    "pickle": "a pickle",
+    "torch": "a PyTorch file",
+    "torchscript": "a TorchScript program",
+    "torch-package": "a package of PyTorch code (torch.package)",
+    "pt2": "a program exported by PyTorch (.pt2)",
+    "pickle": "a pickle, as Python and joblib write them",
     "safetensors": "a safetensors file",
     "onnx": "an ONNX model",
     "hdf5": "an HDF5 file, as Keras writes it",
+    "keras": "a Keras model (.keras)",
+    "savedmodel": "a TensorFlow SavedModel",
+    "tflite": "a TensorFlow Lite model",
     "numpy": "a NumPy array",
     "parquet": "a Parquet file",
     "gguf": "a GGUF model",
@@ -24,6 +32,7 @@ WORDS = {
     "bzip2": "a bzip2 archive",
     "xz": "an xz archive",
     "zstandard": "a Zstandard archive",
+    "zlib": "compressed data (zlib), as joblib writes it",
     "rar": "a RAR archive",
     "7z": "a 7-Zip archive",
     "image": "a single image",
@@ -44,6 +53,9 @@ MARKS: tuple[tuple[int, bytes, str], ...] = (
     (0, b"\x93NUMPY", "numpy"),
     (0, b"PAR1", "parquet"),
     (0, b"GGUF", "gguf"),
+    (4, b"TFL3", "tflite"),
+    # torch.save before version 1.6: the magic number, pickled.
+    (0, b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.", "torch"),
     (257, b"ustar", "tar"),
     (0, b"\x1f\x8b", "gzip"),
     (0, b"BZh", "bzip2"),
@@ -67,6 +79,7 @@ PICKLE = re.compile(
     rb"|[}\]](?:q\x00|\.)"  # protocol 1
 )
 ONNX = re.compile(rb"\x08[\x01-\x1f](?:\x12|:)", re.DOTALL)  # ir_version, then producer or graph
+ZLIB = re.compile(rb"x[\x01\x5e\x9c\xda]")
 HTML = re.compile(rb"\s*(?:<!--.*?-->\s*)?<(?:!doctype html|html|head|body)\b", re.I | re.DOTALL)
 TEXT = re.compile(rb"[\t\n\r\x20-\x7e\x80-\xff]*", re.DOTALL)
 
@@ -78,7 +91,7 @@ def kind_of(file: BinaryIO) -> str:
         return "empty"
     for offset, mark, kind in MARKS:
         if start.startswith(mark, offset):
-            return "torch" if kind == "zip" and _first_entry(start).endswith("data.pkl") else kind
+            return _in_zip(file, start) if kind == "zip" else kind
     if _is_safetensors(start):
         return "safetensors"
     if PICKLE.match(start):
@@ -89,7 +102,12 @@ def kind_of(file: BinaryIO) -> str:
         return "html"
     if TEXT.fullmatch(start):
         return "json" if start.lstrip()[:1] in (b"{", b"[") else "text"
-    return "unknown"
+    return "zlib" if ZLIB.match(start) else "unknown"
+
+
+def _in_zip(file: BinaryIO, start: bytes) -> str:
+    # An archive whose directory is damaged may still be known by its first file.
+    return kind_of_zip(file) or ("torch" if _first_entry(start).endswith("data.pkl") else "zip")
 
 
 def _first_entry(start: bytes) -> str:

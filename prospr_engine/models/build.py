@@ -23,14 +23,28 @@ def build(
     seed: int = 0,
     weights: str = "fresh",
 ) -> nn.Module:
-    """The network ``name`` for images of ``shape`` (C, H, W), on the CPU, in train mode.
+    """The network ``name`` for images of ``shape`` (C, H, W), on the CPU, in train mode: that of
+    ``build_noted``, without the notes."""
+    return build_noted(name, shape, classes, seed, weights)[0]
+
+
+def build_noted(
+    name: str,
+    shape: tuple[int, int, int],
+    classes: int,
+    seed: int = 0,
+    weights: str = "fresh",
+) -> tuple[nn.Module, tuple[str, ...]]:
+    """The network ``name`` for images of ``shape`` (C, H, W), on the CPU, in train mode; and notes
+    for the user on where it differs from what was given, such as a new classifier.
 
     ``fresh`` weights are drawn from ``seed`` alone (built-in zoo: He normal, see ``init``;
     ``torchvision/`` and ``timm/``: their builders' own schemes); the global random state is neither
     read nor changed. ``pretrained`` takes the weights that the library publishes and draws only the
-    layers that the data require to be new. Anything else is a safetensors file, by path or token,
-    with a tensor for each one of the network. Raises ``ConfigError`` for an unknown name or kind of
-    weights, ``ModelError`` if the network does not fit the data or the weights are unavailable.
+    layers that the data require to be new. Anything else is a file of weights (safetensors or
+    PyTorch), by path or token, with a tensor for each one of the network. Raises
+    ``ConfigError`` for an unknown name or kind of weights, ``ModelError`` if the network does not
+    fit the data or the weights are unavailable.
     """
     spec = MODELS.find(name)
     option = file_options(RunConfig)["weights"]
@@ -54,9 +68,10 @@ def build(
         else:
             model = spec.load()(shape, classes)
             he_init(model)
+    notes: tuple[str, ...] = ()
     if option.names_file(weights):
-        load_weights(Wanted(name, model, shape, classes), weights)
+        notes = load_weights(Wanted(name, model, shape, classes), weights)
     for problem in check(model, shape, classes):
         if problem.fatal:
             raise ModelError(problem.text)
-    return model
+    return model, notes

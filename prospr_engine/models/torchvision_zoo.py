@@ -14,12 +14,13 @@ from urllib.parse import urlparse
 
 import torch
 import torchvision
-from torch import Tensor, nn
+from torch import nn
 from torchvision.models.googlenet import GoogLeNet
 from torchvision.models.inception import Inception3
 
 from prospr_engine.errors import ModelError
 from prospr_engine.io.files import disk_error
+from prospr_engine.models.adapt import replace_head, spread
 from prospr_engine.models.spec import TORCHVISION, ModelSpec
 from prospr_engine.models.zoo.init import he_init
 from prospr_engine.network.device import is_out_of_memory
@@ -80,7 +81,7 @@ def build(
     channels = shape[0]
     model = _pretrained(name, shape) if pretrained else _fresh(name, shape, classes)
     if pretrained:
-        _replace_head(model, classes)
+        replace_head(model, classes)
     if channels != 3:
         _read_channels(model, channels, keep_kernels=pretrained)
     return model
@@ -192,28 +193,8 @@ def _resized_vit(name: str, model: nn.Module, image_size: int) -> nn.Module:
     return resized
 
 
-def _replace_head(model: nn.Module, classes: int) -> None:
-    """Give the last layer ``classes`` outputs with new weights, unless it has that many."""
-    head = [m for m in model.modules() if isinstance(m, nn.Linear | nn.Conv2d)][-1]
-    if len(head.weight) == classes:
-        return
-    if isinstance(head, nn.Linear):
-        head.out_features = classes
-    else:  # SqueezeNet's last layer is a convolution
-        head.out_channels = classes
-    head.weight = nn.Parameter(head.weight.new_empty(classes, *head.weight.shape[1:]))
-    if head.bias is not None:
-        head.bias = nn.Parameter(head.bias.new_empty(classes))
-    he_init(head)
-
-
 def _read_channels(model: nn.Module, channels: int, keep_kernels: bool) -> None:
-    """Make the first convolution take ``channels`` channels instead of three.
-
-    For grey images, pretrained kernels are summed over red, green and blue: a grey image has the
-    same value in all three, so the sum gives exactly the published response. For other numbers of
-    channels the three kernels repeat, scaled to keep the size of the response.
-    """
+    """Make the first convolution take ``channels`` channels instead of three."""
     first = next(m for m in model.modules() if isinstance(m, nn.Conv2d))
     kernels = first.weight.detach()
     first.in_channels = channels
@@ -221,16 +202,10 @@ def _read_channels(model: nn.Module, channels: int, keep_kernels: bool) -> None:
         if getattr(model, "transform_input", False):
             # Its offsets, below a fifth of the range, are left to the following batch norm.
             kernels = kernels * torch.tensor(INPUT_SCALES).view(1, 3, 1, 1)
-        first.weight = nn.Parameter(_spread(kernels, channels))
+        first.weight = nn.Parameter(spread(kernels, channels))
     else:
         size = first.out_channels, channels, *first.kernel_size
         first.weight = nn.Parameter(kernels.new_empty(size))
         he_init(first)
     if isinstance(model, GoogLeNet | Inception3):
         model.transform_input = False  # it expects three channels
-
-
-def _spread(kernels: Tensor, channels: int) -> Tensor:
-    if channels == 1:
-        return kernels.sum(1, keepdim=True)
-    return kernels[:, [c % 3 for c in range(channels)]] * (3 / channels)

@@ -106,7 +106,7 @@ class RunRecord:
     network started from: "fresh", "pretrained" or a file's digest. ``seconds`` is wall time,
     ``seconds_of`` that of scoring and training. ``accuracy_at_pruning`` are the accuracies of a
     network that was trained before it was pruned, before and right after. ``figures`` are those of
-    ``metrics``, by name."""
+    ``metrics``, by name; ``notes`` say how the network was fitted to the images."""
 
     config: RunConfig
     fingerprint: str

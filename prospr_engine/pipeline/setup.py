@@ -20,8 +20,9 @@ from prospr_engine.identity import file_settings, file_values
 from prospr_engine.io.files import digest_of
 from prospr_engine.io.tokens import display_name, locate
 from prospr_engine.models import MODELS
-from prospr_engine.models.build import build
+from prospr_engine.models.build import build_noted
 from prospr_engine.models.imports.header import read_header
+from prospr_engine.models.imports.state_dict import weights_file
 from prospr_engine.models.rehearsal import rehearse
 from prospr_engine.network.batches import Batch
 from prospr_engine.network.device import best_precision, explained_memory, pick_device
@@ -88,7 +89,7 @@ def check(config: RunConfig) -> None:
     spec.check(config.scoring.options)
     spec.check_kind(config.kind)
     if file := file_settings(config).get("weights"):
-        read_header(locate(file), display_name(file))
+        read_header(weights_file(file), display_name(file))
     pick_device(config.device)
 
 
@@ -108,7 +109,9 @@ def prepare(
             shared.keep_images(config, data)
     on_event(StageStarted("model", f"Building {config.model}"))
     with explained_memory("this network", "choose a smaller model or smaller images"):
-        model = build(config.model, data.shape, len(data.classes), config.seed, config.weights)
+        model, fitted = build_noted(
+            config.model, data.shape, len(data.classes), config.seed, config.weights
+        )
         model.to(device)
     check_budget(config, model)
     scale = choose(config, data, model, _given(config), device)
@@ -122,7 +125,7 @@ def prepare(
     # The images count by their pixels, however they are stored, and by how they are scaled.
     scaled = "" if scale.name == DATA else f" {scale.mean} {scale.std}"
     contents = contents_of(config, {"data": data.digest + scaled})
-    notes = tuple(filter(None, (scale.note, *notes)))
+    notes = tuple(filter(None, (*fitted, scale.note, *notes)))
     return Prepared(config, device, data, model, batches, source, contents, notes, scale.name)
 
 
@@ -149,7 +152,7 @@ def _given(config: RunConfig) -> Given | None:
     if not given_weights(config):
         return None
     file = file_settings(config).get("weights")
-    return Given(read_header(locate(file), display_name(file)).label if file else {})
+    return Given(read_header(weights_file(file), display_name(file)).label if file else {})
 
 
 def check_budget(config: RunConfig, model: nn.Module) -> None:

@@ -18,6 +18,7 @@ from prospr_engine.errors import ModelError
 from prospr_engine.format import megabytes
 from prospr_engine.guard import limits
 from prospr_engine.io.file_type import WORDS, kind_of
+from prospr_engine.models.imports.refusals import SAVE, check_kind
 
 MAX_HEADER = limits.WEIGHTS_HEADER.value  # bytes
 MAX_TENSORS = limits.WEIGHTS_TENSORS.value
@@ -31,8 +32,7 @@ FAULTS = {
     "overflow": "the shape of a tensor does not fit its data",
 }
 """Parts of safetensors' messages, and our wording."""
-SAVE = 'safetensors.torch.save_file(model.state_dict(), "weights.safetensors")'
-NETWORKS = frozenset({"hdf5", "numpy", "gguf", "onnx"})  # file types that may contain weights
+NETWORKS = frozenset({"numpy", "onnx"})  # file types that may contain weights
 
 
 @dataclass(frozen=True)
@@ -100,27 +100,23 @@ def read_header(path: Path, name: str) -> Header:
 
 
 def _check_kind(kind: str, name: str) -> None:
-    if kind in {"pickle", "torch"}:
-        raise ModelError(
-            f"{name} is {WORDS[kind]}. Opening one can run arbitrary code, so it was not opened. "
-            f"If you trust it, load it, call {SAVE}, and give the file that this writes."
-        )
+    check_kind(kind, name)
     if kind == "empty":
         raise ModelError(f"{name} is empty. Write or upload the file again.")
     if kind == "html":
         raise ModelError(
-            f"{name} is a web page; weights must be a safetensors file. The download may have "
-            "failed: open the file in a text editor to see why, then download it again."
+            f"{name} is a web page; weights are safetensors or a PyTorch file. The download may "
+            "have failed: open the file in a text editor to see why, then download it again."
         )
     if kind in NETWORKS:
         raise ModelError(
-            f"{name} is {WORDS[kind]}; weights must be a safetensors file. For a PyTorch network, "
-            f"{SAVE} writes one."
+            f"{name} is {WORDS[kind]}; weights are given as safetensors or as a PyTorch file. For "
+            f"a PyTorch network, {SAVE} writes one."
         )
     if kind != "safetensors":
         raise ModelError(
-            f"{name} is {WORDS[kind]}; weights must be a safetensors file. Choose one written by "
-            f"{SAVE}."
+            f"{name} is {WORDS[kind]}; weights are given as safetensors or as a PyTorch file, as "
+            f"{SAVE} writes it."
         )
 
 

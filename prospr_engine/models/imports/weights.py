@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -11,17 +10,17 @@ from torch import Tensor, nn
 
 from prospr_engine.errors import ModelError
 from prospr_engine.format import counted, listed
-from prospr_engine.io.tokens import display_name, locate
+from prospr_engine.io.tokens import display_name
 from prospr_engine.models import MODELS
+from prospr_engine.models.adapt import head_of, other_channels, other_classes, spread
 from prospr_engine.models.imports.header import Header, TensorInfo, read_header
 from prospr_engine.models.imports.numbers import SHOWN, check_numbers
-from prospr_engine.models.outline import outline
+from prospr_engine.models.imports.recognise import PREFIXES, recognise, sentence, views
+from prospr_engine.models.imports.state_dict import weights_file
+from prospr_engine.models.signatures import COUNTER
 
-# Prefixes that torch.compile, DataParallel and training frameworks add to every name.
-PREFIXES = ("_orig_mod.", "module.", "model.")
 FLOATS = frozenset({"F16", "BF16", "F32", "F64"})
 WHOLE = frozenset({"U8", "I8", "I16", "I32", "I64"})
-COUNTER = "num_batches_tracked"  # of batch norm; missing in files from before torch 0.4.1
 
 
 @dataclass(frozen=True)
@@ -35,31 +34,47 @@ class Wanted:
     classes: int
 
 
-def load_weights(wanted: Wanted, file: str) -> None:
-    """Load the weights of ``file``, a path or the token of an upload, into the network.
+@dataclass(frozen=True)
+class Fit:
+    """How a file fits a network: the name in the file for every tensor that is ``loaded``, those of
+    a first layer whose kernels are ``spread`` over another number of channels, and ``notes`` for
+    the user on what is not as the file has it."""
 
-    Half and double precision become float32. Raises ``ModelError`` if a tensor is missing,
-    unexpected, of the wrong shape or not finite; the network is then unchanged.
+    loaded: Mapping[str, str]
+    spread: frozenset[str] = frozenset()
+    notes: tuple[str, ...] = ()
+
+
+def load_weights(wanted: Wanted, file: str) -> tuple[str, ...]:
+    """Load the weights of ``file``, a path or the token of an upload, into the network, and return
+    notes for the user.
+
+    Half and double precision become float32. Where the file is for another number of classes, the
+    classifier stays as it was built. Raises ``ModelError`` if a tensor is missing, unexpected, of
+    the wrong shape or not finite; the network is then unchanged.
     """
     from safetensors import SafetensorError, safe_open
 
-    path, file_name = locate(file), display_name(file)
+    path, file_name = weights_file(file), display_name(file)
     header = read_header(path, file_name)
-    sources = fit(wanted, header, file_name)
+    found = fit(wanted, header, file_name)
     check_numbers(path, header, file_name)
     state = wanted.model.state_dict()
     given: dict[str, Tensor] = {}
     try:
         with safe_open(str(path), framework="pt") as tensors:
-            for name, source in sources.items():
+            for name, source in found.loaded.items():
                 given[name] = _as(state[name], tensors.get_tensor(source), name, file_name)
     except (SafetensorError, OSError) as error:
         raise ModelError(f"{file_name} cannot be read ({error}). Write the file again.") from None
+    for name in found.spread:
+        given[name] = spread(given[name], wanted.shape[0])
     wanted.model.load_state_dict(state | given)
     if hasattr(wanted.model, "transform_input"):
         # Inception and GoogLeNet keep this half of their input scaling outside the weights.
-        scaled: Any = header.label.get("transform_input") is True
+        scaled: Any = header.label.get("transform_input") is True and not found.spread
         wanted.model.transform_input = scaled
+    return found.notes
 
 
 def _as(like: Tensor, values: Tensor, name: str, file_name: str) -> Tensor:
@@ -72,8 +87,8 @@ def _as(like: Tensor, values: Tensor, name: str, file_name: str) -> Tensor:
     return values.to(like.dtype)
 
 
-def fit(wanted: Wanted, header: Header, file_name: str) -> dict[str, str]:
-    """The name in the file for every tensor of the network, from names and shapes alone.
+def fit(wanted: Wanted, header: Header, file_name: str) -> Fit:
+    """How the file fits the network, from names and shapes alone.
 
     Raises ``ModelError`` that lists what does not fit, and says what to do if the reason is
     known.
@@ -81,10 +96,22 @@ def fit(wanted: Wanted, header: Header, file_name: str) -> dict[str, str]:
     expected = wanted.model.state_dict()
     sources = _sources(header.tensors, expected, file_name)
     given = {name: header.tensors[source] for name, source in sources.items()}
+    head = head_of(wanted.model)
     missing = [n for n in expected if n not in given and not n.endswith(COUNTER)]
     strange = [name for name in given if name not in expected]
     common = {name: info for name, info in given.items() if name in expected}
     misshapen = {n: i for n, i in common.items() if i.shape != tuple(expected[n].shape)}
+    notes = []
+    if left := _of_other_classes(wanted, misshapen):
+        notes.append(other_classes(misshapen[min(left)].shape[0], wanted.classes))
+    elif missing and all(_inside(name, head) for name in (*missing, *strange)):
+        left, strange = {n for n in expected if _inside(n, head)}, []
+        notes.append("The file has no classifier that fits: it is new, everything else was loaded.")
+    missing = [name for name in missing if name not in left]
+    misshapen = {name: info for name, info in misshapen.items() if name not in left}
+    if spread_out := _of_other_channels(wanted, misshapen):
+        notes.append(other_channels(misshapen[min(spread_out)].shape[1], wanted.shape[0]))
+    misshapen = {name: info for name, info in misshapen.items() if name not in spread_out}
     unusable = {n: i for n, i in common.items() if i.dtype not in _kinds(expected[n])}
     if missing or strange or misshapen:
         parts = [
@@ -92,9 +119,9 @@ def fit(wanted: Wanted, header: Header, file_name: str) -> dict[str, str]:
             *([f"unexpected {listed(strange, SHOWN)}"] if strange else []),
             *([f"of the wrong shape {_shapes(misshapen, expected)}"] if misshapen else []),
         ]
-        advice = _advice(wanted, header, given, misshapen if not (missing or strange) else {})
         raise ModelError(
-            f"{file_name} does not fit {wanted.name}. {advice} Details: {'; '.join(parts)}."
+            f"{file_name} does not fit {wanted.name}. {_advice(wanted, header, given)} "
+            f"Details: {'; '.join(parts)}."
         )
     if unusable:
         kinds = ", ".join(sorted({info.dtype for info in unusable.values()}))
@@ -102,22 +129,54 @@ def fit(wanted: Wanted, header: Header, file_name: str) -> dict[str, str]:
             f"{file_name} stores {listed(unusable, SHOWN)} as {kinds}. Quantised or complex "
             "weights cannot be pruned; give the weights as float32."
         )
-    return sources
+    others = len(header.tensors) - len(given)
+    if others:
+        notes.append(f"{counted(others, 'other tensor')} of the file belong to no part of it.")
+    loaded = {n: source for n, source in sources.items() if n in expected and n not in left}
+    return Fit(loaded, frozenset(spread_out), tuple(notes))
+
+
+def _inside(name: str, layer: str) -> bool:
+    return name.startswith(f"{layer}.") if layer else "." not in name
+
+
+def _of_other_classes(wanted: Wanted, misshapen: Mapping[str, TensorInfo]) -> set[str]:
+    """The tensors that differ only because the file is for another number of classes."""
+    expected = wanted.model.state_dict()
+    found = {
+        name: info.shape[0]
+        for name, info in misshapen.items()
+        if _differ_at(0, info.shape, tuple(expected[name].shape))
+        and expected[name].shape[0] == wanted.classes
+    }
+    return {*found} if len({*found.values()}) == 1 else set()
+
+
+def _of_other_channels(wanted: Wanted, misshapen: Mapping[str, TensorInfo]) -> set[str]:
+    """The kernels that differ only because the file is for images of other channels."""
+    expected = wanted.model.state_dict()
+    found = {
+        name: info.shape[1]
+        for name, info in misshapen.items()
+        if len(info.shape) == 4
+        and _differ_at(1, info.shape, tuple(expected[name].shape))
+        and expected[name].shape[1] == wanted.shape[0]
+    }
+    return {*found} if {*found} == {*misshapen} and len({*found.values()}) == 1 else set()
 
 
 def _sources(
     tensors: Mapping[str, TensorInfo], expected: Mapping[str, Tensor], file_name: str
 ) -> dict[str, str]:
     """The names in the file by their names without the prefixes of frameworks, and without one that
-    all share if the network's names are left."""
-    parts = zip(*(name.split(".")[:-1] for name in tensors), strict=False)
-    shared = [part[0] for part in itertools.takewhile(lambda part: len({*part}) == 1, parts)]
+    all share, or all of one part of the file, if the network's names are left."""
     needed = {name for name in expected if not name.endswith(COUNTER)}
-    lengths = [len(".".join([*shared[:count], ""])) for count in range(len(shared) + 1)]
-    start = next((n for n in lengths if needed <= {name[n:] for name in tensors}), 0)
+    whole = {name: name for name in tensors}
+    # The smallest part that has every tensor of the network, unless they are outside any part.
+    parts = [] if needed <= {*tensors} else [p for p in views(tensors) if needed <= {*p}]
     sources: dict[str, str] = {}
-    for source in tensors:
-        name = source[start:]
+    for short, source in min(parts, key=len, default=whole).items():
+        name = short
         while name not in expected and name.startswith(PREFIXES):
             name = name.partition(".")[2]
         if name in sources:
@@ -135,39 +194,15 @@ def _kinds(tensor: Tensor) -> frozenset[str]:
     return FLOATS if tensor.is_floating_point() else WHOLE | FLOATS
 
 
-def _advice(
-    wanted: Wanted,
-    header: Header,
-    given: Mapping[str, TensorInfo],
-    misshapen: Mapping[str, TensorInfo],
-) -> str:
-    """Why the file does not fit, if known, and what to do.
-
-    ``misshapen`` is empty if shapes are not the (only) reason.
-    """
+def _advice(wanted: Wanted, header: Header, given: Mapping[str, TensorInfo]) -> str:
+    """Why the file does not fit, if known, and what to do."""
     model = header.label.get("model")
     if isinstance(model, str) and model != wanted.name and model in list(MODELS):
         return f"It was written for {model}; choose that model."
+    found = recognise(header.tensors)
+    if found and wanted.name not in [one.model for one in found]:
+        return f"{sentence(found)}: choose the model {found[0].model}."
     expected = wanted.model.state_dict()
-    pairs = [(info.shape, tuple(expected[name].shape)) for name, info in misshapen.items()]
-    counts = {theirs[0] for theirs, ours in pairs if _differ_at(0, theirs, ours)}
-    last = all(_differ_at(0, *pair) and pair[1][0] == wanted.classes for pair in pairs)
-    if last and len(counts) == 1:
-        (count,) = counts
-        return (
-            f"It has {count} classes, the data have {wanted.classes}: choose data with "
-            f"{count} classes, or train its last layer for {wanted.classes} first."
-        )
-    if len(pairs) == 1:
-        ((theirs, ours),) = pairs
-        if len(ours) == 4 and _differ_at(1, theirs, ours) and ours[1] == wanted.shape[0]:
-            return (
-                f"It takes images with {counted(theirs[1], 'channel')}, the data have "
-                f"{counted(ours[1], 'channel')}: choose matching data."
-            )
-    like = [n for n in MODELS if n != wanted.name and _same_names(n, wanted, given)]
-    if like:
-        return f"Its layer names match {' and '.join(like)}; choose that model."
     extra = [name for name in given if name not in expected]
     needed = {n for n in expected if not n.endswith(COUNTER)}
     if extra and needed <= set(given):
@@ -182,13 +217,6 @@ def _differ_at(axis: int, theirs: tuple[int, ...], ours: tuple[int, ...]) -> boo
     """Whether the shapes differ along ``axis`` alone."""
     unequal = [i for i, pair in enumerate(zip(theirs, ours, strict=False)) if pair[0] != pair[1]]
     return len(theirs) == len(ours) and unequal == [axis]
-
-
-def _same_names(model: str, wanted: Wanted, given: Mapping[str, TensorInfo]) -> bool:
-    names = outline(model, wanted.shape, wanted.classes).state_dict()
-    return {n for n in names if not n.endswith(COUNTER)} == {
-        n for n in given if not n.endswith(COUNTER)
-    }
 
 
 def _shapes(misshapen: Mapping[str, TensorInfo], expected: Mapping[str, Tensor]) -> str:

@@ -6,6 +6,7 @@ import json
 import pickle
 import tarfile
 import zipfile
+import zlib
 
 import numpy as np
 import pytest
@@ -43,9 +44,23 @@ IMAGE = Image.new("RGB", (4, 4))
 FILES = {
     "empty": [b""],
     "zip": [zipped(), zipped([])],
-    "torch": [written(lambda s: torch.save(STATE, s))],
-    "pickle": [
+    "torch": [
+        written(lambda s: torch.save(STATE, s)),
         written(lambda s: torch.save(STATE, s, _use_new_zipfile_serialization=False)),
+    ],
+    "torchscript": [zipped(["m/data/0", "m/data.pkl", "m/code/__torch__/a.py", "m/constants.pkl"])],
+    "torch-package": [zipped(["p/model/model.pkl", "p/.data/extern_modules"])],
+    "pt2": [
+        zipped(["p/data/weights/weight_0", "p/models/model.json", "p/archive_format"]),
+        zipped(["serialized_exported_program.json", "serialized_state_dict.pt"]),
+    ],
+    "keras": [zipped(["metadata.json", "config.json", "model.weights.h5"])],
+    "savedmodel": [zipped(["m/saved_model.pb", "m/variables/variables.index"])],
+    "tflite": [b"\x1c\0\0\0TFL3" + b"\0" * 40],
+    "hdf5": [b"\x89HDF\r\n\x1a\n" + b"\0" * 40],
+    "gguf": [b"GGUF\x03\0\0\0"],
+    "zlib": [zlib.compress(bytes(range(256)), level) for level in (1, 3, 6, 9)],
+    "pickle": [
         *(pickle.dumps({"a": [1]}, protocol) for protocol in range(6)),
         *(pickle.dumps(complex(1, 2), protocol) for protocol in range(6)),
         *(pickle.dumps([], protocol) for protocol in range(6)),
