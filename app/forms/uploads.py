@@ -6,6 +6,7 @@ import streamlit as st
 
 from app import session
 from app.forms import data_preview
+from app.forms.url_state import key
 from app.services import EngineError, Upload, uploads
 from app.services.uploads import Contents, Kind
 from app.ui.findings import plain, show_error
@@ -20,9 +21,9 @@ IMAGES_HELP = (
 )
 PRIVATE = "Only you can use the file, and you can remove it."
 WEIGHTS_HELP = (
-    "From PyTorch: safetensors.torch.save_file(model.state_dict(), 'weights.safetensors'). Names "
-    "and shapes must match the chosen model. Pickles (.pt, .pth) are not opened: they can contain "
-    "programs."
+    "From PyTorch: torch.save(model.state_dict(), 'weights.pt'), or safetensors; also a checkpoint "
+    "with an optimizer beside the weights. Which network they belong to is recognised. Files with "
+    "whole networks or programs are not opened."
 )
 
 
@@ -51,24 +52,45 @@ def choose_weights(
     """Let the visitor upload weights for ``model`` or select an earlier upload. Returns its token,
     or None if nothing usable is selected. If the ``shape`` (C, H, W) and number of ``classes`` of
     the images are known, weights that do not match are rejected here."""
-    _show_uploader("weights", "A safetensors file", WEIGHTS_HELP)
+    _show_uploader("weights", "A PyTorch or safetensors file", f"{WEIGHTS_HELP} {PRIVATE}")
     upload = _choose("weights", "Your weights")
     if upload is None:
         return None
     try:
         found = uploads.contents(upload)
-        problem = None
-        if shape and classes:
-            with st.spinner(f"Comparing {plain(upload.name)} with the model"):
-                problem = uploads.mismatch(upload, model, shape, classes)
     except EngineError as error:
         show_error(error)
         return None
-    if problem:
-        show_error(problem)
+    try:
+        notes: tuple[str, ...] = ()
+        if shape and classes:
+            with st.spinner(f"Comparing {plain(upload.name)} with the model"):
+                notes = uploads.match(upload, model, shape, classes)
+    except EngineError as error:
+        if not _offer_model(found, model):
+            show_error(error)
         return None
     st.caption(_describe_weights(found, fits=bool(shape and classes)))
+    if notes:
+        st.info(plain(" ".join(notes)), icon=":material/info:")
     return upload.token
+
+
+def _offer_model(found: Contents, model: str) -> bool:
+    """Offer to select the network that the weights belong to; False if it is not known, or the
+    selected one."""
+    names = [one.model for one in found.recognised]
+    if not names or model in names:
+        return False
+    st.warning(plain(f"{found.recognised_as}, not of the selected model."), icon=":material/rule:")
+    st.button(
+        f"Use {names[0]}",
+        icon=":material/check:",
+        key="use-recognised",
+        on_click=st.session_state.__setitem__,
+        args=(key("model"), names[0]),
+    )
+    return True
 
 
 def remember(kind: Kind, token: str) -> None:
@@ -86,13 +108,15 @@ def _show_uploader(kind: Kind, text: str, help: str) -> None:
     )
     if file is None:
         if problem in st.session_state:
-            show_error(f"{st.session_state[problem]}{_still_selected(kind)}")
+            show_error(st.session_state[problem])
+            if still := _still_selected(kind):
+                st.caption(plain(still))
         return
     try:
         with st.spinner(f"Reading {plain(file.name)}"):
             upload = uploads.add(session.visitor(), kind, file.name, file.getbuffer())
     except EngineError as error:
-        st.session_state[problem] = str(error)
+        st.session_state[problem] = error
     else:
         st.session_state.pop(problem, None)
         remember(kind, upload.token)
@@ -106,7 +130,7 @@ def _still_selected(kind: Kind) -> str:
     token = st.session_state.get(KEYS[kind])
     mine = uploads.mine(session.visitor(), kind)
     return next(
-        (f" {upload.name} is still selected." for upload in mine if upload.token == token), ""
+        (f"{upload.name} is still selected." for upload in mine if upload.token == token), ""
     )
 
 
@@ -171,6 +195,10 @@ def _upload_label(upload: Upload) -> str:
 
 def _describe_weights(found: Contents, fits: bool) -> str:
     written = f" Saved here for {plain(found.model)}." if found.model else ""
+    if found.recognised and not found.model:
+        written = f" {plain(found.recognised_as)}."
+    if found.taken_from:
+        written += f" Taken from “{plain(found.taken_from)}” in the file."
     unknown = " The run checks whether they match the model."
     fit = " They match the model." if fits else unknown
     return f"{found.numbers:,} numbers in {found.tensors:,} tensors.{written}{fit}"

@@ -4,7 +4,7 @@ owner. Nothing in them is ever executed."""
 from __future__ import annotations
 
 import shutil
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
@@ -18,14 +18,17 @@ from prospr_engine.data.inspect import Facts
 from prospr_engine.data.preview import Preview, preview
 from prospr_engine.data.readers import FORMATS
 from prospr_engine.data.readers.opening import format_of_upload
-from prospr_engine.errors import ConfigError, ModelError, ResourceError
+from prospr_engine.errors import ConfigError, ResourceError
 from prospr_engine.format import GIGA, either
 from prospr_engine.guard import limits as bounds
 from prospr_engine.identity import file_options, file_settings
 from prospr_engine.io.tokens import clean_name, digest_in, display_name, is_token, locate, token
 from prospr_engine.models.imports.header import read_header
 from prospr_engine.models.imports.numbers import check_numbers
+from prospr_engine.models.imports.recognise import Recognised, recognise, sentence
+from prospr_engine.models.imports.state_dict import convert, is_state_file
 from prospr_engine.store.records import Upload
+from prospr_engine.store.uploads import Part
 
 Kind = Literal["images", "weights"]
 
@@ -37,12 +40,20 @@ SPARE = bounds.DISK_SPARE.value
 
 @dataclass(frozen=True)
 class Contents:
-    """The contents of a file of weights: the number of tensors and of values, and the model it was
-    written for ("" if unknown)."""
+    """The contents of a file of weights: the number of tensors and of values, the model it was
+    written for ("" if unknown), the entry of a training program's file that they were taken from
+    ("" if none), and the networks that have such tensors."""
 
     tensors: int
     numbers: int
     model: str
+    taken_from: str
+    recognised: tuple[Recognised, ...]
+
+    @property
+    def recognised_as(self) -> str:
+        """A sentence on the networks, "" if there is none."""
+        return sentence(self.recognised) if self.recognised else ""
 
 
 def add(owner: str, kind: Kind, name: str, content: bytes | memoryview) -> Upload:
@@ -56,13 +67,20 @@ def add(owner: str, kind: Kind, name: str, content: bytes | memoryview) -> Uploa
     # Before anything is written.
     access.check_upload(called, len(content), limits)
     _check_room(called, len(content))
-    with uploads.receive(content) as part:
+    with uploads.receive(content) as received, _ready(kind, received, called) as part:
         kept = [upload for each in KINDS for upload in uploads.of(owner, each)]
         access.check_quota(token(part.digest, called), part.bytes, kept, limits)
         (_preview if kind == "images" else _contents)(part.digest, called, part.path)
         suffix = _suffix(kind, part.path, called)
         ending = "" if called.lower().endswith(suffix) else suffix
         return uploads.keep(part, owner, kind, clean_name(called + ending), suffix)
+
+
+def _ready(kind: Kind, part: Part, called: str) -> AbstractContextManager[Part]:
+    """The file to keep: the one received, or the safetensors file that a PyTorch file becomes."""
+    if kind == "weights" and is_state_file(part.path):
+        return service.current().uploads.rewritten(lambda to: convert(part.path, called, to))
+    return nullcontext(part)
 
 
 def formats() -> str:
@@ -139,10 +157,10 @@ def contents(upload: Upload) -> Contents:
     return _contents(upload.digest, upload.name, upload.path)
 
 
-def mismatch(upload: Upload, model: str, shape: tuple[int, int, int], classes: int) -> str | None:
-    """Why an upload of weights does not fit ``model`` for images of ``shape`` (C, H, W); None if
-    it does. Imports torch."""
-    return _mismatch(upload.digest, upload.name, upload.path, model, shape, classes)
+def match(upload: Upload, model: str, shape: tuple[int, int, int], classes: int) -> tuple[str, ...]:
+    """Notes on how an upload of weights fits ``model`` for images of ``shape`` (C, H, W). Raises
+    ``ModelError`` if it does not. Imports torch."""
+    return _match(upload.digest, upload.name, upload.path, model, shape, classes)
 
 
 def check_tokens(config: RunConfig, owner: str) -> None:
@@ -185,20 +203,21 @@ def _preview(digest: str, name: str, _path: Path) -> Preview:
 def _contents(digest: str, name: str, _path: Path) -> Contents:
     header = read_header(_path, name)
     check_numbers(_path, header, name)
-    numbers = sum(info.numbers for info in header.tensors.values())
-    return Contents(len(header.tensors), numbers, str(header.label.get("model", "")))
+    return Contents(
+        tensors=len(header.tensors),
+        numbers=sum(info.numbers for info in header.tensors.values()),
+        model=str(header.label.get("model", "")),
+        taken_from=str(header.label.get("taken_from", "")),
+        recognised=recognise(header.tensors),
+    )
 
 
 @st.cache_data(max_entries=128, show_spinner=False)
-def _mismatch(
+def _match(
     digest: str, name: str, _path: Path, model: str, shape: tuple[int, int, int], classes: int
-) -> str | None:
+) -> tuple[str, ...]:
     from prospr_engine.models.imports.weights import Wanted, fit
     from prospr_engine.models.outline import outline
 
-    try:
-        wanted = Wanted(model, outline(model, shape, classes), shape, classes)
-        fit(wanted, read_header(_path, name), name)
-    except ModelError as error:
-        return str(error)
-    return None
+    wanted = Wanted(model, outline(model, shape, classes), shape, classes)
+    return fit(wanted, read_header(_path, name), name).notes

@@ -17,7 +17,7 @@ WORDS = {
     "torchscript": "a TorchScript program",
     "torch-package": "a package of PyTorch code (torch.package)",
     "pt2": "a program exported by PyTorch (.pt2)",
-    "pickle": "a pickle, as Python and joblib write them",
+    "pickle": "a pickle",
     "safetensors": "a safetensors file",
     "onnx": "an ONNX model",
     "hdf5": "an HDF5 file, as Keras writes it",

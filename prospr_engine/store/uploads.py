@@ -11,13 +11,13 @@ import json
 import sqlite3
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from sqlite3 import Row
 
 from prospr_engine.errors import ResourceError, StoreError
-from prospr_engine.io.files import disk_error
+from prospr_engine.io.files import digest_of, disk_error
 from prospr_engine.io.tokens import token
 from prospr_engine.store.cleanup import DAY
 from prospr_engine.store.limits import Limits
@@ -61,6 +61,16 @@ class Uploads:
             except OSError as error:
                 raise disk_error(Path("the uploaded file"), error) from None
             yield Part(path, digest.hexdigest(), len(content))
+        finally:
+            path.unlink(missing_ok=True)
+
+    @contextlib.contextmanager
+    def rewritten(self, write: Callable[[Path], object]) -> Iterator[Part]:
+        """What ``write`` writes to a path in the folder, as ``receive`` gives it."""
+        path = self.folder / f"{PASSING}{uuid.uuid4().hex}"
+        try:
+            write(path)
+            yield Part(path, digest_of(path), path.stat().st_size)
         finally:
             path.unlink(missing_ok=True)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import pickle
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -133,8 +134,8 @@ def test_paths_only_where_whoever_runs_the_server_allows_them(store: Store, monk
         ("images", zipped(extra=["inner.zip"]), EngineError, "contains another archive"),
         ("images", zipped(["one"]), EngineError, "only the class 'one'"),
         ("images", zipped(count=1), EngineError, "Too few images"),
-        ("weights", pickle.dumps(Trap()), ModelError, "x.dat is a pickle.*not opened"),
-        ("weights", zipped(), ModelError, "is a zip archive; weights must be a safet"),
+        ("weights", pickle.dumps(Trap()), ModelError, "x.dat is a pickle.*was not opened"),
+        ("weights", zipped(), ModelError, "is a zip archive; weights are given as safet"),
         ("weights", weights()[:-5], ModelError, "x.dat is damaged"),
         ("weights", weights(bias=float("nan")), ModelError, "NaN or infinite.*in 6.bias"),
     ],
@@ -204,11 +205,32 @@ def test_the_facts_of_a_token(store: Store) -> None:
 
 def test_a_misfit_is_reported_before_the_run(store: Store) -> None:
     upload = uploads.add("alice", "weights", "mine.safetensors", weights(100))
-    assert uploads.mismatch(upload, "small_cnn", (1, 8, 8), 100) is None
-    output = uploads.mismatch(upload, "small_cnn", (1, 8, 8), 10)
-    assert output
-    assert "has 100 classes" in output
+    assert uploads.match(upload, "small_cnn", (1, 8, 8), 100) == ()
+    (output,) = uploads.match(upload, "small_cnn", (1, 8, 8), 10)
+    assert "for 100 classes and the data have 10: the classifier is new" in output
+    with pytest.raises(ModelError, match="does not fit mlp"):
+        uploads.match(upload, "mlp", (1, 8, 8), 10)
     assert uploads.contents(upload).tensors == 26
+
+
+def pytorch_file(model="small_cnn", classes=10) -> bytes:
+    stream = io.BytesIO()
+    state = build(model, (1, 8, 8), classes).state_dict()
+    torch.save({"model": state, "optimizer": {"state": {}}, "epoch": 3}, stream)
+    return stream.getvalue()
+
+
+def test_a_file_of_pytorch_is_kept_as_safetensors(store: Store) -> None:
+    upload = uploads.add("alice", "weights", "best.pth", pytorch_file())
+    assert (upload.name, upload.path.suffix) == ("best.pth.safetensors", ".safetensors")
+    assert upload.path.read_bytes()[8:9] == b"{"
+    found = uploads.contents(upload)
+    assert (found.tensors, found.taken_from) == (26, "model")
+    assert found.recognised_as == "These are weights of small_cnn with 10 classes"
+    assert uploads.match(upload, "small_cnn", (1, 8, 8), 10) == ()
+    again = uploads.add("alice", "weights", "best.pth", pytorch_file())
+    assert again.token == upload.token
+    assert [path.name for path in store.uploads.folder.glob("*")] == [upload.path.name]
 
 
 # The components
@@ -281,7 +303,7 @@ def test_what_is_refused_says_why_until_something_better_comes(at: AppTest) -> N
     drop(at, 1, "model.pt", pickle.dumps({"a": torch.ones(1)}))
     (error,) = at.error
     assert "is a pickle" in error.value
-    assert "save\\_file" in error.value
+    assert "torch.load('model.pt', weights_only=False)" in at.code[0].value
     at.run()
     assert at.error
     drop(at, 1, "mine.safetensors", weights())
@@ -291,9 +313,26 @@ def test_what_is_refused_says_why_until_something_better_comes(at: AppTest) -> N
 
 
 def test_weights_that_do_not_fit_are_not_chosen(at: AppTest) -> None:
-    drop(at, 1, "mine.safetensors", weights(100))
+    drop(at, 1, "mine.safetensors", save({"a": torch.ones(3)}))
     assert output(at)[1] == "weights: None"
-    assert "has 100 classes" in at.error[0].value
+    assert "does not fit" in at.error[0].value
+
+
+def test_a_new_classifier_is_said(at: AppTest) -> None:
+    drop(at, 1, "best.pt", pytorch_file(classes=100))
+    assert output(at)[1].endswith("/best.pt.safetensors")
+    assert "These are weights of small\\_cnn with 100 classes." in words(at)
+    assert "Taken from “model” in the file." in words(at)
+    assert "the classifier is new" in at.info[0].value
+
+
+def test_the_network_of_the_weights_is_offered(at: AppTest) -> None:
+    drop(at, 1, "best.pt", pytorch_file("resnet20"))
+    assert output(at)[1] == "weights: None"
+    assert not at.error
+    assert "weights of resnet20 with 10 classes" in at.warning[0].value
+    at.button(key="use-recognised").click().run()
+    assert at.session_state["model"] == "resnet20"
 
 
 def test_the_choice_comes_back_with_the_address_but_only_to_its_owner(at: AppTest) -> None:
@@ -323,21 +362,21 @@ def test_the_link_to_a_file_stays_its_link(at: AppTest) -> None:
 def test_a_refused_file_leaves_the_one_before_it(at: AppTest) -> None:
     drop(at, 1, "mine.safetensors", weights())
     drop(at, 1, "model.pt", pickle.dumps({"a": torch.ones(1)}))
-    (error,) = at.error
-    assert error.value.replace("\\", "").endswith(" mine.safetensors is still selected.")
+    assert "is a pickle" in at.error[0].value
+    assert "mine.safetensors is still selected." in words(at)
     assert output(at)[1].endswith("/mine.safetensors")
     at.selectbox(key="weights-file").select(None).run()
     assert not at.error
 
 
 def test_weights_that_do_not_fit_are_reported_once_on_the_form(store: Store) -> None:
-    uploads.add("alice", "weights", "mine.safetensors", weights(100))
+    uploads.add("alice", "weights", "mine.safetensors", save({"a": torch.ones(3)}))
     page = new()
     page.query_params["weights"] = "Your own weights"
     page.query_params["weights-file"] = "mine.safetensors"
     page.run()
     (error,) = page.error
-    assert "has 100 classes" in error.value
+    assert "does not fit" in error.value
 
 
 def test_removing(at: AppTest, store: Store) -> None:
