@@ -52,6 +52,12 @@ class LoadingConfig(_Checked):
         minimum=4,
         maximum=1024,
     )
+    colour: str = setting(
+        "auto",
+        "read images as grey or in colour (auto: as the network needs them, if its input is fixed, "
+        "else as they are)",
+        choices=("auto", "grey", "colour"),
+    )
     train_limit: int | None = setting(
         None,
         "use at most this many training images, chosen by the seed, classes balanced",

@@ -30,7 +30,7 @@ from prospr_engine.data.paths import printable
 from prospr_engine.data.progress import Ticker
 from prospr_engine.data.readers.tree import Tree
 from prospr_engine.data.sizes import choose_size
-from prospr_engine.data.source import Pixels, Source
+from prospr_engine.data.source import Pixels, Source, channels_of, colour_notes
 from prospr_engine.data.streamed import MOST_THREADS, Decoder, Streamed, unreadable
 from prospr_engine.errors import DataError
 from prospr_engine.events import OnEvent
@@ -55,7 +55,8 @@ def tree_source(tree: Tree) -> Source:
 def read_images(
     tree: Tree, files: Sequence[str], config: LoadingConfig, on_event: OnEvent
 ) -> Pixels:
-    """The images in ``files``, in their order: one channel if all are grey, else three. They are
+    """The images in ``files``, in their order: one channel if all are grey, else three, unless
+    ``config.colour`` says otherwise. They are
     decoded now, or if they do not fit in memory, whenever they are needed; ``tree`` then has to
     stay open.
 
@@ -78,7 +79,9 @@ def read_images(
             + _broken_note(work.broken)
         )
     size, notes = choose_size([headers[index] for index in order], config.image_size)
-    C = 1 if all(header.grey for header in headers.values()) else 3
+    own = 1 if all(header.grey for header in headers.values()) else 3
+    C = channels_of(config, own)
+    notes += colour_notes(own, C)
     found: list[Range] = []
     ranges: dict[bool, Range] = {}
     if deep := [index for index in order if headers[index].deep]:

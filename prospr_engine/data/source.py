@@ -69,17 +69,24 @@ def array_source(
         start += len(labels)
 
     def read(indices: np.ndarray, config: LoadingConfig, on_event: OnEvent) -> Pixels:
-        N, C, H, W = len(indices), *images.shape[1:]
+        N, own, H, W = len(indices), *images.shape[1:]
+        C = channels_of(config, own)
         size = config.image_size
         kept = np.ones(N, dtype=bool)
         same = size is None or size == H == W
         height, width = (H, W) if size is None else (size, size)
         notes = (
-            () if same else (f"The images were resized from {W} x {H} to {size} x {size} pixels.",)
+            *(
+                ()
+                if same
+                else (f"The images were resized from {W} x {H} to {size} x {size} pixels.",)
+            ),
+            *colour_notes(own, C),
         )
 
         def scaled(chosen: Tensor) -> Tensor:
-            return chosen if size is None or same else resize(chosen, size)
+            coloured = recoloured(chosen, C)
+            return coloured if size is None or same else resize(coloured, size)
 
         if fits(N, C, height, width):
             return Pixels(scaled(images[torch.from_numpy(indices)]), kept, notes)
@@ -92,6 +99,36 @@ def array_source(
 
     joined = torch.cat([labels for _, labels in parts.values()]).numpy().astype(np.int64)
     return Source(classes, joined, numbers, read, notes)
+
+
+CHANNELS = {"grey": 1, "colour": 3}
+"""By ``LoadingConfig.colour``."""
+
+
+def channels_of(config: LoadingConfig, own: int) -> int:
+    """The channels of the images as they are read, given their ``own``."""
+    return CHANNELS.get(config.colour, own)
+
+
+def colour_notes(own: int, channels: int) -> list[str]:
+    """What to tell the user about images that were read with other ``channels`` than their own."""
+    if own == channels:
+        return []
+    if channels == 1:
+        return ["The images are in colour and were read as grey, by their luminance."]
+    return ["The images are grey and were read as colour: red, green and blue are the same."]
+
+
+def recoloured(images: Tensor, channels: int) -> Tensor:
+    """uint8 (N, C, H, W) with 1 or 3 ``channels``: grey is repeated, colour becomes luminance
+    (ITU-R BT.601, with Pillow's rounding)."""
+    own = images.shape[1]
+    if own == channels:
+        return images
+    if channels != 1:
+        return images.expand(-1, channels, -1, -1)
+    red, green, blue = images.to(torch.int32).unbind(1)
+    return ((red * 19595 + green * 38470 + blue * 7471 + 0x8000) >> 16).to(torch.uint8)[:, None]
 
 
 def resize(images: Tensor, size: int) -> Tensor:
