@@ -47,6 +47,7 @@ PIPELINE = [
     "cache",
     "calibration",
     "checkpoint",
+    "given",
     "normalisation",
     "setup",
     "channels",

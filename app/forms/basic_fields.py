@@ -23,6 +23,12 @@ ABOUT_KINDS = {
     WEIGHTS: "Removed weights become zeros: the compact file is smaller, the network no faster.",
     CHANNELS: "Whole channels go: the network itself becomes smaller and faster.",
 }
+GIVEN = (
+    "Given weights are pruned, then fine-tuned, and the dense network beside them: at a tenth of "
+    "the network's learning rate, unless you set one (Advanced, Training). Pixels must be scaled "
+    "as they were when these weights were trained: automatic finds out how, as far as it can "
+    "(Advanced, Data)."
+)
 MOST = "most-sparse"
 """The end of the slider in this session."""
 
@@ -86,6 +92,8 @@ def weights(model: str, data: str, errors: list[EngineError]) -> str:
         "your own file, those of torchvision and timm from the weights that these publish.",
         bind="query-params",
     )
+    if kind != "fresh":
+        st.caption(GIVEN)
     if kind != OWN_WEIGHTS:
         return kind
     named = _named(WEIGHTS_FILE)

@@ -15,6 +15,7 @@ from app.ui.labels import (
     AUTOMATIC,
     BUDGETS,
     KINDS,
+    NORMALISATIONS,
     OWN_IMAGES,
     OWN_WEIGHTS,
     PATH,
@@ -154,6 +155,8 @@ def choice_label(name: str, value: Any) -> str:
         return KINDS.get(value, value)
     if name == key("channel_budget"):
         return BUDGETS.get(value, value)
+    if name == key("normalisation", "loading"):
+        return NORMALISATIONS.get(value, AUTOMATIC)
     if value == "auto":
         return AUTOMATIC
     if name == "weights":

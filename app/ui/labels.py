@@ -8,6 +8,15 @@ OWN_WEIGHTS = "Your own weights"
 # Initial weights.
 WEIGHTS = {"fresh": "New weights", "pretrained": "Trained on ImageNet"}
 
+# How pixels are scaled.
+NORMALISATIONS = {
+    "data": "by the training images",
+    "imagenet": "by ImageNet",
+    "unit": "to 0 \N{EN DASH} 1",
+    "centred": "to \N{MINUS SIGN}1 \N{EN DASH} 1",
+    "bytes": "not at all (0 \N{EN DASH} 255)",
+}
+
 # What is removed.
 KINDS = {"weights": "Weights", "channels": "Channels"}
 BUDGETS = {"parameters": "Weights", "operations": "Multiply-adds", "channels": "Channels"}

@@ -29,7 +29,7 @@ def find_classifier(network: nn.Module, shape: tuple[int, int, int]) -> dict[str
 
     Raises ``ModelError`` if the network cannot take such images.
     """
-    trial = own_copy(network)
+    trial = own_copy(network).to("cpu")
     set_mode(trial, False)
     with seeded(0), torch.enable_grad():
         x = torch.randn(IMAGES, *shape)

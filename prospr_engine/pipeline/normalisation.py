@@ -25,6 +25,7 @@ from prospr_engine.data.normalisation import (
 from prospr_engine.format import accuracy
 from prospr_engine.models.collections import collection_of
 from prospr_engine.network.foreign import set_mode
+from prospr_engine.pipeline.given import Given
 
 IMAGES, BATCH = 512, 64
 """Training images on which the given network is tried, and how many at a time."""
@@ -46,15 +47,6 @@ class Scale:
     def of(self, data: ImageData) -> ImageData:
         """The images with this normalisation."""
         return dataclasses.replace(data, mean=self.mean, std=self.std)
-
-
-@dataclass(frozen=True)
-class Given:
-    """What is known about given weights: the ``label`` of their file, and whether the
-    ``classifier`` is the one that came with them."""
-
-    label: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-    classifier: bool = True
 
 
 def choose(

@@ -30,7 +30,8 @@ from prospr_engine.network.prunable import prunable_weights, sizes_of
 from prospr_engine.overrides import resolve
 from prospr_engine.pipeline.cache import Shared
 from prospr_engine.pipeline.checkpoint import Source
-from prospr_engine.pipeline.normalisation import Given, choose
+from prospr_engine.pipeline.given import class_note, given_of
+from prospr_engine.pipeline.normalisation import choose
 from prospr_engine.pruning.budget import budget
 from prospr_engine.saliency import METHODS
 from prospr_engine.saliency.controls import find_control
@@ -67,12 +68,7 @@ class Prepared:
     @property
     def given(self) -> bool:
         """Whether the weights were trained elsewhere, and are not new."""
-        return given_weights(self.config)
-
-
-def given_weights(config: RunConfig) -> bool:
-    """Whether the network starts from weights that were trained elsewhere."""
-    return config.weights != FRESH
+        return self.config.weights != FRESH
 
 
 def check(config: RunConfig) -> None:
@@ -114,7 +110,8 @@ def prepare(
         )
         model.to(device)
     check_budget(config, model)
-    scale = choose(config, data, model, _given(config), device)
+    given = given_of(config, model, data)
+    scale = choose(config, data, model, given, device)
     if scale.name != DATA:
         data = scale.of(data)
     with explained_memory(*_MEMORY_TO_TRAIN):
@@ -125,7 +122,8 @@ def prepare(
     # The images count by their pixels, however they are stored, and by how they are scaled.
     scaled = "" if scale.name == DATA else f" {scale.mean} {scale.std}"
     contents = contents_of(config, {"data": data.digest + scaled})
-    notes = tuple(filter(None, (*fitted, scale.note, *notes)))
+    order = class_note(given, data.classes) if given else ""
+    notes = tuple(filter(None, (*fitted, order, scale.note, *notes)))
     return Prepared(config, device, data, model, batches, source, contents, notes, scale.name)
 
 
@@ -145,14 +143,6 @@ def _first_batch(config: RunConfig, data: ImageData, device: torch.device) -> Ba
     chosen = torch.linspace(0, count - 1, min(size, count)).round().long()
     images = data.train.images[chosen].to(device)
     return normalise(images, data.mean, data.std), data.train.labels[chosen].to(device)
-
-
-def _given(config: RunConfig) -> Given | None:
-    """What is known about the weights, if they are given."""
-    if not given_weights(config):
-        return None
-    file = file_settings(config).get("weights")
-    return Given(read_header(weights_file(file), display_name(file)).label if file else {})
 
 
 def check_budget(config: RunConfig, model: nn.Module) -> None:

@@ -16,8 +16,9 @@ from prospr_engine.config import LoadingConfig
 from prospr_engine.data.load import load
 from prospr_engine.data.normalisation import CHOICES, IMAGENET_MEAN, RANGES, statistics
 from prospr_engine.pipeline.checkpoint import load_network
+from prospr_engine.pipeline.given import Given, class_note, given_of
 from prospr_engine.pipeline.model_card import code
-from prospr_engine.pipeline.normalisation import Given, choose
+from prospr_engine.pipeline.normalisation import choose
 from prospr_engine.pipeline.predict import load_pair
 from prospr_engine.pipeline.setup import FINE_TUNING, make_recipe, prepare
 from prospr_engine.registry import settings_of
@@ -175,3 +176,32 @@ def test_plain_weights_are_pruned_then_fine_tuned(trained, tmp_path):
         pe.Masks.load(tmp_path / "out" / "masks.safetensors").keys()
         == dict(pe.score(network, method="magnitude").masks(0.5)).keys()
     )
+
+
+# Classes
+
+
+def test_it_is_known_whether_the_classifier_came_with_the_weights(trained, tmp_path):
+    file = str(trained / "dense.safetensors")
+    data = load("digits", FEW, 0)
+    network, _ = load_network(trained / "dense.safetensors")
+    assert given_of(config(), network, data) is None
+    given = given_of(config(weights=file), network, data)
+    assert given is not None
+    assert given.classifier
+    assert given.label["classes"] == list(data.classes)
+    state = network.state_dict()
+    last = [*state][-2:]
+    save_file({k: v for k, v in state.items() if k not in last}, tmp_path / "headless.safetensors")
+    headless = given_of(config(weights=str(tmp_path / "headless.safetensors")), network, data)
+    assert headless is not None
+    assert not headless.classifier
+
+
+def test_what_is_said_of_the_order_of_the_classes():
+    classes = ("cat", "dog")
+    assert class_note(Given({"classes": ["cat", "dog"]}), classes) == ""
+    assert class_note(Given({}, classifier=False), classes) == ""
+    assert "does not say which is which" in class_note(Given({}), classes)
+    assert "in another order" in class_note(Given({"classes": ["dog", "cat"]}), classes)
+    assert "has other classes" in class_note(Given({"classes": ["a", "b"]}), classes)
