@@ -13,6 +13,7 @@ from app.ui.format import listed
 from app.ui.labels import label
 
 LISTED = 4  # broken images, the last of which may say how many more there are
+NARROW = 130  # pixels of a column: two fit on a phone
 EXTREMES = 3  # classes named with the most and with the fewest images
 
 GALLERY = """
@@ -55,9 +56,10 @@ def _show_classes(found: Preview) -> None:
         | {f"{part.capitalize()} images": list(n) for part, n in found.counts.items()},
         hide_index=True,
         column_config={
+            "Class": st.column_config.TextColumn(width=NARROW),
             "Train images": st.column_config.ProgressColumn(
-                format="localized", min_value=0, max_value=most
-            )
+                width=NARROW, format="localized", min_value=0, max_value=most
+            ),
         },
     )
 
@@ -109,7 +111,6 @@ def _gallery(found: Preview) -> str:
             f'src="data:image/png;base64,{base64.b64encode(png).decode()}">'
             for number, png in enumerate(samples, 1)
         )
-        items.append(
-            f'<li><div>{pictures}</div><p title="{shown}"><b>{shown}</b> {train[name]:,}</p></li>'
-        )
+        caption = f"<b>{shown}</b><span>{train[name]:,}</span>"
+        items.append(f'<li><div>{pictures}</div><p title="{shown}">{caption}</p></li>')
     return f'{GALLERY}<ul class="samples" aria-label="Samples of each class">{"".join(items)}</ul>'

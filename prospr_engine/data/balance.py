@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from prospr_engine.data.paths import SHOWN, natural, shortened
-from prospr_engine.format import counted, listed, plural
+from prospr_engine.format import SPACE, counted, listed, plural
 
 FEW = 10  # images of a class
 UNEVEN = 5  # times as many images in the largest class as in the smallest
@@ -20,11 +20,11 @@ def balance_warnings(classes: Sequence[str], counts: Sequence[int]) -> list[str]
     (least, smallest), (most, largest) = ranked[0], ranked[-1]
     warnings = []
     if most >= UNEVEN * max(1, least):
-        ratio = most / max(1, least)
+        ratio = f"{most / max(1, least):,.0f}{SPACE}:{SPACE}1"
         warnings.append(
             f"The classes are uneven: {shortened(largest)!r} has {counted(most, 'image')}, "
-            f"{shortened(smallest)!r} has {least:,} ({ratio:,.0f} : 1). A network can be accurate "
-            "and still miss the small classes, so compare the accuracies of the classes."
+            f"{shortened(smallest)!r} has {least:,} ({ratio}). A network can be accurate and still "
+            "miss the small classes, so compare the accuracies of the classes."
         )
     few = [(count, name) for count, name in ranked if count < FEW]
     if few:
@@ -37,7 +37,7 @@ def balance_warnings(classes: Sequence[str], counts: Sequence[int]) -> list[str]
         else:
             warnings.append(
                 f"{len(few):,} of {len(ranked):,} classes {plural(len(few), 'has', 'have')} fewer "
-                f"than {FEW} images, some of which are held out: {names}. Their accuracies are "
-                "mostly chance. Add images, or leave these classes out."
+                f"than {FEW} images, some of which are held out: {names}. Accuracies of such "
+                "classes are mostly chance. Add images, or leave the classes out."
             )
     return warnings

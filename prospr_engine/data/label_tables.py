@@ -19,7 +19,7 @@ from prospr_engine.data.labelled import layout_of
 from prospr_engine.data.layout import left_out
 from prospr_engine.data.leftovers import is_leftover
 from prospr_engine.data.part_names import UNLABELLED, parts_among, says_part
-from prospr_engine.data.paths import Path, quoted, split
+from prospr_engine.data.paths import Path, natural, quoted, shortened, split
 from prospr_engine.data.readers.csv_table import SUFFIXES, Table, read_table
 from prospr_engine.data.readers.tree import Layout, Tree
 from prospr_engine.errors import DataError
@@ -27,6 +27,9 @@ from prospr_engine.format import counted, listed
 from prospr_engine.guard import limits
 
 WHOLE = re.compile(r"-?\d+\.0+")
+
+
+SHOWN = 3  # files in a note, including the "and n more"
 
 
 @dataclass(frozen=True)
@@ -82,8 +85,8 @@ def by_tables(tree: Tree, images: Sequence[str], files: Sequence[str]) -> Labell
         found.add(columns, index, split(file)[:-1], parts.get(file, ""))
     others = [file for file in tree.files if file not in chosen]
     visible = [file for file in others if not is_leftover(file)]
-    notes = [*tree.notes, *left_out(others, visible, images)]
-    notes.append(f"The labels are those in {listed(c.described for c in chosen.values())}.")
+    notes = [f"The labels are those in {listed(c.described for c in chosen.values())}."]
+    notes += [*tree.notes, *left_out(others, visible, images)]
     notes += [
         f"The encoding of {c.table.name} was recognised as {c.table.encoding}. If class names look "
         "wrong, save it as UTF-8."
@@ -200,17 +203,21 @@ def _arranged(name: str, images: Sequence[str], found: _Found, notes: list[str])
 def _gaps(images: Sequence[str], found: _Found, several: Mapping[int, set[str]]) -> Iterable[str]:
     if found.missing:
         count = counted(len(found.missing), "label")
-        yield f"Skipped: {count} of files that are missing ({quoted({*found.missing})})."
+        yield f"Skipped: {count} of files that are missing ({_some({*found.missing})})."
     if found.without:
         yield f"Skipped: {counted(found.without, 'row')} without a label."
     if unnamed := len(images) - len({*found.labels} | {*found.parts}):
-        first = quoted([image for n, image in enumerate(images) if n not in found.parts])
+        first = _some([image for n, image in enumerate(images) if n not in found.parts])
         yield f"Skipped: {counted(unnamed, 'image')} without a label ({first})."
     if several:
         yield (
             f"Skipped: {counted(len(several), 'image')} with several labels "
             f"({_example(images, several)})."
         )
+
+
+def _some(files: Iterable[str]) -> str:
+    return listed((repr(shortened(file)) for file in sorted(files, key=natural)), SHOWN)
 
 
 def _example(images: Sequence[str], several: Mapping[int, set[str]]) -> str:

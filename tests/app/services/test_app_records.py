@@ -43,4 +43,4 @@ def test_the_suffix_of_a_format_is_removed(name: str, stem: str):
 
 
 def test_paths_may_have_every_format():
-    assert path_formats() == "a folder or a zip"
+    assert path_formats() == "a folder, a zip, an npz or a Parquet file"

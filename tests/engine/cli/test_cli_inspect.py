@@ -41,7 +41,7 @@ def test_everything_stands_in_json(pets: Path, capsys) -> None:
     }  # fmt: skip
     assert (found["looked_at"], len(found["broken"])) == (72, 1)
     (warning,) = found["warnings"]
-    assert "(5 : 1)" in warning
+    assert "(5 : 1)" in warning
     assert "Skipped: 1 file of other types (.txt)." in found["notes"]
 
 

@@ -15,12 +15,12 @@ def test_even_classes_need_no_warning(counts) -> None:
 
 def test_the_largest_and_the_smallest_class_are_named() -> None:
     (warning,) = balance_warnings(["df", "nv", "mel"], [115, 6705, 1113])
-    assert "'nv' has 6,705 images, 'df' has 115 (58 : 1)" in warning
+    assert "'nv' has 6,705 images, 'df' has 115 (58 : 1)" in warning
 
 
 def test_tiny_classes_are_named_from_the_smallest() -> None:
     few, tiny = balance_warnings(["a", "b", "c", "d"], [9, 400, 2, 300])
-    assert "'b' has 400 images, 'c' has 2 (200 : 1)" in few
+    assert "'b' has 400 images, 'c' has 2 (200 : 1)" in few
     assert tiny.startswith("2 of 4 classes have fewer than 10 images")
     assert "'c' (2) and 'a' (9)" in tiny
     (every,) = balance_warnings(["a", "b"], [4, 5])

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -99,3 +101,24 @@ def test_a_folder_with_copies(folder, picture) -> None:
     copies = sum(image.numpy().tobytes() in known for image in data.test.images)
     assert len(held_out | known) == 24
     assert any(f"{copies} of 8 test images have the same pixels" in note for note in data.notes)
+
+
+def test_photographs_of_the_same_kinds_are_not_taken_for_copies(shared_cifar10: Path) -> None:
+    """CIFAR-10 has a few photographs twice (Barz and Denzler, 2020), cropped differently; no more
+    than those may be found. Of 60 that are compressed again, all are."""
+    data = load(str(shared_cifar10), LoadingConfig(train_limit=8000, test_limit=2000), 0)
+    train, test = (Labelled(np.asarray(split.images[:]), split.labels.numpy())
+                   for split in (data.train, data.test))  # fmt: skip
+    false = _found(train, test)
+    assert false <= 4
+    again = np.stack([compressed(image.transpose(1, 2, 0)) for image in test.images[:60]])
+    copies = np.concatenate([train.images, again.transpose(0, 3, 1, 2)])
+    labels = np.concatenate([train.labels, test.labels[:60]])
+    assert 59 + false <= _found(Labelled(copies, labels), test) <= 60 + false
+
+
+def _found(train: Labelled, test: Labelled) -> int:
+    """The test images that are said to be training images."""
+    text = " ".join(twin_notes(train, test))
+    found = re.findall(r"([\d,]+) of [\d,]+ test images (?:have|compared)", text)
+    return sum(int(number.replace(",", "")) for number in found)
