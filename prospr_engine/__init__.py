@@ -25,6 +25,7 @@ _HOMES = {
     "Masks": "pruning.masks",
     "MODELS": "models",
     "build_model": "models.build",
+    "import_onnx": "models.imports.network_file",
     "DATASETS": "data",
     "load_data": "data.load",
     "examine": "pruning.health",
@@ -64,6 +65,7 @@ __all__ = [
     "bundle",
     "examine",
     "export_onnx",
+    "import_onnx",
     "load_data",
     "run",
     "score",
@@ -82,6 +84,7 @@ if TYPE_CHECKING:
     from prospr_engine.export.verify import verify
     from prospr_engine.models import MODELS
     from prospr_engine.models.build import build as build_model
+    from prospr_engine.models.imports.network_file import import_onnx
     from prospr_engine.pipeline.bundle import bundle
     from prospr_engine.pipeline.channels import shrink
     from prospr_engine.pipeline.run import RunResult, run

@@ -167,7 +167,12 @@ class RunConfig(_Checked):
     Raises ``ConfigError`` when a value is out of range.
     """
 
-    model: str = setting("small_cnn", "network")
+    model: str = setting(
+        "small_cnn",
+        "network: a name, or the path of an ONNX file",
+        file=".onnx",
+        catalogue="prospr_engine.models:MODELS",
+    )
     data: str = setting(
         "digits",
         "data set: a name, or the path of a folder or zip of class folders",
@@ -188,7 +193,8 @@ class RunConfig(_Checked):
     )
     weights: str = setting(
         FRESH,
-        "initial weights: new ones, those that torchvision or timm publishes, or those in a file",
+        "initial weights: new ones, those that come with the network (torchvision's, timm's, "
+        "or those in its ONNX file), or those in a file",
         choices=(FRESH, "pretrained"),
         file=".safetensors",
     )

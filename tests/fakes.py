@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from typing import Any
 
 from prospr_engine.config import RunConfig
@@ -31,3 +32,9 @@ RESULT: dict[str, Any] = {
     "out": ".",
 }
 """The least that the store and its readers need of ``result.json``."""
+
+
+def in_this_process(target, arguments, what, memory, seconds):
+    """What ``guard.sandbox.call`` returns, without a process and without limits."""
+    module, _, name = target.partition(":")
+    return getattr(importlib.import_module(module), name)(**arguments)

@@ -46,6 +46,7 @@ PIPELINE = [
     "result",
     "cache",
     "calibration",
+    "own_graph",
     "checkpoint",
     "given",
     "normalisation",

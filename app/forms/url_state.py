@@ -139,8 +139,8 @@ def options_of(method: str) -> tuple[Option, ...]:
 
 def choice_label(name: str, value: Any) -> str:
     """The label of a choice of the selection ``name``, on screen and in the address."""
-    if name == "model" and value in list(services.MODELS):
-        return services.MODELS[value].label
+    if name == "model":
+        return services.label_of(str(value))
     if name in ("methods", "controls", "kinds"):
         return choice_label(name.removesuffix("s"), value)
     if name == "data" and value in services.DATASETS:

@@ -19,7 +19,7 @@ from prospr_engine.export.proof import Check
 from prospr_engine.guard import limits
 from prospr_engine.identity import file_settings, tokens
 from prospr_engine.io.tokens import display_name, is_token
-from prospr_engine.models import MODELS
+from prospr_engine.models import MODELS, is_file, label_of
 from prospr_engine.models.collections import collection_of, listed_names
 from prospr_engine.models.spec import ModelSpec
 from prospr_engine.overrides import ALL_KEPT, Override, setting_words
@@ -106,6 +106,7 @@ __all__ = [
     "file_settings",
     "is_control",
     "is_token",
+    "label_of",
     "limits",
     "listed_names",
     "metrics",
@@ -127,7 +128,10 @@ def choices_of(option: Option) -> tuple[Any, ...]:
 
 
 def check_model(name: str) -> None:
-    """Raise ``ConfigError`` if the network is known not to exist. Does not import torch."""
+    """Raise ``ConfigError`` if the network is known not to exist. Does not import torch, and looks
+    for no file: that a visitor may use one has to be checked before."""
+    if is_file(name):
+        return
     if collection := collection_of(name):
         if collection.lacks(name):
             raise collection.missing(name)

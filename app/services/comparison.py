@@ -21,7 +21,6 @@ from app.services import (
     COUNTED,
     DATASETS,
     METHODS,
-    MODELS,
     OF_CHANNELS,
     STEPS,
     WEIGHTS,
@@ -31,6 +30,7 @@ from app.services import (
     SweepConfig,
     control_names,
     display_name,
+    label_of,
     runs,
     studies,
 )
@@ -268,7 +268,7 @@ def _label(key: Key, value: Any) -> str:
     if key == BUDGET:
         return f"share of {COUNTED.get(value, value)}"
     if key == ("", "model"):
-        return MODELS[value].label if value in list(MODELS) else str(value)
+        return label_of(str(value))
     if key == ("", "data"):
         return DATASETS[value].label if value in DATASETS else display_name(str(value))
     if key == AHEAD:

@@ -8,13 +8,13 @@ from app.services import (
     DATASETS,
     ENCODINGS,
     METHODS,
-    MODELS,
     WEIGHTS,
     ConfigError,
     Run,
     RunConfig,
     display_name,
     is_control,
+    label_of,
     setting_words,
 )
 from app.ui.code import EVERYDAY, changed
@@ -110,8 +110,7 @@ def _setting(label: str, value: object) -> str:
 
 def model_label(name: str) -> str:
     """``ResNet-20`` for ``resnet20``."""
-    # Looking up others would import torchvision.
-    return MODELS[name].label if name in list(MODELS) else name
+    return label_of(name)
 
 
 def data_label(name: str) -> str:

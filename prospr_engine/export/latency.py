@@ -96,16 +96,17 @@ def measure(
     files: Mapping[str, Path],
     shape: Sequence[int],
     waiting: Callable[[], None] = lambda: None,
+    batches: Sequence[int] = BATCHES,
 ) -> Latency:
-    """Time ``files``, by encoding and ``REFERENCE``, on inputs of ``shape``. What cannot be timed
-    is missing, with a reason, and never an error. ``waiting`` is called now and then, and may
-    raise to stop."""
+    """Time ``files``, by encoding and ``REFERENCE``, on ``batches`` of inputs of ``shape``. What
+    cannot be timed is missing, with a reason, and never an error. ``waiting`` is called now and
+    then, and may raise to stop."""
     if os.environ.get(SWITCH) == "0":
         return Latency(reason=f"Timing is switched off ({SWITCH} is 0).")
     request = {
         "files": {name: str(Path(path).absolute()) for name, path in files.items()},
         "shape": list(shape),
-        "batches": list(BATCHES),
+        "batches": list(batches),
         "threads": THREADS,
     }
     try:

@@ -161,6 +161,13 @@ IMPORTED_BYTES = Limit("imported_bytes", 512_000_000, "bytes", "of an ONNX file 
 IMPORTED_VALUES = Limit("imported_values", 150_000_000, "numbers", "in all of its tensors")
 IMPORTED_NODES = Limit("imported_nodes", 20_000, "operators", "in it")
 IMPORTED_NAME = Limit("imported_name", 1_000, "characters", "of a name in it")
+IMPORTED_RESULT = Limit(
+    "imported_result", 1 << 30, "bytes", "of the largest result of an operator for one image"
+)
+IMPORT_MEMORY = Limit(
+    "import_memory", 6 * 10**9, "bytes", "of memory for the process that tries an ONNX file"
+)
+IMPORT_SECONDS = Limit("import_seconds", 90, "seconds", "of processor time for it")
 
 # Settings
 

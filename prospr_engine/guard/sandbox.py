@@ -1,7 +1,7 @@
 """Work on files from strangers in a process of its own, with limits on memory and time.
 
 What a file does to the process that opens it, it does to that one only: it ends when it takes more
-memory or time than allowed, and it may write no files but those that the caller asks for.
+memory or time than allowed, and it may write no large files but those that the caller asks for.
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ from prospr_engine.format import counted, megabytes
 
 START = 120.0
 """Seconds to start Python and import what the work needs, on a machine with much else to do."""
+FILE_BYTES = 1_000_000
+"""Of a file that it may write: libraries try out folders for temporary ones."""
 SLOWNESS = 4
 """How many times longer than its processor time the work may take."""
 MAIN = "import sys; sys.path.insert(0, {!r}); from prospr_engine.guard.sandbox import main; main()"
@@ -112,7 +114,7 @@ def _limit(memory: int, seconds: int, written: int) -> None:
     used = resource.getrusage(resource.RUSAGE_SELF)
     bounds = {
         resource.RLIMIT_CPU: int(used.ru_utime + used.ru_stime) + seconds + 1,
-        resource.RLIMIT_FSIZE: written,
+        resource.RLIMIT_FSIZE: max(written, FILE_BYTES),
         resource.RLIMIT_CORE: 0,
     }
     with contextlib.suppress(OSError, ValueError):

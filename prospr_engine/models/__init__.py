@@ -1,21 +1,37 @@
 """The networks to choose from: the table ``MODELS``.
 
 Iteration covers the built-in zoo. Looking up ``torchvision/<name>`` or ``timm/<name>`` also finds
-any classification network of these libraries, which are imported only then (seconds).
+any classification network of these libraries, which are imported only then (seconds), and looking
+up the path or token of an ONNX file the network in it.
 """
 
 from __future__ import annotations
 
+from pathlib import PurePath
+
 from prospr_engine.errors import ConfigError
+from prospr_engine.io.tokens import display_name, is_token
 from prospr_engine.models.collections import COLLECTIONS, collection_of, listed_names
 from prospr_engine.models.spec import ModelSpec
 from prospr_engine.registry import Registry
 
+SEPARATORS = frozenset("/\\")
+"""Of the folders in a path."""
+
 
 class ModelRegistry(Registry[ModelSpec]):
-    """The built-in zoo, with the builders of other libraries behind it."""
+    """The built-in zoo, with the builders of other libraries and users' files behind it."""
+
+    def names(self, text: str) -> bool:
+        """Whether ``text`` is meant as a name and not as a file: a misspelt one is, too."""
+        if is_token(text):
+            return False
+        named = text in self._specs or collection_of(text) is not None
+        return named or not (SEPARATORS & {*text} or PurePath(text).suffix)
 
     def __getitem__(self, name: str) -> ModelSpec:
+        if isinstance(name, str) and not self.names(name):
+            return file_row(name)
         collection = collection_of(name)
         if collection is None:
             return super().__getitem__(name)
@@ -30,6 +46,11 @@ class ModelRegistry(Registry[ModelSpec]):
         collection = collection_of(name)
         if collection and name not in self:
             raise collection.missing(name)
+        if isinstance(name, str) and not self.names(name):
+            from prospr_engine.models.imports.network_file import check_file
+
+            check_file(name)
+            return self[name]
         try:
             return super().find(name)
         except ConfigError as error:
@@ -43,6 +64,33 @@ def _elsewhere(name: object) -> str:
         return f" There is {theirs[name]}; give that name."
     called = " and ".join(f"{one.prefix}<name>" for one in COLLECTIONS)
     return f" Networks of other libraries are called {called}, such as {COLLECTIONS[0].example}."
+
+
+def file_row(file: str) -> ModelSpec:
+    """The row of the network in an ONNX file, by path or token; the file is not opened."""
+    return ModelSpec(
+        name=file,
+        label=display_name(file),
+        description="The network in an ONNX file.",
+        target="prospr_engine.models.imports.network_file:build",
+        lr=0.01,  # its weights may be trained, and its batch norms folded away
+        pretrained=True,
+    )
+
+
+def is_file(model: str) -> bool:
+    """Whether ``model`` is the path or token of an ONNX file."""
+    return not MODELS.names(model)
+
+
+def label_of(model: str) -> str:
+    """What to call a network that a setting names; imports no library, and opens no file."""
+    return MODELS[model].label if model in list(MODELS) or is_file(model) else model
+
+
+def public_name(model: str) -> str:
+    """The name of a network in what others may see: of a file without its path."""
+    return display_name(model) if is_file(model) else model
 
 
 def torchvision_names() -> list[str]:

@@ -8,7 +8,7 @@ from torch import nn
 from prospr_engine.config import RunConfig
 from prospr_engine.errors import ModelError
 from prospr_engine.identity import file_options
-from prospr_engine.models import MODELS
+from prospr_engine.models import MODELS, is_file
 from prospr_engine.models.collections import collection_of
 from prospr_engine.models.imports.weights import Wanted, load_weights
 from prospr_engine.models.validate import check
@@ -38,13 +38,14 @@ def build_noted(
     """The network ``name`` for images of ``shape`` (C, H, W), on the CPU, in train mode; and notes
     for the user on where it differs from what was given, such as a new classifier.
 
-    ``fresh`` weights are drawn from ``seed`` alone (built-in zoo: He normal, see ``init``;
-    ``torchvision/`` and ``timm/``: their builders' own schemes); the global random state is neither
-    read nor changed. ``pretrained`` takes the weights that the library publishes and draws only the
-    layers that the data require to be new. Anything else is a file of weights (safetensors or
-    PyTorch), by path or token, with a tensor for each one of the network. Raises
-    ``ConfigError`` for an unknown name or kind of weights, ``ModelError`` if the network does not
-    fit the data or the weights are unavailable.
+    ``fresh`` weights are drawn from ``seed`` alone (built-in zoo: He normal, see ``init``; an ONNX
+    file: see ``fresh.redraw``; ``torchvision/`` and ``timm/``: their builders' own schemes); the
+    global random state is neither read nor changed. ``pretrained`` takes the weights that the
+    library publishes, or those in the ONNX file, and draws only the layers that the data require to
+    be new. Anything else is a file of weights (safetensors or PyTorch), by path or token, with a
+    tensor for each one of the network. Raises ``ConfigError`` for an unknown name or kind of
+    weights, ``ModelError`` if the network does not fit the data or the weights are unavailable,
+    ``ResourceError`` if an ONNX file takes too much memory or time.
     """
     spec = MODELS.find(name)
     option = file_options(RunConfig)["weights"]
@@ -60,17 +61,19 @@ def build_noted(
         )
     if classes < 2:
         raise ModelError(f"A classifier needs at least 2 classes, not {classes}.")
+    notes: tuple[str, ...] = ()
     with seeded(seed), torch.device("cpu"):
         if collection := collection_of(name):
             own_name = name.removeprefix(collection.prefix)
             adapter = collection.adapter()
             model = adapter.build(own_name, shape, classes, weights == "pretrained")
+        elif is_file(name):
+            model, notes = spec.load()(name, shape, classes, weights == "pretrained")
         else:
             model = spec.load()(shape, classes)
             he_init(model)
-    notes: tuple[str, ...] = ()
     if option.names_file(weights):
-        notes = load_weights(Wanted(name, model, shape, classes), weights)
+        notes += load_weights(Wanted(name, model, shape, classes), weights)
     for problem in check(model, shape, classes):
         if problem.fatal:
             raise ModelError(problem.text)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import nn
 
-from prospr_engine.models import MODELS
+from prospr_engine.models import MODELS, is_file
 from prospr_engine.models.collections import collection_of
 from prospr_engine.network.meta import on_meta
 
@@ -15,6 +15,10 @@ def outline(name: str, shape: tuple[int, int, int], classes: int) -> nn.Module:
     Raises ``ConfigError`` for an unknown name, ``ModelError`` if the image size cannot fit.
     """
     spec = MODELS.find(name)
+    if is_file(name):
+        from prospr_engine.models.imports import network_file
+
+        return network_file.outline(name, shape, classes)
     with on_meta():
         network: nn.Module
         if collection := collection_of(name):

@@ -15,6 +15,7 @@ from prospr_engine.export.encodings import PRIMARY
 from prospr_engine.format import listed, percent_number
 from prospr_engine.io.files import disk_error
 from prospr_engine.io.tokens import clean_name, display_name
+from prospr_engine.models import is_file
 from prospr_engine.pipeline.model_card import card, code
 from prospr_engine.pipeline.record import RESULT, RunRecord, relocated
 from prospr_engine.pipeline.tables import classes_csv, figures_csv, layers_csv, training_csv
@@ -98,7 +99,10 @@ def stem(record: RunRecord) -> str:
     """``small_cnn-digits-90``: the name of the folder in the zip."""
     config = record.config
     data = display_name(config.data).partition(".")[0]
-    parts = (config.model.replace(":", "_"), data, percent_number(config.sparsity))
+    model = config.model.replace(":", "_")
+    if is_file(config.model):
+        model = display_name(config.model).partition(".")[0]
+    parts = (model, data, percent_number(config.sparsity))
     return clean_name("-".join(parts)).replace(" ", "_")
 
 

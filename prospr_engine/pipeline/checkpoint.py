@@ -18,12 +18,15 @@ from torch import nn
 from prospr_engine.config import CHANNELS
 from prospr_engine.errors import DataError
 from prospr_engine.export.encodings import ENCODINGS, PRIMARY
-from prospr_engine.export.export import export_onnx
+from prospr_engine.export.export import write_file
 from prospr_engine.export.proof import Proof
 from prospr_engine.io.tensors import load_tensors, read_tensors, save_tensors
+from prospr_engine.models import is_file, public_name
 from prospr_engine.models.build import build
 from prospr_engine.models.collections import COLLECTIONS, collection_of
+from prospr_engine.models.imports.network_file import describe, rebuilt
 from prospr_engine.pipeline.calibration import images_of_run
+from prospr_engine.pipeline.own_graph import own_template, trace_for
 from prospr_engine.pruning.masks import Masks, keep_all
 from prospr_engine.structured.surgery import replay
 
@@ -34,24 +37,34 @@ KEYS = ("source", "surgery")
 class Source:
     """Where an architecture comes from: ``name`` is its name in the source ``kind``, built for
     images of ``shape`` (C, H, W) and that many ``classes``. Inception and GoogLeNet keep half of
-    their input scaling outside the weights, in ``transform_input``."""
+    their input scaling outside the weights, in ``transform_input``. A network from an ONNX file is
+    its ``skeleton``: see ``NetworkFile``."""
 
     kind: str
     name: str
     shape: tuple[int, int, int]
     classes: int
     transform_input: bool = False
+    skeleton: str = ""
 
     @classmethod
     def of(
         cls, model: str, shape: tuple[int, int, int], classes: int, transform_input: bool = False
     ) -> Source:
-        """The source of a network of ``MODELS``."""
+        """The source of a network of ``MODELS``, or of one in an ONNX file."""
+        if is_file(model):
+            skeleton = describe(model).skeleton
+            return cls("onnx", public_name(model), shape, classes, skeleton=skeleton)
         collection = collection_of(model)
         if collection is None:
             return cls("zoo", model, shape, classes, transform_input)
         name = model.removeprefix(collection.prefix)
         return cls(collection.name, name, shape, classes, transform_input)
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready values; what only some kinds have is left out of the others."""
+        values = dataclasses.asdict(self)
+        return values if self.skeleton else {k: v for k, v in values.items() if k != "skeleton"}
 
     def build(self, seed: int = 0) -> nn.Module:
         """The network with new weights, drawn from ``seed``. Raises ``DataError`` for an unknown
@@ -77,8 +90,13 @@ def _from_collection(source: Source, seed: int) -> nn.Module:
     return build(f"{source.kind}/{source.name}", source.shape, source.classes, seed)
 
 
+def _from_onnx(source: Source, seed: int) -> nn.Module:
+    return rebuilt(source.skeleton)
+
+
 BUILDERS: dict[str, Callable[[Source, int], nn.Module]] = {
     "zoo": _from_zoo,
+    "onnx": _from_onnx,
     **{collection.name: _from_collection for collection in COLLECTIONS},
 }
 """The function that builds the networks of each kind of source."""
@@ -108,7 +126,7 @@ def save_network(
 ) -> None:
     """Write the network's tensors, its label, and how to rebuild it. Raises ``DiskError``."""
     origin = {
-        "source": dataclasses.asdict(source),
+        "source": source.to_dict(),
         "surgery": dataclasses.asdict(surgery or Surgery()),
     }
     save_tensors(path, network.state_dict(), {**label, **origin})
@@ -151,20 +169,15 @@ def export_again(
             f"{folder} contains no trained network ({saved.name} is missing); give the folder of "
             "a finished run."
         )
+    row = ENCODINGS.find(encoding)
     model, label = load_network(saved)
-    masks = None
+    masks, cut = None, label.get("kind") == CHANNELS
     if network == "pruned":
-        cut = label.get("kind") == CHANNELS
         masks = keep_all(model) if cut else Masks.load(Path(folder) / "masks.safetensors")
-    return export_onnx(
-        model,
-        path,
-        torch.zeros(1, *label["shape"]),
-        encoding=encoding,
-        masks=masks,
-        metadata=label,
-        calibration=images_of_run(folder, label) if ENCODINGS.find(encoding).calibrated else None,
-    )
+    template = own_template(Path(folder) / ENCODINGS[PRIMARY].file())
+    traced, _ = trace_for(template, model, torch.zeros(1, *label["shape"]), masks, cut)
+    images = images_of_run(folder, label) if row.calibrated else None
+    return write_file(traced, path, encoding, label, images)
 
 
 def _rebuild(metadata: Mapping[str, Any]) -> nn.Module:

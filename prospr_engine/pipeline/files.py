@@ -14,18 +14,23 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from prospr_engine.config import CHANNELS
 from prospr_engine.data.images import ImageData, normalise
 from prospr_engine.errors import EngineError, ExportError
 from prospr_engine.events import OnEvent, Progress, StageStarted
 from prospr_engine.export import runtime
 from prospr_engine.export.encodings import ENCODINGS, PRIMARY, EncodingSpec
 from prospr_engine.export.export import write_file
-from prospr_engine.export.latency import REFERENCE, Latency, measure
+from prospr_engine.export.interface import Interface
+from prospr_engine.export.latency import BATCHES, REFERENCE, Latency, measure
 from prospr_engine.export.traced import Traced, trace_network
 from prospr_engine.io.files import zipped_size
+from prospr_engine.models import is_file
 from prospr_engine.network.device import explained_memory
 from prospr_engine.pipeline.calibration import calibration_images
 from prospr_engine.pipeline.estimate import SAME_WEIGHTS
+from prospr_engine.pipeline.own_graph import afresh, template_for, trace_for
+from prospr_engine.pipeline.record import GraphRecord
 from prospr_engine.pipeline.result import Export
 from prospr_engine.pipeline.setup import Prepared
 from prospr_engine.pruning.masks import Masks
@@ -34,11 +39,13 @@ from prospr_engine.training.evaluate import Evaluation
 
 @dataclass(frozen=True)
 class Files:
-    """The files of a run by encoding, why there is none in ``others``, and how fast they are."""
+    """The files of a run by encoding, why there is none in ``others``, and how fast they are. For
+    a network from a file, ``graph`` says whether they have its graph."""
 
     exports: dict[str, Export]
     others: dict[str, str]
     latency: Latency
+    graph: GraphRecord | None = None
 
 
 FEW = SAME_WEIGHTS
@@ -60,8 +67,10 @@ def write_files(
     config, data = prepared.config, prepared.data
     emit(StageStarted("export", "Writing and verifying the ONNX files"))
     exports, missing = {}, {}
+    network, sample = networks["pruned"], prepared.batches[0][0]
     with explained_memory("the export", "choose a smaller model"):
-        traced = trace_network(networks["pruned"], prepared.batches[0][0], masks)
+        template, gone = template_for(config.model)
+        traced, reason = trace_for(template, network, sample, masks, config.kind == CHANNELS)
         for name in config.encodings:
             row = ENCODINGS.find(name)
             path = folder / row.file()
@@ -69,18 +78,27 @@ def write_files(
             try:
                 proof = write_file(traced, path, name, label, images)
             except ExportError as error:
-                if name == PRIMARY:
+                if name != PRIMARY:
+                    missing[name] = str(error)
+                    continue
+                if not traced.template:
                     raise
-                missing[name] = str(error)
-                continue
-            accuracy, images_tested = _accuracy(path, row, data, tested, emit)
+                path.with_name(f"{path.name}.rejected").unlink(missing_ok=True)
+                reason = str(error)
+                traced = afresh(traced.template, network, sample, masks)
+                proof = write_file(traced, path, name, label, images)
+            accuracy, images_tested = _accuracy(path, row, traced.interface, data, tested, emit)
             exports[name] = Export(proof, zipped_size(path), accuracy, images_tested)
         latency = _latency(traced, networks["dense"], exports, emit)
     timed = {
         name: dataclasses.replace(export, latency_ms=latency.milliseconds(name))
         for name, export in exports.items()
     }
-    return Files(timed, missing, latency)
+    graph = None
+    if is_file(config.model):
+        own = dataclasses.asdict(traced.interface)
+        graph = GraphRecord(own=bool(traced.template), reason=reason or gone, **own)
+    return Files(timed, missing, latency, graph)
 
 
 def _latency(
@@ -95,35 +113,49 @@ def _latency(
         try:
             model = traced.with_weights_of(dense)
             if model is None:
-                model = trace_network(dense, torch.from_numpy(traced.inputs[0])).model()
+                sample = traced.interface.restored(traced.inputs[0], traced.own_shape)
+                model = trace_network(dense, torch.from_numpy(sample)).model()
             reference.write_bytes(model.SerializeToString())
         except (EngineError, OSError, ValueError) as error:
             return Latency(reason=f"The dense network could not be written to be timed. {error}")
         del model
         files = {name: export.path for name, export in exports.items()}
-        return measure({REFERENCE: reference, **files}, traced.shape, waiting)
+        batch = traced.interface.batch
+        batches = BATCHES if batch is None else (batch,)
+        return measure({REFERENCE: reference, **files}, traced.shape, waiting, batches)
 
 
 def _accuracy(
-    path: Path, row: EncodingSpec, data: ImageData, known: Evaluation, emit: OnEvent
+    path: Path,
+    row: EncodingSpec,
+    interface: Interface,
+    data: ImageData,
+    known: Evaluation,
+    emit: OnEvent,
 ) -> tuple[float, int]:
     """The accuracy of the file on the test images, and how many of them it answered. One with the
     network's own weights has the network's accuracy if both give the same class to a few."""
     count = len(data.test)
     if row.lossless:
         few = torch.linspace(0, count - 1, min(FEW, count)).round().long()
-        if np.array_equal(_classes(path, data, few, emit), known.predictions[few].numpy()):
+        found = _classes(path, interface, data, few, emit)
+        if np.array_equal(found, known.predictions[few].numpy()):
             return known.accuracy, len(few)
-    classes = _classes(path, data, torch.arange(count), emit)
+    classes = _classes(path, interface, data, torch.arange(count), emit)
     return float((classes == data.test.labels.numpy()).mean()), count
 
 
-def _classes(path: Path, data: ImageData, chosen: Tensor, emit: OnEvent) -> np.ndarray:
+def _classes(
+    path: Path, interface: Interface, data: ImageData, chosen: Tensor, emit: OnEvent
+) -> np.ndarray:
     """The classes that the file gives to the ``chosen`` test images."""
+    size = interface.batch or BATCH
+    step = size * max(1, BATCH // size)  # whole batches, but for the last
 
     def batches() -> Iterator[np.ndarray]:
-        for place, images in enumerate(data.test.batches(chosen.split(BATCH))):
-            emit(Progress("export", place * BATCH, len(chosen), "test images"))
-            yield normalise(images, data.mean, data.std).numpy()
+        for place, images in enumerate(data.test.batches(chosen.split(step))):
+            emit(Progress("export", place * step, len(chosen), "test images"))
+            yield from interface.chunks(normalise(images, data.mean, data.std).numpy())
 
-    return np.concatenate([logits.argmax(1) for logits in runtime.run(path, batches())])
+    answers = runtime.run(path, batches(), interface.output)
+    return np.concatenate([logits.argmax(1) for logits in answers])[: len(chosen)]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections.abc import Iterable, Sequence
 
 from prospr_engine.data import DATASETS
 from prospr_engine.export.encodings import ENCODINGS
-from prospr_engine.export.names import INPUT, PREFIX
+from prospr_engine.export.names import PREFIX
 from prospr_engine.format import (
     accuracy,
     counted,
@@ -19,9 +20,9 @@ from prospr_engine.format import (
     size,
 )
 from prospr_engine.io.tokens import display_name
-from prospr_engine.models import MODELS
+from prospr_engine.models import label_of
 from prospr_engine.pipeline.course import course
-from prospr_engine.pipeline.record import NETWORKS, ExportRecord, RunRecord
+from prospr_engine.pipeline.record import NETWORKS, ExportRecord, GraphRecord, RunRecord
 from prospr_engine.saliency import METHODS
 
 MODES = {1: "L", 3: "RGB"}
@@ -29,6 +30,12 @@ MODES = {1: "L", 3: "RGB"}
 MOST_CLASSES = 20
 """With more, the card gives their number only."""
 CLASSES = f"{PREFIX}classes"
+ANSWERS = {
+    "logits": "a logit",
+    "softmax": "a probability",
+    "log_softmax": "the logarithm of a probability",
+    "sigmoid": "a number from 0 to 1",
+}
 PACKAGES = "onnxruntime numpy pillow"
 
 
@@ -37,6 +44,7 @@ def code(record: RunRecord, file: str) -> str:
     needs onnxruntime, numpy and pillow; the names of the classes are those in the file."""
     channels, height, width = record.data.shape
     mode, mean, std = MODES[channels], list(record.data.mean), list(record.data.std)
+    graph = record.graph or GraphRecord(own=False)
     return f'''"""Classify an image: python classify.py IMAGE (pip install {PACKAGES})"""
 
 import json
@@ -50,12 +58,22 @@ from PIL import Image, ImageOps
 MEAN = {mean}
 STD = {std}
 
-session = onnxruntime.InferenceSession(Path(__file__).with_name("{file}"))
+session = onnxruntime.InferenceSession(Path(__file__).with_name({json.dumps(file)}))
 image = ImageOps.fit(Image.open(sys.argv[1]).convert("{mode}"), {(width, height)}, Image.BILINEAR)
 pixels = (np.asarray(image).reshape({height}, {width}, {channels}) / 255 - MEAN) / STD
-logits = session.run(None, {{"{INPUT}": pixels.transpose(2, 0, 1)[None].astype(np.float32)}})[0]
-print(json.loads(session.get_modelmeta().custom_metadata_map["{CLASSES}"])[logits.argmax()])
+logits = session.run(None, {{{json.dumps(graph.input)}: {_batch(graph)}.astype(np.float32)}})[0]
+print(json.loads(session.get_modelmeta().custom_metadata_map["{CLASSES}"])[logits[0].argmax()])
 '''
+
+
+def _batch(graph: GraphRecord) -> str:
+    """Code that makes a batch of the ``pixels`` (H, W, C) of an image, as the file takes them."""
+    images = "pixels" if graph.channels_last else "pixels.transpose(2, 0, 1)"
+    if graph.flat:
+        images = f"{images}.reshape(-1)"
+    return (
+        f"{images}[None]" if graph.batch in (None, 1) else f"np.stack([{images}] * {graph.batch})"
+    )
 
 
 def card(record: RunRecord, exports: Sequence[tuple[str, str]], charts: Iterable[str] = ()) -> str:
@@ -84,7 +102,7 @@ def card(record: RunRecord, exports: Sequence[tuple[str, str]], charts: Iterable
 def _title(record: RunRecord) -> str:
     model, data = record.config.model, record.config.data
     return (
-        f"{MODELS[model].label if model in list(MODELS) else model} on "
+        f"{label_of(model)} on "
         f"{_text(DATASETS[data].label if data in DATASETS else display_name(data))}, "
         f"{_removed(record)} removed"
     )
@@ -157,11 +175,16 @@ def _input(record: RunRecord) -> str:
     kind = "grey" if channels == 1 else "RGB"
     names = [_text(name) for name in record.data.classes]
     listed = f": {', '.join(names)}" if len(names) <= MOST_CLASSES else ""
+    graph = record.graph or GraphRecord(own=False)
+    sides = [height, width, channels] if graph.channels_last else [channels, height, width]
+    axes = [channels * height * width] if graph.flat else sides
+    shape = ", ".join(map(str, [graph.batch or "N", *axes]))
+    called = f"The input `{graph.input}`" if record.graph else "The input"
     return (
-        f"The input is a batch of {kind} images, float32 of shape (N, {channels}, {height}, "
-        f"{width}): pixels divided by 255, less the mean "
-        f"{_numbers(record.data.mean)}, divided by the deviation {_numbers(record.data.std)}. The "
-        f"output is a logit for each of {len(names)} classes{listed}."
+        f"{called} is a batch of {kind} images, float32 of shape ({shape}): pixels divided by 255, "
+        f"less the mean {_numbers(record.data.mean)}, divided by the deviation "
+        f"{_numbers(record.data.std)}. The output is {ANSWERS[graph.answer]} for each of "
+        f"{len(names)} classes{listed}."
     )
 
 

@@ -12,6 +12,7 @@ from torch import nn
 from prospr_engine.config import CHANNELS, RunConfig
 from prospr_engine.events import OnEvent, Pruned, StageStarted, ignore
 from prospr_engine.identity import scores_key
+from prospr_engine.models import public_name
 from prospr_engine.network.device import explained_memory
 from prospr_engine.network.prunable import prunable_weights
 from prospr_engine.pipeline.cache import Shared
@@ -87,7 +88,9 @@ def make_masks(prepared: Prepared, scores: Scores, on_event: OnEvent = ignore) -
         return _remove_channels(prepared, scores, on_event)
     on_event(StageStarted("prune", "Keeping the weights with the highest scores"))
     masks = scores.masks(config.sparsity, config.layer_floor, config.layers)
-    masks.metadata.update(model=config.model, seed=config.seed, data=prepared.data.name)
+    masks.metadata.update(
+        model=public_name(config.model), seed=config.seed, data=prepared.data.name
+    )
     with explained_memory("the health check", "choose smaller images"):
         health = examine(prepared.model, masks, prepared.batches[0][0])
     pruning = Pruning(scores, masks, health)
@@ -116,7 +119,9 @@ def _remove_channels(prepared: Prepared, scores: Scores, on_event: OnEvent) -> P
             layers=config.layers,
         )
         small = examine(cut.network, keep_all(cut.network), sample)
-    cut.masks.metadata.update(model=config.model, seed=config.seed, data=prepared.data.name)
+    cut.masks.metadata.update(
+        model=public_name(config.model), seed=config.seed, data=prepared.data.name
+    )
     pruning = Pruning(scores, cut.masks, _of_large(small, cut.masks, prepared.model), cut)
     _report(pruning, on_event)
     return pruning

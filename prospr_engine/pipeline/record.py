@@ -22,6 +22,7 @@ from prospr_engine.errors import ConfigError, DataError
 from prospr_engine.events import EpochEnded
 from prospr_engine.export.encodings import PRIMARY
 from prospr_engine.export.latency import Latency
+from prospr_engine.export.names import INPUT, OUTPUT
 from prospr_engine.export.proof import Check
 from prospr_engine.pipeline.pruning_record import PruningRecord, record_of
 from prospr_engine.saliency import METHODS
@@ -55,6 +56,22 @@ class ExportRecord:
     accuracy: float | None = None
     images_tested: int | None = None
     latency_ms: float | None = None
+
+
+@dataclass(frozen=True)
+class GraphRecord:
+    """What the ONNX files of a network take and give that was itself imported from one: see
+    ``export.interface.Interface``. ``own``: their graph is that of the imported file; if it is not,
+    ``reason`` says why."""
+
+    own: bool
+    reason: str = ""
+    input: str = INPUT
+    output: str = OUTPUT
+    batch: int | None = None
+    channels_last: bool = False
+    flat: bool = False
+    answer: str = "logits"
 
 
 @dataclass(frozen=True)
@@ -102,8 +119,9 @@ class RunRecord:
     order of the test images; ``per_class`` counts, by class, the test ``images`` and those that
     each network gets right. ``exports`` are the ONNX files by encoding,
     ``not_exported`` says why others could not be written, ``latency`` how fast they are (None if an
-    earlier version did not time them). ``weights`` is what the
-    network started from: "fresh", "pretrained" or a file's digest. ``seconds`` is wall time,
+    earlier version did not time them), ``graph`` what they take, if the network is from a file.
+    ``weights`` is what the network started from: "fresh", "pretrained" or a file's digest.
+    ``seconds`` is wall time,
     ``seconds_of`` that of scoring and training. ``accuracy_at_pruning`` are the accuracies of a
     network that was trained before it was pruned, before and right after. ``figures`` are those of
     ``metrics``, by name; ``notes`` say how the network was fitted to the images."""
@@ -128,6 +146,7 @@ class RunRecord:
     figures: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     not_exported: Mapping[str, str] = dataclasses.field(default_factory=dict)
     latency: Latency | None = None
+    graph: GraphRecord | None = None
     accuracy_at_pruning: Mapping[str, float] = dataclasses.field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
@@ -234,6 +253,7 @@ def _run_record(values: Mapping[str, Any]) -> RunRecord:
         accuracy_at_pruning=dict(values.get("accuracy_at_pruning") or {}),
         notes=tuple(values.get("notes") or ()),
         latency=Latency.from_dict(values["latency"]) if values.get("latency") else None,
+        graph=record_of(GraphRecord, values["graph"]) if values.get("graph") else None,
     )
 
 

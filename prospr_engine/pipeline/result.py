@@ -18,7 +18,7 @@ from prospr_engine.events import EpochEnded
 from prospr_engine.export.encodings import PRIMARY
 from prospr_engine.export.latency import Latency
 from prospr_engine.export.proof import Proof
-from prospr_engine.pipeline.record import FORMAT, NETWORKS, RunRecord
+from prospr_engine.pipeline.record import FORMAT, NETWORKS, GraphRecord, RunRecord
 from prospr_engine.pruning.health import Finding, Health, LayerHealth
 from prospr_engine.pruning.masks import Masks
 from prospr_engine.saliency.base import Scores
@@ -147,9 +147,9 @@ class RunResult:
     images that each gets right and the other does not; ``operations`` are the multiply-adds of each
     for one image; ``weights`` are the initial weights, as in ``Prepared``; ``exports`` are the ONNX
     files by encoding, ``not_exported`` why others could not be written, ``latency`` how fast they
-    are. ``seconds`` is wall time,
-    ``seconds_of`` the share of scoring and training, 0 where an earlier run's was reused;
-    ``notes`` say how the network was fitted to the images."""
+    are, ``graph`` whether they have the graph of the file that the network is from. ``seconds`` is
+    wall time, ``seconds_of`` the share of scoring and training, 0 where an earlier run's was
+    reused; ``notes`` say how the network was fitted to the images."""
 
     config: RunConfig
     weights: str
@@ -168,6 +168,7 @@ class RunResult:
     exports: dict[str, Export]
     not_exported: dict[str, str]
     latency: Latency
+    graph: GraphRecord | None
     out: Path
     seconds: float
     seconds_of: dict[str, float]
@@ -206,6 +207,7 @@ class RunResult:
             "exports": exports,
             "not_exported": self.not_exported,
             "latency": self.latency.to_dict(),
+            **({"graph": dataclasses.asdict(self.graph)} if self.graph else {}),
             "history": [dataclasses.asdict(epoch) for epoch in self.history],
             "weights": self.weights,
             **({"notes": list(self.notes)} if self.notes else {}),

@@ -25,6 +25,7 @@ from prospr_engine.events import (
 from prospr_engine.export.encodings import ENCODINGS
 from prospr_engine.identity import dense_key
 from prospr_engine.io.files import check_room, check_unused, write_atomically
+from prospr_engine.models import public_name
 from prospr_engine.network.flops import operations
 from prospr_engine.pipeline.cache import Shared
 from prospr_engine.pipeline.checkpoint import Surgery, save_network
@@ -158,6 +159,7 @@ def run(
         exports=files.exports,
         not_exported=files.others,
         latency=files.latency,
+        graph=files.graph,
         out=folder,
         seconds=time.perf_counter() - started,
         seconds_of={
@@ -209,7 +211,7 @@ def _label(
         sparsity = dict.fromkeys(("requested", "achieved", "effective"), 0.0)
     return {
         "network": network,
-        "model": config.model,
+        "model": public_name(config.model),
         "shape": list(data.shape),
         "transform_input": prepared.source.transform_input,
         "weights": prepared.weights,

@@ -19,7 +19,7 @@ from prospr_engine.export.encodings import ENCODINGS
 from prospr_engine.identity import file_settings, file_values
 from prospr_engine.io.files import digest_of
 from prospr_engine.io.tokens import display_name, locate
-from prospr_engine.models import MODELS
+from prospr_engine.models import MODELS, public_name
 from prospr_engine.models.build import build_noted
 from prospr_engine.models.imports.header import read_header
 from prospr_engine.models.imports.state_dict import weights_file
@@ -103,7 +103,7 @@ def prepare(
             data = load(config.data, config.loading, config.seed, on_event)
         if shared:
             shared.keep_images(config, data)
-    on_event(StageStarted("model", f"Building {config.model}"))
+    on_event(StageStarted("model", f"Building {public_name(config.model)}"))
     with explained_memory("this network", "choose a smaller model or smaller images"):
         model, fitted = build_noted(
             config.model, data.shape, len(data.classes), config.seed, config.weights

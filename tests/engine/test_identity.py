@@ -168,7 +168,7 @@ def test_scores_are_shared_by_sparsities_unless_the_criterion_is_iterative():
 def test_keys_of_shared_networks_are_those_of_0_3_0_and_of_scores_are_not():
     """Scores are computed in other number formats since."""
     config = RunConfig("resnet20", "cifar10", "snip", epochs=2, seed=5)
-    contents = {"data": "d" * 64, "weights": "fresh"}
+    contents = {"model": "resnet20", "data": "d" * 64, "weights": "fresh"}
     machine, recipe = {"torch": "2"}, {"epochs": 2, "lr": 0.1}
     assert (
         identity.dense_key(config, contents, recipe, machine) == "90b67b8f8e7e04b8defbc4e6ee3a79e1"
@@ -178,6 +178,15 @@ def test_keys_of_shared_networks_are_those_of_0_3_0_and_of_scores_are_not():
     )
     with pytest.raises(KeyError):
         identity.dense_key(config, {"data": "d" * 64}, recipe, machine)
+
+
+def test_the_network_of_a_file_counts_by_its_content():
+    def key(model, content):
+        contents = {"model": content, "data": "d" * 64, "weights": "pretrained"}
+        return identity.dense_key(RunConfig(model), contents, {"epochs": 2}, {"torch": "2"})
+
+    here, there = "/srv/net.onnx", f"{UPLOAD}/net.onnx"
+    assert key(here, "sha256:1") == key(there, "sha256:1") != key(there, "sha256:2")
 
 
 def test_files_are_distinguished_from_names_and_tokens_from_paths():

@@ -32,7 +32,7 @@ def abort():
 
 
 def write(path):
-    Path(path).write_text("x" * 10)
+    Path(path).write_text("x" * 10_000_000)
 
 
 def blunder():

@@ -22,6 +22,7 @@ from prospr_engine.cli import render
 from prospr_engine.cli.main import main
 from prospr_engine.errors import ExportError, Stopped
 from prospr_engine.export.encodings import ENCODINGS
+from prospr_engine.export.interface import Interface
 from prospr_engine.format import size
 from prospr_engine.metrics import summary
 from prospr_engine.models.measures import known
@@ -224,8 +225,12 @@ def test_a_file_with_the_same_weights_need_not_answer_all(
     for name, export in rounded[0].exports.items():
         assert export.path.read_bytes() == result.exports[name].path.read_bytes()
     # One that answers otherwise than the network has to answer all.
-    monkeypatch.setattr(files, "_classes", lambda path, data, chosen, emit: np.full(len(chosen), 3))
-    wrong = files._accuracy(tmp_path / "model.onnx", ENCODINGS["dense"], *known_of(result))
+    monkeypatch.setattr(
+        files, "_classes", lambda path, own, data, chosen, emit: np.full(len(chosen), 3)
+    )
+    wrong = files._accuracy(
+        tmp_path / "model.onnx", ENCODINGS["dense"], Interface(), *known_of(result)
+    )
     assert wrong == (pytest.approx(float((labels(result) == 3).mean())), 100)
 
 
