@@ -113,6 +113,10 @@ LABELS_BYTES = Limit(
     "labels_bytes", 50_000_000, "bytes", "of a table of file names and labels: half a million rows"
 )
 LABELS_COLUMNS = Limit("labels_columns", 2_000, "columns", "of such a table")
+PARQUET_MEMORY = Limit(
+    "parquet_memory", 2 * 10**9, "bytes", "to read an uploaded Parquet file once, as a check"
+)
+PARQUET_SECONDS = Limit("parquet_seconds", 60, "seconds", "of processor time for that")
 
 # Images
 

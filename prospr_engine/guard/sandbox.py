@@ -157,13 +157,11 @@ def _answer(out: bytes, noise: bytes, returned: int, what: str, memory: int, sec
 
 def _too_large(what: str, memory: int) -> ResourceError:
     return ResourceError(
-        f"{what} needs more than {megabytes(memory)} of memory to be opened. Give a smaller "
-        "network, or one for smaller images."
+        f"{what} needs more than {megabytes(memory)} of memory to be opened. Give a smaller one."
     )
 
 
 def _too_long(what: str, seconds: int) -> ResourceError:
     return ResourceError(
-        f"{what} takes more than {counted(seconds, 'second')} to be opened. Give a smaller "
-        "network, or one for smaller images."
+        f"{what} takes more than {counted(seconds, 'second')} to be opened. Give a smaller one."
     )

@@ -20,15 +20,26 @@ from prospr_engine.data.readers.tree import Tree
 from prospr_engine.data.readers.zip import OWN, UPLOADED, ZipLimits
 from prospr_engine.errors import DataError
 from prospr_engine.format import counted, megabytes
+from prospr_engine.guard import limits, sandbox
 
 SUFFIX = ".parquet"
+READ_THROUGH = "prospr_engine.data.readers.parquet:read_through"
 BATCH = 64  # images unpacked at a time
 PORTION = re.compile(r"[-_.]?\d+(-of-\d+)?$")
 
 
 @contextmanager
 def open_parquet(path: Path, name: str, uploaded: bool) -> Iterator[Tree]:
-    """The target of the row for a single file: see ``FormatSpec``."""
+    """The target of the row for a single file: see ``FormatSpec``. A file from a stranger is first
+    read in a process of its own: what it did to the library, it would do to that one."""
+    if uploaded:
+        sandbox.call(
+            READ_THROUGH,
+            {"path": str(path), "name": name},
+            name,
+            limits.PARQUET_MEMORY.value,
+            limits.PARQUET_SECONDS.value,
+        )
     with _tree([(name, path)], name, UPLOADED if uploaded else OWN) as tree:
         yield tree
 
@@ -40,6 +51,23 @@ def open_parquet_folder(path: Path, name: str, uploaded: bool) -> Iterator[Tree]
     named = [(one.relative_to(path).as_posix(), one) for one in files]
     with _tree(named, name, OWN) as tree:
         yield tree
+
+
+def read_through(path: str, name: str) -> int:
+    """Read all images and labels, and return how many images there are. Raises ``DataError``."""
+    import pyarrow as pa
+
+    pa.set_memory_pool(pa.system_memory_pool())  # others reserve much more than they use
+    with ExitStack() as stack:
+        columns = open_columns(Path(path), name, UPLOADED, stack)
+        try:
+            return sum(
+                value is not None
+                for values in values_of(columns, columns.image, BATCH)
+                for value in values
+            )
+        except OSError as error:
+            raise DataError(f"{name} is {error}. Write the file again.") from None
 
 
 @contextmanager

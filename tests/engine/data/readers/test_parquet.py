@@ -24,10 +24,10 @@ from prospr_engine.config import LoadingConfig
 from prospr_engine.data.inspect import describe
 from prospr_engine.data.load import load
 from prospr_engine.data.preview import preview
-from prospr_engine.data.readers import parquet_pages
+from prospr_engine.data.readers import parquet, parquet_pages
 from prospr_engine.data.readers.opening import open_data, open_uploaded
 from prospr_engine.data.readers.tree import Tree
-from prospr_engine.errors import DataError
+from prospr_engine.errors import DataError, ResourceError
 
 STRUCT = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 
@@ -168,10 +168,10 @@ print(pyarrow.default_memory_pool().max_memory())
 
 
 def test_the_same_image_is_kept_once(tmp_path: Path) -> None:
-    """1,000 times 3 MB in 3 MB: memory takes a few of them at most."""
+    """100 times 3 MB in 3 MB: memory takes a few of them at most."""
     large = b"\x89PNG" + np.random.default_rng(0).bytes(3_000_000)
     path = tmp_path / "a.parquet"
-    pq.write_table(table([0, 1] * 500, [large] * 1000), path, dictionary_pagesize_limit=1 << 24)
+    pq.write_table(table([0, 1] * 50, [large] * 100), path, dictionary_pagesize_limit=1 << 24)
     assert path.stat().st_size < 3_100_000
     command = [sys.executable, "-c", OPENING, str(path)]
     result = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
@@ -232,6 +232,36 @@ def test_a_bomb_is_refused_by_its_pages(tmp_path: Path, monkeypatch) -> None:
         pass
 
 
+DIES = """
+def read_through(path, name):
+    import os
+    os.kill(os.getpid(), 11)
+"""
+
+
+def test_what_ends_the_process_that_reads_it_leaves_the_server_alone(
+    tmp_path: Path, monkeypatch
+) -> None:
+    (tmp_path / "dies.py").write_text(DIES)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setattr(parquet, "READ_THROUGH", "dies:read_through")
+    pq.write_table(table(), tmp_path / "a.parquet")
+    with (
+        pytest.raises(ResourceError, match=r"a\.parquet could not be opened"),
+        open_uploaded(tmp_path / "a.parquet", "a.parquet"),
+    ):
+        pass
+
+
+def test_an_upload_with_a_damaged_page_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    content = bytearray(WRITTEN)
+    content[21] = 20  # it unpacks to more than it says
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=r"a\.parquet is damaged"), open_uploaded(path, "a.parquet"):
+        pass
+
+
 def test_pages_are_measured_as_pyarrow_wrote_them(tmp_path: Path) -> None:
     for version in ("1.0", "2.0"):
         path = tmp_path / "a.parquet"
@@ -260,7 +290,7 @@ def test_any_change_of_bytes_is_a_sentence_or_images(changes, cut: int) -> None:
         file.write(content if cut % 4 else content[cut % len(content) :])
         file.flush()
         try:
-            with open_uploaded(Path(file.name), "a.parquet") as tree:
+            with open_data(file.name) as (_, tree):
                 assert isinstance(tree, Tree)
                 for name in tree.files:
                     tree.open(name).read()
