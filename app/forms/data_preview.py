@@ -24,8 +24,9 @@ ul.samples.samples { display: grid; grid-template-columns: repeat(auto-fill, min
 .samples div { display: flex; gap: 4px; }
 .samples img { width: calc((100% - 8px) / 3); aspect-ratio: 1; border-radius: 4px;
   image-rendering: pixelated; }
-.samples p { margin: 4px 0 0; font-size: 0.875rem; overflow: hidden; text-overflow: ellipsis;
+.samples p { display: flex; gap: 0.5ch; margin: 4px 0 0; font-size: 0.875rem;
   white-space: nowrap; }
+.samples b { overflow: hidden; text-overflow: ellipsis; }
 </style>
 """
 

@@ -74,6 +74,11 @@ DAMAGE = (
 def open_zip(path: Path, name: str, uploaded: bool) -> Iterator[Tree]:
     """The target of the row: see ``FormatSpec``."""
     with zip_tree(path, name, UPLOADED if uploaded else OWN) as tree:
+        if tree.files and all(file.endswith(".npy") for file in tree.files):
+            raise DataError(
+                f"{name} contains arrays of NumPy and no image files. If it is what np.savez "
+                "wrote, let its name end in .npz."
+            )
         yield tree
 
 

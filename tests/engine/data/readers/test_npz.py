@@ -243,6 +243,15 @@ def test_any_change_of_bytes_is_a_sentence_or_images(place: int, byte: int, leng
         path.unlink()
 
 
+def test_arrays_called_a_zip_are_told_from_one(saved) -> None:
+    path = Path(saved(x=PIXELS, y=NUMBERS))
+    with (
+        pytest.raises(DataError, match=r"set\.zip contains arrays .* end in \.npz"),
+        open_data(str(path.rename(path.with_suffix(".zip")))),
+    ):
+        pass
+
+
 def test_a_run_reads_what_was_saved(saved) -> None:
     images = RANDOM.integers(0, 256, (60, 8, 8), dtype=np.uint8)
     path = saved(images=images, labels=np.arange(60) % 3)
