@@ -7,11 +7,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 import prospr_engine.models.imports.onnx.operators  # noqa: F401  (registers them)
 from prospr_engine.errors import ModelError
-from prospr_engine.models.imports.onnx import batch
 from prospr_engine.models.imports.onnx.graph import Constant, Graph, Node
 from prospr_engine.models.imports.onnx.homes import Change, Home
 from prospr_engine.models.imports.onnx.names import Namespace, layer_name, tensor_name
@@ -31,16 +30,14 @@ from prospr_engine.models.imports.onnx.registry import (
     find_layer,
     find_operator,
 )
-from prospr_engine.models.imports.onnx.shape_values import MOST, shape_value
-from prospr_engine.network.device import is_out_of_memory
-from prospr_engine.network.foreign import first_line
+from prospr_engine.models.imports.onnx.shape_values import (
+    MOST,
+    shape_value,
+)
+from prospr_engine.models.imports.onnx.worlds import Worlds
 
 WITH_AXES = ("Concat", "Expand", "Reshape", "Tile", "MatMul", "Gemm", "Gather")
 """Operators to which it matters how many axes a single number has."""
-
-
-class Misfit(ModelError):  # noqa: N818  (the caller tries other sizes first)
-    """A step does not run on images of the size that was tried."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,9 +74,7 @@ class Assembled:
 class _Assembly:
     graph: Graph
     network: ImportedNetwork
-    batches: tuple[int, int]
-    worlds: tuple[dict[str, Any], dict[str, Any]]
-    images: tuple[Tensor, Tensor]
+    worlds: Worlds
     steps: list[Step] = field(default_factory=list)
     places: list[Place] = field(default_factory=list)
     names: Namespace = field(default_factory=Namespace)
@@ -101,17 +96,18 @@ def assemble(
     """
     network = ImportedNetwork(graph.input.name, order)
     images = [torch.empty(n, *sizes, device="meta") for n in batches]
-    own = [x.permute(*order) if order else x.flatten(1) for x in images]
-    worlds = ({graph.input.name: own[0]}, {graph.input.name: own[1]})
-    work = _Assembly(graph, network, batches, worlds, (own[0], own[1]))
+    first, second = (x.permute(*order) if order else x.flatten(1) for x in images)
+    work = _Assembly(graph, network, Worlds(graph, (first, second)))
     with torch.no_grad():
         network.eval()
         for node in graph.nodes:
-            _add(work, node)
+            step = _step(work, node)
+            work.steps.append(step)
+            work.worlds.run(step, network)
         network.train()
     network.output = graph.outputs[0].name
     network.steps = _with_ends(work.steps, network)
-    shapes = _shapes(work, network.output)
+    shapes = work.worlds.shapes(network.output)
     if shapes is None or tuple(shape[:1] for shape in shapes) != tuple((n,) for n in batches):
         raise ModelError(
             f"The output {network.output!r} does not have one row for each image; export a "
@@ -120,74 +116,16 @@ def assemble(
     return Assembled(network, work.places, shapes[0][1:])
 
 
-def _add(work: _Assembly, node: Node) -> None:
-    """Make the step of ``node`` and run it in both worlds."""
-    node, rewritten = _free(work, node)
+def _step(work: _Assembly, node: Node) -> Step:
+    node, rewritten = work.worlds.freed(node)
     constants = [work.graph.constants.get(name) for name in node.inputs]
-    shapes = [_shape(work.worlds[0].get(name)) for name in node.inputs]
-    use = Use(node, constants, shapes)
-    step = _layer_step(work, use) or _operator_step(work, use, rewritten)
-    work.steps.append(step)
-    for world, image, count in zip(work.worlds, work.images, work.batches, strict=True):
-        try:
-            results = work.network.results(step, world, image)
-        except ModelError:
-            raise
-        except Exception as error:
-            if is_out_of_memory(error):
-                raise
-            raise _misfit(work, node, count, error) from error
-        world.update(zip(step.outputs, results, strict=False))
-
-
-def _misfit(work: _Assembly, node: Node, count: int, error: Exception) -> Misfit:
-    fixed = work.graph.input.shape[0]
-    sizes = "×".join(map(str, work.images[0].shape[1:]))
-    if fixed and count != fixed:
-        return Misfit(
-            f"{node} works for {fixed} images at a time only ({first_line(error)}). Export the "
-            "network with a free batch size: dynamic_shapes in torch.onnx.export, or dynamic_axes "
-            "in the older exporter."
-        )
-    return Misfit(f"{node} does not take what images of {sizes} become: {first_line(error)}.")
-
-
-def _shape(value: Any) -> tuple[int, ...] | None:
-    return tuple(value.shape) if isinstance(value, Tensor) else None
-
-
-def _shapes(work: _Assembly, name: str) -> batch.Shapes | None:
-    """Of the tensor ``name`` in both worlds."""
-    if name in work.graph.constants:
-        shape = work.graph.constants[name].shape
-        return shape, shape
-    first, second = (_shape(world.get(name)) for world in work.worlds)
-    return None if first is None or second is None else (first, second)
-
-
-def _free(work: _Assembly, node: Node) -> tuple[Node, dict[int, Any]]:
-    """``node`` and those of its inputs that are rewritten so that every batch size fits."""
-    shapes = [_shapes(work, name) for name in node.inputs]
-    first = shapes[0] if shapes else None
-    target = work.graph.constants.get(node.inputs[1]) if len(node.inputs) > 1 else None
-    if first is None:
-        return node, {}
-    literal = node.get("allowzero", 0)
-    if node.operator == "Reshape" and target is not None and not (literal and 0 in target.values):
-        free = batch.free_reshape(target.values, first)
-        return node.with_attributes(allowzero=0), {1: free}
-    if node.operator == "Expand" and target is not None:
-        return node, {1: batch.free_expand(target.values, first, work.batches[0])}
-    if node.operator == "Concat":
-        return batch.free_concat(node, shapes), {}
-    if node.operator == "Squeeze" and len(node.inputs) == 1 and node.get("axes") is None:
-        return batch.free_squeeze(node, first), {}
-    return node, {}
+    use = Use(node, constants, [work.worlds.shape(name) for name in node.inputs])
+    return _layer_step(work, use) or _operator_step(work, use, rewritten)
 
 
 def _layer_step(work: _Assembly, use: Use) -> Step | None:
     make = find_layer(use.node)
-    if make is None or _shape(work.worlds[0].get(use.node.inputs[0])) is None:
+    if make is None or not use.shapes or use.shapes[0] is None:
         return None
     with torch.device("meta"):
         made = make(use)
@@ -236,7 +174,7 @@ def _path(work: _Assembly, use: Use, made: Layer) -> str:
             )
             made.module._parameters[name] = shared
         work.places.append(place)
-    _put(work.network, path, made.module)
+    _put(work.network, path, made.module.eval())
     return path
 
 

@@ -8,7 +8,7 @@ right in the first world only is rewritten before the step runs in the second.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from prospr_engine.models.imports.onnx.graph import Node
@@ -28,36 +28,84 @@ def batch_axis(shapes: Shapes) -> int | None:
     return axes[0] if len(axes) == 1 else None
 
 
-def free_reshape(target: Any, shapes: Shapes) -> Any:
-    """The ``target`` of a Reshape that is right for every batch size.
+def batch_size(shapes: Shapes) -> int | None:
+    """The size of that axis in the first world."""
+    axis = batch_axis(shapes)
+    return None if axis is None else shapes[0][axis]
 
-    The elements of one image lie together, after ``before`` of those that axes in front of the
-    batch count; so the batch goes into the first axis of the target with as many in front of it.
-    Sizes that stay as they are become 0, which copies them: then channels can be removed later.
+
+def place_in(
+    target: Sequence[int], shapes: Shapes, outer: int, batches: tuple[int, int], fixed: bool
+) -> int | None:
+    """The axis of a Reshape's ``target`` that holds the batch of its input, of ``shapes``; None if
+    none can.
+
+    ``outer`` says how many times the batch lies in its axis: transformers turn (length, batch,
+    features) into (length · batch, features), where it is the length. With ``before`` counting all
+    that lies in front of the batch, the axes of the target are found that can take it. Where
+    several can, the one is taken that is as large as the batch, and hardly ever the last one, which
+    holds features. A file that is not ``fixed`` marks the place itself, by -1 or 0.
     """
     axis, sizes = batch_axis(shapes), shapes[0]
     if axis is None:
-        return target
-    wanted = _resolved(ints(target), sizes)
-    before = math.prod(sizes[:axis])
-    places = [i for i in range(len(wanted)) if math.prod(wanted[:i]) == before]
-    if not places or math.prod(wanted) != math.prod(sizes):
-        return target
-    place, free = places[0], [*wanted]
-    same = 0
-    while same < min(len(wanted), len(sizes)) and wanted[same] == sizes[same]:
-        free[same] = 0
-        same += 1
-    if place == axis and same > axis:  # the batch is copied
-        if same == len(wanted) - 1:
-            free[-1] = -1
-    else:
+        return None
+    wanted = resolved(target, sizes)
+    before = math.prod(sizes[:axis]) * outer
+    found = list(_candidates(wanted, before, batches[0]))
+    if not fixed and (-1 in target or 0 in target):
+        marked = [(i, times) for i, times in found if target[i] in (-1, 0)]
+        found = marked or found
+    if not found or math.prod(wanted) != math.prod(sizes):
+        return None
+
+    def preference(candidate: tuple[int, int]) -> tuple[bool, bool, bool]:
+        place, times = candidate
+        exact = wanted[place] == batches[0] and times == 1
+        return not exact, place == len(wanted) - 1, times != 1
+
+    return min(found, key=preference)[0]
+
+
+def free_target(target: Sequence[int], shapes: Shapes, place: int, outer: int) -> Any:
+    """The ``target`` of a Reshape that is right for every batch size, which goes to ``place``.
+
+    Sizes that stay as they are become 0, which copies them: then channels can be removed later.
+    """
+    axis, sizes = batch_axis(shapes), shapes[0]
+    assert axis is not None
+    wanted = resolved(target, sizes)
+    free = [*wanted]
+    for i, (size, old) in enumerate(zip(wanted, sizes, strict=False)):
+        if size != old or (i == axis) != (i == place) or (i == axis and outer != 1):
+            break
+        free[i] = 0
+    if free[place] != 0:
         free[place] = -1
+    elif free.count(0) == len(free) - 1:
+        free[-1] = -1
     return shape_value(free)
 
 
-def _resolved(target: Sequence[int], sizes: Shape) -> list[int]:
-    found = [sizes[i] if size == 0 else size for i, size in enumerate(target)]
+def outer_after(made: Shapes, shapes: Shapes, outer: int) -> int:
+    """How many times the batch lies in its axis after a Reshape from ``shapes`` to ``made``."""
+    old, new = batch_axis(shapes), batch_axis(made)
+    if old is None or new is None:
+        return 1
+    return math.prod(shapes[0][:old]) * outer // max(1, math.prod(made[0][:new]))
+
+
+def _candidates(wanted: Sequence[int], before: int, batch: int) -> Iterator[tuple[int, int]]:
+    """The axes of a target that can take the batch, and how many times it lies in each."""
+    in_front = 1
+    for place, size in enumerate(wanted):
+        times, rest = divmod(before, in_front)
+        if rest == 0 and times and size % (times * batch) == 0:
+            yield place, times
+        in_front *= size
+
+
+def resolved(target: Sequence[int], sizes: Shape) -> list[int]:
+    found = [sizes[i] if size == 0 else int(size) for i, size in enumerate(target)]
     if -1 in found:
         rest = math.prod(size for size in found if size != -1)
         found[found.index(-1)] = math.prod(sizes) // max(1, rest)

@@ -4,25 +4,25 @@ from __future__ import annotations
 
 import itertools
 import math
-import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import onnx
 import torch
-from onnx import helper, numpy_helper
 from torch import Tensor, nn
 
 from prospr_engine.errors import ModelError
-from prospr_engine.models.imports.onnx.assemble import Assembled, Misfit, Place, assemble
+from prospr_engine.models.imports.onnx.assemble import Assembled, Place, assemble
 from prospr_engine.models.imports.onnx.fold import fold
 from prospr_engine.models.imports.onnx.fuse import fuse, without_empty_biases
-from prospr_engine.models.imports.onnx.graph import Constant, Graph, Node, read
+from prospr_engine.models.imports.onnx.graph import Graph, read
 from prospr_engine.models.imports.onnx.homes import Home, applied
 from prospr_engine.models.imports.onnx.imported import Imported
 from prospr_engine.models.imports.onnx.notes import notes_on
 from prospr_engine.models.imports.onnx.outputs import class_scores
+from prospr_engine.models.imports.onnx.skeleton import packed, unpacked
+from prospr_engine.models.imports.onnx.worlds import Misfit
 
 CHANNELS = (1, 3, 4)
 """What an axis of colours may have."""
@@ -30,10 +30,6 @@ SIDES = (224, 32, 64, 28, 128, 299, 384, 512)
 """Sizes of images that are tried if the file leaves them free."""
 NHWC = (0, 2, 3, 1)
 NCHW = (0, 1, 2, 3)
-SMALL = 16
-"""Values of a constant up to which a skeleton keeps them: they may be settings."""
-MOST_SKELETON = 64_000_000
-"""Bytes of a skeleton, unpacked."""
 
 
 @dataclass(frozen=True)
@@ -72,22 +68,13 @@ def import_network(model: onnx.ModelProto, name: str) -> Imported:
         output=scores.kind,
         notes=(*scores.notes, *notes_on(graph, found)),
         homes=found,
-        skeleton=_skeleton(graph),
+        skeleton=packed(graph),
     )
 
 
 def rebuild(skeleton: bytes) -> nn.Module:
     """The network of a skeleton, with zeros for weights. Raises ``ModelError`` if it is none."""
-    broken = "This is no skeleton of an imported network; import the ONNX file again."
-    unpacker = zlib.decompressobj()
-    try:
-        unpacked = unpacker.decompress(skeleton, MOST_SKELETON)
-        model = onnx.ModelProto.FromString(unpacked)
-    except Exception as error:  # whatever protobuf may raise
-        raise ModelError(broken) from error
-    if unpacker.unconsumed_tail or not model.graph.node:
-        raise ModelError(broken)
-    graph = read(model, skeleton=True)
+    graph = fold(read(unpacked(skeleton), skeleton=True))
     made = _assembled(fuse(graph), _layout(graph))
     with torch.no_grad():
         _fill(made)
@@ -251,32 +238,3 @@ def _check_batches(network: nn.Module, layout: _Layout, graph: Graph) -> None:
             f"The network works for {graph.input.shape[0]} images at a time only: those of a batch "
             "influence each other. Export it with a free batch size."
         )
-
-
-def _skeleton(graph: Graph) -> bytes:
-    """``graph`` without its weights, packed."""
-    nodes = [_node_proto(node) for node in graph.nodes]
-    tensors = [_tensor_proto(name, value) for name, value in graph.constants.items()]
-    shape: Sequence[int | str] = [n or f"axis_{i}" for i, n in enumerate(graph.input.shape)]
-    own = helper.make_tensor_value_info(graph.input.name, onnx.TensorProto.FLOAT, shape)
-    result = helper.make_tensor_value_info(
-        graph.outputs[0].name, onnx.TensorProto.FLOAT, graph.outputs[0].shape
-    )
-    made = helper.make_graph(nodes, "skeleton", [own], [result], tensors)
-    opsets = [helper.make_opsetid("", graph.opset)]
-    model = helper.make_model(made, opset_imports=opsets, producer_name="")
-    return zlib.compress(model.SerializeToString(deterministic=True), 9)
-
-
-def _node_proto(node: Node) -> onnx.NodeProto:
-    attributes = {
-        name: _tensor_proto("", value) if isinstance(value, Constant) else value
-        for name, value in node.attributes.items()
-    }
-    return helper.make_node(node.operator, node.inputs, node.outputs, node.name, **attributes)
-
-
-def _tensor_proto(name: str, constant: Constant) -> onnx.TensorProto:
-    if constant.is_float and constant.values.size > SMALL:
-        return onnx.TensorProto(name=name, dims=constant.shape, data_type=onnx.TensorProto.FLOAT)
-    return numpy_helper.from_array(constant.values, name)

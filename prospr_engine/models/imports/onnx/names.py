@@ -20,16 +20,22 @@ class Namespace:
         self.branches: set[str] = set()
 
     def fresh(self, wanted: str) -> str:
-        """``wanted``, with a number if it is taken."""
-        for number in itertools.count(1):
-            name = wanted if number == 1 else f"{wanted}_{number}"
-            parts = name.split(".")
-            above = {".".join(parts[:i]) for i in range(1, len(parts))}
-            if name not in self.leaves | self.branches and not above & self.leaves:
-                self.leaves.add(name)
-                self.branches |= above
-                return name
-        raise AssertionError
+        """``wanted``, changed where it is taken or lies within another."""
+        name = ""
+        *above, last = wanted.split(".")
+        for part in above:
+            name = f"{name}.{part}".lstrip(".")
+            while name in self.leaves:
+                name += "_"
+            self.branches.add(name)
+        first = f"{name}.{last}".lstrip(".")
+        name = next(
+            each
+            for each in itertools.chain([first], (f"{first}_{i}" for i in itertools.count(2)))
+            if each not in self.leaves | self.branches
+        )
+        self.leaves.add(name)
+        return name
 
 
 def layer_name(node: Node, weight: str) -> str:

@@ -44,6 +44,8 @@ def reshape(node: Node, x: Any, target: Any = None) -> Any:
     sizes = node.get("shape") if target is None else ints(target)
     if is_shape_value(x):
         return x.reshape(sizes)
+    if node.get("place") is not None:  # of the batch, whose size the file fixes
+        sizes[node.get("place")] = -1
     if not node.get("allowzero", 0):
         sizes = [x.shape[i] if _is(size, 0) else size for i, size in enumerate(sizes)]
     return x.reshape(sizes)
@@ -99,7 +101,7 @@ def concat(node: Node, *inputs: Any) -> Any:
     axis = node.get("axis")
     like = next((value for value in inputs if isinstance(value, Tensor)), None)
     if like is None:
-        return np.concatenate([shape_value(value).reshape(-1) for value in inputs])
+        return np.concatenate([shape_value(value) for value in inputs], axis)
     parts = [tensor(value, like) for value in inputs]
     # Parts that are the same for every image (see ``batch``).
     for index, axes in node.get("spread", {}).items():
