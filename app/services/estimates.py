@@ -20,6 +20,7 @@ from app.services import layers, runs, store, uploads
 from prospr_engine.config import RunConfig
 from prospr_engine.data import DATASETS
 from prospr_engine.data.inspect import Facts
+from prospr_engine.data.memory import room
 from prospr_engine.data.preview import Preview, preview_data
 from prospr_engine.errors import EngineError
 from prospr_engine.identity import dense_group
@@ -223,6 +224,7 @@ def images_of(data: str, image_size: int | None) -> Images | None:
         test=facts.test,
         validation=facts.validation,
         files=True,
+        room=room(),
     )
 
 
@@ -288,6 +290,7 @@ def _seen(settings: Mapping[str, Any], summary: Mapping[str, Any]) -> Images:
         test=summary["test_images"],
         validation=summary["validation_images"],
         files=settings["data"] not in DATASETS,
+        room=room(),
     )
 
 

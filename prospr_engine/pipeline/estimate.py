@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from prospr_engine.config import CHANNELS, LoadingConfig, RunConfig
 from prospr_engine.data import DATASETS
+from prospr_engine.data.memory import room
 from prospr_engine.export.encodings import ENCODINGS, PRIMARY, FileSize, StoredTensor
 from prospr_engine.export.encodings.dense import NUMBER, ZIPPED_NUMBER
 from prospr_engine.export.latency import BATCHES
@@ -27,7 +28,8 @@ from prospr_engine.saliency import METHODS, ROUNDS, STEPS
 class Images:
     """The images of a data set: ``channels`` × ``size`` × ``size``, in ``classes``; ``train`` of
     them for training before any are held out. ``validation`` and ``test`` are None if the data
-    have no such part. ``files``: each is decoded from its own file."""
+    have no such part. ``files``: each is decoded from its own file. ``room``: the bytes of
+    memory that they may take, or else are decoded again in every pass; None for enough."""
 
     channels: int
     size: int
@@ -36,6 +38,7 @@ class Images:
     test: int | None
     validation: int | None = None
     files: bool = False
+    room: int | None = dataclasses.field(default=None, compare=False)
 
 
 @dataclass(frozen=True)
@@ -64,8 +67,9 @@ DOUBLE = 5.0
 MIXED_PRODUCT = 7.0
 """The cost of a Hessian-vector product by default, in float32 gradients: one in float32, and where
 that does not suffice, another in float64."""
-DECODING = 0.3e-3
-"""Seconds to read one small image file."""
+DECODING, SCALING = 0.3e-3, 50e-9
+"""Seconds to read one small image file, and for each pixel that it is scaled to: larger ones come
+from larger files."""
 SAME_WEIGHTS = 256
 """Test images that a file with the network's own weights has to answer."""
 FEWEST_TURNS, MOST_TURNS, TIMER = 5, 9.0, 0.7
@@ -169,7 +173,8 @@ def narrowed(measure: Measure, share: float) -> Measure:
 def catalogue(data: str, image_size: int | None = None) -> Images:
     """The images of a data set of ``DATASETS``, scaled to ``image_size`` if given."""
     row = DATASETS[data]
-    return Images(row.channels, image_size or row.image_size, row.classes, row.train, row.test)
+    size = image_size or row.image_size
+    return Images(row.channels, size, row.classes, row.train, row.test, room=room())
 
 
 @dataclass(frozen=True)
@@ -208,7 +213,14 @@ def images_of(data: str, image_size: int | None = None) -> Images | None:
     if not size or not facts.channels:
         return None
     return Images(
-        facts.channels, size, facts.class_count, facts.train, facts.test, facts.validation, True
+        channels=facts.channels,
+        size=size,
+        classes=facts.class_count,
+        train=facts.train,
+        test=facts.test,
+        validation=facts.validation,
+        files=True,
+        room=room(),
     )
 
 
@@ -232,11 +244,17 @@ def parts(
     batch = config.training.batch_size or max(16, min(128, train // 32))
     steps = math.ceil(train / batch)
 
+    decoding = DECODING * images.files + SCALING * images.size**2
+    needed = sum((train, validation, test)) * images.channels * images.size**2
+    streamed = images.room is not None and needed > images.room
+    again = decoding / threads**MORE_THREADS if streamed else 0.0
+
     # A forward pass alone costs a third of a gradient.
     def epoch(share: float) -> float:
         """Seconds with this share of the weights."""
         of_weights = steps * (calls + share * measure.weights * speed.weight)
-        return (train + validation / 3) * share * image + of_weights
+        computing = (train + validation / 3) * share * image
+        return computing + of_weights + (train + validation) * again
 
     spec = METHODS.get(config.method)
     by_shape = spec is not None and spec.needs_shape
@@ -244,11 +262,11 @@ def parts(
 
     return Parts(
         start=START,
-        reading=sum((train, validation, test)) * DECODING if images.files else 0.0,
+        reading=sum((train, validation, test)) * (again or decoding * images.files),
         scoring=gradients(config) * calibration,
         dense=config.epochs * epoch(1.0),
         pruned=config.epochs * epoch(_share_left(config)),
-        testing=2 * test * image / 3,
+        testing=2 * test * (image / 3 + again),
         writing=0.6
         + 0.045 * measure.layers
         + 8e-8 * measure.parameters

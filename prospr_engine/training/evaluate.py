@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -12,14 +13,23 @@ from torch import Tensor, nn
 
 from prospr_engine.network.foreign import cannot_take, explained, set_mode
 
+MOST, PIXELS = 512, 512 * 64 * 64
+"""Images at once, and pixels: what a network computes of large images takes gigabytes."""
 Prepare = Callable[[Tensor], Tensor]
 """Turns stored images (uint8) into what the network takes (normalised floats)."""
+
+
+class Shaped(Protocol):
+    @property
+    def shape(self) -> Sequence[int]: ...
 
 
 class Examples(Protocol):
     """Images (N, C, H, W), uint8, and their class indices (N,). ``batches`` gives the images of
     each of ``chunks`` in turn: of a range, or of positions (n,)."""
 
+    @property
+    def images(self) -> Shaped: ...
     @property
     def labels(self) -> Tensor: ...
     def batches(self, chunks: Sequence[slice | Tensor]) -> Iterator[Tensor]: ...
@@ -39,14 +49,17 @@ def evaluate(
     examples: Examples,
     prepare: Prepare,
     device: torch.device,
-    batch_size: int = 512,
+    batch_size: int | None = None,
     on_batch: Callable[[int, int], None] = lambda done, total: None,
 ) -> Evaluation:
-    """Evaluate in eval mode and float32; the model's mode is restored."""
+    """Evaluate in eval mode and float32, by default on as many images at once as have
+    ``PIXELS``; the model's mode is restored."""
     was_training = model.training
     set_mode(model, False)
     losses, predictions = [], []
     count = len(examples.labels)
+    if batch_size is None:
+        batch_size = max(1, min(MOST, PIXELS // math.prod(examples.images.shape[2:])))
     try:
         with torch.inference_mode():
             chunks = [slice(at, at + batch_size) for at in range(0, count, batch_size)]

@@ -135,6 +135,7 @@ def test_images_are_counted_as_they_are_split(bring: tuple[str, ...], limits: di
 def test_the_catalogue_gives_its_images():
     for name, row in DATASETS.items():
         images = catalogue(name)
+        assert images.room is None or images.room > 10**6
         assert images == Images(row.channels, row.image_size, row.classes, row.train, row.test)
     assert catalogue("digits", 16).size == 16
 
@@ -147,6 +148,23 @@ def test_a_run_takes_what_its_parts_take():
     assert found.dense == found.pruned > 0
     assert min(dataclasses.astuple(found)[2:]) > 0
     assert parts(dataclasses.replace(config, epochs=0), CIFAR, RESNET20).dense == 0
+
+
+def test_what_does_not_fit_is_decoded_in_every_pass():
+    config = RunConfig(model="resnet20", data="photographs.zip", epochs=2)
+    needed = 60_000 * 3 * 32**2
+    whole, streamed = (
+        parts(config, dataclasses.replace(CIFAR, files=True, room=room), RESNET20)
+        for room in (needed, needed - 1)
+    )
+    assert streamed.reading == whole.reading
+    # Each network reads training and validation images twice, and test images once.
+    assert streamed.dense - whole.dense == pytest.approx(2 * whole.reading * 5 / 6)
+    assert streamed.pruned - whole.pruned == pytest.approx(2 * whole.reading * 5 / 6)
+    assert streamed.testing - whole.testing == pytest.approx(2 * whole.reading / 6)
+    fewer = dataclasses.replace(config, loading=LoadingConfig(train_limit=40_000))
+    small = dataclasses.replace(CIFAR, files=True, room=needed - 1)
+    assert parts(fewer, small, RESNET20).dense < whole.dense
 
 
 def swept(**changes: Any) -> float:

@@ -73,6 +73,20 @@ def test_training_learns_and_reports_every_epoch():
     assert epochs[-1].train_loss < epochs[0].train_loss
 
 
+@pytest.mark.parametrize(("side", "most"), [(8, 512), (64, 512), (224, 41), (5000, 1)])
+def test_few_large_images_are_evaluated_at_once(side, most):
+    class Blank:
+        images, labels = torch.empty(1000, 1, side, side, device="meta"), torch.arange(1000) % 2
+
+        def batches(self, chunks):
+            sizes.extend(len(self.labels[chunk]) for chunk in chunks)
+            return (torch.zeros(size, 1, 6, 6, dtype=torch.uint8) for size in sizes)
+
+    sizes: list[int] = []
+    assert len(evaluate(network(), Blank(), prepare, CPU).predictions) == 1000
+    assert max(sizes) == most
+
+
 @pytest.mark.parametrize("dropout", [0.0, 0.4])
 def test_the_same_seed_gives_the_same_run_whatever_happens_in_between(dropout):
     results = []
