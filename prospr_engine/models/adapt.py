@@ -1,4 +1,5 @@
-"""Change a network for other images: another number of classes, or of colour channels."""
+"""Fit the networks of libraries, and weights for them, to another number of classes or of colour
+channels."""
 
 from __future__ import annotations
 
@@ -6,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from prospr_engine.format import counted
-from prospr_engine.models.zoo.init import he_init
+from prospr_engine.models.classifier import resize_classifier
 
 
 def head_of(model: nn.Module) -> str:
@@ -15,23 +16,14 @@ def head_of(model: nn.Module) -> str:
     return layers[-1] if layers else ""
 
 
-def replace_head(model: nn.Module, classes: int) -> str:
-    """Give the classifier ``classes`` outputs with new weights, unless it has that many. Draws from
-    the global random state. Returns a sentence for the user, "" if nothing was changed."""
-    head = model.get_submodule(head_of(model))
-    assert isinstance(head, nn.Linear | nn.Conv2d)
-    had = len(head.weight)
-    if had == classes:
-        return ""
-    if isinstance(head, nn.Linear):
-        head.out_features = classes
-    else:  # SqueezeNet's last layer is a convolution
-        head.out_channels = classes
-    head.weight = nn.Parameter(head.weight.new_empty(classes, *head.weight.shape[1:]))
-    if head.bias is not None:
-        head.bias = nn.Parameter(head.bias.new_empty(classes))
-    he_init(head)
-    return other_classes(had, classes)
+def resize_head(model: nn.Module, classes: int) -> None:
+    """Give the classifier of a network of these tables that many ``classes``, with new weights,
+    unless it has them. Draws from the global random state."""
+    head = head_of(model)
+    own = model.get_submodule(head).named_parameters()
+    parameters = {f"{head}.{name}": (0, len(values)) for name, values in own}
+    if any(had != classes for _, had in parameters.values()):
+        resize_classifier(model, {name: axis for name, (axis, _) in parameters.items()}, classes)
 
 
 def other_classes(had: int, classes: int) -> str:

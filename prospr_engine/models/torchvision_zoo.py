@@ -20,7 +20,7 @@ from torchvision.models.inception import Inception3
 
 from prospr_engine.errors import ModelError
 from prospr_engine.io.files import disk_error
-from prospr_engine.models.adapt import replace_head, spread
+from prospr_engine.models.adapt import resize_head, spread
 from prospr_engine.models.spec import TORCHVISION, ModelSpec
 from prospr_engine.models.zoo.init import he_init
 from prospr_engine.network.device import is_out_of_memory
@@ -81,7 +81,7 @@ def build(
     channels = shape[0]
     model = _pretrained(name, shape) if pretrained else _fresh(name, shape, classes)
     if pretrained:
-        replace_head(model, classes)
+        resize_head(model, classes)
     if channels != 3:
         _read_channels(model, channels, keep_kernels=pretrained)
     return model

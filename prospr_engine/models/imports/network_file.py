@@ -17,6 +17,7 @@ from prospr_engine.guard import limits, sandbox
 from prospr_engine.io.file_type import WORDS, kind_of
 from prospr_engine.io.files import digest_of
 from prospr_engine.io.tokens import display_name, locate
+from prospr_engine.models.imports.refusals import check_kind
 
 if TYPE_CHECKING:
     from torch import nn
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from prospr_engine.models.imports.onnx.imported import Imported
 
 EXPORT = 'torch.onnx.export(model.eval(), images, "model.onnx", dynamo=True, external_data=False)'
+STATES = ("torch", "safetensors")
+"""Kinds of files with weights alone."""
 TRIAL = "prospr_engine.models.imports.trial:try_file"
 
 
@@ -63,6 +66,12 @@ def check_file(file: str) -> Path:
         raise ModelError(f"{name} cannot be read ({error.strerror}). Check its path.") from None
     # Damaged files may look like anything: the trial says more of those that are called so.
     damaged = kind in ("unknown", "text") and path.suffix.lower() == ".onnx"
+    check_kind(kind, name)
+    if kind in STATES:
+        raise ModelError(
+            f"{name} is {WORDS[kind]}: weights without their network. Choose the network by its "
+            "name (--model), and give this file as its weights (--weights)."
+        )
     if kind != "onnx" and not damaged:
         raise ModelError(
             f"{name} is {WORDS[kind]}; a network is given as an ONNX file. PyTorch writes one "

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+
 import numpy as np
 import onnx
 import pytest
@@ -124,18 +126,38 @@ def test_what_does_not_fit(saved, shape, classes, match):
         build(saved(plain()), shape, classes)
 
 
+def torch_file() -> bytes:
+    stream = io.BytesIO()
+    torch.save({"weight": torch.ones(2)}, stream)
+    return stream.getvalue()
+
+
 @pytest.mark.parametrize(
     ("content", "name", "match"),
     [
         (b"", "net.onnx", "is empty"),
         (b"\x80\x02}q\x00.", "net.onnx", "is a pickle"),
+        (torch_file(), "net.onnx", "is a PyTorch file: weights without their network"),
+        (b"\x02" + bytes(7) + b"{}", "net.onnx", "weights without their network"),
+        (b"GGUF\x03", "net.onnx", "is a GGUF model. It holds a language model"),
         (b"PK\x03\x04" + b"\0" * 40, "net.onnx", "is a zip archive"),
         (b"\x89HDF\r\n\x1a\n", "net.h5", "is an HDF5 file, as Keras writes it"),
         (b"<!doctype html><html>", "net.onnx", "is a web page"),
         (b"nothing", "net.onnx", "is not an ONNX file, or is cut off"),
         (b"nothing", "net.txt", "is plain text; a network is given as an ONNX file"),
     ],
-    ids=["empty", "pickle", "zip", "keras", "web page", "damaged", "text"],
+    ids=[
+        "empty",
+        "pickle",
+        "torch",
+        "safetensors",
+        "gguf",
+        "zip",
+        "keras",
+        "web page",
+        "damaged",
+        "text",
+    ],
 )
 def test_other_files(saved, content, name, match):
     with pytest.raises(ModelError, match=match):
