@@ -175,7 +175,7 @@ class RunConfig(_Checked):
     )
     data: str = setting(
         "digits",
-        "data set: a name, or the path of a folder or zip of class folders",
+        "data set: a name, or the path of images: a folder, zip, npz or Parquet file with classes",
         file=".zip",
         catalogue="prospr_engine.data:DATASETS",
     )

@@ -1,6 +1,6 @@
 """The image data sets to choose from: the table ``DATASETS``.
 
-Besides these names, ``load`` takes the path of a folder or zip of class folders.
+Besides these names, ``load`` takes a path of images in one of ``readers.FORMATS``.
 """
 
 from __future__ import annotations

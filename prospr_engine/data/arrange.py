@@ -3,7 +3,7 @@ tables of labels."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from prospr_engine.data.label_tables import Labelled, by_tables, table_files, unfitting
@@ -38,18 +38,20 @@ def arrange(tree: Tree, is_image: Callable[[str], bool]) -> Layout:
         if labelled is not None:
             return labelled.layout
         raise problem or DataError(f"{error} {unfitting(tree, tables)}") from None
-    if labelled is None or not labelled.sure or _agree(folders, labelled.layout):
+    if labelled is None or not labelled.sure:
         return folders
+    ours, theirs = (
+        dict(zip(layout.files, layout.labels.tolist(), strict=True))
+        for layout in (folders, labelled.layout)
+    )
+    if _agree(ours, theirs):
+        return folders if {*theirs} <= {*ours} else labelled.layout
     return _either(folders, labelled)
 
 
-def _agree(folders: Layout, table: Layout) -> bool:
-    """Whether both put the same images together, and the table has no more of them."""
-    ours = dict(zip(folders.files, folders.labels.tolist(), strict=True))
-    theirs = dict(zip(table.files, table.labels.tolist(), strict=True))
-    if not {*theirs} <= {*ours}:
-        return False
-    pairs = {(ours[file], label) for file, label in theirs.items()}
+def _agree(ours: Mapping[str, int], theirs: Mapping[str, int]) -> bool:
+    """Whether both put those files together that both have."""
+    pairs = {(ours[file], label) for file, label in theirs.items() if file in ours}
     return len(pairs) == len({one for one, _ in pairs}) == len({other for _, other in pairs})
 
 

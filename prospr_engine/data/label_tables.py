@@ -79,6 +79,8 @@ def by_tables(tree: Tree, images: Sequence[str], files: Sequence[str]) -> Labell
     if not chosen:
         raise problems[0]
     chosen = _same_labels(chosen)
+    if {"train", None} < {parts.get(file) for file in chosen}:  # the others are of something else
+        chosen = {file: columns for file, columns in chosen.items() if file in parts}
     found = _Found()
     parts = parts if {*chosen} <= {*parts} else {}
     for file, columns in chosen.items():

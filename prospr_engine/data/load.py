@@ -32,8 +32,8 @@ AUGMENTATION = ("shift", "shift+flip")
 def load(
     name_or_path: str, config: LoadingConfig, seed: int, on_event: OnEvent = ignore
 ) -> ImageData:
-    """Read a data set of ``DATASETS``, or images in one of ``readers.FORMATS`` (a folder or
-    zip of class folders) given by a path or the token of an upload.
+    """Read a data set of ``DATASETS``, or images in one of ``readers.FORMATS``, given by a
+    path or the token of an upload.
 
     The splits depend on ``config`` and ``seed`` alone; global random states are not touched.
     Emits ``Progress`` events of the stage ``"data"``. Raises ``ConfigError`` for an unknown name,

@@ -188,6 +188,24 @@ def test_a_table_decides_where_folders_mean_something_else() -> None:
     assert any("folders are not the classes" in note for note in layout.notes)
 
 
+def test_tables_add_what_folders_do_not_say() -> None:
+    """As the German traffic signs have it: folders of classes to train on, tables for both parts,
+    and one of pictograms."""
+    images = [f"{own}/{n}.png" for own in ("Train/0", "Train/1") for n in range(3)]
+    images += ["Test/7.png", "Test/8.png", "Meta/0.png", "Meta/1.png"]
+    layout = arranged(
+        images,
+        Train="Width,ClassId,Path\n" + "".join(f"30,{p[6]},{p}\n" for p in images[:6]),
+        Test="Width,ClassId,Path\n30,0,Test/7.png\n30,1,Test/8.png\n",
+        Meta="Path,ClassId,ShapeId\nMeta/0.png,0,1\nMeta/1.png,1,1\n",
+    )
+    assert found(layout) == {
+        "train": {path: path[6] for path in images[:6]},
+        "test": {"Test/7.png": "0", "Test/8.png": "1"},
+    }
+    assert any("2 images without a label ('Meta/0.png'" in note for note in layout.notes)
+
+
 @pytest.mark.parametrize("codec", ["utf-8", "utf-8-sig", "utf-16", "cp1252", "cp1251", "cp932"])
 def test_class_names_in_any_encoding(codec: str) -> None:
     names = {"cp1251": ("кошка", "собака"), "cp932": ("ねこ", "いぬ")}.get(
