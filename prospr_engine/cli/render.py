@@ -116,6 +116,12 @@ def print_result(result: dict[str, Any]) -> None:
         _print_checks(console, ((check.ok, check.text) for check in export.checks))
         zeros = "" if export.zeros is None else f" ({export.zeros:,} zeros)"
         console.print(f"\n{export.path}{zeros}{_measured(encoding, export, record)}")
+    if record.graph and not record.graph.own:
+        console.print(
+            "\n[yellow]![/yellow] The files have a new graph, not that of the network's own file: "
+            f"{escape(record.graph.reason)}",
+            soft_wrap=True,
+        )
     for encoding, reason in record.not_exported.items():
         console.print(f"\n[yellow]![/yellow] No file in {encoding}: {escape(reason)}")
 

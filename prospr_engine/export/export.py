@@ -185,7 +185,10 @@ def _layers(weights: Mapping[str, np.ndarray], traced: Traced) -> tuple[LayerRec
         own = weights.get(place.tensor if place else name)
         if own is None:
             continue
-        alive = (place.view(own) if place else own) != 0
+        try:
+            alive = (place.view(own) if place else own) != 0
+        except ValueError:
+            raise ExportError(f"{name} has another shape in the file.") from None
         layers.append(
             LayerRecord(
                 name=name,

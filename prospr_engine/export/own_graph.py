@@ -17,10 +17,17 @@ Values = np.ndarray[Any, np.dtype[Any]]
 LISTS = ("float_data", "double_data", "int32_data", "int64_data", "uint64_data")
 
 
-def put(model: onnx.ModelProto, values: Mapping[str, Values], computed: Collection[str]) -> None:
+def put(
+    model: onnx.ModelProto,
+    values: Mapping[str, Values],
+    computed: Collection[str],
+    resized: tuple[int, int] | None = None,
+) -> None:
     """Change the tensors of ``model`` to ``values``, by name: initialisers, or what ``Constant``
     nodes make. What is ``computed`` from constants by other nodes becomes an initialiser of the
     same name, and these nodes go. A tensor with the very same values stays as it is, byte by byte.
+    ``resized``: the graph has so many classes, and the values are for so many; tensors may then
+    differ in that axis, and the output is declared so.
 
     Raises ``ExportError`` if there is no such tensor, or one of another shape or format.
     """
@@ -33,13 +40,15 @@ def put(model: onnx.ModelProto, values: Mapping[str, Values], computed: Collecti
         if name in computed:
             _replace(graph, name, wanted)
         elif name in stored:
-            _change(stored[name], wanted, name)
+            _change(stored[name], wanted, name, resized)
         elif name in constants:
-            _change_constant(constants[name], wanted, name)
+            _change_constant(constants[name], wanted, name, resized)
         else:
             raise ExportError(f"The graph has no tensor {name!r} for the trained values.")
     if computed:
         _drop_unused(graph)
+    if resized:
+        _declare(graph, *resized)
 
 
 def constants_of(model: onnx.ModelProto) -> dict[str, Values]:
@@ -60,9 +69,40 @@ def constants_of(model: onnx.ModelProto) -> dict[str, Values]:
     return found
 
 
-def _change(tensor: TensorProto, wanted: Values, name: str) -> None:
+def differs_by(now: tuple[int, ...], wanted: tuple[int, ...]) -> tuple[int, int] | None:
+    """The lengths of the one axis in which the shapes differ; None if they do otherwise."""
+    pairs = {pair for pair in zip(now, wanted, strict=False) if pair[0] != pair[1]}
+    unequal = sum(a != b for a, b in zip(now, wanted, strict=False))
+    return pairs.pop() if len(now) == len(wanted) and unequal == 1 else None
+
+
+def _declare(graph: onnx.GraphProto, before: int, after: int) -> None:
+    """Say that the output has ``after`` classes, and nothing of values between that had
+    ``before``."""
+    for value in graph.output:
+        for dim in value.type.tensor_type.shape.dim[1:]:
+            if dim.dim_value == before:
+                dim.dim_value = after
+    for value in [*graph.value_info]:
+        if any(dim.dim_value == before for dim in value.type.tensor_type.shape.dim):
+            graph.value_info.remove(value)
+    listed = {value.name: value for value in graph.input}
+    for tensor in graph.initializer:
+        if tensor.name in listed:
+            shape = listed[tensor.name].type.tensor_type.shape
+            for dim, length in zip(shape.dim, tensor.dims, strict=False):
+                dim.dim_value = length
+
+
+def _change(
+    tensor: TensorProto, wanted: Values, name: str, resized: tuple[int, int] | None
+) -> None:
     now = numpy_helper.to_array(tensor)
-    if now.shape != wanted.shape or now.dtype != wanted.dtype:
+    fits = now.shape == wanted.shape
+    if resized and not fits and differs_by(now.shape, wanted.shape) == resized:
+        fits = True
+        tensor.dims[:] = wanted.shape
+    if not fits or now.dtype != wanted.dtype:
         raise ExportError(
             f"The tensor {name!r} of the graph is {now.dtype} of shape {now.shape}, and the "
             f"trained values are {wanted.dtype} of shape {wanted.shape}."
@@ -78,10 +118,12 @@ def _change(tensor: TensorProto, wanted: Values, name: str) -> None:
         tensor.raw_data = numpy_helper.from_array(wanted).raw_data
 
 
-def _change_constant(node: onnx.NodeProto, wanted: Values, name: str) -> None:
+def _change_constant(
+    node: onnx.NodeProto, wanted: Values, name: str, resized: tuple[int, int] | None
+) -> None:
     for attribute in node.attribute:
         if attribute.name == "value":
-            return _change(attribute.t, wanted, name)
+            return _change(attribute.t, wanted, name, resized)
         if attribute.name == "value_floats" and wanted.dtype == np.float32:
             attribute.floats[:] = wanted.reshape(-1).tolist()
             return None

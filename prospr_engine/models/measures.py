@@ -47,11 +47,11 @@ def measure(model: str, channels: int, size: int, classes: int) -> Measure:
 
     Raises ``ConfigError`` for an unknown name, ``ModelError`` if it does not fit the images.
     """
-    from prospr_engine.models.outline import outline
+    from prospr_engine.models.outline import outline, shape_for
     from prospr_engine.models.validate import check
     from prospr_engine.network.flops import costs, totals
 
-    shape = (channels, size, size)
+    shape = shape_for(model, (channels, size, size))
     network = outline(model, shape, classes)
     try:
         found = costs(network, shape)

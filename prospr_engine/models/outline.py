@@ -9,6 +9,16 @@ from prospr_engine.models.collections import collection_of
 from prospr_engine.network.meta import on_meta
 
 
+def shape_for(name: str, shape: tuple[int, int, int]) -> tuple[int, int, int]:
+    """The shape (C, H, W) of images that the network ``name`` gets, where the data have ``shape``:
+    a network from a file may fix it."""
+    if not is_file(name):
+        return shape
+    from prospr_engine.models.imports import network_file
+
+    return network_file.describe(name).taken(shape)
+
+
 def outline(name: str, shape: tuple[int, int, int], classes: int) -> nn.Module:
     """The network ``name`` for images of ``shape`` (C, H, W), on the meta device.
 

@@ -24,7 +24,7 @@ from prospr_engine.io.tensors import load_tensors, read_tensors, save_tensors
 from prospr_engine.models import is_file, public_name
 from prospr_engine.models.build import build
 from prospr_engine.models.collections import COLLECTIONS, collection_of
-from prospr_engine.models.imports.network_file import describe, rebuilt
+from prospr_engine.models.imports.network_file import describe, rebuilt, resize
 from prospr_engine.pipeline.calibration import images_of_run
 from prospr_engine.pipeline.own_graph import own_template, trace_for
 from prospr_engine.pruning.masks import Masks, keep_all
@@ -46,6 +46,8 @@ class Source:
     classes: int
     transform_input: bool = False
     skeleton: str = ""
+    classifier: Mapping[str, int] = field(default_factory=dict)
+    """The part of a network from a file that was given another number of classes."""
 
     @classmethod
     def of(
@@ -53,8 +55,15 @@ class Source:
     ) -> Source:
         """The source of a network of ``MODELS``, or of one in an ONNX file."""
         if is_file(model):
-            skeleton = describe(model).skeleton
-            return cls("onnx", public_name(model), shape, classes, skeleton=skeleton)
+            found = describe(model)
+            return cls(
+                "onnx",
+                public_name(model),
+                shape,
+                classes,
+                skeleton=found.skeleton,
+                classifier=found.classifier if found.classes != classes else {},
+            )
         collection = collection_of(model)
         if collection is None:
             return cls("zoo", model, shape, classes, transform_input)
@@ -64,7 +73,8 @@ class Source:
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready values; what only some kinds have is left out of the others."""
         values = dataclasses.asdict(self)
-        return values if self.skeleton else {k: v for k, v in values.items() if k != "skeleton"}
+        own = ("skeleton", "classifier")
+        return values if self.skeleton else {k: v for k, v in values.items() if k not in own}
 
     def build(self, seed: int = 0) -> nn.Module:
         """The network with new weights, drawn from ``seed``. Raises ``DataError`` for an unknown
@@ -91,7 +101,10 @@ def _from_collection(source: Source, seed: int) -> nn.Module:
 
 
 def _from_onnx(source: Source, seed: int) -> nn.Module:
-    return rebuilt(source.skeleton)
+    network = rebuilt(source.skeleton)
+    if source.classifier:
+        resize(network, source.classifier, source.classes)
+    return network
 
 
 BUILDERS: dict[str, Callable[[Source, int], nn.Module]] = {

@@ -15,8 +15,10 @@ from prospr_engine.errors import ModelError
 from prospr_engine.format import listed
 from prospr_engine.identity import file_settings
 from prospr_engine.io.tokens import display_name
+from prospr_engine.models import is_file
 from prospr_engine.models.classifier import find_classifier
 from prospr_engine.models.imports.header import Header, read_header
+from prospr_engine.models.imports.network_file import describe
 from prospr_engine.models.imports.state_dict import weights_file
 
 SHOWN = 4
@@ -36,6 +38,8 @@ def given_of(config: RunConfig, model: nn.Module, data: ImageData) -> Given | No
     if config.weights == FRESH:
         return None
     file = file_settings(config).get("weights")
+    if file is None and is_file(config.model):
+        return Given(classifier=describe(config.model).classes == len(data.classes))
     if file is None:
         # Those of libraries know ImageNet, whose classes are hardly those of the data.
         return Given(classifier=False)

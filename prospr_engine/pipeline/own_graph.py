@@ -16,7 +16,7 @@ from prospr_engine.export import provenance
 from prospr_engine.export.interface import RESHAPE, TRANSPOSE, Interface, Place, Template
 from prospr_engine.export.names import PREFIX
 from prospr_engine.export.onnx_file import inputs_of, parse, read_bytes
-from prospr_engine.export.own_graph import put
+from prospr_engine.export.own_graph import differs_by, put
 from prospr_engine.export.traced import Traced, trace_into, trace_network
 from prospr_engine.guard import limits, sandbox
 from prospr_engine.guard.onnx_model import check
@@ -48,10 +48,10 @@ def template_of(data: bytes, name: str) -> Template:
     kind = fed.type.tensor_type
     if kind.elem_type != onnx.TensorProto.FLOAT:
         raise ExportError(f"{name} does not take 32-bit numbers.")
-    homes = dict(imported.homes)
+    homes, classes = dict(imported.homes), imported.classes
 
     def fill(graph: Any, state: Mapping[str, np.ndarray]) -> None:
-        _fill(graph, state, homes, name)
+        _fill(graph, state, homes, name, classes)
 
     return Template(
         data=model.SerializeToString(),
@@ -134,23 +134,30 @@ def afresh(
 
 
 def _fill(
-    graph: Any, state: Mapping[str, np.ndarray], homes: Mapping[str, Home], name: str
+    graph: Any, state: Mapping[str, np.ndarray], homes: Mapping[str, Home], name: str, classes: int
 ) -> None:
     values: dict[str, np.ndarray] = {}
+    resized = None
     for own, array in state.items():
         if own not in homes:
             if own.endswith(COUNTER):
                 continue
             raise ExportError(f"The network has {own}, which {name} lacks.")
         home = homes[own]
-        there = home.to_file(array)
+        try:
+            there = home.to_file(array)
+        except ValueError:
+            raise ExportError(f"{own} has another shape than in {name}.") from None
+        if there.shape != home.shape and (change := differs_by(home.shape, there.shape)):
+            # A new classifier is for other classes.
+            resized = change if change[0] == classes else None
         if home.name in values and not np.array_equal(values[home.name], there):
             raise ExportError(
                 f"The tensor {home.name!r} of {name} serves several layers, which were trained to "
                 "have different weights."
             )
         values[home.name] = there
-    put(graph, values, {home.name for home in homes.values() if home.computed})
+    put(graph, values, {home.name for home in homes.values() if home.computed}, resized)
 
 
 def _layout(home: Home) -> tuple[tuple[str, tuple[int, ...]], ...]:

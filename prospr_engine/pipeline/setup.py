@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from prospr_engine.config import CHANNELS, FRESH, RunConfig
+from prospr_engine.config import CHANNELS, FRESH, LoadingConfig, RunConfig
 from prospr_engine.data.images import ImageData, normalise
 from prospr_engine.data.load import load
 from prospr_engine.data.normalisation import DATA
@@ -19,9 +20,10 @@ from prospr_engine.export.encodings import ENCODINGS
 from prospr_engine.identity import file_settings, file_values
 from prospr_engine.io.files import digest_of
 from prospr_engine.io.tokens import display_name, locate
-from prospr_engine.models import MODELS, public_name
+from prospr_engine.models import MODELS, is_file, public_name
 from prospr_engine.models.build import build_noted
 from prospr_engine.models.imports.header import read_header
+from prospr_engine.models.imports.network_file import describe
 from prospr_engine.models.imports.state_dict import weights_file
 from prospr_engine.models.rehearsal import rehearse
 from prospr_engine.network.batches import Batch
@@ -29,6 +31,7 @@ from prospr_engine.network.device import best_precision, explained_memory, pick_
 from prospr_engine.network.prunable import prunable_weights, sizes_of
 from prospr_engine.overrides import resolve
 from prospr_engine.pipeline.cache import Shared
+from prospr_engine.pipeline.calibration import reading_for
 from prospr_engine.pipeline.checkpoint import Source
 from prospr_engine.pipeline.given import class_note, given_of
 from prospr_engine.pipeline.normalisation import choose
@@ -97,12 +100,13 @@ def prepare(
     check(config)
     device = pick_device(config.device)
     on_event(StageStarted("data", f"Reading {display_name(config.data)}"))
-    data = shared.images(config) if shared else None
+    reading = dataclasses.replace(config, loading=_loading(config))
+    data = shared.images(reading) if shared else None
     if data is None:
         with explained_memory("the images", "set a smaller image size or a train limit"):
-            data = load(config.data, config.loading, config.seed, on_event)
+            data = load(config.data, reading.loading, config.seed, on_event)
         if shared:
-            shared.keep_images(config, data)
+            shared.keep_images(reading, data)
     on_event(StageStarted("model", f"Building {public_name(config.model)}"))
     with explained_memory("this network", "choose a smaller model or smaller images"):
         model, fitted = build_noted(
@@ -125,6 +129,13 @@ def prepare(
     order = class_note(given, data.classes) if given else ""
     notes = tuple(filter(None, (*fitted, order, scale.note, *notes)))
     return Prepared(config, device, data, model, batches, source, contents, notes, scale.name)
+
+
+def _loading(config: RunConfig) -> LoadingConfig:
+    """How images are read: what the settings leave open follows from a network's file."""
+    return reading_for(
+        config.loading, describe(config.model).shape if is_file(config.model) else ()
+    )
 
 
 _MEMORY_TO_TRAIN = (

@@ -22,10 +22,10 @@ def reachable(config: SearchConfig) -> SearchConfig:
     images = images_of(run.data, run.loading.image_size)
     if images is None:
         return config  # the images differ in size, so the network is not known yet
-    from prospr_engine.models.outline import outline
+    from prospr_engine.models.outline import outline, shape_for
     from prospr_engine.network.prunable import prunable_weights, sizes_of
 
-    shape = (images.channels, images.size, images.size)
+    shape = shape_for(run.model, (images.channels, images.size, images.size))
     return within(config, sizes_of(prunable_weights(outline(run.model, shape, images.classes))))
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import functools
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -47,7 +48,17 @@ class NetworkFile:
     parameters: int
     weights: int
     """How many of them can be pruned."""
+    classifier: Mapping[str, int]
+    """The axis of the classes in each parameter that makes class scores, by name: see
+    ``models.classifier``."""
     skeleton: str
+
+    def taken(self, shape: tuple[int, int, int]) -> tuple[int, int, int]:
+        """``shape`` (C, H, W), with what the file fixes in place of it."""
+        channels, height, width = (
+            own or given for own, given in zip(self.shape, shape, strict=True)
+        )
+        return channels, height, width
 
 
 def check_file(file: str) -> Path:
@@ -121,6 +132,7 @@ def build(
     ``pretrained``, and new ones drawn from the global random state if not; and notes for the user
     on how it was imported. Raises ``ModelError`` if
     it does not fit the images, and as ``describe`` does."""
+    from prospr_engine.models.adapt import other_classes
     from prospr_engine.models.imports.fresh import redraw
 
     found = describe(file)
@@ -128,7 +140,11 @@ def build(
     network = load(file).network
     if not pretrained:
         redraw(network)
-    return network, found.notes
+    if found.classes == classes:
+        return network, found.notes
+    resize(network, found.classifier, classes)
+    new = other_classes(found.classes, classes)
+    return network, (*found.notes, *([new] if pretrained else []))
 
 
 def outline(file: str, shape: tuple[int, int, int], classes: int) -> nn.Module:
@@ -137,19 +153,22 @@ def outline(file: str, shape: tuple[int, int, int], classes: int) -> nn.Module:
 
     found = describe(file)
     check_fit(found, shape, classes)
-    return meta_copy(rebuilt(found.skeleton))
+    network = meta_copy(rebuilt(found.skeleton))
+    if found.classes != classes:
+        resize(network, found.classifier, classes)
+    return network
 
 
 def check_fit(network: NetworkFile, shape: tuple[int, int, int], classes: int) -> None:
     """Raise ``ModelError`` if the network takes other images than those of ``shape`` (C, H, W), or
-    tells apart another number of classes."""
+    cannot tell apart that many classes."""
     channels, *sides = network.shape
     name = network.name
     if channels and channels != shape[0]:
-        colour = "colour" if channels == 3 else "grey" if channels == 1 else "other"
+        read = {1: "read them as grey", 3: "read them in colour"}.get(channels)
         raise ModelError(
             f"{name} takes images with {counted(channels, 'channel')}, the data have "
-            f"{counted(shape[0], 'channel')}; give {colour} images."
+            f"{counted(shape[0], 'channel')}; {read or 'give a network for such images'}."
         )
     if any(own and own != side for own, side in zip(sides, shape[1:], strict=True)):
         height, width = (own or side for own, side in zip(sides, shape[1:], strict=True))
@@ -160,11 +179,19 @@ def check_fit(network: NetworkFile, shape: tuple[int, int, int], classes: int) -
             f"{name} takes images of {height}×{width} px, the data have {shape[1]}×{shape[2]} px; "
             f"{what}."
         )
-    if network.classes != classes:
+    if network.classes != classes and not network.classifier:
         raise ModelError(
-            f"{name} has {network.classes:,} classes, the data have {classes:,}; give data with "
-            f"{network.classes:,} classes, or the network with a last layer for {classes:,}."
+            f"{name} has {network.classes:,} classes, the data have {classes:,}, and no single "
+            f"layer makes its class scores, so none can be replaced. Export it with {classes:,} "
+            f"outputs, or give data with {network.classes:,} classes."
         )
+
+
+def resize(network: nn.Module, classifier: Mapping[str, int], classes: int) -> None:
+    """Give the ``classifier`` of the network that many ``classes``, with new weights."""
+    from prospr_engine.models.classifier import resize_classifier
+
+    resize_classifier(network, classifier, classes)
 
 
 def rebuilt(skeleton: str) -> nn.Module:

@@ -18,6 +18,7 @@ from prospr_engine.errors import ModelError
 from prospr_engine.format import megabytes
 from prospr_engine.guard import limits
 from prospr_engine.guard.onnx_model import check
+from prospr_engine.models.classifier import find_classifier
 from prospr_engine.models.imports.onnx.imported import Imported
 from prospr_engine.models.imports.onnx.load import import_network
 from prospr_engine.network.foreign import first_line, learned_names
@@ -36,7 +37,7 @@ def try_file(path: str, name: str) -> dict[str, Any]:
     imported = import_network(model, name)
     network = imported.network
     _check_numbers(network, name)
-    _check_answer(imported, name)
+    shape = _check_answer(imported, name)
     return {
         "name": name,
         "shape": list(imported.shape),
@@ -47,6 +48,7 @@ def try_file(path: str, name: str) -> dict[str, Any]:
         "notes": list(imported.notes),
         "parameters": sum(p.numel() for p in network.parameters()),
         "weights": sum(math.prod(p.shape) for p in prunable_weights(network).values()),
+        "classifier": _classifier(network, shape),
         "skeleton": base64.b64encode(imported.skeleton).decode(),
     }
 
@@ -61,8 +63,18 @@ def _check_numbers(network: nn.Module, name: str) -> None:
         )
 
 
-def _check_answer(imported: Imported, name: str) -> None:
-    """Run the network once, after it is known how large every result is."""
+def _classifier(network: nn.Module, shape: tuple[int, int, int]) -> dict[str, int]:
+    """What makes the class scores; empty if that cannot be replaced."""
+    try:
+        found = find_classifier(network, shape)
+    except ModelError:
+        return {}
+    return found if any(network.get_parameter(own).ndim > 1 for own in found) else {}
+
+
+def _check_answer(imported: Imported, name: str) -> tuple[int, int, int]:
+    """Run the network once, after it is known how large every result is; returns the shape of the
+    image."""
     network = imported.network.eval()
     shadow = meta_copy(network)
     reason = ""
@@ -87,11 +99,11 @@ def _check_answer(imported: Imported, name: str) -> None:
                 f"{name} answers with NaN or infinite numbers to a black image. Its weights may be "
                 "broken: export the network again."
             )
-        return
+        return shape
     raise ModelError(f"{name} cannot be run on an image ({reason}). Export the network again.")
 
 
-def _shapes(shape: tuple[int | None, ...]) -> Iterator[tuple[int, ...]]:
+def _shapes(shape: tuple[int | None, ...]) -> Iterator[tuple[int, int, int]]:
     """Shapes of images to try, with what the file leaves open filled in."""
     channels, height, width = shape
     tried = SIDES if height is None or width is None else SIDES[:1]

@@ -290,6 +290,23 @@ def test_tensors_that_do_not_fit_are_refused(network):
         put(model, {HOMES["conv.bias"]: np.zeros(9, np.float32)}, ())
 
 
+@pytest.mark.parametrize("listed", [False, True])
+def test_another_number_of_classes_is_declared(network, listed):
+    model = own_model(network, listed=listed)
+    model.graph.value_info.append(helper.make_tensor_value_info("m", TensorProto.FLOAT, ("n", 3)))
+    values = {
+        HOMES["dense.weight"]: np.ones((288, 7), np.float32),
+        HOMES["dense.bias"]: np.ones(7, np.float32),
+    }
+    with pytest.raises(ExportError, match="trained values are float32 of shape"):
+        put(onnx.ModelProto.FromString(model.SerializeToString()), values, (), (4, 7))
+    put(model, values, (), (3, 7))
+    onnx.checker.check_model(model, full_check=True)
+    assert model.graph.output[0].type.tensor_type.shape.dim[1].dim_value == 7
+    (found,) = runtime.run(model.SerializeToString(), [np.zeros((2, 8, 8, 1), np.float32)])
+    assert found.shape == (2, 7)
+
+
 def test_images_of_another_size_are_refused(network):
     network.dense = nn.Linear(8 * 64, 3)
     model = own_model(network)  # declares images of 8 by 8 pixels

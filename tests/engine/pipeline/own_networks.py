@@ -9,7 +9,14 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 
-def keras_like(batch: int | str = "n", opset: int = 18, softmax: bool = True) -> onnx.ModelProto:
+def keras_like(
+    batch: int | str = "n",
+    opset: int = 18,
+    softmax: bool = True,
+    channels: int = 1,
+    side: int = 8,
+    classes: int = 10,
+) -> onnx.ModelProto:
     """Channels last, a transpose in front, matrices as (in, out), a probability at the end."""
     draw = np.random.default_rng(0)
 
@@ -39,15 +46,19 @@ def keras_like(batch: int | str = "n", opset: int = 18, softmax: bool = True) ->
     graph = helper.make_graph(
         nodes,
         "digits",
-        [helper.make_tensor_value_info("images:0", TensorProto.FLOAT, (batch, 8, 8, 1))],
-        [helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, (batch, 10))],
         [
-            tensor("conv/kernel:0", 16, 1, 3, 3),
+            helper.make_tensor_value_info(
+                "images:0", TensorProto.FLOAT, (batch, side, side, channels)
+            )
+        ],
+        [helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, (batch, classes))],
+        [
+            tensor("conv/kernel:0", 16, channels, 3, 3),
             tensor("conv/bias:0", 16),
             tensor("conv2/kernel:0", 16, 16, 3, 3),
             tensor("conv2/bias:0", 16),
-            tensor("dense/kernel:0", 256, 10),
-            tensor("dense/bias:0", 10),
+            tensor("dense/kernel:0", 4 * side * side, classes),
+            tensor("dense/bias:0", classes),
         ],
     )
     model = helper.make_model(

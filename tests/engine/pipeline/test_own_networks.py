@@ -200,6 +200,31 @@ def test_encodings_that_the_opset_lacks_are_left_out(tmp_path):
     assert "needs opset 18" in result.not_exported["compact"]
 
 
+def test_images_and_classes_are_fitted(tmp_path):
+    """A file for one colour image of 12 pixels and 4 classes, on grey digits of 8 pixels."""
+    model = keras_like(batch=1, channels=3, side=12, classes=4)
+    config = dataclasses.replace(
+        CONFIG, model=saved(model, tmp_path / "net.onnx"), encodings=("dense", "int8")
+    )
+    result = run(config, out=tmp_path / "run")
+    assert result.graph is not None
+    assert result.graph.own, result.graph
+    assert result.data["shape"] == [3, 12, 12]
+    assert any("for 4 classes and the data have 10" in note for note in result.notes)
+    graph = onnx.load(result.out / "model.onnx").graph
+    assert graph.input[0] == model.graph.input[0]
+    assert [d.dim_value for d in graph.output[0].type.tensor_type.shape.dim] == [1, 10]
+    changed = [
+        before.name
+        for before, after in zip(model.graph.initializer, graph.initializer, strict=True)
+        if before.dims != after.dims
+    ]
+    assert changed == ["dense/kernel:0", "dense/bias:0"]
+    network, _ = load_network(result.out / "pruned.safetensors")
+    assert network(torch.randn(2, 3, 12, 12)).shape == (2, 10)
+    assert export_again(result.out, "pruned", tmp_path / "again.onnx", "int8").ok
+
+
 def test_removed_channels_need_a_new_graph_with_the_same_names(tmp_path):
     config = dataclasses.replace(
         CONFIG,

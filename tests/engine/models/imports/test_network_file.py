@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 
 import numpy as np
@@ -11,16 +12,17 @@ import torch
 from fakes import in_this_process
 from onnx import TensorProto, helper, numpy_helper
 
-from prospr_engine.config import RunConfig
+from prospr_engine.config import LoadingConfig, RunConfig
 from prospr_engine.errors import ConfigError, EngineError, ModelError, ResourceError
 from prospr_engine.guard import limits, sandbox
 from prospr_engine.identity import file_settings, paths, tokens
 from prospr_engine.models import MODELS, is_file, label_of, public_name
-from prospr_engine.models.build import build
+from prospr_engine.models.build import build, build_noted
 from prospr_engine.models.imports import network_file
-from prospr_engine.models.imports.network_file import check_file, describe
+from prospr_engine.models.imports.network_file import check_file, check_fit, describe
 from prospr_engine.models.measures import measure
 from prospr_engine.models.outline import outline
+from prospr_engine.pipeline.calibration import reading_for
 
 
 def layer(nodes, tensors, out=3, opset=17, batch="n", shape=(1, 8, 8)):
@@ -114,16 +116,48 @@ def test_the_outline_has_the_same_names_and_shapes(saved):
 
 
 @pytest.mark.parametrize(
-    ("shape", "classes", "match"),
+    ("shape", "match"),
     [
-        ((3, 8, 8), 3, "takes images with 1 channel, the data have 3"),
-        ((1, 32, 32), 3, "images of 8×8 px, the data have 32×32 px; set the image size to 8"),
-        ((1, 8, 8), 10, "has 3 classes, the data have 10"),
+        ((3, 8, 8), "takes images with 1 channel, the data have 3 channels; read them as grey"),
+        ((1, 32, 32), "images of 8×8 px, the data have 32×32 px; set the image size to 8"),
     ],
 )
-def test_what_does_not_fit(saved, shape, classes, match):
+def test_what_does_not_fit(saved, shape, match):
     with pytest.raises(ModelError, match=match):
-        build(saved(plain()), shape, classes)
+        build(saved(plain()), shape, 3)
+
+
+@pytest.mark.parametrize("weights", ["fresh", "pretrained"])
+def test_another_number_of_classes_gets_a_new_classifier(saved, weights):
+    file = saved(plain())
+    network, notes = build_noted(file, (1, 8, 8), 10, weights=weights)
+    assert network(torch.randn(2, 1, 8, 8)).shape == (2, 10)
+    told = any("for 3 classes and the data have 10" in note for note in notes)
+    assert told == (weights == "pretrained")
+    shapes = [
+        {n: p.shape for n, p in net.named_parameters()}
+        for net in (network, outline(file, (1, 8, 8), 10))
+    ]
+    assert shapes[0] == shapes[1]
+
+
+def test_a_network_without_a_classifier_keeps_its_classes(saved):
+    found = dataclasses.replace(describe(saved(plain())), classifier={})
+    check_fit(found, (1, 8, 8), 3)
+    with pytest.raises(ModelError, match="has 3 classes, the data have 10, and no single layer"):
+        check_fit(found, (1, 8, 8), 10)
+
+
+def test_what_a_file_fixes_decides_how_images_are_read(saved):
+    found = describe(saved(plain()))
+    assert found.taken((3, 32, 32)) == (1, 8, 8)
+    assert measure(saved(plain()), 3, 32, 3).weights == 192
+    own = LoadingConfig()
+    assert reading_for(own, found.shape) == LoadingConfig(image_size=8, colour="grey")
+    assert reading_for(own, (3, None, None)) == LoadingConfig(colour="colour")
+    chosen = LoadingConfig(image_size=16, colour="colour")
+    assert reading_for(chosen, found.shape) == chosen
+    assert reading_for(own, ()) == own
 
 
 def torch_file() -> bytes:
