@@ -25,7 +25,8 @@ CLASSES, CHANNELS, FREE, FIXED = "nc?."
 number that depends on the images, or always the same."""
 
 Shapes = Mapping[str, tuple[int, ...]]
-SIZE = 224
+SIZE = 32
+"""The side of images for our own networks."""
 
 
 def digest(lines: Iterable[str]) -> str:
@@ -87,16 +88,14 @@ def signature(name: str) -> list[Any] | None:
 
 
 def _own_size(name: str) -> int:
+    """The side of images that the network is usually built for."""
     from prospr_engine.models.collections import collection_of
 
-    if collection_of(name) is None:
-        return 32
-    if not name.startswith("timm/"):
+    collection = collection_of(name)
+    if collection is None:
         return SIZE
-    from timm.models import get_pretrained_cfg
-
-    published = get_pretrained_cfg(name.partition("/")[2])
-    return int(published.input_size[-1]) if published else SIZE
+    side: int = collection.adapter().usual_size(name.removeprefix(collection.prefix))
+    return side
 
 
 def _shapes(name: str, shape: tuple[int, int, int], classes: int) -> dict[str, tuple[int, ...]]:

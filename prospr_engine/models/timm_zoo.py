@@ -25,12 +25,19 @@ from prospr_engine.network.foreign import first_line
 from prospr_engine.network.meta import meta_copy
 
 PREFIX = "timm/"
+IMAGENET_SIZE = 224
 
 
 def names() -> list[str]:
     """All architectures, without those that were renamed."""
     found: list[str] = timm.list_models()
     return found
+
+
+def usual_size(name: str) -> int:
+    """The side of images that the network is published for."""
+    published = get_pretrained_cfg(name)
+    return int(published.input_size[-1]) if published else IMAGENET_SIZE
 
 
 @functools.cache

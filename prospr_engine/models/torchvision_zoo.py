@@ -26,6 +26,7 @@ from prospr_engine.models.zoo.init import he_init
 from prospr_engine.network.device import is_out_of_memory
 
 MAXVIT_STRIDE = 32
+IMAGENET_SIZE = 224
 # What torchvision's _transform_input multiplies the channels by (googlenet, inception_v3).
 INPUT_SCALES = (0.229 / 0.5, 0.224 / 0.5, 0.225 / 0.5)
 
@@ -33,6 +34,11 @@ INPUT_SCALES = (0.229 / 0.5, 0.224 / 0.5, 0.225 / 0.5)
 def names() -> list[str]:
     """All classification builders, without quantised and video ones, which cannot be trained."""
     return torchvision.models.list_models(module=torchvision.models)
+
+
+def usual_size(name: str) -> int:
+    """The side of images that the network is built for if nothing else is asked for."""
+    return IMAGENET_SIZE
 
 
 @functools.cache
