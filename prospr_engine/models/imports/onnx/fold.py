@@ -11,6 +11,7 @@ bytes can ask for a tensor of terabytes.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -59,6 +60,7 @@ def fold(graph: Graph) -> Graph:
     """
     constants, kept = dict(graph.constants), []
     used = _used(graph.nodes, graph)
+    readers = Counter(name for node in graph.nodes for name in node.inputs)
     budget = MOST_IN_ALL
     for node in graph.nodes:
         if node.domain:
@@ -86,7 +88,8 @@ def fold(graph: Graph) -> Graph:
                 f"{MOST_ELEMENTS:,}, and {MOST_IN_ALL:,} in all, are taken. Export the network "
                 "with its weights as plain initialisers."
             )
-        for name, value in zip(node.outputs, _results(node, constants), strict=False):
+        results = _results(node, constants, readers)
+        for name, value in zip(node.outputs, results, strict=False):
             if name in used:
                 constants[name] = value
     used = _used(kept, graph)
@@ -112,11 +115,15 @@ def _literal(node: Node) -> Constant:
     raise ModelError(f"{node} holds no number; export the model again.")
 
 
-def _results(node: Node, constants: Mapping[str, Constant]) -> list[Constant]:
+def _results(
+    node: Node, constants: Mapping[str, Constant], readers: Mapping[str, int]
+) -> list[Constant]:
     first = constants.get(node.inputs[0]) if node.inputs else None
     names = [name for name in node.inputs if name]
     values = _evaluate(node, {name: constants[name].values for name in names})
-    if first is not None and first.is_float and values[0].dtype.kind in "fV":
+    # What is computed for this node alone is better replaced after it.
+    keeps = first is not None and not (first.home.computed and readers[node.inputs[0]] == 1)
+    if first is not None and keeps and first.is_float and values[0].dtype.kind in "fV":
         change = _change(node, first.values, values[0])
         if change is not None:
             made = values[0].astype(np.float32)
@@ -154,7 +161,9 @@ def _evaluate(node: Node, inputs: dict[str, Array]) -> list[Array]:
     if node.operator == "Cast" and attributes.get("to") in FLOATS:
         attributes["to"] = FLOATS[0]  # rounding to fewer digits serves the file, not the network
     single = helper.make_node(node.operator, node.inputs, node.outputs, **attributes)
-    opsets = [helper.make_opsetid("", node.opset)]
+    # The reference has no older versions of these, which say the same.
+    quantised = node.operator in ("DequantizeLinear", "QuantizeLinear")
+    opsets = [helper.make_opsetid("", max(node.opset, 21) if quantised else node.opset)]
     model = helper.make_model(
         helper.make_graph([single], "constants", values, results), opset_imports=opsets
     )
@@ -236,6 +245,8 @@ def _matmul_size(node: Node, inputs: Sequence[Any]) -> int:
 
 
 _SIZES: dict[str, Callable[[Node, Sequence[Any]], int | None]] = {
+    # By it exporters standardise weights, whose statistics are those of the batch.
+    "BatchNormalization": lambda node, inputs: 2 * inputs[0].size,
     "ConstantOfShape": lambda node, inputs: math.prod(inputs[0].tolist()),
     "Expand": _expand_size,
     "EyeLike": lambda node, inputs: inputs[0].size,

@@ -213,7 +213,7 @@ def _tensor(place: Place) -> Tensor:
     values = applied(place.changes, place.constant.values)
     if not place.constant.is_float:
         values = values.astype(bool if values.dtype == bool else np.int64)
-    return torch.from_numpy(np.array(values))
+    return torch.from_numpy(np.array(values, order="C"))
 
 
 def _homes(made: Assembled) -> Mapping[str, Home]:

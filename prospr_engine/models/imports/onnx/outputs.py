@@ -64,7 +64,8 @@ def _choose(found: Sequence[_Found]) -> _Found:
     """The output with the class scores. Logits and probabilities made of them are the same."""
     normalised = [each for each in found if each[2] != "logits"]
     groups = normalised or found
-    classes = {each[0].shape[-1] if each[0].shape else None for each in groups}
+    # A size that the file does not say may be any.
+    classes = {(each[0].shape or (None,))[-1] or each[0].name for each in groups}
     distinct = {each[1] for each in groups}
     if len(distinct) > 1 and len(classes) > 1:
         names = ", ".join(repr(each[0].name) for each in groups)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import pickle
 
 import numpy as np
 import pytest
@@ -11,7 +12,11 @@ from onnx import numpy_helper
 from onnx_files import assert_same_answers, current, legacy, randomised
 from torch import nn
 
+import prospr_engine as pe
+from prospr_engine.models.imports.onnx.load import import_network
+from prospr_engine.network.meta import meta_copy
 from prospr_engine.network.prunable import prunable_weights
+from prospr_engine.structured.groups import find_groups
 
 X = torch.randn(3, 3, 16, 16, generator=torch.Generator().manual_seed(1))
 
@@ -92,3 +97,46 @@ def test_batch_norm_is_trained_as_pytorch_trains_it(resnet):
     trained = imported.network.state_dict()
     for name, value in own.state_dict().items():
         assert torch.allclose(value, trained[name], atol=1e-6), name
+
+
+@pytest.fixture(scope="module")
+def unfolded(resnet):
+    return import_network(current(resnet, X[:1], optimize=False), "net.onnx").network
+
+
+def test_scores_are_those_of_the_network_it_came_from(resnet, unfolded):
+    batches = [(X, torch.tensor([0, 3, 9]))]
+    expected, found = (
+        pe.score(network, batches, method="prospr", steps=1, precision="float64")
+        for network in (resnet, unfolded)
+    )
+    assert {*expected} == {*found}
+    for name in expected:
+        assert torch.allclose(expected[name], found[name], rtol=1e-6), name
+    masks = found.masks(sparsity=0.8)
+    assert pe.examine(unfolded, masks, X) == pe.examine(resnet, masks, X)
+
+
+def test_channels_can_be_removed(resnet, unfolded):
+    own, found = ({g.name: g.channels for g in find_groups(n, X)} for n in (resnet, unfolded))
+    assert own == found
+    scores = pe.score(unfolded, [(X, torch.tensor([0, 3, 9]))], method="snip")
+    shrunk = pe.shrink(unfolded, X, scores, sparsity=0.5, multiple=1)
+    assert shrunk.network(X).shape == (3, 10)
+    assert sum(width.after for width in shrunk.widths) < sum(w.before for w in shrunk.widths)
+
+
+def test_it_can_be_exported_again(unfolded, tmp_path):
+    path = tmp_path / "again.onnx"
+    pe.export_onnx(copy.deepcopy(unfolded).eval(), path, X)
+    assert pe.verify(path).ok
+
+
+def test_copies_other_devices_and_formats(unfolded):
+    network = copy.deepcopy(unfolded).eval()
+    again = pickle.loads(pickle.dumps(network))
+    assert torch.equal(again(X), network(X))
+    assert meta_copy(network)(X.to("meta")).shape == (3, 10)
+    assert torch.allclose(network.double()(X.double()).float(), again(X), atol=1e-5)
+    with pytest.raises(RuntimeError, match="channels"):
+        network(X[:, :2].double())

@@ -13,7 +13,7 @@ from prospr_engine.errors import ModelError
 from prospr_engine.models.imports.onnx.graph import Node
 from prospr_engine.models.imports.onnx.homes import Reshaped
 from prospr_engine.models.imports.onnx.registry import Layer, Use, layer, operator
-from prospr_engine.models.imports.onnx.shape_values import single
+from prospr_engine.models.imports.onnx.shape_values import shape_value, single
 
 MODULES: dict[str, Callable[[Node], nn.Module]] = {
     "Elu": lambda node: nn.ELU(node.get("alpha", 1.0)),
@@ -93,9 +93,12 @@ def swish(node: Node, x: Tensor) -> Tensor:
 def clip(node: Node, x: Any, low: Any = None, high: Any = None) -> Any:
     low = node.get("min") if low is None else single(low)
     high = node.get("max") if high is None else single(high)
-    if not isinstance(x, Tensor):
-        raise ModelError(f"{node} limits the sizes of a shape, which is not supported.")
-    return x if low is None and high is None else torch.clamp(x, low, high)
+    if isinstance(x, Tensor):
+        return x if low is None and high is None else torch.clamp(x, low, high)
+    x = shape_value(x)
+    made = [each if low is None else torch.sym_max(each, low) for each in x.reshape(-1)]
+    made = [each if high is None else torch.sym_min(each, high) for each in made]
+    return shape_value(made).reshape(x.shape)
 
 
 @operator("Softmax", "LogSoftmax", "Hardmax", since=13)
