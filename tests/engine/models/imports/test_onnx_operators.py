@@ -15,7 +15,7 @@ from prospr_engine.export import runtime
 from prospr_engine.models.imports.onnx.load import import_network
 
 FEW = settings(
-    max_examples=25, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True
+    max_examples=15, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True
 )
 CHANNELS = 3
 
