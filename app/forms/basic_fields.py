@@ -9,14 +9,23 @@ import streamlit as st
 
 from app import access, services
 from app.forms import data_preview, uploads
-from app.forms.url_state import FOLDER, IMAGES, WEIGHTS_FILE, choice_label, key
+from app.forms.url_state import FOLDER, IMAGES, NETWORK, WEIGHTS_FILE, choice_label, key
 from app.services import CHANNELS, WEIGHTS, ConfigError, EngineError, estimates
 from app.services import uploads as files
 from app.ui.bounds import MOST_SPARSE
 from app.ui.findings import show_error
 from app.ui.format import to_fraction, to_percent
 from app.ui.glossary import TERMS
-from app.ui.labels import BUDGETS, KINDS, OWN_IMAGES, OWN_WEIGHTS, PATH, label
+from app.ui.labels import (
+    BUDGETS,
+    FROM_NETWORK,
+    KINDS,
+    OWN_IMAGES,
+    OWN_NETWORK,
+    OWN_WEIGHTS,
+    PATH,
+    label,
+)
 from app.ui.share_slider import share_slider, take_address
 
 ABOUT_KINDS = {
@@ -29,28 +38,45 @@ GIVEN = (
     "as they were when these weights were trained: automatic finds out how, as far as it can "
     "(Advanced, Data)."
 )
+OWN_NETWORKS_WEIGHTS = {
+    FROM_NETWORK: "What the network has learned is kept.",
+    "fresh": "Only the architecture is used: the network is pruned before any training, which is "
+    "what ProsPr was made for.",
+}
+"""By choice, what it means."""
 MOST = "most-sparse"
 """The end of the slider in this session."""
 
 
 def model(errors: list[EngineError]) -> str:
-    """The network: one of ours, or of another library."""
+    """The network: one of ours, of another library, or the visitor's own."""
     models = services.MODELS
     name: str = st.selectbox(
         "Model",
-        [*models, *services.listed_names()],
+        [*models, OWN_NETWORK, *services.listed_names()],
         format_func=lambda name: choice_label("model", name),
         key=key("model"),
         accept_new_options=True,
         on_change=_complete,
         help="The network to prune: type a part of its name. Below our own, made for small images, "
-        "are the classification networks of torchvision and timm.",
+        "are your own network, from an ONNX file, and those of torchvision and timm.",
         bind="query-params",
     )
+    if name == OWN_NETWORK:
+        named = _named(NETWORK)
+        token = uploads.choose_network()
+        if token is None:
+            _explain(named, NETWORK, "network", errors)
+        return token or next(iter(models))
     try:
+        if services.is_file(name):  # a path that was typed
+            access.check_path("model", name, list(models))
+            uploads.show_network(files.network_at(name))
+            return name
         services.check_model(name)
     except EngineError as error:
-        show_error(error if services.models_like(name) else _no_model(name))
+        known = services.is_file(name) or services.models_like(name)
+        show_error(error if known else _no_model(name))
         errors.append(ConfigError("There is no such model: see the form."))
         return name
     if name in list(models):
@@ -73,7 +99,11 @@ def _no_model(name: str) -> str:
 
 
 def _complete() -> None:
-    """Complete a typed part of a model's name if only one model matches."""
+    """Complete a typed part of a model's name if only one model matches. Somebody who brings a
+    network usually means its weights, too."""
+    if st.session_state[key("model")] == OWN_NETWORK:
+        st.session_state[key("weights")] = FROM_NETWORK
+        return
     matches = services.models_like(st.session_state[key("model")] or "")
     if len(matches) == 1:
         st.session_state[key("model")] = matches[0]
@@ -81,6 +111,8 @@ def _complete() -> None:
 
 def weights(model: str, data: str, errors: list[EngineError]) -> str:
     """The weights of the network before pruning."""
+    if services.is_file(model) or st.session_state.get(key("model")) == OWN_NETWORK:
+        return _weights_of_own()
     published = ["pretrained"] if services.collection_of(model) else []
     kinds = ["fresh", *published, OWN_WEIGHTS]
     kind: str = st.selectbox(
@@ -101,6 +133,23 @@ def weights(model: str, data: str, errors: list[EngineError]) -> str:
     if token is None:
         _explain(named, WEIGHTS_FILE, "weights", errors)
     return token or "fresh"
+
+
+def _weights_of_own() -> str:
+    """The weights of a network that the visitor brought."""
+    kind: str = st.selectbox(
+        "Initial weights",
+        list(OWN_NETWORKS_WEIGHTS),
+        format_func=lambda kind: choice_label("weights", kind),
+        key=key("weights"),
+        help="A network that is trained already keeps what it has learned: it is pruned, then "
+        "trained on. With new weights only its architecture counts.",
+        bind="query-params",
+    )
+    st.caption(OWN_NETWORKS_WEIGHTS[kind])
+    if kind == FROM_NETWORK:
+        st.caption(GIVEN)
+    return "pretrained" if kind == FROM_NETWORK else kind
 
 
 def _wanted(data: str) -> tuple[tuple[int, int, int] | None, int | None]:

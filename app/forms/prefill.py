@@ -9,7 +9,7 @@ from typing import Any
 import streamlit as st
 
 from app import services
-from app.forms.url_state import FOLDER, IMAGES, WEIGHTS_FILE, address_value, choice_label
+from app.forms.url_state import FOLDER, IMAGES, NETWORK, WEIGHTS_FILE, address_value, choice_label
 from app.ui.findings import plain
 from app.ui.labels import AUTOMATIC, KINDS, UNSET
 from app.ui.share_slider import addressed
@@ -38,7 +38,7 @@ TABLES: dict[str, Mapping[str, Any]] = {
     "encodings": services.ENCODINGS,
 }
 LISTS = ("methods", "controls", "kinds", "encodings")
-OWN = (IMAGES, WEIGHTS_FILE, FOLDER)  # problems with these are shown below them
+OWN = (IMAGES, WEIGHTS_FILE, NETWORK, FOLDER)  # problems with these are shown below them
 
 
 def read_address(form: str) -> None:

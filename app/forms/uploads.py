@@ -8,10 +8,10 @@ from app import session
 from app.forms import data_preview
 from app.forms.url_state import key
 from app.services import EngineError, Upload, uploads
-from app.services.uploads import Contents, Kind
+from app.services.uploads import Contents, Kind, NetworkFile
 from app.ui.findings import plain, show_error
 
-KEYS: dict[Kind, str] = {"images": "images", "weights": "weights-file"}
+KEYS: dict[Kind, str] = {"images": "images", "weights": "weights-file", "network": "network-file"}
 """Keys of the boxes with the selected file, also in the address."""
 
 IMAGES_HELP = (
@@ -24,6 +24,11 @@ WEIGHTS_HELP = (
     "From PyTorch: torch.save(model.state_dict(), 'weights.pt'), or safetensors; also a checkpoint "
     "with an optimizer beside the weights. Which network they belong to is recognised. Files with "
     "whole networks or programs are not opened."
+)
+NETWORK_HELP = (
+    "A classification network as ONNX: any tool can write it, PyTorch by "
+    "torch.onnx.export(model, images, 'model.onnx', external_data=False, optimize=False). The "
+    "pruned network comes back in your own graph, with your names."
 )
 
 
@@ -91,6 +96,30 @@ def _offer_model(found: Contents, model: str) -> bool:
         args=(key("model"), names[0]),
     )
     return True
+
+
+def choose_network() -> str | None:
+    """Let the visitor upload a network or select an earlier upload, and say what it is. Returns its
+    token, or None if nothing usable is selected."""
+    _show_uploader("network", "An ONNX file", f"{NETWORK_HELP} {PRIVATE}")
+    upload = _choose("network", "Your network")
+    if upload is None:
+        return None
+    try:
+        with st.spinner(f"Reading {plain(upload.name)}"):
+            found = uploads.network(upload)
+    except EngineError as error:
+        show_error(error)
+        return None
+    show_network(found)
+    return upload.token
+
+
+def show_network(found: NetworkFile) -> None:
+    """What a network takes and answers, and what to know of it."""
+    st.caption(_describe_network(found))
+    if found.notes:
+        st.info(plain(" ".join(found.notes)), icon=":material/info:")
 
 
 def remember(kind: Kind, token: str) -> None:
@@ -202,3 +231,13 @@ def _describe_weights(found: Contents, fits: bool) -> str:
     unknown = " The run checks whether they match the model."
     fit = " They match the model." if fits else unknown
     return f"{found.numbers:,} numbers in {found.tensors:,} tensors.{written}{fit}"
+
+
+def _describe_network(found: NetworkFile) -> str:
+    channels, height, width = found.shape
+    colour = {1: "grey ", 3: "colour "}.get(channels or 0, "")
+    size = f" of {width} × {height} pixels" if height and width else " of any size"
+    return (
+        f"{found.parameters:,} parameters, of which {found.weights:,} weights can be removed. It "
+        f"takes {colour}images{size} and tells {found.classes:,} classes apart."
+    )

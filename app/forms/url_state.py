@@ -14,9 +14,11 @@ from app.ui.format import fraction_number, to_percent
 from app.ui.labels import (
     AUTOMATIC,
     BUDGETS,
+    FROM_NETWORK,
     KINDS,
     NORMALISATIONS,
     OWN_IMAGES,
+    OWN_NETWORK,
     OWN_WEIGHTS,
     PATH,
     WEIGHTS,
@@ -27,9 +29,15 @@ from app.ui.titles import encoding_label
 
 LAYERS = "layer"
 """The box with the settings of single layers."""
-IMAGES, WEIGHTS_FILE, FOLDER = "images", "weights-file", "folder"
-"""Widgets that select uploaded images, uploaded weights, or a path on this machine."""
-OWN_FILES = {"data": (OWN_IMAGES, IMAGES), "weights": (OWN_WEIGHTS, WEIGHTS_FILE)}
+IMAGES, WEIGHTS_FILE, NETWORK = "images", "weights-file", "network-file"
+"""Widgets that select uploaded images, weights, or a network."""
+FOLDER = "folder"
+"""The widget with a path on this machine."""
+OWN_FILES = {
+    "data": (OWN_IMAGES, IMAGES),
+    "weights": (OWN_WEIGHTS, WEIGHTS_FILE),
+    "model": (OWN_NETWORK, NETWORK),
+}
 """By setting, the choice for a file of one's own, and the widget that selects the file."""
 
 
@@ -93,6 +101,8 @@ def run_values(config: RunConfig, without: Sequence[str] = ()) -> dict[str, Any]
         else:
             group, _, setting = name.rpartition(".")
             values[key(setting, group)] = _file_value(file)
+    if values.get("model") == OWN_NETWORK and config.weights == "pretrained":
+        values["weights"] = FROM_NETWORK
     return values
 
 
@@ -161,7 +171,7 @@ def choice_label(name: str, value: Any) -> str:
         return AUTOMATIC
     if name == "weights":
         return WEIGHTS.get(value, value)
-    if name in (IMAGES, WEIGHTS_FILE):
+    if name in (IMAGES, WEIGHTS_FILE, NETWORK):
         return services.display_name(value)
     return str(value)
 

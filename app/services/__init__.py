@@ -105,6 +105,7 @@ __all__ = [
     "epoch_record",
     "file_settings",
     "is_control",
+    "is_file",
     "is_token",
     "label_of",
     "limits",

@@ -8,6 +8,7 @@ from pathlib import Path
 import streamlit as st
 
 from prospr_engine.errors import StoreError
+from prospr_engine.io import tokens
 from prospr_engine.store import default_folder
 from prospr_engine.store.limits import Limits
 from prospr_engine.store.schema import READ_ONLY
@@ -22,6 +23,8 @@ def current() -> Store:
     # filling in the form. Nothing is written to check: results stay visible when the disk is full.
     if not all(os.access(path, os.W_OK) for path in (opened.folder, opened.database)):
         raise StoreError(READ_ONLY)
+    # Where tokens are found by what opens files here; whose they are is checked before.
+    os.environ[tokens.FOLDER] = str(opened.uploads.folder)
     return opened
 
 

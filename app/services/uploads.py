@@ -4,6 +4,7 @@ owner. Nothing in them is ever executed."""
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,16 +25,19 @@ from prospr_engine.guard import limits as bounds
 from prospr_engine.identity import file_options, file_settings
 from prospr_engine.io.tokens import clean_name, digest_in, display_name, is_token, locate, token
 from prospr_engine.models.imports.header import read_header
+from prospr_engine.models.imports.network_file import NetworkFile, describe
 from prospr_engine.models.imports.numbers import check_numbers
 from prospr_engine.models.imports.recognise import Recognised, recognise, sentence
 from prospr_engine.models.imports.state_dict import convert, is_state_file
 from prospr_engine.store.records import Upload
 from prospr_engine.store.uploads import Part
 
-Kind = Literal["images", "weights"]
+Kind = Literal["images", "weights", "network"]
 
 KINDS: tuple[Kind, ...] = get_args(Kind)
-WEIGHTS_SUFFIX = file_options(RunConfig)["weights"].file
+OPTIONS = file_options(RunConfig)
+SETTINGS: dict[str, Kind] = {"data": "images", "weights": "weights", "model": "network"}
+"""The kind of file that a setting may name."""
 SHARE = bounds.UPLOADS_SHARE.value
 SPARE = bounds.DISK_SPARE.value
 
@@ -70,7 +74,7 @@ def add(owner: str, kind: Kind, name: str, content: bytes | memoryview) -> Uploa
     with uploads.receive(content) as received, _ready(kind, received, called) as part:
         kept = [upload for each in KINDS for upload in uploads.of(owner, each)]
         access.check_quota(token(part.digest, called), part.bytes, kept, limits)
-        (_preview if kind == "images" else _contents)(part.digest, called, part.path)
+        CHECKS[kind](part.digest, called, part.path)
         suffix = _suffix(kind, part.path, called)
         ending = "" if called.lower().endswith(suffix) else suffix
         return uploads.keep(part, owner, kind, clean_name(called + ending), suffix)
@@ -100,16 +104,10 @@ def without_suffix(name: str) -> str:
     return name[: len(name) - len(found)]
 
 
-def _kind_of(suffix: str) -> Kind | None:
-    """The kind of upload with that suffix, if there is one."""
-    images = {one for spec in FORMATS.values() if spec.uploads for one in spec.suffixes}
-    return "images" if suffix in images else "weights" if suffix == WEIGHTS_SUFFIX else None
-
-
 def _suffix(kind: Kind, path: Path, called: str) -> str:
     """The suffix of such a file."""
     if kind != "images":
-        return WEIGHTS_SUFFIX
+        return next(OPTIONS[name].file for name, own in SETTINGS.items() if own == kind)
     suffixes = format_of_upload(path, called).suffixes
     return next((one for one in suffixes if called.lower().endswith(one)), suffixes[0])
 
@@ -163,16 +161,25 @@ def match(upload: Upload, model: str, shape: tuple[int, int, int], classes: int)
     return _match(upload.digest, upload.name, upload.path, model, shape, classes)
 
 
+def network(upload: Upload) -> NetworkFile:
+    """The network of an upload. Raises ``EngineError`` if it is gone."""
+    return _network(upload.digest, upload.name, upload.path)
+
+
+def network_at(path: str) -> NetworkFile:
+    """The network in a file of this machine, which the visitor may use (``access.check_path``).
+    Raises ``EngineError`` if it cannot be used."""
+    return describe(path)
+
+
 def check_tokens(config: RunConfig, owner: str) -> None:
     """Raise ``ConfigError`` if the settings name a file that is not the visitor's own upload."""
-    options = file_options(RunConfig)
     for name, named in file_settings(config).items():
-        option = options[name]
-        kind = _kind_of(option.file)
+        kind = SETTINGS.get(name)
         if is_token(named) and kind:
             find(owner, named, kind)
         else:
-            access.check_path(name, named, option.known)
+            access.check_path(name, named, OPTIONS[name].known)
 
 
 def _check_room(name: str, size: int) -> None:
@@ -210,6 +217,19 @@ def _contents(digest: str, name: str, _path: Path) -> Contents:
         taken_from=str(header.label.get("taken_from", "")),
         recognised=recognise(header.tensors),
     )
+
+
+@st.cache_data(max_entries=128, show_spinner=False)
+def _network(digest: str, name: str, _path: Path) -> NetworkFile:
+    return describe(str(_path), name)
+
+
+CHECKS: dict[Kind, Callable[[str, str, Path], object]] = {
+    "images": _preview,
+    "weights": _contents,
+    "network": _network,
+}
+"""What opens an upload of each kind, by its digest, name and path; raises what is wrong with it."""
 
 
 @st.cache_data(max_entries=128, show_spinner=False)

@@ -4,6 +4,8 @@ AUTOMATIC = "automatic"
 OWN_IMAGES = "Your own images"
 PATH = "A folder or zip on this machine"
 OWN_WEIGHTS = "Your own weights"
+OWN_NETWORK = "Your own network"
+FROM_NETWORK = "From its file"
 
 # Initial weights.
 WEIGHTS = {"fresh": "New weights", "pretrained": "Trained on ImageNet"}

@@ -61,10 +61,11 @@ class NetworkFile:
         return channels, height, width
 
 
-def check_file(file: str) -> Path:
-    """The place of the ONNX file at a path or token, judged by its first bytes. Raises
-    ``ModelError`` if it is another file, ``ConfigError`` if an upload is gone."""
-    path, name = locate(file).expanduser(), display_name(file)
+def check_file(file: str, called: str = "") -> Path:
+    """The place of the ONNX file at a path or token, judged by its first bytes; ``called`` is its
+    name in messages, if that is another. Raises ``ModelError`` if it is another file,
+    ``ConfigError`` if an upload is gone."""
+    path, name = locate(file).expanduser(), called or display_name(file)
     try:
         if path.is_dir():
             raise ModelError(f"{name} is a folder; give the path of an ONNX file.")
@@ -76,7 +77,7 @@ def check_file(file: str) -> Path:
     except OSError as error:
         raise ModelError(f"{name} cannot be read ({error.strerror}). Check its path.") from None
     # Damaged files may look like anything: the trial says more of those that are called so.
-    damaged = kind in ("unknown", "text") and path.suffix.lower() == ".onnx"
+    damaged = kind in ("unknown", "text") and name.lower().endswith(".onnx")
     check_kind(kind, name)
     if kind in STATES:
         raise ModelError(
@@ -96,12 +97,13 @@ def check_file(file: str) -> Path:
     return path
 
 
-def describe(file: str) -> NetworkFile:
+def describe(file: str, called: str = "") -> NetworkFile:
     """What is in the ONNX file at a path or token, after it was imported and run once in a process
-    with limits. A file that passed is not tried again. Raises ``ModelError`` if it is refused,
-    ``ResourceError`` if it takes too much memory or time."""
-    path = check_file(file)
-    return _tried(digest_of(path), display_name(file), path)
+    with limits; ``called`` is its name in messages, if that is another. A file that passed is not
+    tried again. Raises ``ModelError`` if it is refused, ``ResourceError`` if it takes too much
+    memory or time."""
+    path = check_file(file, called)
+    return _tried(digest_of(path), called or display_name(file), path)
 
 
 def import_onnx(path: str | Path) -> nn.Module:
