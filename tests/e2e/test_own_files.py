@@ -1,14 +1,16 @@
-"""Images and weights that visitors bring."""
+"""Images, weights and networks that visitors bring."""
 
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
+import onnx
 import pytest
 from conftest import Come
-from e2e_browser import expect, press, settled
+from e2e_browser import download, expect, press, settled
 from e2e_dashboard import visitors
-from e2e_data import class_folders, pickled
+from e2e_data import class_folders, network, pickled
 from playwright.sync_api import Page
 
 pytestmark = pytest.mark.browser
@@ -49,6 +51,34 @@ def test_a_zip_of_class_folders_is_shown_and_learned_from(come: Come):
     stranger = come(BOB).open(address.removeprefix(come(BOB).url))
     expect(stranger.get_by_text("shapes.zip cannot be used here")).to_be_visible()
     expect(stranger.get_by_role("button", name="Prune and train", exact=True)).to_be_disabled()
+
+
+def test_a_network_comes_back_pruned_under_its_own_names(come: Come, tmp_path: Path):
+    page = come(ALICE).open("?epochs=1")
+    choose(page, "Model", "Your own network")
+    drop(page, "mine.onnx", network())
+    expect(
+        page.get_by_text("takes grey images of 8 × 8 pixels and tells 10 classes")
+    ).to_be_visible()
+    expect(page.get_by_text("it is pruned, then fine-tuned")).to_be_visible()
+    settled(page)
+    page.reload()
+    expect(
+        page.get_by_text("takes grey images of 8 × 8 pixels and tells 10 classes")
+    ).to_be_visible()
+    settled(page)
+
+    press(page, "Prune and train")
+    answer = page.get_by_role("heading", name=re.compile("^90.% of the weights removed"))
+    expect(answer).to_be_visible()
+    expect(page.get_by_text("mine.onnx").first).to_be_visible()
+    settled(page)
+    file = download(page, tmp_path, re.compile("^model.onnx"), "link")
+    graph = onnx.load(file).graph
+    assert [node.name for node in graph.input] == ["photo"]
+    assert [node.name for node in graph.output] == ["verdict"]
+    given = {tensor.name: tensor for tensor in onnx.load_from_string(network()).graph.initializer}
+    assert {tensor.name for tensor in graph.initializer} == set(given)
 
 
 def test_pickles_and_other_things_are_refused_with_a_reason(come: Come):
