@@ -10,7 +10,8 @@ import pytest
 from conftest import Come
 from e2e_browser import download, expect, press, settled
 from e2e_dashboard import visitors
-from e2e_data import class_folders, network, pickled
+from e2e_data import class_folders, pickled
+from own_network import network
 from playwright.sync_api import Page
 
 pytestmark = pytest.mark.browser

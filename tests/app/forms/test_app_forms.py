@@ -15,7 +15,7 @@ from app.forms.layer_settings import TABLE
 from app.forms.run_form import TABS
 from app.forms.url_state import LAYERS, key, options_of
 from app.presets import PRESETS
-from app.ui.labels import OWN_IMAGES, PATH, label
+from app.ui.labels import OWN_IMAGES, OWN_NETWORK, PATH, label
 from prospr_engine.config import GROUPS, RunConfig, settings_of
 from prospr_engine.data import DATASETS
 from prospr_engine.models import MODELS
@@ -116,6 +116,7 @@ def test_every_setting_says_what_it_does(at: AppTest):
 def test_every_row_of_the_tables_can_be_chosen(at: AppTest):
     assert at.selectbox(key="model").options == [
         *(row.label for row in MODELS.values()),
+        OWN_NETWORK,
         *listed_names(),
     ]
     assert at.selectbox(key="method").options == [row.label for row in METHODS.values()]
