@@ -108,7 +108,7 @@ def choose(table: Table, file: int) -> Columns:
     only = ", ".join(repr(name) for name in table.columns[:12]) + ", …" * (len(table.columns) > 12)
     raise DataError(
         f"{table.name} has no column that is clearly that of the labels. Its columns are {only}; "
-        "name the one with the classes label."
+        "rename the one with the classes to “label”."
     )
 
 

@@ -198,8 +198,8 @@ def _columns(file: Any, name: str) -> Columns:
     others = [one for one in schema.names if one != image]
     if not label and others and "test" not in name.lower():
         raise DataError(
-            f"{name} has no column of labels: besides the images it has {quoted(others)}. Call "
-            "the one with the classes label; it has whole numbers or text."
+            f"{name} has no column of labels: besides the images it has {quoted(others)}. Rename "
+            "the one with the classes to “label”; it has whole numbers or text."
         )
     return Columns(name, file, images[image], label, features.get(label, ()))
 

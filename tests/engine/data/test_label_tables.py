@@ -140,7 +140,10 @@ def test_gaps_are_counted_and_named() -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("image,width,height\n0.png,3,4\n1.png,3,4\n", "'image', 'width', 'height'; name the one"),
+        (
+            "image,width,height\n0.png,3,4\n1.png,3,4\n",
+            "'image', 'width', 'height'; rename the one",
+        ),
         ("image,colour,age\n0.png,red,4\n1.png,blue,4\n", "no column that is clearly"),
         ("image,label\nx.png,a\ny.png,b\n", "names none of the images, as in 'x.png' and 'a'"),
         ("image,label\n0.png,a\n1.png,a\n", "only the label 'a'"),
