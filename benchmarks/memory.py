@@ -21,7 +21,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 SIDE = 224
-OTHERS = 200  # validation images, and test images
+OTHERS = 64  # validation images, and test images
 MEGA = 1e6
 
 
@@ -65,7 +65,7 @@ def run(folder: str, images: int, model: str, kept: bool) -> None:
             device="cpu",
             encodings=(),
             loading=pe.LoadingConfig(train_limit=images, image_size=SIDE),
-            training=pe.TrainingConfig(batch_size=32, lr=1e-3),
+            training=pe.TrainingConfig(batch_size=32, lr=1e-3, augmentation="none"),
         )
     )
     epochs = [epoch.seconds for epoch in result.history]

@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 
@@ -74,6 +76,16 @@ def test_deep_and_transparent_images_are_the_same(zipped, picture, monkeypatch) 
     whole, streamed = load_both(monkeypatch, zipped(files), train_limit=20)
     assert whole.ranges
     check_same(whole, streamed)
+
+
+def test_arrays_and_tables_of_images_are_the_same(classes, tmp_path, monkeypatch) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (60, 9, 9, 3), dtype=np.uint8)
+    np.savez_compressed(tmp_path / "a.npz", x_train=pixels, y_train=np.arange(60) % 3)
+    images = [{"bytes": content, "path": None} for content in classes(count=30).values()]
+    table = pa.table({"image": images, "label": ["cat"] * 30 + ["dog"] * 30})
+    pq.write_table(table, tmp_path / "a.parquet", row_group_size=7)
+    for name in ("a.npz", "a.parquet"):
+        check_same(*load_both(monkeypatch, str(tmp_path / name)))
 
 
 @pytest.mark.parametrize("size", [None, 12, 28])
