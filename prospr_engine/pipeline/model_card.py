@@ -45,6 +45,7 @@ def code(record: RunRecord, file: str) -> str:
     channels, height, width = record.data.shape
     mode, mean, std = MODES[channels], list(record.data.mean), list(record.data.std)
     graph = record.graph or GraphRecord(own=False)
+    asked = json.dumps([graph.output]) if record.graph else None  # all, of which there is one
     return f'''"""Classify an image: python classify.py IMAGE (pip install {PACKAGES})"""
 
 import json
@@ -61,7 +62,7 @@ STD = {std}
 session = onnxruntime.InferenceSession(Path(__file__).with_name({json.dumps(file)}))
 image = ImageOps.fit(Image.open(sys.argv[1]).convert("{mode}"), {(width, height)}, Image.BILINEAR)
 pixels = (np.asarray(image).reshape({height}, {width}, {channels}) / 255 - MEAN) / STD
-logits = session.run(None, {{{json.dumps(graph.input)}: {_batch(graph)}.astype(np.float32)}})[0]
+logits = session.run({asked}, {{{json.dumps(graph.input)}: {_batch(graph)}.astype(np.float32)}})[0]
 print(json.loads(session.get_modelmeta().custom_metadata_map["{CLASSES}"])[logits[0].argmax()])
 '''
 

@@ -42,8 +42,10 @@ def template_of(data: bytes, name: str) -> Template:
     for prop in [prop for prop in model.metadata_props if prop.key.startswith(PREFIX)]:
         model.metadata_props.remove(prop)  # of an earlier run
     imported = import_network(model, name)
-    if len(model.graph.output) != 1:
-        raise ExportError(f"{name} has {len(model.graph.output)} outputs.")
+    outputs = [value.name for value in model.graph.output]
+    scores = str(imported.network.output)
+    if scores not in outputs:
+        raise ExportError(f"{name} does not say which of its outputs has the class scores.")
     (fed,) = inputs_of(model.graph)
     kind = fed.type.tensor_type
     if kind.elem_type != onnx.TensorProto.FLOAT:
@@ -57,7 +59,7 @@ def template_of(data: bytes, name: str) -> Template:
         data=model.SerializeToString(),
         interface=Interface(
             input=fed.name,
-            output=model.graph.output[0].name,
+            output=scores,
             batch=imported.batch,
             channels_last=imported.channels_last,
             flat=len(kind.shape.dim) == 2,

@@ -12,7 +12,7 @@ import onnx
 import pytest
 import torch
 from fakes import in_this_process
-from onnx import numpy_helper
+from onnx import TensorProto, helper, numpy_helper
 from own_networks import keras_like, saved, without_ours
 from PIL import Image
 
@@ -181,13 +181,20 @@ def test_the_dense_network_is_shared_by_content(done, tmp_path):
     assert run(third, out=tmp_path / "third", shared=shared).seconds_of["training_dense"] > 0
 
 
-def test_a_fixed_batch_stays(tmp_path):
-    config = dataclasses.replace(CONFIG, model=saved(keras_like(batch=4), tmp_path / "net.onnx"))
+def test_a_fixed_batch_and_further_outputs_stay(tmp_path):
+    model = keras_like(batch=4)
+    features = helper.make_tensor_value_info("f", TensorProto.FLOAT, (4, 256))
+    model.graph.output.insert(0, features)
+    config = dataclasses.replace(CONFIG, model=saved(model, tmp_path / "net.onnx"))
     result = run(config, out=tmp_path / "run")
     assert result.graph is not None
     assert result.graph.own, result.graph
     assert result.graph.batch == 4
-    assert onnx.load(result.out / "model.onnx").graph.input[0] == keras_like(4).graph.input[0]
+    assert result.graph.output == "probabilities"
+    found = onnx.load(result.out / "model.onnx").graph
+    assert found.input[0] == model.graph.input[0]
+    assert [*found.output] == [*model.graph.output]
+    assert verify(result.out / "model.onnx").ok
 
 
 def test_encodings_that_the_opset_lacks_are_left_out(tmp_path):
