@@ -29,6 +29,7 @@ from prospr_engine.guard import limits
 WHOLE = re.compile(r"-?\d+\.0+")
 
 
+MOST_TABLES = 50
 SHOWN = 3  # files in a note, including the "and n more"
 
 
@@ -47,15 +48,17 @@ class Labelled:
 
 
 def table_files(tree: Tree) -> list[str]:
-    """The tables in ``tree`` that may have labels of its images, in their order."""
-    return sorted(
+    """The tables in ``tree`` that may have labels of its images, in their order; of very many, as
+    where every image has a table of its own, those that lie the least deep."""
+    found = [
         file
         for file in tree.files
         if file.lower().endswith(SUFFIXES)
         and not is_leftover(file)
         # What a competition wants sent in has made-up labels.
         and not says_part(PurePosixPath(file).stem, UNLABELLED)
-    )
+    ]
+    return sorted(sorted(found, key=lambda file: (file.count("/"), file))[:MOST_TABLES])
 
 
 def by_tables(tree: Tree, images: Sequence[str], files: Sequence[str]) -> Labelled | None:

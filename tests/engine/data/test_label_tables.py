@@ -191,6 +191,20 @@ def test_a_table_decides_where_folders_mean_something_else() -> None:
     assert any("folders are not the classes" in note for note in layout.notes)
 
 
+def test_of_very_many_tables_a_few_are_read() -> None:
+    boxes = {f"notes/{n}.csv": b"x,y\n1,2\n" for n in range(1000)}
+    content = {**boxes, "labels.csv": b"id,label\n0,a\n1,b\n"}
+    opened: list[str] = []
+
+    def open_file(path: str) -> io.BytesIO:
+        opened.append(path)
+        return io.BytesIO(content[path])
+
+    layout = arrange(Tree("data", (*IMAGES, *content), (), open_file), is_image)
+    assert layout.classes == ("a", "b")
+    assert len(opened) <= 50
+
+
 def test_tables_add_what_folders_do_not_say() -> None:
     """As the German traffic signs have it: folders of classes to train on, tables for both parts,
     and one of pictograms."""
