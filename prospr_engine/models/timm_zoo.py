@@ -99,11 +99,12 @@ def _why(name: str, shape: tuple[int, int, int], published: Any, error: Exceptio
 
 
 def _open_branches(network: nn.Module) -> None:
-    """Let no residual branch begin with a batch norm of scale zero, as timm's do: nothing behind it
-    would get a gradient, and a criterion would find every weight there useless."""
+    """Let no residual branch begin with a scale of zero, as timm's do: nothing behind it would get
+    a gradient, and a criterion would find every weight there useless. The scale may be that of a
+    batch norm, of each filter of a convolution (C, 1, 1, 1), or a single number (SkipInit)."""
+    norms = [m.weight for m in network.modules() if isinstance(m, _NormBase)]
+    gains = [p for p in network.parameters() if p.ndim != 1 and p.numel() == [*p.shape, 1][0]]
     with torch.no_grad():
-        for module in network.modules():
-            if isinstance(module, _NormBase) and module.weight is not None:
-                scale = module.weight
-                if not scale.is_meta and not bool(scale.any()):
-                    scale.fill_(1.0)
+        for scale in (*norms, *gains):
+            if scale is not None and not scale.is_meta and not bool(scale.any()):
+                scale.fill_(1.0)

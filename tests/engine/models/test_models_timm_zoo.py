@@ -79,6 +79,15 @@ def test_no_branch_begins_closed() -> None:
     assert all(values.any() for values in scores.values())
 
 
+def test_no_gain_begins_at_zero() -> None:
+    """Networks without normalisation close their branches with a gain for each filter."""
+    theirs = dict(timm.create_model("nf_ecaresnet26").named_parameters())
+    closed = [name for name, p in theirs.items() if name.endswith("gain") and not p.any()]
+    assert closed
+    network = build("timm/nf_ecaresnet26", (3, 32, 32), 4)
+    assert all(bool((network.get_parameter(name) == 1).all()) for name in closed)
+
+
 def test_an_image_size_that_does_not_fit() -> None:
     with pytest.raises(ModelError, match=r"timm/vit_tiny_patch16_224.*set the image size to 224"):
         build("timm/vit_tiny_patch16_224", (3, 8, 8), 4)
