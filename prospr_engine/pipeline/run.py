@@ -25,7 +25,7 @@ from prospr_engine.events import (
 from prospr_engine.export.encodings import ENCODINGS
 from prospr_engine.identity import dense_key
 from prospr_engine.io.files import check_room, check_unused, write_atomically
-from prospr_engine.models import public_name
+from prospr_engine.models import is_file, public_name
 from prospr_engine.network.flops import operations
 from prospr_engine.pipeline.cache import Shared
 from prospr_engine.pipeline.checkpoint import Surgery, save_network
@@ -212,6 +212,7 @@ def _label(
     return {
         "network": network,
         "model": public_name(config.model),
+        **({"model_file": prepared.contents["model"]} if is_file(config.model) else {}),
         "shape": list(data.shape),
         "transform_input": prepared.source.transform_input,
         "weights": prepared.weights,

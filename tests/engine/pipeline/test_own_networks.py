@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 import subprocess
 import sys
@@ -103,6 +104,8 @@ def test_the_file_answers_as_both_networks_saved(done):
     assert np.abs(found - wanted).max() < 1e-5
     assert load_network(result.out / "dense.safetensors")[0]
     assert label["model"] == "digits net.onnx"
+    content = hashlib.sha256(done[1].SerializeToString()).hexdigest()
+    assert label["model_file"] == f"sha256:{content}"
 
 
 def test_files_for_others_do_not_reveal_the_folder(done):
