@@ -90,7 +90,8 @@ def by_tables(tree: Tree, images: Sequence[str], files: Sequence[str]) -> Labell
         found.add(columns, index, split(file)[:-1], parts.get(file, ""))
     others = [file for file in tree.files if file not in chosen]
     visible = [file for file in others if not is_leftover(file)]
-    notes = [f"The labels are those in {listed(c.described for c in chosen.values())}."]
+    described = listed([columns.described for columns in chosen.values()], SHOWN)
+    notes = [f"The labels are those in {described}."]
     notes += [*tree.notes, *left_out(others, visible, images)]
     notes += [
         f"The encoding of {c.table.name} was recognised as {c.table.encoding}. If class names look "
@@ -99,7 +100,6 @@ def by_tables(tree: Tree, images: Sequence[str], files: Sequence[str]) -> Labell
         if c.table.encoding
     ]
     layout = _arranged(tree.name, images, found, notes)
-    described = listed(columns.described for columns in chosen.values())
     return Labelled(layout, all(columns.sure for columns in chosen.values()), described)
 
 
@@ -163,15 +163,16 @@ def _fitting(tree: Tree, file: str, index: Index, part: str) -> tuple[str, Table
 
 
 def _same_labels(chosen: Mapping[str, Columns]) -> dict[str, Columns]:
-    """Those with the same column of labels, of the columns that there are the surest with the most
-    rows: a table of something else may name the images too."""
+    """Those with the same column of labels: the surest of these columns that labels the most, since
+    a table of something else may name the images too."""
     groups: dict[tuple[str, ...], dict[str, Columns]] = defaultdict(dict)
     for file, columns in chosen.items():
         groups[columns.names][file] = columns
 
     def weight(group: Mapping[str, Columns]) -> tuple[bool, int]:
         first, *_ = group.values()
-        return first.sure, sum(len(columns.table.rows) for columns in group.values())
+        names = {row[own.file] for own in group.values() for row in own.table.rows}
+        return first.sure, len(names)
 
     return max(groups.values(), key=weight)
 
