@@ -73,6 +73,8 @@ def write_file(
     checked_metadata = provenance.check_metadata(metadata or {})
     more, inputs, expected = [], traced.inputs, traced.expected
     interface = traced.interface
+    # If the record says so, all constants are looked through for weights when it is verified.
+    own = interface if traced.template or interface != Interface() else None
     if spec.calibrated:
         more = [_inputs(calibration, traced, spec)]
         # Such a file is near only for inputs like these.
@@ -83,7 +85,7 @@ def write_file(
         _prepare(model, spec)
     proto = spec.load()(model, _in_file(traced, model), *more)
     weights = spec.load_reader()(proto)
-    if traced.template:
+    if own is not None:
         weights = constants_of(proto) | weights
     layers = _layers(weights, traced)
     node_counts.write(proto, layers)
@@ -107,7 +109,7 @@ def write_file(
         references=references,
         error=error,
         metadata=checked_metadata,
-        own_graph=None if interface == Interface() else interface,
+        own_graph=own,
     )
     provenance.write(record, proto)
     data = proto.SerializeToString()

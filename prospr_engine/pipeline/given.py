@@ -17,20 +17,24 @@ from prospr_engine.identity import file_settings
 from prospr_engine.io.tokens import display_name
 from prospr_engine.models import is_file
 from prospr_engine.models.classifier import find_classifier
+from prospr_engine.models.collections import collection_of
 from prospr_engine.models.imports.header import Header, read_header
 from prospr_engine.models.imports.network_file import describe
 from prospr_engine.models.imports.state_dict import weights_file
 
 SHOWN = 4
+IMAGENET = 1000
+"""Classes of ImageNet."""
 
 
 @dataclass(frozen=True)
 class Given:
-    """Given weights: the ``label`` of their file, and whether the ``classifier`` is the one that
-    came with them."""
+    """Given weights: the ``label`` of their file, whether the ``classifier`` is the one that came
+    with them, and whether they probably were trained on ``imagenet``."""
 
     label: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     classifier: bool = True
+    imagenet: bool = False
 
 
 def given_of(config: RunConfig, model: nn.Module, data: ImageData) -> Given | None:
@@ -39,12 +43,15 @@ def given_of(config: RunConfig, model: nn.Module, data: ImageData) -> Given | No
         return None
     file = file_settings(config).get("weights")
     if file is None and is_file(config.model):
-        return Given(classifier=describe(config.model).classes == len(data.classes))
+        found = describe(config.model)
+        same = found.classes == len(data.classes)
+        return Given(found.label, same, imagenet=found.classes == IMAGENET)
     if file is None:
         # Those of libraries know ImageNet, whose classes are hardly those of the data.
-        return Given(classifier=False)
+        return Given(classifier=False, imagenet=True)
     header = read_header(weights_file(file), display_name(file))
-    return Given(header.label, _has_classifier(header, model, data.shape))
+    library = collection_of(config.model) is not None
+    return Given(header.label, _has_classifier(header, model, data.shape), imagenet=library)
 
 
 def class_note(given: Given, classes: Sequence[str]) -> str:

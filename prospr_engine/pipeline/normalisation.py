@@ -23,7 +23,6 @@ from prospr_engine.data.normalisation import (
     statistics,
 )
 from prospr_engine.format import accuracy
-from prospr_engine.models.collections import collection_of
 from prospr_engine.network.foreign import set_mode
 from prospr_engine.pipeline.given import Given
 
@@ -67,8 +66,7 @@ def choose(
         return Scale(DATA, *own)
     if published := _published(given.label, model, config, channels):
         return published
-    library = collection_of(config.model) is not None
-    names = [IMAGENET, DATA, *RANGES] if library else [DATA, IMAGENET, *RANGES]
+    names = [IMAGENET, DATA, *RANGES] if given.imagenet else [DATA, IMAGENET, *RANGES]
     scales = [Scale(name, *statistics(name, channels, own)) for name in names]
     if given.classifier:
         found = [_right(model, data, scale, config.seed, device) for scale in scales]

@@ -52,6 +52,8 @@ class NetworkFile:
     """The axis of the classes in each parameter that makes class scores, by name: see
     ``models.classifier``."""
     skeleton: str
+    label: Mapping[str, Any]
+    """What one of our own files says of its images: ``preprocessing`` and ``classes``."""
 
     def taken(self, shape: tuple[int, int, int]) -> tuple[int, int, int]:
         """``shape`` (C, H, W), with what the file fixes in place of it."""

@@ -5,11 +5,14 @@ from __future__ import annotations
 
 import base64
 import itertools
+import json
 import math
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import onnx
 import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -28,6 +31,10 @@ from prospr_engine.network.prunable import prunable_weights
 SIDES = (224, 64, 32, 28, 8, 128, 299, 512)
 """Sides of images that are tried where the file leaves them open."""
 CHANNELS = 3
+LABEL = {f"prospr.{name}": name for name in ("preprocessing", "classes")}
+"""What the metadata of our own files are called (``export.names.PREFIX``)."""
+MOST_LABEL = 100_000
+"""Characters of a label that are read."""
 
 
 def try_file(path: str, name: str) -> dict[str, Any]:
@@ -50,6 +57,7 @@ def try_file(path: str, name: str) -> dict[str, Any]:
         "weights": sum(math.prod(p.shape) for p in prunable_weights(network).values()),
         "classifier": _classifier(network, shape),
         "skeleton": base64.b64encode(imported.skeleton).decode(),
+        "label": _label(model),
     }
 
 
@@ -70,6 +78,16 @@ def _classifier(network: nn.Module, shape: tuple[int, int, int]) -> dict[str, in
     except ModelError:
         return {}
     return found if any(network.get_parameter(own).ndim > 1 for own in found) else {}
+
+
+def _label(model: onnx.ModelProto) -> dict[str, Any]:
+    """What one of our own files says of its images; {} for others."""
+    found = {}
+    for prop in model.metadata_props:
+        if prop.key in LABEL and len(prop.value) <= MOST_LABEL:
+            with suppress(ValueError):
+                found[LABEL[prop.key]] = json.loads(prop.value)
+    return found
 
 
 def _check_answer(imported: Imported, name: str) -> tuple[int, int, int]:

@@ -79,8 +79,8 @@ def test_what_cannot_be_found_out_is_said():
         found = choose(config(), data, fresh, given, torch.device("cpu"))
         assert found.name == "data"
         assert "is not known" in found.note
-        library = config(model="torchvision/resnet18")
-        assert choose(library, data, fresh, given, torch.device("cpu")).name == "imagenet"
+        library = dataclasses.replace(given, imagenet=True)
+        assert choose(config(), data, fresh, library, torch.device("cpu")).name == "imagenet"
 
 
 def test_new_weights_keep_the_statistics_of_the_data():
