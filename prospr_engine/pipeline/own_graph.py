@@ -89,8 +89,10 @@ def template_for(model: str) -> tuple[Template | None, str]:
                 limits.IMPORT_MEMORY.value,
                 limits.IMPORT_SECONDS.value,
             )
-    except (EngineError, OSError) as error:
-        return None, f"{error}"
+    except EngineError as error:
+        return None, str(error)
+    except OSError as error:  # without the path, which is not for everybody
+        return None, f"{name} cannot be read any more ({error.strerror})."
     return template, ""
 
 

@@ -18,6 +18,7 @@ from own_networks import keras_like, saved, without_ours
 from PIL import Image
 
 from prospr_engine.config import CHANNELS, LoadingConfig, RunConfig, ScoringConfig
+from prospr_engine.errors import ResourceError
 from prospr_engine.export import runtime
 from prospr_engine.export.verify import verify
 from prospr_engine.guard import sandbox
@@ -25,6 +26,7 @@ from prospr_engine.io.files import digest_of
 from prospr_engine.pipeline.bundle import bundle
 from prospr_engine.pipeline.cache import Shared
 from prospr_engine.pipeline.checkpoint import export_again, load_network
+from prospr_engine.pipeline.own_graph import template_for
 from prospr_engine.pipeline.record import RunRecord
 from prospr_engine.pipeline.run import run
 
@@ -198,6 +200,24 @@ def test_a_fixed_batch_and_further_outputs_stay(tmp_path):
     assert found.input[0] == model.graph.input[0]
     assert [*found.output] == [*model.graph.output]
     assert verify(result.out / "model.onnx").ok
+
+
+def test_a_graph_that_cannot_be_used_gives_a_reason_without_the_path(tmp_path, monkeypatch):
+    file = saved(keras_like(), tmp_path / "net.onnx")
+    assert template_for("small_cnn") == (None, "")
+    template, reason = template_for(file)
+    assert (template is not None, reason) == (True, "")
+
+    def refuse(*given):
+        raise ResourceError("net.onnx needs more memory.")
+
+    monkeypatch.setattr(sandbox, "call", refuse)
+    assert template_for(file) == (None, "net.onnx needs more memory.")
+    (tmp_path / "net.onnx").unlink()
+    template, reason = template_for(file)
+    assert template is None
+    assert "There is no file net.onnx" in reason
+    assert str(tmp_path) not in reason
 
 
 def test_encodings_that_the_opset_lacks_are_left_out(tmp_path):
