@@ -54,7 +54,7 @@ INERT = [argparse.Namespace, np.dtype]
 def write_weights(path: str, name: str, to: str) -> dict[str, Any]:
     """Write the tensors of the file at ``path`` to ``to``; see ``state_dict.convert``."""
     file = Path(path)
-    if zipfile.is_zipfile(file):
+    if _is_zip(file, name):
         _check_archive(file, name)
     content = _load(file, name)
     where, tensors = _find(content)
@@ -67,6 +67,13 @@ def write_weights(path: str, name: str, to: str) -> dict[str, Any]:
     label = {"taken_from": ".".join(where)} if where else {}
     _write(Path(to), tensors, label)
     return label
+
+
+def _is_zip(file: Path, name: str) -> bool:
+    try:
+        return zipfile.is_zipfile(file)
+    except zipfile.BadZipFile as error:  # one part of an archive on several disks
+        raise _damaged(name, str(error)) from None
 
 
 def _check_archive(file: Path, name: str) -> None:
