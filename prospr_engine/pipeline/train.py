@@ -6,11 +6,14 @@ import copy
 import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 
 from torch import nn
 
 from prospr_engine.data.images import normalise
 from prospr_engine.events import EpochEnded, OnEvent, Progress, StageStarted
+from prospr_engine.models import is_file
+from prospr_engine.models.build import build
 from prospr_engine.network.device import explained_memory
 from prospr_engine.pipeline.cache import Dense
 from prospr_engine.pipeline.result import Pruning
@@ -121,8 +124,16 @@ def _beginning(prepared: Prepared, pruning: Pruning) -> nn.Module:
     if not control or not control.new_weights:
         return prepared.model
     seed = seed_of(control.name, prepared.config.seed)
-    network: nn.Module = control.load()(prepared.source.build, seed)
+    network: nn.Module = control.load()(partial(_drawn, prepared), seed)
     return network.to(prepared.device)
+
+
+def _drawn(prepared: Prepared, seed: int) -> nn.Module:
+    """The run's network with new weights. The skeleton of one from a file has none to draw like."""
+    config, data = prepared.config, prepared.data
+    if is_file(config.model):
+        return build(config.model, data.shape, len(data.classes), seed)
+    return prepared.source.build(seed)
 
 
 def _train(

@@ -11,7 +11,7 @@ import torch
 from fakes import in_this_process
 from onnx import TensorProto, helper, numpy_helper
 
-from prospr_engine.config import CHANNELS, LoadingConfig, RunConfig
+from prospr_engine.config import CHANNELS, LoadingConfig, RunConfig, TrainingConfig
 from prospr_engine.errors import ModelError
 from prospr_engine.export import runtime
 from prospr_engine.export.verify import verify
@@ -130,3 +130,20 @@ def test_a_file_of_ours_says_how_its_pixels_are_scaled(tmp_path):
     assert not any("which is which" in note for note in prepared.notes)
     fresh = prepare(dataclasses.replace(config(model), weights="fresh"))
     assert fresh.normalisation == "data"
+
+
+def test_new_weights_under_the_mask_are_drawn_anew(tmp_path):
+    model = colour_network(tmp_path / "net.onnx")
+    still = TrainingConfig(lr=0.0)
+    given = config(model, weights="pretrained", control="reinit", training=still)
+    run(given, out=tmp_path / "out")
+    dense, pruned = (
+        load_network(tmp_path / "out" / f"{name}.safetensors")[0].state_dict()
+        for name in ("dense", "pruned")
+    )
+    kernels = [name for name, values in pruned.items() if values.ndim == 4]
+    for name in kernels:
+        kept = pruned[name] != 0
+        assert kept.any()
+        assert not torch.equal(pruned[name][kept], dense[name][kept])
+    assert kernels
