@@ -38,6 +38,8 @@ from prospr_engine.models.imports.onnx.worlds import Worlds
 
 WITH_AXES = ("Concat", "Expand", "Reshape", "Tile", "MatMul", "Gemm", "Gather")
 """Operators to which it matters how many axes a single number has."""
+PREPARING = ("Add", "Cast", "Div", "Identity", "Mul", "Reshape", "Sub", "Transpose")
+"""What brings images into the form that the first layer takes, such as minus their mean."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,6 +81,8 @@ class _Assembly:
     places: list[Place] = field(default_factory=list)
     names: Namespace = field(default_factory=Namespace)
     paths: dict[Any, str] = field(default_factory=dict)
+    raw: set[str] = field(default_factory=set)
+    """What is an image still, but for its layout and its scale."""
     parameters: dict[str, tuple[str, nn.Parameter, tuple[Change, ...]]] = field(
         default_factory=dict
     )
@@ -97,13 +101,16 @@ def assemble(
     network = ImportedNetwork(graph.input.name, order)
     images = [torch.empty(n, *sizes, device="meta") for n in batches]
     first, second = (x.permute(*order) if order else x.flatten(1) for x in images)
-    work = _Assembly(graph, network, Worlds(graph, (first, second)))
+    work = _Assembly(graph, network, Worlds(graph, (first, second)), raw={graph.input.name})
     with torch.no_grad():
         network.eval()
         for node in graph.nodes:
             step = _step(work, node)
             work.steps.append(step)
             work.worlds.run(step, network)
+            others = {name for name in node.inputs if name not in graph.constants}
+            if node.operator in PREPARING and others <= work.raw:
+                work.raw.update(node.outputs)
         network.train()
     network.output = graph.outputs[0].name
     network.steps = _with_ends(work.steps, network)
@@ -224,11 +231,14 @@ def _argument(work: _Assembly, use: Use, operator: Operator, index: int) -> Argu
     matters = values.ndim > 0 and use.node.operator in WITH_AXES
     if values.size == 1 and not matters:
         return Fixed(float(values.reshape(-1)[0]))
-    return _stored(work, name, constant)
+    others = {other for other in use.node.inputs if other not in work.graph.constants}
+    prepares = use.node.operator in PREPARING and others <= work.raw
+    return _stored(work, name, constant, learned=not prepares)
 
 
-def _stored(work: _Assembly, name: str, constant: Constant) -> Stored:
-    """A tensor that belongs to no layer: a parameter, or a buffer if it holds whole numbers."""
+def _stored(work: _Assembly, name: str, constant: Constant, learned: bool = True) -> Stored:
+    """A tensor that belongs to no layer: a parameter, or a buffer if it holds whole numbers or the
+    mean and deviation of images."""
     home = constant.home
     known = work.parameters.get(home.name)
     if known is not None:
@@ -241,15 +251,16 @@ def _stored(work: _Assembly, name: str, constant: Constant) -> Stored:
     path = work.names.fresh(tensor_name(name))
     parent, _, own = path.rpartition(".")
     module = _container(work.network, parent)
-    if constant.is_float:
+    if constant.is_float and learned:
         parameter = nn.Parameter(torch.empty(constant.shape, device="meta"))
         module.register_parameter(own, parameter)
         work.parameters[home.name] = (path, parameter, home.changes)
     else:
         work.paths["buffer", name] = path
-        dtype = torch.bool if constant.values.dtype == bool else torch.int64
+        whole = torch.bool if constant.values.dtype == bool else torch.int64
+        dtype = torch.float32 if constant.is_float else whole
         empty = torch.empty(constant.shape, dtype=dtype, device="meta")
-        module.register_buffer(own, empty, persistent=False)
+        module.register_buffer(own, empty, persistent=constant.is_float)
     work.places.append(Place(parent, own, constant))
     return Stored(path)
 

@@ -121,8 +121,11 @@ def _results(
     first = constants.get(node.inputs[0]) if node.inputs else None
     names = [name for name in node.inputs if name]
     values = _evaluate(node, {name: constants[name].values for name in names})
-    # What is computed for this node alone is better replaced after it.
-    keeps = first is not None and not (first.home.computed and readers[node.inputs[0]] == 1)
+    # What is computed for this node alone is better replaced after it. Of a tensor with several
+    # readers Identity makes another one: exporters store weights once that are equal at first.
+    alone = not node.inputs or readers[node.inputs[0]] == 1
+    keeps = first is not None and (not alone if first.home.computed else True)
+    keeps = keeps and (alone or node.operator != "Identity")
     if first is not None and keeps and first.is_float and values[0].dtype.kind in "fV":
         change = _change(node, first.values, values[0])
         if change is not None:

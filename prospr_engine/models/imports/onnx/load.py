@@ -141,9 +141,9 @@ def _is_channels_last(graph: Graph, colours: int | None) -> bool:
             break
         if node.operator in ("Identity", "Cast", "Add", "Sub", "Mul", "Div"):
             names.update(node.outputs)
-    else:
+    if second in (colours, None):
         return False
-    return False if second in (colours, None) else last == colours and second != colours
+    return last in ((colours,) if colours else CHANNELS) and second not in CHANNELS
 
 
 def _assembled(graph: Graph, layout: _Layout) -> Assembled:

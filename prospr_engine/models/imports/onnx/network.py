@@ -70,14 +70,17 @@ class ImportedNetwork(nn.Module):
         self.steps: tuple[Step, ...] = ()
 
     def forward(self, x: Tensor) -> Tensor:
-        x = x.permute(self.input_order) if self.input_order else x.flatten(1)
+        if not self.input_order:
+            x = x.flatten(1)
+        elif self.input_order != tuple(range(x.dim())):
+            x = x.permute(self.input_order)
         values: dict[str, Any] = {self.input: x}
         for step in self.steps:
             values.update(zip(step.outputs, self.results(step, values, x), strict=False))
             for name in step.done:
                 del values[name]
         logits: Tensor = values[self.output]
-        return logits
+        return logits if logits.dim() == 2 else logits.flatten(1)
 
     def results(self, step: Step, values: dict[str, Any], x: Tensor) -> Sequence[Any]:
         """What ``step`` makes of the ``values`` so far; ``x`` is the image in the file's layout."""

@@ -89,6 +89,28 @@ def test_an_unfolded_file_keeps_every_name_and_value(resnet):
         assert np.array_equal(home.to_file(state[name]), tensors[home.name])
 
 
+def test_the_older_exporter_keeps_batch_norms_if_asked(resnet):
+    """As the note on folded ones advises."""
+    keep = {"training": torch.onnx.TrainingMode.PRESERVE, "do_constant_folding": False}
+    imported = assert_same_answers(legacy(resnet, X[:1], **keep), X)
+    assert {*imported.network.state_dict()} == {*resnet.state_dict()}
+    assert imported.notes == ()
+
+
+def test_weights_that_are_equal_at_first_are_no_shared_ones():
+    """The older exporter stores them once, and copies them by Identity."""
+    keep = {"training": torch.onnx.TrainingMode.PRESERVE, "do_constant_folding": False}
+    fresh = ResNet().eval()
+    model = legacy(fresh, X[:1], **keep)
+    assert "Identity" in {node.op_type for node in model.graph.node}
+    imported = assert_same_answers(model, X)
+    network = imported.network
+    assert len(list(network.parameters())) == len(list(fresh.parameters()))
+    assert len({(home.name, home.computed) for home in imported.homes.values()}) == len(
+        imported.homes
+    )
+
+
 def test_batch_norm_is_trained_as_pytorch_trains_it(resnet):
     imported = assert_same_answers(current(resnet, X[:1], optimize=False), X)
     own = copy.deepcopy(resnet)

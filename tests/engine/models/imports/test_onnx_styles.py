@@ -142,6 +142,40 @@ def assert_same_answers_in_fours(model):
     return imported
 
 
+def test_one_channel_last_and_preparation_in_the_file():
+    """tf2onnx moves a single channel by Reshape; Keras' Rescaling and Normalization come first."""
+    tensors = {
+        "scale": np.float32(1 / 127.5),
+        "mean": np.array([[[[0.4]]]], np.float32),
+        "std": values(1, 8, 8, 1) + 2,
+        "moved": np.array([-1, 1, 8, 8]),
+        "w": values(4, 1, 8, 8),
+        "flat": np.array([-1, 4]),
+    }
+    nodes = [
+        ("Mul", "x scale", "a"),
+        ("Sub", "a mean", "b"),
+        ("Div", "b std", "c"),
+        ("Reshape", "c moved", "d"),
+        ("Conv", "d w", "e"),
+        ("Reshape", "e flat", "scores"),
+    ]
+    model = build(nodes, tensors, ["N", 8, 8, 1])
+    imported = assert_same_answers(model, images(2, 1, 8, 8))
+    assert imported.channels_last
+    assert imported.shape == (1, 8, 8)
+    assert [home.name for home in imported.homes.values()] == ["std", "w"]
+    assert len(list(imported.network.parameters())) == 1
+
+
+def test_scores_in_a_map_of_one_pixel():
+    nodes = [("Conv", "x w", "a"), ("GlobalAveragePool", "a", "b"), ("Softmax", "b", "scores")]
+    model = build(nodes, {"w": values(5, 3, 1, 1)}, [1, 3, 8, 8], opset=12)
+    imported = import_network(model, "net.onnx")
+    assert (imported.output, imported.classes) == ("softmax", 5)
+    assert imported.network(images(2, 3, 8, 8)).shape == (2, 5)
+
+
 def test_paddle():
     """As Paddle2ONNX writes: Identity behind each weight, a scale and a shift as Mul and Add, hard
     swish and hard sigmoid out of other operators, Shape and Slice before Reshape."""
