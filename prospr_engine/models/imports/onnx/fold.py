@@ -69,7 +69,8 @@ def fold(graph: Graph) -> Graph:
         if node.operator == "Constant":
             constants[node.outputs[0]] = _literal(node)
             continue
-        if node.operator == "CastLike" and node.inputs[0] in constants:
+        like = node.inputs[1] if node.operator == "CastLike" else ""
+        if like and like not in constants and node.inputs[0] in constants:
             first = constants[node.inputs[0]]
             if first.is_float:  # like an activation, which is real as well
                 constants[node.outputs[0]] = first

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+import numpy as np
 from torch import Tensor
 
 from prospr_engine.errors import ModelError
@@ -27,6 +28,12 @@ Rewritten = Mapping[int, Any]
 
 class Misfit(ModelError):  # noqa: N818  (the caller tries other sizes first)
     """A step does not run on images of the size that was tried."""
+
+
+def _is_reshape(node: Node, indices: Constant, shapes: batch.Shapes) -> bool:
+    """Whether a Gather takes every element of a flat tensor in its order."""
+    flat = shapes[0] == (indices.values.size,) and node.get("axis", 0) == 0
+    return flat and np.array_equal(indices.values.reshape(-1), np.arange(indices.values.size))
 
 
 @dataclass(eq=False)
@@ -72,6 +79,11 @@ class Worlds:
             return node, {}
         if node.operator == "Reshape" and len(node.inputs) > 1:
             return self._freed_reshape(node, first, target)
+        if node.operator == "Gather" and target is not None and _is_reshape(node, target, first):
+            # PyTorch's exporter writes as_strided like this.
+            shape = Constant(np.array(target.shape), target.home)
+            made, rewritten = self._freed_reshape(replace(node, operator="Reshape"), first, shape)
+            return (made, rewritten) if rewritten else (node, {})
         if node.operator == "Expand" and target is not None:
             return node, {1: batch.free_expand(target.values, first, self.batches[0])}
         if node.operator == "Concat":

@@ -160,8 +160,8 @@ def where(node: Node, condition: Any, x: Any, y: Any) -> Any:
     return made
 
 
-@operator("CumSum")
-def cumulated(node: Node, x: Any, axis: Any) -> Tensor:
+@operator("CumSum", adapts=True)
+def cumulated(node: Node, x: Any, axis: Any, *, like: Tensor) -> Tensor:
     if node.get("exclusive", 0) or node.get("reverse", 0):
         raise ModelError(f"{node} adds up in reverse or exclusively, which is not supported.")
-    return torch.cumsum(tensor(x), int(np.asarray(axis).reshape(-1)[0]))
+    return torch.cumsum(tensor(x, like), int(np.asarray(axis).reshape(-1)[0]))

@@ -36,8 +36,8 @@ REDUCTIONS: dict[str, Reduce] = {
 }
 
 
-@operator(*REDUCTIONS)
-def reduction(node: Node, x: Any, axes: Any = None) -> Any:
+@operator(*REDUCTIONS, adapts=True)
+def reduction(node: Node, x: Any, axes: Any = None, *, like: Tensor) -> Any:
     along = node.get("axes") if axes is None else ints(axes)
     keep = bool(node.get("keepdims", 1))
     if not along and node.get("noop_with_empty_axes", 0):
@@ -46,7 +46,7 @@ def reduction(node: Node, x: Any, axes: Any = None) -> Any:
         if node.operator == "ReduceProd":  # the number of elements of a shape
             made = math.prod(ints(x))
             return shape_value([made] if keep else made)
-        x = tensor(x)
+        x = tensor(x, like)
     return REDUCTIONS[node.operator](x, tuple(along or range(x.dim())), keep)
 
 

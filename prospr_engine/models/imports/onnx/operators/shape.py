@@ -180,12 +180,12 @@ def cast_like(node: Node, x: Any, y: Any, *, like: Tensor) -> Any:
     return cast(node.with_attributes(to=FLOATS[0] if real else 7), x, like=like)
 
 
-@operator("Range")
-def range_of(node: Node, start: Any, stop: Any, step: Any) -> Any:
+@operator("Range", adapts=True)
+def range_of(node: Node, start: Any, stop: Any, step: Any, *, like: Tensor) -> Any:
     bounds = [single(value) for value in (start, stop, step)]
     if all(isinstance(bound, int) for bound in bounds):
         return shape_value([*range(*bounds)])
-    return torch.arange(*bounds)
+    return torch.arange(*bounds, dtype=like.dtype, device=like.device)
 
 
 @operator("Pad")
