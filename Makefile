@@ -9,7 +9,7 @@ PY := $(VENV)/bin/python
 APP_READY := $(VENV)/.app-ready
 DEV_READY := $(VENV)/.dev-ready
 
-.PHONY: app test test-slow test-gpu coverage check format screenshots bench clean
+.PHONY: app test test-slow fuzz test-gpu coverage check format screenshots bench clean
 
 app: $(APP_READY)
 	@echo "The dashboard starts on http://127.0.0.1:$(PORT)"
@@ -25,6 +25,11 @@ test: check
 # The long tail: every page at every width in every theme, every network of torchvision.
 test-slow: $(DEV_READY)
 	$(PY) -m pytest -m "slow and not gpu" $(SIDE_BY_SIDE)
+
+# What strangers may send, damaged in many more ways: FUZZ times as many as the tests try.
+FUZZ ?= 50
+fuzz: $(DEV_READY)
+	FUZZ=$(FUZZ) $(PY) -m pytest -m fuzz --timeout 0 $(SIDE_BY_SIDE)
 
 test-gpu: $(DEV_READY)
 	$(PY) -m pytest -m gpu
@@ -59,6 +64,7 @@ bench: $(DEV_READY)
 	$(PY) -m benchmarks.sweep
 	$(PY) -m benchmarks.comparing
 	$(PY) -m benchmarks.export
+	$(PY) -m benchmarks.uploads
 
 $(PY):
 	@for python in "$$PYTHON" python3 python3.13 python3.12 python3.11 python3.14 python; do \

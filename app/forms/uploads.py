@@ -19,7 +19,10 @@ IMAGES_HELP = (
     "of file names and labels (CSV); or arrays of images and labels (.npz); or Parquet files with "
     "columns image and label. All images are scaled to one size."
 )
-PRIVATE = "Only you can use the file, and you can remove it."
+PRIVATE = (
+    "The file stays on this server. Only you can use it, and you can remove it; it is deleted when "
+    "it has not been used for a while."
+)
 WEIGHTS_HELP = (
     "From PyTorch: torch.save(model.state_dict(), 'weights.pt'), or safetensors; also a checkpoint "
     "with an optimizer beside the weights. Which network they belong to is recognised. Files with "

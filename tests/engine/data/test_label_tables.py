@@ -7,7 +7,8 @@ import io
 
 import pandas as pd
 import pytest
-from hypothesis import HealthCheck, given, settings
+from fuzzing import fuzzed
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
 from prospr_engine.config import LoadingConfig
@@ -244,7 +245,7 @@ NAMES = st.text(st.characters(exclude_characters="\0\r\n", exclude_categories=["
     codec=st.sampled_from(["utf-8", "utf-8-sig", "utf-16"]),
     said=st.booleans(),
 )
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@fuzzed(60, suppress_health_check=[HealthCheck.too_slow])
 def test_what_csv_writes_is_what_is_read(classes, separator, quoting, end, codec, said) -> None:
     rows = [(f"images/{n}.png", "9", classes[n % len(classes)]) for n in range(12)]
     stream = io.StringIO()
@@ -258,7 +259,7 @@ def test_what_csv_writes_is_what_is_read(classes, separator, quoting, end, codec
 
 
 @given(st.binary(max_size=300))
-@settings(max_examples=150, deadline=None)
+@fuzzed(150)
 def test_any_bytes_are_a_table_or_a_sentence(content: bytes) -> None:
     for start in (b"", b"image,label\n0.png,a\n", b"\xff\xfe", b"\xef\xbb\xbf"):
         try:

@@ -8,6 +8,7 @@ import time
 import numpy as np
 import onnx
 import pytest
+from fuzzing import TIMES
 from onnx import TensorProto, helper, numpy_helper
 
 from prospr_engine.errors import EngineError, ModelError
@@ -285,10 +286,11 @@ def test_a_file_that_is_too_large():
         check(bytes(limits.IMPORTED_BYTES.value + 1), NAME)
 
 
+@pytest.mark.fuzz
 def test_random_damage_is_refused_or_harmless():
     draw, data = random.Random(0), model().SerializeToString()
     passed = 0
-    for _ in range(400):
+    for _ in range(400 * TIMES):
         changed = bytearray(data)
         for _ in range(draw.choice([1, 1, 3])):
             changed[draw.randrange(len(changed))] = draw.randrange(256)
@@ -297,4 +299,4 @@ def test_random_damage_is_refused_or_harmless():
             passed += 1
         except EngineError:
             pass
-    assert passed > 100  # most bytes are those of weights
+    assert passed > 100 * TIMES  # most bytes are those of weights

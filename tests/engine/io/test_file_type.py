@@ -11,7 +11,8 @@ import zlib
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from fuzzing import fuzzed
+from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 from safetensors.torch import save
@@ -110,6 +111,6 @@ def test_onnx_models_are_known() -> None:
 
 
 @given(st.binary(max_size=2000))
-@settings(deadline=None)
+@fuzzed(100)
 def test_any_bytes_are_of_some_kind(content: bytes) -> None:
     assert kind_of(io.BytesIO(content)) in WORDS

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from fuzzing import fuzzed
+from hypothesis import given
 from hypothesis import strategies as st
 
 from prospr_engine.config import LoadingConfig
@@ -224,7 +225,7 @@ def test_damage_is_a_sentence(saved) -> None:
 
 
 @given(place=st.integers(0, 10_000), byte=st.integers(0, 255), length=st.integers(0, 10_000))
-@settings(max_examples=150, deadline=None)
+@fuzzed(150)
 def test_any_change_of_bytes_is_a_sentence_or_images(place: int, byte: int, length: int) -> None:
     stream = io.BytesIO()
     np.savez(stream, x=PIXELS[:6, :, :, 0], y=NUMBERS[:6])

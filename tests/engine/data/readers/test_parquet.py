@@ -15,7 +15,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import example, given, settings
+from fuzzing import fuzzed
+from hypothesis import example, given
 from hypothesis import strategies as st
 from paths import ROOT
 from PIL import Image
@@ -280,7 +281,7 @@ def test_pages_are_measured_as_pyarrow_wrote_them(tmp_path: Path) -> None:
 @given(changes=st.lists(st.tuples(st.integers(0, 10**6), st.integers(0, 255)), max_size=4),
        cut=st.integers(0, 20_000))  # fmt: skip
 @example(changes=[(21, 20)], cut=0)  # pages that unpack to more than they say
-@settings(max_examples=200, deadline=None)
+@fuzzed(200)
 def test_any_change_of_bytes_is_a_sentence_or_images(changes, cut: int) -> None:
     content = bytearray(WRITTEN)
     for place, byte in changes:

@@ -8,7 +8,8 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from fuzzing import fuzzed
+from hypothesis import given
 from hypothesis import strategies as st
 
 from prospr_engine.data.readers import zip
@@ -175,7 +176,7 @@ def small_zip() -> bytes:
 
 
 @given(st.lists(st.tuples(st.integers(0, 10_000), st.integers(0, 255)), min_size=1, max_size=4))
-@settings(max_examples=400, deadline=None)
+@fuzzed(400)
 def test_a_damaged_zip_is_read_or_refused_and_nothing_else(tmp_path_factory, changes) -> None:
     content = bytearray(small_zip())
     for place, byte in changes:

@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import example, given, settings
+from fuzzing import fuzzed
+from hypothesis import example, given
 from hypothesis import strategies as st
 from safetensors.torch import load_file
 from torch import nn
@@ -321,7 +322,7 @@ torch.save({"a": torch.ones(3, 2)}, OLD, _use_new_zipfile_serialization=False)
 # What it found: zipfile answers whether a file is a zip by an error, too.
 @example(BASE, BASE.getvalue().rindex(b"PK\x06\x07") + 16, b"\x02")
 @given(st.sampled_from([BASE, OLD]), st.integers(0, 5000), st.binary(min_size=1, max_size=4))
-@settings(max_examples=150, deadline=None)
+@fuzzed(150)
 def test_a_damaged_file_is_read_or_refused_and_nothing_else(
     tmp_path_factory: pytest.TempPathFactory, base: io.BytesIO, at: int, data: bytes
 ) -> None:

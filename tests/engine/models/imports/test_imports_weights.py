@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from hypothesis import given, settings
+from fuzzing import fuzzed
+from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import save, save_file
 
@@ -385,7 +386,7 @@ def test_too_many_tensors(tmp_path, monkeypatch) -> None:
 
 
 @given(st.binary(max_size=300), st.integers(0, 400), st.integers(0, 255))
-@settings(max_examples=200, deadline=None)
+@fuzzed(200)
 def test_a_damaged_file_is_read_or_refused_and_nothing_else(tmp_path_factory, tail, at, byte):
     content = bytearray(save({"a": torch.ones(3, 2), "b": torch.zeros(4)}) + tail)
     content[at % len(content)] = byte
