@@ -69,10 +69,23 @@ def save_tensors(
     """Write ``tensors`` as safetensors with ``metadata`` as one JSON object in its header."""
     from safetensors.torch import save
 
-    content = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    content = _separate(tensors)
     # safetensors sorts by name; the header keeps the order of the network's layers.
     header = {"names": list(content), "metadata": dict(metadata)}
     write_atomically(path, save(content, {"prospr": json.dumps(header)}))
+
+
+def _separate(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors on the CPU, each in memory of its own: tied weights are stored under each of
+    their names."""
+    content: dict[str, Tensor] = {}
+    places: set[int] = set()
+    for name, tensor in tensors.items():
+        own = tensor.detach().cpu().contiguous()
+        place = own.untyped_storage().data_ptr()
+        content[name] = own.clone() if place in places else own
+        places.add(place)
+    return content
 
 
 def load_tensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:

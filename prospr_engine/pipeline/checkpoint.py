@@ -25,6 +25,7 @@ from prospr_engine.models import is_file, public_name
 from prospr_engine.models.build import build
 from prospr_engine.models.collections import COLLECTIONS, collection_of
 from prospr_engine.models.imports.network_file import describe, rebuilt, resize
+from prospr_engine.network.tied import untie
 from prospr_engine.pipeline.calibration import images_of_run
 from prospr_engine.pipeline.own_graph import own_template, trace_for
 from prospr_engine.pruning.masks import Masks, keep_all
@@ -127,7 +128,7 @@ class Surgery:
         ``DataError`` if it has no such channels."""
         if not self.removed:
             return network
-        return replay(network, self.removed, torch.zeros(1, *shape))
+        return replay(untie(network), self.removed, torch.zeros(1, *shape))
 
 
 def save_network(

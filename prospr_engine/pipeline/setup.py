@@ -29,6 +29,7 @@ from prospr_engine.models.rehearsal import rehearse
 from prospr_engine.network.batches import Batch
 from prospr_engine.network.device import best_precision, explained_memory, pick_device
 from prospr_engine.network.prunable import prunable_weights, sizes_of
+from prospr_engine.network.tied import untie
 from prospr_engine.overrides import resolve
 from prospr_engine.pipeline.cache import Shared
 from prospr_engine.pipeline.calibration import reading_for
@@ -113,6 +114,8 @@ def prepare(
             config.model, data.shape, len(data.classes), config.seed, config.weights
         )
         model.to(device)
+        if config.kind == CHANNELS:
+            untie(model)
     check_budget(config, model)
     given = given_of(config, model, data)
     scale = choose(config, data, model, given, device)

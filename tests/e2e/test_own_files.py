@@ -61,7 +61,7 @@ def test_a_network_comes_back_pruned_under_its_own_names(come: Come, tmp_path: P
     expect(
         page.get_by_text("takes grey images of 8 × 8 pixels and tells 10 classes")
     ).to_be_visible()
-    expect(page.get_by_text("it is pruned, then fine-tuned")).to_be_visible()
+    expect(page.get_by_text("What the network has learned is kept")).to_be_visible()
     settled(page)
     page.reload()
     expect(

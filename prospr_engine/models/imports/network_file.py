@@ -83,8 +83,9 @@ def check_file(file: str, called: str = "") -> Path:
     check_kind(kind, name)
     if kind in STATES:
         raise ModelError(
-            f"{name} is {WORDS[kind]}: weights without their network. Choose the network by its "
-            "name (--model), and give this file as its weights (--weights)."
+            f"{name} is {WORDS[kind]}, not an ONNX file. If it has a network's weights, choose the "
+            "network by its name (--model) and give this file as its weights (--weights). If it is "
+            f"a pickled network, load it where you trust it, and write ONNX by {EXPORT}."
         )
     if kind != "onnx" and not damaged:
         raise ModelError(

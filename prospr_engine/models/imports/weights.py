@@ -199,10 +199,17 @@ def _advice(wanted: Wanted, header: Header, given: Mapping[str, TensorInfo]) -> 
     model = header.label.get("model")
     if isinstance(model, str) and model != wanted.name and model in list(MODELS):
         return f"It was written for {model}; choose that model."
+    expected = wanted.model.state_dict()
+    if _normalised(given) and not _normalised(expected):
+        # Without its batch norms the file would fit, and be another network.
+        return (
+            f"These weights have batch normalisation, which is merged with the convolutions in "
+            f"{wanted.name}: export the network again with torch.onnx.export(…, optimize=False), "
+            "or use the weights that it has already."
+        )
     found = recognise(header.tensors)
     if found and wanted.name not in [one.model for one in found]:
         return f"{sentence(found)}: choose the model {found[0].model}."
-    expected = wanted.model.state_dict()
     extra = [name for name in given if name not in expected]
     needed = {n for n in expected if not n.endswith(COUNTER)}
     if extra and needed <= set(given):
@@ -211,6 +218,10 @@ def _advice(wanted: Wanted, header: Header, given: Mapping[str, TensorInfo]) -> 
             "save the file again without those."
         )
     return "Choose the model and the image size that the weights were trained for."
+
+
+def _normalised(names: Iterable[str]) -> bool:
+    return any(name.endswith("running_mean") for name in names)
 
 
 def _differ_at(axis: int, theirs: tuple[int, ...], ours: tuple[int, ...]) -> bool:

@@ -297,3 +297,22 @@ def test_the_command_line_refuses_hostile_files(tmp_path, command):
     found = subprocess.run(line, capture_output=True, text=True, check=False)
     assert found.returncode == 2
     assert "evil.onnx defines functions of its own" in found.stderr
+
+
+@pytest.mark.parametrize("kind", ["weights", "channels"])
+def test_layers_that_share_a_tensor(tmp_path, kind):
+    """Exporters store equal tensors once, as the biases of an untrained network are."""
+    model = keras_like()
+    (second,) = (node for node in model.graph.node if node.name == "conv2")
+    second.input[2] = "conv/bias:0"
+    file = saved(model, tmp_path / "net.onnx")
+    run(dataclasses.replace(CONFIG, model=file, kind=kind, sparsity=0.5), out=tmp_path / "run")
+    assert verify(tmp_path / "run" / "model.onnx").ok
+    for name in ("dense", "pruned"):
+        network, _ = load_network(tmp_path / "run" / f"{name}.safetensors")
+        assert network.eval()(images()).shape == (6, 10)
+    if kind == "weights":
+        names = {
+            tensor.name for tensor in onnx.load(tmp_path / "run" / "model.onnx").graph.initializer
+        }
+        assert names == {tensor.name for tensor in model.graph.initializer}

@@ -89,7 +89,9 @@ def fold(graph: Graph) -> Graph:
                 f"{MOST_ELEMENTS:,}, and {MOST_IN_ALL:,} in all, are taken. Export the network "
                 "with its weights as plain initialisers."
             )
-        results = _results(node, constants, readers)
+        # The reference has no statistics of a batch, which older files ask for and do not use.
+        last = max((place for place, name in enumerate(node.outputs) if name in used), default=0)
+        results = _results(replace(node, outputs=node.outputs[: last + 1]), constants, readers)
         for name, value in zip(node.outputs, results, strict=False):
             if name in used:
                 constants[name] = value

@@ -1,4 +1,4 @@
-"""Several nodes that are one layer."""
+"""Several nodes that are one."""
 
 from __future__ import annotations
 
@@ -56,6 +56,37 @@ def without_empty_biases(graph: Graph) -> Graph:
     used = {name for node in nodes for name in node.inputs}
     constants = {name: value for name, value in graph.constants.items() if name in used}
     return replace(graph, nodes=nodes, constants=constants)
+
+
+def without_sequences(graph: Graph) -> Graph:
+    """``graph`` with Split in the place of SplitToSequence, whose parts SequenceAt takes out:
+    so PyTorch's exporter writes it unless it optimises."""
+    parts: dict[str, dict[int, str]] = {}  # by the name of the sequence: outputs by position
+    readers = Counter(name for node in graph.nodes for name in node.inputs)
+    for node in graph.nodes:
+        if node.operator == "SequenceAt" and node.inputs[1] in graph.constants:
+            place = int(graph.constants[node.inputs[1]].values)
+            parts.setdefault(node.inputs[0], {})[place] = node.outputs[0]
+    nodes, taken = [], set()
+    for node in graph.nodes:
+        sequence = node.outputs[0] if node.outputs else ""
+        if node.operator == "SplitToSequence" and len(node.inputs) == 2:
+            own, sizes = parts.get(sequence, {}), graph.constants.get(node.inputs[1])
+            whole = sizes is not None and sizes.shape == (len(sizes.values.reshape(-1)),)
+            if sizes is not None and whole and readers[sequence] == len(own):
+                outputs = {place % len(sizes.values): name for place, name in own.items()}
+                taken.add(sequence)
+                node = replace(
+                    node,
+                    operator="Split",
+                    outputs=tuple(
+                        outputs.get(place, f"{sequence}:{place}")
+                        for place in range(len(sizes.values))
+                    ),
+                )
+        if node.operator != "SequenceAt" or node.inputs[0] not in taken:
+            nodes.append(node)
+    return replace(graph, nodes=nodes)
 
 
 def _is_matrix(graph: Graph, name: str) -> bool:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from prospr_engine.errors import ModelError
 from prospr_engine.models.imports.onnx.assemble import Assembled, Place, assemble
 from prospr_engine.models.imports.onnx.fold import fold
-from prospr_engine.models.imports.onnx.fuse import fuse, without_empty_biases
+from prospr_engine.models.imports.onnx.fuse import fuse, without_empty_biases, without_sequences
 from prospr_engine.models.imports.onnx.graph import Graph, read
 from prospr_engine.models.imports.onnx.homes import Home, applied
 from prospr_engine.models.imports.onnx.imported import Imported
@@ -48,7 +48,7 @@ def import_network(model: onnx.ModelProto, name: str) -> Imported:
     imported; if it is no classifier; or if it works for a fixed number of images only.
     """
     try:
-        scores = class_scores(fold(read(model)))
+        scores = class_scores(without_sequences(fold(read(model))))
         graph = without_empty_biases(scores.graph)
         layout = _layout(graph)
         made = _assembled(fuse(graph), layout)

@@ -14,9 +14,8 @@ CONVOLUTIONS = 4
 def notes_on(graph: Graph, homes: Mapping[str, Home]) -> Iterator[str]:
     """Sentences on ``graph``, whose tensors lie at ``homes``."""
     convolutions = [node for node in graph.nodes if node.operator == "Conv"]
-    biased = [node for node in convolutions if len(node.inputs) > 2 and node.inputs[2]]
     normalised = any("Normalization" in node.operator for node in graph.nodes)
-    if not normalised and len(biased) >= CONVOLUTIONS and 2 * len(biased) > len(convolutions):
+    if not normalised and len(convolutions) >= CONVOLUTIONS:
         yield (
             "The file has no batch normalisation. If the network had some, the exporter has merged "
             "it with the convolutions: it can be trained, but less well than with it. To keep it, "

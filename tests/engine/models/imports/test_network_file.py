@@ -171,8 +171,12 @@ def torch_file() -> bytes:
     [
         (b"", "net.onnx", "is empty"),
         (b"\x80\x02}q\x00.", "net.onnx", "is a pickle"),
-        (torch_file(), "net.onnx", "is a PyTorch file: weights without their network"),
-        (b"\x02" + bytes(7) + b"{}", "net.onnx", "weights without their network"),
+        (
+            torch_file(),
+            "net.onnx",
+            "is a PyTorch file, not an ONNX file. If it has a network's weights",
+        ),
+        (b"\x02" + bytes(7) + b"{}", "net.onnx", "not an ONNX file. If it has a network's weights"),
         (b"GGUF\x03", "net.onnx", "is a GGUF model. It holds a language model"),
         (b"PK\x03\x04" + b"\0" * 40, "net.onnx", "is a zip archive"),
         (b"\x89HDF\r\n\x1a\n", "net.h5", "is an HDF5 file, as Keras writes it"),

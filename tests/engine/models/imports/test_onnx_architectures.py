@@ -1,105 +1,24 @@
-"""The usual architectures, as both exporters of PyTorch write them: small ones, and few of them, in
-every run of the tests, all of them in the slow ones."""
+"""The usual architectures, as the current exporter of PyTorch writes them."""
 
 from __future__ import annotations
 
 import pytest
-import torch
-from onnx_files import assert_same_answers, current, legacy, randomised
-from torch import nn
-from torchvision import models
-from torchvision.models.convnext import CNBlockConfig, ConvNeXt
-from torchvision.models.densenet import DenseNet
-from torchvision.models.swin_transformer import SwinTransformer
+from onnx_files import assert_same_answers, current
+from onnx_networks import LARGE, SMALL, network_and_images
 
-from prospr_engine.models.build import build
-
-BLOCKS = [CNBlockConfig(8, 16, 1), CNBlockConfig(16, None, 1)]
-WHOLE = {"num_classes": 10}
-PLAIN = {**WHOLE, "init_weights": False, "aux_logits": False}
-
-
-def of_timm(name):
-    import timm  # takes seconds, which only slow tests need
-
-    return timm.create_model(name, **WHOLE)
-
-
-SMALL = {
-    "convnext": (lambda: ConvNeXt(BLOCKS, num_classes=10), 32),
-    "densenet": (lambda: DenseNet(4, (2, 2, 2), 8, num_classes=10), 64),
-    "vit": (lambda: models.VisionTransformer(32, 8, 2, 2, 16, 32, num_classes=10), 32),
-    "swin": (lambda: SwinTransformer([4, 4], 16, [2, 2], [2, 4], [4, 4], num_classes=10), 64),
-    "small_cnn": (lambda: build("small_cnn", (3, 32, 32), 10), 32),
-}
-LARGE = {
-    "alexnet": (lambda: models.alexnet(**WHOLE), 64),
-    "efficientnet": (lambda: models.efficientnet_b0(**WHOLE), 64),
-    "googlenet": (lambda: models.googlenet(**PLAIN), 64),
-    "inception": (lambda: models.inception_v3(**PLAIN), 96),
-    "mnasnet": (lambda: models.mnasnet0_5(**WHOLE), 64),
-    "mobilenet_v2": (lambda: models.mobilenet_v2(**WHOLE, width_mult=0.25), 64),
-    "mobilenet_v3": (lambda: models.mobilenet_v3_small(**WHOLE, width_mult=0.5), 64),
-    "regnet": (lambda: models.regnet_y_400mf(**WHOLE), 64),
-    "resnet18": (lambda: models.resnet18(**WHOLE), 64),
-    "shufflenet": (lambda: models.shufflenet_v2_x0_5(**WHOLE), 64),
-    "squeezenet": (lambda: models.squeezenet1_1(**WHOLE), 64),
-    "vgg11_bn": (lambda: models.vgg11_bn(**WHOLE), 32),
-    "vgg16": (lambda: build("vgg16_bn", (3, 32, 32), 10), 32),
-    "wrn": (lambda: build("wrn28_2", (3, 32, 32), 10), 32),
-    **{
-        f"timm_{name}": (lambda name=name: of_timm(name), size)
-        for name, size in {
-            "coat_lite_tiny": 224,
-            "edgenext_xx_small": 256,
-            "ghostnet_050": 64,
-            "levit_128s": 224,
-            "mixer_s32_224": 224,
-            "nf_resnet26": 64,
-            "poolformer_s12": 224,
-            "resnet10t": 64,
-            "skresnet18": 64,
-            "tf_efficientnetv2_b0": 64,
-            "xception41": 64,
-        }.items()
-    },
-}
-
-
-def network_and_images(name):
-    make, size = (SMALL | LARGE)[name]
-    torch.manual_seed(0)
-    network = randomised(make())
-    for module in network.modules():  # layers that start as zero would hide what is behind them
-        if isinstance(module, nn.Linear) and not module.weight.any():
-            nn.init.normal_(module.weight, std=0.1)
-    return network, torch.randn(2, 3, size, size, generator=torch.Generator().manual_seed(1))
-
-
-@pytest.mark.parametrize("name", SMALL)
-@pytest.mark.parametrize("free", [False, True])
-def test_small_networks_of_the_older_exporter(name, free):
-    network, x = network_and_images(name)
-    assert_same_answers(legacy(network, x[:1], free=free), x)
+WAYS = [(True, True), (True, False), (False, True)]
+"""Optimised or not, and whether the number of images is free: small networks are exported in all
+ways, large ones in one."""
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", LARGE)
-@pytest.mark.parametrize(("opset", "free"), [(9, False), (11, True), (13, False), (17, True)])
-def test_networks_of_the_older_exporter(name, opset, free):
-    network, x = network_and_images(name)
-    try:
-        model = legacy(network, x[:1], opset=opset, free=free)
-    except Exception as error:
-        if opset > 11:
-            raise
-        pytest.skip(f"it cannot be exported to opset {opset}: {error}"[:200])
-    assert_same_answers(model, x)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", [*SMALL, *LARGE])
-@pytest.mark.parametrize(("optimize", "free"), [(True, True), (True, False), (False, True)])
+@pytest.mark.parametrize(
+    ("name", "optimize", "free"),
+    [
+        *((name, *way) for name in SMALL for way in WAYS),
+        *((name, *WAYS[place % len(WAYS)]) for place, name in enumerate(LARGE)),
+    ],
+)
 def test_networks_of_the_current_exporter(name, optimize, free):
     network, x = network_and_images(name)
     imported = assert_same_answers(current(network, x[:1], optimize=optimize, free=free), x)
