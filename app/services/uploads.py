@@ -35,7 +35,6 @@ from prospr_engine.store.uploads import Part
 Kind = Literal["images", "weights", "network"]
 
 KINDS: tuple[Kind, ...] = get_args(Kind)
-OPTIONS = file_options(RunConfig)
 SETTINGS: dict[str, Kind] = {"data": "images", "weights": "weights", "model": "network"}
 """The kind of file that a setting may name."""
 SHARE = bounds.UPLOADS_SHARE.value
@@ -107,7 +106,8 @@ def without_suffix(name: str) -> str:
 def _suffix(kind: Kind, path: Path, called: str) -> str:
     """The suffix of such a file."""
     if kind != "images":
-        return next(OPTIONS[name].file for name, own in SETTINGS.items() if own == kind)
+        options = file_options(RunConfig)
+        return next(options[name].file for name, own in SETTINGS.items() if own == kind)
     suffixes = format_of_upload(path, called).suffixes
     return next((one for one in suffixes if called.lower().endswith(one)), suffixes[0])
 
@@ -174,12 +174,13 @@ def network_at(path: str) -> NetworkFile:
 
 def check_tokens(config: RunConfig, owner: str) -> None:
     """Raise ``ConfigError`` if the settings name a file that is not the visitor's own upload."""
+    options = file_options(RunConfig)
     for name, named in file_settings(config).items():
         kind = SETTINGS.get(name)
         if is_token(named) and kind:
             find(owner, named, kind)
         else:
-            access.check_path(name, named, OPTIONS[name].known)
+            access.check_path(name, named, options[name].known)
 
 
 def _check_room(name: str, size: int) -> None:
