@@ -111,5 +111,7 @@ def test_the_index_is_current(model: str, row: object) -> None:
 
 
 @pytest.mark.slow
-def test_the_whole_index_is_current() -> None:
-    assert [name for name, row in indexed() if signature(name) != row] == []
+def test_more_of_the_index_is_current() -> None:
+    """Not all of it: that takes as long as to make it anew."""
+    part = indexed()[EVERY // 2 :: EVERY // 8]
+    assert [name for name, row in part if signature(name) != row] == []
