@@ -74,7 +74,7 @@ def test_a_network_comes_back_pruned_under_its_own_names(come: Come, tmp_path: P
     expect(answer).to_be_visible()
     expect(page.get_by_text("mine.onnx").first).to_be_visible()
     settled(page)
-    file = download(page, tmp_path, re.compile("^model.onnx"), "link")
+    file = download(page, tmp_path, "Download model.onnx", "link")
     graph = onnx.load(file).graph
     assert [node.name for node in graph.input] == ["photo"]
     assert [node.name for node in graph.output] == ["verdict"]

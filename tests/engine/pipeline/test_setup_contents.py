@@ -16,7 +16,7 @@ def test_every_file_setting_has_its_content(tmp_path):
     file.write_bytes(b"abc")
     found = contents_of(RunConfig(weights=str(file)), {"data": "images"})
     digest = hashlib.sha256(b"abc").hexdigest()
-    assert found == {"data": "images", "weights": f"sha256:{digest}"}
+    assert found == {"model": "small_cnn", "data": "images", "weights": f"sha256:{digest}"}
     assert contents_of(RunConfig(), {"data": "images"})["weights"] == "fresh"
 
 
@@ -30,6 +30,7 @@ def test_further_file_settings_have_digests_of_their_own(monkeypatch, tmp_path):
     training = TrainingConfig(schedule=str(files["schedule"]))
     found = contents_of(dataclasses.replace(config, training=training), {"data": "images"})
     assert found == {
+        "model": "small_cnn",
         "data": "images",
         "weights": f"sha256:{hashlib.sha256(b'weights').hexdigest()}",
         "device": f"sha256:{hashlib.sha256(b'device').hexdigest()}",
