@@ -19,7 +19,7 @@ RUN apt-get update -qq \
 
 WORKDIR /srv/prospr
 
-COPY requirements.txt constraints.txt ./
+COPY requirements.txt requirements-core.txt constraints.txt ./
 # torch and torchvision must come from one and the same place to fit each other.
 RUN if [ -n "$TORCH_INDEX_URL" ]; then \
       pip install --index-url "$TORCH_INDEX_URL" -c constraints.txt torch torchvision; \
