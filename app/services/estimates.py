@@ -34,6 +34,7 @@ from prospr_engine.pipeline.estimate import (
     cell_seconds,
     estimate,
     file_sizes,
+    images_in,
     parts,
     scores_of,
 )
@@ -212,20 +213,7 @@ def images_of(data: str, image_size: int | None) -> Images | None:
     differ. Raises ``EngineError`` if they cannot be read."""
     if data in DATASETS:
         return catalogue(data, image_size)
-    facts = describe(data)
-    size = image_size or facts.image_size
-    if not size or not facts.channels:
-        return None
-    return Images(
-        channels=facts.channels,
-        size=size,
-        classes=facts.class_count,
-        train=facts.train,
-        test=facts.test,
-        validation=facts.validation,
-        files=True,
-        room=room(),
-    )
+    return images_in(describe(data), image_size)
 
 
 def measure_of(model: str, images: Images) -> Measure:

@@ -11,6 +11,7 @@ import dataclasses
 import math
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from prospr_engine.config import CHANNELS, LoadingConfig, RunConfig
 from prospr_engine.data import DATASETS
@@ -22,6 +23,9 @@ from prospr_engine.identity import dense_group, scores_group
 from prospr_engine.models.measures import Measure
 from prospr_engine.pruning.budget import kept_count
 from prospr_engine.saliency import METHODS, ROUNDS, STEPS
+
+if TYPE_CHECKING:
+    from prospr_engine.data.inspect import Facts
 
 
 @dataclass(frozen=True)
@@ -208,7 +212,12 @@ def images_of(data: str, image_size: int | None = None) -> Images | None:
         return catalogue(data, image_size)
     from prospr_engine.data.inspect import describe
 
-    facts = describe(data)
+    return images_in(describe(data), image_size)
+
+
+def images_in(facts: Facts, image_size: int | None) -> Images | None:
+    """The images of a user's own data; None if their size or colour is not known before they are
+    read."""
     size = image_size or facts.image_size
     if not size or not facts.channels:
         return None
