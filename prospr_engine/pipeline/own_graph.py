@@ -157,8 +157,8 @@ def _fill(
             resized = change if change[0] == classes else None
         if home.name in values and not np.array_equal(values[home.name], there):
             raise ExportError(
-                f"The tensor {home.name!r} of {name} serves several layers, which were trained to "
-                "have different weights."
+                f"{name} stores {home.name!r} once for several parameters, which training made "
+                "different."
             )
         values[home.name] = there
     put(graph, values, {home.name for home in homes.values() if home.computed}, resized)
