@@ -73,3 +73,11 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     passed = terminalreporter.stats.get("passed", [])
     count = sum(WITH_SHARED in report.user_properties for report in passed)
     terminalreporter.write_line(f"{count} tests ran with ../shared")
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """``-m gpu`` imports only the files that have such tests: a machine lent for its GPU need not
+    have what the dashboard and the browser need."""
+    if config.option.markexpr != "gpu" or collection_path.suffix != ".py":
+        return None
+    return "pytest.mark.gpu" not in collection_path.read_text("utf-8") or None

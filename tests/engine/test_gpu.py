@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
+
+import own_network
 import pytest
 import torch
 from helpers import NETWORKS, batch, seeded
 
 import prospr_engine as pe
-from prospr_engine.structured.shrink import shrink
+from prospr_engine.export.encodings import ENCODINGS
 
 pytestmark = [
     pytest.mark.gpu,
@@ -27,6 +32,25 @@ def test_scores_on_the_gpu_are_those_of_the_cpu(name):
     assert all(torch.equal(masks[n].cpu(), mask) for n, mask in on_cpu.masks(0.8).items())
 
 
+@pytest.mark.parametrize("method", list(pe.METHODS))
+def test_every_criterion_gives_on_the_gpu_what_it_gives_on_the_cpu(method):
+    make, shape = NETWORKS["batch norm"]
+    options = {"rounds": 4, "sparsity": 0.8} if pe.METHODS[method].iterative else {}
+    on_cpu = pe.score(seeded(make), [batch(shape)], method, **options)
+    on_gpu = pe.score(seeded(make).cuda(), [batch(shape)], method, **options)
+    for parameter, expected in on_cpu.items():
+        torch.testing.assert_close(on_gpu[parameter].cpu(), expected, rtol=1e-9, atol=1e-13)
+
+
+@pytest.mark.parametrize("precision", [None, "float32", "float64"])
+def test_scores_on_the_gpu_repeat_themselves_to_the_bit(precision):
+    model = pe.build_model("resnet20", (3, 32, 32), 10, 0).cuda()
+    batches = [batch((3, 32, 32), classes=10, n=64, dtype=torch.float32)]
+    first = pe.score(model, batches, precision=precision)
+    again = pe.score(model, batches, precision=precision)
+    assert all(torch.equal(first[name], again[name]) for name in first)
+
+
 @pytest.mark.parametrize("name", ["resnet20", "vgg16_bn"])
 def test_a_float32_network_keeps_on_the_gpu_what_float64_keeps_on_the_cpu(name):
     batches = [batch((3, 32, 32), classes=10, n=32, dtype=torch.float32)]
@@ -40,6 +64,9 @@ def test_a_float32_network_keeps_on_the_gpu_what_float64_keeps_on_the_cpu(name):
 
 
 def test_channels_are_removed_on_the_gpu_as_on_the_cpu():
+    pytest.importorskip("torch_pruning")
+    from prospr_engine.structured.shrink import shrink
+
     model = pe.build_model("resnet20", (3, 16, 16), 10, 0)
     x, y = batch((3, 16, 16), classes=10, n=16, dtype=torch.float32)
     scores = pe.score(model, [(x, y)], "magnitude")
@@ -70,6 +97,77 @@ def test_the_whole_job_trains_in_bfloat16_and_repeats_itself(tmp_path):
     assert first.proof.ok
     assert first.accuracy["pruned"] > 0.5
     assert (tmp_path / "a/model.onnx").read_bytes() == (tmp_path / "b/model.onnx").read_bytes()
+
+
+@pytest.mark.parametrize("encoding", list(ENCODINGS))
+def test_a_network_on_the_gpu_is_exported_and_proven(tmp_path, encoding):
+    model = pe.build_model("small_cnn", (3, 16, 16), 10, 0).cuda()
+    x, y = batch((3, 16, 16), classes=10, n=16, dtype=torch.float32)
+    masks = pe.score(model, [(x, y)], "magnitude").masks(0.9)
+    masks.apply_to(model)
+    path = tmp_path / "model.onnx"
+    proof = pe.export_onnx(
+        model, path, x.cuda(), masks=masks, encoding=encoding, calibration=[x.cuda()]
+    )
+    assert proof.ok
+    assert pe.verify(path).ok
+    assert all(p.is_cuda for p in model.parameters())
+
+
+def test_images_are_laid_out_by_channels_while_a_network_trains_on_the_gpu(tmp_path, monkeypatch):
+    layouts = []
+
+    def note(module, inputs):
+        if isinstance(module, torch.nn.Conv2d) and module.training and torch.is_grad_enabled():
+            layouts.append(inputs[0].is_contiguous(memory_format=torch.channels_last))
+
+    handle = torch.nn.modules.module.register_module_forward_pre_hook(note)
+    try:
+        pe.run(
+            pe.RunConfig(
+                model="resnet20",
+                method="magnitude",
+                epochs=1,
+                device="cuda",
+                loading=pe.LoadingConfig(train_limit=64),
+            ),
+            out=tmp_path,
+        )
+    finally:
+        handle.remove()
+    assert layouts
+    assert all(layouts)
+
+
+def test_a_network_that_somebody_brings_is_pruned_on_the_gpu(tmp_path):
+    path = tmp_path / "mine.onnx"
+    path.write_bytes(own_network.network())
+    config = pe.RunConfig(model=str(path), epochs=2, device="cuda", weights="pretrained")
+    result = pe.run(config, out=tmp_path / "run")
+    assert result.proof.ok
+    assert result.environment["device"].startswith("cuda")
+
+
+def test_channels_of_a_run_are_removed_on_the_gpu(tmp_path):
+    pytest.importorskip("torch_pruning")
+    config = pe.RunConfig(model="small_cnn", kind="channels", sparsity=0.5, device="cuda")
+    assert pe.run(config, out=tmp_path).proof.ok
+
+
+def test_a_sweep_on_the_gpu_ends(tmp_path):
+    run = pe.RunConfig(epochs=1, device="cuda", loading=pe.LoadingConfig(train_limit=200))
+    config = pe.SweepConfig(
+        run=run, methods=("prospr", "snip"), sparsities=(0.9, 0.95), seeds=(0, 1)
+    )
+    table = pe.sweep(config, out=tmp_path)
+    assert table["state"].tolist() == ["done"] * 8
+
+
+def test_the_command_takes_the_gpu_by_itself(tmp_path):
+    command = (sys.executable, "-m", "prospr_engine", "run", "--epochs", "1", "--out", tmp_path)
+    subprocess.run(command, check=True, capture_output=True, timeout=600)
+    values = json.loads((tmp_path / "result.json").read_text("utf-8"))
+    assert values["environment"]["device"] == "cuda:0"
 
 
 def test_no_memory_left_says_what_to_change(tmp_path):
