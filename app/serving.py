@@ -61,14 +61,12 @@ def _file(request: Request) -> Response:
 
 
 def _bundle(request: Request) -> Response:
-    from app.run.bundle_pictures import charts  # brings Altair
-
-    run, result, shown = _opened(request)
+    run, _, shown = _opened(request)
     wanted = request.query_params.get(ENCODINGS)
     encodings = None if wanted is None else wanted.split(",")
     folder = Path(tempfile.mkdtemp(prefix="prospr-bundle-"))
     try:
-        bundles.write(folder / BUNDLE, run, encodings, charts(run, result), shown)
+        bundles.write(folder / BUNDLE, run, encodings, shown)
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise

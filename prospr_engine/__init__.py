@@ -34,7 +34,7 @@ _HOMES = {
     "verify": "export.verify",
     "run": "pipeline.run",
     "RunResult": "pipeline.result",
-    "bundle": "pipeline.bundle",
+    "bundle": "report.bundle",
     "RunConfig": "config",
     "LoadingConfig": "config",
     "ScoringConfig": "config",
@@ -85,11 +85,11 @@ if TYPE_CHECKING:
     from prospr_engine.models import MODELS
     from prospr_engine.models.build import build as build_model
     from prospr_engine.models.imports.network_file import import_onnx
-    from prospr_engine.pipeline.bundle import bundle
     from prospr_engine.pipeline.channels import shrink
     from prospr_engine.pipeline.run import RunResult, run
     from prospr_engine.pruning.health import examine
     from prospr_engine.pruning.masks import Masks
+    from prospr_engine.report.bundle import bundle
     from prospr_engine.saliency import METHODS
     from prospr_engine.saliency.base import Scores
     from prospr_engine.saliency.score import score

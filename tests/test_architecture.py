@@ -26,7 +26,7 @@ LAYERS = [
     ["pruning"],
     ["saliency", "structured", "models", "data", "training", "export"],
     ["pipeline"],
-    ["sweeps"],
+    ["sweeps", "report"],
     ["store"],
     ["jobs"],
     ["cli"],
@@ -37,9 +37,6 @@ PIPELINE = [
     "pruning_record",
     "record",
     "course",
-    "tables",
-    "model_card",
-    "bundle",
     "size_curve",
     "gallery",
     "estimate",
@@ -158,10 +155,33 @@ def test_app_imports_point_down(module):
 @pytest.mark.parametrize("module", APP)
 def test_the_app_has_one_door_to_the_engine(module):
     found = {other for other in imports(MODULES[module]) if other.startswith("prospr_engine")}
-    if module == "app.ui.format":  # plain functions of numbers, for which no service is needed
+    # Pure functions of plain values, for which no service is needed.
+    found = {other for other in found if not other.startswith("prospr_engine.report.charts")}
+    if module == "app.ui.format":
         found.discard("prospr_engine.format")
     if found:
         assert part(module) in ("services", "access"), f"{module} goes past app/services"
+
+
+def packages(path: Path) -> set[str]:
+    """The packages that a file imports, ours and others."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found.add(node.module.split(".")[0])
+    return found
+
+
+@pytest.mark.parametrize("module", ENGINE)
+def test_the_engine_needs_no_package_of_the_dashboard(module):
+    assert not packages(MODULES[module]) & {"streamlit", "altair"}
+
+
+@pytest.mark.parametrize("module", [m for m in APP if m.startswith("app.charts.")])
+def test_charts_know_no_page(module):
+    assert "streamlit" not in packages(MODULES[module])
 
 
 @pytest.mark.parametrize("module", [m for m in APP if "chart" in m])

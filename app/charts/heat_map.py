@@ -12,8 +12,8 @@ from typing import Any
 
 import altair as alt
 
-from app.charts.colours import DARK, Colours
 from app.charts.spec import DATA, Spec, spec
+from prospr_engine.report.charts.colours import DARK, Colours
 
 ROOMY, CLOSE = 24, 14  # pixels per row
 MOST_ROOMY = 20  # rows; with more of them they are closer and have no numbers

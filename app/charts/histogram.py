@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from app.charts.colours import Colours
 from app.charts.spec import DATA, Spec, spec
 from app.ui.format import scientific
+from prospr_engine.report.charts.colours import Colours
 
 KEPT, REMOVED = "kept", "removed"
 HEIGHT = 240  # pixels, with axes and legend

@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import altair as alt
 
-Spec = dict[str, Any]
+from prospr_engine.report.charts.spec import CONFIG, GROWS, SOURCE, Spec
 
-DATA = alt.NamedData("source")
+DATA = alt.NamedData(SOURCE)
 """The data of every chart, under the name that Streamlit uses."""
-
-GROWS = {"type": "fit-x", "contains": "padding"}
 
 
 def spec(chart: alt.Chart | alt.LayerChart, grows: bool = False) -> Spec:
     """The Vega-Lite spec of a chart of ``DATA``. Its height includes axes and legends, unless the
     chart ``grows``: then these are added to it."""
     built: Spec = chart.to_dict()
-    # Screen readers would read every mark as an unnamed image; the chart's alt text is enough.
-    built.setdefault("config", {})["mark"] = {"aria": False}
+    built.setdefault("config", {}).update(CONFIG)
     if grows:
         built["autosize"] = GROWS
     return built

@@ -17,8 +17,6 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
-from app.charts import expressions
-from app.charts.colours import Colours
 from app.charts.rows import records
 from app.charts.series_style import (
     Look,
@@ -35,6 +33,8 @@ from app.compare.axes import Ends, encoding, ends
 from app.ui.format import accuracy, accuracy_range, counted, percent, rough_number, size
 from app.ui.labels import BUDGETS
 from app.ui.titles import data_label, model_label
+from prospr_engine.report.charts import expressions
+from prospr_engine.report.charts.colours import Colours
 
 SPARSITY = "sparsity"
 WHOLE = next(iter(BUDGETS))

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 import altair as alt
 import pandas as pd
 
-from app.charts.expressions import SIZE, percent
 from app.services import metrics
 from app.ui.format import SPACE
+from prospr_engine.report.charts.expressions import SIZE, percent
 
 PERCENT_REMOVED = percent(6, "(1 - datum.value)")
 COUNT = "format(datum.value, '.3~s')"

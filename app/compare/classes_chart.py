@@ -13,11 +13,11 @@ import altair as alt
 import pandas as pd
 
 from app.charts import heat_map
-from app.charts.colours import Colours
 from app.charts.heat_map import Grid
 from app.charts.rows import records
 from app.charts.spec import Spec
 from app.ui.format import accuracy, signed, to_percent
+from prospr_engine.report.charts.colours import Colours
 
 COLUMNS = (
     "row",

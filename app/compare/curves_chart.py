@@ -12,11 +12,11 @@ from dataclasses import dataclass
 import altair as alt
 import pandas as pd
 
-from app.charts import expressions
-from app.charts.colours import Colours
 from app.charts.series_style import SHAPES, SOLID, Look, colour, legend
 from app.charts.spec import DATA, Spec, spec
 from app.ui.format import accuracy
+from prospr_engine.report.charts import expressions
+from prospr_engine.report.charts.colours import Colours
 
 DENSE = "Dense"
 COLUMNS = ("series", "epoch", "accuracy", "percent", "seeds")

@@ -7,7 +7,6 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from app.charts.colours import Colours
 from app.charts.spec import Spec
 from app.compare import sections
 from app.compare.answer import show_sentences
@@ -18,6 +17,7 @@ from app.services.analysis import done
 from app.ui.findings import show_error
 from app.ui.format import percent
 from app.ui.plots import theme
+from prospr_engine.report.charts.colours import Colours
 
 
 def show_details(shown: Shown, runs: dict[str, Run]) -> None:

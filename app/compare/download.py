@@ -9,9 +9,6 @@ from functools import partial
 
 import streamlit as st
 
-from app.charts import image_file
-from app.charts.colours import LIGHT
-from app.charts.image_file import MIMES, Kind
 from app.compare import code_search, code_sweep
 from app.compare.filters import Shown, address
 from app.compare.head import what
@@ -26,6 +23,9 @@ from app.ui import studies as words
 from app.ui.code import uploads
 from app.ui.findings import plain
 from app.ui.format import counted
+from prospr_engine.report.charts import image_file
+from prospr_engine.report.charts.colours import LIGHT
+from prospr_engine.report.charts.image_file import MIMES, Kind
 
 
 def show_downloads(

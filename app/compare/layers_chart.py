@@ -13,12 +13,13 @@ from dataclasses import dataclass
 import altair as alt
 import pandas as pd
 
-from app.charts import expressions, heat_map
-from app.charts.colours import Colours
+from app.charts import heat_map
 from app.charts.heat_map import Grid
-from app.charts.layers import label
 from app.charts.spec import Spec
 from app.ui.format import cell_percent, percent
+from prospr_engine.report.charts import expressions
+from prospr_engine.report.charts.colours import Colours
+from prospr_engine.report.charts.layers import label
 
 COLUMNS = (
     "row",

@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any
 import altair as alt
 import pandas as pd
 
-from app.charts import expressions, heat_map
-from app.charts.colours import Colours
+from app.charts import heat_map
 from app.charts.heat_map import Grid
-from app.charts.layers import axis, height, label
 from app.charts.spec import DATA, Spec, spec
 from app.ui.format import SPACE, fixed_percent, percent
+from prospr_engine.report.charts import expressions
+from prospr_engine.report.charts.colours import Colours
+from prospr_engine.report.charts.layers import axis, height, label
 
 if TYPE_CHECKING:
     from app.services.overlap import MaskOverlap
@@ -120,7 +121,7 @@ def layers_chart(layers: tuple[str, ...], colours: Colours) -> Spec:
             "layer:N",
             title=None,
             scale=alt.Scale(domain=list(layers)),
-            axis=axis(len(layers)),
+            axis=alt.Axis(**axis(len(layers))),
         ),
         tooltip=[
             alt.Tooltip("name:N", title="Parameter"),

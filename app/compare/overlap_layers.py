@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from app.charts.colours import Colours
 from app.charts.spec import Spec
 from app.compare import detail_words as words
 from app.compare import overlap_chart
@@ -14,6 +13,7 @@ from app.compare.answer import show_sentences
 from app.services.overlap import MaskOverlap
 from app.ui.glossary import TERMS
 from app.ui.plots import theme
+from prospr_engine.report.charts.colours import Colours
 
 
 def show_overlap_layers(found: Sequence[MaskOverlap]) -> None:

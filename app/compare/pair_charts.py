@@ -8,11 +8,11 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
-from app.charts import expressions
-from app.charts.layers import label
 from app.charts.spec import DATA, Spec, spec
 from app.services import EpochEnded, LayerRecord
 from app.ui.format import fixed_percent
+from prospr_engine.report.charts import expressions
+from prospr_engine.report.charts.layers import label
 
 RUNS = ["A", "B"]
 NETWORKS = ["dense", "pruned"]

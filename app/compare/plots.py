@@ -9,7 +9,6 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
-from app.charts.colours import Colours
 from app.charts.spec import Spec
 from app.compare import accuracy_chart, classes_chart
 from app.compare.accuracy_chart import CLICK, Plan
@@ -18,6 +17,7 @@ from app.compare.filters import Shown
 from app.compare.points import open_point
 from app.services import analysis
 from app.ui.plots import theme
+from prospr_engine.report.charts.colours import Colours
 
 ACCURACY = "compare-accuracy"
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import streamlit as st
 
 from app import pages
-from app.charts.colours import Colours
 from app.charts.spec import Spec
 from app.compare import detail_words as words
 from app.compare import search_chart
@@ -14,6 +13,7 @@ from app.services.comparison import Comparison
 from app.services.searches import SearchResult, search_result
 from app.ui.findings import plain
 from app.ui.plots import theme
+from prospr_engine.report.charts.colours import Colours
 
 
 def is_search(compared: Comparison) -> bool:

@@ -13,11 +13,11 @@ from typing import Protocol
 import altair as alt
 import pandas as pd
 
-from app.charts.colours import Colours
 from app.charts.spec import DATA, Spec, spec
 from app.compare.axes import LABELS, PERCENT_REMOVED, ROUND
 from app.services import Goal
 from app.ui.format import figure, percent, points, rough_number, signed_points, to_percent
+from prospr_engine.report.charts.colours import Colours
 
 MET, MISSED, FAILED, GOAL = "goal met", "goal missed", "failed", "goal"
 STATES = [MET, MISSED, FAILED]

@@ -14,7 +14,6 @@ import pandas as pd
 import streamlit as st
 
 from app.charts import series_style
-from app.charts.colours import Colours
 from app.charts.spec import Spec
 from app.compare import classes_chart, curves_chart, layers_chart, overlap_chart
 from app.compare import detail_words as words
@@ -23,6 +22,7 @@ from app.compare.overlap_layers import show_overlap_layers
 from app.services import Run, analysis
 from app.services.compared_results import Results, results
 from app.services.overlap import MaskOverlap, mask_overlaps
+from prospr_engine.report.charts.colours import Colours
 
 Lines = dict[str, list[Run]]
 """The runs of a comparison at one sparsity, by series."""

@@ -9,13 +9,13 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from app.charts.layers import label
 from app.forms.url_state import LAYERS, key, layers_text
 from app.services import ALL_KEPT, ConfigError, EngineError, Override, estimates
 from app.services import layers as service
 from app.ui.findings import show_error
 from app.ui.format import exact_percent, read_percent, to_fraction
 from app.ui.labels import AUTOMATIC
+from prospr_engine.report.charts.layers import label
 
 BETWEEN = re.compile(r"[,;\n]+")
 NAME, WEIGHTS, SETTING = "Layer", "Weights", "Removed"

@@ -8,10 +8,10 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
-from app.charts import expressions
-from app.charts.colours import Colours
 from app.charts.spec import Spec, spec
 from app.ui.format import accuracy, exact_percent
+from prospr_engine.report.charts import expressions
+from prospr_engine.report.charts.colours import Colours
 
 Facts = Mapping[str, Any]
 PERCENT = expressions.percent()

@@ -8,11 +8,11 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 import streamlit as st
 
-from app.charts.colours import Colours
 from app.charts.spec import Spec
 from app.learn import charts, words
 from app.ui.glossary import TERMS
 from app.ui.plots import theme
+from prospr_engine.report.charts.colours import Colours
 
 # Squares whose opacity is the number: they follow the theme by themselves.
 STYLE = """\

@@ -7,7 +7,6 @@ import dataclasses
 import streamlit as st
 
 from app import pages, session
-from app.charts.layers import label
 from app.run.channels import show_channels
 from app.run.file_sizes import show_sizes
 from app.run.mask_view import show_mask
@@ -19,6 +18,7 @@ from app.ui.format import percent, scientific, to_fraction, to_percent
 from app.ui.glossary import TERMS
 from app.ui.plots import show_histogram, show_layers
 from app.ui.share_slider import share_slider
+from prospr_engine.report.charts.layers import label
 
 AT = "at"
 """The slider's name, in the address too."""

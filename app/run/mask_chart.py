@@ -16,8 +16,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from app.charts import picture
-from app.charts.colours import Colours
 from app.ui.format import percent, scientific
+from prospr_engine.report.charts.colours import Colours
 
 CELLS = 32  # along a side of the map: more would be slow and too small to click
 PIXELS = 512  # along a side of the picture under them

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import streamlit as st
 
-from app.charts.layers import label
 from app.run import mask_chart as charts
 from app.services.scores import Cut, Ranking
 from app.ui.format import fixed_percent
 from app.ui.glossary import TERMS
 from app.ui.plots import clicked, show_picture, theme
+from prospr_engine.report.charts.layers import label
 
 OUT, INTO = "mask-out", "mask-in"
 

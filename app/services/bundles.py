@@ -6,9 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from app.services import runs
+from app.services.locks import HEAVY
 from prospr_engine.errors import DataError
-from prospr_engine.pipeline.bundle import SETTINGS, TABLES, TENSORS, write_bundle
 from prospr_engine.pipeline.record import RESULT, RunRecord
+from prospr_engine.report.bundle import SETTINGS, TABLES, TENSORS, write_bundle
+from prospr_engine.report.pictures import pictures
 from prospr_engine.store.records import Artifact, Run
 
 __all__ = ["JSON", "TABLES", "TENSORS", "files", "write"]
@@ -29,12 +31,16 @@ def write(
     path: Path,
     run: Run,
     encodings: Sequence[str] | None,
-    charts: Mapping[str, bytes],
     shown: Callable[[bytes], bytes],
 ) -> None:
-    """Write the bundle of ``run`` to ``path``, see ``pipeline.bundle``. Raises ``EngineError``."""
+    """Write the bundle of ``run`` to ``path``, see ``report.bundle``. Raises ``EngineError``."""
     paths = {name: file.path for name, file in runs.files(run).items()}
     try:
-        write_bundle(path, paths, encodings, charts, shown)
+        write_bundle(path, paths, encodings, shown, _draw)
     except FileNotFoundError:
         raise DataError(runs.GONE) from None
+
+
+def _draw(record: RunRecord, files: Mapping[str, Path]) -> Mapping[str, bytes]:
+    with HEAVY:  # ranks the scores
+        return pictures(record, files)

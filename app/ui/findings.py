@@ -8,9 +8,9 @@ from dataclasses import replace
 
 import streamlit as st
 
-from app.charts.layers import label
 from app.services import Check, FindingRecord, PruningRecord
 from app.ui.proof import explained
+from prospr_engine.report.charts.layers import label
 
 ICONS = {
     "fine": ":green[:material/check_circle:]",

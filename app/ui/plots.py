@@ -10,12 +10,13 @@ from collections.abc import Callable, Mapping, Sequence
 import pandas as pd
 import streamlit as st
 
-from app.charts import file_sizes, histogram, layers, picture, training, widths
-from app.charts.colours import Colours, colours
+from app.charts import histogram, picture
 from app.charts.spec import Spec
 from app.services import EpochEnded, LayerRecord, PruningRecord, Width
 from app.services.scores import Histogram
 from app.ui.findings import plain
+from prospr_engine.report.charts import file_sizes, layers, training, widths
+from prospr_engine.report.charts.colours import Colours, colours
 
 
 def theme() -> Colours:

@@ -26,7 +26,7 @@ def add(command: Callable[..., argparse.ArgumentParser]) -> None:
 
 def bundle(parsed: argparse.Namespace) -> int:
     """Write the zip."""
-    from prospr_engine.pipeline.bundle import bundle as write
+    from prospr_engine.report.bundle import bundle as write
 
     folder = Path(parsed.run)
     out = Path(parsed.out) if parsed.out else folder.with_name(f"{folder.resolve().name}.zip")

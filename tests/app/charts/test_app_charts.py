@@ -13,9 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from app.charts import histogram, layers, picture, training
-from app.charts.colours import DARK, LIGHT
+from app.charts import histogram, picture
 from app.run import mask_chart
+from prospr_engine.report.charts import layers, training
+from prospr_engine.report.charts.colours import DARK, LIGHT
 
 NBSP = "\N{NO-BREAK SPACE}"
 

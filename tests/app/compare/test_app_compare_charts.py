@@ -19,8 +19,7 @@ from app_compare_frames import cell, frame, grid, without
 from app_fakes import record
 from PIL import Image
 
-from app.charts import heat_map, image_file, series_style
-from app.charts.colours import DARK, LIGHT, Colours
+from app.charts import heat_map, series_style
 from app.compare import accuracy_chart, classes_chart, curves_chart, overlap_chart, search_chart
 from app.compare import layers_chart as compare_layers
 from app.compare.axes import ends, known
@@ -37,6 +36,8 @@ from app.services import (
     analysis,
 )
 from app.services.overlap import MaskOverlap
+from prospr_engine.report.charts import image_file
+from prospr_engine.report.charts.colours import DARK, LIGHT, Colours
 
 NBSP = "\N{NO-BREAK SPACE}"
 BOTH = [pytest.param(LIGHT, id="light"), pytest.param(DARK, id="dark")]

@@ -6,14 +6,13 @@ import pytest
 from app_fakes import finished, record
 from app_run import opened
 
-from app.charts import widths
-from app.charts.colours import LIGHT
-from app.run.bundle_pictures import charts
 from app.services import Check, Width
 from app.ui.answer import answer
 from app.ui.proof import explained
 from app.ui.titles import removed
 from prospr_engine.config import RunConfig
+from prospr_engine.report.charts import widths
+from prospr_engine.report.charts.colours import LIGHT
 from prospr_engine.store.store import Store
 
 STRUCTURE = {
@@ -50,13 +49,6 @@ def test_the_page_of_weights_speaks_of_weights(store: Store):
     assert not at.exception
     assert "No zeros are left" not in " ".join(text.value for text in at.caption)
     assert "Does the choice of weights matter?" in [heading.value for heading in at.subheader]
-
-
-def test_the_bundle_has_a_chart_of_the_widths(store: Store):
-    run = finished(store, config=CONFIG, structure=STRUCTURE)
-    pictures = charts(run, record({"structure": STRUCTURE}))
-    assert pictures["channels-kept.png"].startswith(b"\x89PNG")
-    assert "channels-kept.png" not in charts(finished(store), record())
 
 
 def test_the_headline_says_that_channels_went():

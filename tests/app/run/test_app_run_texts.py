@@ -18,7 +18,7 @@ from app.ui.code import command, program, uploads
 from app.ui.proof import explained
 from app.ui.time_left import AFTER, seconds_left
 from prospr_engine.config import RunConfig
-from prospr_engine.pipeline.tables import layers_csv, training_csv
+from prospr_engine.report.tables import layers_csv, training_csv
 from prospr_engine.store.store import Store
 
 START = 1000.0  # seconds since 1970, when the first stage began

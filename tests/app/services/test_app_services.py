@@ -10,7 +10,6 @@ from types import SimpleNamespace
 
 import pytest
 from app_fakes import finished
-from paths import ROOT
 
 from app.services import runs
 from app.services import store as service
@@ -143,28 +142,6 @@ def test_a_result_is_read_once_and_reported_when_it_is_gone(store: Store):
     runs.files(run)["result.json"].path.unlink()
     with pytest.raises(DataError, match="no longer on the server"):
         runs.result(run)
-
-
-def test_only_the_services_speak_to_the_engine():
-    for file in (ROOT / "app").rglob("*.py"):
-        if "services" not in file.parts and file.name not in ("access.py", "format.py"):
-            assert "prospr_engine" not in imports(file), file
-    for file in (ROOT / "app" / "charts").glob("*.py"):
-        assert "streamlit" not in imports(file), file
-    for file in (ROOT / "prospr_engine").rglob("*.py"):
-        assert not {"streamlit", "altair", "app"} & imports(file), file
-
-
-def imports(file: Path) -> set[str]:
-    import ast
-
-    found = set()
-    for node in ast.walk(ast.parse(file.read_text("utf-8"))):
-        if isinstance(node, ast.Import):
-            found |= {alias.name.split(".")[0] for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            found.add(node.module.split(".")[0])
-    return found
 
 
 def test_the_pace_is_that_of_runs_that_were_computed():

@@ -24,7 +24,7 @@ from prospr_engine.models.build import build
 from prospr_engine.pipeline.checkpoint import export_again, load_network
 from prospr_engine.pipeline.record import RunRecord
 from prospr_engine.pipeline.setup import check
-from prospr_engine.pipeline.tables import layers_csv
+from prospr_engine.report.tables import layers_csv
 
 LOADING = pe.LoadingConfig(train_limit=300, test_limit=100)
 

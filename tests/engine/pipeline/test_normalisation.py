@@ -17,11 +17,11 @@ from prospr_engine.data.load import load
 from prospr_engine.data.normalisation import CHOICES, IMAGENET_MEAN, RANGES, statistics
 from prospr_engine.pipeline.checkpoint import load_network
 from prospr_engine.pipeline.given import Given, class_note, given_of
-from prospr_engine.pipeline.model_card import code
 from prospr_engine.pipeline.normalisation import choose
 from prospr_engine.pipeline.predict import load_pair
 from prospr_engine.pipeline.setup import FINE_TUNING, make_recipe, prepare
 from prospr_engine.registry import settings_of
+from prospr_engine.report.model_card import code
 
 FEW = LoadingConfig(train_limit=400, test_limit=100)
 

@@ -23,12 +23,12 @@ from prospr_engine.export import runtime
 from prospr_engine.export.verify import verify
 from prospr_engine.guard import sandbox
 from prospr_engine.io.files import digest_of
-from prospr_engine.pipeline.bundle import bundle
 from prospr_engine.pipeline.cache import Shared
 from prospr_engine.pipeline.checkpoint import export_again, load_network
 from prospr_engine.pipeline.own_graph import template_for
 from prospr_engine.pipeline.record import RunRecord
 from prospr_engine.pipeline.run import run
+from prospr_engine.report.bundle import bundle
 
 CONFIG = RunConfig(
     data="digits",

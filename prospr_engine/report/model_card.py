@@ -7,6 +7,7 @@ import math
 import re
 from collections.abc import Iterable, Sequence
 
+from prospr_engine.config import RunConfig
 from prospr_engine.data import DATASETS
 from prospr_engine.export.encodings import ENCODINGS
 from prospr_engine.export.names import PREFIX
@@ -81,7 +82,7 @@ def card(record: RunRecord, exports: Sequence[tuple[str, str]], charts: Iterable
     """The model card in Markdown. ``exports`` are the ONNX files by encoding and name, ``charts``
     the paths of pictures beside it."""
     parts = [
-        f"# {_title(record)}",
+        f"# {title(record)}",
         _summary(record),
         "## Accuracy",
         _accuracies(record),
@@ -100,13 +101,20 @@ def card(record: RunRecord, exports: Sequence[tuple[str, str]], charts: Iterable
     return "\n\n".join(parts) + "\n"
 
 
-def _title(record: RunRecord) -> str:
+def title(record: RunRecord) -> str:
+    """``Small CNN on Digits, 90 % of the weights removed``."""
     model, data = record.config.model, record.config.data
     return (
         f"{label_of(model)} on "
         f"{_text(DATASETS[data].label if data in DATASETS else display_name(data))}, "
         f"{_removed(record)} removed"
     )
+
+
+def criterion(config: RunConfig) -> str:
+    """The label of the criterion: ``SNIP`` for ``snip``."""
+    method = METHODS.get(config.method)
+    return method.label if method else config.method
 
 
 def _removed(record: RunRecord) -> str:
@@ -191,10 +199,9 @@ def _input(record: RunRecord) -> str:
 
 def _made(record: RunRecord) -> str:
     config, split, machine = record.config, record.data.split, record.environment
-    method = METHODS.get(config.method)
     versions = ", ".join(f"{name} {version}" for name, version in machine.versions.items())
     lines = {
-        "Criterion": method.label if method else config.method,
+        "Criterion": criterion(config),
         "Training": f"{counted(config.epochs, 'epoch')} on {split.train:,} images, seed "
         f"{config.seed}; {split.validation:,} images for validation, {split.test:,} for testing",
         "Digest of the data": f"`{record.data.digest}`",

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import altair as alt
 import pandas as pd
 
-from app.charts.colours import Colours
-from app.charts.layers import BELOW, axis, counted, height, label
-from app.charts.spec import DATA, Spec, spec
-from app.services import Width
-from app.ui.format import percent
+from prospr_engine.format import percent
+from prospr_engine.pipeline.pruning_record import Width
+from prospr_engine.report.charts.colours import Colours
+from prospr_engine.report.charts.layers import BELOW, axis, counted, height, label, rows_by
+from prospr_engine.report.charts.spec import Spec, channel, layered, tooltip
 
 
 def table(widths: Sequence[Width]) -> pd.DataFrame:
@@ -33,39 +32,38 @@ def table(widths: Sequence[Width]) -> pd.DataFrame:
 
 def chart(count: int, colours: Colours) -> Spec:
     """The widths of ``count`` layers, the numbers to the right of the bars."""
-    by_order = alt.SortField("order")
-    bars = alt.Chart(DATA).encode(
-        tooltip=[
-            alt.Tooltip("layer:N", title="Layer"),
-            alt.Tooltip("after:Q", title="Channels kept", format=","),
-            alt.Tooltip("before:Q", title="of", format=","),
-            alt.Tooltip("percent:N", title="Share kept"),
-        ],
+    tips = tooltip(
+        ("layer:N", "Layer"),
+        ("after:Q", "Channels kept", ","),
+        ("before:Q", "of", ","),
+        ("percent:N", "Share kept"),
     )
 
-    def across(field: str) -> alt.X:
-        return alt.X(
+    def bar(field: str, colour: str, names: Spec | None) -> Spec:
+        channels = channel(
             f"{field}:Q",
             title="Output channels",
-            axis=alt.Axis(format=",d", tickMinStep=1, tickCount=5),
+            axis={"format": ",d", "tickMinStep": 1, "tickCount": 5},
         )
+        return {
+            "mark": {
+                "type": "bar",
+                "color": colour,
+                "cornerRadiusEnd": 2,
+                "height": {"band": 0.72},
+            },
+            "encoding": {"x": channels, "y": rows_by("layer", names), "tooltip": tips},
+        }
 
-    def bar(field: str, colour: str, names: alt.Axis | None) -> alt.Chart:
-        mark = bars.mark_bar(color=colour, cornerRadiusEnd=2, height={"band": 0.72})
-        return mark.encode(
-            x=across(field), y=alt.Y("layer:N", sort=by_order, title=None, axis=names)
-        )
-
-    layered = (
-        alt.layer(
+    return layered(
+        [
             bar("before", colours.ground, axis(count)),
             bar("after", colours.kept, None),
-            counted(bars, count),
-        )
-        .resolve_scale(y="independent")
-        .properties(height=height(count, BELOW))
+            counted(count, tips),
+        ],
+        height(count, BELOW),
+        resolve={"scale": {"y": "independent"}},
     )
-    return spec(layered)
 
 
 def description(rows: pd.DataFrame) -> str:

@@ -14,15 +14,14 @@ from typing import Any, Literal
 
 import pandas as pd
 
-from app.charts.colours import LIGHT
-from app.charts.spec import DATA, GROWS, Spec
+from prospr_engine.report.charts.colours import LIGHT
+from prospr_engine.report.charts.spec import GROWS, SOURCE, VERSION, Spec
 
 Kind = Literal["svg", "png"]
 MIMES: dict[Kind, str] = {"svg": "image/svg+xml", "png": "image/png"}
 WIDTH = 900  # pixels
 SCALE = 2  # pixels of the PNG to one of the chart
 FONT = "DejaVu Sans, Liberation Sans, Arial, Helvetica, sans-serif"
-VERSION = "6.4"  # of Vega-Lite, as Streamlit has it
 GREY = "#E4E9ED"
 COLUMNS = re.compile(r'\{"expr": "max\(\d+, floor\(width / (\d+)\)\)"\}')
 """The columns of a legend, see ``series_style.legend``."""
@@ -67,12 +66,12 @@ def picture(spec: Spec, data: pd.DataFrame, kind: Kind, title: str, source: str)
     import vl_convert
 
     whole = copy.deepcopy(spec)
-    whole["datasets"] = {DATA.name: json.loads(data.to_json(orient="records"))}
+    whole["datasets"] = {SOURCE: json.loads(data.to_json(orient="records"))}
     whole["title"] = {"text": title, "subtitle": _wrapped(source)}
     whole["width"] = WIDTH
     whole["autosize"] = GROWS
     whole["padding"] = 16
-    # The mark settings of the chart win; the rest of its config is Altair's default.
+    # The mark settings of the chart win; the rest of its config is meant for the page.
     whole["config"] = {**CONFIG, "mark": spec.get("config", {}).get("mark", {})}
     # Vega measures the legend before it evaluates columns that depend on the width.
     text = COLUMNS.sub(lambda found: str(max(1, WIDTH // int(found[1]))), json.dumps(whole))

@@ -6,13 +6,12 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import altair as alt
 import pandas as pd
 
-from app.charts import expressions
-from app.charts.spec import DATA, Spec, spec
-from app.services import EpochEnded
-from app.ui.format import accuracy
+from prospr_engine.events import EpochEnded
+from prospr_engine.format import accuracy
+from prospr_engine.report.charts import expressions
+from prospr_engine.report.charts.spec import Spec, channel, layered, line_legend, tooltip
 
 NETWORKS = ["dense", "pruned"]
 HEIGHT = 260  # pixels, with axis and legend
@@ -51,36 +50,49 @@ def table(epochs: Sequence[EpochEnded]) -> pd.DataFrame:
 
 def chart(epochs: int, measure: Measure) -> Spec:
     """``measure`` by epoch; training has ``epochs`` epochs."""
-    base = alt.Chart(DATA).encode(
-        x=alt.X(
-            # Ordinal: a quantitative axis drops some of three whole numbers.
+    common = {
+        # Ordinal: a quantitative axis drops some of three whole numbers.
+        "x": channel(
             "epoch:O",
             title="Epoch",
-            scale=alt.Scale(domain=list(range(1, epochs + 1))),
-            axis=alt.Axis(values=_ticks(epochs), labelAngle=0, labelOverlap=False, ticks=False),
+            scale={"domain": list(range(1, epochs + 1))},
+            axis={
+                "values": _ticks(epochs),
+                "labelAngle": 0,
+                "labelOverlap": False,
+                "ticks": False,
+            },
         ),
-        y=alt.Y(
+        "y": channel(
             f"{measure.column}:Q",
             title=measure.title,
-            scale=alt.Scale(zero=False, padding=8),
-            axis=alt.Axis(labelExpr=measure.axis, tickCount=5),
+            scale={"zero": False, "padding": 8},
+            axis={"labelExpr": measure.axis, "tickCount": 5},
         ),
-        color=alt.Color("network:N", scale=alt.Scale(domain=NETWORKS), legend=_legend()),
-        tooltip=[
-            alt.Tooltip("network:N", title="Network"),
-            alt.Tooltip("epoch:O", title="Epoch"),
-            alt.Tooltip("percent:N", title="Validation accuracy"),
-            alt.Tooltip("validation_loss:Q", title="Validation loss (nats)", format=".3f"),
-            alt.Tooltip("train_loss:Q", title="Training loss (nats)", format=".3f"),
-        ],
-    )
+        "color": channel("network:N", scale={"domain": NETWORKS}, legend=line_legend()),
+        "tooltip": tooltip(
+            ("network:N", "Network"),
+            ("epoch:O", "Epoch"),
+            ("percent:N", "Validation accuracy"),
+            ("validation_loss:Q", "Validation loss (nats)", ".3f"),
+            ("train_loss:Q", "Training loss (nats)", ".3f"),
+        ),
+    }
     # Dashes, so as not to rely on colour alone.
-    dashes = alt.Scale(domain=NETWORKS, range=[[1, 0], [6, 3]])
-    lines = base.mark_line(strokeWidth=2.5).encode(
-        strokeDash=alt.StrokeDash("network:N", scale=dashes, legend=_legend())
+    dashes = channel(
+        "network:N",
+        scale={"domain": NETWORKS, "range": [[1, 0], [6, 3]]},
+        legend=line_legend(),
     )
-    points = base.mark_circle(size=60 if epochs <= 20 else 15, opacity=1)
-    return spec(alt.LayerChart(layer=[lines, points]).properties(height=HEIGHT))
+    lines = {
+        "mark": {"type": "line", "strokeWidth": 2.5},
+        "encoding": {**common, "strokeDash": dashes},
+    }
+    points = {
+        "mark": {"type": "circle", "size": 60 if epochs <= 20 else 15, "opacity": 1},
+        "encoding": common,
+    }
+    return layered([lines, points], HEIGHT)
 
 
 def description(rows: pd.DataFrame, measure: Measure) -> str:
@@ -98,9 +110,3 @@ def _ticks(epochs: int) -> list[int]:
     """About ten epochs, and the first."""
     step = math.ceil(epochs / 10)
     return sorted({1, *range(step, epochs + 1, step)}) if epochs else []
-
-
-def _legend() -> alt.Legend:
-    return alt.Legend(
-        title=None, orient="top", symbolType="stroke", symbolSize=250, symbolStrokeWidth=2.5
-    )

@@ -16,9 +16,10 @@ from prospr_engine.format import listed, percent_number
 from prospr_engine.io.files import disk_error
 from prospr_engine.io.tokens import clean_name, display_name
 from prospr_engine.models import is_file
-from prospr_engine.pipeline.model_card import card, code
 from prospr_engine.pipeline.record import RESULT, RunRecord, relocated
-from prospr_engine.pipeline.tables import classes_csv, figures_csv, layers_csv, training_csv
+from prospr_engine.report.model_card import card, code
+from prospr_engine.report.pictures import pictures
+from prospr_engine.report.tables import classes_csv, figures_csv, layers_csv, training_csv
 
 CARD, CODE, CHARTS = "README.md", "classify.py", "charts"
 TENSORS = ("pruned.safetensors", "dense.safetensors", "masks.safetensors")
@@ -53,8 +54,8 @@ class Bundle:
 def bundle(folder: str | Path, path: str | Path, encodings: Sequence[str] | None = None) -> Bundle:
     """Write the bundle of the finished run in ``folder`` to ``path``, a zip: the ONNX files in the
     ``encodings`` (None: all that the run wrote), weights, masks, settings, results as JSON and
-    CSV, a model card, and a program that runs the first ONNX file. The same run gives the same
-    bytes.
+    CSV, charts as PNG, a model card, and a program that runs the first ONNX file. The same run
+    gives the same bytes.
 
     Raises ``DataError`` if the folder has no finished run, or lacks some of its files;
     ``ConfigError`` for an encoding that the run did not write; ``DiskError``.
@@ -70,11 +71,11 @@ def write_bundle(
     path: str | Path,
     files: Mapping[str, Path],
     encodings: Sequence[str] | None = None,
-    charts: Mapping[str, bytes] | None = None,
     shown: Callable[[bytes], bytes] = bytes,
+    draw: Callable[[RunRecord, Mapping[str, Path]], Mapping[str, bytes]] = pictures,
 ) -> Bundle:
-    """As ``bundle``, from the ``files`` of a run by name, with ``charts`` (PNG, by name) in it.
-    ``shown`` is applied to the JSON files, to remove what is not for everybody. Files are copied
+    """As ``bundle``, from the ``files`` of a run by name. ``shown`` is applied to the JSON files,
+    to remove what is not for everybody; ``draw`` makes the charts (PNG, by name). Files are copied
     piece by piece, so that large ones need no memory."""
     path = Path(path)
     _check(files, [RESULT, SETTINGS, *TENSORS])
@@ -82,15 +83,15 @@ def write_bundle(
     record = RunRecord.from_dict(result)
     exports = _exports(record, encodings)
     _check(files, [name for _, name in exports])
-    pictures = {f"{CHARTS}/{name}": data for name, data in (charts or {}).items()}
+    charts = {f"{CHARTS}/{name}": data for name, data in draw(record, files).items()}
     contents: dict[str, Content] = {
-        CARD: card(record, exports, pictures).encode(),
+        CARD: card(record, exports, charts).encode(),
         CODE: code(record, exports[0][1]).encode(),
         RESULT: (json.dumps(relocated(result, ".", {}), indent=2) + "\n").encode(),
         SETTINGS: shown(files[SETTINGS].read_bytes()),
         **{name: make(record) for name, make in TABLES.items()},
         **{name: files[name] for name in (*TENSORS, *(name for _, name in exports))},
-        **pictures,
+        **charts,
     }
     return _zip(path, {f"{stem(record)}/{name}": each for name, each in contents.items()})
 

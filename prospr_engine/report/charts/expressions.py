@@ -1,6 +1,6 @@
 """Vega expressions for the labels of axes and legends, evaluated in the browser."""
 
-from app.ui.format import SPACE
+from prospr_engine.format import SPACE
 
 
 def percent(digits: int = 4, share: str = "datum.value") -> str:

@@ -25,12 +25,16 @@ import prospr_engine as pe
 from prospr_engine.cli.main import main
 from prospr_engine.config import LoadingConfig
 from prospr_engine.errors import ConfigError, DataError
-from prospr_engine.pipeline.bundle import bundle, write_bundle
+from prospr_engine.guard import limits
+from prospr_engine.guard.limits import EXPLORED_SCORES
 from prospr_engine.pipeline.gallery import Gallery
-from prospr_engine.pipeline.model_card import card
-from prospr_engine.pipeline.pruning_record import Amount, StructureRecord
+from prospr_engine.pipeline.pruning_record import Amount, StructureRecord, Width
 from prospr_engine.pipeline.record import RunRecord
-from prospr_engine.pipeline.tables import classes_csv, table
+from prospr_engine.report.bundle import bundle, write_bundle
+from prospr_engine.report.charts import image_file
+from prospr_engine.report.model_card import card
+from prospr_engine.report.pictures import pictures
+from prospr_engine.report.tables import classes_csv, table
 
 NBSP = "\N{NO-BREAK SPACE}"
 FILES = {
@@ -47,6 +51,12 @@ FILES = {
     "pruned.safetensors",
     "result.json",
     "training.csv",
+}
+CHARTS = {
+    "file-size.png",
+    "training-accuracy.png",
+    "training-loss.png",
+    "weights-kept.png",
 }
 
 
@@ -96,7 +106,8 @@ def rows(path: Path) -> list[dict[str, str]]:
 
 
 def test_everything_is_there_and_as_the_run_wrote_it(finished, opened):
-    assert {path.name for path in opened.iterdir()} == FILES
+    assert {path.name for path in opened.iterdir()} == FILES | {"charts"}
+    assert {path.name for path in (opened / "charts").iterdir()} == CHARTS
     for name in ("model.onnx", "model-compact.onnx", "pruned.safetensors", "masks.safetensors"):
         assert (opened / name).read_bytes() == (finished / name).read_bytes()
     assert pe.RunConfig.read(opened / "config.json") == pe.RunConfig.read(finished / "config.json")
@@ -191,18 +202,47 @@ def test_the_same_run_gives_the_same_bytes(finished, tmp_path):
     assert first.bytes == (tmp_path / "a.zip").stat().st_size
 
 
-def test_charts_are_shown_in_the_card(finished, tmp_path):
+def test_charts_are_shown_in_the_card(finished, opened, tmp_path):
+    links = re.findall(r"!\[([\w ]+)\]\((.+?)\)", (opened / "README.md").read_text())
+    assert [name for name, _ in links] == [
+        "Weights kept", "File size", "Training accuracy", "Training loss"
+    ]  # fmt: skip
+    for _, link in links:
+        with Image.open(opened / unquote(link)) as image:
+            assert image.width == image_file.WIDTH * image_file.SCALE
+            assert len(image.convert("L").getcolors()) > 50, "an empty picture"
     files = {path.name: path for path in finished.iterdir()}
-    charts = {"layers.png": b"\x89PNG one", "training.png": b"\x89PNG two"}
-    write_bundle(tmp_path / "x.zip", files, ["dense"], charts)
-    with zipfile.ZipFile(tmp_path / "x.zip") as archive:
-        (text,) = (archive.read(n).decode() for n in archive.namelist() if n.endswith("README.md"))
-        folder = archive.namelist()[0].partition("/")[0]
-        links = re.findall(r"!\[(\w+)\]\((.+?)\)", text)
-        assert [name for name, _ in links] == ["Layers", "Training"]
-        assert [archive.read(f"{folder}/{unquote(link)}") for _, link in links] == [
-            *charts.values()
-        ]
+    drawn = {"a.png": b"one", "b.png": b"two"}
+    written = write_bundle(tmp_path / "x.zip", files, ["dense"], draw=lambda *_: drawn)
+    assert [name for name in written.files if name.endswith(".png")] == [
+        f"{next(iter(written.files)).partition('/')[0]}/charts/{name}" for name in drawn
+    ]
+
+
+def test_a_chart_of_sizes_needs_scores_that_can_be_ranked(finished, tmp_path, monkeypatch):
+    record = RunRecord.read(finished / "result.json")
+    files = {path.name: path for path in finished.iterdir()}
+    assert {*pictures(record, files)} == CHARTS
+    without = {name: path for name, path in files.items() if name != "scores.safetensors"}
+    assert {*pictures(record, without)} == CHARTS - {"file-size.png"}
+    damaged = {**files, "scores.safetensors": tmp_path / "scores"}
+    (tmp_path / "scores").write_bytes(b"no scores")
+    assert {*pictures(record, damaged)} == CHARTS - {"file-size.png"}
+    monkeypatch.setattr(limits, "EXPLORED_SCORES", dataclasses.replace(EXPLORED_SCORES, value=9))
+    assert {*pictures(record, files)} == CHARTS - {"file-size.png"}
+
+
+def test_removed_channels_have_a_chart_of_their_own(finished):
+    record = RunRecord.read(finished / "result.json")
+    widths = (Width("conv1", 16, 8), Width("conv2", 32, 32))
+    structure = StructureRecord(
+        "channels", 0.5, 0.5, Amount(48, 40), Amount(9, 5), Amount(9, 5), widths
+    )
+    record = dataclasses.replace(
+        record, pruning=dataclasses.replace(record.pruning, structure=structure)
+    )
+    files = {path.name: path for path in finished.iterdir()}
+    assert {*pictures(record, files)} == CHARTS - {"file-size.png"} | {"channels-kept.png"}
 
 
 def test_figures_of_a_file_are_in_the_card_when_they_are_known(finished):
@@ -247,7 +287,7 @@ def test_the_command_says_what_it_wrote(finished, tmp_path, capsys):
     assert said["path"] == str(out)
     assert said["bytes"] == out.stat().st_size
     names = {file["name"].partition("/")[2] for file in said["files"]}
-    assert names == FILES - {"model.onnx"}
+    assert names == FILES - {"model.onnx"} | {f"charts/{name}" for name in CHARTS}
     model = next(file["name"] for file in said["files"] if file["name"].endswith(".onnx"))
     with zipfile.ZipFile(out) as archive:
         onnx.load_model_from_string(archive.read(model))

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-import altair as alt
 import pandas as pd
 
-from app.charts import expressions
-from app.charts.colours import Colours
-from app.charts.series_style import HUES_DARK, HUES_LIGHT
-from app.charts.spec import DATA, Spec, spec
-from app.ui.format import percent, size
+from prospr_engine.format import percent, size
+from prospr_engine.report.charts import expressions
+from prospr_engine.report.charts.colours import HUES_DARK, HUES_LIGHT, Colours
+from prospr_engine.report.charts.spec import Spec, channel, layered, line_legend, tooltip
 
 HEIGHT = 320  # pixels, with axes and legend
 DASHES = ([1, 0], [7, 3], [2, 2], [9, 3, 2, 3], [5, 5], [1, 3])
@@ -45,51 +43,56 @@ def table(
 def chart(labels: Sequence[str], colours: Colours, dark: bool = False) -> Spec:
     """A line per encoding with one of these ``labels``, and a mark where the slider is."""
     hues = (HUES_DARK if dark else HUES_LIGHT)[: len(labels)]
-    legend = alt.Legend(
-        title=None, orient="top", symbolType="stroke", symbolSize=250, symbolStrokeWidth=2.5,
-        columns=alt.ExprRef("max(1, floor(width / 190))"), labelLimit=180,
-    )  # fmt: skip
-    base = alt.Chart(DATA).encode(
-        x=alt.X(
+    legend = line_legend(columns={"expr": "max(1, floor(width / 190))"}, labelLimit=180)
+    common = {
+        "x": channel(
             "density:Q",
             title="Weights removed",
-            scale=alt.Scale(type="log", reverse=True, nice=False),
-            axis=alt.Axis(
-                values=[round(1 - tick, 6) for tick in TICKS],
-                labelExpr=expressions.percent(share="(1 - datum.value)"),
-                grid=False,
-            ),
+            scale={"type": "log", "reverse": True, "nice": False},
+            axis={
+                "values": [round(1 - tick, 6) for tick in TICKS],
+                "labelExpr": expressions.percent(share="(1 - datum.value)"),
+                "grid": False,
+            },
         ),
-        y=alt.Y(
+        "y": channel(
             "bytes:Q",
             title="File size",
-            scale=alt.Scale(type="log", nice=False, padding=10),
-            axis=alt.Axis(labelExpr=expressions.SIZE, tickCount=5),
+            scale={"type": "log", "nice": False, "padding": 10},
+            axis={"labelExpr": expressions.SIZE, "tickCount": 5},
         ),
-        color=alt.Color(
-            "encoding:N", scale=alt.Scale(domain=list(labels), range=list(hues)), legend=legend
+        "color": channel(
+            "encoding:N", scale={"domain": list(labels), "range": list(hues)}, legend=legend
         ),
-        tooltip=[
-            alt.Tooltip("encoding:N", title="File"),
-            alt.Tooltip("removed:N", title="Weights removed"),
-            alt.Tooltip("size:N", title="Size"),
-        ],
+        "tooltip": tooltip(
+            ("encoding:N", "File"), ("removed:N", "Weights removed"), ("size:N", "Size")
+        ),
+    }
+    stretches = [list(DASHES[place % len(DASHES)]) for place in range(len(labels))]
+    dashes = channel(
+        "encoding:N", scale={"domain": list(labels), "range": stretches}, legend=legend
     )
-    dashes = alt.Scale(
-        domain=list(labels), range=[list(DASHES[i % len(DASHES)]) for i in range(len(labels))]
-    )
-    lines = base.mark_line(strokeWidth=2.5).encode(
-        strokeDash=alt.StrokeDash("encoding:N", scale=dashes, legend=legend)
-    )
-    here = base.transform_filter("datum.here")
-    rule = (
-        alt.Chart(DATA)
-        .transform_filter("datum.here && datum.order == 0")
-        .mark_rule(color=colours.ink, strokeDash=[5, 3], strokeWidth=1.5, tooltip=None)
-        .encode(x="density:Q")
-    )
-    points = here.mark_circle(size=70, opacity=1)
-    return spec(alt.LayerChart(layer=[rule, lines, points]).properties(height=HEIGHT))
+    rule = {
+        "mark": {
+            "type": "rule",
+            "color": colours.ink,
+            "strokeDash": [5, 3],
+            "strokeWidth": 1.5,
+            "tooltip": None,
+        },
+        "encoding": {"x": channel("density:Q")},
+        "transform": [{"filter": "datum.here && datum.order == 0"}],
+    }
+    lines = {
+        "mark": {"type": "line", "strokeWidth": 2.5},
+        "encoding": {**common, "strokeDash": dashes},
+    }
+    points = {
+        "mark": {"type": "circle", "size": 70, "opacity": 1},
+        "encoding": common,
+        "transform": [{"filter": "datum.here"}],
+    }
+    return layered([rule, lines, points], HEIGHT)
 
 
 def description(rows: pd.DataFrame) -> str:

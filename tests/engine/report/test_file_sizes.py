@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from app.charts.colours import DARK, LIGHT
-from app.charts.file_sizes import chart, description, table
+from prospr_engine.report.charts.colours import DARK, LIGHT
+from prospr_engine.report.charts.file_sizes import chart, description, table
 
 CURVE = [(0.0, {"a": 1_000_000, "b": 1_200_000}), (0.9, {"a": 1_000_000, "b": 150_000})]
 HERE = (0.5, {"a": 1_000_000, "b": 600_000})

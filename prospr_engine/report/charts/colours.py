@@ -42,6 +42,37 @@ DARK = Colours(
     ink="#E6EDF2",
 )
 
+HUES_LIGHT = (
+    "#0072B2",  # blue
+    "#C2410C",  # vermilion
+    "#00875F",  # green
+    "#B0417F",  # purple red
+    "#A87300",  # ochre
+    "#6A4FB3",  # violet
+    "#0891B2",  # teal blue
+    "#8C1D40",  # maroon
+    "#4D5B16",  # olive
+    "#7A4A2B",  # brown
+    "#7B8791",  # grey
+    "#4B5862",  # dark grey
+)
+HUES_DARK = (
+    "#56B4E9",
+    "#FF7F45",
+    "#3FC39E",
+    "#F08CC0",
+    "#F0C04B",
+    "#B39DF2",
+    "#7FE3F0",
+    "#FF6B7F",
+    "#B9CC5A",
+    "#D8A47F",
+    "#8796A1",
+    "#BAC5CD",
+)
+"""By place, for light and dark backgrounds, each with a contrast of at least 3. The last two are
+for random methods."""
+
 
 def colours(dark: bool) -> Colours:
     """The colours of a theme."""

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import altair as alt
 import pandas as pd
 
-from app.charts.colours import Colours
-from app.charts.spec import DATA, Spec, spec
-from app.services import LayerRecord, setting_words
-from app.ui.format import SPACE, listed, percent
+from prospr_engine.format import SPACE, listed, percent
+from prospr_engine.overrides import setting_words
+from prospr_engine.pipeline.pruning_record import LayerRecord
+from prospr_engine.report.charts.colours import Colours
+from prospr_engine.report.charts.spec import Spec, channel, layered, tooltip
 
 BELOW = 55  # pixels for the axis, which Streamlit takes from the chart's height
 PERCENT = f"round(100 * datum.value) + '{SPACE}%'"
@@ -58,9 +58,9 @@ def state(layer: LayerRecord) -> str:
     return THIN if layer.kept < layer.channels else FINE
 
 
-def axis(count: int, **more: Any) -> alt.Axis:
+def axis(count: int, **more: Any) -> Spec:
     """The axis with the names of ``count`` layers, one per row."""
-    settings: dict[str, Any] = {
+    return {
         "labelLimit": 150,
         "labelOverlap": False,
         "labelFlush": False,
@@ -68,21 +68,30 @@ def axis(count: int, **more: Any) -> alt.Axis:
         "labelPadding": 6,
         "ticks": False,
         "domain": False,
+        **more,
     }
-    return alt.Axis(**settings | more)
 
 
-def counted(bars: alt.Chart, count: int) -> alt.Chart:
+def rows_by(field: str, axis: Spec | None) -> Spec:
+    """The encoding of a row per layer, in the network's order, by ``field``."""
+    return channel(f"{field}:N", sort={"field": "order"}, title=None, axis=axis)
+
+
+def counted(count: int, tips: list[Spec]) -> Spec:
     """The column ``counts`` to the right of ``count`` rows, "number|text" each. Its marks are
     invisible and as wide as the plot: a short bar is hard to point at."""
     right = axis(
         count, orient="right", labelExpr="split(datum.label, '|')[1]", labelLimit=170, grid=False
     )
-    return bars.mark_rect(opacity=0).encode(
-        y=alt.Y("counts:N", sort=alt.SortField("order"), title=None, axis=right),
-        x=alt.value(0),
-        x2=alt.value("width"),
-    )
+    return {
+        "mark": {"type": "rect", "opacity": 0},
+        "encoding": {
+            "x": {"value": 0},
+            "x2": {"value": "width"},
+            "y": rows_by("counts", right),
+            "tooltip": tips,
+        },
+    }
 
 
 def height(count: int, around: int) -> int:
@@ -92,48 +101,52 @@ def height(count: int, around: int) -> int:
 
 def chart(count: int, colours: Colours) -> Spec:
     """Share of weights kept in each of ``count`` layers, the counts to the right of the bars."""
-    bars = alt.Chart(DATA).encode(
-        x=alt.X(
-            "share:Q",
-            title="Share of the layer's weights kept",
-            axis=alt.Axis(labelExpr=PERCENT, values=[0, 0.2, 0.4, 0.6, 0.8, 1], grid=True),
-            scale=alt.Scale(domain=[0, 1]),
-        ),
-        tooltip=[
-            alt.Tooltip("name:N", title="Parameter"),
-            alt.Tooltip("kept:Q", title="Weights kept", format=","),
-            alt.Tooltip("total:Q", title="of", format=","),
-            alt.Tooltip("percent:N", title="Share kept"),
-            alt.Tooltip("works:N", title="Connected to both ends"),
-        ],
+    share = channel(
+        "share:Q",
+        title="Share of the layer's weights kept",
+        axis={"labelExpr": PERCENT, "values": [0, 0.2, 0.4, 0.6, 0.8, 1], "grid": True},
+        scale={"domain": [0, 1]},
+    )
+    tips = tooltip(
+        ("name:N", "Parameter"),
+        ("kept:Q", "Weights kept", ","),
+        ("total:Q", "of", ","),
+        ("percent:N", "Share kept"),
+        ("works:N", "Connected to both ends"),
     )
     states = [FINE, *SIGNS]
-    colour = alt.Color(
-        "state:N",
-        scale=alt.Scale(domain=states, range=[colours.kept, *[colours.danger] * len(SIGNS)]),
-        legend=None,
-    )
+    hues = [colours.kept, *[colours.danger] * len(SIGNS)]
+    colour = channel("state:N", scale={"domain": states, "range": hues}, legend=None)
     # The sign of a fine layer has an opacity of zero.
     paths = ["circle", *(path for _, path, _ in SIGNS.values())]
-    by_order = alt.SortField("order")
-    name = alt.Y("layer:N", sort=by_order, title=None, axis=axis(count))
-    layered = (
-        alt.layer(
-            bars.mark_bar(cornerRadiusEnd=2, height={"band": 0.72}).encode(y=name, color=colour),
-            bars.mark_point(size=70, strokeWidth=2, xOffset=10, filled=False).encode(
-                y=alt.Y("layer:N", sort=by_order, title=None, axis=None),
-                color=colour,
-                shape=alt.Shape(
-                    "state:N", scale=alt.Scale(domain=states, range=paths), legend=None
-                ),
-                opacity=alt.condition(f"datum.state != '{FINE}'", alt.value(1), alt.value(0)),
-            ),
-            counted(bars, count),
-        )
-        .resolve_scale(y="independent")
-        .properties(height=height(count, BELOW))
+    bars = {
+        "mark": {"type": "bar", "cornerRadiusEnd": 2, "height": {"band": 0.72}},
+        "encoding": {
+            "x": share,
+            "y": rows_by("layer", axis(count)),
+            "color": colour,
+            "tooltip": tips,
+        },
+    }
+    signs = {
+        "mark": {"type": "point", "size": 70, "strokeWidth": 2, "xOffset": 10, "filled": False},
+        "encoding": {
+            "x": share,
+            "y": rows_by("layer", None),
+            "color": colour,
+            "shape": channel("state:N", scale={"domain": states, "range": paths}, legend=None),
+            "opacity": {
+                "condition": {"test": f"datum.state != '{FINE}'", "value": 1},
+                "value": 0,
+            },
+            "tooltip": tips,
+        },
+    }
+    return layered(
+        [bars, signs, counted(count, tips)],
+        height(count, BELOW),
+        resolve={"scale": {"y": "independent"}},
     )
-    return spec(layered)
 
 
 def legend(rows: pd.DataFrame) -> str:
