@@ -76,8 +76,9 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """``-m gpu`` imports only the files that have such tests: a machine lent for its GPU need not
-    have what the dashboard and the browser need."""
-    if config.option.markexpr != "gpu" or collection_path.suffix != ".py":
+    """``-m gpu`` imports only the folders and files that have such tests: a machine lent for its
+    GPU need not have what the dashboard and the browser need."""
+    if config.option.markexpr != "gpu":
         return None
-    return "pytest.mark.gpu" not in collection_path.read_text("utf-8") or None
+    files = [collection_path] if collection_path.is_file() else collection_path.rglob("test_*.py")
+    return not any("pytest.mark.gpu" in file.read_text("utf-8") for file in files) or None

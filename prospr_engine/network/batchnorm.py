@@ -20,6 +20,7 @@ what must have the mean zero is brought to it.
 
 from __future__ import annotations
 
+from functools import partial
 from types import MethodType
 from typing import Any
 
@@ -28,26 +29,28 @@ from torch import Tensor, nn
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
-from prospr_engine.network.convolution import transforming
+from prospr_engine.network.convolution import Needed, transforming
 
 _normalise = torch.ops.aten.native_batch_norm
 _backward = torch.ops.aten.native_batch_norm_backward
 
 
-def use_fast_batch_norm(model: nn.Module) -> None:
-    """Let the batch norms of ``model`` use these derivatives in train mode, in place.
+def use_fast_batch_norm(model: nn.Module, needed: Needed) -> None:
+    """Let the batch norms of ``model`` use these derivatives in train mode, where the second is
+    ``needed``, in place.
 
     Meant for a scratch copy: running statistics are no longer updated.
     """
     for module in model.modules():
         if type(module) in {nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d}:
-            module.forward = MethodType(_forward, module)
+            module.forward = MethodType(partial(_forward, needed), module)
 
 
-def _forward(self: nn.modules.batchnorm._BatchNorm, x: Tensor) -> Tensor:
+def _forward(needed: Needed, self: nn.modules.batchnorm._BatchNorm, x: Tensor) -> Tensor:
     self._check_input_dim(x)
     # torch itself says what is wrong with another number of channels.
-    if not self.training or x.shape[1] != self.num_features or transforming():
+    plain = not needed.second or transforming()
+    if plain or not self.training or x.shape[1] != self.num_features:
         return type(self).forward(self, x)
     if x.numel() == x.shape[1]:
         # torch's own sentence for a batch of one value per channel.

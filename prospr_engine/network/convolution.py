@@ -9,6 +9,10 @@ kernels instead, which cost more and fall out of the channels-last layout.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
 from types import MethodType
 from typing import Any
 
@@ -23,8 +27,25 @@ Geometry = tuple[list[int], list[int], list[int], int]
 """Stride, padding, dilation, groups."""
 
 
-def use_fast_convolution(model: nn.Module) -> None:
-    """Let the convolutions of ``model`` use this second derivative, in place."""
+@dataclass
+class Needed:
+    """Which derivatives of a network are wanted at present."""
+
+    second: bool = True
+
+    @contextmanager
+    def first_only(self) -> Iterator[None]:
+        """Meanwhile layers need not prepare for a second derivative."""
+        before, self.second = self.second, False
+        try:
+            yield
+        finally:
+            self.second = before
+
+
+def use_fast_convolution(model: nn.Module, needed: Needed) -> None:
+    """Let the convolutions of ``model`` use this second derivative where it is ``needed``, in
+    place."""
     for module in model.modules():
         # Other paddings (circular, reflecting, "same") are left to torch.
         if (
@@ -32,13 +53,14 @@ def use_fast_convolution(model: nn.Module) -> None:
             and module.padding_mode == "zeros"
             and not isinstance(module.padding, str)
         ):
-            module._conv_forward = MethodType(  # type: ignore[assignment]
-                _conv_forward, module
-            )
+            forward = partial(_conv_forward, needed)
+            module._conv_forward = MethodType(forward, module)  # type: ignore[assignment]
 
 
-def _conv_forward(self: Any, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    if transforming():
+def _conv_forward(
+    needed: Needed, self: Any, x: Tensor, weight: Tensor, bias: Tensor | None
+) -> Tensor:
+    if not needed.second or transforming():
         return type(self)._conv_forward(self, x, weight, bias)
     batched = self.weight.dim() == x.dim()
     geometry = (list(self.stride), list(self.padding), list(self.dilation), self.groups)

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from prospr_engine.errors import ScoringError
+from prospr_engine.network.device import exact_kernels
 from prospr_engine.network.point import Point
 
 REENTRANT = "CheckpointFunctionBackward"
@@ -26,10 +27,9 @@ class MissingDerivative(ScoringError):  # noqa: N818  (nothing else went wrong)
 
 @contextmanager
 def twice_differentiable() -> Iterator[None]:
-    """Let attention use kernels that can be differentiated twice, and a GPU those that give the
-    same result every time, in full precision: TF32 keeps ten bits, too few for a ranking."""
-    exact = torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False)
-    with sdpa_kernel(SDPBackend.MATH), exact:
+    """Let attention use kernels that can be differentiated twice, and a GPU exact ones: ten bits
+    are too few for a ranking."""
+    with sdpa_kernel(SDPBackend.MATH), exact_kernels():
         yield
 
 

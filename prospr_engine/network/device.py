@@ -45,6 +45,14 @@ def best_precision(name: str, device: torch.device) -> str:
     return "bfloat16" if fast else "float32"
 
 
+@contextmanager
+def exact_kernels() -> Iterator[None]:
+    """Let a GPU give the same result every time, in the number format asked for: for float32
+    convolutions cuDNN takes TF32 otherwise, which keeps ten bits."""
+    with torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False):
+        yield
+
+
 def float64_device(device: torch.device) -> torch.device:
     """Where to compute in float64 what lies on ``device``: Apple's GPUs cannot do it."""
     return torch.device("cpu") if device.type == "mps" else device

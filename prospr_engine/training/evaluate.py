@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from prospr_engine.network.device import exact_kernels
 from prospr_engine.network.foreign import cannot_take, explained, set_mode
 
 MOST, PIXELS = 512, 512 * 64 * 64
@@ -61,7 +62,7 @@ def evaluate(
     if batch_size is None:
         batch_size = max(1, min(MOST, PIXELS // math.prod(examples.images.shape[2:])))
     try:
-        with torch.inference_mode():
+        with torch.inference_mode(), exact_kernels():
             chunks = [slice(at, at + batch_size) for at in range(0, count, batch_size)]
             batches = examples.batches(chunks)
             for chunk in chunks:

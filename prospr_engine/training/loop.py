@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from prospr_engine.errors import DataError, TrainingError
 from prospr_engine.events import EpochEnded
+from prospr_engine.network.device import exact_kernels
 from prospr_engine.network.foreign import learned_names, set_mode
 from prospr_engine.network.seeding import seeded
 from prospr_engine.training.augment import augment
@@ -155,8 +156,7 @@ def _epoch(
 def _repeatable(seed: int, epoch: int, device: torch.device) -> Iterator[None]:
     """Dropout from the seed, and on a GPU kernels that give the same result every time; the
     caller's random state comes back as it was."""
-    kernels = torch.backends.cudnn.flags(enabled=True, deterministic=True)
-    with kernels, seeded(_mix(seed, epoch), device):
+    with exact_kernels(), seeded(_mix(seed, epoch), device):
         yield
 
 

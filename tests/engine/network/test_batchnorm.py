@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from prospr_engine.network.batchnorm import use_fast_batch_norm
+from prospr_engine.network.convolution import Needed
 
 SHAPES = [(5, 3), (4, 3, 7), (4, 3, 5, 5), (2, 3, 3, 2, 3)]
 LAYERS = {2: nn.BatchNorm1d, 3: nn.BatchNorm1d, 4: nn.BatchNorm2d, 5: nn.BatchNorm3d}
@@ -21,7 +22,7 @@ def pair(shape, affine=True):
             drawn = torch.rand(3, generator=generator, dtype=torch.float64) + 0.5
             for value in values:
                 value.data.copy_(drawn)
-    use_fast_batch_norm(layers[1])
+    use_fast_batch_norm(layers[1], Needed())
     x = torch.randn(shape, generator=generator, dtype=torch.float64, requires_grad=True)
     return layers, x
 
@@ -72,7 +73,7 @@ def test_float32_keeps_its_digits_in_long_sums(layout):
     results = []
     for dtype in (torch.float64, torch.float32):
         layer = nn.BatchNorm2d(8).to(dtype)
-        use_fast_batch_norm(layer)
+        use_fast_batch_norm(layer, Needed())
         layout_of = {"dtype": dtype, "memory_format": layout}
         inputs = [x.to(**layout_of).requires_grad_(), *layer.parameters()]
         first = torch.autograd.grad(layer(inputs[0]), inputs, v.to(**layout_of), create_graph=True)

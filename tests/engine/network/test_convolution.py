@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from prospr_engine.network.convolution import use_fast_convolution
+from prospr_engine.network.convolution import Needed, use_fast_convolution
 
 LAYERS = {
     "plain": (nn.Conv2d(2, 4, 3), (3, 2, 6, 6)),
@@ -31,7 +31,7 @@ def test_value_gradient_and_second_derivative_are_torchs(name, needs_image_gradi
     theirs, shape = LAYERS[name]
     theirs = copy.deepcopy(theirs).double()
     ours = copy.deepcopy(theirs)
-    use_fast_convolution(ours)
+    use_fast_convolution(ours, Needed())
     generator = torch.Generator().manual_seed(0)
     x = torch.randn(shape, generator=generator, dtype=torch.float64)
     x.requires_grad_(needs_image_gradient)
@@ -50,7 +50,7 @@ def test_value_gradient_and_second_derivative_are_torchs(name, needs_image_gradi
 def test_second_derivative_against_finite_differences(name):
     layer, shape = LAYERS[name]
     layer = copy.deepcopy(layer).double()
-    use_fast_convolution(layer)
+    use_fast_convolution(layer, Needed())
     generator = torch.Generator().manual_seed(0)
     x = torch.randn(shape, generator=generator, dtype=torch.float64, requires_grad=True)
 

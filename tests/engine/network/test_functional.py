@@ -49,6 +49,19 @@ class Viewing(nn.Module):
         return self.head(x.view(len(x), -1))
 
 
+@pytest.mark.parametrize("name", NETWORKS)
+def test_a_gradient_alone_is_the_one_that_comes_with_the_hessian(name):
+    make, shape = NETWORKS[name]
+    network = Network(seeded(make))
+    (ready,) = network.batches([batch(shape)])
+    _, expected, _ = network.linearised(network.start, ready, step=1)
+    with network._needed.first_only():
+        _, found = network.gradient(network.start, ready, step=1)
+    assert network._needed.second
+    for one, other in zip(found, expected, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-10, atol=1e-13)
+
+
 def test_models_that_insist_on_the_usual_layout_are_scored_in_it():
     with torch.random.fork_rng():
         torch.manual_seed(0)
