@@ -17,7 +17,7 @@ from typing import Any
 import streamlit as st
 
 from app.services import layers, runs, store, uploads
-from prospr_engine.config import RunConfig
+from prospr_engine.config import WEIGHTS, RunConfig
 from prospr_engine.data import DATASETS
 from prospr_engine.data.inspect import Facts
 from prospr_engine.data.memory import room
@@ -98,7 +98,8 @@ class Forecast:
 class Plan:
     """What a study will take: the number of ``runs`` and of ``dense`` networks to train, and the
     ``bytes`` of files. ``each`` is the estimate of its first run. ``at_most``: a search may take
-    less. The other fields are as in ``Forecast``."""
+    less. ``failing``: why some of the runs will fail, "" if none is known to. The other fields are
+    as in ``Forecast``."""
 
     seconds: float
     runs: int
@@ -109,6 +110,7 @@ class Plan:
     earlier: int
     same_network: bool
     assumes_cpu: bool
+    failing: str = ""
 
 
 def forecast(config: RunConfig) -> Forecast | None:
@@ -138,7 +140,12 @@ def plan(config: SweepConfig | SearchConfig) -> Plan | None:
     size = measure_of(run.model, images)
     at_most = isinstance(config, SearchConfig)
     cells = _most_cells(config) if isinstance(config, SearchConfig) else config.cells()
-    layers.check(run, images, [] if at_most else sorted({cell.sparsity for cell in cells}))
+    failing = ""
+    for kind, first in {cell.kind: cell for cell in reversed(cells)}.items():
+        wanted = sorted({cell.sparsity for cell in cells if cell.kind == kind and not at_most})
+        # Channels have a limit of their own, which need not concern all runs.
+        layers.check(first, images, wanted if kind == WEIGHTS else [])
+        failing = failing or layers.unmet(first, images, wanted)
     seconds = START + sum(cell_seconds(cells, images, size, threads=threads()))
     paces, same = _earlier(run, images, size)
     dense = {dense_group(cell) for cell in cells}
@@ -157,6 +164,7 @@ def plan(config: SweepConfig | SearchConfig) -> Plan | None:
         earlier=len(paces),
         same_network=same,
         assumes_cpu=not paces and _may_use_gpu(run),
+        failing=failing,
     )
 
 

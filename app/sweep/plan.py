@@ -26,6 +26,8 @@ def show_plan(config: SweepConfig | SearchConfig, plan: Plan | None, limits: Lim
     if plan is None:
         st.caption(words.UNKNOWN)
         return
+    if plan.failing:
+        st.warning(f"Some runs will fail. {plain(plan.failing)}", icon=":material/warning:")
     seeds = len(config.seeds)
     grid = figures()
     with grid.cell():

@@ -39,6 +39,7 @@ from prospr_engine.pipeline.normalisation import choose
 from prospr_engine.pruning.budget import budget
 from prospr_engine.saliency import METHODS
 from prospr_engine.saliency.controls import find_control
+from prospr_engine.structured.shrink import Structure
 from prospr_engine.training.loop import Recipe
 
 FINE_TUNING = 0.1
@@ -116,7 +117,7 @@ def prepare(
         model.to(device)
         if config.kind == CHANNELS:
             untie(model)
-    check_budget(config, model)
+    check_budget(config, model, data.shape)
     given = given_of(config, model, data)
     scale = choose(config, data, model, given, device)
     if scale.name != DATA:
@@ -159,14 +160,18 @@ def _first_batch(config: RunConfig, data: ImageData, device: torch.device) -> Ba
     return normalise(images, data.mean, data.std), data.train.labels[chosen].to(device)
 
 
-def check_budget(config: RunConfig, model: nn.Module) -> None:
+def check_budget(config: RunConfig, model: nn.Module, shape: tuple[int, int, int]) -> None:
     """Raise ``ConfigError`` if the sparsity, the floor and the settings of layers do not fit
-    together in this network, before any work is done."""
+    together in this network for images of ``shape`` (C, H, W), and ``ModelError`` if it has no
+    channels to remove, before any work is done."""
+    weights = prunable_weights(model)
     if config.kind == CHANNELS:
-        resolve(config.layers, list(prunable_weights(model)))
+        resolve(config.layers, list(weights))
+        Structure.of(model, torch.zeros(1, *shape)).check(
+            config.sparsity, config.channel_budget, config.channel_multiple, config.layers
+        )
         return
-    sizes = sizes_of(prunable_weights(model))
-    budget(sizes, config.sparsity, config.layer_floor, config.layers)
+    budget(sizes_of(weights), config.sparsity, config.layer_floor, config.layers)
 
 
 def contents_of(config: Any, known: Mapping[str, str]) -> dict[str, str]:

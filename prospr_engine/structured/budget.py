@@ -11,20 +11,14 @@ from numbers import Real
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from prospr_engine.config import check_sparsity
 from prospr_engine.errors import ConfigError
 from prospr_engine.format import percent
-from prospr_engine.network.flops import costs
-from prospr_engine.network.prunable import prunable_weights
 from prospr_engine.overrides import ALL_KEPT, Override, names_layer, resolve
-from prospr_engine.registry import did_you_mean
+from prospr_engine.structured.cost import BUDGETS, Cost, Counts, LayerSize
 from prospr_engine.structured.groups import ChannelGroup
-
-Counts = NDArray[np.float64]
-"""How many channels stay of each group."""
 
 Block = tuple[float, int, int]
 """The negative mean score of a block, its group, and how many channels stay with it."""
@@ -33,93 +27,6 @@ UNUSED = 0.01
 """The share of a budget that may stay unused without a second look."""
 
 TRIES = 3
-
-BUDGETS = {
-    "parameters": "weights",
-    "channels": "channels",
-    "operations": "multiply-adds",
-}
-"""What a budget counts, and what it is called."""
-
-
-@dataclass(frozen=True)
-class LayerSize:
-    """A weight of ``shape`` of the layer at path ``layer`` with that many ``outputs``, each number
-    of which is used in ``uses`` multiply-adds for one input."""
-
-    layer: str
-    weight: str
-    shape: tuple[int, ...]
-    outputs: int
-    uses: float
-
-
-def layer_sizes(network: nn.Module, shape: tuple[int, ...]) -> tuple[LayerSize, ...]:
-    """The sizes of all prunable layers, for inputs of ``shape`` (C, …)."""
-    paths = {
-        id(module.weight): path
-        for path, module in network.named_modules()
-        if isinstance(getattr(module, "weight", None), nn.Parameter)
-    }
-    parameters = dict(network.named_parameters())
-    infos = {info.name: info for info in costs(network, shape).layers}
-    return tuple(
-        LayerSize(
-            paths[id(parameters[name])],
-            name,
-            weight.shape,
-            weight.out_channels,
-            infos[name].macs / infos[name].parameters,
-        )
-        for name, weight in prunable_weights(network).items()
-    )
-
-
-class Cost:
-    """What is left of a budget's measure when channels are gone.
-
-    A weight's size is the product of its axes, each of which is its full length less what goes with
-    the removed channels of every group: so no network has to be cut to know its size.
-    """
-
-    def __init__(
-        self, groups: Sequence[ChannelGroup], sizes: Sequence[LayerSize], budget: str
-    ) -> None:
-        if budget not in BUDGETS:
-            raise ConfigError(
-                f"There is no budget of {budget!r}{did_you_mean(budget, [*BUDGETS])}; give one of "
-                f"{', '.join(BUDGETS)}."
-            )
-        self.full = np.array([group.channels for group in groups], np.float64)
-        self.by_channel = budget == "channels"
-        if self.by_channel:
-            self.factors = np.array(
-                [sum(p.channels.shape[1] for p in group.producers) for group in groups], np.float64
-            )
-            self.total = float(self.factors @ self.full)
-            return
-        rows = {(size.weight, axis): 2 * row + axis
-                for row, size in enumerate(sizes) for axis in (0, 1)}  # fmt: skip
-        self.factors = np.array(
-            [
-                math.prod(size.shape[2:]) * (size.uses if budget == "operations" else 1)
-                for size in sizes
-            ]
-        )
-        self.lengths = np.array([length for size in sizes for length in size.shape[:2]], np.float64)
-        self.per_channel = np.zeros((2 * len(sizes), len(groups)))
-        for column, group in enumerate(groups):
-            for part in group.slices:
-                if (part.tensor, part.axis) in rows:
-                    self.per_channel[rows[part.tensor, part.axis], column] += part.indices.shape[1]
-        self.total = self.of(self.full)
-
-    def of(self, kept: Counts) -> float:
-        """The measure with that many channels ``kept`` of each group."""
-        if self.by_channel:
-            return float(self.factors @ kept)
-        lengths = self.lengths - self.per_channel @ (self.full - kept)
-        return float(self.factors @ (lengths[0::2] * lengths[1::2]))
 
 
 def choose(
@@ -144,25 +51,70 @@ def choose(
     budget. Raises ``ConfigError`` for settings out of range, rules that contradict each other, and
     a budget that cannot be met.
     """
+    plan = _plan(groups, sizes, sparsity, budget, multiple, layers or {})
+    blocks = []
+    for column, (group, edges) in enumerate(zip(groups, plan.edges, strict=True)):
+        if group.name in plan.fixed:
+            continue
+        ordered = scores[group.name].sort(descending=True).values
+        for start, end in pairwise(edges):
+            blocks.append((-float(ordered[start:end].mean()), column, end))
+    kept = _closest(plan.least, sorted(blocks), plan.cost, plan.allowed)
+    return {
+        group.name: _best(scores[group.name], int(count))
+        for group, count in zip(groups, kept, strict=True)
+    }
+
+
+def check_budget(
+    groups: Sequence[ChannelGroup],
+    sizes: Sequence[LayerSize],
+    sparsity: float,
+    budget: str = "parameters",
+    multiple: int = 8,
+    layers: Mapping[str, Override] | None = None,
+) -> None:
+    """Raise ``ConfigError`` where ``choose`` would, whatever the scores are."""
+    _plan(groups, sizes, sparsity, budget, multiple, layers or {})
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """What is known without scores: of the ``cost`` at most ``allowed`` stays; how many channels of
+    each group can stay (``edges``), and at ``least`` do; the share to remove of those with a rule
+    of their own (``fixed``, by name)."""
+
+    cost: Cost
+    allowed: int
+    edges: tuple[list[int], ...]
+    least: Counts
+    fixed: Mapping[str, float]
+
+
+def _plan(
+    groups: Sequence[ChannelGroup],
+    sizes: Sequence[LayerSize],
+    sparsity: float,
+    budget: str,
+    multiple: int,
+    layers: Mapping[str, Override],
+) -> _Plan:
     sparsity = check_sparsity(sparsity)
     if not isinstance(multiple, Real) or multiple != int(multiple) or not 1 <= multiple <= 4096:
         raise ConfigError(
             f"Channels are kept in multiples of {multiple!r}; give a whole number from 1 to 4096."
         )
     cost = Cost(groups, sizes, budget)
-    fixed = _fixed(groups, sizes, layers or {})
+    fixed = _fixed(groups, sizes, layers)
     allowed = math.floor(Fraction(cost.total) * (1 - Fraction(repr(sparsity))))
-    blocks = []
-    kept = np.zeros(len(groups))
-    for column, group in enumerate(groups):
-        edges = _edges(group, int(multiple))
-        if group.name in fixed:
-            kept[column] = _share(group, edges, fixed[group.name])
-            continue
-        kept[column] = edges[0]
-        ordered = scores[group.name].sort(descending=True).values
-        for start, end in pairwise(edges):
-            blocks.append((-float(ordered[start:end].mean()), column, end))
+    edges = tuple(_edges(group, int(multiple)) for group in groups)
+    kept = np.array(
+        [
+            _share(group, own, fixed[group.name]) if group.name in fixed else own[0]
+            for group, own in zip(groups, edges, strict=True)
+        ],
+        np.float64,
+    )
     least = cost.of(kept)
     if sparsity and least > allowed:
         raise ConfigError(_cannot(least / cost.total, sparsity, budget, int(multiple), bool(fixed)))
@@ -173,11 +125,7 @@ def choose(
     # Where nothing is asked for, the layers that were set are all that is narrowed.
     if fixed and sparsity and left < allowed - UNUSED * cost.total:
         raise ConfigError(_alone(left / cost.total, sparsity, budget))
-    kept = _closest(kept, sorted(blocks), cost, allowed)
-    return {
-        group.name: _best(scores[group.name], int(count))
-        for group, count in zip(groups, kept, strict=True)
-    }
+    return _Plan(cost, allowed, edges, kept, fixed)
 
 
 def _closest(least: Counts, blocks: Sequence[Block], cost: Cost, allowed: int) -> Counts:
@@ -285,16 +233,17 @@ def _words(share: float) -> str:
 
 
 def _cannot(least: float, sparsity: float, budget: str, multiple: int, fixed: bool) -> str:
-    percent = f"{math.ceil(1000 * least) / 10:g}"
-    remedies = ["ask for a lower sparsity"]
+    percent = math.ceil(1000 * least)
+    most = f"{1 - percent / 1000:g} or less" if percent < 1000 else "0"
+    remedies = [f"ask for a sparsity of {most}"]
     if multiple > 1:
         remedies.append("let channels be kept in smaller multiples")
     if fixed:
         remedies.append("change what layers have for themselves")
     return (
-        f"A sparsity of {sparsity:g} leaves {100 * (1 - sparsity):g} % of the "
-        f"{BUDGETS[budget]}, but removing channels from this network keeps at least {percent} % of "
-        f"them; {', or '.join(remedies)}."
+        f"A sparsity of {sparsity:g} leaves {100 * (1 - sparsity):g} % of the {BUDGETS[budget]}, "
+        f"but removing channels from this network keeps at least {percent / 10:g} % of them; "
+        f"{', or '.join(remedies)}."
     )
 
 

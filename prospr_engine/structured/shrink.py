@@ -11,11 +11,13 @@ from torch import Tensor, nn
 from prospr_engine.errors import ModelError
 from prospr_engine.overrides import Override
 from prospr_engine.pruning.masks import Masks
-from prospr_engine.structured.budget import BUDGETS, Cost, LayerSize, choose, layer_sizes
+from prospr_engine.structured.budget import check_budget, choose
 from prospr_engine.structured.check import check_equal, cuttable, problem
+from prospr_engine.structured.cost import BUDGETS, Cost, LayerSize, layer_sizes
 from prospr_engine.structured.groups import ChannelGroup, find_groups
 from prospr_engine.structured.ranking import WeightScores, group_scores
 from prospr_engine.structured.surgery import cut, masks, removed
+from prospr_engine.structured.trace import SECONDS
 
 
 @dataclass(frozen=True)
@@ -87,9 +89,9 @@ def shrink(
     like the large one with the same channels set to zero; ``ConfigError`` and ``ScoringError`` as
     ``choose`` and ``group_scores`` do.
     """
-    groups = find_groups(network, sample)
+    structure = Structure.of(network, sample)
+    groups, sizes = structure.groups, structure.sizes
     whole: Mapping[str, str] = {}
-    sizes = layer_sizes(network, tuple(sample.shape[1:]))
 
     def chosen() -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         if not groups:
@@ -121,6 +123,35 @@ def shrink(
         **amounts,
         whole=whole,
     )
+
+
+@dataclass(frozen=True)
+class Structure:
+    """The channels of a network that can be removed: their ``groups``, and the ``sizes`` of its
+    layers."""
+
+    groups: tuple[ChannelGroup, ...]
+    sizes: tuple[LayerSize, ...]
+
+    @classmethod
+    def of(cls, network: nn.Module, sample: Tensor, seconds: float = SECONDS) -> Structure:
+        """That of ``network``, which may be on the meta device, for inputs like ``sample``, (N, C,
+        …). Raises ``ModelError`` if it cannot be followed, or not within ``seconds``."""
+        groups = find_groups(network, sample, seconds)
+        return cls(groups, layer_sizes(network, tuple(sample.shape[1:])))
+
+    def check(
+        self,
+        sparsity: float,
+        budget: str = "parameters",
+        multiple: int = 8,
+        layers: Mapping[str, Override] | None = None,
+    ) -> None:
+        """Raise what ``shrink`` would raise whatever the scores are: ``ModelError`` if there is
+        nothing to remove, ``ConfigError`` for settings that the network cannot meet."""
+        if not self.groups:
+            raise ModelError(_nothing({}))
+        check_budget(self.groups, self.sizes, sparsity, budget, multiple, layers)
 
 
 def _widths(sizes: tuple[LayerSize, ...], gone: Mapping[str, tuple[int, ...]]) -> tuple[Width, ...]:

@@ -110,11 +110,15 @@ class _OneNode(torch.autograd.Function):
 
 
 def trace(network: nn.Module, sample: Tensor, seconds: float = SECONDS) -> Trace:
-    """Run a copy of ``network`` on the first input of ``sample`` and read its graph.
+    """Run a copy of ``network`` on the first input of ``sample`` and read its graph. It may be on
+    the meta device.
 
     Raises ``ModelError`` if it does not run, or if this takes longer than ``seconds``.
     """
-    copy = own_copy(network).cpu()
+    copy = own_copy(network)
+    outlined = any(parameter.is_meta for parameter in copy.parameters())
+    if not outlined:  # of a network without numbers, autograd knows the shapes, too
+        copy = copy.cpu()
     set_mode(copy, False)
     for parameter in copy.parameters():
         if parameter.is_floating_point():
@@ -122,7 +126,7 @@ def trace(network: nn.Module, sample: Tensor, seconds: float = SECONDS) -> Trace
     for module in copy.modules():
         if isinstance(module, ONE_NODE):
             module.forward = partial(_as_one_node, module.forward)  # type: ignore[method-assign]
-    x = sample[:1].detach().cpu().clone().requires_grad_()
+    x = sample[:1].detach().to("meta" if outlined else "cpu").clone().requires_grad_()
     try:
         with (
             torch.enable_grad(),

@@ -15,7 +15,7 @@ from app_run import finished_folder
 from paths import ROOT
 
 from app.forms.forecast_words import basis, queue
-from app.services import estimates, uploads
+from app.services import estimates, layers, uploads
 from app.services.estimates import Forecast, Timed, forecast
 from prospr_engine.config import LoadingConfig, RunConfig
 from prospr_engine.errors import ConfigError, EngineError, ModelError
@@ -114,6 +114,30 @@ def test_runs_of_a_sweep_count_only_if_it_is_known_what_they_did(store: Store):
         c.execute("UPDATE runs SET summary = ? WHERE study = ?", (json.dumps(summary), study.id))
     st.cache_resource.clear()
     assert forecast_of().earlier == 1
+
+
+@pytest.mark.parametrize(
+    ("budget", "most"), [("parameters", 0.969), ("operations", 0.939), ("channels", 0.818)]
+)
+def test_channels_that_cannot_go_are_known_before_the_run(store: Store, budget: str, most: float):
+    def of(sparsity: float) -> Forecast:
+        return forecast_of(RunConfig(kind="channels", channel_budget=budget, sparsity=sparsity))
+
+    assert of(most)
+    with pytest.raises(ConfigError, match=f"ask for a sparsity of {most:g} or less"):
+        of(most + 0.001)
+
+
+def test_a_network_that_takes_long_to_follow_is_left_to_the_run(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+):
+    config = RunConfig(model="resnet32", kind="channels", sparsity=0.99)
+    monkeypatch.setattr(layers, "TRACING", 0.0)
+    assert forecast_of(config)
+    monkeypatch.undo()
+    st.cache_resource.clear()
+    with pytest.raises(ConfigError, match="keeps at least"):
+        forecast_of(config)
 
 
 def test_a_result_of_another_version_is_passed_over(store: Store):

@@ -412,6 +412,16 @@ def test_settings_of_channels_are_shown_where_channels_are_removed(at: AppTest, 
     assert config.kinds == ("channels",)
 
 
+def test_channels_that_cannot_go_are_reported_before_the_sweep(store: Store):
+    at = opened({"kinds": ["weights", "channels"], "sparsities": "90, 99"})
+    (warning,) = at.warning
+    assert warning.value.startswith("Some runs will fail. A sparsity of 0.99 leaves 1 % of the")
+    assert "ask for a sparsity of 0.969 or less" in warning.value
+    assert not at.button(key=START).disabled
+    assert not opened({"kinds": ["weights", "channels"], "sparsities": "90, 95"}).warning
+    assert not opened({"kinds": ["weights"], "sparsities": "90, 99"}).warning
+
+
 def test_a_kind_without_a_criterion_is_reported(at: AppTest):
     at.pills(key=sweep_form.KINDS).set_value([]).run()
     assert errors(at) == ["Choose what to remove: weights, channels or both."]
@@ -424,7 +434,7 @@ def test_a_kind_without_a_criterion_is_reported(at: AppTest):
 
 
 def test_names_of_kinds_are_understood_in_an_address(store: Store):
-    at = opened({"kinds": ["weights", "CHANNELS"]})
+    at = opened({"kinds": ["weights", "CHANNELS"], "sparsities": "90"})
     assert not at.warning
     config = started(at, store).config
     assert isinstance(config, SweepConfig)

@@ -19,7 +19,7 @@ import prospr_engine as pe
 from prospr_engine.cli import render
 from prospr_engine.data.load import load
 from prospr_engine.errors import ConfigError
-from prospr_engine.events import Event, Pruned
+from prospr_engine.events import Event, Pruned, StageStarted
 from prospr_engine.models.build import build
 from prospr_engine.pipeline.checkpoint import export_again, load_network
 from prospr_engine.pipeline.record import RunRecord
@@ -206,8 +206,20 @@ def test_layers_keep_to_their_own_settings(tmp_path):
     }  # fmt: skip
 
 
-def test_settings_of_layers_that_fit_nothing_are_refused_before_the_scores(tmp_path):
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"layers": {"conv1": "dense"}}, "no layer called 'conv1'"),
+        ({"layers": {"6": 0.5}}, "No channels of layer '6' can be removed"),
+        ({"layers": {"[0-3].0": "dense"}, "sparsity": 0.9}, "change what layers have"),
+        ({"layers": {"[0-3].0": 0.9}, "sparsity": 0.2}, "settings of layers alone remove"),
+        ({"sparsity": 0.99}, r"keeps at least 3.1 % of them; ask for a sparsity of 0.969 or less"),
+    ],
+)
+@pytest.mark.parametrize("method", ["snip", "magnitude_trained"])
+def test_what_cannot_be_met_is_refused_before_any_work(method, changes, message, tmp_path):
     heard: list[Event] = []
-    with pytest.raises(ConfigError, match="no layer called 'conv1'"):
-        pe.run(config(layers={"conv1": "dense"}), heard.append, out=tmp_path)
-    assert not any(isinstance(event, Pruned) for event in heard)
+    with pytest.raises(ConfigError, match=message):
+        pe.run(config(method=method, **changes), heard.append, out=tmp_path)
+    stages = [event.stage for event in heard if isinstance(event, StageStarted)]
+    assert stages == ["data", "model"]

@@ -15,7 +15,8 @@ from prospr_engine.errors import ConfigError
 from prospr_engine.models.build import build
 from prospr_engine.network.flops import costs
 from prospr_engine.network.prunable import prunable_weights
-from prospr_engine.structured.budget import BUDGETS, Cost, choose, layer_sizes
+from prospr_engine.structured.budget import check_budget, choose
+from prospr_engine.structured.cost import BUDGETS, Cost, layer_sizes
 from prospr_engine.structured.groups import find_groups
 from prospr_engine.structured.shrink import shrink
 from prospr_engine.structured.surgery import cut
@@ -141,7 +142,12 @@ def test_a_budget_that_cannot_be_met_says_what_is_the_least(resnet, budget):
         resnet.choose(0.99, budget)
     assert "smaller multiples" in str(failure.value)
     least = float(re.search(r"at least ([\d.]+) %", str(failure.value))[1]) / 100
-    resnet.choose(round(1 - least, 6), budget)
+    most = float(re.search(r"a sparsity of ([\d.]+) or less", str(failure.value))[1])
+    assert most == round(1 - least, 6)
+    resnet.choose(most, budget)
+    check_budget(resnet.groups, resnet.sizes, most, budget)
+    with pytest.raises(ConfigError, match=re.escape(str(failure.value))):
+        check_budget(resnet.groups, resnet.sizes, 0.99, budget)
     with pytest.raises(ConfigError, match="at least"):
         resnet.choose(round(1 - least + 0.002, 6), budget)
 
@@ -173,6 +179,8 @@ def test_layers_can_be_kept_dense_or_given_a_share(resnet):
 def test_contradictions_are_sentences(resnet, layers, message):
     with pytest.raises(ConfigError, match=message):
         resnet.choose(0.3, layers=layers)
+    with pytest.raises(ConfigError, match=message):
+        check_budget(resnet.groups, resnet.sizes, 0.3, layers=layers)
 
 
 def test_dense_layers_can_make_a_budget_impossible(resnet):

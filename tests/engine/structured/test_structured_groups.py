@@ -15,9 +15,11 @@ from torch import nn
 from prospr_engine.errors import ModelError
 from prospr_engine.models import MODELS
 from prospr_engine.models.build import build
+from prospr_engine.models.outline import outline
 from prospr_engine.network.prunable import prunable_weights
 from prospr_engine.structured.deadline import DeadlineError, deadline
 from prospr_engine.structured.groups import find_groups
+from prospr_engine.structured.shrink import Structure
 
 SHAPE = (3, 16, 16)
 
@@ -28,6 +30,28 @@ def groups_of(network, shape=SHAPE):
 
 def layers(group):
     return [producer.layer for producer in group.producers]
+
+
+@pytest.mark.parametrize("name", [*MODELS, "torchvision/shufflenet_v2_x1_0"])
+def test_a_network_without_numbers_has_the_same_groups(name):
+    def read(network):
+        found = Structure.of(network, torch.zeros(1, *SHAPE))
+        return found.sizes, [
+            (
+                g.name,
+                g.channels,
+                *(part for p in (g.producers, g.slices, g.bare) for part in plain(p)),
+            )
+            for g in found.groups
+        ]
+
+    def plain(parts):
+        for part in parts:
+            yield [v.tolist() if isinstance(v, torch.Tensor) else v for v in vars(part).values()]
+
+    outlined = outline(name, SHAPE, 10)
+    assert all(parameter.is_meta for parameter in outlined.parameters())
+    assert read(outlined) == read(build(name, SHAPE, 10, 0))
 
 
 @pytest.mark.parametrize("name", MODELS)
