@@ -9,6 +9,10 @@ PY := $(VENV)/bin/python
 APP_READY := $(VENV)/.app-ready
 DEV_READY := $(VENV)/.dev-ready
 
+# Some systems forbid Python to keep what it compiled; then each of the many processes that tests
+# start would compile the engine again, and the tests themselves.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: app test test-slow fuzz test-gpu coverage check format screenshots bench clean
 
 app: $(APP_READY)

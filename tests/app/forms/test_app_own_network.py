@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from app_fakes import new, words
+from fakes import in_this_process
 from own_network import network
 from streamlit.testing.v1 import AppTest
 
@@ -12,6 +13,7 @@ from app.services import uploads
 from app.ui.labels import FROM_NETWORK, OWN_NETWORK
 from prospr_engine.config import RunConfig
 from prospr_engine.errors import ConfigError, ModelError
+from prospr_engine.guard import sandbox
 from prospr_engine.store.records import Upload
 from prospr_engine.store.store import Store
 
@@ -19,9 +21,17 @@ START = "primary-start"
 
 
 @pytest.fixture
-def mine(store: Store, monkeypatch) -> Upload:
+def added(store: Store, monkeypatch: pytest.MonkeyPatch) -> Upload:
+    """The file after it was tried in a process of its own, as visitors add it."""
     monkeypatch.setenv("PROSPR_UPLOADS", str(store.uploads.folder))
     return uploads.add("alice", "network", "mine.onnx", network())
+
+
+@pytest.fixture
+def mine(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Upload:
+    """The same without that process, which takes seconds to start."""
+    monkeypatch.setattr(sandbox, "call", in_this_process)
+    return request.getfixturevalue("added")
 
 
 def chosen(file: str, visitor: str = "alice") -> AppTest:
@@ -31,7 +41,7 @@ def chosen(file: str, visitor: str = "alice") -> AppTest:
     return at.run()
 
 
-def test_the_file_is_described_and_its_weights_kept_or_not(mine: Upload, store: Store):
+def test_the_file_is_described_and_its_weights_kept_or_not(added: Upload, store: Store):
     at = chosen("mine.onnx")
     assert not at.exception
     # 8·9 + 16·8·9 + 10·16 weights, and 8 + 16 + 10 biases.
@@ -40,7 +50,7 @@ def test_the_file_is_described_and_its_weights_kept_or_not(mine: Upload, store: 
     assert at.selectbox(key="weights").options == [FROM_NETWORK, "New weights"]
     at.selectbox(key="weights").select(FROM_NETWORK).run()
     at.button(key=START).click().run()
-    assert store.runs()[0].config == RunConfig(model=mine.token, weights="pretrained")
+    assert store.runs()[0].config == RunConfig(model=added.token, weights="pretrained")
 
 
 def test_somebody_elses_network_cannot_be_used(mine: Upload):

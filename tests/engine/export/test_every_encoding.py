@@ -107,6 +107,9 @@ def test_its_zeros_are_those_of_the_masks(name: str, saved: Saved):
 
 
 @pytest.mark.parametrize("name", list(ENCODINGS))
+@pytest.mark.parametrize(
+    "saved", ["small_cnn", pytest.param("resnet20", marks=pytest.mark.slow)], indirect=True
+)
 def test_the_same_network_gives_the_same_bytes(name: str, saved: Saved, tmp_path: Path):
     files, network, _, masks = saved
     shape = saved[2].shape[1:]
@@ -160,16 +163,14 @@ def test_ugly_tensors(tmp_path: Path):
 
 
 @pytest.mark.parametrize("bias", [True, False])
-@pytest.mark.parametrize("name", list(ENCODINGS))
-def test_layers_of_one_channel(name: str, bias: bool, tmp_path: Path):
+def test_layers_of_one_channel(bias: bool, tmp_path: Path):
     network = torch.nn.Sequential(
         torch.nn.Conv2d(1, 4, 3), torch.nn.ReLU(), torch.nn.Conv2d(4, 1, 3, bias=bias),
         torch.nn.Flatten(), torch.nn.Linear(16, 1), torch.nn.Linear(1, 3),
     )  # fmt: skip
-    path, batches = tmp_path / "a.onnx", [inputs((1, 8, 8), 32, 0)]
-    proof = pe.export_onnx(network, path, batches[0], encoding=name, calibration=batches)
-    assert proof.ok
-    assert pe.verify(path).ok
+    files, _, _, _ = write_all(network, (1, 8, 8), None, tmp_path)
+    assert list(files) == list(ENCODINGS)
+    assert all(pe.verify(path).ok for path in files.values())
 
 
 def test_tracing_happens_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
