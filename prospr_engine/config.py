@@ -170,13 +170,13 @@ class RunConfig(_Checked):
     model: str = setting(
         "small_cnn",
         "network: a name, or the path of an ONNX file",
-        file=".onnx",
+        files=(".onnx",),
         catalogue="prospr_engine.models:MODELS",
     )
     data: str = setting(
         "digits",
         "data set: a name, or the path of images: a folder, zip, npz or Parquet file with classes",
-        file=".zip",
+        files=(".zip",),
         catalogue="prospr_engine.data:DATASETS",
     )
     method: str = setting("prospr", "criterion that ranks the weights", table="method")
@@ -194,9 +194,10 @@ class RunConfig(_Checked):
     weights: str = setting(
         FRESH,
         "initial weights: new ones, those that come with the network (torchvision's, timm's, "
-        "or those in its ONNX file), or those in a file",
+        "or those in its ONNX file), or those in a file of safetensors or PyTorch "
+        "(.safetensors, .pt, .pth, .bin, .ckpt)",
         choices=(FRESH, "pretrained"),
-        file=".safetensors",
+        files=(".safetensors", ".pt", ".pth", ".bin", ".ckpt"),
     )
     channel_budget: str = setting(
         "parameters",

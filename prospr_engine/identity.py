@@ -166,7 +166,7 @@ def scores_key(
 def file_options(kind: type) -> dict[str, Option]:
     """The settings of a config class that may name a file or folder, by name; ``group.name`` in a
     group."""
-    own = {option.name: option for option in settings_of(kind) if option.file}
+    own = {option.name: option for option in settings_of(kind) if option.files}
     for name, group in _groups(kind):
         own |= {f"{name}.{inner}": option for inner, option in file_options(group).items()}
     return own

@@ -39,13 +39,14 @@ class Option:
     """``None`` is allowed, and means automatic."""
     value_type: type | None = None
     """Needed only where ``default`` is ``None``."""
-    file: str = ""
-    """The suffix of a file that may be given instead of a choice; it is checked when opened."""
+    files: tuple[str, ...] = ()
+    """The usual suffixes of files that may be given instead of a choice, first the one that is kept
+    here. What a file is, is checked when it is opened."""
     table: str = ""
     """The noun of the table to choose from, where names are checked."""
     catalogue: str = ""
-    """``"package.module:NAME"`` of the registry with the names that are not files, if ``file`` is
-    given."""
+    """``"package.module:NAME"`` of the registry with the names that are not files, if there are
+    ``files``."""
     role: str = ""
     """What the option decides, for code outside its criterion (``saliency.Role``)."""
 
@@ -56,7 +57,7 @@ class Option:
 
     def names_file(self, value: Any) -> bool:
         """Whether ``value`` is the path or token of a file or folder."""
-        if not self.file or not isinstance(value, str) or value in self.choices:
+        if not self.files or not isinstance(value, str) or value in self.choices:
             return False
         return not (self.catalogue and resolve(self.catalogue).names(value))
 
@@ -70,7 +71,7 @@ class Option:
             return None
         value = self._convert(value)
         if self.choices and value not in self.choices and not self._may_be_file(value):
-            also = f", or the path of a {self.file} file" if self.file else ""
+            also = f", or the path of a file ({', '.join(self.files)})" if self.files else ""
             raise ConfigError(
                 f"{self.name} is {brief(value)}, but must be one of "
                 f"{', '.join(map(str, self.choices))}"
@@ -91,7 +92,7 @@ class Option:
         return value
 
     def _may_be_file(self, value: Any) -> bool:
-        return bool(self.file and isinstance(value, str) and PurePath(value).suffix)
+        return bool(self.files and isinstance(value, str) and PurePath(value).suffix)
 
     def _convert(self, value: Any) -> Any:
         kind = self.kind

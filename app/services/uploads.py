@@ -107,7 +107,7 @@ def _suffix(kind: Kind, path: Path, called: str) -> str:
     """The suffix of such a file."""
     if kind != "images":
         options = file_options(RunConfig)
-        return next(options[name].file for name, own in SETTINGS.items() if own == kind)
+        return next(options[name].files[0] for name, own in SETTINGS.items() if own == kind)
     suffixes = format_of_upload(path, called).suffixes
     return next((one for one in suffixes if called.lower().endswith(one)), suffixes[0])
 

@@ -137,7 +137,7 @@ def _add_flag(parser: Any, option: Option, prefix: str, dest: str) -> None:
         several = isinstance(option.default, tuple)
         help += f" (default: {','.join(option.default) if several else option.default})"
     choices = [*(LISTED[option.table]() if option.table in LISTED else option.choices)]
-    if choices and option.file:
-        choices.append(f"FILE{option.file}")
+    if choices and option.files:
+        choices.append("FILE")
     metavar = ("," if option.kind is tuple else "|").join(choices) or option.kind.__name__.upper()
     parser.add_argument(flag, dest=dest, metavar=metavar, help=help)

@@ -20,11 +20,11 @@ from prospr_engine.data.decode import (
     UnreadableError,
     is_image,
     read_header,
-    read_pixels,
     read_range,
 )
 from prospr_engine.data.depth import Range, joined
 from prospr_engine.data.inspect import Facts, facts_of
+from prospr_engine.data.look import Look
 from prospr_engine.data.readers.opening import open_data, open_uploaded
 from prospr_engine.data.readers.tree import Layout, Tree
 from prospr_engine.data.splits import Plan, plan
@@ -43,9 +43,8 @@ SAMPLES = 3  # of each
 COMMON = 0.05  # of the images, for a size that is worth naming
 SIDE = 96  # pixels, the largest side of a sample
 COMPARED = 4 * limits.PREVIEW_IMAGES.value  # images that are searched for copies
-SMALL = 32  # pixels, the side at which they are compared
-LOOKED_AT = limits.PREVIEW_IMAGES.value  # images whose headers are read
-PIXELS = limits.PREVIEW_PIXELS.value  # decoded for all samples together
+LOOKED_AT = limits.PREVIEW_IMAGES.value  # images that are opened
+PIXELS = limits.PREVIEW_PIXELS.value  # of deep images, read for their range
 
 
 @dataclass(frozen=True)
@@ -90,7 +89,8 @@ class Preview:
 
     ``notes`` are sentences on what was skipped and how the images will be split, ``warnings`` on
     what puts the accuracies in doubt; ``broken`` lists unreadable images, with the reason, among
-    ``looked_at`` evenly spread ones, and ``sizes`` describes the others of these.
+    ``looked_at`` evenly spread ones, and ``sizes`` describes the others of these. They are decoded
+    as a run decodes them, as far as the bound on pixels allows; else a note says so.
     """
 
     facts: Facts
@@ -133,15 +133,24 @@ def _preview(opened: Tree | Source, name: str) -> Preview:
     layout = arrange(opened, is_image) if isinstance(opened, Tree) else opened
     facts = facts_of(name, layout, opened)
     splits = plan(layout.labels, layout.parts, layout.classes, LoadingConfig(), seed=0)
-    left = Counter(pixels=PIXELS)
-    samples = _samples(opened, layout, facts, left)
-    copies = _copies(opened, layout, splits, facts, left)
     files: list[str] = []
     sizes: list[tuple[int, int]] = []
     broken: list[str] = []
+    notes: list[str] = []
+    copies: list[str] = []
+    look = None
     if isinstance(layout, Layout) and isinstance(opened, Tree):
+        look = Look(opened, facts.channels or 3)
+    samples = _samples(opened, layout, facts, look)
+    if look and isinstance(layout, Layout):
+        copies = _copies(look, layout, splits)
         files = [layout.files[number] for number in _spread(range(len(layout.files)), LOOKED_AT)]
-        sizes, broken = _headers(opened, files)
+        sizes, broken, unread = look.check(files)
+        if unread:
+            notes.append(
+                f"The images are large: of {unread:,} among {len(files):,} only the header was "
+                "checked, so damage inside shows only in a run."
+            )
     return Preview(
         facts,
         {
@@ -150,7 +159,7 @@ def _preview(opened: Tree | Source, name: str) -> Preview:
             if (numbers := layout.parts.get(part)) is not None
         },
         samples,
-        (*facts.notes, *splits.notes),
+        (*facts.notes, *splits.notes, *notes),
         len(files),
         tuple(broken),
         (*balance_warnings(facts.classes, facts.per_class), *copies),
@@ -158,35 +167,14 @@ def _preview(opened: Tree | Source, name: str) -> Preview:
     )
 
 
-def _headers(tree: Tree, files: Sequence[str]) -> tuple[list[tuple[int, int]], list[str]]:
-    """The sizes of those images that can be read, and why the others cannot."""
-    sizes, broken = [], []
-    for file in files:
-        try:
-            with tree.open(file) as stream:
-                header = read_header(stream)
-            sizes.append((header.width, header.height))
-        except (UnreadableError, OSError) as error:
-            broken.append(f"{file} ({error})")
-    return sizes, broken
-
-
-def _copies(
-    opened: Tree | Source,
-    layout: Layout | Source,
-    splits: Plan,
-    facts: Facts,
-    left: Counter[str],
-) -> list[str]:
+def _copies(look: Look, layout: Layout, splits: Plan) -> list[str]:
     """Warnings of copies of training images among the test images, as far as a first look goes."""
-    if not (isinstance(opened, Tree) and isinstance(layout, Layout)):
-        return []
     test = [int(number) for number in _spread(splits.test, COMPARED // 4)]
     train = [int(number) for number in _spread(splits.train, COMPARED - len(test))]
     found: dict[int, np.ndarray] = {}
     # In turns, so that both are there if the images are so large that only a few can be read.
     for number in _in_turns(test, train):
-        pixels = _pixels(opened, layout.files[number], facts.channels or 3, SMALL, left, {})
+        pixels = look.small(layout.files[number])
         if pixels is not None:
             found[number] = pixels
     parts = [[number for number in own if number in found] for own in (train, test)]
@@ -212,7 +200,7 @@ def _in_turns(first: Sequence[int], second: Sequence[int]) -> list[int]:
 
 
 def _samples(
-    opened: Tree | Source, layout: Layout | Source, facts: Facts, left: Counter[str]
+    opened: Tree | Source, layout: Layout | Source, facts: Facts, look: Look | None
 ) -> dict[str, tuple[bytes, ...]]:
     train = layout.parts["train"]
     labels = layout.labels[train]
@@ -220,9 +208,9 @@ def _samples(
         name: [int(number) for number in _spread(train[labels == label], SAMPLES)]
         for label, name in enumerate(layout.classes[:CLASSES])
     }
-    if isinstance(opened, Tree) and isinstance(layout, Layout):
+    if look and isinstance(layout, Layout):
         files = {number: layout.files[number] for own in chosen.values() for number in own}
-        sample = _sampler(opened, files, facts, left)
+        sample = _sampler(look, files, facts)
     else:
         sample = _pixel_sampler(cast("Source", opened))
     return {
@@ -231,14 +219,12 @@ def _samples(
     }
 
 
-def _sampler(
-    tree: Tree, files: Mapping[int, str], facts: Facts, left: Counter[str]
-) -> Callable[[int], bytes | None]:
+def _sampler(look: Look, files: Mapping[int, str], facts: Facts) -> Callable[[int], bytes | None]:
     size = min(facts.image_size or SIDE, SIDE)
-    ranges = joined(_ranges(tree, files.values()))
+    ranges = joined(_ranges(look.tree, files.values()))
 
     def sample(number: int) -> bytes | None:
-        pixels = _pixels(tree, files[number], facts.channels or 3, size, left, ranges)
+        pixels = look.pixels(files[number], size, ranges)
         return None if pixels is None else _png(_enlarged(pixels))
 
     return sample
@@ -262,26 +248,6 @@ def _pixel_sampler(source: Source) -> Callable[[int], bytes | None]:
         return _png(_enlarged(pixels))
 
     return sample
-
-
-def _pixels(
-    tree: Tree,
-    file: str,
-    channels: int,
-    size: int,
-    left: Counter[str],
-    ranges: Mapping[bool, Range],
-) -> np.ndarray | None:
-    """One image, uint8 (C, ``size``, ``size``); ``None`` if it is broken, or has more pixels than
-    are ``left``."""
-    with suppress(UnreadableError, OSError), tree.open(file) as stream:
-        header = read_header(stream)
-        left["pixels"] -= header.width * header.height
-        if left["pixels"] < 0:
-            return None
-        stream.seek(0)
-        return read_pixels(stream, channels, size, ranges)
-    return None
 
 
 def _enlarged(pixels: np.ndarray) -> np.ndarray:

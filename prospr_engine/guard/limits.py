@@ -127,10 +127,10 @@ IMAGE_BYTES = Limit("image_bytes", 20_000_000, "bytes", "of an image to try a ne
 DRAWING_BYTES = Limit("drawing_bytes", 1_000_000, "bytes", "of a drawing")
 DRAWING_SIDE = Limit("drawing_side", 1_024, "pixels", "of the longer side of a drawing")
 PREVIEW_IMAGES = Limit(
-    "preview_images", 1_000, "images", "of an upload whose headers are read for its preview"
+    "preview_images", 1_000, "images", "of an upload that are opened for its preview"
 )
 PREVIEW_PIXELS = Limit(
-    "preview_pixels", 200_000_000, "pixels", "decoded for the samples of an upload together"
+    "preview_pixels", 200_000_000, "pixels", "decoded for the preview of an upload"
 )
 
 # Weights and networks

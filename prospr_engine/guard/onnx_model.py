@@ -198,33 +198,44 @@ def _check_nodes(graph: onnx.GraphProto, name: str) -> None:
     links = sum(len(node.input) + len(node.output) for node in graph.node)
     if links > 10 * most:
         raise ModelError(f"{name} has {links:,} connections. Give a smaller network.")
-    foreign = dict.fromkeys(
-        f"{node.domain}.{node.op_type}" for node in graph.node if node.domain not in STANDARD
-    )
+    foreign: dict[str, str] = {}
+    for node in graph.node:
+        if node.domain not in STANDARD:
+            own = f"{node.domain}.{node.op_type}"
+            foreign.setdefault(own, f"{brief(own)} ({_node(node)})")
     if foreign:
         raise ModelError(
             f"{name} uses operators that are not in the ONNX standard: "
-            f"{listed(map(brief, foreign), 4)}. Export the network with standard operators only; "
+            f"{listed(foreign.values(), 4)}. Export the network with standard operators only; "
             "files that a runtime optimised cannot be read, but the ones that they were made from."
         )
     for node in graph.node:
         for attribute in node.attribute:
             if attribute.HasField("g") or attribute.graphs:
                 raise ModelError(
-                    f"{name} contains a branch or a loop (the operator {brief(node.op_type)}), and "
+                    f"{name} contains a branch or a loop (the operator {_operator(node)}), and "
                     "only networks that compute the same for every image can be pruned. Write "
                     "conditions in forward with torch.where, or move them out of the network."
                 )
             if attribute.HasField("sparse_tensor") or attribute.sparse_tensors:
                 raise ModelError(
-                    f"{name} stores a sparse tensor in the operator {brief(node.op_type)}. Store "
-                    "it as a dense one."
+                    f"{name} stores a sparse tensor in the operator {_operator(node)}. "
+                    "Store it as a dense one."
                 )
             if attribute.ref_attr_name or attribute.type in (
                 AttributeProto.TYPE_PROTO,
                 AttributeProto.TYPE_PROTOS,
             ):
-                raise _damaged(name, f"the operator {brief(node.op_type)} has an attribute of none")
+                raise _damaged(name, f"the operator {_operator(node)} has an attribute of none")
+
+
+def _operator(node: onnx.NodeProto) -> str:
+    return f"{brief(node.op_type)}, {_node(node)}"
+
+
+def _node(node: onnx.NodeProto) -> str:
+    """How messages call it: by its name, or else by what it makes."""
+    return f"node {brief(node.name or next(iter(node.output), ''))}"
 
 
 def _check_names(graph: onnx.GraphProto, name: str) -> None:

@@ -36,9 +36,10 @@ class Array:
 
     @property
     def described(self) -> str:
-        """``'x_train' (60,000 × 28 × 28, uint8)``"""
+        """``'x_train' (60,000 × 28 × 28, uint8)`` or ``'y' (40, text)``"""
         sizes = " × ".join(f"{size:,}" for size in self.shape) or "one value"
-        return f"{self.key!r} ({sizes}, {self.dtype})"
+        kind = "text" if KINDS[self.dtype.kind] == "text" else self.dtype
+        return f"{self.key!r} ({sizes}, {kind})"
 
     def chunks(self) -> Iterator[np.ndarray]:
         """The rows, some at a time. Raises ``DataError`` if the archive is damaged."""

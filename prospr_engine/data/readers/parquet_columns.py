@@ -15,7 +15,7 @@ from prospr_engine.data.paths import quoted
 from prospr_engine.data.readers.parquet_pages import unpacked_bytes
 from prospr_engine.data.readers.zip import ZipLimits
 from prospr_engine.errors import DataError
-from prospr_engine.format import megabytes
+from prospr_engine.format import listed, megabytes
 from prospr_engine.guard import limits
 
 MAGIC = b"PAR1"
@@ -65,6 +65,7 @@ def open_columns(path: Path, name: str, bounds: ZipLimits, stack: ExitStack) -> 
             )
         )
         columns = _columns(file, name)
+        _check_content(columns)
         paths = [one for one in (columns.image, columns.label) if one]
         with path.open("rb") as raw:
             repeating = _check_pages(raw, file.metadata, paths, columns, bounds)
@@ -169,12 +170,15 @@ def _columns(file: Any, name: str) -> Columns:
             and is_bytes(one.type.field("bytes").type)
         )
     }
+    known = IMAGES.split()
     if not images:
+        meant = next((one for one in schema if one.name.lower() in known), None)
+        if meant is not None:
+            raise _without_images(name, f"its column {meant.name!r} has {_in_words(meant.type)}")
         raise DataError(
             f"{name} has no column of images: its columns are {quoted(schema.names)}. It needs one "
             "of encoded images (bytes, or a struct with bytes), called image."
         )
-    known = IMAGES.split()
     image = min(
         images, key=lambda one: known.index(one.lower()) if one.lower() in known else len(known)
     )
@@ -202,6 +206,42 @@ def _columns(file: Any, name: str) -> Columns:
             "the one with the classes to “label”; it has whole numbers or text."
         )
     return Columns(name, file, images[image], label, features.get(label, ()))
+
+
+def _in_words(kind: Any) -> str:
+    """What a column without images has instead."""
+    import pyarrow.types as of
+
+    if of.is_string(kind) or of.is_large_string(kind) or of.is_string_view(kind):
+        return "text, perhaps the paths of images"
+    if of.is_struct(kind):
+        return f"no bytes, only {listed(field.name for field in kind)}"
+    nested = of.is_list(kind) or of.is_large_list(kind) or of.is_fixed_size_list(kind)
+    return "lists of numbers" if nested else f"values of the type {kind}"
+
+
+def _check_content(columns: Columns) -> None:
+    """Raise ``DataError`` if the summary says that no image is there: as when only the paths of
+    image files were written."""
+    summary = columns.file.metadata
+    for group in range(summary.num_row_groups):
+        of_group = summary.row_group(group)
+        for at in range(of_group.num_columns):
+            column = of_group.column(at)
+            if column.path_in_schema == columns.image:
+                known = column.statistics
+                if not (known and known.has_null_count and known.null_count == of_group.num_rows):
+                    return
+    if summary.num_rows:
+        field = columns.image.partition(".")[0]
+        raise _without_images(columns.name, f"its column {field!r} is empty, or has only paths")
+
+
+def _without_images(name: str, why: str) -> DataError:
+    return DataError(
+        f"There are no images in {name}: {why}. Write the content of each image file (PNG, JPEG) "
+        "into the column, as bytes; or give the folder with the image files."
+    )
 
 
 def _features(metadata: dict[bytes, bytes]) -> dict[str, tuple[str, ...]]:

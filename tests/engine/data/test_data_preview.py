@@ -7,7 +7,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from prospr_engine.config import LoadingConfig
+from prospr_engine.data import look as looking
 from prospr_engine.data import preview as module
+from prospr_engine.data.load import load
 from prospr_engine.data.preview import preview
 from prospr_engine.errors import DataError, ResourceError
 
@@ -81,10 +84,28 @@ def test_an_image_bomb_is_not_decoded(zipped, picture, monkeypatch) -> None:
     files = {f"{name}/{n}.png": bomb.getvalue() for name in "ab" for n in range(3)}
     decoded = []
     monkeypatch.setattr(
-        module, "read_pixels", lambda *_: decoded.append(1) or np.zeros((1, 96, 96), np.uint8)
+        looking, "read_pixels", lambda *_: decoded.append(1) or np.zeros((1, 96, 96), np.uint8)
     )
-    look(zipped(files))
-    assert len(decoded) * 81e6 <= module.PIXELS
+    found = look(zipped(files))
+    assert 0 < len(decoded) * 81e6 <= module.PIXELS
+    assert "of 4 among 6 only the header was checked" in found.notes[-1]
+
+
+def test_an_image_counts_as_readable_only_if_a_run_can_read_it(zipped) -> None:
+    """A JPEG that is cut off has a good header."""
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    stream = io.BytesIO()
+    Image.fromarray(noise).save(stream, "JPEG", quality=95)
+    whole = stream.getvalue()
+    files = {f"{name}/{n}.jpg": whole for name in "ab" for n in range(9)}
+    files["b/5.jpg"] = whole[: len(whole) // 2]
+    path = zipped(files)
+    found = look(path)
+    assert [text.split(" ")[0] for text in found.broken] == ["b/5.jpg"]
+    assert "truncated" in found.broken[0]
+    loading = LoadingConfig(skip_broken=True)
+    (skipped,) = [note for note in load(str(path), loading, 0).notes if "b/5.jpg" in note]
+    assert "truncated" in skipped
 
 
 def test_no_memory_is_a_sentence(zipped, classes, monkeypatch) -> None:

@@ -150,6 +150,7 @@ def test_images_without_labels_are_left_out(saved) -> None:
     [
         ({"x": PIXELS, "y": NUMBERS[:30]}, "40 images in 'x', but 'y' (30, int64)"),
         ({"a": PIXELS, "b": PIXELS}, "it contains 'a' (40 × 8 × 6 × 3, uint8) and 'b'"),
+        ({"a": PIXELS, "b": PIXELS, "c": NUMBERS.astype(str)}, "and 'c' (40, text). Name"),
         ({}, "it contains no array"),
         ({"x": PIXELS, "y": NUMBERS * 0}, "only the label '0'"),
         ({"x": PIXELS[:0], "y": NUMBERS[:0]}, "no image with a label"),

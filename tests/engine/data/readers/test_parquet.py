@@ -57,6 +57,11 @@ def table(labels: Sequence = NUMBERS, images: Sequence | None = None, metadata=N
     return made.replace_schema_metadata(metadata)
 
 
+def with_images(values: list) -> pa.Table:
+    """Something else in the column of images."""
+    return pa.table({"image": values, "label": NUMBERS})
+
+
 def opened(path: Path | str) -> tuple[Tree, dict[str, list[tuple[bytes, str]]]]:
     """The tree, and by part the bytes and the class of every image."""
     with open_data(str(path)) as (_, tree):
@@ -189,9 +194,14 @@ def test_the_same_image_is_kept_once(tmp_path: Path) -> None:
         (table([0] * 24), "only the label '0'"),
         (table(pa.array([], pa.int64())), "no image with a label"),
         (table([None] * 24), "no column of labels"),
+        (with_images(["cat.png"] * 24), "column 'image' has text, perhaps the paths"),
+        (with_images([{"path": "cat.png"}] * 24), "column 'image' has no bytes, only path"),
+        (with_images([[0] * 64] * 24), "column 'image' has lists of numbers"),
+        (table(images=[None] * 24), "column 'image' is empty, or has only paths"),
     ],
-    ids=["no image", "no column", "other", "floats", "one class", "empty", "nulls"],
-)
+    ids=["no image", "no column", "other", "floats", "one class", "empty", "nulls", "paths",
+         "struct of paths", "arrays", "no bytes"],
+)  # fmt: skip
 def test_mistakes_are_sentences(tmp_path: Path, made, words) -> None:
     pq.write_table(made, tmp_path / "a.parquet")
     with pytest.raises(DataError) as error:
