@@ -279,6 +279,11 @@ class RunConfig(_Checked):
         return RunConfig(**dense_settings(self))
 
     @property
+    def given(self) -> bool:
+        """Whether the weights were trained elsewhere, and are not new."""
+        return self.weights != FRESH
+
+    @property
     def fingerprint(self) -> str:
         """Names the settings: 16 hex digits; see ``identity.fingerprint``."""
         return fingerprint(self)

@@ -51,6 +51,12 @@ def warnings(frame: pd.DataFrame) -> list[str]:
     if cells["model"].nunique() > 1:
         names = listed(model_label(str(name)) for name in cells["model"].unique())
         sentences.append(f"The networks differ ({names}): {confounded}")
+    if cells["given"].nunique() > 1:
+        tuned = listed(cells[cells["given"]]["series"].unique(), MOST_NAMED)
+        sentences.append(
+            f"Some runs start from given weights and were fine-tuned ({tuned}), the others from "
+            f"new ones: {confounded}"
+        )
     if several := shares(cells):
         sentences.append(several)
     if cells["epochs"].nunique() > 1:
@@ -206,8 +212,9 @@ def caveats(frame: pd.DataFrame) -> str:
     epochs = cells["epochs"].max()
     if not epochs:
         return "No network was trained: these accuracies say nothing about the criteria."
+    start = "Given weights, fine-tuned" if cells["given"].all() else "Trained"
     sentence = (
-        f"Trained for {_from_to(cells['epochs'])} {plural(epochs, 'epoch')}: longer training, "
+        f"{start} for {_from_to(cells['epochs'])} {plural(epochs, 'epoch')}: longer training, "
         "other networks or other images may change the order."
     )
     sentence += trained_twice(cells)

@@ -72,6 +72,8 @@ def show_forecast(forecast: Forecast | None, kind: str) -> None:
                 f"≈ {size(file.zipped)} zipped",
                 FILES[kind] if first else ENCODINGS[encoding].description,
             )
+    if forecast.fine_tuning is not None:
+        st.caption(words.fine_tuning(forecast.fine_tuning))
     if estimate.seconds > DAY / 2:
         st.caption(words.TOO_LONG)
 

@@ -32,6 +32,14 @@ def basis(forecast: Forecast | Plan) -> str:
     return f"From {runs} {what} on this machine."
 
 
+def fine_tuning(rate: float) -> str:
+    """At which learning rate given weights are trained further."""
+    return (
+        f"Given weights are fine-tuned: the learning rate starts at {rate:.2g}, a tenth of the "
+        "network's own (Advanced, Training)."
+    )
+
+
 def queue(ahead: int) -> str:
     """How many runs come first."""
     return (

@@ -7,7 +7,7 @@ import streamlit as st
 from app import forms, pages, session
 from app.forms import start
 from app.forms.forecast import show_existing, show_forecast, show_latest
-from app.forms.words import HOW, INTRO
+from app.forms.words import HOW, steps
 from app.presets import PRESETS
 from app.services import EngineError, RunConfig, estimates, runs
 from app.ui.findings import show_error
@@ -75,4 +75,4 @@ with right:
         if start.start_button("Prune and train", problem, start_run) and config:
             show_existing(records, config, session.visitor())
     show_latest(records, session.visitor())
-    st.markdown(INTRO)
+    st.markdown(steps(config or RunConfig()))

@@ -12,7 +12,16 @@ from app.run.controls import show_controls, show_controls_link, show_original
 from app.run.downloads import show_downloads
 from app.run.explore import show_explore
 from app.run.speed import show_speed
-from app.services import ConfigError, EngineError, ExportRecord, Run, RunRecord, course, runs
+from app.services import (
+    ConfigError,
+    EngineError,
+    ExportRecord,
+    Run,
+    RunRecord,
+    course,
+    diverged,
+    runs,
+)
 from app.ui import answer as words
 from app.ui import code
 from app.ui.findings import plain, show_error, show_proof
@@ -41,6 +50,8 @@ def show_result(run: Run) -> None:
     show_original(run)
     st.markdown(words.compared(result))
     st.markdown(course(result))
+    if problem := diverged(result):
+        show_error(problem)
     for warning in result.data.warnings:
         st.warning(plain(warning), icon=":material/content_copy:")
     show_controls_link(run)

@@ -24,6 +24,7 @@ from prospr_engine.models.collections import collection_of, listed_names
 from prospr_engine.models.spec import ModelSpec
 from prospr_engine.overrides import ALL_KEPT, Override, setting_words
 from prospr_engine.pipeline.course import course
+from prospr_engine.pipeline.divergence import diverged
 from prospr_engine.pipeline.pruning_record import (
     Amount,
     FindingRecord,
@@ -102,6 +103,7 @@ __all__ = [
     "control_names",
     "course",
     "display_name",
+    "diverged",
     "epoch_record",
     "file_settings",
     "is_control",

@@ -37,7 +37,9 @@ from prospr_engine.pipeline.estimate import (
     images_in,
     parts,
     scores_of,
+    split,
 )
+from prospr_engine.pipeline.rates import learning_rate
 from prospr_engine.store.records import Run
 from prospr_engine.store.studies import check_size
 from prospr_engine.sweeps.config import SweepConfig
@@ -92,6 +94,8 @@ class Forecast:
     earlier: int
     same_network: bool
     assumes_cpu: bool
+    fine_tuning: float | None = None
+    """The learning rate of given weights; None if it is set, or if the weights are new."""
 
 
 @dataclass(frozen=True)
@@ -126,7 +130,9 @@ def forecast(config: RunConfig) -> Forecast | None:
     paces, same = _earlier(config, images, size)
     if paces:
         found = replace(found, seconds=found.seconds * median(paces))
-    return Forecast(found, images, len(paces), same, not paces and _may_use_gpu(config))
+    reduced = config.given and config.training.lr is None and config.epochs > 0
+    rate = learning_rate(config, split(images, config.loading)[0]) if reduced else None
+    return Forecast(found, images, len(paces), same, not paces and _may_use_gpu(config), rate)
 
 
 def plan(config: SweepConfig | SearchConfig) -> Plan | None:

@@ -21,6 +21,7 @@ from prospr_engine.export.encodings.dense import NUMBER, ZIPPED_NUMBER
 from prospr_engine.export.latency import BATCHES
 from prospr_engine.identity import dense_group, scores_group
 from prospr_engine.models.measures import Measure
+from prospr_engine.pipeline.rates import batch_size
 from prospr_engine.pruning.budget import kept_count
 from prospr_engine.saliency import METHODS, ROUNDS, STEPS
 
@@ -250,8 +251,7 @@ def parts(
     )  # forward and backward
     calls = measure.layers * speed.layer
 
-    batch = config.training.batch_size or max(16, min(128, train // 32))
-    steps = math.ceil(train / batch)
+    steps = math.ceil(train / batch_size(config, train))
 
     decoding = DECODING * images.files + SCALING * images.size**2
     needed = sum((train, validation, test)) * images.channels * images.size**2

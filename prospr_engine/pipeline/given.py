@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import nn
 
-from prospr_engine.config import FRESH, RunConfig
+from prospr_engine.config import RunConfig
 from prospr_engine.data.images import ImageData
 from prospr_engine.errors import ModelError
 from prospr_engine.format import listed
@@ -39,7 +39,7 @@ class Given:
 
 def given_of(config: RunConfig, model: nn.Module, data: ImageData) -> Given | None:
     """What is known about the weights of ``model``; None if they are new."""
-    if config.weights == FRESH:
+    if not config.given:
         return None
     file = file_settings(config).get("weights")
     if file is None and is_file(config.model):

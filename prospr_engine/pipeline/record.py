@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from prospr_engine import metrics
-from prospr_engine.config import FRESH, RunConfig
+from prospr_engine.config import RunConfig
 from prospr_engine.errors import ConfigError, DataError
 from prospr_engine.events import EpochEnded
 from prospr_engine.export.encodings import PRIMARY
@@ -160,7 +160,7 @@ class RunRecord:
     @property
     def given(self) -> bool:
         """Whether the weights at the beginning were trained elsewhere."""
-        return self.config.weights != FRESH
+        return self.config.given
 
     @property
     def onnx(self) -> ExportRecord:

@@ -18,6 +18,7 @@ from prospr_engine.events import EpochEnded
 from prospr_engine.export.encodings import PRIMARY
 from prospr_engine.export.latency import Latency
 from prospr_engine.export.proof import Proof
+from prospr_engine.pipeline.divergence import divergence
 from prospr_engine.pipeline.record import FORMAT, NETWORKS, GraphRecord, RunRecord
 from prospr_engine.pruning.health import Finding, Health, LayerHealth
 from prospr_engine.pruning.masks import Masks
@@ -185,6 +186,13 @@ class RunResult:
         return self.exports[PRIMARY].zipped
 
     @property
+    def findings(self) -> tuple[Finding, ...]:
+        """Those of pruning, and that training diverged, if it did."""
+        lr, images = self.recipe.get("lr"), self.per_class["images"]
+        text = divergence(self.loss, self.accuracy, self.history, images, lr)
+        return (*([Finding("danger", text)] if text else []), *self.pruning.findings)
+
+    @property
     def record(self) -> RunRecord:
         """The content of ``result.json``, typed."""
         return RunRecord.from_dict(self.to_dict())
@@ -203,6 +211,7 @@ class RunResult:
             ),
             "loss": self.loss,
             **self.pruning.to_dict(),
+            "findings": [dataclasses.asdict(finding) for finding in self.findings],
             "onnx": exports[PRIMARY],  # where readers of 0.3 look for it
             "exports": exports,
             "not_exported": self.not_exported,

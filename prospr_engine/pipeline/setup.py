@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from prospr_engine.config import CHANNELS, FRESH, LoadingConfig, RunConfig
+from prospr_engine.config import CHANNELS, LoadingConfig, RunConfig
 from prospr_engine.data.images import ImageData, normalise
 from prospr_engine.data.load import load
 from prospr_engine.data.normalisation import DATA
@@ -36,15 +36,12 @@ from prospr_engine.pipeline.calibration import reading_for
 from prospr_engine.pipeline.checkpoint import Source
 from prospr_engine.pipeline.given import class_note, given_of
 from prospr_engine.pipeline.normalisation import choose
+from prospr_engine.pipeline.rates import batch_size, learning_rate
 from prospr_engine.pruning.budget import budget
 from prospr_engine.saliency import METHODS
 from prospr_engine.saliency.controls import find_control
 from prospr_engine.structured.shrink import Structure
 from prospr_engine.training.loop import Recipe
-
-FINE_TUNING = 0.1
-"""Given weights are trained further at this share of the model's own learning rate: at the whole
-rate, the first steps would undo what they have learned."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +70,7 @@ class Prepared:
     @property
     def given(self) -> bool:
         """Whether the weights were trained elsewhere, and are not new."""
-        return self.config.weights != FRESH
+        return self.config.given
 
 
 def check(config: RunConfig) -> None:
@@ -154,7 +151,7 @@ def _first_batch(config: RunConfig, data: ImageData, device: torch.device) -> Ba
     """Training images as the network takes them; on a GPU as many as in training, for which the
     memory has to suffice."""
     count = len(data.train)
-    size = FEW if device.type == "cpu" else _batch_size(config, count)
+    size = FEW if device.type == "cpu" else batch_size(config, count)
     chosen = torch.linspace(0, count - 1, min(size, count)).round().long()
     images = data.train.images[chosen].to(device)
     return normalise(images, data.mean, data.std), data.train.labels[chosen].to(device)
@@ -196,17 +193,12 @@ def content_of(file: str) -> str:
 def make_recipe(config: RunConfig, prepared: Prepared) -> Recipe:
     """Fill in the choices that the config leaves open."""
     training = config.training
-    batch_size = _batch_size(config, len(prepared.data.train))
-    # The models' rates are for batches of 128; the noise of smaller batches requires smaller steps
-    # (Krizhevsky 2014, https://arxiv.org/abs/1404.5997).
-    own_lr = MODELS.find(config.model).lr * (batch_size / 128) ** 0.5
-    if prepared.given:
-        own_lr *= FINE_TUNING
+    count = len(prepared.data.train)
     augmentation = training.augmentation
     return Recipe(
         epochs=config.epochs,
-        batch_size=batch_size,
-        lr=own_lr if training.lr is None else training.lr,
+        batch_size=batch_size(config, count),
+        lr=learning_rate(config, count),
         momentum=training.momentum,
         weight_decay=training.weight_decay,
         schedule=training.schedule,
@@ -214,13 +206,6 @@ def make_recipe(config: RunConfig, prepared: Prepared) -> Recipe:
         precision=best_precision(training.precision, prepared.device),
         seed=config.seed,
     )
-
-
-def _batch_size(config: RunConfig, count: int) -> int:
-    """Images in one training step, of ``count`` for training."""
-    # 128, as in most published recipes; fewer on small data, for some forty steps per epoch.
-    small = max(16, min(128, 1 << max(0, (count // 32).bit_length() - 1)))
-    return config.training.batch_size or small
 
 
 def _calibration_batches(config: RunConfig, data: ImageData) -> list[Batch]:

@@ -23,6 +23,7 @@ from prospr_engine.format import (
 from prospr_engine.io.tokens import display_name
 from prospr_engine.models import label_of
 from prospr_engine.pipeline.course import course
+from prospr_engine.pipeline.divergence import diverged
 from prospr_engine.pipeline.record import NETWORKS, ExportRecord, GraphRecord, RunRecord
 from prospr_engine.saliency import METHODS
 
@@ -129,8 +130,9 @@ def _summary(record: RunRecord) -> str:
     tested = record.accuracy
     change = points_between(tested["dense"], tested["pruned"])
     kept, total = record.pruning.kept, record.pruning.total
+    done = " ".join(filter(None, (course(record), diverged(record))))
     return (
-        f"A pruned network: {kept:,} of {total:,} weights are left. {course(record)} It "
+        f"A pruned network: {kept:,} of {total:,} weights are left. {done} It "
         f"gets {accuracy(tested['pruned'])} of {counted(record.data.split.test, 'test image')} "
         f"right; the same network with all weights, trained alike, gets "
         f"{accuracy(tested['dense'])} ({signed_points(change)})."

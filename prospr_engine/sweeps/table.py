@@ -28,12 +28,13 @@ SETTINGS = {
     "channel_budget": "str",
     "options": "str",
     "seed": "int64",
+    "given": "bool",
     "epochs": "int64",
     "sparsity": "float64",
     "state": "str",
     "error": "str",
 }
-EARLIER = {"kind": WEIGHTS, "channel_budget": ""}
+EARLIER = {"kind": WEIGHTS, "channel_budget": "", "given": "False"}
 """Settings that tables of earlier versions do not have, and what they were."""
 # After them: where the row comes from.
 ORIGIN = {"fingerprint": "str", "out": "str"}
@@ -61,7 +62,8 @@ def row(
     text is "", any other unknown figure None. Sparsities, accuracies and ``change``
     (pruned − dense) are fractions, losses are in nats, ``seconds`` is wall time. ``steps`` is None
     for a method that does not look ahead; the other options are JSON. Where channels are removed,
-    ``channel_budget`` says what the sparsity is a share of. The caller fills in ``out``.
+    ``channel_budget`` says what the sparsity is a share of. ``given``: the weights at the beginning
+    were trained elsewhere. The caller fills in ``out``.
     """
     options = dict(config.scoring.options)
     # A method of another version may be missing from the table; its runs can still be shown.
@@ -78,6 +80,7 @@ def row(
         "channel_budget": config.channel_budget if config.kind == CHANNELS else "",
         "options": json.dumps(options, sort_keys=True) if options else "",
         "seed": config.seed,
+        "given": config.given,
         "epochs": config.epochs,
         "sparsity": config.sparsity,
         "state": state,
@@ -137,6 +140,6 @@ def _value(kind: str, text: str) -> Any:
         return text
     if not text:
         return None
-    if kind == "boolean":
+    if kind.startswith("bool"):
         return {"True": True, "False": False}[text]
     return float(text) if kind == "float64" else int(text)

@@ -94,8 +94,8 @@ def train(
             if not math.isfinite(loss + held_out.loss) or not _all_finite(model):
                 raise TrainingError(
                     f"The {network} network diverged in epoch {epoch + 1}: its loss or its weights "
-                    f"are NaN or infinite. Lower the learning rate (it starts at "
-                    f"{recipe.lr:g})."
+                    f"are NaN or infinite. Set a lower learning rate (--train-lr; in the form "
+                    f"under Advanced, Training); it started at {recipe.lr:g}."
                 )
             yield EpochEnded(
                 network=network,

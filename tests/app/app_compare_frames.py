@@ -29,6 +29,7 @@ def cell(method: str, sparsity: float, seed: int, accuracy: float, **more: Any) 
         "channel_budget": "parameters" if kind == "channels" else "",
         "options": "",
         "seed": seed,
+        "given": False,
         "epochs": 3,
         "sparsity": sparsity,
         "state": "done",

@@ -405,6 +405,7 @@ def test_the_same_data_give_no_warning():
         ({"digest": "other images"}, "used different images or splits"),
         ({"model": "resnet20"}, "The networks differ (Small CNN and ResNet-20)"),
         ({"epochs": 9}, "trained for 3 to 9 epochs"),
+        ({"given": True}, "Some runs start from given weights and were fine-tuned ("),
         ({"test_images": 99, "digest": ""}, "tested on 99 to 400 images"),
     ],
 )
@@ -435,6 +436,8 @@ def test_the_axis_and_the_training_are_named():
         f"The accuracy axis starts at 75{NBSP}%, not at zero."
     )
     assert compare_words.caveats(grid(TWO)).startswith("Trained for 3 epochs: ")
+    given = compare_words.caveats(grid(TWO, given=True))
+    assert given.startswith("Given weights, fine-tuned for 3 epochs: ")
     assert compare_words.axis_start(0.0) == ""
 
 

@@ -9,7 +9,7 @@ from app_fakes import finished, found, new, running, words
 from streamlit.testing.v1 import AppTest
 
 from app import pages
-from app.forms.words import HOW
+from app.forms.words import HOW, steps
 from app.presets import PRESETS
 from app.services import store as store_service
 from prospr_engine.config import RunConfig
@@ -197,3 +197,38 @@ def test_a_run_of_another_version_is_no_obstacle(at: AppTest, store: Store):
     at.run()
     assert not at.exception
     assert found(store, id).settings == {"unheard": 1}
+
+
+def in_order(config: RunConfig) -> list[str]:
+    return re.findall(r"^\d\. \*\*(.+?)\.\*\*", steps(config), re.MULTILINE)
+
+
+def test_the_steps_are_those_of_the_settings():
+    usual = ["Score", "Prune", "Train", "Test and check"]
+    assert in_order(RunConfig()) == usual
+    assert "before any training" in steps(RunConfig())
+    given = RunConfig(model="torchvision/resnet18", weights="pretrained")
+    assert in_order(given) == ["Score", "Prune", "Fine-tune", "Test and check"]
+    after = RunConfig(method="magnitude_trained")
+    assert in_order(after) == ["Train", "Score", "Prune", "Train again", "Test and check"]
+    both = RunConfig(method="magnitude_trained", weights="mine.pt")
+    assert in_order(both)[0] == "Fine-tune"
+    assert in_order(RunConfig(method="magnitude_trained", epochs=0))[2] == "No training"
+    for config in (given, after, both):
+        assert "before any training" not in steps(config)
+
+
+def test_the_page_shows_the_steps_of_the_form(at: AppTest):
+    assert "Train again" not in words(at)
+    at.selectbox(key="method").select("magnitude_trained").run()
+    assert "Train again" in words(at)
+
+
+def test_given_weights_have_their_learning_rate_in_the_forecast(at: AppTest):
+    assert "learning rate starts" not in words(at)
+    at.selectbox(key="model").select("torchvision/resnet18").run()
+    at.selectbox(key="weights").select("pretrained").run()
+    # 0.01 for torchvision's; batches of 32 of digits: half of it; a tenth for given weights.
+    assert "learning rate starts at 0.0005, a tenth" in words(at)
+    at.number_input(key="train-lr").set_value(0.2).run()
+    assert "learning rate starts" not in words(at)

@@ -15,6 +15,7 @@ from prospr_engine.store.store import Store
 
 def test_the_result_gives_the_answer_first(store: Store):
     at = opened(finished(store))
+    assert not at.error
     assert (
         at.title[0].value
         == f"90{SPACE}% of the weights removed, 1.1 points of accuracy lost, within chance"
@@ -167,6 +168,12 @@ def test_the_trust_in_the_ranking_is_never_folded_away(store: Store, result: dic
     assert folded.label == "3 more"
     assert "trusted" not in "".join(m.value for m in folded.markdown)
     assert words(at).count(":orange[:material/warning:] Not to be trusted.") == 1
+
+
+def test_training_that_diverged_stands_beside_the_answer(store: Store, result: dict[str, Any]):
+    at = opened(finished(store, loss={"dense": 0.2, "pruned": 2e16}))
+    assert "training of the pruned network diverged" in at.error[0].value
+    assert "learning rate" in at.error[0].value
 
 
 def test_a_failed_proof_is_not_called_proven(store: Store, result: dict[str, Any]):

@@ -19,7 +19,8 @@ from prospr_engine.pipeline.checkpoint import load_network
 from prospr_engine.pipeline.given import Given, class_note, given_of
 from prospr_engine.pipeline.normalisation import choose
 from prospr_engine.pipeline.predict import load_pair
-from prospr_engine.pipeline.setup import FINE_TUNING, make_recipe, prepare
+from prospr_engine.pipeline.rates import FINE_TUNING
+from prospr_engine.pipeline.setup import make_recipe, prepare
 from prospr_engine.registry import settings_of
 from prospr_engine.report.model_card import code
 

@@ -248,7 +248,7 @@ def test_without_a_folder_the_results_lie_in_a_temporary_one(tmp_path, monkeypat
         (
             {"training": pe.TrainingConfig(lr=100.0), "model": "small_cnn"},
             TrainingError,
-            "Lower the learning rate",
+            "Set a lower learning rate",
         ),
     ],
 )

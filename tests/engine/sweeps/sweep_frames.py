@@ -17,7 +17,7 @@ def cells(accuracy: np.ndarray, **more: Any) -> pd.DataFrame:
         "control": ["none" if i == 0 else "shuffle" for i in index[2]],
         "accuracy": accuracy.ravel(), "dense_accuracy": 0.99, "test_images": 1_000_000_000,
         "state": "done", "model": "m", "data": "upload", "steps": 1, "options": "", "epochs": 1,
-        "kind": "weights", "channel_budget": "",
+        "kind": "weights", "channel_budget": "", "given": False,
         **more,
     })  # fmt: skip
     return frame[frame["accuracy"].notna()]

@@ -68,6 +68,7 @@ def test_what_was_found_stands_in_its_column():
         "channel_budget": "",
         "options": "",
         "seed": 4,
+        "given": False,
         "epochs": 2,
         "sparsity": 0.9,
         "state": "done",
@@ -128,12 +129,20 @@ def test_a_row_says_what_was_removed_and_what_its_sparsity_counts():
     assert (output["kind"], output["channel_budget"]) == ("weights", "")
 
 
+def test_given_weights_are_in_the_table_without_their_path(tmp_path):
+    table = frame([row(RunConfig(weights="/home/me/best.pt"), None, "waiting")])
+    table.to_csv(tmp_path / "cells.csv", index=False)
+    assert "best" not in (tmp_path / "cells.csv").read_text()
+    assert read(tmp_path / "cells.csv")["given"].tolist() == [True]
+
+
 def test_a_table_of_an_earlier_version_is_of_weights(tmp_path):
     now = frame([row(RunConfig(), None, "waiting")])
     path = tmp_path / "cells.csv"
-    now.drop(columns=["kind", "channel_budget", "operations"]).to_csv(path, index=False)
+    now.drop(columns=["kind", "channel_budget", "given", "operations"]).to_csv(path, index=False)
     again = read(path)
     assert again["kind"].tolist() == ["weights"]
     assert again["channel_budget"].tolist() == [""]
+    assert again["given"].tolist() == [False]
     assert again["operations"].isna().all()
     assert list(again.columns) == columns()

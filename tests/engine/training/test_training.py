@@ -179,7 +179,7 @@ def test_the_hooks_are_gone_afterwards():
 
 
 def test_a_loss_that_is_not_a_number_says_what_to_do():
-    with pytest.raises(TrainingError, match="Lower the learning rate"):
+    with pytest.raises(TrainingError, match="Set a lower learning rate"):
         fit(network(), lr=1e30, epochs=3)
 
 

@@ -429,7 +429,9 @@ def test_an_upload_by_its_token(write, trained, tmp_path, monkeypatch) -> None:
 def test_the_settings_take_files_and_refuse_nonsense() -> None:
     assert RunConfig(weights="my.safetensors").weights == "my.safetensors"
     assert RunConfig(weights=token("0" * 64, "a b.safetensors")).fingerprint
-    with pytest.raises(ConfigError, match=r"path of a file \(\.safetensors, .*\.ckpt\) \(did you mean 'fresh'"):
+    with pytest.raises(
+        ConfigError, match=r"a file \(\.safetensors, .*\.ckpt\) \(did you mean 'fresh'"
+    ):
         RunConfig(weights="freshh")
     with pytest.raises(ConfigError, match="give text"):
         RunConfig(weights=3)
