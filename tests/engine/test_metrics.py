@@ -119,6 +119,7 @@ COLUMNS_SINCE = {
     "dense_balanced_accuracy",
     "rarest_images",
     "commonest_share",
+    "given",
     "dense_right_alone",
     "pruned_right_alone",
     "operations",
