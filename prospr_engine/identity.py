@@ -31,8 +31,9 @@ TABLES = {
     "data": "prospr_engine.data:DATASETS",
     "method": "prospr_engine.saliency:METHODS",
     "control": "prospr_engine.saliency.controls:CONTROLS",
+    "encodings": "prospr_engine.export.encodings:ENCODINGS",
 }
-"""Settings of a run that name a row of a table."""
+"""Settings of a run that name a row of a table, or several."""
 
 
 # Fingerprints
@@ -88,8 +89,13 @@ def run_key(config: RunConfig, version: str = VERSION) -> str | None:
 
 def registered(config: RunConfig, among: Collection[str] = tuple(TABLES)) -> dict[str, str]:
     """The settings that name a row registered by the user, with its ``Registry.edition``."""
-    found = {name: resolve(TABLES[name]).edition(getattr(config, name)) for name in among}
-    return {name: edition for name, edition in found.items() if edition}
+    found = {}
+    for name in among:
+        table, value = resolve(TABLES[name]), getattr(config, name)
+        rows = value if isinstance(value, tuple) else (value,)
+        if edition := " ".join(filter(None, map(table.edition, rows))):
+            found[name] = edition
+    return found
 
 
 # What runs share

@@ -22,7 +22,7 @@ from prospr_engine.export.interface import Interface
 from prospr_engine.export.own_graph import constants_of
 from prospr_engine.export.proof import Check, LayerProof, Proof
 from prospr_engine.export.provenance import LayerRecord, Provenance
-from prospr_engine.format import brief
+from prospr_engine.format import brief, counted, percent
 
 MASKS_FILE = "masks.safetensors"
 USUAL = Interface()
@@ -169,7 +169,6 @@ def _check_zeros(weights: Mapping[str, np.ndarray], record: Provenance) -> Check
     pruned = sum(layer.pruned for layer in record.layers)
     total = sum(layer.total for layer in record.layers)
     kept_zero = sum(layer.kept_zero for layer in record.layers)
-    also = f", besides {kept_zero:,} kept weights that happen to be zero" if kept_zero else ""
     lost = ""
     if record.unused:
         lost = (
@@ -177,12 +176,23 @@ def _check_zeros(weights: Mapping[str, np.ndarray], record: Provenance) -> Check
             "depend on it."
         )
     where = f"in {len(record.layers)} layer{'s' * (len(record.layers) != 1)}"
-    return Check(
-        "zeros",
-        True,
-        f"{pruned:,} of {total:,} weights {where} are pruned, and exactly these are zero in the "
-        f"file{also}.{lost}",
-    )
+    if pruned:
+        also = f", besides {kept_zero:,} kept weights that happen to be zero" if kept_zero else ""
+        text = f"{pruned:,} of {total:,} weights {where} are pruned, and exactly these are zero in "
+        return Check("zeros", True, f"{text}the file{also}.{lost}")
+    whole = "No weights are pruned: all"
+    if record.metadata.get("kind") == CHANNELS:
+        whole = f"The removed channels{_share(record)} are not in the file: all other"
+    also = f", {kept_zero:,} of which happen to be zero" if kept_zero else ""
+    return Check("zeros", True, f"{whole} {total:,} weights {where} are kept{also}.{lost}")
+
+
+def _share(record: Provenance) -> str:
+    """How much of the network the removed channels were, if the record says so."""
+    sparsity = record.metadata.get("sparsity")
+    share = sparsity.get("achieved") if isinstance(sparsity, dict) else None
+    known = isinstance(share, float) and 0 < share < 1
+    return f", with {percent(share)} of the weights," if known and share else ""
 
 
 def _check_masks(
@@ -206,7 +216,9 @@ def _check_masks(
         problem = str(error)
     if problem:
         return [Check("masks", False, f"{source} do not match the file: {problem}")]
-    return [Check("masks", True, f"{source} match the file; every weight they remove is zero.")]
+    removed = any(not mask.all() for mask in found.values())
+    what = "every weight they remove is zero" if removed else "they keep every weight"
+    return [Check("masks", True, f"{source} match the file; {what}.")]
 
 
 def _check_channels(
@@ -216,6 +228,7 @@ def _check_channels(
     for name in sorted(set(masks) ^ {*(layer.name for layer in record.layers), *record.unused}):
         text = f"only the {'masks have' if name in masks else 'file has'} a layer {name}."
         return Check("masks", False, f"{MASKS_FILE} does not match the file: {text}")
+    removed = 0
     for layer in record.layers:
         kept, values = masks[layer.name], _values(weights, layer)
         rows, total = int(kept.reshape(len(kept), -1).any(1).sum()), int(kept.sum())
@@ -223,8 +236,12 @@ def _check_channels(
             text = f"it leaves {layer.name} {total:,} weights in {rows:,} channels"
             there = "" if values is None else f", but the file has the shape {values.shape}"
             return Check("masks", False, f"{MASKS_FILE} does not match the file: {text}{there}.")
+        removed += len(kept) - rows
     return Check(
-        "masks", True, f"Every layer has as many channels as {MASKS_FILE} keeps, and no others."
+        "masks",
+        True,
+        f"{counted(removed, 'output channel was', 'output channels were')} removed; every layer "
+        f"has as many as {MASKS_FILE} keeps, and no others.",
     )
 
 

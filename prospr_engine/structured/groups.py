@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -15,8 +17,10 @@ from prospr_engine.network.foreign import first_line
 from prospr_engine.network.padding import ChannelPadding
 from prospr_engine.network.prunable import prunable_weights
 from prospr_engine.structured.labels import WHOLE, Numbers
-from prospr_engine.structured.ties import BY_CHANNEL, Ties, is_depthwise, ties
-from prospr_engine.structured.trace import SECONDS, trace
+from prospr_engine.structured.ties import BY_CHANNEL, Ties, is_depthwise, reasons, ties
+from prospr_engine.structured.trace import SECONDS, Trace, trace
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,15 +86,23 @@ def find_groups(
     """
     prunable_weights(network)
     traced = trace(network, sample, seconds)
+    return _Assembler(traced.network, _followed(ties, traced)).groups()
+
+
+def find_whole(network: nn.Module, sample: Tensor, seconds: float = SECONDS) -> dict[str, str]:
+    """By layer of which no channel can be removed, why; raises as ``find_groups`` does."""
+    return _followed(reasons, trace(network, sample, seconds))
+
+
+def _followed(read: Callable[[Trace], T], traced: Trace) -> T:
     try:
-        found = ties(traced)
+        return read(traced)
     except (AttributeError, IndexError, KeyError, TypeError, ValueError, RuntimeError) as error:
         # Autograd's nodes may be of any kind, also of the caller's own.
         raise ModelError(
             "What this network does with its channels cannot be followed "
             f"({first_line(error)}), so none can be removed; remove single weights instead."
         ) from error
-    return _Assembler(traced.network, found).groups()
 
 
 Place = tuple[str, str, int]

@@ -14,9 +14,10 @@ from prospr_engine.pruning.masks import Masks
 from prospr_engine.structured.budget import check_budget, choose
 from prospr_engine.structured.check import check_equal, cuttable, problem
 from prospr_engine.structured.cost import BUDGETS, Cost, LayerSize, layer_sizes
-from prospr_engine.structured.groups import ChannelGroup, find_groups
+from prospr_engine.structured.groups import ChannelGroup, find_groups, find_whole
 from prospr_engine.structured.ranking import WeightScores, group_scores
 from prospr_engine.structured.surgery import cut, masks, removed
+from prospr_engine.structured.ties import OUTPUTS
 from prospr_engine.structured.trace import SECONDS
 
 
@@ -95,7 +96,7 @@ def shrink(
 
     def chosen() -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         if not groups:
-            raise ModelError(_nothing(whole))
+            raise ModelError(_nothing(network, sample, whole))
         ranked = group_scores(groups, scores, rule)
         return ranked, choose(groups, ranked, sizes, sparsity, budget, multiple, layers)
 
@@ -132,13 +133,16 @@ class Structure:
 
     groups: tuple[ChannelGroup, ...]
     sizes: tuple[LayerSize, ...]
+    refusal: str = ""
+    """Why there are none, in a sentence."""
 
     @classmethod
     def of(cls, network: nn.Module, sample: Tensor, seconds: float = SECONDS) -> Structure:
         """That of ``network``, which may be on the meta device, for inputs like ``sample``, (N, C,
         …). Raises ``ModelError`` if it cannot be followed, or not within ``seconds``."""
         groups = find_groups(network, sample, seconds)
-        return cls(groups, layer_sizes(network, tuple(sample.shape[1:])))
+        refusal = "" if groups else _nothing(network, sample, {})
+        return cls(groups, layer_sizes(network, tuple(sample.shape[1:])), refusal)
 
     def check(
         self,
@@ -150,7 +154,7 @@ class Structure:
         """Raise what ``shrink`` would raise whatever the scores are: ``ModelError`` if there is
         nothing to remove, ``ConfigError`` for settings that the network cannot meet."""
         if not self.groups:
-            raise ModelError(_nothing({}))
+            raise ModelError(self.refusal)
         check_budget(self.groups, self.sizes, sparsity, budget, multiple, layers)
 
 
@@ -161,9 +165,14 @@ def _widths(sizes: tuple[LayerSize, ...], gone: Mapping[str, tuple[int, ...]]) -
     return tuple(found)
 
 
-def _nothing(whole: Mapping[str, str]) -> str:
-    why = "every channel is an output, or others depend on it"
+def _nothing(network: nn.Module, sample: Tensor, whole: Mapping[str, str]) -> str:
     if whole:
         layer, reason = next(iter(whole.items()))
         why = f"without some of layer {layer!r}, {reason.removeprefix('without them ')}"
+    else:
+        found = find_whole(network, sample)
+        # That outputs stay explains nothing about the layers before them.
+        inner = {layer: reason for layer, reason in found.items() if reason != OUTPUTS}
+        layer, reason = next(iter((inner or found).items()))
+        why = f"those of {f'layer {layer!r}' if layer else 'its only layer'} {reason}"
     return f"No channels of this network can be removed: {why}. Remove single weights instead."

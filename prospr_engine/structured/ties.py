@@ -6,6 +6,7 @@ residual sum, a filter and what reads its output, a channel before a concatenati
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from dataclasses import dataclass, field
 
@@ -16,12 +17,16 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd
 from torch.nn.modules.instancenorm import _InstanceNorm
 
+from prospr_engine.network.foreign import named
 from prospr_engine.network.padding import ChannelPadding
 from prospr_engine.structured.labels import WHOLE, Labels, Numbers, part, result
 from prospr_engine.structured.trace import Node, Trace
 
 BY_CHANNEL = (_BatchNorm, _InstanceNorm)
 WEIGHTED = (_ConvNd, nn.Linear)
+
+OUTPUTS = "are outputs of the network"
+"""Why the channels of the last layer have to stay."""
 
 
 @dataclass
@@ -48,12 +53,22 @@ def ties(trace: Trace) -> Ties:
     return builder.ties
 
 
+def reasons(trace: Trace) -> dict[str, str]:
+    """By convolution or linear layer of which all channels have to stay, in the order of modules,
+    why: ``are outputs of the network``."""
+    builder = _Builder(trace)
+    builder.build()
+    return builder.reasons()
+
+
 class _Builder:
     def __init__(self, trace: Trace) -> None:
         self.trace = trace
         self.ties = Ties()
         self.count = 1  # WHOLE
         self.pairs: list[tuple[Numbers, Numbers]] = []
+        self.stays: list[tuple[Numbers, str]] = []
+        """What has to stay, and why."""
         self.labels: dict[Node, Labels | None] = {}
 
     def build(self) -> None:
@@ -75,8 +90,27 @@ class _Builder:
         left, right = np.broadcast_arrays(some, others)
         self.pairs.append((left.ravel(), right.ravel()))
 
-    def _keep(self, numbers: Numbers) -> None:
+    def _keep(self, numbers: Numbers, why: str) -> None:
         self._tie(numbers, np.full_like(numbers, WHOLE))
+        self.stays.append((numbers, why))
+
+    def reasons(self) -> dict[str, str]:
+        """See ``reasons``."""
+        # Without the one channel that all of them are tied to, they are apart.
+        apart = [pair for pair in self.pairs if not any((side == WHOLE).any() for side in pair)]
+        roots = _roots(self.count, apart)
+        found: dict[int, str] = {}
+        for numbers, why in self.stays:
+            for root in np.unique(roots[numbers]):
+                found.setdefault(int(root), why)
+        kept_whole = {}
+        for path, module in self.trace.network.named_modules():
+            outputs = self.ties.outputs.get(path)
+            if outputs is None or not isinstance(module, WEIGHTED):
+                continue
+            if (self.ties.roots[outputs] == WHOLE).all():
+                kept_whole[path] = found.get(int(roots[outputs[0]]), "depend on their places")
+        return kept_whole
 
     def _layer(self, node: Node) -> None:
         """Number the channels of a layer, and tie those that its weights tie."""
@@ -136,7 +170,7 @@ class _Builder:
                 found = result(node.operation, kind, node.shape(), known, self._tie)
         if found is None:
             for labels, _ in known:
-                self._keep(labels.numbers)
+                self._keep(labels.numbers, _needs_all(node))
         return found
 
     def _padded(self, node: Node, module: ChannelPadding, labels: Labels) -> Labels | None:
@@ -155,7 +189,7 @@ class _Builder:
         if source.kind.lower().startswith(("split", "unbind")):
             found = part(source.operation, source.kind, number, labels, self._tie)
             if found is None:
-                self._keep(labels.numbers)
+                self._keep(labels.numbers, _needs_all(source))
             return found
         return labels
 
@@ -170,9 +204,9 @@ class _Builder:
         if found is not None and len(found) == len(inputs):
             self._tie(inputs, found)
             return
-        self._keep(inputs)
+        self._keep(inputs, "come with the input" if labels is None else _needs_all(node))
         if labels is not None:
-            self._keep(labels.numbers)
+            self._keep(labels.numbers, _needs_all(node))
 
     def _shared_weights(self) -> None:
         """Layers that share a tensor lose the same channels; a tensor that is shared in any other
@@ -192,7 +226,18 @@ class _Builder:
                         continue
                     for name in (path, other):
                         if name in axes:
-                            self._keep(axes[name])
+                            self._keep(axes[name], "share numbers with another layer")
+
+
+def _needs_all(node: Node) -> str:
+    """Why channels that come to ``node`` have to stay."""
+    if node.is_output:
+        return OUTPUTS
+    if node.module is not None:
+        return f"are read by {named(node.path, node.module)}, which needs all of them"
+    plain = re.sub(r"Backward\d*$", "", node.kind)
+    operation = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", plain).lower()
+    return f"go through {operation or 'an operation'}, from which none can be left out"
 
 
 def _channel_axis(node: Node, rank: int) -> int:

@@ -65,8 +65,10 @@ def _packed(tensor: TensorProto) -> onnx.SparseTensorProto | None:
         return None
     flat = numpy_helper.to_array(tensor).reshape(-1)
     places = np.flatnonzero((flat != 0) | np.signbit(flat))  # all but +0
-    if not len(places):
+    if not len(flat):
         return None
+    if not len(places):
+        places = np.zeros(1, np.int64)  # runtimes need not know tensors without any value
     values = numpy_helper.from_array(flat[places], tensor.name)
     # As numbers of the message, and not as bytes: small ones take less there.
     indices = helper.make_tensor("", TensorProto.INT64, [len(places)], places.tolist())

@@ -12,10 +12,11 @@ def size(tensors: Sequence[StoredTensor], rest: FileSize) -> FileSize:
     """The predicted file with these ``tensors`` besides the ``rest``."""
     plain, zipped = float(rest.bytes), float(rest.zipped)
     for tensor in tensors:
-        places = tensor.nonzero * _place_bytes(tensor.values)
-        if 0 < NUMBER * tensor.nonzero + places < NUMBER * tensor.values:
-            plain += NUMBER * tensor.nonzero + places
-            zipped += ZIPPED_NUMBER * tensor.nonzero + places
+        nonzero = max(1, tensor.nonzero)  # of nothing but zeros, the first is stored
+        places = nonzero * _place_bytes(tensor.values)
+        if NUMBER * nonzero + places < NUMBER * tensor.values:
+            plain += NUMBER * nonzero + places
+            zipped += ZIPPED_NUMBER * nonzero + places
         elif tensor.values:
             plain += NUMBER * tensor.values
             zipped += tensor.values * zipped_weight(round(tensor.nonzero / tensor.values, 2))

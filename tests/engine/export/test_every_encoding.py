@@ -15,7 +15,7 @@ from onnx.reference import ReferenceEvaluator
 import prospr_engine as pe
 from prospr_engine.errors import ConfigError
 from prospr_engine.export import traced
-from prospr_engine.export.encodings import ENCODINGS
+from prospr_engine.export.encodings import ENCODINGS, PRIMARY
 from prospr_engine.export.export import write_file
 from prospr_engine.export.traced import trace_network
 
@@ -160,6 +160,29 @@ def test_ugly_tensors(tmp_path: Path):
         wanted = network(torch.from_numpy(values)).numpy()
     for encoding, path in files.items():
         assert close(encoding, in_runtime(path, values), wanted), encoding
+
+
+@pytest.mark.parametrize(
+    "name", [n for n, row in ENCODINGS.items() if row.lossless and n != PRIMARY]
+)
+def test_a_layer_without_weights_takes_no_space(name: str, tmp_path: Path):
+    shape = (3, 16, 16)
+    network = pe.build_model("small_cnn", shape, 5, 0)
+    masks = dict(pe.score(network, [], method="magnitude").masks(0.9))
+
+    def size(folder: str) -> int:
+        once = trace_network(network, inputs(shape, 5, 1), masks)
+        path = tmp_path / folder
+        assert write_file(once, path, name, {}, []).ok
+        return path.stat().st_size
+
+    pe.Masks(masks).apply_to(network)
+    before = size("some")
+    largest = max(masks, key=lambda layer: masks[layer].numel())
+    kept = int(masks[largest].sum())
+    masks[largest] = torch.zeros_like(masks[largest])
+    pe.Masks(masks).apply_to(network)
+    assert size("none") < before - 4 * kept  # their values, and some of their places
 
 
 @pytest.mark.parametrize("bias", [True, False])

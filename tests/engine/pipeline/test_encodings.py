@@ -18,6 +18,7 @@ from half_encoding import decode, registered
 from PIL import Image
 
 import prospr_engine as pe
+from prospr_engine import identity
 from prospr_engine.cli import render
 from prospr_engine.cli.main import main
 from prospr_engine.errors import ExportError, Stopped
@@ -72,6 +73,15 @@ def test_a_run_writes_and_proves_a_file_in_each(finished, half):
     # Rounding to 11 bits is seen, and allowed by the row: not by that of the dense file.
     assert dense.tolerance < other.proof.max_abs_error < other.tolerance
     assert other.tolerance == pytest.approx(100 * dense.tolerance, rel=0.01)
+
+
+def test_its_code_may_change_so_no_two_runs_are_the_same(half):
+    assert identity.run_key(CONFIG) is None
+    assert identity.run_key(dataclasses.replace(CONFIG, encodings=("dense", "compact")))
+    edition = identity.registered(CONFIG)
+    assert edition.keys() == {"encodings"}
+    ENCODINGS.register(half, replace=True)
+    assert identity.registered(CONFIG) != edition
 
 
 def test_the_weights_come_back(finished):

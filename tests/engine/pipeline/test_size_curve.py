@@ -19,7 +19,7 @@ from prospr_engine.pruning.ranking import Ranking
 
 CASES = {
     "small_cnn": (0.9, (0.5, 0.8, 0.97), tuple(ENCODINGS)),
-    "resnet20": (0.8, (0.95,), ("dense", "compact", "compact-fp16")),
+    "resnet20": (0.8, (0.95,), ("dense", "compact", "compact-fp16", "native-sparse")),
 }
 
 
@@ -76,7 +76,7 @@ def test_the_curve_falls_where_zeros_take_no_space(case):
     folder, own, written, _ = case
     curve = model_of(folder, own, written).curve()
     assert [sizes.sparsity for sizes in curve] == list(SPARSITIES)
-    for encoding in ("compact", "compact-fp16"):
+    for encoding in ("compact", "compact-fp16", "native-sparse"):
         sizes = [point.bytes[encoding] for point in curve]
         assert sizes == sorted(sizes, reverse=True)
     assert len({point.bytes["dense"] for point in curve}) == 1

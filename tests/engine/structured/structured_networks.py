@@ -381,11 +381,32 @@ CUT: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...], set[str]]] = {
                {"0.0", "2.0"}),
 }  # fmt: skip
 
+
+def padded_shortcut(m, x):
+    x = m.a(x)
+    return m.head(m.b(x) + F.pad(x, (0, 0, 0, 0, 8, 8)))
+
+
 REFUSED: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...], str]] = {
     "nothing but outputs": (
-        lambda: nn.Linear(30, 4), (30,), "every channel is an output, or others depend on it",
+        lambda: nn.Linear(30, 4), (30,), "those of its only layer are outputs of the network",
     ),
-    "tied to the input": (Tied, (6,), "every channel is an output"),
+    "tied to the input": (Tied, (6,), "those of layer 'first' come with the input"),
+    "a shortcut that pads channels": (
+        lambda: Written(padded_shortcut, a=block(3, 16), b=nn.Conv2d(16, 32, 3, padding=1),
+                        head=head(32)),
+        IMAGE, r"those of layer 'a\.0' go through constant_pad_nd, from which none can be left out",
+    ),
+    "a norm over channels": (
+        lambda: Written(lambda m, x: m.head(m.norm(m.a(x).mean((2, 3)))), a=block(3, 16),
+                        norm=nn.LayerNorm(16), head=nn.Linear(16, 4)),
+        IMAGE, r"those of layer 'a\.0' are read by layer 'norm' \(LayerNorm\), which needs all of",
+    ),
+    "one place": (
+        lambda: Written(lambda m, x: m.head(m.a(x)[:, 3].flatten(1)), a=block(3, 16),
+                        head=nn.Linear(64, 4)),
+        IMAGE, r"those of layer 'a\.0' depend on their places",
+    ),
     "noise": (
         lambda: Written(lambda m, x: m.head(F.dropout(m.a(x), 0.5, True)), a=block(3, 16),
                         head=head(16)),
