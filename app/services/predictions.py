@@ -12,7 +12,7 @@ import numpy as np
 import streamlit as st
 
 from app.services import runs
-from app.services.locks import HEAVY
+from app.services.locks import HEAVY, OPENING
 from prospr_engine.data.user_image import (
     Frame,
     frame_of,
@@ -69,7 +69,9 @@ def drawn(run: Run, url: str) -> np.ndarray | None:
 def uploaded(run: Run, content: bytes) -> np.ndarray:
     """An image file as network input, uint8 (C, H, W). Raises ``DataError`` if it cannot be
     read."""
-    return from_file(content, _shape(run), gallery(run).ranges)
+    shape, ranges = _shape(run), gallery(run).ranges
+    with OPENING:
+        return from_file(content, shape, ranges)
 
 
 def answer(run: Run, pixels: np.ndarray) -> dict[str, np.ndarray]:

@@ -14,9 +14,10 @@ import streamlit as st
 
 from app import access
 from app.services import store as service
+from app.services.locks import OPENING
 from prospr_engine.config import RunConfig
 from prospr_engine.data.inspect import Facts
-from prospr_engine.data.preview import Preview, preview
+from prospr_engine.data.preview import Preview, preview_apart
 from prospr_engine.data.readers import FORMATS
 from prospr_engine.data.readers.opening import format_of_upload
 from prospr_engine.errors import ConfigError, ResourceError
@@ -204,7 +205,8 @@ def _bytes_of_all(folder: Path) -> int:
 # The digest identifies the content, wherever the file is.
 @st.cache_data(max_entries=32, show_spinner=False)
 def _preview(digest: str, name: str, _path: Path) -> Preview:
-    return preview(_path, name)
+    with OPENING:
+        return preview_apart(_path, name)
 
 
 @st.cache_data(max_entries=128, show_spinner=False)

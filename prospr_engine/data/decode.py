@@ -16,10 +16,11 @@ import numpy as np
 from PIL import Image
 
 from prospr_engine.data.depth import Range, deep_values, is_deep, range_of
-from prospr_engine.format import rough_number
+from prospr_engine.format import either, rough_number
 from prospr_engine.guard import limits
 
-MAX_PIXELS = limits.IMAGE_PIXELS.value
+COMMON = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF")
+"""Pillow's names of the formats that are tried first."""
 ORIENTATION = 0x0112  # EXIF tag
 # Pillow hands these to other programs (EPS runs Ghostscript) or cannot decode them by itself.
 REFUSED = frozenset({"EPS", "WMF", "MPEG", "BUFR", "GRIB", "HDF5"})
@@ -39,6 +40,26 @@ BROKEN = (
     *(zipfile.BadZipFile, Image.DecompressionBombError, Image.DecompressionBombWarning),
 )
 """What Pillow and zipfile raise on broken files."""
+
+
+SCAN = b"\xff\xda"
+"""Begins a scan of a JPEG; within its data, another byte follows each FF."""
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """Which images are decoded: up to so many ``pixels`` and ``scans`` of a JPEG (None for any),
+    and in these ``formats`` by Pillow's names (None for all that it can decode by itself)."""
+
+    pixels: int
+    scans: int | None = None
+    formats: tuple[str, ...] | None = None
+
+
+OWN = Accepted(limits.IMAGE_PIXELS.value)
+"""Images on the user's own machine."""
+UPLOADED = Accepted(limits.UPLOADED_IMAGE_PIXELS.value, limits.JPEG_SCANS.value, COMMON)
+"""Images from visitors: an image of a few kilobytes may take gigabytes or minutes to decode."""
 
 
 class UnreadableError(Exception):
@@ -61,9 +82,8 @@ class Header:
 def formats() -> tuple[str, ...]:
     """Pillow's names of the supported formats, in the order they are tried: common ones first."""
     Image.init()
-    usual = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF")
-    others = sorted(set(Image.OPEN) - set(usual) - REFUSED)
-    return tuple(name for name in (*usual, *others) if name in Image.OPEN)
+    others = sorted(set(Image.OPEN) - set(COMMON) - REFUSED)
+    return tuple(name for name in (*COMMON, *others) if name in Image.OPEN)
 
 
 @functools.cache
@@ -77,9 +97,9 @@ def is_image(path: str) -> bool:
     return posixpath.splitext(path)[1].lower() in endings()
 
 
-def read_header(stream: BinaryIO) -> Header:
+def read_header(stream: BinaryIO, accepted: Accepted = OWN) -> Header:
     """Size and mode, without decoding. Raises ``UnreadableError``."""
-    with _opened(stream) as image:
+    with _opened(stream, accepted) as image:
         width, height = image.size
         if width != height and _orientation(image) >= 5:
             width, height = height, width
@@ -87,15 +107,19 @@ def read_header(stream: BinaryIO) -> Header:
         return Header(width, height, grey, transparent, is_deep(image))
 
 
-def read_range(stream: BinaryIO) -> Range | None:
+def read_range(stream: BinaryIO, accepted: Accepted = OWN) -> Range | None:
     """The range of values of a deep image; None if it has no numbers. Raises
     ``UnreadableError``."""
-    with _opened(stream) as image:
+    with _opened(stream, accepted) as image:
         return range_of(deep_values(stream, image))
 
 
 def read_pixels(
-    stream: BinaryIO, channels: int, size: int, ranges: Mapping[bool, Range] | None = None
+    stream: BinaryIO,
+    channels: int,
+    size: int,
+    ranges: Mapping[bool, Range] | None = None,
+    accepted: Accepted = OWN,
 ) -> np.ndarray:
     """uint8 (channels, size, size): upright, the middle square of the first frame, scaled.
 
@@ -103,7 +127,8 @@ def read_pixels(
     set for deep images, as from ``depth.joined``; without them, the image's own. Raises
     ``UnreadableError``.
     """
-    with _opened(stream) as image:
+    with _opened(stream, accepted) as image:
+        _check_scans(stream, image, accepted)
         # JPEG can be decoded at 1/2, 1/4 or 1/8 size: several times faster for photographs.
         image.draft(None, (2 * size, 2 * size))
         shallow = _shallow(stream, image, ranges) if is_deep(image) else image
@@ -122,23 +147,33 @@ def read_pixels(
 
 
 @contextmanager
-def _opened(stream: BinaryIO) -> Iterator[Image.Image]:
+def _opened(stream: BinaryIO, accepted: Accepted) -> Iterator[Image.Image]:
+    most = rough_number(accepted.pixels)
     try:
-        with Image.open(stream, formats=formats()) as image:
+        with Image.open(stream, formats=accepted.formats or formats()) as image:
             width, height = image.size
-            if width * height > MAX_PIXELS:
-                raise UnreadableError(
-                    f"{width} x {height} pixels exceed the limit of {rough_number(MAX_PIXELS)}"
-                )
+            if width * height > accepted.pixels:
+                raise UnreadableError(f"{width} x {height} pixels exceed the limit of {most}")
             yield image
     except Image.UnidentifiedImageError:
-        raise UnreadableError("not a supported image format") from None
+        known = either(accepted.formats).replace("WEBP", "WebP") if accepted.formats else ""
+        named = f"; give {known}" if known else ""
+        raise UnreadableError(f"not a supported image format{named}") from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        raise UnreadableError(
-            f"it exceeds the limit of {rough_number(MAX_PIXELS)} pixels"
-        ) from None
+        raise UnreadableError(f"it exceeds the limit of {most} pixels") from None
     except BROKEN as error:
         raise UnreadableError(str(error) or type(error).__name__) from None
+
+
+def _check_scans(stream: BinaryIO, image: Image.Image, accepted: Accepted) -> None:
+    if accepted.scans is None or not image.info.get("progressive"):
+        return
+    place = stream.tell()
+    stream.seek(0)
+    scans = stream.read().count(SCAN)
+    stream.seek(place)
+    if scans > accepted.scans:
+        raise UnreadableError(f"a JPEG of {scans:,} scans; the limit is {accepted.scans}")
 
 
 def _orientation(image: Image.Image) -> int:

@@ -106,7 +106,7 @@ def _probe(tree: Tree, layout: Layout) -> tuple[int | None, int | None]:
     headers = []
     for file in layout.files[:: math.ceil(len(layout.files) / PROBED)]:
         with contextlib.suppress(UnreadableError, OSError), tree.open(file) as stream:
-            headers.append(read_header(stream))
+            headers.append(read_header(stream, tree.accepted))
     if not headers:
         return None, None
     same_size = len({(header.width, header.height) for header in headers}) == 1

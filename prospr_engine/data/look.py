@@ -34,7 +34,7 @@ class Look:
         if file not in self._headers and file not in self.broken:
             try:
                 with self.tree.open(file) as stream:
-                    self._headers[file] = read_header(stream)
+                    self._headers[file] = read_header(stream, self.tree.accepted)
             except (UnreadableError, OSError) as error:
                 self.broken[file] = str(error)
         return self._headers.get(file)
@@ -53,7 +53,7 @@ class Look:
         self.left -= count
         try:
             with self.tree.open(file) as stream:
-                pixels = read_pixels(stream, self.channels, size, ranges)
+                pixels = read_pixels(stream, self.channels, size, ranges, self.tree.accepted)
         except (UnreadableError, OSError) as error:
             self.broken[file] = str(error)
             return None

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import io
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from PIL import Image
@@ -32,7 +33,7 @@ from prospr_engine.data.twins import Labelled, twin_notes
 from prospr_engine.errors import ResourceError
 from prospr_engine.events import ignore
 from prospr_engine.format import counted, percent
-from prospr_engine.guard import limits
+from prospr_engine.guard import limits, sandbox
 from prospr_engine.io.tokens import display_name
 
 if TYPE_CHECKING:
@@ -102,6 +103,32 @@ class Preview:
     warnings: tuple[str, ...] = ()
     sizes: Sizes | None = None
 
+    def to_dict(self) -> dict[str, Any]:
+        """All of it as JSON-ready values."""
+        samples = {
+            name: [base64.b64encode(png).decode() for png in own]
+            for name, own in self.samples.items()
+        }
+        return asdict(self) | {"samples": samples}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Preview:
+        """What ``to_dict`` gave, also after a way through JSON."""
+        sizes = values["sizes"]
+        return cls(
+            facts=Facts(**_with_tuples(values["facts"])),
+            counts=_with_tuples(values["counts"]),
+            samples={
+                name: tuple(base64.b64decode(png) for png in own)
+                for name, own in values["samples"].items()
+            },
+            notes=tuple(values["notes"]),
+            looked_at=values["looked_at"],
+            broken=tuple(values["broken"]),
+            warnings=tuple(values["warnings"]),
+            sizes=Sizes(**_with_tuples(sizes)) if sizes else None,
+        )
+
 
 def preview(path: Path, name: str) -> Preview:
     """Preview the uploaded images in the file at ``path``, called ``name``.
@@ -113,10 +140,34 @@ def preview(path: Path, name: str) -> Preview:
         return _preview(opened, name)
 
 
+def preview_apart(path: Path, name: str) -> Preview:
+    """The same in a process of its own: what a file does to a decoder, it does to that one. Raises
+    ``ResourceError`` also if time runs out."""
+    found = sandbox.call(
+        "prospr_engine.data.preview:opened_upload",
+        {"path": str(path), "name": name},
+        name,
+        limits.PREVIEW_MEMORY.value,
+        limits.PREVIEW_SECONDS.value,
+        written=limits.UPLOADED_ZIP_BYTES.value,
+    )
+    return Preview.from_dict(found)
+
+
+def opened_upload(path: str, name: str) -> dict[str, Any]:
+    """The preview itself, JSON-ready. Made to be called in a ``guard.sandbox``."""
+    return preview(Path(path), name).to_dict()
+
+
 def preview_data(text: str) -> Preview:
     """The same of images at a path, or behind the token of an upload. Raises as ``load`` does."""
     with _enough_memory(display_name(text)), open_data(text) as (name, opened):
         return _preview(opened, name)
+
+
+def _with_tuples(values: Mapping[str, Any]) -> dict[str, Any]:
+    """JSON knows lists only."""
+    return {name: tuple(own) if isinstance(own, list) else own for name, own in values.items()}
 
 
 @contextmanager
@@ -235,10 +286,10 @@ def _ranges(tree: Tree, files: Iterable[str]) -> Iterator[Range]:
     left = PIXELS
     for file in files:
         with suppress(UnreadableError, OSError), tree.open(file) as stream:
-            header = read_header(stream)
+            header = read_header(stream, tree.accepted)
             left -= header.width * header.height if header.deep else 0
             stream.seek(0)
-            if header.deep and left >= 0 and (own := read_range(stream)):
+            if header.deep and left >= 0 and (own := read_range(stream, tree.accepted)):
                 yield own
 
 

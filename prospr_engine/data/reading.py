@@ -68,7 +68,7 @@ def read_images(
 
     def look(index: int) -> None:
         with tree.open(files[index]) as stream:
-            headers[index] = read_header(stream)
+            headers[index] = read_header(stream, tree.accepted)
 
     work = Work(tree, files, config.skip_broken)
     work.do(look, order, False, Ticker(on_event, len(files), "images", "Checking the images"))
@@ -91,7 +91,7 @@ def read_images(
 
     def decode(index: int) -> np.ndarray:
         with tree.open(files[index]) as stream:
-            return read_pixels(stream, C, size, ranges)
+            return read_pixels(stream, C, size, ranges, tree.accepted)
 
     heavy = mean(header.width * header.height for header in headers.values()) > WORTH_THREADS
     images: Tensor | Streamed
@@ -153,7 +153,7 @@ def _ranges(
 
     def measure(index: int) -> None:
         with tree.open(files[index]) as stream:
-            if own := read_range(stream):
+            if own := read_range(stream, tree.accepted):
                 found[index] = own
 
     work.do(measure, deep, False, Ticker(on_event, len(deep), "images", "Measuring the images"))

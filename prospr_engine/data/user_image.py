@@ -10,17 +10,18 @@ from __future__ import annotations
 import base64
 import binascii
 import io
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from prospr_engine.data.decode import BROKEN, UnreadableError, read_pixels
+from prospr_engine.data.decode import BROKEN, UPLOADED, UnreadableError, read_pixels
 from prospr_engine.data.depth import Range, joined
 from prospr_engine.errors import DataError
 from prospr_engine.format import megabytes
-from prospr_engine.guard import limits
+from prospr_engine.guard import limits, sandbox
 
 MOST_FILE_BYTES = limits.IMAGE_BYTES.value
 MOST_DRAWING_BYTES = limits.DRAWING_BYTES.value
@@ -70,14 +71,36 @@ def from_file(
     content: bytes, shape: tuple[int, int, int], ranges: Iterable[Range] = ()
 ) -> np.ndarray:
     """An image file as uint8 (C, H, W) of ``shape``: upright, the middle square, scaled, grey or
-    in colour as the data are. ``ranges`` are those of the data, for files of more than 8 bits.
-    Raises ``DataError`` if it is not an image, or too large."""
+    in colour as the data are. ``ranges`` are those of the data, for files of more than 8 bits. It
+    is decoded in a process of its own. Raises ``DataError`` if it is not an image, or too large,
+    ``ResourceError`` if memory or time runs out."""
     if len(content) > MOST_FILE_BYTES:
         raise DataError(
             f"The image has {megabytes(len(content))}; the limit is {megabytes(MOST_FILE_BYTES)}."
         )
+    pixels = sandbox.call(
+        "prospr_engine.data.user_image:decoded",
+        {
+            "content": base64.b64encode(content).decode(),
+            "channels": shape[0],
+            "size": shape[1],
+            "ranges": [asdict(one) for one in ranges],
+        },
+        "This image",
+        limits.TRIED_MEMORY.value,
+        limits.TRIED_SECONDS.value,
+    )
+    return np.frombuffer(base64.b64decode(pixels), np.uint8).reshape(shape).copy()
+
+
+def decoded(content: str, channels: int, size: int, ranges: Sequence[Mapping[str, Any]]) -> str:
+    """The pixels in the image file ``content``, both in base64. Made to be called in a
+    ``guard.sandbox``. Raises ``DataError`` if it is not an image, or has too many pixels."""
+    stream = io.BytesIO(base64.b64decode(content))
+    known = joined(Range(**one) for one in ranges)
     try:
-        return read_pixels(io.BytesIO(content), shape[0], shape[1], joined(ranges))
+        pixels = read_pixels(stream, channels, size, known, UPLOADED)
+        return base64.b64encode(pixels.tobytes()).decode()
     except UnreadableError as error:
         raise DataError(
             f"This image cannot be read: {str(error).rstrip('.')}. Give another JPEG or PNG file."

@@ -126,6 +126,20 @@ IMAGE_PIXELS = Limit(
 IMAGE_BYTES = Limit("image_bytes", 20_000_000, "bytes", "of an image to try a network on")
 DRAWING_BYTES = Limit("drawing_bytes", 1_000_000, "bytes", "of a drawing")
 DRAWING_SIDE = Limit("drawing_side", 1_024, "pixels", "of the longer side of a drawing")
+UPLOADED_IMAGE_PIXELS = Limit(
+    "uploaded_image_pixels", 16_000_000, "pixels", "of an image from a visitor"
+)
+JPEG_SCANS = Limit(
+    "jpeg_scans", 100, "scans", "of a visitor's JPEG: each takes the time of an image; 10 are usual"
+)
+PREVIEW_MEMORY = Limit(
+    "preview_memory", 2 * 10**9, "bytes", "for the process that opens an upload of images"
+)
+PREVIEW_SECONDS = Limit("preview_seconds", 120, "seconds", "of processor time for it")
+TRIED_MEMORY = Limit(
+    "tried_memory", 600_000_000, "bytes", "for the process that opens an image to try a network on"
+)
+TRIED_SECONDS = Limit("tried_seconds", 10, "seconds", "of processor time for it")
 PREVIEW_IMAGES = Limit(
     "preview_images", 1_000, "images", "of an upload that are opened for its preview"
 )

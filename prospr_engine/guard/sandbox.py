@@ -14,7 +14,7 @@ import signal
 import subprocess
 import sys
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,8 @@ NO_MEMORY = ("not enough memory", "can't allocate memory", "bad_alloc", "out of 
 """Parts of the messages of libraries that have no type of their own for it."""
 SINGLE = {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", "MALLOC_ARENA_MAX": "2"}
 """One thread, so that the memory for threads does not count; and no GPU."""
+_inside = False
+"""Whether this process is such a one already, whose limits hold for all that it does."""
 
 
 def call(
@@ -51,8 +53,11 @@ def call(
     ``written`` bytes each.
 
     Raises the ``EngineError`` that the function raises, and ``ResourceError`` if the limits do not
-    suffice or the process crashes; ``what`` ("model.onnx") begins the sentence.
+    suffice or the process crashes; ``what`` ("model.onnx") begins the sentence. In a process that
+    has such limits already, the function is called there.
     """
+    if _inside:
+        return _function(target)(**arguments)
     order = {
         "target": target,
         "arguments": dict(arguments),
@@ -86,8 +91,9 @@ def main() -> None:
     channel = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # what libraries print must not mix with the answer
     order = json.load(sys.stdin)
-    module, _, name = order["target"].partition(":")
-    function = getattr(importlib.import_module(module), name)
+    function = _function(order["target"])
+    global _inside
+    _inside = True
     _limit(order["memory"], order["seconds"], order["written"])
     try:
         answer = {"result": function(**order["arguments"])}
@@ -103,6 +109,12 @@ def main() -> None:
     channel.write(json.dumps(answer))
     channel.flush()
     os._exit(0)  # nothing is left to tidy up, and tidying up may take memory
+
+
+def _function(target: str) -> Callable[..., Any]:
+    module, _, name = target.partition(":")
+    function: Callable[..., Any] = getattr(importlib.import_module(module), name)
+    return function
 
 
 def _limit(memory: int, seconds: int, written: int) -> None:

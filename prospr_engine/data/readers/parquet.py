@@ -106,7 +106,7 @@ def _tree(files: Sequence[tuple[str, Path]], name: str, bounds: ZipLimits) -> It
             notes.append(f"Skipped: {counted(blank, 'image')} without a label.")
         order = next((columns.classes for columns in opened if columns.classes), ())
         layout = layout_of(name, names, labels, said, notes, order)
-        yield Tree(name, layout.files, (), images.open, layout.notes, layout)
+        yield Tree(name, layout.files, (), images.open, layout.notes, layout, bounds.images)
 
 
 class _Images:

@@ -8,6 +8,7 @@ from typing import BinaryIO
 
 import numpy as np
 
+from prospr_engine.data.decode import OWN, Accepted
 from prospr_engine.guard import limits
 
 MAX_FILES = limits.TREE_FILES.value  # a whole disk or a malicious archive has more
@@ -39,3 +40,5 @@ class Tree:
     open: Callable[[str], BinaryIO]
     notes: tuple[str, ...] = ()
     layout: Layout | None = None
+    accepted: Accepted = OWN
+    """Which of the files are decoded as images."""

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from prospr_engine.data import decode
 from prospr_engine.data.readers.tree import MAX_FILES, Tree
 from prospr_engine.data.readers.zip_names import Names, read_names
 from prospr_engine.errors import DataError
@@ -36,6 +37,7 @@ class ZipLimits:
     file: int
     directory: int
     methods: tuple[int, ...]
+    images: decode.Accepted
 
 
 OWN = ZipLimits(
@@ -44,6 +46,7 @@ OWN = ZipLimits(
     file=bounds.ZIP_FILE_BYTES.value,
     directory=bounds.ZIP_DIRECTORY.value,
     methods=(zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA),
+    images=decode.OWN,
 )
 """For an archive on the user's own machine."""
 UPLOADED = ZipLimits(
@@ -53,6 +56,7 @@ UPLOADED = ZipLimits(
     directory=bounds.UPLOADED_ZIP_DIRECTORY.value,
     # LZMA lets the archive decide how much memory unpacking takes.
     methods=(zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED),
+    images=decode.UPLOADED,
 )
 """For an uploaded archive."""
 MAX_RATIO = bounds.ZIP_RATIO.value
@@ -106,7 +110,14 @@ def zip_tree(path: Path, name: str, limits: ZipLimits = OWN) -> Iterator[Tree]:
         notes = [_encoding_note(names)] if names.guessed else []
         if twice := len(files) - len(entries):
             notes.append(f"Skipped: {counted(twice, 'file')} replaced by a later one.")
-        yield Tree(name, tuple(entries), tuple(filter(None, folders)), open_entry, tuple(notes))
+        yield Tree(
+            name,
+            tuple(entries),
+            tuple(filter(None, folders)),
+            open_entry,
+            tuple(notes),
+            accepted=limits.images,
+        )
 
 
 @contextmanager

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from prospr_engine.data.decode import (
+    UPLOADED,
     UnreadableError,
     endings,
     formats,
@@ -205,3 +206,44 @@ def test_endings() -> None:
     assert is_image("a/B.JPeG")
     assert not any(map(is_image, ["a.txt", "a", "a.mp4", "a.eps", "a.h5", "a.zip", ".png"]))
     assert "EPS" not in formats()
+
+
+def progressive(scans: int) -> bytes:
+    """A progressive JPEG with its last scan that many times more."""
+    stream = io.BytesIO()
+    values = np.random.default_rng(0).integers(0, 256, (40, 40), np.uint8)
+    Image.fromarray(values).save(stream, "JPEG", progressive=True)
+    content = stream.getvalue()
+    last = content[content.rindex(b"\xff\xda") : -2]
+    return content[:-2] + last * scans + content[-2:]
+
+
+def test_a_jpeg_of_many_scans_is_refused_from_visitors_only() -> None:
+    usual, bomb = (io.BytesIO(progressive(scans)) for scans in (0, 2_000))
+    assert read_pixels(usual, 1, 8, accepted=UPLOADED).shape == (1, 8, 8)
+    with pytest.raises(UnreadableError, match=r"a JPEG of 2,0\d\d scans; the limit is 100"):
+        read_pixels(bomb, 1, 8, accepted=UPLOADED)
+    bomb.seek(0)
+    assert read_pixels(bomb, 1, 8).shape == (1, 8, 8)
+
+
+def test_scans_are_not_counted_in_the_thumbnail_or_the_data() -> None:
+    content = progressive(0)
+    noisy = Image.fromarray(np.random.default_rng(1).integers(0, 256, (300, 300), np.uint8))
+    stream = io.BytesIO()
+    noisy.save(stream, "JPEG", progressive=True, quality=100, exif=b"Exif\0\0" + content * 9)
+    assert read_pixels(stream, 1, 8, accepted=UPLOADED).shape == (1, 8, 8)
+
+
+@pytest.mark.parametrize("format", ["PPM", "SGI", "TGA", "PCX"])
+def test_unusual_formats_are_refused_from_visitors_only(format: str) -> None:
+    stream = saved(Image.new("RGB", (8, 8)), format)
+    assert read_header(stream).width == 8
+    with pytest.raises(UnreadableError, match="give JPEG, PNG, GIF, BMP, WebP or TIFF"):
+        read_header(stream, UPLOADED)
+
+
+def test_an_image_from_a_visitor_may_have_16_million_pixels() -> None:
+    assert read_header(png_that_claims(4_000, 4_000), UPLOADED).width == 4_000
+    with pytest.raises(UnreadableError, match="4001 x 4000 pixels exceed the limit of 16 million"):
+        read_header(png_that_claims(4_001, 4_000), UPLOADED)

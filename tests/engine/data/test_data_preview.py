@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import json
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from prospr_engine.config import LoadingConfig
 from prospr_engine.data import look as looking
 from prospr_engine.data import preview as module
 from prospr_engine.data.load import load
-from prospr_engine.data.preview import preview
+from prospr_engine.data.preview import Preview, preview, preview_apart
 from prospr_engine.errors import DataError, ResourceError
 
 
@@ -31,6 +32,32 @@ def test_classes_counts_and_samples(zipped, classes) -> None:
     assert found.notes == found.facts.notes == ("Skipped: 1 file of other types (.txt).",)
     assert (found.looked_at, found.broken) == (28, ())
     assert {name: len(shown) for name, shown in found.samples.items()} == {"cat": 3, "dog": 3}
+
+
+def test_a_process_of_its_own_finds_the_same(zipped, classes, picture) -> None:
+    files = classes(prefix="train/") | classes(prefix="test/", count=4)
+    files |= {"train/cat/broken.png": b"x", "train/cat/wide.png": picture(mode="L", size=(40, 20))}
+    path = Path(zipped(files))
+    apart = preview_apart(path, "Mine.zip")
+    assert apart == preview(path, "Mine.zip")
+    assert apart.broken
+    assert apart.sizes.count == 2
+
+
+def test_a_preview_survives_json(zipped, classes) -> None:
+    found = look(zipped(classes(count=3)))
+    assert Preview.from_dict(json.loads(json.dumps(found.to_dict()))) == found
+
+
+def test_a_process_of_its_own_refuses_with_the_same_sentence(tmp_path) -> None:
+    path = tmp_path / "mine.zip"
+    path.write_bytes(b"no zip")
+    words = []
+    for way in (preview, preview_apart):
+        with pytest.raises(DataError) as refused:
+            way(path, "Mine.zip")
+        words.append(str(refused.value))
+    assert words[0] == words[1]
 
 
 def test_samples_show_the_pixels_of_their_class(zipped, picture) -> None:
@@ -80,15 +107,15 @@ def test_broken_images_are_named_and_do_not_hide_the_others(zipped, picture) -> 
 
 def test_an_image_bomb_is_not_decoded(zipped, picture, monkeypatch) -> None:
     bomb = io.BytesIO()
-    Image.new("1", (9_000, 9_000)).save(bomb, "PNG")  # 10 kB, 81 million pixels
-    files = {f"{name}/{n}.png": bomb.getvalue() for name in "ab" for n in range(3)}
+    Image.new("1", (3_900, 3_900)).save(bomb, "PNG")  # 2 kB, 15 million pixels
+    files = {f"{name}/{n}.png": bomb.getvalue() for name in "ab" for n in range(10)}
     decoded = []
     monkeypatch.setattr(
         looking, "read_pixels", lambda *_: decoded.append(1) or np.zeros((1, 96, 96), np.uint8)
     )
     found = look(zipped(files))
-    assert 0 < len(decoded) * 81e6 <= module.PIXELS
-    assert "of 4 among 6 only the header was checked" in found.notes[-1]
+    assert 0 < len(decoded) * 15.21e6 <= module.PIXELS
+    assert "of 10 among 20 only the header was checked" in found.notes[-1]
 
 
 def test_an_image_counts_as_readable_only_if_a_run_can_read_it(zipped) -> None:

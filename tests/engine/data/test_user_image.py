@@ -186,9 +186,9 @@ def test_files_that_are_no_images_get_a_sentence(content, words):
 
 
 def test_a_bomb_in_a_file_is_refused():
-    with pytest.raises(DataError, match="limit of 89 million"):
+    with pytest.raises(DataError, match="limit of 16 million"):
         from_file(png(Image.new("1", (9_440, 9_440))), DIGITS)
-    with pytest.raises(DataError, match="limit of 89 million pixels") as output:
+    with pytest.raises(DataError, match="limit of 16 million pixels") as output:
         from_file(png(Image.new("1", (30_000, 30_000))), DIGITS)
     assert "bomb" not in str(output.value)
 
