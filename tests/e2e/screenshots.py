@@ -118,6 +118,7 @@ def all_states(runs: dict[str, Run], study: str, kinds: str) -> dict[str, State]
         "new-own-images": (NOBODY, "", own_images),
         "new-unknown-model": (NOBODY, "", unknown_model),
         "new-channels": (NOBODY, "?kind=Channels&sparsity=0.5", advanced),
+        "new-channels-too-many": (NOBODY, "?kind=Channels&sparsity=0.99", nothing),
         "new-again": (ALICE, "", nothing),
         "run-running": (ALICE, f"run?id={runs['running'].id}", trains),
         "run-queued": (BOB, f"run?id={runs['queued'].id}", nothing),
