@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import math
-import time
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -16,18 +15,12 @@ from rich.table import Table
 from prospr_engine import events, metrics
 from prospr_engine.events import Event, OnEvent
 from prospr_engine.format import (
-    DAY,
-    HOUR,
-    MINUTE,
     accuracy,
     counted,
-    exact_percent,
     figure,
     fixed_percent,
     percent,
-    quantity,
 )
-from prospr_engine.io.tokens import display_name
 from prospr_engine.overrides import setting_words
 from prospr_engine.pipeline.course import course
 from prospr_engine.pipeline.pruning_record import PruningRecord
@@ -98,7 +91,7 @@ def _epoch(event: events.EpochEnded) -> str:
 
 def print_result(result: dict[str, Any]) -> None:
     """The figures, then layers, findings, checks and files."""
-    console, record = _console(), RunRecord.from_dict(result)
+    console, record = lines(), RunRecord.from_dict(result)
     _print_removed(console, record.pruning)
     figures = Table(box=None, pad_edge=False, show_header=False)
     for name, metric, pair in metrics.of_run():
@@ -160,7 +153,7 @@ def _chance(record: RunRecord) -> str:
 
 def print_pruning(pruning: dict[str, Any]) -> None:
     """The result of scoring and pruning without training."""
-    console, record = _console(), PruningRecord.from_dict(pruning)
+    console, record = lines(), PruningRecord.from_dict(pruning)
     _print_removed(console, record)
     _print_layers(console, record)
     console.print(f"\nScores and masks are in {pruning['out']}")
@@ -168,7 +161,7 @@ def print_pruning(pruning: dict[str, Any]) -> None:
 
 def print_proof(proof: dict[str, Any]) -> None:
     """The verdict on a file, check by check."""
-    console = _console()
+    console = lines()
     _print_checks(console, ((check["ok"], check["text"]) for check in proof["checks"]))
     verdict = "matches its record" if proof["ok"] else "does NOT match its record"
     console.print(f"\n[bold]{proof['path']} {verdict}.[/bold]")
@@ -176,7 +169,7 @@ def print_proof(proof: dict[str, Any]) -> None:
 
 def print_tables(tables: dict[str, list[dict[str, Any]]]) -> None:
     """Rows of a registry, one after another."""
-    console = _console()
+    console = lines()
     for rows in tables.values():
         for row in rows:
             text = row.get("description", "")
@@ -201,89 +194,17 @@ def _facts(row: dict[str, Any]) -> str:
     return ""
 
 
-def print_runs(listed: dict[str, Any]) -> None:
-    """A row per run of the store."""
-    runs = listed["runs"]
-    if not runs:
-        _console().print("No runs yet. `run --store` starts one, and so does the dashboard.")
-        return
-    table = Table(box=None, pad_edge=False)
-    for heading in ("run", "name", "state", "model", "data"):
-        table.add_column(heading, no_wrap=True)
-    shown = metrics.listed()
-    for heading in ("sparsity", *(metric.terminal for metric in shown), "age"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    for run in runs:
-        settings, found = run["settings"], metrics.figures(run["summary"] or {})
-        table.add_row(
-            run["id"][:8],
-            escape(run["name"]),
-            _state(run),
-            escape(settings["model"]),
-            escape(display_name(settings["data"])),
-            exact_percent(settings["sparsity"]),
-            *(_figure(metric, found[metric.name]) for metric in shown),
-            _age(time.time() - run["created"]),
-        )
-    # As wide as needed: lines that scripts read must not be cut.
-    width = Console(width=10_000).measure(table).maximum
-    Console(width=width, highlight=False).print(table)
-
-
-def _figure(metric: metrics.Metric, value: float | None) -> str:
-    return "" if value is None else quantity(metric.unit, value)
-
-
-def print_state(run: dict[str, Any]) -> None:
-    """The state of one run."""
-    _console().print(f"Run {run['id'][:8]}: {_state(run)}.")
-
-
-def print_deleted(run: dict[str, Any]) -> None:
-    """Confirmation that a run was deleted."""
-    _console().print(f"Run {run['id'][:8]} and its files are deleted.")
-
-
-def print_rebuilt(rebuilt: dict[str, Any]) -> None:
-    """The runs that were added, and the files that were not."""
-    console = _console()
-    if rebuilt["aside"]:
-        console.print(f"The earlier record is now called {rebuilt['aside']}.")
-    console.print(f"{len(rebuilt['runs']):,} finished runs were added to the record.")
-    for run in rebuilt["runs"]:
-        settings, missing = run["settings"], ", ".join(run["missing"])
-        line = f"{run['id'][:8]}  {settings['model']}, {settings['method']}"
-        console.print(escape(f"{line} (not found: {missing})" if missing else line))
-    for name, what in (("unplaced", "belong to no run"), ("damaged", "are damaged")):
-        if rebuilt[name]:
-            console.print(f"{len(rebuilt[name]):,} files in artifacts {what} and were left there:")
-            for digest in rebuilt[name]:
-                console.print(f"  {digest}")
-
-
-def _state(run: dict[str, Any]) -> str:
-    if run["state"] == "queued":
-        return f"queued, {run['ahead']} ahead"
-    return "stopping" if run["state"] == "running" and run["stopping"] else str(run["state"])
-
-
-def _age(seconds: float) -> str:
-    for length, unit in ((DAY, "d"), (HOUR, "h"), (MINUTE, "min")):
-        if seconds >= length:
-            return f"{seconds / length:.0f} {unit}"
-    return f"{max(0, seconds):.0f} s"
-
-
 def print_doctor(report: dict[str, Any]) -> None:
     """The machine's report."""
-    console = _console()
+    console = lines()
     for key, value in {**report["environment"], **report}.items():
         if key not in {"ok", "checks", "environment"}:
             console.print(f"{key.replace('_', ' '):22} {value}")
     _print_checks(console, ((check["ok"], check["text"]) for check in report["checks"]))
 
 
-def _console() -> Console:
+def lines() -> Console:
+    """A console for lines of text."""
     # Paths and names are not markup, and lines that scripts read must not be folded.
     return Console(soft_wrap=True, highlight=False)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 
-from prospr_engine.cli import render, store_runs
+from prospr_engine.cli import render_runs, store_runs
 from prospr_engine.cli.settings import STORE_HELP, show
 
 
@@ -26,11 +26,11 @@ def add(command: Callable[..., argparse.ArgumentParser]) -> None:
 def runs(parsed: argparse.Namespace) -> int:
     """List the runs, stop or delete one, or rebuild the database."""
     if parsed.stop is not None:
-        show(parsed, store_runs.stop(parsed.store, parsed.stop), render.print_state)
+        show(parsed, store_runs.stop(parsed.store, parsed.stop), render_runs.print_state)
     elif parsed.delete is not None:
-        show(parsed, store_runs.delete(parsed.store, parsed.delete), render.print_deleted)
+        show(parsed, store_runs.delete(parsed.store, parsed.delete), render_runs.print_deleted)
     elif parsed.rebuild:
-        show(parsed, store_runs.rebuild(parsed.store), render.print_rebuilt)
+        show(parsed, store_runs.rebuild(parsed.store), render_runs.print_rebuilt)
     else:
-        show(parsed, {"runs": store_runs.all_runs(parsed.store)}, render.print_runs)
+        show(parsed, {"runs": store_runs.all_runs(parsed.store)}, render_runs.print_runs)
     return 0

@@ -15,16 +15,16 @@ import numpy as np
 import onnx
 
 from prospr_engine.config import CHANNELS
-from prospr_engine.errors import DataError, ExportError
+from prospr_engine.errors import ExportError
 from prospr_engine.export import node_counts, onnx_file, provenance, runtime
 from prospr_engine.export.encodings import ENCODINGS, EncodingSpec
 from prospr_engine.export.interface import Interface
+from prospr_engine.export.mask_checks import check_masks, layer_values
 from prospr_engine.export.own_graph import constants_of
 from prospr_engine.export.proof import Check, LayerProof, Proof
 from prospr_engine.export.provenance import LayerRecord, Provenance
-from prospr_engine.format import brief, counted, percent
+from prospr_engine.format import brief, percent
 
-MASKS_FILE = "masks.safetensors"
 USUAL = Interface()
 
 
@@ -67,7 +67,7 @@ def verify(path: str | Path, masks: Mapping[str, Any] | None = None) -> Proof:
                 _check_zeros(weights, record),
                 *node_counts.check(model, record.layers),
             ]
-            checks += _check_masks(weights, record, masks, path)
+            checks += check_masks(weights, record, masks, path)
     layers = tuple(
         LayerProof(layer.name, layer.total, layer.kept, _zeros(weights, layer))
         for layer in record.layers
@@ -152,7 +152,7 @@ def _check_weights(weights: Mapping[str, np.ndarray], record: Provenance) -> Che
 def _check_zeros(weights: Mapping[str, np.ndarray], record: Provenance) -> Check:
     """Zeros in the file against the recorded masks, layer by layer."""
     for layer in record.layers:
-        values = _values(weights, layer)
+        values = layer_values(weights, layer)
         if values is None or values.shape != layer.shape:
             shape = "missing" if values is None else f"of shape {values.shape}"
             text = f"{layer.name} is {shape}, but was exported with shape {layer.shape}."
@@ -193,92 +193,6 @@ def _share(record: Provenance) -> str:
     share = sparsity.get("achieved") if isinstance(sparsity, dict) else None
     known = isinstance(share, float) and 0 < share < 1
     return f", with {percent(share)} of the weights," if known and share else ""
-
-
-def _check_masks(
-    weights: Mapping[str, np.ndarray],
-    record: Provenance,
-    masks: Mapping[str, Any] | None,
-    path: Path,
-) -> list[Check]:
-    """One check of the masks, or none if there are no masks."""
-    beside = path.parent / MASKS_FILE
-    if masks is None and (record.metadata.get("network") == "dense" or not beside.is_file()):
-        return []  # The masks beside a dense network belong to the pruned one.
-    source = "The masks" if masks is not None else MASKS_FILE
-    try:
-        given = _load_masks(beside) if masks is None else masks
-        found = {name: _as_bits(name, mask) for name, mask in given.items()}
-        if masks is None and record.metadata.get("kind") == CHANNELS:
-            return [_check_channels(found, weights, record)]
-        problem = _mask_problem(found, weights, record)
-    except DataError as error:
-        problem = str(error)
-    if problem:
-        return [Check("masks", False, f"{source} do not match the file: {problem}")]
-    removed = any(not mask.all() for mask in found.values())
-    what = "every weight they remove is zero" if removed else "they keep every weight"
-    return [Check("masks", True, f"{source} match the file; {what}.")]
-
-
-def _check_channels(
-    masks: Mapping[str, np.ndarray], weights: Mapping[str, np.ndarray], record: Provenance
-) -> Check:
-    """Compare the masks of the whole network with the layers that the removed channels left."""
-    for name in sorted(set(masks) ^ {*(layer.name for layer in record.layers), *record.unused}):
-        text = f"only the {'masks have' if name in masks else 'file has'} a layer {name}."
-        return Check("masks", False, f"{MASKS_FILE} does not match the file: {text}")
-    removed = 0
-    for layer in record.layers:
-        kept, values = masks[layer.name], _values(weights, layer)
-        rows, total = int(kept.reshape(len(kept), -1).any(1).sum()), int(kept.sum())
-        if values is None or (rows, total) != (len(values), values.size):
-            text = f"it leaves {layer.name} {total:,} weights in {rows:,} channels"
-            there = "" if values is None else f", but the file has the shape {values.shape}"
-            return Check("masks", False, f"{MASKS_FILE} does not match the file: {text}{there}.")
-        removed += len(kept) - rows
-    return Check(
-        "masks",
-        True,
-        f"{counted(removed, 'output channel was', 'output channels were')} removed; every layer "
-        f"has as many as {MASKS_FILE} keeps, and no others.",
-    )
-
-
-def _mask_problem(
-    masks: Mapping[str, np.ndarray], weights: Mapping[str, np.ndarray], record: Provenance
-) -> str | None:
-    layers: dict[str, LayerRecord] = {layer.name: layer for layer in record.layers}
-    for name in sorted(set(layers) ^ (set(masks) - set(record.unused))):
-        return f"only the {'masks have' if name in masks else 'file has'} a layer {name}."
-    for name, layer in layers.items():
-        mask, values = masks[name], _values(weights, layer)
-        if values is None or mask.shape != values.shape:
-            return f"the mask and the weight {name} differ in shape."
-        nonzero = int(((values != 0) & ~mask).sum())
-        if nonzero:
-            return f"{nonzero:,} pruned weights of {name} are not zero in the file."
-        if provenance.bits_digest(mask) != layer.mask:
-            return f"the mask of {name} differs from the exported one."
-    return None
-
-
-def _load_masks(path: Path) -> dict[str, np.ndarray]:
-    from safetensors import SafetensorError
-    from safetensors.numpy import load
-
-    try:
-        return load(path.read_bytes())
-    except (SafetensorError, OSError, KeyError, TypeError, ValueError):
-        raise DataError("the masks cannot be read.") from None
-
-
-def _as_bits(name: str, mask: Any) -> np.ndarray:
-    bits = np.asarray(mask.cpu() if hasattr(mask, "cpu") else mask)
-    # NumPy takes any byte of a damaged file for a boolean.
-    if bits.dtype not in (np.bool_, np.uint8) or (bits.view(np.uint8) > 1).any():
-        raise DataError(f"the mask of {name} is not boolean.")
-    return bits.astype(np.bool_)
 
 
 def _check_logits(
@@ -324,12 +238,5 @@ def logits_check(name: str, agreement: runtime.Agreement, interface: Interface =
 
 
 def _zeros(weights: Mapping[str, np.ndarray], layer: LayerRecord) -> int | None:
-    values = _values(weights, layer)
+    values = layer_values(weights, layer)
     return None if values is None else int((values == 0).sum())
-
-
-def _values(weights: Mapping[str, np.ndarray], layer: LayerRecord) -> np.ndarray | None:
-    try:
-        return layer.values(weights)
-    except ValueError:
-        return weights.get(layer.tensor)  # its shape will be found to be wrong

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from prospr_engine.config import check_sparsity
 from prospr_engine.errors import ConfigError
-from prospr_engine.format import percent
+from prospr_engine.format import exact_percent, percent
 from prospr_engine.overrides import ALL_KEPT, Override, names_layer, resolve
 from prospr_engine.structured.cost import BUDGETS, Cost, Counts, LayerSize
 from prospr_engine.structured.groups import ChannelGroup
@@ -233,8 +233,9 @@ def _words(share: float) -> str:
 
 
 def _cannot(least: float, sparsity: float, budget: str, multiple: int, fixed: bool) -> str:
-    percent = math.ceil(1000 * least)
-    most = f"{1 - percent / 1000:g} or less" if percent < 1000 else "0"
+    tenths = math.ceil(1000 * least)
+    highest = 1 - tenths / 1000
+    most = f"{highest:g} ({exact_percent(highest)}) or less" if tenths < 1000 else "0"
     remedies = [f"ask for a sparsity of {most}"]
     if multiple > 1:
         remedies.append("let channels be kept in smaller multiples")
@@ -242,7 +243,7 @@ def _cannot(least: float, sparsity: float, budget: str, multiple: int, fixed: bo
         remedies.append("change what layers have for themselves")
     return (
         f"A sparsity of {sparsity:g} leaves {100 * (1 - sparsity):g} % of the {BUDGETS[budget]}, "
-        f"but removing channels from this network keeps at least {percent / 10:g} % of them; "
+        f"but removing channels from this network keeps at least {tenths / 10:g} % of them; "
         f"{', or '.join(remedies)}."
     )
 

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from prospr_engine import metrics
-from prospr_engine.cli import render, render_sweep
+from prospr_engine.cli import render, render_runs, render_sweep
 from prospr_engine.config import RunConfig
 from prospr_engine.export.encodings import ENCODINGS
 from prospr_engine.format import SCALES, figure, quantity
@@ -238,7 +238,7 @@ def test_a_new_figure_is_in_the_tables_of_the_terminal(monkeypatch: pytest.Monke
     run = {"id": "a" * 32, "name": "", "state": "done", "settings": settings, "created": 0.0}
     old = {**run, "summary": SUMMARY_OF_0_3_0}
     waiting = {**run, "state": "failed", "summary": None}
-    render.print_runs({"runs": [{**run, "summary": summary(RESULT)}, old, waiting]})
+    render_runs.print_runs({"runs": [{**run, "summary": summary(RESULT)}, old, waiting]})
     heading, new, *_ = capsys.readouterr().out.replace("\N{NO-BREAK SPACE}", " ").splitlines()
     assert heading.split()[-5:] == ["sparsity", "dense", "pruned", "latency", "age"]
     assert "96.0 %" in new

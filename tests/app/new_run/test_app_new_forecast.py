@@ -124,7 +124,7 @@ def test_channels_that_cannot_go_are_known_before_the_run(store: Store, budget: 
         return forecast_of(RunConfig(kind="channels", channel_budget=budget, sparsity=sparsity))
 
     assert of(most)
-    with pytest.raises(ConfigError, match=f"ask for a sparsity of {most:g} or less"):
+    with pytest.raises(ConfigError, match=f"ask for a sparsity of {most:g} "):
         of(most + 0.001)
 
 
