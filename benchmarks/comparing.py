@@ -19,15 +19,14 @@ import asyncio
 import dataclasses
 import statistics
 import tempfile
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from playwright.sync_api import Page, sync_playwright
 
 from app.ui.studies import title
 from benchmarks.dashboard import _server
-from benchmarks.exploring import CHROMIUM
+from benchmarks.exploring import CHROMIUM, until_changed
 from benchmarks.made_up import FULL, swept
 from benchmarks.visitors import Visit, watch
 from prospr_engine.store.store import Store
@@ -85,10 +84,10 @@ def _in_browser(port: int, name: str) -> None:
         page.goto(f"http://127.0.0.1:{port}/compare")
         link = page.get_by_role("button", name=name).first
         link.wait_for(timeout=60_000)
-        opened = _until_drawn(page, link.click)
+        opened = until_changed(page, link.click, DRAWN)
         others = [_switch(page, axis) for axis in AXES[:-1]]
         known = [_switch(page, axis) for axis in AXES[::-1] + AXES[1:]]
-        fewer = _until_drawn(page, lambda: _choose(page, "SNIP"))
+        fewer = until_changed(page, lambda: _choose(page, "SNIP"), DRAWN)
         print(
             f"in Chromium, from the click until the chart is drawn: {_ms([opened])} to open it, "
             f"{_ms(others)} for another axis, {_ms(known)} for one seen before, {_ms([fewer])} "
@@ -99,24 +98,12 @@ def _in_browser(port: int, name: str) -> None:
 
 def _switch(page: Page, axis: str) -> float:
     radio = page.get_by_role("radio", name=axis, exact=True)
-    return _until_drawn(page, radio.click)
+    return until_changed(page, radio.click, DRAWN)
 
 
 def _choose(page: Page, criterion: str) -> None:
     page.get_by_role("combobox", name="Criteria").click()
     page.get_by_role("option", name=criterion, exact=True).click()
-
-
-def _until_drawn(page: Page, act: Callable[[], None]) -> float:
-    """Seconds from the action until the changed chart is drawn."""
-    page.wait_for_timeout(1500)  # let earlier work finish
-    before = page.evaluate(DRAWN)
-    started = time.perf_counter()
-    act()
-    page.wait_for_function(
-        f"before => {{ const now = {DRAWN}; return now && now !== before }}", arg=before
-    )
-    return time.perf_counter() - started
 
 
 def _ms(seconds: Sequence[float]) -> str:

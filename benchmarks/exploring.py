@@ -49,7 +49,7 @@ def _masks(page: Page) -> None:
         page.get_by_role("combobox", name="Layer").click()
         option = page.get_by_role("option", name=name, exact=True)
         option.scroll_into_view_if_needed()
-        taken = _until_changed(page, option.click, PICTURES)
+        taken = until_changed(page, option.click, PICTURES)
         if page.get_by_text(LAYER).count():
             seconds.append(taken)
     print(f"masks of 512 × 512 × 3 × 3 weights: {_median(seconds)}")
@@ -59,9 +59,9 @@ def _slider(page: Page) -> None:
     """From the key press until everything but torch's health check shows the new sparsity."""
     slider = page.get_by_role("slider", name="Weights removed")
     slider.focus()
-    _until_changed(page, _press(slider), BARS)  # reads the scores, once
-    bars = [_until_changed(page, _press(slider), BARS) for _ in range(MOVES)]
-    pictures = [_until_changed(page, _press(slider), PICTURES) for _ in range(MOVES)]
+    until_changed(page, _press(slider), BARS)  # reads the scores, once
+    bars = [until_changed(page, _press(slider), BARS) for _ in range(MOVES)]
+    pictures = [until_changed(page, _press(slider), PICTURES) for _ in range(MOVES)]
     print(f"another sparsity: the bars {_median(bars)}, the mask too {_median(pictures)}")
 
 
@@ -69,7 +69,7 @@ def _press(slider: Locator) -> Callable[[], None]:
     return lambda: slider.press("ArrowLeft")
 
 
-def _until_changed(page: Page, act: Callable[[], None], shown: str) -> float:
+def until_changed(page: Page, act: Callable[[], None], shown: str) -> float:
     """Seconds from the action until ``shown`` has changed."""
     page.wait_for_timeout(1500)  # let earlier work finish
     before = page.evaluate(shown)

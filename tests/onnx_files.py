@@ -101,3 +101,14 @@ def assert_same_answers(
     again.load_state_dict(network.state_dict())
     assert torch.equal(again.eval()(x), network.eval()(x))
     return imported
+
+
+def without_ours(model: onnx.ModelProto) -> onnx.ModelProto:
+    """A copy without what a run adds."""
+    left = onnx.ModelProto.FromString(model.SerializeToString())
+    props = [prop for prop in left.metadata_props if not prop.key.startswith("prospr.")]
+    left.ClearField("metadata_props")
+    left.metadata_props.extend(props)
+    for node in left.graph.node:
+        del node.metadata_props[:]
+    return left

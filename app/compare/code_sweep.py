@@ -14,7 +14,6 @@ from typing import Any
 
 from app.services import (
     CHANNELS,
-    GROUPS,
     METHODS,
     OF_CHANNELS,
     STEPS,
@@ -23,7 +22,7 @@ from app.services import (
     RunConfig,
     SweepConfig,
 )
-from app.ui.code import PREFIXES, changed, command, layer_flags
+from app.ui.code import PREFIXES, arguments_of, changed, command, layer_flags
 
 LISTS = ("methods", "sparsities", "seeds", "steps", "controls", "kinds")
 OWN = ("method", "sparsity", "seed", "control", "kind")
@@ -157,17 +156,8 @@ def arguments(
     config: RunConfig, without: Sequence[str] = (), lists: Sequence[str] = ()
 ) -> list[str]:
     """The arguments of ``RunConfig`` as code; ``lists`` come after the model and the data."""
-    given: dict[str, list[str]] = {group: [] for group in ("", *GROUPS)}
-    for (group, name), value in values(config, without).items():
-        given[group].append(f"{name}={value!r}")
-    if config.scoring.options:
-        given["scoring"].append(f"options={dict(config.scoring.options)!r}")
-    for group, cls in GROUPS.items():
-        if given[group]:
-            given[""].append(f"{group}=pe.{cls.__name__}({', '.join(given[group])})")
-    if config.layers:
-        given[""].append(f"layers={dict(config.layers)!r}")
-    return [*given[""][:2], *lists, *given[""][2:]]
+    given = arguments_of(config, values(config, without))
+    return [*given[:2], *lists, *given[2:]]
 
 
 def values(config: RunConfig, without: Sequence[str] = OWN) -> dict[tuple[str, str], Any]:

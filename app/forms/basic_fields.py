@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from difflib import get_close_matches
+from functools import partial
 
 import streamlit as st
 
@@ -63,11 +65,8 @@ def model(errors: list[EngineError]) -> str:
         bind="query-params",
     )
     if name == OWN_NETWORK:
-        named = _named(NETWORK)
-        token = uploads.choose_network()
-        if token is None:
-            _explain(named, NETWORK, "network", errors)
-        return token or next(iter(models))
+        chosen = _upload(NETWORK, "network", uploads.choose_network, errors)
+        return chosen or next(iter(models))
     try:
         if services.is_file(name):  # a path that was typed
             access.check_path("model", name, list(models))
@@ -128,11 +127,8 @@ def weights(model: str, data: str, errors: list[EngineError]) -> str:
         st.caption(GIVEN)
     if kind != OWN_WEIGHTS:
         return kind
-    named = _named(WEIGHTS_FILE)
-    token = uploads.choose_weights(model, *_wanted(data))
-    if token is None:
-        _explain(named, WEIGHTS_FILE, "weights", errors)
-    return token or "fresh"
+    choose = partial(uploads.choose_weights, model, *_wanted(data))
+    return _upload(WEIGHTS_FILE, "weights", choose, errors) or "fresh"
 
 
 def _weights_of_own() -> str:
@@ -174,11 +170,8 @@ def data(errors: list[EngineError]) -> str:
         bind="query-params",
     )
     if name == OWN_IMAGES:
-        named = _named(IMAGES)
-        token = uploads.choose_images()
-        if token is None:
-            _explain(named, IMAGES, "images", errors)
-        return token or next(iter(datasets))
+        chosen = _upload(IMAGES, "images", uploads.choose_images, errors)
+        return chosen or next(iter(datasets))
     if name == PATH:
         return _path(errors)
     row = datasets[name]
@@ -192,9 +185,16 @@ def data(errors: list[EngineError]) -> str:
     return name
 
 
-def _named(box: str) -> str | None:
-    """The upload that the session or the address names for ``box``."""
-    return st.session_state.get(box) or st.query_params.get(box)
+def _upload(
+    box: str, what: str, choose: Callable[[], str | None], errors: list[EngineError]
+) -> str | None:
+    """The token of the upload in ``box``, which ``choose`` draws; if there is none, why."""
+    # Drawing the box forgets what it cannot show.
+    named = st.session_state.get(box) or st.query_params.get(box)
+    token = choose()
+    if token is None:
+        _explain(named, box, what, errors)
+    return token
 
 
 def _explain(named: str | None, box: str, what: str, errors: list[EngineError]) -> None:

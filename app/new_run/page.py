@@ -72,7 +72,8 @@ with right:
         st.stop()
     with st.container(border=True):
         problem = invalid or problem_of(config)
-        if start.start_button("Prune and train", problem, start_run) and config:
+        started = start.start_button("Prune and train", problem, start_run)
+        if started and config and not problem:
             show_existing(records, config, session.visitor())
     show_latest(records, session.visitor())
     st.markdown(steps(config or RunConfig()))

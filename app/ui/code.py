@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from app.services import GROUPS, Option, RunConfig, display_name, is_token, settings_of, tokens
@@ -79,11 +79,12 @@ def layer_flags(config: RunConfig) -> list[str]:
     return [word for name, own in config.layers.items() for word in ("--layer", f"{name}={own}")]
 
 
-def program(config: RunConfig, threads: int, out: str = "out") -> str:
-    """The Python program that repeats the run with ``threads`` threads."""
+def arguments_of(config: RunConfig, values: Mapping[tuple[str, str], object]) -> list[str]:
+    """The arguments of ``RunConfig`` as code: the ``values`` by group and name, and what else
+    ``config`` has for criteria and layers."""
     given: dict[str, list[str]] = {group: [] for group in ("", *GROUPS)}
-    for group, option, value in changed(config):
-        given[group].append(f"{option.name}={value!r}")
+    for (group, name), value in values.items():
+        given[group].append(f"{name}={value!r}")
     if config.scoring.options:
         given["scoring"].append(f"options={dict(config.scoring.options)!r}")
     for group, cls in GROUPS.items():
@@ -91,5 +92,11 @@ def program(config: RunConfig, threads: int, out: str = "out") -> str:
             given[""].append(f"{group}=pe.{cls.__name__}({', '.join(given[group])})")
     if config.layers:
         given[""].append(f"layers={dict(config.layers)!r}")
-    lines = "".join(f"    {line},\n" for line in given[""])
+    return given[""]
+
+
+def program(config: RunConfig, threads: int, out: str = "out") -> str:
+    """The Python program that repeats the run with ``threads`` threads."""
+    given = arguments_of(config, {(group, o.name): value for group, o, value in changed(config)})
+    lines = "".join(f"    {line},\n" for line in given)
     return PROGRAM.format(config=f"pe.RunConfig(\n{lines})", threads=threads, out=out)

@@ -9,6 +9,7 @@ import onnx
 import pytest
 import torch
 from onnx import TensorProto, helper, numpy_helper
+from onnx_files import without_ours
 from torch import nn
 
 from prospr_engine.errors import ExportError
@@ -128,16 +129,6 @@ def written(network, model, folder, encoding="dense", batch=None):
     path = folder / "model.onnx"
     proof = write_file(traced, path, encoding, {"sparsity": 0.8}, [images(8)])
     return other, masks, proof, path
-
-
-def without_ours(model):
-    left = onnx.ModelProto.FromString(model.SerializeToString())
-    props = [prop for prop in left.metadata_props if not prop.key.startswith("prospr.")]
-    left.ClearField("metadata_props")
-    left.metadata_props.extend(props)
-    for node in left.graph.node:
-        del node.metadata_props[:]
-    return left
 
 
 @pytest.mark.parametrize("typed", [False, True], ids=["bytes", "numbers"])

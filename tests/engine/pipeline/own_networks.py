@@ -71,14 +71,3 @@ def keras_like(
 def saved(model: onnx.ModelProto, path: Path) -> str:
     path.write_bytes(model.SerializeToString())
     return str(path)
-
-
-def without_ours(model: onnx.ModelProto) -> onnx.ModelProto:
-    """A copy without what a run adds."""
-    left = onnx.ModelProto.FromString(model.SerializeToString())
-    props = [prop for prop in left.metadata_props if not prop.key.startswith("prospr.")]
-    left.ClearField("metadata_props")
-    left.metadata_props.extend(props)
-    for node in left.graph.node:
-        del node.metadata_props[:]
-    return left

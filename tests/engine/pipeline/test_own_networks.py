@@ -14,7 +14,8 @@ import pytest
 import torch
 from fakes import in_this_process
 from onnx import TensorProto, helper, numpy_helper
-from own_networks import keras_like, saved, without_ours
+from onnx_files import without_ours
+from own_networks import keras_like, saved
 from PIL import Image
 
 from prospr_engine.config import CHANNELS, LoadingConfig, RunConfig, ScoringConfig
