@@ -19,7 +19,8 @@ from typing import Any
 
 from prospr_engine.config import LoadingConfig, RunConfig, ScoringConfig, TrainingConfig
 from prospr_engine.models.measures import measure
-from prospr_engine.pipeline.estimate import catalogue, estimate
+from prospr_engine.pipeline.estimate import estimate
+from prospr_engine.pipeline.images import catalogue
 
 CASES = [
     # model, side in pixels, training images, epochs, calibration batch, sparsity

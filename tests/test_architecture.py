@@ -41,6 +41,8 @@ PIPELINE = [
     "size_curve",
     "gallery",
     "rates",
+    "images",
+    "remainder",
     "estimate",
     "result",
     "cache",

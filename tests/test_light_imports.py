@@ -16,7 +16,8 @@ PLAIN = [
     "from prospr_engine.models.collections import listed_names; listed_names()",
     "from prospr_engine.config import RunConfig\n"
     "from prospr_engine.models.measures import known\n"
-    "from prospr_engine.pipeline.estimate import catalogue, estimate\n"
+    "from prospr_engine.pipeline.estimate import estimate\n"
+    "from prospr_engine.pipeline.images import catalogue\n"
     "estimate(RunConfig(), catalogue('digits'), known('small_cnn', 1, 8, 10))",
     "from prospr_engine.sweeps.config import SweepConfig\n"
     "from prospr_engine.sweeps.table import row\n"

@@ -29,17 +29,14 @@ from prospr_engine.models.measures import Measure, known, measure
 from prospr_engine.pipeline.estimate import (
     START,
     Estimate,
-    Images,
-    catalogue,
     cell_seconds,
     estimate,
-    file_sizes,
-    images_in,
     parts,
     scores_of,
-    split,
 )
+from prospr_engine.pipeline.images import Images, catalogue, images_in, split
 from prospr_engine.pipeline.rates import learning_rate
+from prospr_engine.pipeline.remainder import file_sizes
 from prospr_engine.store.records import Run
 from prospr_engine.store.studies import check_size
 from prospr_engine.sweeps.config import SweepConfig

@@ -21,7 +21,7 @@ from prospr_engine.overrides import (
     names_layer,
     resolve,
 )
-from prospr_engine.pipeline.estimate import Images
+from prospr_engine.pipeline.images import Images
 from prospr_engine.pruning.budget import budget
 
 if TYPE_CHECKING:

@@ -17,7 +17,8 @@ from prospr_engine.errors import ConfigError
 from prospr_engine.identity import dense_group
 from prospr_engine.models import MODELS
 from prospr_engine.models.measures import known, measure
-from prospr_engine.pipeline.estimate import START, cell_seconds, images_of, scores_of
+from prospr_engine.pipeline.estimate import START, cell_seconds, scores_of
+from prospr_engine.pipeline.images import images_of
 from prospr_engine.saliency import METHODS
 from prospr_engine.saliency.controls import control_names
 from prospr_engine.store.limits import Limits

@@ -1,4 +1,4 @@
-"""The cost of a run, estimated before it starts: time, weights, multiply-adds and bytes.
+"""The cost of a run, estimated before it starts: above all its time.
 
 Plain arithmetic, without torch. The constants were fitted on one core of a server's CPU;
 ``benchmarks/estimate.py`` compares their predictions with real runs. On other machines and on a
@@ -13,37 +13,19 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from prospr_engine.config import CHANNELS, LoadingConfig, RunConfig
-from prospr_engine.data import DATASETS
-from prospr_engine.data.memory import room
-from prospr_engine.export.encodings import ENCODINGS, PRIMARY, FileSize, StoredTensor
-from prospr_engine.export.encodings.dense import NUMBER, ZIPPED_NUMBER
+from prospr_engine.config import CHANNELS, RunConfig
+from prospr_engine.export.encodings import ENCODINGS, PRIMARY, FileSize
 from prospr_engine.export.latency import BATCHES
 from prospr_engine.identity import dense_group, scores_group
 from prospr_engine.models.measures import Measure
+from prospr_engine.pipeline.images import Images, split
 from prospr_engine.pipeline.rates import batch_size
+from prospr_engine.pipeline.remainder import file_sizes, narrowed, share_left
 from prospr_engine.pruning.budget import kept_count
 from prospr_engine.saliency import METHODS, ROUNDS, STEPS
 
 if TYPE_CHECKING:
-    from prospr_engine.data.inspect import Facts
-
-
-@dataclass(frozen=True)
-class Images:
-    """The images of a data set: ``channels`` × ``size`` × ``size``, in ``classes``; ``train`` of
-    them for training before any are held out. ``validation`` and ``test`` are None if the data
-    have no such part. ``files``: each is decoded from its own file. ``room``: the bytes of
-    memory that they may take, or else are decoded again in every pass; None for enough."""
-
-    channels: int
-    size: int
-    classes: int
-    train: int
-    test: int | None
-    validation: int | None = None
-    files: bool = False
-    room: int | None = dataclasses.field(default=None, compare=False)
+    pass
 
 
 @dataclass(frozen=True)
@@ -79,10 +61,6 @@ SAME_WEIGHTS = 256
 """Test images that a file with the network's own weights has to answer."""
 FEWEST_TURNS, MOST_TURNS, TIMER = 5, 9.0, 0.7
 """How files are timed: turns, the most seconds in turns, and those to begin."""
-GRAPH = 2000
-"""Bytes of a file per layer for its names, its nodes in the graph and its running statistics."""
-GRAPH_ZIPPED = (1500, 100)
-"""Zipped bytes of the graph, and of each layer in it."""
 
 
 @dataclass(frozen=True)
@@ -135,7 +113,7 @@ def _without_channels(
 ) -> Estimate:
     """The same for a network that is smaller by its channels, if every layer loses the same share:
     weights and multiply-adds then fall together, with the square of the width."""
-    small = narrowed(measure, _share_left(config))
+    small = narrowed(measure, share_left(config))
     return Estimate(
         seconds=seconds(config, images, measure, speed, threads),
         parameters=measure.parameters,
@@ -145,41 +123,6 @@ def _without_channels(
         macs_left=small.macs + small.other,
         files=file_sizes(small, 1.0, config.encodings),
     )
-
-
-def remaining(config: RunConfig, measure: Measure) -> tuple[Measure, float]:
-    """The measure of the pruned network, and the share of its weights that are kept in it."""
-    if config.kind == CHANNELS:
-        return narrowed(measure, _share_left(config)), 1.0
-    return measure, kept_count(measure.weights, config.sparsity) / measure.weights
-
-
-def _share_left(config: RunConfig) -> float:
-    """The share of the weights and multiply-adds of the pruned network that training computes."""
-    if config.kind != CHANNELS:
-        return 1.0
-    left = 1 - config.sparsity
-    return left**2 if config.channel_budget == CHANNELS else left
-
-
-def narrowed(measure: Measure, share: float) -> Measure:
-    """The measure of the network with this ``share`` of its weights in narrower layers."""
-    weights = max(1, round(measure.weights * share))
-    others = round((measure.parameters - measure.weights) * math.sqrt(share))
-    return dataclasses.replace(
-        measure,
-        weights=weights,
-        parameters=weights + others,
-        macs=round(measure.macs * share),
-        other=round(measure.other * share),
-    )
-
-
-def catalogue(data: str, image_size: int | None = None) -> Images:
-    """The images of a data set of ``DATASETS``, scaled to ``image_size`` if given."""
-    row = DATASETS[data]
-    size = image_size or row.image_size
-    return Images(row.channels, size, row.classes, row.train, row.test, room=room())
 
 
 @dataclass(frozen=True)
@@ -204,34 +147,6 @@ class Parts:
     def own(self) -> float:
         """Seconds for a run of a sweep that reuses images, scores and dense network."""
         return self.pruned + self.testing / 2 + self.writing
-
-
-def images_of(data: str, image_size: int | None = None) -> Images | None:
-    """The images of a data set, upload or path, scaled to ``image_size``, without reading pixels;
-    None if they differ in size. Raises ``EngineError`` if they cannot be read."""
-    if data in DATASETS:
-        return catalogue(data, image_size)
-    from prospr_engine.data.inspect import describe
-
-    return images_in(describe(data), image_size)
-
-
-def images_in(facts: Facts, image_size: int | None) -> Images | None:
-    """The images of a user's own data; None if their size or colour is not known before they are
-    read."""
-    size = image_size or facts.image_size
-    if not size or not facts.channels:
-        return None
-    return Images(
-        channels=facts.channels,
-        size=size,
-        classes=facts.class_count,
-        train=facts.train,
-        test=facts.test,
-        validation=facts.validation,
-        files=True,
-        room=room(),
-    )
 
 
 def seconds(
@@ -274,7 +189,7 @@ def parts(
         reading=sum((train, validation, test)) * (again or decoding * images.files),
         scoring=gradients(config) * calibration,
         dense=config.epochs * epoch(1.0),
-        pruned=config.epochs * epoch(_share_left(config)),
+        pruned=config.epochs * epoch(share_left(config)),
         testing=2 * test * (image / 3 + again),
         writing=0.6
         + 0.045 * measure.layers
@@ -325,22 +240,6 @@ def scores_of(config: RunConfig) -> Hashable:
     return scores_group(config, spec.iterative, spec.after_training)
 
 
-def split(images: Images, loading: LoadingConfig) -> tuple[int, int, int]:
-    """The number of images for training, validation and test, as ``data.splits`` decides up to
-    rounding within classes."""
-    train, validation, test = images.train, images.validation, images.test
-    if test is None:
-        test = round(train * loading.test_fraction)
-        train -= test
-    train = min(train, loading.train_limit or train)
-    if validation is None:
-        validation = round(train * loading.validation_fraction)
-        train -= validation
-    else:
-        validation = min(validation, loading.test_limit or validation)
-    return train, validation, min(test, loading.test_limit or test)
-
-
 def gradients(config: RunConfig) -> float:
     """The cost of scoring, in float32 gradients of one calibration batch, or of one image for a
     method that only needs its shape."""
@@ -360,31 +259,3 @@ def gradients(config: RunConfig) -> float:
         return times * (spec.value(ROUNDS, options) or 1) * (gradient + product)
     steps = spec.value(STEPS, options)
     return float(times * ((steps + 1) * gradient + steps * product))
-
-
-def file_sizes(
-    measure: Measure, density: float, encodings: Sequence[str] = (PRIMARY,)
-) -> dict[str, FileSize]:
-    """The ONNX files of a run in the ``encodings`` that are known, when ``density`` of the weights
-    are kept."""
-    tensors, rest = tensors_of(measure, density)
-    return {
-        name: ENCODINGS[name].load_sizer()(tensors, rest) for name in encodings if name in ENCODINGS
-    }
-
-
-def tensors_of(measure: Measure, density: float) -> tuple[list[StoredTensor], FileSize]:
-    """What the sizers of encodings predict a file from: the weights, as if all layers were equal,
-    and the rest of the file."""
-    layers, other = measure.layers, measure.parameters - measure.weights
-    weights = measure.weights / layers
-    rest = FileSize(
-        bytes=NUMBER * other + GRAPH * layers,
-        zipped=round(ZIPPED_NUMBER * other + GRAPH_ZIPPED[0] + GRAPH_ZIPPED[1] * layers),
-    )
-    return [StoredTensor(weights, density * weights)] * layers, rest
-
-
-def zipped_size(measure: Measure, density: float) -> int:
-    """Bytes of the zipped dense-encoded ONNX file, when ``density`` of the weights are kept."""
-    return file_sizes(measure, density)[PRIMARY].zipped

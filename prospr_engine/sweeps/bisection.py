@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 from prospr_engine.config import CHANNELS
 from prospr_engine.models.measures import Measure
-from prospr_engine.pipeline.estimate import remaining, zipped_size
+from prospr_engine.pipeline.remainder import remaining, zipped_size
 from prospr_engine.sweeps.search_config import Probe, SearchConfig
 
 CLOSE = 1.1

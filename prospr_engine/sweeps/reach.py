@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from prospr_engine.config import WEIGHTS
 from prospr_engine.errors import ConfigError
-from prospr_engine.pipeline.estimate import images_of
+from prospr_engine.pipeline.images import images_of
 from prospr_engine.pruning.budget import sparsity_range
 from prospr_engine.sweeps.search_config import SearchConfig
 

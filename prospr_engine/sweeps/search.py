@@ -17,7 +17,7 @@ from prospr_engine.errors import ConfigError
 from prospr_engine.events import Event, OnEvent, ignore
 from prospr_engine.io.files import write_atomically
 from prospr_engine.models.measures import known, measure
-from prospr_engine.pipeline.estimate import images_of
+from prospr_engine.pipeline.images import images_of
 from prospr_engine.sweeps.bisection import guess_of
 from prospr_engine.sweeps.cells import Cells
 from prospr_engine.sweeps.claim import claimed

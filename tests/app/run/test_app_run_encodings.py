@@ -12,7 +12,7 @@ from app.compare import table
 from prospr_engine.export.encodings import ENCODINGS
 from prospr_engine.format import size
 from prospr_engine.models.measures import known
-from prospr_engine.pipeline.estimate import tensors_of
+from prospr_engine.pipeline.remainder import tensors_of
 from prospr_engine.store.store import Store
 
 HALF = RESULT["onnx"] | {"path": "model-half.onnx", "bytes": 130_000}

@@ -24,7 +24,7 @@ from prospr_engine.export.encodings.gaps import gap_coded
 from prospr_engine.export.export import write_file
 from prospr_engine.export.traced import Traced, trace_network
 from prospr_engine.models.measures import known
-from prospr_engine.pipeline.estimate import tensors_of
+from prospr_engine.pipeline.remainder import tensors_of
 
 GENERATOR = np.random.default_rng(0)
 

@@ -16,7 +16,8 @@ from prospr_engine.network.prunable import prunable_weights
 from prospr_engine.pipeline.cache import Shared
 from prospr_engine.pipeline.checkpoint import load_network
 from prospr_engine.pipeline.course import course
-from prospr_engine.pipeline.estimate import Images, cell_seconds
+from prospr_engine.pipeline.estimate import cell_seconds
+from prospr_engine.pipeline.images import Images
 from prospr_engine.pipeline.record import RunRecord
 from prospr_engine.saliency import METHODS
 

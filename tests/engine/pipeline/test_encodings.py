@@ -28,7 +28,8 @@ from prospr_engine.format import size
 from prospr_engine.metrics import summary
 from prospr_engine.models.measures import known
 from prospr_engine.pipeline import files
-from prospr_engine.pipeline.estimate import catalogue, estimate
+from prospr_engine.pipeline.estimate import estimate
+from prospr_engine.pipeline.images import catalogue
 from prospr_engine.pipeline.record import RunRecord
 from prospr_engine.sweeps import statistics, table
 from prospr_engine.training.evaluate import Evaluation

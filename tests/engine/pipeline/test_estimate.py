@@ -19,16 +19,13 @@ from prospr_engine.pipeline.estimate import (
     DOUBLE,
     MIXED_PRODUCT,
     START,
-    Images,
-    catalogue,
     cell_seconds,
     estimate,
     gradients,
-    images_of,
     parts,
     seconds,
-    split,
 )
+from prospr_engine.pipeline.images import Images, catalogue, images_of, split
 from prospr_engine.saliency import METHODS
 from prospr_engine.sweeps.config import SweepConfig
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from prospr_engine.config import RunConfig
 from prospr_engine.models.measures import known
-from prospr_engine.pipeline.estimate import narrowed, zipped_size
+from prospr_engine.pipeline.remainder import narrowed, zipped_size
 from prospr_engine.sweeps.bisection import (
     CLOSE,
     ended,
