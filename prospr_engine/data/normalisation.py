@@ -40,11 +40,19 @@ def statistics(name: str, channels: int, own: Statistics) -> Statistics:
     if name in RANGES:
         mean, std = RANGES[name]
         return (mean,) * channels, (std,) * channels
-    if channels == len(IMAGENET_MEAN):
-        return IMAGENET_MEAN, IMAGENET_STD
-    # Of grey images, which have a single channel; the deviation is that of close channels.
-    grey = [
-        sum(w * v for w, v in zip(LUMINANCE, values, strict=True))
-        for values in (IMAGENET_MEAN, IMAGENET_STD)
-    ]
+    return for_channels((IMAGENET_MEAN, IMAGENET_STD), channels)
+
+
+def for_channels(known: Statistics, channels: int) -> Statistics:
+    """Those of images with that many ``channels``, where they are ``known`` for others."""
+    mean, std = known
+    if channels == len(mean):
+        return known
+    if len(mean) == len(LUMINANCE):
+        # Of grey images, which have a single channel; the deviation is that of close channels.
+        grey = [
+            sum(w * v for w, v in zip(LUMINANCE, values, strict=True)) for values in (mean, std)
+        ]
+    else:
+        grey = [sum(values) / len(values) for values in (mean, std)]
     return (grey[0],) * channels, (grey[1],) * channels

@@ -9,8 +9,11 @@ from prospr_engine.config import RunConfig
 from prospr_engine.errors import ModelError
 from prospr_engine.identity import file_options
 from prospr_engine.models import MODELS, is_file
+from prospr_engine.models.adapt import other_channels
+from prospr_engine.models.classifier import replaced
 from prospr_engine.models.collections import collection_of
 from prospr_engine.models.imports.weights import Wanted, load_weights
+from prospr_engine.models.spec import Published
 from prospr_engine.models.validate import check
 from prospr_engine.models.zoo.init import he_init
 from prospr_engine.network.seeding import seeded
@@ -67,6 +70,8 @@ def build_noted(
             own_name = name.removeprefix(collection.prefix)
             adapter = collection.adapter()
             model = adapter.build(own_name, shape, classes, weights == "pretrained")
+            if weights == "pretrained":
+                notes = _changes(adapter.published(own_name), shape[0], classes)
         elif is_file(name):
             model, notes = spec.load()(name, shape, classes, weights == "pretrained")
         else:
@@ -78,3 +83,11 @@ def build_noted(
         if problem.fatal:
             raise ModelError(problem.text)
     return model, notes
+
+
+def _changes(published: Published, channels: int, classes: int) -> tuple[str, ...]:
+    """Where a network differs from the one that the published weights were trained in."""
+    return (
+        *([replaced(published.classes, classes, given=True)] * (published.classes != classes)),
+        *([other_channels(published.channels, channels)] * (published.channels != channels)),
+    )

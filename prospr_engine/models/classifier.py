@@ -1,5 +1,11 @@
-"""The part of a network that makes the class scores: found by what its weights do, not by name, and
-given another number of classes."""
+"""The part of a network that makes the class scores: found by what depends on the classes, not by
+name, and given another number of them.
+
+A network of the tables can be built for any number of classes, so its classifier is what then has
+another shape (``class_axes``, which needs no weights). One that exists only as the graph in a file
+is followed back from its scores (``find_classifier``). Weights that timm publishes are an
+exception: timm leaves out their classifier itself, before it loads them.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +16,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 
-from prospr_engine.errors import ModelError
+from prospr_engine.format import counted
 from prospr_engine.network.foreign import explained, own_copy, set_mode
+from prospr_engine.network.meta import meta_copy
 from prospr_engine.network.seeding import seeded
 
 TRIED = 6
@@ -22,10 +29,24 @@ Classifier = Mapping[str, int]
 """The axis of the classes in each parameter that makes class scores, by the parameter's name."""
 
 
+def class_axes(network: nn.Module, other: nn.Module) -> dict[str, int]:
+    """The parameters of ``network`` whose shape is another one in ``other``, the same network built
+    for another number of classes. Both may be on the meta device."""
+    others = dict(other.named_parameters())
+    return {
+        name: axis
+        for name, own in network.named_parameters()
+        if name in others and own.ndim == others[name].ndim
+        for axis in range(own.ndim)
+        if own.shape[axis] != others[name].shape[axis]
+    }
+
+
 def find_classifier(network: nn.Module, shape: tuple[int, int, int]) -> dict[str, int]:
     """The parameters that make the class scores: the score of one class depends on its own slice of
     them, and on no other. Follows the scores of random images of ``shape`` (C, H, W) back; the
-    network comes back untouched. Empty if there are none, as behind a softmax.
+    network comes back untouched. Empty if there are none, as behind a softmax, or if the network
+    fixes the number of classes beyond them, so that they cannot be replaced.
 
     Raises ``ModelError`` if the network cannot take such images.
     """
@@ -52,7 +73,23 @@ def find_classifier(network: nn.Module, shape: tuple[int, int, int]) -> dict[str
                     continue
                 reached.add(name)
                 found[name] = {axis for axis in found[name] if _confined(slope, axis, one)}
-    return {name: min(axes) for name, axes in found.items() if axes and name in reached}
+    made = {name: min(axes) for name, axes in found.items() if axes and name in reached}
+    several = any(parameters[name].ndim > 1 for name in made)
+    return made if several and _takes(trial, made, shape, classes + 1) else {}
+
+
+def _takes(
+    network: nn.Module, classifier: Classifier, shape: tuple[int, int, int], classes: int
+) -> bool:
+    """Whether the network works with that many classes."""
+    shadow = meta_copy(network)
+    resize_classifier(shadow, classifier, classes)
+    try:
+        with torch.no_grad():
+            scores = shadow(torch.empty(2, *shape, device="meta"))
+    except Exception:  # noqa: BLE001 - whatever a forward may raise
+        return False
+    return tuple(scores.shape) == (2, classes)
 
 
 def _confined(slope: Tensor, axis: int, one: int) -> bool:
@@ -87,40 +124,15 @@ def resize_classifier(network: nn.Module, classifier: Classifier, classes: int) 
             layer.register_buffer("running_var", new.detach().new_ones(classes))
 
 
-def replace_classifier(
-    network: nn.Module, shape: tuple[int, int, int], classes: int, name: str
-) -> dict[str, int]:
-    """Give the network, called ``name``, that many ``classes``, and return what was replaced; empty
-    if it has that many. Draws from the global random state.
-
-    Raises ``ModelError`` if no part of it makes the class scores, or if it fixes their number.
-    """
-    had = _classes(network, shape)
-    if had == classes:
-        return {}
-    found = find_classifier(network, shape)
-    advice = f"Export it again with {classes:,} outputs, or give data with {had:,} classes."
-    if not any(len(network.get_parameter(own).shape) > 1 for own in found):
-        raise ModelError(
-            f"{name} has {had:,} classes, the data have {classes:,}, and no single layer makes its "
-            f"class scores, so none could be replaced. {advice}"
+def replaced(had: int, classes: int, given: bool) -> str:
+    """What to tell the user about a new classifier. ``given``: the other weights are not new."""
+    classes_had = counted(had, "class", "classes")
+    if given:
+        return (
+            f"The weights are for {classes_had} and the data have {classes:,}: the classifier is "
+            "new, everything else was loaded."
         )
-    resize_classifier(network, found, classes)
-    try:
-        now = _classes(network, shape)
-    except ModelError:
-        now = had
-    if now != classes:
-        raise ModelError(
-            f"{name} has {had:,} classes, the data have {classes:,}, and it fixes their number "
-            f"beyond the layer that makes the scores. {advice}"
-        )
-    return found
-
-
-def _classes(network: nn.Module, shape: tuple[int, int, int]) -> int:
-    trial = own_copy(network)
-    set_mode(trial, False)
-    x = torch.zeros(2, *shape)
-    with torch.no_grad(), explained(trial, f"The network cannot take images of shape {shape}", x):
-        return int(trial(x).shape[1])
+    return (
+        f"The network is for {classes_had} and the data have {classes:,}: its classifier was "
+        f"replaced by one for {counted(classes, 'class', 'classes')}."
+    )

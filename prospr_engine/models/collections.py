@@ -23,8 +23,8 @@ class Collection:
     """The classification networks of one library.
 
     ``module`` adapts it: it has ``names()``, ``spec(name)`` (which raises ``KeyError`` for an
-    unknown name), ``usual_size(name)`` and ``build(name, shape, classes, pretrained=False)``, and
-    imports the library.
+    unknown name), ``usual_size(name)``, ``build(name, shape, classes, pretrained=False)`` and, for
+    networks with weights, ``published(name)``; and imports the library.
     """
 
     name: str

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from torch import nn
 
 from prospr_engine.models import MODELS, is_file
+from prospr_engine.models.classifier import class_axes
 from prospr_engine.models.collections import collection_of
 from prospr_engine.network.meta import on_meta
 
@@ -37,3 +40,16 @@ def outline(name: str, shape: tuple[int, int, int], classes: int) -> nn.Module:
         else:
             network = spec.load()(shape, classes)
         return network
+
+
+def classifier_of(
+    name: str, network: nn.Module, shape: tuple[int, int, int], classes: int
+) -> Mapping[str, int]:
+    """The axis of the classes in each parameter of ``network`` that makes class scores, by name. It
+    is the network ``name``, built for images of ``shape`` (C, H, W) and that many ``classes``, and
+    may be on the meta device."""
+    if is_file(name):
+        from prospr_engine.models.imports import network_file
+
+        return network_file.describe(name).classifier
+    return class_axes(network, outline(name, shape, classes + 1))

@@ -26,3 +26,15 @@ class ModelSpec(Spec):
     parameters: int = 0
     pretrained: bool = False
     """Weights trained on ImageNet can be downloaded."""
+
+
+@dataclass(frozen=True)
+class Published:
+    """What a library says of the weights that it publishes for a network: their number of
+    ``classes`` and of colour ``channels``, and ``mean`` and ``std`` of the pixels in [0, 1] that
+    they were trained with, per channel."""
+
+    classes: int
+    channels: int
+    mean: tuple[float, ...]
+    std: tuple[float, ...]

@@ -19,7 +19,7 @@ from torch.nn.modules.batchnorm import _NormBase
 
 from prospr_engine.errors import EngineError, ModelError
 from prospr_engine.models.hub import fetch_weights
-from prospr_engine.models.spec import ModelSpec
+from prospr_engine.models.spec import ModelSpec, Published
 from prospr_engine.network.device import is_out_of_memory
 from prospr_engine.network.foreign import first_line
 from prospr_engine.network.meta import meta_copy
@@ -56,6 +56,14 @@ def spec(name: str) -> ModelSpec:
         lr=0.01,
         pretrained=bool(published and published.hf_hub_id),
     )
+
+
+def published(name: str) -> Published:
+    """What timm says of its weights for the network ``name``, which has some."""
+    found = get_pretrained_cfg(name)
+    assert found is not None, "without it there are no weights"
+    mean, std = (tuple(map(float, values)) for values in (found.mean, found.std))
+    return Published(found.num_classes, found.input_size[0], mean, std)
 
 
 def build(

@@ -20,10 +20,12 @@ from torchvision.models.inception import Inception3
 
 from prospr_engine.errors import ModelError
 from prospr_engine.io.files import disk_error
-from prospr_engine.models.adapt import resize_head, spread
-from prospr_engine.models.spec import TORCHVISION, ModelSpec
+from prospr_engine.models.adapt import spread
+from prospr_engine.models.classifier import class_axes, resize_classifier
+from prospr_engine.models.spec import TORCHVISION, ModelSpec, Published
 from prospr_engine.models.zoo.init import he_init
 from prospr_engine.network.device import is_out_of_memory
+from prospr_engine.network.meta import on_meta
 
 MAXVIT_STRIDE = 32
 IMAGENET_SIZE = 224
@@ -63,6 +65,14 @@ def spec(name: str) -> ModelSpec:
     )
 
 
+def published(name: str) -> Published:
+    """What torchvision says of its weights for the network ``name``, which has some."""
+    weights = torchvision.models.get_model_weights(name).DEFAULT
+    pixels = weights.transforms()
+    mean, std = tuple(map(float, pixels.mean)), tuple(map(float, pixels.std))
+    return Published(len(weights.meta["categories"]), len(mean), mean, std)
+
+
 def _min_image_size(name: str, published: Any) -> int:
     if name.startswith("vit_"):
         return _patch_size(name)
@@ -87,7 +97,9 @@ def build(
     channels = shape[0]
     model = _pretrained(name, shape) if pretrained else _fresh(name, shape, classes)
     if pretrained:
-        resize_head(model, classes)
+        with on_meta():
+            wanted = _fresh(name, shape, classes)
+        resize_classifier(model, class_axes(model, wanted), classes)
     if channels != 3:
         _read_channels(model, channels, keep_kernels=pretrained)
     return model

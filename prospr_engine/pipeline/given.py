@@ -11,16 +11,16 @@ from torch import nn
 
 from prospr_engine.config import RunConfig
 from prospr_engine.data.images import ImageData
-from prospr_engine.errors import ModelError
 from prospr_engine.format import listed
 from prospr_engine.identity import file_settings
 from prospr_engine.io.tokens import display_name
 from prospr_engine.models import is_file
-from prospr_engine.models.classifier import find_classifier
 from prospr_engine.models.collections import collection_of
 from prospr_engine.models.imports.header import Header, read_header
 from prospr_engine.models.imports.network_file import describe
 from prospr_engine.models.imports.state_dict import weights_file
+from prospr_engine.models.outline import classifier_of
+from prospr_engine.models.spec import Published
 
 SHOWN = 4
 IMAGENET = 1000
@@ -30,11 +30,13 @@ IMAGENET = 1000
 @dataclass(frozen=True)
 class Given:
     """Given weights: the ``label`` of their file, whether the ``classifier`` is the one that came
-    with them, and whether they probably were trained on ``imagenet``."""
+    with them, whether they probably were trained on ``imagenet``, and what the library that
+    ``published`` them says of them."""
 
     label: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     classifier: bool = True
     imagenet: bool = False
+    published: Published | None = None
 
 
 def given_of(config: RunConfig, model: nn.Module, data: ImageData) -> Given | None:
@@ -46,12 +48,15 @@ def given_of(config: RunConfig, model: nn.Module, data: ImageData) -> Given | No
         found = describe(config.model)
         same = found.classes == len(data.classes)
         return Given(found.label, same, imagenet=found.classes == IMAGENET)
-    if file is None:
-        # Those of libraries know ImageNet, whose classes are hardly those of the data.
-        return Given(classifier=False, imagenet=True)
+    classes = len(data.classes)
+    library = collection_of(config.model)
+    if file is None and library:
+        published = library.adapter().published(config.model.removeprefix(library.prefix))
+        return Given(classifier=published.classes == classes, published=published)
+    assert file is not None, "only networks of libraries and of files come with weights"
     header = read_header(weights_file(file), display_name(file))
-    library = collection_of(config.model) is not None
-    return Given(header.label, _has_classifier(header, model, data.shape), imagenet=library)
+    classifier = _has_classifier(header, config.model, model, data.shape, classes)
+    return Given(header.label, classifier, imagenet=library is not None)
 
 
 def class_note(given: Given, classes: Sequence[str]) -> str:
@@ -74,17 +79,15 @@ def class_note(given: Given, classes: Sequence[str]) -> str:
     return f"The given network has other classes than the data ({names}). {matched}"
 
 
-def _has_classifier(header: Header, model: nn.Module, shape: tuple[int, int, int]) -> bool:
+def _has_classifier(
+    header: Header, name: str, model: nn.Module, shape: tuple[int, int, int], classes: int
+) -> bool:
     """Whether the file has the parameters that make the class scores, in these shapes."""
-    try:
-        found = find_classifier(model, shape)
-    except ModelError:
-        return False
     return all(
         any(
-            info.shape == tuple(model.get_parameter(name).shape)
+            info.shape == tuple(model.get_parameter(own).shape)
             for source, info in header.tensors.items()
-            if source == name or source.endswith(f".{name}")
+            if source == own or source.endswith(f".{own}")
         )
-        for name in found
+        for own in classifier_of(name, model, shape, classes)
     )

@@ -4,8 +4,9 @@ trained with, as far as that can be found out."""
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import isfinite
 from typing import Any
 
 import torch
@@ -20,9 +21,11 @@ from prospr_engine.data.normalisation import (
     RANGES,
     WORDS,
     Statistics,
+    for_channels,
     statistics,
 )
 from prospr_engine.format import accuracy
+from prospr_engine.network.batchnorm_fit import mismatch
 from prospr_engine.network.foreign import set_mode
 from prospr_engine.pipeline.given import Given
 
@@ -31,6 +34,11 @@ IMAGES, BATCH = 512, 64
 CLEARLY = 4.0
 """Standard errors by which the network has to beat the commonest class before its accuracy says
 anything: five tries, and a classifier that may be new."""
+SAME, FITS, CLEARER = 0.02, 1.0, 1.5
+"""Mismatches with the statistics of batch norm (see ``network.batchnorm_fit``): below the first,
+images are like those of training; above the second, they say nothing; and the second best has to be
+that many times worse. With the right scale, images of training are at 0.0001 and others at 0.1 to
+0.7; with a wrong one they are at 0.1 to 10,000."""
 
 
 @dataclass(frozen=True)
@@ -64,8 +72,8 @@ def choose(
         return Scale(wanted, *statistics(wanted, channels, own))
     if given is None:
         return Scale(DATA, *own)
-    if published := _published(given.label, model, config, channels):
-        return published
+    if declared := _declared(given, channels):
+        return declared
     names = [IMAGENET, DATA, *RANGES] if given.imagenet else [DATA, IMAGENET, *RANGES]
     scales = [Scale(name, *statistics(name, channels, own)) for name in names]
     if given.classifier:
@@ -79,6 +87,8 @@ def choose(
                 f"which the given network gets most training images right "
                 f"({accuracy(found[best])}).",
             )
+    if found_scale := _by_batch_norm(model, data, scales, config.seed, device):
+        return found_scale
     first = scales[0]
     return dataclasses.replace(
         first,
@@ -87,24 +97,54 @@ def choose(
     )
 
 
-def _published(
-    label: Mapping[str, Any], model: nn.Module, config: RunConfig, channels: int
+def _by_batch_norm(
+    model: nn.Module, data: ImageData, scales: Sequence[Scale], seed: int, device: torch.device
 ) -> Scale | None:
-    """What the file of the weights, or timm, says of it."""
-    written = label.get("preprocessing")
+    """The scale with which the images fit the statistics that the network remembers from training;
+    None if it remembers none, or if it cannot be told."""
+    images = data.train.images[_sample(data, seed)]
+
+    def of(scale: Scale) -> float | None:
+        batches = (
+            normalise(chunk.to(device), scale.mean, scale.std) for chunk in images.split(BATCH)
+        )
+        return mismatch(model, batches)
+
+    found = {scale: fit for scale in scales if (fit := of(scale)) is not None and isfinite(fit)}
+    if len(found) < len(scales):
+        return None
+    own = next(scale for scale in scales if scale.name == DATA)
+    # Scaled by their own statistics, images of any data fit quite well.
+    if found[own] < SAME and found[own] == min(found.values()):
+        best = own
+    else:
+        best, second = sorted(
+            (scale for scale in scales if scale is not own), key=found.__getitem__
+        )[:2]
+        if found[best] > FITS or found[second] < CLEARER * found[best]:
+            return None
+    return dataclasses.replace(
+        best,
+        note=f"Pixels are scaled {WORDS[best.name]}: of five ways this is the one with which the "
+        "images fit what the network's batch norm remembers from training.",
+    )
+
+
+def _declared(given: Given, channels: int) -> Scale | None:
+    """What the file of the weights says of it, or the library that published them."""
+    written = given.label.get("preprocessing")
     if isinstance(written, Mapping):
         scale = _scale("file", written, channels)
         if scale and written.get("scale") == 255:
             return dataclasses.replace(
                 scale, note="Pixels are scaled as the file of the weights says."
             )
-    cfg = getattr(model, "pretrained_cfg", None)
-    if config.weights == "pretrained" and isinstance(cfg, Mapping):
-        scale = _scale("published", cfg, channels)
-        if scale:
-            return dataclasses.replace(
-                scale, note="Pixels are scaled as the published weights were trained."
-            )
+    if published := given.published:
+        return Scale(
+            "published",
+            *for_channels((published.mean, published.std), channels),
+            "Pixels are scaled as the published weights were trained.",
+        )
     return None
 
 

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import base64
 import functools
+import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 from prospr_engine.errors import ModelError
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 EXPORT = 'torch.onnx.export(model.eval(), images, "model.onnx", dynamo=True, external_data=False)'
 STATES = ("torch", "safetensors")
 """Kinds of files with weights alone."""
+IMPORTER = "prospr_engine.models.imports.onnx.load"
 TRIAL = "prospr_engine.models.imports.trial:try_file"
 
 
@@ -122,7 +125,13 @@ def import_onnx(path: str | Path) -> nn.Module:
 
 def load(file: str) -> Imported:
     """The network in that file, imported. Raises as ``describe`` does."""
-    describe(file)
+    # Seconds of work that need not wait for the trial, which is in another process.
+    importing = Thread(target=importlib.import_module, args=(IMPORTER,))
+    importing.start()
+    try:
+        describe(file)
+    finally:
+        importing.join()
     from prospr_engine.guard.onnx_model import check
     from prospr_engine.models.imports.onnx.load import import_network
 
@@ -137,7 +146,7 @@ def build(
     ``pretrained``, and new ones drawn from the global random state if not; and notes for the user
     on how it was imported. Raises ``ModelError`` if
     it does not fit the images, and as ``describe`` does."""
-    from prospr_engine.models.adapt import other_classes
+    from prospr_engine.models.classifier import replaced
     from prospr_engine.models.imports.fresh import redraw
 
     found = describe(file)
@@ -148,8 +157,7 @@ def build(
     if found.classes == classes:
         return network, found.notes
     resize(network, found.classifier, classes)
-    new = other_classes(found.classes, classes)
-    return network, (*found.notes, *([new] if pretrained else []))
+    return network, (*found.notes, replaced(found.classes, classes, pretrained))
 
 
 def outline(file: str, shape: tuple[int, int, int], classes: int) -> nn.Module:

@@ -74,10 +74,9 @@ def _check_numbers(network: nn.Module, name: str) -> None:
 def _classifier(network: nn.Module, shape: tuple[int, int, int]) -> dict[str, int]:
     """What makes the class scores; empty if that cannot be replaced."""
     try:
-        found = find_classifier(network, shape)
+        return find_classifier(network, shape)
     except ModelError:
         return {}
-    return found if any(network.get_parameter(own).ndim > 1 for own in found) else {}
 
 
 def _label(model: onnx.ModelProto) -> dict[str, Any]:

@@ -12,11 +12,13 @@ from prospr_engine.errors import ModelError
 from prospr_engine.format import counted, listed
 from prospr_engine.io.tokens import display_name
 from prospr_engine.models import MODELS
-from prospr_engine.models.adapt import head_of, other_channels, other_classes, spread
+from prospr_engine.models.adapt import other_channels, spread
+from prospr_engine.models.classifier import Classifier, replaced
 from prospr_engine.models.imports.header import Header, TensorInfo, read_header
 from prospr_engine.models.imports.numbers import SHOWN, check_numbers
 from prospr_engine.models.imports.recognise import PREFIXES, recognise, sentence, views
 from prospr_engine.models.imports.state_dict import weights_file
+from prospr_engine.models.outline import classifier_of
 from prospr_engine.models.signatures import COUNTER
 
 FLOATS = frozenset({"F16", "BF16", "F32", "F64"})
@@ -96,16 +98,19 @@ def fit(wanted: Wanted, header: Header, file_name: str) -> Fit:
     expected = wanted.model.state_dict()
     sources = _sources(header.tensors, expected, file_name)
     given = {name: header.tensors[source] for name, source in sources.items()}
-    head = head_of(wanted.model)
+    classifier = classifier_of(wanted.name, wanted.model, wanted.shape, wanted.classes)
+    heads = {name.rpartition(".")[0] for name in classifier}
     missing = [n for n in expected if n not in given and not n.endswith(COUNTER)]
     strange = [name for name in given if name not in expected]
     common = {name: info for name, info in given.items() if name in expected}
     misshapen = {n: i for n, i in common.items() if i.shape != tuple(expected[n].shape)}
     notes = []
-    if left := _of_other_classes(wanted, misshapen):
-        notes.append(other_classes(misshapen[min(left)].shape[0], wanted.classes))
-    elif missing and all(_inside(name, head) for name in (*missing, *strange)):
-        left, strange = {n for n in expected if _inside(n, head)}, []
+    had = _other_classes(misshapen, expected, classifier)
+    left = {name for name in misshapen if name in classifier} if had else set()
+    if had:
+        notes.append(replaced(had, wanted.classes, given=True))
+    elif heads and missing and all(_inside(name, heads) for name in (*missing, *strange)):
+        left, strange = {n for n in expected if _inside(n, heads)}, []
         notes.append("The file has no classifier that fits: it is new, everything else was loaded.")
     missing = [name for name in missing if name not in left]
     misshapen = {name: info for name, info in misshapen.items() if name not in left}
@@ -136,20 +141,22 @@ def fit(wanted: Wanted, header: Header, file_name: str) -> Fit:
     return Fit(loaded, frozenset(spread_out), tuple(notes))
 
 
-def _inside(name: str, layer: str) -> bool:
-    return name.startswith(f"{layer}.") if layer else "." not in name
+def _inside(name: str, layers: Iterable[str]) -> bool:
+    return any(name.startswith(f"{layer}.") if layer else "." not in name for layer in layers)
 
 
-def _of_other_classes(wanted: Wanted, misshapen: Mapping[str, TensorInfo]) -> set[str]:
-    """The tensors that differ only because the file is for another number of classes."""
-    expected = wanted.model.state_dict()
+def _other_classes(
+    misshapen: Mapping[str, TensorInfo], expected: Mapping[str, Tensor], classifier: Classifier
+) -> int:
+    """The number of classes of the file if parts of the classifier differ only in that, or 0."""
     found = {
-        name: info.shape[0]
+        info.shape[classifier[name]]
+        if _differ_at(classifier[name], info.shape, tuple(expected[name].shape))
+        else 0
         for name, info in misshapen.items()
-        if _differ_at(0, info.shape, tuple(expected[name].shape))
-        and expected[name].shape[0] == wanted.classes
+        if name in classifier
     }
-    return {*found} if len({*found.values()}) == 1 else set()
+    return found.pop() if len(found) == 1 else 0
 
 
 def _of_other_channels(wanted: Wanted, misshapen: Mapping[str, TensorInfo]) -> set[str]:

@@ -6,13 +6,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from prospr_engine.errors import ModelError
 from prospr_engine.models.build import build
-from prospr_engine.models.classifier import (
-    find_classifier,
-    replace_classifier,
-    resize_classifier,
-)
+from prospr_engine.models.classifier import find_classifier, resize_classifier
+from prospr_engine.models.outline import classifier_of, outline
 from prospr_engine.network.meta import meta_copy
 
 KNOWN = (
@@ -39,6 +35,8 @@ def test_it_is_the_last_layer_of_known_networks(name):
     found = find_classifier(network, shape)
     assert {*found} == last_layer(network)
     assert {*found.values()} == {0}
+    # The same without weights, from what depends on the number of classes.
+    assert classifier_of(name, outline(name, shape, 7), shape, 7) == found
     assert all(torch.equal(before[key], value) for key, value in network.state_dict().items())
 
 
@@ -48,7 +46,8 @@ def test_another_number_of_classes(name):
     network, wanted = build(name, shape, 7), build(name, shape, 4)
     before = {key: value.clone() for key, value in network.state_dict().items()}
     with torch.random.fork_rng():
-        found = replace_classifier(network, shape, 4, "It")
+        found = find_classifier(network, shape)
+        resize_classifier(network, found, 4)
     state = network.state_dict()
     assert {k: v.shape for k, v in state.items()} == {
         k: v.shape for k, v in wanted.state_dict().items()
@@ -59,7 +58,6 @@ def test_another_number_of_classes(name):
     fan_in = weight[0].numel()
     assert weight.std().item() == pytest.approx((2 / fan_in) ** 0.5, rel=0.1)
     assert not any(bool(state[key].any()) for key in found if key.endswith("bias"))
-    assert replace_classifier(network, shape, 4, "It") == {}
 
 
 def test_shapes_alone_on_the_meta_device():
@@ -89,24 +87,37 @@ def test_weights_that_are_no_layer_and_hidden_axes_of_the_same_size():
     network = Parts()
     found = find_classifier(network, (1, 8, 8))
     assert found == {"matrix": 1, "shift": 0, "norm.weight": 0, "norm.bias": 0}
-    replace_classifier(network, (1, 8, 8), 3, "It")
+    resize_classifier(network, found, 3)
     assert network.matrix.shape == (5, 3)
     assert network.norm.running_var.tolist() == [1, 1, 1]
     assert network.train()(torch.randn(4, 1, 8, 8)).shape == (4, 3)
 
 
-def test_what_cannot_be_replaced_is_refused():
-    softmax = nn.Sequential(nn.Flatten(), nn.Linear(64, 5), nn.Softmax(1))
-    with pytest.raises(ModelError, match="has 5 classes, the data have 3, and no single layer"):
-        replace_classifier(softmax, (1, 8, 8), 3, "net.onnx")
+class Fixed(nn.Module):
+    """Says its number of classes in another place, too."""
 
-    class Fixed(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.last = nn.Linear(64, 5)
+    def __init__(self):
+        super().__init__()
+        self.last = nn.Linear(64, 5)
 
-        def forward(self, x: Tensor) -> Tensor:
-            return self.last(x.flatten(1)).reshape(-1, 5)
+    def forward(self, x: Tensor) -> Tensor:
+        return self.last(x.flatten(1)).reshape(-1, 5)
 
-    with pytest.raises(ModelError, match="fixes their number beyond the layer"):
-        replace_classifier(Fixed(), (1, 8, 8), 3, "net.onnx")
+
+@pytest.mark.parametrize(
+    "network",
+    [nn.Sequential(nn.Flatten(), nn.Linear(64, 5), nn.Softmax(1)), Fixed()],
+    ids=["softmax", "fixed"],
+)
+def test_what_cannot_be_replaced_is_not_found(network):
+    assert find_classifier(network, (1, 8, 8)) == {}
+
+
+def test_two_heads_are_both_the_classifier():
+    """DeiT's second one, for distillation, stands behind the first."""
+    name = "timm/deit_tiny_distilled_patch16_224"
+    network = outline(name, (3, 224, 224), 7)
+    found = classifier_of(name, network, (3, 224, 224), 7)
+    assert found == {
+        f"{head}.{own}": 0 for head in ("head", "head_dist") for own in ("weight", "bias")
+    }

@@ -18,7 +18,7 @@ from safetensors.torch import save_file
 import prospr_engine as pe
 from prospr_engine.errors import ConfigError, ModelError
 from prospr_engine.models import MODELS, hub
-from prospr_engine.models.build import build
+from prospr_engine.models.build import build, build_noted
 from prospr_engine.pipeline.checkpoint import Source, load_network, save_network
 
 SMALL = {"resnet10t": (3, 32, 32), "vit_tiny_patch16_224": (1, 32, 32)}
@@ -153,7 +153,10 @@ def published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, torc
 
 
 def test_published_weights_are_adapted(published: dict[str, torch.Tensor]) -> None:
-    state = build("timm/resnet10t", (1, 64, 64), 5, weights="pretrained").state_dict()
+    network, notes = build_noted("timm/resnet10t", (1, 64, 64), 5, weights="pretrained")
+    state = network.state_dict()
+    assert "for 1,000 classes and the data have 5: the classifier is new" in notes[0]
+    assert "3 channels and the data have 1: the kernels of the first layer were summed" in notes[1]
     first = "conv1.0.weight"
     assert torch.allclose(state[first], published[first].sum(1, keepdim=True))
     assert state["fc.weight"].shape == (5, 512)
@@ -162,7 +165,9 @@ def test_published_weights_are_adapted(published: dict[str, torch.Tensor]) -> No
 
 
 def test_published_weights_for_all_classes(published: dict[str, torch.Tensor]) -> None:
-    state = build("timm/resnet10t", (3, 64, 64), 1000, weights="pretrained").state_dict()
+    network, notes = build_noted("timm/resnet10t", (3, 64, 64), 1000, weights="pretrained")
+    state = network.state_dict()
+    assert notes == ()
     assert all(torch.equal(state[name], values) for name, values in published.items())
 
 

@@ -13,7 +13,7 @@ from torch import nn
 from prospr_engine.errors import ModelError, ResourceError
 from prospr_engine.models import MODELS, torchvision_names
 from prospr_engine.models import torchvision_zoo as zoo
-from prospr_engine.models.build import build
+from prospr_engine.models.build import build, build_noted
 
 QUICK = {
     "resnet18": 32,
@@ -146,7 +146,9 @@ def test_weights_of_another_network_are_refused(checkpoints):
 @pytest.mark.parametrize("name", ["squeezenet1_1", "mobilenet_v3_small", "shufflenet_v2_x0_5"])
 def test_pretrained_weights_are_kept_and_the_head_is_new(checkpoints, name):
     original = put_weights(checkpoints, name).state_dict()
-    model = build(f"torchvision/{name}", (3, 32, 32), 7, weights="pretrained")
+    model, notes = build_noted(f"torchvision/{name}", (3, 32, 32), 7, weights="pretrained")
+    (note,) = notes
+    assert note.startswith("The weights are for 1,000 classes and the data have 7: the classifier")
     assert shapes_of_answers(model, (3, 32, 32)) == [(2, 7), (2, 7)]
     state = model.state_dict()
     changed = [key for key in state if state[key].shape != original[key].shape]

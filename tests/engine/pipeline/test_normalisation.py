@@ -15,6 +15,7 @@ import prospr_engine as pe
 from prospr_engine.config import LoadingConfig
 from prospr_engine.data.load import load
 from prospr_engine.data.normalisation import CHOICES, IMAGENET_MEAN, RANGES, statistics
+from prospr_engine.models.collections import collection_of
 from prospr_engine.pipeline.checkpoint import load_network
 from prospr_engine.pipeline.given import Given, class_note, given_of
 from prospr_engine.pipeline.normalisation import choose
@@ -82,6 +83,72 @@ def test_what_cannot_be_found_out_is_said():
         assert "is not known" in found.note
         library = dataclasses.replace(given, imagenet=True)
         assert choose(config(), data, fresh, library, torch.device("cpu")).name == "imagenet"
+
+
+FIXED = ("imagenet", "unit", "centred", "bytes")
+
+
+@pytest.fixture(scope="module", params=["data", *FIXED])
+def convolutional(request, tmp_path_factory):
+    """How a network with batch norm was trained, and the network with a classifier that is new."""
+    out = tmp_path_factory.mktemp(request.param)
+    lr = pe.TrainingConfig(lr=0.01)
+    pe.run(config(model="small_cnn", loading=scaled(request.param), training=lr), out=out)
+    network, _ = load_network(out / "dense.safetensors")
+    last = [m for m in network.modules() if isinstance(m, torch.nn.Linear)][-1]
+    torch.nn.init.normal_(last.weight)
+    return request.param, network
+
+
+def test_batch_norm_remembers_how_pixels_were_scaled(convolutional):
+    """Whatever the classifier is, and also by other images of the same kind."""
+    name, network = convolutional
+    state = {key: value.clone() for key, value in network.state_dict().items()}
+    for seed in (0, 1):
+        data = load("digits", FEW, seed)
+        found = choose(config(), data, network, Given(classifier=False), torch.device("cpu"))
+        assert found.name == name
+        assert "batch norm remembers" in found.note
+    assert network.training
+    assert all(torch.equal(state[key], value) for key, value in network.state_dict().items())
+
+
+def test_other_images_never_mislead(convolutional):
+    """Negatives of the digits: bright where those of training were dark. Either the way the network
+    was trained is found, or nothing."""
+    name, network = convolutional
+    data = load("digits", FEW, 0)
+    images = 255 - data.train.images[:]
+    mean, std = (images / 255).mean().item(), (images / 255).std().item()
+    train = dataclasses.replace(data.train, images=images)
+    other = dataclasses.replace(data, train=train, mean=(mean,), std=(std,))
+    found = choose(config(), other, network, Given(classifier=False), torch.device("cpu"))
+    assert found.name == name or "is not known" in found.note
+
+
+def test_a_network_without_batch_norm_remembers_nothing(trained):
+    network, _ = load_network(trained / "dense.safetensors")
+    found = choose(config(), load("digits", FEW, 0), network, Given(classifier=False),
+                   torch.device("cpu"))  # fmt: skip
+    assert "is not known" in found.note
+
+
+@pytest.mark.parametrize("name", ["torchvision/resnet18", "torchvision/inception_v3",
+                                  "timm/resnet10t", "timm/vit_tiny_patch16_224"])  # fmt: skip
+def test_libraries_say_how_their_weights_were_trained(name):
+    """As their own transforms do, without reading any weights."""
+    library = collection_of(name)
+    assert library is not None
+    published = library.adapter().published(name.partition("/")[2])
+    half = name.startswith("timm/vit")
+    assert published.mean == ((0.5,) * 3 if half else IMAGENET_MEAN)
+    assert (published.classes, published.channels) == (1000, 3)
+    given = Given(classifier=False, published=published)
+    data = load("digits", FEW, 0)
+    found = choose(config(), data, torch.nn.Identity(), given, torch.device("cpu"))
+    grey = np.dot([0.299, 0.587, 0.114], published.mean)
+    assert found.mean == pytest.approx((grey,))
+    assert found.note == "Pixels are scaled as the published weights were trained."
 
 
 def test_new_weights_keep_the_statistics_of_the_data():

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from torch import nn
-
 from prospr_engine.models.imports.onnx.homes import Home
+from prospr_engine.models.imports.onnx.network import ImportedNetwork
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,7 +27,7 @@ class Imported:
     without weights, from which ``load.rebuild`` makes the network again.
     """
 
-    network: nn.Module
+    network: ImportedNetwork
     shape: tuple[int | None, int | None, int | None]
     batch: int | None
     channels_last: bool

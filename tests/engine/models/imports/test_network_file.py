@@ -132,8 +132,9 @@ def test_another_number_of_classes_gets_a_new_classifier(saved, weights):
     file = saved(plain())
     network, notes = build_noted(file, (1, 8, 8), 10, weights=weights)
     assert network(torch.randn(2, 1, 8, 8)).shape == (2, 10)
-    told = any("for 3 classes and the data have 10" in note for note in notes)
-    assert told == (weights == "pretrained")
+    (note,) = notes
+    assert "for 3 classes and the data have 10" in note
+    assert ("was replaced by one for 10 classes" in note) == (weights == "fresh")
     shapes = [
         {n: p.shape for n, p in net.named_parameters()}
         for net in (network, outline(file, (1, 8, 8), 10))
