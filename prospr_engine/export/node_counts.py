@@ -53,7 +53,7 @@ def check(model: onnx.ModelProto, layers: Sequence[LayerRecord]) -> list[Check]:
                 "not match the record."
             )
             return [Check("nodes", False, text)]
-    text = f"The {len(wanted)} operators that use pruned weights say how many are kept."
+    text = f"The {len(wanted)} operators with weights that can be pruned say how many are kept."
     return [Check("nodes", True, text)]
 
 
