@@ -90,18 +90,21 @@ def run_values(config: RunConfig, without: Sequence[str] = ()) -> dict[str, Any]
     values[LAYERS] = layers_text(config.layers)
     if "sparsity" in values:
         values["sparsity"] = to_percent(config.sparsity)
-    # Only images can be given by path, and only where allowed; otherwise the box for uploads says
-    # why it cannot use this file.
+    # Images and networks can be given by path, and only where allowed; otherwise the box for
+    # uploads says why it cannot use this file.
     for name, file in services.file_settings(config).items():
-        if name == "data" and access.paths_allowed() and not services.is_token(file):
+        by_path = access.paths_allowed() and not services.is_token(file)
+        if name == "data" and by_path:
             values |= {name: PATH, FOLDER: file}
+        elif name == "model" and by_path:
+            values[name] = file
         elif name in OWN_FILES:
             choice, box = OWN_FILES[name]
             values |= {name: choice, box: _file_value(file)}
         else:
             group, _, setting = name.rpartition(".")
             values[key(setting, group)] = _file_value(file)
-    if values.get("model") == OWN_NETWORK and config.weights == "pretrained":
+    if services.is_file(config.model) and config.weights == "pretrained" and "weights" in values:
         values["weights"] = FROM_NETWORK
     return values
 
@@ -150,7 +153,8 @@ def options_of(method: str) -> tuple[Option, ...]:
 def choice_label(name: str, value: Any) -> str:
     """The label of a choice of the selection ``name``, on screen and in the address."""
     if name == "model":
-        return services.label_of(str(value))
+        # A path stands whole in the address, as it was typed: its last part leads nowhere.
+        return str(value) if services.is_file(str(value)) else services.label_of(str(value))
     if name in ("methods", "controls", "kinds"):
         return choice_label(name.removesuffix("s"), value)
     if name == "data" and value in services.DATASETS:

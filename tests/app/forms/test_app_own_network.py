@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from app_fakes import new, words
 from fakes import in_this_process
@@ -69,6 +71,31 @@ def test_no_file_of_the_server_can_be_typed(mine: Upload, typed: str):
     assert "1,418 parameters" not in words(at)
     with pytest.raises(ConfigError):
         uploads.check_tokens(RunConfig(model=mine.token), "bob")
+
+
+def test_a_path_stands_in_the_address_where_paths_are_allowed(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(sandbox, "call", in_this_process)
+    monkeypatch.setenv("PROSPR_ALLOW_PATHS", "1")
+    file = tmp_path / "net.onnx"
+    file.write_bytes(network())
+    config = RunConfig(model=str(file), weights="pretrained", sparsity=0.5)
+    parameters = address(config)
+    assert parameters["model"] == str(file)
+    at = new("alice")
+    for name, value in parameters.items():
+        at.query_params[name] = value
+    at.run()
+    assert not at.exception
+    assert not at.warning
+    assert not at.error
+    assert at.session_state["model"] == str(file)
+    assert at.session_state["weights"] == FROM_NETWORK
+    assert "parameters, of which" in words(at)
+    assert not at.button(key=START).disabled
+    monkeypatch.delenv("PROSPR_ALLOW_PATHS")
+    assert str(tmp_path) not in str(address(config))
 
 
 def test_the_form_and_its_address_name_the_network(mine: Upload):
