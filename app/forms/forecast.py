@@ -74,7 +74,9 @@ def show_forecast(forecast: Forecast | None, kind: str) -> None:
             )
     if forecast.fine_tuning is not None:
         st.caption(words.fine_tuning(forecast.fine_tuning))
-    if estimate.seconds > DAY / 2:
+    if forecast.too_long is not None:
+        st.caption(f":material/warning: {words.too_long(forecast.too_long)}")
+    elif estimate.seconds > DAY / 2:
         st.caption(words.TOO_LONG)
 
 

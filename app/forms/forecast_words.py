@@ -40,6 +40,15 @@ def fine_tuning(rate: float) -> str:
     )
 
 
+def too_long(minutes: float) -> str:
+    """That the server will probably end such a run."""
+    return (
+        f"This server ends a run after {minutes:g} minutes, and this would probably take longer. "
+        "Choose fewer epochs, fewer images (Advanced, Data) or a smaller model, or run it on the "
+        "command line, which has no such limit."
+    )
+
+
 def queue(ahead: int) -> str:
     """How many runs come first."""
     return (

@@ -93,6 +93,8 @@ class Forecast:
     assumes_cpu: bool
     fine_tuning: float | None = None
     """The learning rate of given weights; None if it is set, or if the weights are new."""
+    too_long: float | None = None
+    """The minutes that one run may take on this server, if it may well take longer."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +102,7 @@ class Plan:
     """What a study will take: the number of ``runs`` and of ``dense`` networks to train, and the
     ``bytes`` of files. ``each`` is the estimate of its first run. ``at_most``: a search may take
     less. ``failing``: why some of the runs will fail, "" if none is known to. The other fields are
-    as in ``Forecast``."""
+    as in ``Forecast``; ``too_long`` is about its first run."""
 
     seconds: float
     runs: int
@@ -112,6 +114,7 @@ class Plan:
     same_network: bool
     assumes_cpu: bool
     failing: str = ""
+    too_long: float | None = None
 
 
 def forecast(config: RunConfig) -> Forecast | None:
@@ -129,7 +132,9 @@ def forecast(config: RunConfig) -> Forecast | None:
         found = replace(found, seconds=found.seconds * median(paces))
     reduced = config.given and config.training.lr is None and config.epochs > 0
     rate = learning_rate(config, split(images, config.loading)[0]) if reduced else None
-    return Forecast(found, images, len(paces), same, not paces and _may_use_gpu(config), rate)
+    assumes_cpu = not paces and _may_use_gpu(config)
+    too_long = _too_long(found.seconds, assumes_cpu)
+    return Forecast(found, images, len(paces), same, assumes_cpu, rate, too_long)
 
 
 def plan(config: SweepConfig | SearchConfig) -> Plan | None:
@@ -155,20 +160,30 @@ def plan(config: SweepConfig | SearchConfig) -> Plan | None:
     ranked = {(cell.control, scores_of(cell)) for cell in cells}
     network, masks = NUMBER * size.parameters, size.weights  # a mask takes one byte per weight
     files = sum(each.bytes for each in file_sizes(size, 1.0, run.encodings).values())
+    each = estimate(cells[0], images, size, threads=threads())
+    pace, assumes_cpu = median(paces) if paces else 1.0, not paces and _may_use_gpu(run)
     return Plan(
-        seconds=seconds * (median(paces) if paces else 1.0),
+        seconds=seconds * pace,
         runs=len(cells),
         dense=len(dense),
         bytes=len(cells) * (files + masks + RECORD)
         + len(dense) * network
         + len(ranked) * NUMBER * size.weights,
-        each=estimate(cells[0], images, size, threads=threads()),
+        each=each,
         at_most=at_most,
         earlier=len(paces),
         same_network=same,
-        assumes_cpu=not paces and _may_use_gpu(run),
+        assumes_cpu=assumes_cpu,
         failing=failing,
+        too_long=_too_long(each.seconds * pace, assumes_cpu),
     )
+
+
+def _too_long(seconds: float, assumes_cpu: bool) -> float | None:
+    """The minutes that a run may take here, if these ``seconds`` are more. Of a GPU that was never
+    timed nothing is known."""
+    minutes = store.current().limits.run_minutes
+    return minutes if minutes and seconds > 60 * minutes and not assumes_cpu else None
 
 
 def _most_cells(config: SearchConfig) -> tuple[RunConfig, ...]:

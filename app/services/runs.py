@@ -14,6 +14,7 @@ import streamlit as st
 
 from app import services
 from app.services import NO_CONTROL, store
+from app.services.origin import origin
 from app.services.uploads import check_tokens
 from prospr_engine.config import RunConfig
 from prospr_engine.errors import DataError
@@ -40,7 +41,7 @@ def start(config: RunConfig, owner: str, name: str = "") -> Run:
 
     Raises ``EngineError`` if the settings cannot be used or the store does not take more.
     """
-    run = store.current().submit(usable(config, owner), owner, name)
+    run = store.current().submit(usable(config, owner), owner, name, origin())
     if run.live:
         store.ensure_worker(store.current().folder)
     return run

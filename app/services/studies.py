@@ -7,6 +7,7 @@ import dataclasses
 
 from app import access
 from app.services import estimates, layers, runs, store
+from app.services.origin import origin
 from prospr_engine.errors import EngineError
 from prospr_engine.store.records import Run
 from prospr_engine.store.study import Kind, Study
@@ -31,7 +32,7 @@ def start(config: Config, owner: str, name: str = "") -> Study:
     kind, guess = (
         ("search", _guess(config)) if isinstance(config, SearchConfig) else ("sweep", None)
     )
-    study = store.current().submit_study(kind, config, owner, name, guess)
+    study = store.current().submit_study(kind, config, owner, name, guess, origin())
     _ensure_worker(study)
     return study
 
@@ -67,7 +68,7 @@ def stop(study: Study, owner: str) -> None:
 def resume(study: Study, owner: str) -> None:
     """Restart runs that failed or were stopped. Raises ``StoreError`` if the study is not the
     visitor's or is still stopping, ``ResourceError`` if another one of theirs is live."""
-    store.current().resume_study(study.id, owner)
+    store.current().resume_study(study.id, owner, origin())
     store.ensure_worker(store.current().folder)
 
 

@@ -15,6 +15,7 @@ import streamlit as st
 from app import access
 from app.services import store as service
 from app.services.locks import OPENING
+from app.services.origin import origin
 from prospr_engine.config import RunConfig
 from prospr_engine.data.inspect import Facts
 from prospr_engine.data.preview import Preview, preview_apart
@@ -77,7 +78,8 @@ def add(owner: str, kind: Kind, name: str, content: bytes | memoryview) -> Uploa
         CHECKS[kind](part.digest, called, part.path)
         suffix = _suffix(kind, part.path, called)
         ending = "" if called.lower().endswith(suffix) else suffix
-        return uploads.keep(part, owner, kind, clean_name(called + ending), suffix)
+        kept_name = clean_name(called + ending)
+        return uploads.keep(part, owner, kind, kept_name, suffix, origin())
 
 
 def _ready(kind: Kind, part: Part, called: str) -> AbstractContextManager[Part]:

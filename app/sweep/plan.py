@@ -72,7 +72,9 @@ def show_plan(config: SweepConfig | SearchConfig, plan: Plan | None, limits: Lim
             f"That is more than the {limits.keep_gigabytes:g} GB kept on this server: the first "
             "runs will be deleted before the last ones are done."
         )
-    if plan.seconds > DAY / 2:
+    if plan.too_long is not None:
+        st.caption(f":material/warning: {words.too_long(plan.too_long)}")
+    elif plan.seconds > DAY / 2:
         st.caption(words.TOO_LONG)
 
 

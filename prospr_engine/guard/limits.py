@@ -51,9 +51,22 @@ MOST_QUEUED = _set_by("most_queued", 50, "runs", "waiting, of all visitors")
 MOST_QUEUED_PER_VISITOR = _set_by(
     "most_queued_per_visitor", 3, "runs", "waiting or running, of one visitor"
 )
+MOST_QUEUED_PER_ADDRESS = _set_by(
+    "most_queued_per_address", 15, "runs", "waiting or running, of all visitors with one IP address"
+)
 MOST_CELLS = _set_by("most_cells", 400, "runs", "of one sweep or search")
+MOST_CELLS_QUEUED = _set_by(
+    "most_cells_queued", 2_000, "runs", "waiting in sweeps and searches, of all visitors"
+)
+MOST_STUDIES = _set_by("most_studies", 20, "sweeps and searches", "in progress, of all visitors")
 MOST_STUDIES_PER_VISITOR = _set_by(
     "most_studies_per_visitor", 1, "sweeps and searches", "in progress, of one visitor"
+)
+MOST_STUDIES_PER_ADDRESS = _set_by(
+    "most_studies_per_address",
+    5,
+    "sweeps and searches",
+    "in progress, of all visitors with one IP address",
 )
 KEEP_DAYS = _set_by(
     "keep_days", 30.0, "days", "for which finished runs, and uploads since their last use, are kept"
@@ -68,7 +81,9 @@ SHARED_GIGABYTES = _set_by(
     "GB",
     "for scores and dense networks kept for other runs, until a day after their last use",
 )
-RUN_MINUTES = _set_by("run_minutes", 0.0, "minutes", "that one run may take; 0 is no limit")
+RUN_MINUTES = _set_by(
+    "run_minutes", 120.0, "minutes", "that one run of a visitor may take; 0 is no limit"
+)
 UPLOAD_MEGABYTES = _set_by(
     "upload_megabytes",
     200.0,
@@ -78,6 +93,15 @@ UPLOAD_MEGABYTES = _set_by(
 UPLOADS_PER_VISITOR = _set_by("uploads_per_visitor", 10, "files", "that one visitor may keep")
 UPLOAD_MEGABYTES_PER_VISITOR = _set_by(
     "upload_megabytes_per_visitor", 600.0, "MB", "of all files of one visitor together"
+)
+UPLOADS_PER_ADDRESS = _set_by(
+    "uploads_per_address", 50, "files", "that all visitors with one IP address may keep"
+)
+UPLOAD_MEGABYTES_PER_ADDRESS = _set_by(
+    "upload_megabytes_per_address",
+    3_000.0,
+    "MB",
+    "of all files of all visitors with one IP address together",
 )
 UPLOADS_SHARE = Limit(
     "uploads_share", 0.5, "of `keep_gigabytes`", "for uploads; the rest is for runs"
@@ -223,6 +247,12 @@ VARIABLES = (
     Variable("PROSPR_RUNS", "folder of runs", "in the user's data folder"),
     Variable("PROSPR_DATA", "folder of data sets", "in the user's cache folder"),
     *(row for row in TABLE if row.variable),
+    Variable(
+        "PROSPR_PROXIES",
+        "reverse proxies before the server; each adds to `X-Forwarded-For`, in which visitors' IP "
+        "addresses are then found",
+        "0",
+    ),
     Variable("PROSPR_TIMING", "`0`: do not time the files of a run", "on"),
     Variable("PROSPR_ALLOW_PATHS", "`1` lets visitors use folders on the server", "off"),
 )

@@ -35,6 +35,7 @@ class _Running:
     id: str
     folder: Path
     since: float
+    minutes: float  # that it may take; 0 is no limit
     pending: deque[Mapping[str, Any]] = field(default_factory=deque)
     progressed: float = -math.inf
     end: Ended | None = None
@@ -114,7 +115,9 @@ class Dispatcher:
         if run is None:
             return None
         folder = self._store.workspace.run(run.id)
-        self._running[run.id] = _Running(run.id, folder, time.monotonic())
+        # Whoever uses the command line decides how long it may take.
+        minutes = self._store.limits.run_minutes if run.owner else 0.0
+        self._running[run.id] = _Running(run.id, folder, time.monotonic(), minutes)
         return Job(run.id, run.settings, folder)
 
     def close(self) -> None:
@@ -135,10 +138,10 @@ class Dispatcher:
         self._running.clear()
 
     def _beat(self) -> list[str]:
-        minutes = self._store.limits.run_minutes
         for running in self._running.values():
             wanted: Wanted = self._store.beat(running.id, self._name)
-            if wanted == "go" and minutes and time.monotonic() - running.since > 60 * minutes:
+            taken = time.monotonic() - running.since
+            if wanted == "go" and running.minutes and taken > 60 * running.minutes:
                 wanted = "late"
             running.wanted = wanted
         return [running.id for running in self._running.values() if running.wanted != "go"]
@@ -171,7 +174,7 @@ class Dispatcher:
         elif end.state == "stopped" and running.wanted == "close":
             self._store.release(running.id)
         elif end.state == "stopped" and running.wanted == "late":
-            self._store.finish(running.id, "failed", _late(self._store.limits.run_minutes))
+            self._store.finish(running.id, "failed", _late(running.minutes))
         else:
             # Visitors read it, and must not learn the names of the server's folders.
             error = end.error and end.error.replace(f"{running.folder}{os.sep}", "")

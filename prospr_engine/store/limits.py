@@ -14,15 +14,19 @@ from prospr_engine.guard import limits as table
 @dataclass(frozen=True)
 class Limits:
     """The rows of ``guard.limits`` that have an environment variable; see there for what they
-    limit. Limits per visitor do not apply to the command line.
+    limit. The time of a run and limits per visitor or address do not apply to the command line.
 
     Raises ``ConfigError`` if a value is negative or not finite.
     """
 
     most_queued: int = table.MOST_QUEUED.value
     most_queued_per_visitor: int = table.MOST_QUEUED_PER_VISITOR.value
+    most_queued_per_address: int = table.MOST_QUEUED_PER_ADDRESS.value
     most_cells: int = table.MOST_CELLS.value
+    most_cells_queued: int = table.MOST_CELLS_QUEUED.value
+    most_studies: int = table.MOST_STUDIES.value
     most_studies_per_visitor: int = table.MOST_STUDIES_PER_VISITOR.value
+    most_studies_per_address: int = table.MOST_STUDIES_PER_ADDRESS.value
     keep_days: float = table.KEEP_DAYS.value
     keep_runs: int = table.KEEP_RUNS.value
     keep_gigabytes: float = table.KEEP_GIGABYTES.value
@@ -31,6 +35,8 @@ class Limits:
     upload_megabytes: float = table.UPLOAD_MEGABYTES.value
     uploads_per_visitor: int = table.UPLOADS_PER_VISITOR.value
     upload_megabytes_per_visitor: float = table.UPLOAD_MEGABYTES_PER_VISITOR.value
+    uploads_per_address: int = table.UPLOADS_PER_ADDRESS.value
+    upload_megabytes_per_address: float = table.UPLOAD_MEGABYTES_PER_ADDRESS.value
 
     def __post_init__(self) -> None:
         for field in fields(self):

@@ -7,26 +7,13 @@ import sqlite3
 from typing import Any
 
 from prospr_engine.errors import StoreError
+from prospr_engine.store import line
 from prospr_engine.store.artifacts import Artifacts
 from prospr_engine.store.records import Artifact, Run
 
 RUNS = """
     SELECT runs.*, (SELECT COALESCE(SUM(bytes), 0) FROM files WHERE run = runs.id) AS bytes
     FROM runs
-"""
-
-# Single runs in order of arrival, then those of studies: each owner's in order, alternating between
-# owners, starting with the one who has waited longest since their last run started.
-LINE = """
-    SELECT runs.id FROM runs
-        LEFT JOIN studies ON studies.id = runs.study
-        LEFT JOIN (SELECT owner, MAX(served) AS served FROM studies GROUP BY owner) AS turns
-            ON turns.owner = studies.owner
-    WHERE runs.state = 'queued'
-    ORDER BY runs.study IS NOT NULL,
-        CASE WHEN runs.study IS NOT NULL THEN ROW_NUMBER() OVER
-            (PARTITION BY studies.owner ORDER BY studies.number, runs.cell) END,
-        turns.served, runs.number
 """
 
 # Only the latest progress of each stage; all other events.
@@ -44,15 +31,9 @@ EVENTS = """
 def select(c: sqlite3.Connection, which: str, *given: object) -> list[Run]:
     """The runs that the clause ``which`` (WHERE, ORDER BY …) picks."""
     rows = c.execute(f"{RUNS} {which}", given).fetchall()
-    waiting = any(row["state"] == "queued" for row in rows)
-    ahead = places(c) if waiting else {}
+    waiting = {row["study"] for row in rows if row["state"] == "queued"}
+    ahead = line.places(c, waiting) if waiting else {}
     return [_run(row, ahead.get(row["id"], 0)) for row in rows]
-
-
-def places(c: sqlite3.Connection) -> dict[str, int]:
-    """The number of runs ahead of each queued run, including those in progress."""
-    running = c.execute("SELECT COUNT(*) FROM runs WHERE state = 'running'").fetchone()[0]
-    return {row["id"]: place for place, row in enumerate(c.execute(LINE), start=running)}
 
 
 def find(c: sqlite3.Connection, id: str) -> Run:

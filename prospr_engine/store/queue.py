@@ -14,7 +14,7 @@ from prospr_engine.config import RunConfig
 from prospr_engine.errors import ResourceError
 from prospr_engine.format import counted
 from prospr_engine.identity import run_key
-from prospr_engine.store import known, queries
+from prospr_engine.store import known, line
 from prospr_engine.store.artifacts import Artifacts
 from prospr_engine.store.limits import Limits
 from prospr_engine.store.records import State, clean_name
@@ -33,30 +33,39 @@ def enter(
     owner: str,
     name: str = "",
     place: tuple[str, int] | None = None,
+    origin: str = "",
 ) -> str:
     """Add a new run, done at once if its result is known and queued otherwise; returns its id.
-    ``place`` is the study that it belongs to, and its number there."""
+    ``place`` is the study that it belongs to, and its number there; ``origin`` see ``origins``."""
     id, same = uuid.uuid4().hex, run_key(config)
     study, cell = place or (None, None)
     settings = json.dumps(config.to_dict())
     c.execute(
-        "INSERT INTO runs (id, owner, name, settings, sameness, created, study, cell) "
-        "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-        (id, owner, clean_name(name), settings, same, time.time(), study, cell),
+        "INSERT INTO runs (id, owner, name, settings, sameness, created, study, cell, origin) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (id, owner, clean_name(name), settings, same, time.time(), study, cell, origin),
     )
     if twin := known.twin(c, artifacts, same):
         known.adopt(c, id, twin)
     return id
 
 
-def check_caps(c: sqlite3.Connection, owner: str, limits: Limits) -> None:
-    """Raise ``ResourceError`` if this owner, or anyone, may queue no more runs."""
+def check_caps(c: sqlite3.Connection, owner: str, origin: str, limits: Limits) -> None:
+    """Raise ``ResourceError`` if this owner, visitors from this origin, or all may queue no more
+    runs."""
     live = "SELECT COUNT(*) FROM runs WHERE study IS NULL AND state IN ('queued', 'running')"
     mine = c.execute(f"{live} AND owner = ?", (owner,)).fetchone()[0]
     if owner and mine >= limits.most_queued_per_visitor:
         raise ResourceError(
             f"You already have {counted(mine, 'run')} waiting or in progress. Wait for one to end, "
             "or stop one; your settings are kept."
+        )
+    near = c.execute(f"{live} AND origin = ?", (origin,)).fetchone()[0]
+    if owner and origin and near >= limits.most_queued_per_address:
+        raise ResourceError(
+            f"{counted(near, 'run')} from your network (your IP address) "
+            f"{'is' if near == 1 else 'are'} waiting or in progress already. Wait for one to end; "
+            "your settings are kept."
         )
     waiting = c.execute(f"{live} AND state = 'queued'").fetchone()[0]
     if waiting >= limits.most_queued:
@@ -70,8 +79,8 @@ def claim(c: sqlite3.Connection, worker: str) -> sqlite3.Row | None:
     """Assign the next run to ``worker``; returns its id, sameness and study."""
     row: sqlite3.Row | None = c.execute(
         "UPDATE runs SET state = 'running', worker = ?, started = ? "
-        f"WHERE id = (SELECT id FROM ({queries.LINE} LIMIT 1)) RETURNING id, sameness, study",
-        (worker, time.time()),
+        "WHERE id = ? RETURNING id, sameness, study",
+        (worker, time.time(), line.first(c)),
     ).fetchone()
     if row:
         c.execute("UPDATE studies SET served = ? WHERE id = ?", (time.time(), row["study"]))

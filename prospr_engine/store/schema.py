@@ -102,6 +102,13 @@ MIGRATIONS = (
             UNION ALL SELECT created FROM studies UNION ALL SELECT created FROM uploads)),
         (julianday('now') - 2440587.5) * 86400.0);
     """,
+    """
+    CREATE INDEX runs_in_line ON runs (study, cell, number) WHERE state = 'queued';
+    -- From which address, see origins.py; '' if unknown, and on the command line.
+    ALTER TABLE runs ADD COLUMN origin TEXT NOT NULL DEFAULT '';
+    ALTER TABLE studies ADD COLUMN origin TEXT NOT NULL DEFAULT '';
+    ALTER TABLE uploads ADD COLUMN origin TEXT NOT NULL DEFAULT '';
+    """,
 )
 VERSION = len(MIGRATIONS)
 

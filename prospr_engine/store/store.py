@@ -67,11 +67,13 @@ class Store:
 
     # Single runs
 
-    def submit(self, config: RunConfig, owner: str = "", name: str = "") -> Run:
+    def submit(self, config: RunConfig, owner: str = "", name: str = "", origin: str = "") -> Run:
         """The run of these settings: the owner's own, if one is queued, running or done; a copy
-        of someone else's that is done; else a new one at the end of the queue.
+        of someone else's that is done; else a new one at the end of the queue. ``origin`` stands
+        for the owner's address (see ``origins``).
 
-        Raises ``ResourceError`` if too many are queued already, of all or of this owner.
+        Raises ``ResourceError`` if too many are queued already, of all, of this owner or from
+        there.
         """
         same = run_key(config)
         with transaction(self.database) as c:
@@ -84,8 +86,8 @@ class Store:
             if mine and known.whole(c, self.artifacts, mine["id"]):
                 return queries.find(c, mine["id"])
             if known.twin(c, self.artifacts, same) is None:
-                queue.check_caps(c, owner, self.limits)
-            id = queue.enter(c, self.artifacts, config, owner, name)
+                queue.check_caps(c, owner, origin, self.limits)
+            id = queue.enter(c, self.artifacts, config, owner, name, origin=origin)
             self._renew(c, config)
             return queries.find(c, id)
 
@@ -150,15 +152,19 @@ class Store:
         owner: str = "",
         name: str = "",
         guess: float | None = None,
+        origin: str = "",
     ) -> Study:
         """A new study: of a sweep all runs, of a search the first ones (at the sparsity ``guess``,
         if one is given); those whose result is known are done at once. While the owner's study of
         the same settings is live, that one is given back.
 
-        Raises ``ResourceError`` if it has too many runs, or the owner too many live studies.
+        Raises ``ResourceError`` if it has too many runs, or too many studies are live: of the
+        owner, from their ``origin`` (see ``origins``) or of all visitors.
         """
         with transaction(self.database) as c:
-            id = studies.submit(c, self.artifacts, self.limits, kind, config, owner, name, guess)
+            id = studies.submit(
+                c, self.artifacts, self.limits, kind, config, owner, name, guess, origin
+            )
             self._renew(c, config.run)
             return studies.select(c, "WHERE studies.id = ?", id)[0]
 
@@ -193,12 +199,12 @@ class Store:
             queries.check_owner(c, id, owner)
             studies.stop(c, id)
 
-    def resume_study(self, id: str, owner: str) -> None:
+    def resume_study(self, id: str, owner: str, origin: str = "") -> None:
         """Queue again what failed or was stopped. Raises ``StoreError`` if it is not the owner's
-        or still being stopped, ``ResourceError`` if the owner has too many live studies."""
+        or still being stopped, ``ResourceError`` as ``submit_study`` does."""
         with transaction(self.database) as c:
             queries.check_owner(c, id, owner)
-            studies.resume(c, self.artifacts, self.limits, id)
+            studies.resume(c, self.artifacts, self.limits, id, origin)
 
     def delete_study(self, id: str, owner: str) -> None:
         """Forget a study, its runs and their files; one that runs is ended. Raises

@@ -54,6 +54,7 @@ def submit(
     owner: str,
     name: str,
     guess: float | None,
+    origin: str,
 ) -> str:
     """See ``Store.submit_study``."""
     check_size(config, limits)
@@ -68,9 +69,9 @@ def submit(
             return str(other["id"])
     id = uuid.uuid4().hex
     c.execute(
-        "INSERT INTO studies (id, owner, name, kind, settings, guess, created) "
-        "VALUES (?, ?, ?, ?, ?, ?, ?)",
-        (id, owner, clean_name(name), kind, settings, guess, time.time()),
+        "INSERT INTO studies (id, owner, name, kind, settings, guess, created, origin) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        (id, owner, clean_name(name), kind, settings, guess, time.time(), origin),
     )
     if isinstance(config, SweepConfig):
         _add(c, artifacts, id, config.cells())
@@ -117,13 +118,15 @@ def delete(c: sqlite3.Connection, id: str) -> set[str]:
     return cleanup.forget(c, [row["id"] for row in rows])
 
 
-def resume(c: sqlite3.Connection, artifacts: Artifacts, limits: Limits, id: str) -> None:
+def resume(
+    c: sqlite3.Connection, artifacts: Artifacts, limits: Limits, id: str, origin: str
+) -> None:
     """See ``Store.resume_study``."""
     if c.execute(
         "SELECT 1 FROM runs WHERE study = ? AND state = 'running' AND stopping", (id,)
     ).fetchone():
         raise StoreError("It is still stopping. Try again in a moment.")
-    c.execute("UPDATE studies SET stopped = 0 WHERE id = ?", (id,))
+    c.execute("UPDATE studies SET stopped = 0, origin = ? WHERE id = ?", (origin, id))
     c.execute(
         "UPDATE runs SET state = 'queued', attempt = attempt + 1, losses = 0, stopping = 0, "
         "error = NULL, started = NULL, ended = NULL "
@@ -155,16 +158,38 @@ def check_size(config: SweepConfig | SearchConfig, limits: Limits) -> None:
 
 
 def _check_caps(c: sqlite3.Connection, id: str, limits: Limits) -> None:
-    """Raise ``ResourceError`` if the owner has too many other live studies."""
-    (study,) = select(c, "WHERE studies.id = ?", id)
-    others = c.execute(
-        f"SELECT COUNT(*) FROM studies WHERE owner = ? AND id <> ? AND NOT stopped AND {LIVE}",
-        (study.owner, id),
-    ).fetchone()[0]
-    if study.owner and study.live and others >= limits.most_studies_per_visitor:
+    """Raise ``ResourceError`` if this live study, which was just started, is one too many of its
+    owner, of its origin or of all visitors."""
+    row = c.execute(f"SELECT owner, origin FROM studies WHERE id = ? AND {LIVE}", (id,)).fetchone()
+    if row is None or not row["owner"]:
+        return
+    others = f"SELECT COUNT(*) FROM studies WHERE id <> ? AND NOT stopped AND {LIVE}"
+    mine = c.execute(f"{others} AND owner = ?", (id, row["owner"])).fetchone()[0]
+    if mine >= limits.most_studies_per_visitor:
         raise ResourceError(
             "You already have a sweep or search in progress. Wait for it to end, or stop it; your "
             "settings are kept."
+        )
+    near = c.execute(f"{others} AND origin = ?", (id, row["origin"])).fetchone()[0]
+    if row["origin"] and near >= limits.most_studies_per_address:
+        raise ResourceError(
+            f"Visitors from your network (your IP address) have {near} sweeps or searches in "
+            "progress, which is the limit. Wait for one to end; your settings are kept."
+        )
+    all_live = c.execute(f"{others} AND owner <> ''", (id,)).fetchone()[0]
+    if all_live >= limits.most_studies:
+        raise ResourceError(
+            f"{all_live} sweeps and searches of all visitors are in progress, which is the limit. "
+            "Wait for one to end; your settings are kept."
+        )
+    waiting = c.execute(
+        "SELECT COUNT(*) FROM runs WHERE state = 'queued' AND study IS NOT NULL AND owner <> ''"
+    ).fetchone()[0]
+    if waiting > limits.most_cells_queued:
+        raise ResourceError(
+            f"With these, {waiting:,} runs of sweeps and searches would be waiting; the limit is "
+            f"{limits.most_cells_queued:,}. Choose fewer criteria, sparsities or seeds, or try "
+            "again later; your settings are kept."
         )
 
 

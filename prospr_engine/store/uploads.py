@@ -17,6 +17,7 @@ from pathlib import Path
 from sqlite3 import Row
 
 from prospr_engine.errors import ResourceError, StoreError
+from prospr_engine.format import MEGA, counted, megabytes
 from prospr_engine.io.files import digest_of, disk_error
 from prospr_engine.io.tokens import token
 from prospr_engine.store.cleanup import DAY
@@ -74,10 +75,14 @@ class Uploads:
         finally:
             path.unlink(missing_ok=True)
 
-    def keep(self, part: Part, owner: str, kind: str, name: str, suffix: str) -> Upload:
-        """Keep a received file for its owner; the same content again is the same file.
+    def keep(
+        self, part: Part, owner: str, kind: str, name: str, suffix: str, origin: str = ""
+    ) -> Upload:
+        """Keep a received file for its owner; the same content again is the same file. ``origin``
+        stands for the owner's address (see ``origins``).
 
-        Raises ``ResourceError`` if the owner has too many files or the disk is full.
+        Raises ``ResourceError`` if the owner, or visitors from there, have too many files or too
+        large ones, or if the disk is full.
         """
         named, path = token(part.digest, name), self._path(part.digest, suffix)
         with transaction(self._database) as c:
@@ -88,13 +93,14 @@ class Uploads:
                 raise ResourceError(
                     f"You already have {others} files, which is the limit; delete one first."
                 )
+            self._check_origin(c, part, origin)
             try:
                 part.path.replace(path)
             except OSError as error:
                 raise disk_error(Path("the uploaded file"), error) from None
             c.execute(
-                "INSERT OR REPLACE INTO uploads VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                (owner, named, kind, name, part.digest, suffix, part.bytes, time.time()),
+                "INSERT OR REPLACE INTO uploads VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (owner, named, kind, name, part.digest, suffix, part.bytes, time.time(), origin),
             )
             row = c.execute(
                 "SELECT * FROM uploads WHERE owner = ? AND token = ?", (owner, named)
@@ -145,6 +151,24 @@ class Uploads:
                         (row["owner"], row["token"]),
                     )
         self._drop_unnamed(LEFTOVER)
+
+    def _check_origin(self, c: sqlite3.Connection, part: Part, origin: str) -> None:
+        """Raise ``ResourceError`` if visitors from there may keep no more. Equal files, as of a
+        class that tries the same images, count once."""
+        row = c.execute(
+            "SELECT COUNT(*) AS files, COALESCE(SUM(bytes), 0) AS bytes FROM "
+            "(SELECT DISTINCT digest, bytes FROM uploads WHERE origin = ? AND digest <> ?)",
+            (origin, part.digest),
+        ).fetchone()
+        files, size = row["files"], row["bytes"]
+        most = round(MEGA * self._limits.upload_megabytes_per_address)
+        full = files >= self._limits.uploads_per_address or size + part.bytes > most
+        if origin and full:
+            raise ResourceError(
+                f"Visitors from your network (your IP address) keep {counted(files, 'file')} of "
+                f"{megabytes(size)} here; the limits are {self._limits.uploads_per_address:,} and "
+                f"{megabytes(most)}. Remove files that you no longer need, or try again later."
+            )
 
     def _drop_unnamed(self, age: float) -> None:
         with transaction(self._database) as c:

@@ -11,7 +11,8 @@ from types import SimpleNamespace
 import pytest
 from app_fakes import finished
 
-from app.services import runs
+from app.forms import forecast_words
+from app.services import estimates, runs
 from app.services import store as service
 from app.ui import code
 from app.ui.titles import summary
@@ -20,7 +21,9 @@ from prospr_engine.cli import settings as cli_common
 from prospr_engine.config import LoadingConfig, RunConfig, ScoringConfig, TrainingConfig
 from prospr_engine.errors import ConfigError, DataError, StoreError
 from prospr_engine.events import EpochEnded, Progress, StageStarted
+from prospr_engine.store.limits import Limits
 from prospr_engine.store.store import Store
+from prospr_engine.sweeps.config import SweepConfig
 
 CONFIGS = {
     "defaults": RunConfig(),
@@ -154,3 +157,16 @@ def test_the_pace_is_that_of_runs_that_were_computed():
     assert runs.pace([ran(2.0), reused, failed, running]) is None
     assert runs.pace([ran(2.0), reused, failed, running, ran(4.0)]) == pytest.approx(3.0)
     assert runs.pace([ran(900.0)] + [ran(1.0)] * runs.LATEST) == pytest.approx(1.0)
+
+
+def test_a_run_that_the_server_would_end_is_said_before(store: Store):
+    def limit(minutes: float) -> None:
+        object.__setattr__(store, "limits", Limits(run_minutes=minutes))
+
+    long = RunConfig(epochs=3_000)
+    sweep = SweepConfig(long, ("prospr",), (0.9,), (1,))
+    minutes = estimates.forecast(long).estimate.seconds / 60
+    for allowed, said in ((0.0, None), (minutes * 2, None), (minutes / 2, minutes / 2)):
+        limit(allowed)
+        assert estimates.forecast(long).too_long == estimates.plan(sweep).too_long == said
+    assert "after 90 minutes" in forecast_words.too_long(90.0)

@@ -165,7 +165,7 @@ def test_a_run_that_takes_too_long_is_ended_with_a_sentence(
     dispatcher: Dispatcher,
     monkeypatch: pytest.MonkeyPatch,
 ):
-    run = store.submit(seeded(1))
+    run = store.submit(seeded(1), "alice")
     dispatcher.step(0)
     now = module.time.monotonic()
     monkeypatch.setattr(module.time, "monotonic", lambda: now + 299)
@@ -179,6 +179,20 @@ def test_a_run_that_takes_too_long_is_ended_with_a_sentence(
     after = look(store, run.id)
     assert after.state == "failed"
     assert "longer than the 5 minutes" in (after.error or "")
+
+
+def test_a_run_of_the_command_line_may_take_as_long_as_it_likes(
+    store: Store,
+    executor: PuppetExecutor,
+    dispatcher: Dispatcher,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    store.submit(seeded(1))
+    dispatcher.step(0)
+    now = module.time.monotonic()
+    monkeypatch.setattr(module.time, "monotonic", lambda: now + 1e6)
+    dispatcher.step(0)
+    assert not executor.cancelled
 
 
 def test_closing_puts_a_run_back_to_its_place_as_often_as_need_be(store: Store):
