@@ -43,7 +43,9 @@ def model_of(folder: Path, sparsity: float, written: dict[str, int]) -> SizeMode
     return SizeModel.of(ranking, folder / "pruned.safetensors", ranking.cut(sparsity), written)
 
 
-@pytest.fixture(scope="module", params=list(CASES))
+@pytest.fixture(
+    scope="module", params=["small_cnn", pytest.param("resnet20", marks=pytest.mark.slow)]
+)
 def case(request, tmp_path_factory):
     """The folder of a run, its sparsity, its files, and those of runs at other sparsities."""
     own, others, encodings = CASES[request.param]
