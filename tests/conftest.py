@@ -15,6 +15,7 @@ from prospr_engine.data import DATASETS
 from prospr_engine.data.readers import FORMATS
 from prospr_engine.export.encodings import ENCODINGS
 from prospr_engine.models import MODELS
+from prospr_engine.models.imports import network_file
 from prospr_engine.saliency import METHODS
 from prospr_engine.saliency.controls import CONTROLS
 
@@ -59,6 +60,12 @@ def shared_cifar10(request: pytest.FixtureRequest) -> Path:
         pytest.skip("there is no ../shared/data/cifar10-jpeg.zip beside the repository")
     request.node.user_properties.append(WITH_SHARED)
     return path
+
+
+@pytest.fixture
+def sandboxed() -> None:
+    """For tests in which files are opened in a process of their own, where others do without."""
+    network_file._tried.cache_clear()
 
 
 @pytest.fixture

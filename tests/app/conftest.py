@@ -11,16 +11,26 @@ from typing import Any
 import pytest
 import streamlit as st
 from app_fakes import RESULT, new
+from fakes import in_this_process
 from streamlit.components.v2 import manifest_scanner
 from streamlit.testing.v1 import AppTest
 
 from app.services import store as service
+from prospr_engine.guard import sandbox
 from prospr_engine.store.store import Store
 
 # AppTest looks through all installed packages for components, for each app anew.
 manifest_scanner.scan_component_manifests = functools.cache(
     manifest_scanner.scan_component_manifests
 )
+
+
+@pytest.fixture(autouse=True)
+def quickly(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What visitors send is opened without a process of its own, which takes seconds to start, but
+    where the test is about it."""
+    if "sandboxed" not in request.fixturenames:
+        monkeypatch.setattr(sandbox, "call", in_this_process)
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 from app_fakes import new, words
-from fakes import in_this_process
 from own_network import network
 from streamlit.testing.v1 import AppTest
 
@@ -15,7 +14,6 @@ from app.services import uploads
 from app.ui.labels import FROM_NETWORK, OWN_NETWORK
 from prospr_engine.config import RunConfig
 from prospr_engine.errors import ConfigError, ModelError
-from prospr_engine.guard import sandbox
 from prospr_engine.store.records import Upload
 from prospr_engine.store.store import Store
 
@@ -23,17 +21,9 @@ START = "primary-start"
 
 
 @pytest.fixture
-def added(store: Store, monkeypatch: pytest.MonkeyPatch) -> Upload:
-    """The file after it was tried in a process of its own, as visitors add it."""
+def mine(store: Store, monkeypatch) -> Upload:
     monkeypatch.setenv("PROSPR_UPLOADS", str(store.uploads.folder))
     return uploads.add("alice", "network", "mine.onnx", network())
-
-
-@pytest.fixture
-def mine(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Upload:
-    """The same without that process, which takes seconds to start."""
-    monkeypatch.setattr(sandbox, "call", in_this_process)
-    return request.getfixturevalue("added")
 
 
 def chosen(file: str, visitor: str = "alice") -> AppTest:
@@ -43,7 +33,9 @@ def chosen(file: str, visitor: str = "alice") -> AppTest:
     return at.run()
 
 
-def test_the_file_is_described_and_its_weights_kept_or_not(added: Upload, store: Store):
+def test_the_file_is_described_and_its_weights_kept_or_not(
+    sandboxed: None, mine: Upload, store: Store
+):
     at = chosen("mine.onnx")
     assert not at.exception
     # 8·9 + 16·8·9 + 10·16 weights, and 8 + 16 + 10 biases.
@@ -52,7 +44,7 @@ def test_the_file_is_described_and_its_weights_kept_or_not(added: Upload, store:
     assert at.selectbox(key="weights").options == [FROM_NETWORK, "New weights"]
     at.selectbox(key="weights").select(FROM_NETWORK).run()
     at.button(key=START).click().run()
-    assert store.runs()[0].config == RunConfig(model=added.token, weights="pretrained")
+    assert store.runs()[0].config == RunConfig(model=mine.token, weights="pretrained")
 
 
 def test_somebody_elses_network_cannot_be_used(mine: Upload):
@@ -76,7 +68,6 @@ def test_no_file_of_the_server_can_be_typed(mine: Upload, typed: str):
 def test_a_path_stands_in_the_address_where_paths_are_allowed(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(sandbox, "call", in_this_process)
     monkeypatch.setenv("PROSPR_ALLOW_PATHS", "1")
     file = tmp_path / "net.onnx"
     file.write_bytes(network())

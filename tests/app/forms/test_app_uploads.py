@@ -41,7 +41,7 @@ class Trap:
 # The service
 
 
-def test_an_upload_is_its_owners_alone(store: Store) -> None:
+def test_an_upload_is_its_owners_alone(sandboxed: None, store: Store) -> None:
     images = uploads.add("alice", "images", "C:\\me\\Pets.zip", zipped())
     file = uploads.add("alice", "weights", "mine.safetensors", weights())
     assert (images.name, file.name) == ("Pets.zip", "mine.safetensors")
@@ -220,7 +220,7 @@ def pytorch_file(model="small_cnn", classes=10) -> bytes:
     return stream.getvalue()
 
 
-def test_a_file_of_pytorch_is_kept_as_safetensors(store: Store) -> None:
+def test_a_file_of_pytorch_is_kept_as_safetensors(sandboxed: None, store: Store) -> None:
     upload = uploads.add("alice", "weights", "best.pth", pytorch_file())
     assert (upload.name, upload.path.suffix) == ("best.pth.safetensors", ".safetensors")
     assert upload.path.read_bytes()[8:9] == b"{"

@@ -48,9 +48,7 @@ def test_nothing_removed_leaves_everything():
     assert (found.kept, found.macs_left) == (found.weights, found.macs)
 
 
-@pytest.mark.parametrize(
-    "model", ["small_cnn", pytest.param("resnet20", marks=pytest.mark.slow)]
-)
+@pytest.mark.parametrize("model", ["small_cnn", pytest.param("resnet20", marks=pytest.mark.slow)])
 def test_sizes_are_those_of_a_real_file(model: str, tmp_path: Path):
     network = pe.build_model(model, (1, 8, 8), 10, 0)
     size = known(model, 1, 8, 10)

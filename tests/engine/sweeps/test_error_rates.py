@@ -58,8 +58,15 @@ def test_a_real_difference_is_found():
     assert np.mean([any_pair(values) for values in draws]) > 0.9
 
 
-@pytest.mark.parametrize("spread", [(1, 1, 1), (1, 1, 10)])
-@pytest.mark.parametrize("shared", [0.0, 1.0])
+@pytest.mark.parametrize(
+    ("spread", "shared"),
+    [
+        ((1, 1, 1), 1.0),
+        ((1, 1, 10), 0.0),
+        pytest.param((1, 1, 1), 0.0, marks=pytest.mark.slow),
+        pytest.param((1, 1, 10), 1.0, marks=pytest.mark.slow),
+    ],
+)
 def test_the_one_figure_of_a_sweep_holds_for_all_sparsities(
     spread: tuple[float, ...], shared: float
 ):
@@ -76,7 +83,9 @@ def test_the_one_figure_of_a_sweep_holds_for_all_sparsities(
     assert wrong / SWEEPS <= 0.05 + OF_SWEEPS
 
 
-@pytest.mark.parametrize(("seeds", "missing"), [(2, False), (2, True), (3, False)])
+@pytest.mark.parametrize(
+    ("seeds", "missing"), [(2, True), (3, False), pytest.param(2, False, marks=pytest.mark.slow)]
+)
 def test_few_controls_differ_from_what_equals_them(seeds: int, missing: bool):
     """Five sparsities at which a seed does the same; a seed may lack cells."""
     generator = np.random.default_rng(seeds)

@@ -60,11 +60,6 @@ def quickly(request, monkeypatch):
         monkeypatch.setattr(sandbox, "call", in_this_process)
 
 
-@pytest.fixture
-def sandboxed():
-    """The real process."""
-
-
 def test_a_file_is_described(saved, sandboxed):
     found = describe(saved(plain()))
     assert (found.name, found.shape, found.classes) == ("net.onnx", (1, 8, 8), 3)
