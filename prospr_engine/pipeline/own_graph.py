@@ -50,6 +50,13 @@ def template_of(data: bytes, name: str) -> Template:
     kind = fed.type.tensor_type
     if kind.elem_type != onnx.TensorProto.FLOAT:
         raise ExportError(f"{name} does not take 32-bit numbers.")
+    if any(
+        one.name == "training_mode" and one.i for node in model.graph.node for one in node.attribute
+    ):
+        raise ExportError(
+            f"{name} was exported in training mode, so its graph gives other answers for other "
+            "batches. Export it in eval mode (TrainingMode.PRESERVE with model.eval())."
+        )
     homes, classes = dict(imported.homes), imported.classes
 
     def fill(graph: Any, state: Mapping[str, np.ndarray]) -> None:

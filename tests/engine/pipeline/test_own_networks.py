@@ -17,16 +17,18 @@ from onnx import TensorProto, helper, numpy_helper
 from onnx_files import without_ours
 from own_networks import keras_like, saved
 from PIL import Image
+from torch import nn
 
 from prospr_engine.config import CHANNELS, LoadingConfig, RunConfig, ScoringConfig
-from prospr_engine.errors import ResourceError
+from prospr_engine.errors import ExportError, ResourceError
 from prospr_engine.export import runtime
 from prospr_engine.export.verify import verify
 from prospr_engine.guard import sandbox
 from prospr_engine.io.files import digest_of
+from prospr_engine.models.imports.network_file import describe
 from prospr_engine.pipeline.cache import Shared
 from prospr_engine.pipeline.checkpoint import export_again, load_network
-from prospr_engine.pipeline.own_graph import template_for
+from prospr_engine.pipeline.own_graph import template_for, template_of
 from prospr_engine.pipeline.record import RunRecord
 from prospr_engine.pipeline.run import run
 from prospr_engine.report.bundle import bundle
@@ -317,3 +319,29 @@ def test_layers_that_share_a_tensor(tmp_path, kind):
             tensor.name for tensor in onnx.load(tmp_path / "run" / "model.onnx").graph.initializer
         }
         assert names == {tensor.name for tensor in model.graph.initializer}
+
+
+@pytest.mark.filterwarnings("ignore")  # of the older exporter
+def test_a_graph_in_training_mode_is_not_written_to(tmp_path):
+    """Its batch norms use the statistics of each batch. The copies in a graph that was
+    exported in eval mode, whose untrained tensors are equal, are written apart."""
+    parts = [
+        part
+        for channels in (1, 4, 4)
+        for part in (nn.Conv2d(channels, 4, 3), nn.BatchNorm2d(4), nn.ReLU())
+    ]
+    network = nn.Sequential(*parts, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 10))
+    modes = {"training": torch.onnx.TrainingMode.TRAINING, "kept": torch.onnx.TrainingMode.PRESERVE}
+    files = {}
+    for name, mode in modes.items():
+        files[name] = tmp_path / f"{name}.onnx"
+        network.train(name == "training")
+        torch.onnx.export(network, (torch.randn(2, 1, 8, 8),), files[name], dynamo=False,
+                          training=mode, do_constant_folding=False)  # fmt: skip
+    copies = [node for node in onnx.load(files["kept"]).graph.node if node.op_type == "Identity"]
+    assert copies
+    assert template_of(files["kept"].read_bytes(), "kept.onnx")
+    with pytest.raises(ExportError, match=r"in training mode.*Export it in eval mode"):
+        template_of(files["training"].read_bytes(), "training.onnx")
+    (note,) = [n for n in describe(str(files["training"])).notes if "training mode" in n]
+    assert "as in eval mode" in note

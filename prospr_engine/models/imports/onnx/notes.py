@@ -13,6 +13,11 @@ CONVOLUTIONS = 4
 
 def notes_on(graph: Graph, homes: Mapping[str, Home]) -> Iterator[str]:
     """Sentences on ``graph``, whose tensors lie at ``homes``."""
+    if any(node.get("training_mode", 0) for node in graph.nodes):
+        yield (
+            "The file was exported in training mode, in which batch norm uses the statistics of "
+            "each batch. Here it uses those in the file, as in eval mode."
+        )
     convolutions = [node for node in graph.nodes if node.operator == "Conv"]
     normalised = any("Normalization" in node.operator for node in graph.nodes)
     if not normalised and len(convolutions) >= CONVOLUTIONS:
@@ -26,6 +31,6 @@ def notes_on(graph: Graph, homes: Mapping[str, Home]) -> Iterator[str]:
     if computed:
         yield (
             f"{len(computed)} of the {len(homes)} tensors are stored in another form, from which "
-            "the file computes them (packed, quantised, or scaled); trained ones are written back "
-            "as plain numbers."
+            "the file computes them (packed, quantised, scaled, or once for several that were "
+            "equal); trained ones are written back as plain numbers."
         )
