@@ -3,30 +3,33 @@
 from __future__ import annotations
 
 import sqlite3
-import time
 from collections.abc import Iterable
 
 from prospr_engine.format import GIGA
 from prospr_engine.store.limits import Limits
 
 DAY = 24 * 3600.0
+SINCE = "COALESCE(kept_from, ended)"
 OVER = "state IN ('done', 'failed', 'stopped')"
 
 
-def sweep(c: sqlite3.Connection, limits: Limits) -> set[str]:
-    """Delete the runs beyond the limits; returns the digests that no run refers to any more."""
-    old = time.time() - limits.keep_days * DAY
-    rows = c.execute(f"SELECT id FROM runs WHERE {OVER} AND ended < ?", (old,)).fetchall()
-    unused = forget(c, [row["id"] for row in rows])
+def sweep(c: sqlite3.Connection, limits: Limits, now: float | None) -> set[str]:
+    """Delete the runs beyond the limits, but none for its age if ``now`` is None; returns the
+    digests that no run refers to any more."""
+    unused: set[str] = set()
+    if now is not None:
+        old = now - limits.keep_days * DAY
+        rows = c.execute(f"SELECT id FROM runs WHERE {OVER} AND {SINCE} < ?", (old,)).fetchall()
+        unused |= forget(c, [row["id"] for row in rows])
     rows = c.execute(
-        f"SELECT id FROM runs WHERE {OVER} ORDER BY ended DESC LIMIT -1 OFFSET ?",
+        f"SELECT id FROM runs WHERE {OVER} ORDER BY {SINCE} DESC LIMIT -1 OFFSET ?",
         (limits.keep_runs,),
     ).fetchall()
     unused |= forget(c, [row["id"] for row in rows])
     while _bytes(c) > limits.keep_gigabytes * GIGA:
         row = c.execute(
             f"SELECT id FROM runs WHERE {OVER} AND EXISTS "
-            "(SELECT 1 FROM files WHERE run = runs.id) ORDER BY ended LIMIT 1"
+            f"(SELECT 1 FROM files WHERE run = runs.id) ORDER BY {SINCE} LIMIT 1"
         ).fetchone()
         if row is None:
             break

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 import time
 
+from prospr_engine.store import clock
 from prospr_engine.store.artifacts import Artifacts
 
 
@@ -39,7 +40,7 @@ def adopt(c: sqlite3.Connection, id: str, twin: str) -> None:
     )
     now = time.time()
     c.execute(
-        "UPDATE runs SET state = 'done', attempt = 1, started = ?, ended = ?, worker = NULL, "
-        "summary = (SELECT summary FROM runs WHERE id = ?) WHERE id = ?",
-        (now, now, twin, id),
+        "UPDATE runs SET state = 'done', attempt = 1, started = ?, ended = ?, kept_from = ?, "
+        "worker = NULL, summary = (SELECT summary FROM runs WHERE id = ?) WHERE id = ?",
+        (now, now, clock.behind(c), twin, id),
     )

@@ -14,7 +14,7 @@ from prospr_engine.config import RunConfig
 from prospr_engine.errors import ResourceError
 from prospr_engine.format import counted
 from prospr_engine.identity import run_key
-from prospr_engine.store import known, line
+from prospr_engine.store import clock, known, line
 from prospr_engine.store.artifacts import Artifacts
 from prospr_engine.store.limits import Limits
 from prospr_engine.store.records import State, clean_name
@@ -110,9 +110,9 @@ def finish(
     """Finish a running run, and store its files, which have these digests; returns its study, if
     it has one."""
     row = c.execute(
-        "UPDATE runs SET state = ?, error = ?, ended = ?, summary = ?, worker = NULL "
-        "WHERE id = ? AND state = 'running' RETURNING study",
-        (state, error, time.time(), figures and json.dumps(figures), id),
+        "UPDATE runs SET state = ?, error = ?, ended = ?, kept_from = ?, summary = ?, "
+        "worker = NULL WHERE id = ? AND state = 'running' RETURNING study",
+        (state, error, time.time(), clock.behind(c), figures and json.dumps(figures), id),
     ).fetchone()
     if row is None:
         return None
@@ -134,9 +134,9 @@ def release(c: sqlite3.Connection, id: str) -> None:
         (id,),
     )
     c.execute(
-        "UPDATE runs SET state = 'stopped', worker = NULL, ended = ? "
+        "UPDATE runs SET state = 'stopped', worker = NULL, ended = ?, kept_from = ? "
         "WHERE id = ? AND state = 'running'",
-        (time.time(), id),
+        (time.time(), clock.behind(c), id),
     )
 
 
@@ -145,9 +145,9 @@ def recover(c: sqlite3.Connection) -> list[str]:
     studies of those that failed."""
     c.execute("UPDATE runs SET losses = losses + 1 WHERE state = 'running'")
     failed = c.execute(
-        "UPDATE runs SET state = 'failed', error = ?, worker = NULL, ended = ? "
+        "UPDATE runs SET state = 'failed', error = ?, worker = NULL, ended = ?, kept_from = ? "
         "WHERE state = 'running' AND NOT stopping AND losses >= ? RETURNING study",
-        (LOST, time.time(), MOST_LOSSES),
+        (LOST, time.time(), clock.behind(c), MOST_LOSSES),
     ).fetchall()
     for row in c.execute("SELECT id FROM runs WHERE state = 'running'").fetchall():
         release(c, row["id"])

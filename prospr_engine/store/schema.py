@@ -109,6 +109,19 @@ MIGRATIONS = (
     ALTER TABLE studies ADD COLUMN origin TEXT NOT NULL DEFAULT '';
     ALTER TABLE uploads ADD COLUMN origin TEXT NOT NULL DEFAULT '';
     """,
+    """
+    CREATE TABLE clock (                            -- at the last clean-up, see clock.py
+        time REAL NOT NULL,
+        uptime REAL,
+        doubted_time REAL,
+        doubted_uptime REAL
+    );
+    INSERT INTO clock (time) SELECT COALESCE(
+        (SELECT MAX(time) FROM (SELECT created AS time FROM runs UNION ALL SELECT ended FROM runs
+            UNION ALL SELECT created FROM studies UNION ALL SELECT created FROM uploads)),
+        (julianday('now') - 2440587.5) * 86400.0);
+    ALTER TABLE runs ADD COLUMN kept_from REAL;     -- if the clock was behind when it ended
+    """,
 )
 VERSION = len(MIGRATIONS)
 
@@ -165,7 +178,7 @@ def keep_open(path: Path) -> Callable[[], None]:
     are not as expected.
     """
     with connect(path) as connection:
-        for table in ("runs", "events", "files", "uploads", "studies", "record"):
+        for table in ("runs", "events", "files", "uploads", "studies", "record", "clock"):
             connection.execute(f"SELECT * FROM {table} LIMIT 1").fetchall()
         keeper = sqlite3.connect(path, check_same_thread=False)
         keeper.execute("PRAGMA user_version").fetchall()

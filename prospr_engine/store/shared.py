@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-import time
 from pathlib import Path
 
 from prospr_engine.format import GIGA
@@ -15,14 +14,15 @@ UNUSED = DAY  # seconds since the last use, which sets a file's time
 LEFTOVER = 3600.0  # seconds after which half-written files are abandoned
 
 
-def sweep(folder: Path, limits: Limits) -> None:
-    """Delete files not used for a day, then the least recently used until the rest fit in
-    ``shared_gigabytes``."""
-    room, now = limits.shared_gigabytes * GIGA, time.time()
+def sweep(folder: Path, limits: Limits, now: float | None) -> None:
+    """Delete files not used for a day, unless ``now`` is None, and then the least recently used
+    until the rest fit in ``shared_gigabytes``."""
+    room = limits.shared_gigabytes * GIGA
     for used, size, path in sorted(_files(folder), reverse=True):
         room -= size
         temporary = path.name.startswith(".")
-        if now - used > (LEFTOVER if temporary else UNUSED) or (room < 0 and not temporary):
+        old = now is not None and now - used > (LEFTOVER if temporary else UNUSED)
+        if old or (room < 0 and not temporary):
             with contextlib.suppress(OSError):  # deleted by another process, or still in use
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
 

@@ -22,7 +22,7 @@ from prospr_engine.errors import StoreError
 from prospr_engine.identity import run_key, tokens
 from prospr_engine.io.files import digest_of
 from prospr_engine.metrics import summary
-from prospr_engine.store import cleanup, known, queries, queue, shared, studies
+from prospr_engine.store import cleanup, clock, known, queries, queue, shared, studies
 from prospr_engine.store.artifacts import Artifacts
 from prospr_engine.store.contents import is_result
 from prospr_engine.store.limits import Limits
@@ -131,8 +131,9 @@ class Store:
             queries.check_owner(c, id, owner)
             c.execute("UPDATE runs SET stopping = 1 WHERE id = ? AND state = 'running'", (id,))
             c.execute(
-                "UPDATE runs SET state = 'stopped', ended = ? WHERE id = ? AND state = 'queued'",
-                (time.time(), id),
+                "UPDATE runs SET state = 'stopped', ended = ?, kept_from = ? "
+                "WHERE id = ? AND state = 'queued'",
+                (time.time(), clock.behind(c), id),
             )
 
     def delete(self, id: str, owner: str) -> None:
@@ -282,14 +283,18 @@ class Store:
                 studies.advance(c, self.artifacts, study)
 
     def sweep(self) -> None:
-        """Delete what is older, or larger in total, than the limits allow, the oldest first."""
+        """Delete what is older, or larger in total, than the limits allow, the oldest first.
+        While the clock is in doubt, nothing is deleted for its age."""
         with transaction(self.database) as c:
-            digests = cleanup.sweep(c, self.limits)
+            now = clock.believed(c)
+            digests = cleanup.sweep(c, self.limits, now)
             named = {row["digest"] for row in c.execute("SELECT DISTINCT digest FROM files")}
             since = born(c)
-        self._drop(digests | self._strays(named, since))
-        self.uploads.sweep()
-        shared.sweep(self.folder / "shared", self.limits)
+        self._drop(digests)
+        if now is not None:
+            self._drop(self._strays(named, since))
+            self.uploads.sweep(now)
+        shared.sweep(self.folder / "shared", self.limits, now)
 
     def clear_work(self) -> None:
         """Called by a new worker after ``recover``: delete the unfinished work of earlier ones, but

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from prospr_engine.config import RunConfig
 from prospr_engine.errors import ConfigError, ResourceError, StoreError
 from prospr_engine.identity import same_settings
-from prospr_engine.store import cleanup, queries, queue
+from prospr_engine.store import cleanup, clock, queries, queue
 from prospr_engine.store.artifacts import Artifacts
 from prospr_engine.store.limits import Limits
 from prospr_engine.store.records import STATES, Run, clean_name
@@ -107,8 +107,9 @@ def stop(c: sqlite3.Connection, id: str) -> None:
     c.execute(f"UPDATE studies SET stopped = 1 WHERE id = ? AND {LIVE}", (id,))
     c.execute("UPDATE runs SET stopping = 1 WHERE study = ? AND state = 'running'", (id,))
     c.execute(
-        "UPDATE runs SET state = 'stopped', ended = ? WHERE study = ? AND state = 'queued'",
-        (time.time(), id),
+        "UPDATE runs SET state = 'stopped', ended = ?, kept_from = ? "
+        "WHERE study = ? AND state = 'queued'",
+        (time.time(), clock.behind(c), id),
     )
 
 

@@ -20,6 +20,7 @@ from prospr_engine.errors import ResourceError, StoreError
 from prospr_engine.format import MEGA, counted, megabytes
 from prospr_engine.io.files import digest_of, disk_error
 from prospr_engine.io.tokens import token
+from prospr_engine.store import clock
 from prospr_engine.store.cleanup import DAY
 from prospr_engine.store.limits import Limits
 from prospr_engine.store.records import Upload
@@ -100,7 +101,7 @@ class Uploads:
                 raise disk_error(Path("the uploaded file"), error) from None
             c.execute(
                 "INSERT OR REPLACE INTO uploads VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (owner, named, kind, name, part.digest, suffix, part.bytes, time.time(), origin),
+                (owner, named, kind, name, part.digest, suffix, part.bytes, _used(c), origin),
             )
             row = c.execute(
                 "SELECT * FROM uploads WHERE owner = ? AND token = ?", (owner, named)
@@ -137,11 +138,11 @@ class Uploads:
 
     def renew(self, c: sqlite3.Connection, named: str) -> None:
         """Mark an upload as used now, so that its time limit starts again."""
-        c.execute("UPDATE uploads SET created = ? WHERE token = ?", (time.time(), named))
+        c.execute("UPDATE uploads SET created = ? WHERE token = ?", (_used(c), named))
 
-    def sweep(self) -> None:
+    def sweep(self, now: float) -> None:
         """Delete uploads beyond the time limit that no queued or running run needs."""
-        old = time.time() - self._limits.keep_days * DAY
+        old = now - self._limits.keep_days * DAY
         with transaction(self._database) as c:
             live = c.execute(LIVE).fetchall()
             for row in c.execute("SELECT * FROM uploads WHERE created < ?", (old,)).fetchall():
@@ -195,6 +196,11 @@ class Uploads:
             created=row["created"],
             path=self._path(row["digest"], row["suffix"]),
         )
+
+
+def _used(c: sqlite3.Connection) -> float:
+    """When an upload that is used now was last used, if the clock is behind, too."""
+    return clock.behind(c) or time.time()
 
 
 LIVE = "SELECT settings FROM runs WHERE state IN ('queued', 'running')"

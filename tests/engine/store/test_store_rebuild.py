@@ -183,7 +183,7 @@ def test_the_advice_of_earlier_versions_loses_nothing(folder: Path):
     schema.migrate(folder / RECORD, create=True)
     store = Store(folder)
     store.sweep()
-    store.uploads.sweep()
+    store.uploads.sweep(time.time())
     store.clear_work()
     assert stored(folder) == files
     assert store.runs() == []

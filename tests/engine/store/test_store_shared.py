@@ -40,9 +40,9 @@ def test_what_was_not_used_for_a_day_goes(tmp_path: Path):
 def test_what_was_not_used_for_longest_goes_first_when_it_is_too_much(tmp_path: Path):
     for place, name in enumerate("abcde"):
         leave(tmp_path, name, place, 100_000)
-    shared.sweep(tmp_path, Limits(shared_gigabytes=250e3 / 1e9))
+    shared.sweep(tmp_path, Limits(shared_gigabytes=250e3 / 1e9), time.time())
     assert names(tmp_path) == {"a", "b"}
-    shared.sweep(tmp_path, Limits(shared_gigabytes=0))
+    shared.sweep(tmp_path, Limits(shared_gigabytes=0), time.time())
     assert names(tmp_path) == set()
 
 
@@ -50,5 +50,5 @@ def test_files_being_written_are_kept_until_their_writer_is_gone(tmp_path: Path)
     leave(tmp_path, ".passing/scores", 0.5, 1000)
     leave(tmp_path, ".left/scores", 2)
     leave(tmp_path, ".file", 2)
-    shared.sweep(tmp_path, Limits(shared_gigabytes=0))
+    shared.sweep(tmp_path, Limits(shared_gigabytes=0), time.time())
     assert names(tmp_path) == {".passing"}
