@@ -44,4 +44,7 @@ EXPOSE 8501
 HEALTHCHECK --interval=30s --timeout=5s --start-period=60s \
   CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8501/_stcore/health', timeout=4)"]
 
+# The first process passes the end of the container on, also to the worker: a run that is being
+# computed goes back to the queue.
+ENTRYPOINT ["python", "-m", "prospr_engine.jobs.init"]
 CMD ["python", "-m", "streamlit", "run", "app/streamlit_app.py", "--server.address", "0.0.0.0", "--server.port", "8501"]

@@ -19,11 +19,13 @@ from prospr_engine.store.artifacts import Artifacts
 from prospr_engine.store.limits import Limits
 from prospr_engine.store.records import State, clean_name
 
-MOST_LOSSES = 2
+MOST_LOSSES = 5
 LOST = (
-    "The process that computed this run was lost twice. The machine may have run out of memory or "
-    "been switched off; choose a smaller model, or try again."
+    f"The process that computed this run was ended abruptly {MOST_LOSSES} times, as by a power "
+    "cut, a restart of the machine or a kill. The settings need not be the cause: start it again."
 )
+"""Whatever ended the worker itself. A child that is killed for its memory ends only its run, with
+a sentence of its own."""
 
 
 def enter(

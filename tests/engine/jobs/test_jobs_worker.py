@@ -37,6 +37,7 @@ from prospr_engine.errors import ResourceError, StoreError
 from prospr_engine.jobs import ensure_worker, spawn, worker
 from prospr_engine.jobs.dispatcher import Dispatcher
 from prospr_engine.jobs.spawn import at_work, worker_lock
+from prospr_engine.store.queue import MOST_LOSSES
 from prospr_engine.store.store import Store
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals and /proc of POSIX")
@@ -123,12 +124,12 @@ def test_a_crash_fails_its_own_run_only(store: Store, children: Callable[[str], 
     assert len(pids(store)) == 1
 
 
-def test_a_killed_worker_s_run_is_queued_again_once_and_its_child_goes(
+def test_a_killed_worker_s_run_is_queued_again_and_its_child_goes(
     store: Store, children: Callable[[str], None]
 ):
     children(OBEYS.replace("tell(event=", "tell(pid=os.getpid(), event="))
     run, behind = store.submit(seeded(1)), store.submit(seeded(2))
-    for attempt in (1, 2):
+    for attempt in range(1, MOST_LOSSES + 1):
         begun_again(store, run.id, attempt)
         child = store.events(run.id)[-1]["pid"]
         before = len(pids(store))
@@ -141,7 +142,7 @@ def test_a_killed_worker_s_run_is_queued_again_once_and_its_child_goes(
             )[1]
         )
     wait_for(store, run.id, "failed")
-    assert "lost twice" in (look(store, run.id).error or "")
+    assert "ended abruptly 5 times" in (look(store, run.id).error or "")
     wait_for(store, behind.id, "running")
 
 
