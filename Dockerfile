@@ -38,6 +38,8 @@ USER prospr
 # Downloaded data sets and the results of runs.
 ENV PROSPR_DATA=/data/sets \
     PROSPR_RUNS=/data/runs
+# Any name leads to this container. Give the ones that should, as soon as they are known.
+ENV STREAMLIT_SERVER_ALLOWED_HOSTS="*"
 VOLUME /data
 
 EXPOSE 8501

@@ -53,8 +53,9 @@ def _file(request: Request) -> Response:
     if name in bundles.TABLES:
         return Response(bundles.TABLES[name](result), headers=headers)
     file = bundles.files(run, result).get(name)
-    if file is None or not file.path.is_file():
+    if file is None:
         raise DataError(runs.GONE)
+    runs.check(file)
     if name in bundles.JSON:
         return Response(shown(file.path.read_bytes()), headers=headers)
     return FileResponse(file.path, headers=headers)

@@ -34,7 +34,10 @@ def write(
     shown: Callable[[bytes], bytes],
 ) -> None:
     """Write the bundle of ``run`` to ``path``, see ``report.bundle``. Raises ``EngineError``."""
-    paths = {name: file.path for name, file in runs.files(run).items()}
+    there = runs.files(run)
+    for file in there.values():
+        runs.check(file)
+    paths = {name: file.path for name, file in there.items()}
     try:
         write_bundle(path, paths, encodings, shown, _draw)
     except FileNotFoundError:

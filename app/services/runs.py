@@ -113,6 +113,11 @@ def files(run: Run) -> dict[str, Artifact]:
     return store.current().files(run.id)
 
 
+def check(file: Artifact) -> None:
+    """Raise ``DataError`` if a file is gone, or is no longer what its run wrote."""
+    store.current().check(file)
+
+
 def result(run: Run) -> RunRecord:
     """The result of a finished run, without individual predictions. Raises ``DataError`` if it is
     gone or cannot be read by this version."""

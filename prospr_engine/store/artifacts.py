@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import shutil
 import time
 import uuid
 from pathlib import Path
 
-from prospr_engine.io.files import disk_error
+from prospr_engine.errors import DataError
+from prospr_engine.io.files import digest_of, disk_error
+from prospr_engine.store.records import Artifact
+
+log = logging.getLogger(__name__)
+GONE = "This file is no longer on the server."
+CHANGED = (
+    "This file was changed on the server after its run had written it, so it is not handed out. "
+    "Start the run again: the same settings give the same files."
+)
 
 SETTLED = 3600.0  # seconds after which a file that no run refers to is not being written
 
@@ -19,6 +29,7 @@ class Artifacts:
 
     def __init__(self, folder: Path):
         self.folder = folder
+        self._whole: dict[str, tuple[int, ...]] = {}
 
     def path(self, digest: str) -> Path:
         """The path of the file with that content, whether or not it exists."""
@@ -44,6 +55,29 @@ class Artifacts:
         with contextlib.suppress(OSError):
             self.path(digest).unlink()
 
+    def check(self, artifact: Artifact) -> None:
+        """Raise ``DataError`` if the file is not there, or no longer what a run wrote. A file that
+        was found to be whole is not read again before it changes. One that is not is deleted, so
+        that the run can be computed again.
+        """
+        try:
+            state = _state(artifact.path)
+            if self._whole.get(artifact.digest) == state:
+                return
+            # Twice, because a file that is deleted should not just have been misread.
+            if state[0] == artifact.bytes and artifact.digest in (
+                digest_of(artifact.path) for _ in range(2)
+            ):
+                self._whole[artifact.digest] = state
+                return
+        except FileNotFoundError:
+            raise DataError(GONE) from None
+        except OSError as error:
+            raise DataError(f"{artifact.name} cannot be read ({error.strerror}).") from None
+        log.warning("%s was changed after its run had written it; it is deleted", artifact.path)
+        self.remove(artifact.digest)
+        raise DataError(CHANGED)
+
     def any(self) -> bool:
         """Whether there is any file."""
         return next(self.folder.glob("??/*"), None) is not None
@@ -57,6 +91,22 @@ class Artifacts:
             for path in self.folder.glob("??/*")
             if path.name not in known and since <= path.stat().st_mtime < old
         }
+
+
+def _state(path: Path) -> tuple[int, ...]:
+    """What changes whenever the content does; nobody can set the last of them."""
+    status = path.stat()
+    return status.st_size, status.st_ino, status.st_mtime_ns, status.st_ctime_ns
+
+
+def written(folder: Path) -> list[Path]:
+    """The files that a run wrote to its folder. Hidden ones are leftovers of libraries and file
+    systems; a link might lead anywhere."""
+    return sorted(
+        path
+        for path in folder.iterdir()
+        if path.is_file() and not path.is_symlink() and not path.name.startswith(".")
+    )
 
 
 def _link(source: Path, target: Path) -> None:

@@ -16,7 +16,7 @@ from prospr_engine.identity import run_key
 from prospr_engine.io.files import digest_of, disk_error
 from prospr_engine.metrics import summary
 from prospr_engine.pipeline.record import RESULT
-from prospr_engine.store.artifacts import Artifacts
+from prospr_engine.store.artifacts import Artifacts, written
 from prospr_engine.store.contents import Content, identify
 from prospr_engine.store.limits import Limits
 from prospr_engine.store.match import Match, index, match
@@ -99,7 +99,7 @@ def _take_work(store: Store) -> None:
             make_portable(path.parent)
         except (OSError, ValueError, KeyError, TypeError):
             continue
-        for file in filter(Path.is_file, path.parent.iterdir()):
+        for file in written(path.parent):
             store.artifacts.take(file, digest_of(file))
 
 

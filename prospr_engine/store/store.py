@@ -23,7 +23,7 @@ from prospr_engine.identity import run_key, tokens
 from prospr_engine.io.files import digest_of
 from prospr_engine.metrics import summary
 from prospr_engine.store import cleanup, clock, known, queries, queue, shared, studies
-from prospr_engine.store.artifacts import Artifacts
+from prospr_engine.store.artifacts import Artifacts, written
 from prospr_engine.store.contents import is_result
 from prospr_engine.store.limits import Limits
 from prospr_engine.store.portable import make_portable
@@ -117,6 +117,10 @@ class Store:
         """The files of a finished run by name, as far as they are on the disk."""
         with connect(self.database) as c:
             return queries.files(c, self.artifacts, id)
+
+    def check(self, artifact: Artifact) -> None:
+        """Raise ``DataError`` if a file of a run is gone, or was changed on the disk."""
+        self.artifacts.check(artifact)
 
     def rename(self, id: str, owner: str, name: str) -> None:
         """Call a run something; raises ``StoreError`` if it is not the owner's."""
@@ -263,7 +267,7 @@ class Store:
         if state == "done":
             assert folder is not None
             figures = summary(make_portable(folder))
-            paths = sorted(path for path in folder.iterdir() if path.is_file())
+            paths = written(folder)
             # Before the transaction: large files take seconds, in which others want to write.
             digests = {path: digest_of(path) for path in paths}
         with transaction(self.database) as c:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import io
 import json
+import os
+import tomllib
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -12,12 +14,18 @@ from pathlib import Path
 
 import pytest
 from app_fakes import RESULT, finished, running
+from paths import ROOT
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
+from starlette.testclient import TestClient
 
 from app import access, serving, session
+from app import streamlit_app as module
 from app.services import RunConfig
 from prospr_engine.pipeline.run import run as compute
+from prospr_engine.store import artifacts
 from prospr_engine.store.records import Run
 from prospr_engine.store.store import Store
 
@@ -178,3 +186,67 @@ def test_a_bundle_that_cannot_be_made_is_a_sentence(
     assert answer.status == 400
     assert b"no ONNX file in the encoding 'int9'" in answer.body
     assert not list(tmp_path.glob("prospr-bundle-*"))
+
+
+def test_a_file_that_was_changed_on_the_disk_is_not_handed_out(store: Store):
+    run = finished(store, OWNER)
+    network = store.files(run.id)["model.onnx"].path
+    assert get(run, "model.onnx").body == b"the network"
+    network.write_bytes(b"the netw0rk")
+    for name in ("bundle.zip", "model.onnx"):
+        answer = get(run, name)
+        assert answer.status == 404
+        assert b"the netw0rk" not in answer.body
+    # It is gone for good, so that the run can be computed again.
+    assert not network.exists()
+    assert store.submit(run.config, OWNER).id != run.id
+
+
+def test_a_file_is_read_for_its_digest_once(store: Store, monkeypatch: pytest.MonkeyPatch):
+    run, read = finished(store, OWNER), []
+    monkeypatch.setattr(artifacts, "digest_of", lambda path: read.append(path) or path.name)
+    for _ in range(3):
+        get(run, "model.onnx")
+    assert len(read) == 1
+    os.utime(read[0], (1, 1))
+    get(run, "model.onnx")
+    assert len(read) == 2
+
+
+def answered(host: str, allowed: list[str], monkeypatch, path: str = "/") -> Response:
+    monkeypatch.setattr(
+        module.is_host_allowed.__globals__["config"], "get_option", lambda _: allowed
+    )
+    served = Starlette(
+        routes=[
+            Route(path, lambda _: PlainTextResponse("here", headers={"referrer-policy": "own"}))
+            for path in ("/", module.HEALTH)
+        ],
+        middleware=[Middleware(module.Guarded)],
+    )
+    return TestClient(served).get(path, headers={"host": host})
+
+
+def test_every_answer_has_the_headers_that_protect_a_page(monkeypatch: pytest.MonkeyPatch):
+    answer = answered("127.0.0.1:8501", [], monkeypatch)
+    assert answer.text == "here"
+    assert "frame-ancestors 'self'" in answer.headers["content-security-policy"]
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert answer.headers["referrer-policy"] == "own"
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [("localhost:8501", 200), ("[::1]:8501", 200), ("evil.example", 400), ("127.0.0.1.evil", 400)],
+)
+def test_a_name_that_somebody_made_lead_here_is_refused(host, status, monkeypatch):
+    own = tomllib.loads((ROOT / ".streamlit/config.toml").read_text("utf-8"))["server"]
+    answer = answered(host, own["allowedHosts"], monkeypatch)
+    assert answer.status_code == status
+    assert "x-content-type-options" in answer.headers
+    if status != 200:
+        assert "STREAMLIT_SERVER_ALLOWED_HOSTS" in answer.text
+
+
+def test_the_health_of_the_server_may_be_asked_by_any_name(monkeypatch: pytest.MonkeyPatch):
+    assert answered("127.0.0.1", ["prune.example"], monkeypatch, module.HEALTH).status_code == 200

@@ -40,7 +40,7 @@ def seeded(seed: int) -> RunConfig:
 
 def finish(store: Store, id: str, model: bytes = b"model") -> Run:
     folder = store.workspace.run(id)
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     (folder / "result.json").write_text(json.dumps(RESULT))
     (folder / "model.onnx").write_bytes(model)
     store.finish(id, "done", folder=folder)
@@ -303,6 +303,21 @@ def test_a_finished_run_brings_its_files_and_main_figures(store: Store):
     files = store.files(run.id)
     assert files["model.onnx"].path.read_bytes() == b"model"
     assert done.bytes == sum(file.bytes for file in files.values())
+
+
+def test_only_what_the_run_wrote_is_taken_over(store: Store, tmp_path: Path):
+    run = store.submit(seeded(1))
+    store.claim("w")
+    folder = store.workspace.run(run.id)
+    folder.mkdir(parents=True)
+    (tmp_path / "secret").write_text("of the server")
+    (folder / "link.json").symlink_to(tmp_path / "secret")
+    (folder / "folder").mkdir()
+    for name in (".nfs0001", ".DS_Store", ".model.onnx.part"):
+        (folder / name).write_bytes(b"left over")
+    finish(store, run.id)
+    assert set(store.files(run.id)) == {"model.onnx", "result.json"}
+    assert len(contents(store)) == 2
 
 
 def test_no_file_contains_its_place_on_the_server(store: Store):
