@@ -98,6 +98,12 @@ def looks(frame: pd.DataFrame) -> tuple[Look, ...]:
     return tuple(found[row["series"]] for row in rows)
 
 
+def looks_of_methods(labels: Mapping[str, str]) -> tuple[Look, ...]:
+    """The looks of methods by themselves, given their ``labels`` by name."""
+    known = _of_methods()
+    return tuple(dataclasses.replace(known[name], series=label) for name, label in labels.items())
+
+
 def colour(colours: Colours, look: Look) -> str:
     """The colour of the look in that theme."""
     return (HUES_DARK if colours == DARK else HUES_LIGHT)[look.hue]

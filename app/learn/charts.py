@@ -8,6 +8,7 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
+from app.charts import series_style
 from app.charts.spec import Spec, spec
 from app.ui.format import accuracy, exact_percent
 from prospr_engine.report.charts import expressions
@@ -15,8 +16,8 @@ from prospr_engine.report.charts.colours import Colours
 
 Facts = Mapping[str, Any]
 PERCENT = expressions.percent()
-DASHES = [[1, 0], [6, 3], [2, 2], [8, 3, 2, 3]]  # not by colour alone
-DENSE = "Dense"
+DASHES = [[1, 0], [6, 3]]  # not by colour alone
+DENSE, DOTTED = "Dense", [1, 3]
 WAYS = {"joins": "kept because of the look-ahead", "leaves": "removed because of it"}
 
 
@@ -37,7 +38,7 @@ def layers_table(facts: Facts, labels: Mapping[str, str]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def layers_chart(labels: Sequence[str], layers: int) -> Spec:
+def layers_chart(labels: Sequence[str], layers: int, colours: Colours) -> Spec:
     """Share of the weights kept in each of the layers, a group of bars per criterion."""
     # Domains by name: until its data are there, Vega would make one up.
     names = [f"Layer {i}" for i in range(1, layers + 1)]
@@ -54,7 +55,8 @@ def layers_chart(labels: Sequence[str], layers: int) -> Spec:
     bars = base.mark_bar().encode(
         color=alt.Color(
             "layer:N",
-            scale=alt.Scale(domain=names),
+            # Shades of one colour: other colours stand for criteria.
+            scale=alt.Scale(domain=names, range=[colours.least, colours.kept, colours.most]),
             legend=alt.Legend(title=None, orient="top", symbolType="square"),
         ),
         tooltip=[
@@ -109,7 +111,7 @@ def ahead_chart(steps: int, threshold: float, colours: Colours) -> Spec:
         color=alt.Color("way:N", scale=alt.Scale(domain=domain, range=shades), legend=legend),
         detail="weight:N",
     )
-    dash = alt.Scale(domain=domain, range=DASHES[:2])
+    dash = alt.Scale(domain=domain, range=DASHES)
     lines = base.mark_line(strokeWidth=2).encode(
         strokeDash=alt.StrokeDash("way:N", scale=dash, legend=legend)
     )
@@ -148,11 +150,17 @@ def accuracy_table(means: pd.DataFrame, labels: Mapping[str, str]) -> pd.DataFra
     ).drop(columns=["name", "sparsity"])
 
 
-def accuracy_chart(labels: Sequence[str], sparsities: Sequence[float]) -> Spec:
-    """Test accuracy by the share of weights removed."""
-    names = [*labels, DENSE]
+def accuracy_chart(
+    labels: Mapping[str, str], sparsities: Sequence[float], colours: Colours
+) -> Spec:
+    """Test accuracy by the share of weights removed; the criteria look as in a comparison."""
+    looks = series_style.looks_of_methods(labels)
+    names = [*labels.values(), DENSE]
     legend = alt.Legend(
         title=None, orient="top", symbolType="stroke", columns=3, symbolSize=250, symbolOpacity=1
+    )
+    shades = alt.Scale(
+        domain=names, range=[*(series_style.colour(colours, look) for look in looks), colours.ink]
     )
     base = alt.Chart().encode(
         x=alt.X(
@@ -161,7 +169,7 @@ def accuracy_chart(labels: Sequence[str], sparsities: Sequence[float]) -> Spec:
             scale=alt.Scale(domain=[exact_percent(at) for at in sparsities]),
             axis=alt.Axis(labelAngle=0, ticks=False),
         ),
-        color=alt.Color("criterion:N", scale=alt.Scale(domain=names), legend=legend),
+        color=alt.Color("criterion:N", scale=shades, legend=legend),
     )
     accuracy = alt.Y(
         "mean:Q",
@@ -169,13 +177,17 @@ def accuracy_chart(labels: Sequence[str], sparsities: Sequence[float]) -> Spec:
         scale=alt.Scale(domain=[0, 1]),
         axis=alt.Axis(labelExpr=PERCENT, tickCount=5),
     )
-    dash = alt.Scale(domain=names, range=[*DASHES, [1, 3]])
+    dash = alt.Scale(domain=names, range=[*(list(look.dash) for look in looks), DOTTED])
+    shape = alt.Scale(
+        domain=names, range=[*(series_style.SHAPES[look.shape] for look in looks), "circle"]
+    )
     lines = base.mark_line(strokeWidth=2.5).encode(
         y=accuracy, strokeDash=alt.StrokeDash("criterion:N", scale=dash, legend=legend)
     )
     ranges = base.mark_rule(opacity=0.5).encode(y=alt.Y("lowest:Q"), y2="highest:Q")
-    points = base.mark_circle(size=60, opacity=1).encode(
+    points = base.mark_point(size=60, opacity=1, filled=True).encode(
         y=accuracy,
+        shape=alt.Shape("criterion:N", scale=shape, legend=legend),
         tooltip=[
             alt.Tooltip("criterion:N", title="Criterion"),
             alt.Tooltip("removed:O", title="Weights removed"),

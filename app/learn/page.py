@@ -47,7 +47,7 @@ with st.container(width=860):
     st.caption(
         "Each line is a weight, sampled from those kept or removed only because of the "
         "look-ahead. Weights above the dashed line are kept: the highest "
-        f"{percent(1 - setting['sparsity'])}."
+        f"{percent(1 - setting['sparsity'])}. The axis is stretched towards the top."
     )
     st.markdown(words.look_ahead(facts))
     with st.expander("The same as a formula", icon=":material/function:"):
@@ -56,7 +56,10 @@ with st.container(width=860):
 
     st.header("Does it help?")
     pictures.show_accuracy(facts)
-    st.caption("Points are means over the seeds; vertical lines show the range.")
+    st.caption(
+        "Points are means over the seeds; vertical lines show the range. The shares removed are "
+        "evenly spaced, not to scale."
+    )
     st.markdown(words.helps(facts))
     st.markdown(words.best(facts))
 

@@ -45,7 +45,7 @@ def show_layers(facts: words.Facts) -> None:
     """What each criterion keeps of every layer."""
     rows = _layers_rows()
     st.vega_lite_chart(
-        rows, _layers_spec(), key="learn-layers", alt=charts.layers_description(rows)
+        rows, _layers_spec(theme()), key="learn-layers", alt=charts.layers_description(rows)
     )
 
 
@@ -80,7 +80,7 @@ def show_accuracy(facts: words.Facts) -> None:
     """Accuracy of all criteria by sparsity."""
     rows = _accuracy_rows()
     st.vega_lite_chart(
-        rows, _accuracy_spec(), key="learn-accuracy", alt=charts.accuracy_description(rows)
+        rows, _accuracy_spec(theme()), key="learn-accuracy", alt=charts.accuracy_description(rows)
     )
 
 
@@ -118,9 +118,10 @@ def _layers_rows() -> pd.DataFrame:
     return charts.layers_table(words.facts(), words.LABELS)
 
 
-@st.cache_data(max_entries=1, show_spinner=False)
-def _layers_spec() -> Spec:
-    return charts.layers_chart(list(words.LABELS.values()), len(words.facts()["setting"]["layers"]))
+@st.cache_data(max_entries=2, show_spinner=False)
+def _layers_spec(colours: Colours) -> Spec:
+    layers = len(words.facts()["setting"]["layers"])
+    return charts.layers_chart(list(words.LABELS.values()), layers, colours)
 
 
 @st.cache_data(max_entries=1, show_spinner=False)
@@ -138,7 +139,7 @@ def _accuracy_rows() -> pd.DataFrame:
     return charts.accuracy_table(words.accuracies(words.facts()), words.LABELS)
 
 
-@st.cache_data(max_entries=1, show_spinner=False)
-def _accuracy_spec() -> Spec:
+@st.cache_data(max_entries=2, show_spinner=False)
+def _accuracy_spec(colours: Colours) -> Spec:
     sparsities = [float(at) for at in words.facts()["accuracy"]["pruned"]["prospr"]]
-    return charts.accuracy_chart(list(words.LABELS.values()), sparsities)
+    return charts.accuracy_chart(words.LABELS, sparsities, colours)

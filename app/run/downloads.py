@@ -47,14 +47,15 @@ STYLE = """
 .files small { display: block; font-size: 0.8125rem; opacity: 0.8; max-width: 34rem; }
 .files .failed { font-weight: 600; }
 .files-more { margin: 0; font-size: 0.875rem; }
-@media (max-width: 640px) {
+.files-card { container-type: inline-size; }
+@container (max-width: 640px) {
   .files thead { position: absolute; width: 1px; height: 1px; overflow: hidden;
     clip-path: inset(50%); }
   .files, .files tbody { display: block; }
   .files tr { display: flex; flex-wrap: wrap; gap: 0.125rem 1rem; padding: 0.625rem 0;
     border-bottom: 1px solid color-mix(in srgb, currentColor 14%, transparent); }
   .files tr:last-child { border-bottom: none; }
-  .files td { border: none; padding: 0; }
+  .files td, .files td.checks { border: none; padding: 0; }
   .files td.name { flex-basis: 100%; }
   .files td:empty { display: none; }
   .files td[data-label]::before { content: attr(data-label) " "; opacity: 0.8;
@@ -72,7 +73,7 @@ def show_downloads(run: Run, result: RunRecord) -> None:
         st.markdown("### Files", help=TERMS["ONNX"])
         if not exports.keys() <= files.keys():
             st.warning(runs.GONE, icon=":material/folder_off:")
-        st.html(STYLE + _table(run, result, files))
+        st.html(f'{STYLE}<div class="files-card">{_table(run, result, files)}</div>')
         if result.pruning.structure:
             st.caption(NO_ZEROS)
         st.html(f'<p class="files-more">Also: {_others(run, files)}</p>')

@@ -1,8 +1,10 @@
-"""Weights kept in each layer, at the run's own sparsity or at another one, set by a slider."""
+"""What a run kept, at its own sparsity or at another one, set by a slider: the layers beside the
+files, and below them the details, one tab each."""
 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable, Mapping
 
 import streamlit as st
 
@@ -25,23 +27,63 @@ AT = "at"
 OF = "at-of"
 ALL = "All layers"
 FIELD = 200  # pixels
+WIDTHS = (11, 9)  # of the layers and of what is beside them
+PART = "part"
+"""The open tab."""
+WHICH, SIZES = "Which weights", "File size"
+Show = Callable[[], None]
 
 
-def show_explore(run: Run, result: RunRecord) -> None:
-    """The section of a finished run's page. Only this part is redrawn when the slider moves."""
+def show_explore(
+    run: Run, result: RunRecord, beside: Show | None = None, parts: Mapping[str, Show] | None = None
+) -> None:
+    """The middle of a finished run's page: the layers, what is ``beside`` them, and below a tab for
+    each of further ``parts``. Only this is redrawn when the slider moves."""
     if st.session_state.setdefault(OF, run.id) != run.id:
         # Do not keep the position of another run's slider.
         st.session_state[OF] = run.id
         st.session_state.pop(AT, None)
         st.query_params.pop(AT, None)
-    if result.pruning.structure:
-        show_channels(result.pruning)
-    else:
-        _explore(run, result)
+    _explore(run, result, beside, parts or {})
 
 
 @st.fragment
-def _explore(run: Run, result: RunRecord) -> None:
+def _explore(run: Run, result: RunRecord, beside: Show | None, parts: Mapping[str, Show]) -> None:
+    left, right = st.columns(WIDTHS, gap="large") if beside else (st.container(), None)
+    with left:
+        explored = _show_layers(run, result)
+    if beside and right:
+        with right:
+            beside()
+    own_parts: dict[str, Show] = {}
+    if explored:
+        ranking, cut, own = explored
+        own_parts[WHICH] = lambda: _show_weights(run, ranking, cut)
+        if ranking.target is None:
+            own_parts[SIZES] = lambda: show_sizes(run, result, cut, own)
+    _show_parts({**own_parts, **parts})
+
+
+def _show_parts(parts: Mapping[str, Show]) -> None:
+    if not parts:
+        return
+    # Only what is seen is computed and drawn.
+    tabs = st.tabs(list(parts), key=PART, on_change="rerun")
+    for tab, show in zip(tabs, parts.values(), strict=True):
+        if tab.open:
+            with tab:
+                show()
+
+
+Explored = tuple[Ranking, Cut, bool]
+"""The ranking, what is kept at the sparsity shown, and whether that is the run's own."""
+
+
+def _show_layers(run: Run, result: RunRecord) -> Explored | None:
+    """The bars of the layers and what they mean; None if no other sparsity can be shown."""
+    if result.pruning.structure:
+        show_channels(result.pruning)
+        return None
     st.markdown("### Weights kept in each layer", help=TERMS["mask"])
     try:
         ranking, config = scores.ranking(run), run.config
@@ -49,7 +91,7 @@ def _explore(run: Run, result: RunRecord) -> None:
         st.caption(plain(str(error)))
         show_layers(result.pruning.layers, key="layers")
         show_findings(result.pruning)
-        return
+        return None
     own, sparsity = True, config.sparsity
     if ranking.target is None:
         own, sparsity = _slider(config.sparsity)
@@ -59,28 +101,28 @@ def _explore(run: Run, result: RunRecord) -> None:
         cut = ranking.cut(sparsity, config.layer_floor, config.layers)
     except EngineError as error:
         show_error(error)
-        return
+        return None
     if not own:
         _offer(run, sparsity)
     st.markdown(_kept(cut, ranking))
     bars, findings = st.empty(), st.container()
     with bars.container():
         show_layers(result.pruning.layers if own else scores.layers(ranking, cut), key="layers")
-    if ranking.target is None:
-        show_sizes(run, result, cut, own)
-    _show_scores(run, ranking, cut)
-    st.markdown("#### Which weights are kept", help=TERMS["mask"])
-    show_mask(ranking, cut)
-    # Last, because it takes longest: the rest is visible meanwhile.
     with findings:
         examined = result.pruning if own else _examined(run, result, sparsity)
-        if examined is None:
-            return
-        show_findings(examined)
-    if not own:
+        if examined is not None:
+            show_findings(examined)
+    if not own and examined is not None:
         # Again: only now is it known what is cut off.
         with bars.container():
             show_layers(examined.layers, key="layers")
+    return ranking, cut, own
+
+
+def _show_weights(run: Run, ranking: Ranking, cut: Cut) -> None:
+    st.markdown("### Which weights are kept", help=TERMS["mask"])
+    show_mask(ranking, cut)
+    _show_scores(run, ranking, cut)
 
 
 def _slider(trained: float) -> tuple[bool, float]:

@@ -1,7 +1,8 @@
-"""A finished run: the answer first, then the evidence, then the files."""
+"""A finished run: the answer and the files first, then the evidence."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import streamlit as st
@@ -72,20 +73,40 @@ def show_result(run: Run) -> None:
         )
         show_study(run)
         show_share(run)
-    show_downloads(run, result)
-    show_speed(run, result)
-    show_explore(run, result)
+    if not all(export.ok for export in result.exports.values()):
+        _proofs(result)
+    show_explore(run, result, lambda: show_downloads(run, result), _parts(run, result))
     show_controls(run)
-    if result.history:
-        st.markdown("### Training of both networks", help=TERMS["validation images"])
-        show_training(result.history, result.config.epochs, key="training")
-    for encoding, export in result.exports.items():
-        _proof(encoding, export, len(result.exports) > 1, _removed_channels(result))
-    _repeat(run, result)
-    _provenance(run, result)
     with st.container(horizontal=True):
         show_again(run)
         show_manage(run)
+
+
+def _parts(run: Run, result: RunRecord) -> dict[str, Callable[[], None]]:
+    """The details, by the names of their tabs."""
+    parts: dict[str, Callable[[], None]] = {}
+    if result.latency is not None:
+        parts["Speed"] = lambda: show_speed(run, result)
+    if result.history:
+        parts["Training"] = lambda: _training(result)
+    parts["Checks"] = lambda: _proofs(result)
+    parts["Settings"] = lambda: _settings(run, result)
+    return parts
+
+
+def _training(result: RunRecord) -> None:
+    st.markdown("### Training of both networks", help=TERMS["validation images"])
+    show_training(result.history, result.config.epochs, key="training")
+
+
+def _proofs(result: RunRecord) -> None:
+    for encoding, export in result.exports.items():
+        _proof(encoding, export, len(result.exports) > 1, _removed_channels(result))
+
+
+def _settings(run: Run, result: RunRecord) -> None:
+    _provenance(run, result)
+    _repeat(run, result)
 
 
 def _removed_channels(result: RunRecord) -> bool:

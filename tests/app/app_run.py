@@ -10,6 +10,7 @@ from app_fakes import LAYERS, RESULT, new
 from streamlit.testing.v1 import AppTest
 
 from app import pages
+from app.run.explore import PART
 from prospr_engine.store.records import Run
 from prospr_engine.store.store import Store
 
@@ -23,6 +24,14 @@ def opened(run: Run | str | None, visitor: str = "alice") -> AppTest:
     at = new(visitor, pages.RUN)
     if run is not None:
         at.query_params[pages.ID] = run if isinstance(run, str) else run.id
+    at.run()
+    assert not at.exception
+    return at
+
+
+def part(at: AppTest, name: str) -> AppTest:
+    """The page with that tab open."""
+    at.session_state[PART] = name
     at.run()
     assert not at.exception
     return at

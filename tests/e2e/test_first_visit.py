@@ -37,9 +37,12 @@ def test_first_visit_to_download(come: Come, tmp_path: Path):
     expect(answer).to_be_visible()
     settled(page)
     expect(page.get_by_text("Your run")).to_be_visible()
+    assert page.get_by_test_id("stVegaLiteChart").count() >= 3
+    for name in ("File size", "Speed", "Training", "Settings", "Checks"):
+        page.get_by_role("tab", name=name).click()
+        settled(page)
     proofs = page.get_by_role("heading", name="The file passed all checks")
     expect(proofs).to_have_count(len(RunConfig().encodings))
-    assert page.get_by_test_id("stVegaLiteChart").count() >= 3
 
     onnx = download(page, tmp_path, "Download model.onnx", "link")
     compact = download(page, tmp_path, "Download model-compact.onnx", "link")

@@ -18,6 +18,7 @@ from app.learn import charts
 from app.learn import words as learn
 from app.ui.glossary import TERMS
 from benchmarks import learn as benchmark
+from prospr_engine.report.charts.colours import LIGHT
 
 SPACE = "\N{NO-BREAK SPACE}"
 
@@ -133,9 +134,11 @@ def test_the_charts_show_the_figures(facts):
     at = rows[(rows["criterion"] == "SNIP") & (rows["removed"] == f"90{SPACE}%")].iloc[0]
     found = facts["accuracy"]["pruned"]["snip"]["0.9"]
     assert (at["mean"], at["lowest"], at["highest"]) == (mean(found), min(found), max(found))
-    spec = charts.accuracy_chart(list(learn.LABELS.values()), [0.5, 0.9])
-    dashes = spec["layer"][1]["encoding"]["strokeDash"]["scale"]
-    assert len(dashes["domain"]) == len(dashes["range"]) == 5  # not by colour alone
+    spec = charts.accuracy_chart(learn.LABELS, [0.5, 0.9], LIGHT)
+    shapes = spec["layer"][2]["encoding"]["shape"]["scale"]
+    assert len(shapes["domain"]) == len(shapes["range"]) == 5  # not by colour alone
+    shades = spec["layer"][1]["encoding"]["color"]["scale"]
+    assert dict(zip(shades["domain"], shades["range"], strict=True))["ProsPr"] == LIGHT.kept
     layers = charts.layers_table(facts, learn.LABELS)
     assert len(layers) == 12
     assert "Magnitude: Layer 1 12.6" in charts.layers_description(layers)

@@ -17,6 +17,7 @@ import pytest
 import streamlit as st
 import torch
 from app_fakes import finished, keys, words
+from app_run import part
 from paths import ROOT
 from streamlit.testing.v1 import AppTest
 from waiting import PATIENCE
@@ -141,7 +142,7 @@ def listed_sizes(at: AppTest) -> dict[str, str]:
 
 
 def test_file_sizes_follow_the_slider(store: Store, scored):
-    at = opened(explored(store, scored))
+    at = part(opened(explored(store, scored)), explore.SIZES)
     there = listed_sizes(at)
     assert list(there) == [row.label for row in ENCODINGS.values()]
     assert there["Dense, 32 bit"] == size(254_422)  # what the run wrote
@@ -156,7 +157,7 @@ def test_file_sizes_follow_the_slider(store: Store, scored):
 def test_sizes_that_cannot_be_predicted_are_said_so(store: Store, scored):
     found, file = scored
     run = finished(store, files={"scores.safetensors": file}, **pruned(found, 0.9))
-    at = opened(run)
+    at = part(opened(run), explore.SIZES)
     assert "The sizes of other files cannot be predicted" in words(at)
     assert not at.error
 

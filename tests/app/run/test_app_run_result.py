@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from app_fakes import RESULT, finished, found, keys, linked, words
-from app_run import SPACE, offered, opened
+from app_run import SPACE, offered, opened, part
 
 from prospr_engine.config import RunConfig
 from prospr_engine.store.store import Store
@@ -186,7 +186,7 @@ def test_a_failed_proof_is_not_called_proven(store: Store, result: dict[str, Any
 
 
 def test_the_same_run_from_the_command_line(store: Store):
-    code = [block.value for block in opened(finished(store)).code]
+    code = [block.value for block in part(opened(finished(store)), "Settings").code]
     assert code[0].startswith(
         "OMP_NUM_THREADS=1 .venv/bin/python -m prospr_engine run --model small_cnn"
     )
@@ -195,7 +195,7 @@ def test_the_same_run_from_the_command_line(store: Store):
 
 def test_an_upload_is_called_by_its_own_name(store: Store):
     token = f"upload:{'a' * 64}/cats and dogs.zip"
-    at = opened(finished(store, config=RunConfig(data=token)))
+    at = part(opened(finished(store, config=RunConfig(data=token))), "Settings")
     assert "cats and dogs.zip is the uploaded file" in words(at).replace("\\", "")
     assert "--data 'cats and dogs.zip'" in at.code[0].value
     assert "upload:" not in words(at).replace("\\", "") + at.code[0].value + at.code[1].value
@@ -203,11 +203,13 @@ def test_an_upload_is_called_by_its_own_name(store: Store):
 
 def test_no_path_of_the_server_is_on_the_page(store: Store):
     at = opened(finished(store))
-    assert str(store.folder) not in words(at)
-    assert "/server/work" not in words(at)
+    for name in ("Which weights", "File size", "Speed", "Training", "Checks", "Settings"):
+        written = words(part(at, name))
+        assert str(store.folder) not in written
+        assert "/server/work" not in written
 
 
 def test_where_the_numbers_come_from(store: Store):
-    written = words(opened(finished(store))).replace("\\", "")
+    written = words(part(opened(finished(store)), "Settings")).replace("\\", "")
     for fact in ("x86_64 (cpu, 1 thread)", "torch 2.11.0", "**Seed**: 0", "d" * 64):
         assert fact in written
