@@ -55,6 +55,10 @@ class DiskError(ResourceError):
     """Files cannot be written: the disk is full, or the folder may not be written to."""
 
 
+class CrashError(ResourceError):
+    """A separate process that opened a file crashed: the file is damaged, or memory is missing."""
+
+
 class StoreError(EngineError):
     """The store cannot be read or written, or refuses the request."""
 

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import importlib
 import json
+import multiprocessing
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from typing import Any
 
 from prospr_engine.config import RunConfig
+from prospr_engine.errors import CrashError
 
 RESULT: dict[str, Any] = {
     "accuracy": {"dense": 0.9, "pruned": 0.8},
@@ -40,3 +44,25 @@ def in_this_process(target, arguments, what, memory, seconds, written=0):
     module, _, name = target.partition(":")
     found = getattr(importlib.import_module(module), name)(**arguments)
     return json.loads(json.dumps(found))
+
+
+class SpareProcess:
+    """``call`` returns the same from one other process for all calls, without its start for each.
+    Only after a crash there is a new one."""
+
+    def __init__(self):
+        self._pool = None
+
+    def call(self, *given, **others):
+        if not self._pool:
+            self._pool = ProcessPoolExecutor(1, multiprocessing.get_context("spawn"))
+        try:
+            return self._pool.submit(in_this_process, *given, **others).result()
+        except BrokenProcessPool:
+            self.close()
+            raise CrashError("It crashed.") from None
+
+    def close(self):
+        if self._pool:
+            self._pool.shutdown()
+        self._pool = None

@@ -20,7 +20,7 @@ from typing import Any
 
 import prospr_engine
 from prospr_engine import errors
-from prospr_engine.errors import EngineError, ResourceError
+from prospr_engine.errors import CrashError, EngineError, ResourceError
 from prospr_engine.format import counted, megabytes
 
 START = 120.0
@@ -52,9 +52,9 @@ def call(
     processor time, besides what it takes to import that module. Files that it writes may have
     ``written`` bytes each.
 
-    Raises the ``EngineError`` that the function raises, and ``ResourceError`` if the limits do not
-    suffice or the process crashes; ``what`` ("model.onnx") begins the sentence. In a process that
-    has such limits already, the function is called there.
+    Raises the ``EngineError`` that the function raises, ``ResourceError`` if the limits do not
+    suffice, and ``CrashError`` if the process crashes; ``what`` ("model.onnx") begins the sentence.
+    In a process that has such limits already, the function is called there.
     """
     if _inside:
         return _function(target)(**arguments)
@@ -161,7 +161,7 @@ def _answer(out: bytes, noise: bytes, returned: int, what: str, memory: int, sec
     short = any(part in text for part in (*NO_MEMORY, "memoryerror"))
     if short or -returned == getattr(signal, "SIGKILL", None):
         raise _too_large(what, memory)
-    raise ResourceError(
+    raise CrashError(
         f"{what} could not be opened: the separate process that read it crashed, as happens with "
         "damaged files and where memory is missing. Write the file again, or try a smaller one."
     )

@@ -18,29 +18,22 @@ from prospr_engine.data.readers.parquet_columns import Columns, open_columns, va
 from prospr_engine.data.readers.spool import Spool, spool
 from prospr_engine.data.readers.tree import Tree
 from prospr_engine.data.readers.zip import OWN, UPLOADED, ZipLimits
-from prospr_engine.errors import DataError
+from prospr_engine.errors import CrashError, DataError
 from prospr_engine.format import counted, megabytes
 from prospr_engine.guard import limits, sandbox
 
 SUFFIX = ".parquet"
 READ_THROUGH = "prospr_engine.data.readers.parquet:read_through"
+OWN_MEMORY = 16 * 10**9  # bytes for the process that first reads the user's own files
+OWN_SECONDS = 600  # of processor time for that
 BATCH = 64  # images unpacked at a time
 PORTION = re.compile(r"[-_.]?\d+(-of-\d+)?$")
 
 
 @contextmanager
 def open_parquet(path: Path, name: str, uploaded: bool) -> Iterator[Tree]:
-    """The target of the row for a single file: see ``FormatSpec``. A file from a stranger is first
-    read in a process of its own: what it did to the library, it would do to that one."""
-    if uploaded:
-        sandbox.call(
-            READ_THROUGH,
-            {"path": str(path), "name": name},
-            name,
-            limits.PARQUET_MEMORY.value,
-            limits.PARQUET_SECONDS.value,
-        )
-    with _tree([(name, path)], name, UPLOADED if uploaded else OWN) as tree:
+    """The target of the row for a single file: see ``FormatSpec``."""
+    with _tree([(name, path)], name, uploaded) as tree:
         yield tree
 
 
@@ -49,37 +42,59 @@ def open_parquet_folder(path: Path, name: str, uploaded: bool) -> Iterator[Tree]
     """The target of the row for folders, which are never uploaded."""
     files = sorted(one for one in path.rglob(f"*{SUFFIX}") if one.is_file())
     named = [(one.relative_to(path).as_posix(), one) for one in files]
-    with _tree(named, name, OWN) as tree:
+    with _tree(named, name, False) as tree:
         yield tree
 
 
-def read_through(path: str, name: str) -> int:
-    """Read all images and labels, and return how many images there are. Raises ``DataError``."""
+def _try_out(files: Sequence[tuple[str, Path]], name: str, uploaded: bool) -> None:
+    """Read files in a process of its own first: some damage ends the process in which pyarrow meets
+    it. Raises ``DataError`` for such a file, ``ResourceError`` if the limits do not suffice."""
+    try:
+        sandbox.call(
+            READ_THROUGH,
+            {"files": [(own, str(path)) for own, path in files], "uploaded": uploaded},
+            name,
+            limits.PARQUET_MEMORY.value if uploaded else OWN_MEMORY,
+            limits.PARQUET_SECONDS.value if uploaded else OWN_SECONDS,
+        )
+    except CrashError:
+        if len(files) == 1:
+            raise DataError(
+                f"{files[0][0]} cannot be read as Parquet: it is damaged in a way that crashes the "
+                "program that reads it, or memory is missing. Write the file again."
+            ) from None
+        half = len(files) // 2  # to find the file
+        _try_out(files[:half], name, uploaded)
+        _try_out(files[half:], name, uploaded)
+
+
+def read_through(files: Sequence[tuple[str, str]], uploaded: bool) -> None:
+    """Read files, given by name and path, as far as ``_tree`` does, and the images of uploaded
+    ones. Made to be called in a ``guard.sandbox``. Raises ``DataError``."""
     import pyarrow as pa
 
     pa.set_memory_pool(pa.system_memory_pool())  # others reserve much more than they use
-    with ExitStack() as stack:
-        columns = open_columns(Path(path), name, UPLOADED, stack)
-        try:
-            return sum(
-                value is not None
-                for values in values_of(columns, columns.image, BATCH)
-                for value in values
-            )
-        except OSError as error:
-            raise DataError(f"{name} is {error}. Write the file again.") from None
+    for name, path in files:
+        with ExitStack() as stack:
+            columns = open_columns(Path(path), name, UPLOADED if uploaded else OWN, stack)
+            try:
+                for values in values_of(columns, columns.image, BATCH) if uploaded else ():
+                    for _ in values:
+                        pass
+            except OSError as error:
+                raise DataError(f"{name} is {error}. Write the file again.") from None
 
 
 @contextmanager
-def _tree(files: Sequence[tuple[str, Path]], name: str, bounds: ZipLimits) -> Iterator[Tree]:
+def _tree(files: Sequence[tuple[str, Path]], name: str, uploaded: bool) -> Iterator[Tree]:
+    bounds = UPLOADED if uploaded else OWN
     parts = _parts([own for own, _ in files])
-    notes: list[str] = []
+    notes = [f"Skipped: {own}, which is of no part." for own, _ in files if own not in parts]
+    chosen = [(own, path) for own, path in files if own in parts]
+    _try_out(chosen, name, uploaded)
     with ExitStack() as stack:
         opened = []
-        for own, path in files:
-            if own not in parts:
-                notes.append(f"Skipped: {own}, which is of no part.")
-                continue
+        for own, path in chosen:
             columns = open_columns(path, own, bounds, stack)
             if columns.label:
                 opened.append(columns)

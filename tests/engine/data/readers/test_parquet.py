@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from fakes import SpareProcess, in_this_process
 from fuzzing import fuzzed
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -28,9 +30,24 @@ from prospr_engine.data.preview import preview
 from prospr_engine.data.readers import parquet, parquet_pages
 from prospr_engine.data.readers.opening import open_data, open_uploaded
 from prospr_engine.data.readers.tree import Tree
-from prospr_engine.errors import DataError, ResourceError
+from prospr_engine.errors import DataError
+from prospr_engine.guard import sandbox
 
 STRUCT = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+
+
+@pytest.fixture(autouse=True)
+def alone(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a file may do to the process that opens it is not what most of these tests are about."""
+    if "sandboxed" not in request.fixturenames:
+        monkeypatch.setattr(sandbox, "call", in_this_process)
+
+
+@pytest.fixture(scope="module")
+def spare() -> Iterator[SpareProcess]:
+    process = SpareProcess()
+    yield process
+    process.close()
 
 
 def png(seed: int) -> bytes:
@@ -244,24 +261,66 @@ def test_a_bomb_is_refused_by_its_pages(tmp_path: Path, monkeypatch) -> None:
 
 
 DIES = """
-def read_through(path, name):
+def read_through(files, uploaded):
     import os
     os.kill(os.getpid(), 11)
 """
 
 
 def test_what_ends_the_process_that_reads_it_leaves_the_server_alone(
-    tmp_path: Path, monkeypatch
+    sandboxed: None, tmp_path: Path, monkeypatch
 ) -> None:
     (tmp_path / "dies.py").write_text(DIES)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     monkeypatch.setattr(parquet, "READ_THROUGH", "dies:read_through")
     pq.write_table(table(), tmp_path / "a.parquet")
     with (
-        pytest.raises(ResourceError, match=r"a\.parquet could not be opened"),
+        pytest.raises(DataError, match=r"a\.parquet cannot be read .* crashes"),
         open_uploaded(tmp_path / "a.parquet", "a.parquet"),
     ):
         pass
+
+
+def crashing() -> bytes:
+    """A list of three numbers that says it has two: pyarrow 26 ends the process that asks it for
+    the column with these, the numbers of rows by how much of an image is there."""
+    content = WRITTEN.replace(b"\x36\0\0\x12", b"\x26\0\0\x12", 1)
+    assert content != WRITTEN
+    return content
+
+
+def test_what_ends_the_process_that_opens_an_own_file_is_a_sentence(
+    sandboxed: None, tmp_path: Path
+) -> None:
+    path = tmp_path / "a.parquet"
+    path.write_bytes(crashing())
+    with pytest.raises(DataError, match=r"a\.parquet cannot be read .* Write the file again\."):
+        opened(path)
+
+
+def test_the_file_of_a_folder_that_ends_the_process_is_named(
+    spare: SpareProcess, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for number in range(7):
+        content = crashing() if number == 4 else WRITTEN
+        (tmp_path / f"train-{number:05}-of-00007.parquet").write_bytes(content)
+    monkeypatch.setattr(sandbox, "call", spare.call)
+    with pytest.raises(DataError, match=r"^train-00004-of-00007\.parquet cannot be read .* again"):
+        opened(tmp_path)
+
+
+def test_a_whole_folder_is_tried_out_at_once(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    calls = []
+    for number in range(7):
+        (tmp_path / f"train-{number:05}-of-00007.parquet").write_bytes(WRITTEN)
+    monkeypatch.setattr(
+        sandbox, "call", lambda *given: calls.append(given) or in_this_process(*given)
+    )
+    _, found = opened(tmp_path)
+    assert len(found["train"]) == 7 * 24
+    assert len(calls) == 1
 
 
 def test_an_upload_with_a_damaged_page_is_refused(tmp_path: Path) -> None:
@@ -291,8 +350,11 @@ def test_pages_are_measured_as_pyarrow_wrote_them(tmp_path: Path) -> None:
 @given(changes=st.lists(st.tuples(st.integers(0, 10**6), st.integers(0, 255)), max_size=4),
        cut=st.integers(0, 20_000))  # fmt: skip
 @example(changes=[(21, 20)], cut=0)  # pages that unpack to more than they say
+@example(changes=[(1476, 44)], cut=1)  # see crashing()
 @fuzzed(200)
-def test_any_change_of_bytes_is_a_sentence_or_images(changes, cut: int) -> None:
+def test_any_change_of_bytes_is_a_sentence_or_images(
+    spare: SpareProcess, changes: list[tuple[int, int]], cut: int
+) -> None:
     content = bytearray(WRITTEN)
     for place, byte in changes:
         content[-1 - place % min(2_000, len(content))] = byte  # the summary, mostly
@@ -300,13 +362,15 @@ def test_any_change_of_bytes_is_a_sentence_or_images(changes, cut: int) -> None:
     with tempfile.NamedTemporaryFile(suffix=".parquet") as file:
         file.write(content if cut % 4 else content[cut % len(content) :])
         file.flush()
-        try:
+        with (
+            pytest.MonkeyPatch.context() as patch,
+            contextlib.suppress(DataError, OSError),
+        ):
+            patch.setattr(sandbox, "call", spare.call)
             with open_data(file.name) as (_, tree):
                 assert isinstance(tree, Tree)
                 for name in tree.files:
                     tree.open(name).read()
-        except (DataError, OSError):
-            pass
 
 
 WRITTEN = written(row_group_size=9)
