@@ -25,6 +25,7 @@ from prospr_engine.data.preview import Preview, preview_data
 from prospr_engine.errors import EngineError
 from prospr_engine.identity import dense_group
 from prospr_engine.io.tokens import is_token
+from prospr_engine.models.collections import collection_of
 from prospr_engine.models.measures import Measure, known, measure
 from prospr_engine.pipeline.estimate import (
     START,
@@ -244,6 +245,8 @@ def images_of(data: str, image_size: int | None) -> Images | None:
 
 def measure_of(model: str, images: Images) -> Measure:
     """The size of the network for those images. Raises ``EngineError`` if it does not fit."""
+    if collection_of(model):
+        return layers.measured(model, *_shape(images)).measure
     return known(model, *_shape(images)) or _measured(model, *_shape(images))
 
 

@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from app.services.locks import HEAVY
+from app.services.locks import HEAVY, MEASURING
 from prospr_engine.config import CHANNELS, RunConfig
 from prospr_engine.errors import EngineError, ModelError
+from prospr_engine.models.apart import Measured, measure_apart
+from prospr_engine.models.collections import collection_of
 from prospr_engine.overrides import (
     check_layers,
     layer_name,
@@ -32,6 +34,7 @@ __all__ = [
     "check_layers",
     "layer_name",
     "matches",
+    "measured",
     "names_layer",
     "resolve",
     "sizes",
@@ -77,8 +80,18 @@ def unmet(config: RunConfig, images: Images, sparsities: Sequence[float]) -> str
     return ""
 
 
+@st.cache_data(max_entries=200, show_spinner="Measuring the network")
+def measured(model: str, channels: int, size: int, classes: int) -> Measured:
+    """A network of a collection, measured in another process: torch, its library and a large
+    network would stay in this one. Raises ``EngineError``."""
+    with MEASURING:
+        return measure_apart(model, channels, size, classes)
+
+
 @st.cache_data(max_entries=200, show_spinner="Reading the layers of the network")
 def _sizes(model: str, channels: int, size: int, classes: int) -> dict[str, int]:
+    if collection_of(model):
+        return measured(model, channels, size, classes).sizes
     from prospr_engine.models.outline import outline
     from prospr_engine.network.prunable import prunable_weights, sizes_of
 

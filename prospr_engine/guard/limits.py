@@ -210,6 +210,13 @@ IMPORT_MEMORY = Limit(
     "import_memory", 6 * 10**9, "bytes", "of memory for the process that tries an ONNX file"
 )
 IMPORT_SECONDS = Limit("import_seconds", 90, "seconds", "of processor time for it")
+MEASURED_MEMORY = Limit(
+    "measured_memory",
+    3 * 10**9,
+    "bytes",
+    "for the process that measures a network outside the tables",
+)
+MEASURED_SECONDS = Limit("measured_seconds", 60, "seconds", "of processor time for it")
 
 # Settings
 

@@ -202,3 +202,26 @@ def test_the_first_page_and_the_form_of_sweeps_need_no_torch(tmp_path: Path):
 def test_queues_are_counted():
     assert queue(1).startswith("1 run is ahead of yours")
     assert queue(12).startswith("12 runs are ahead of yours")
+
+
+def test_a_large_network_of_a_library_is_not_built_in_the_server(tmp_path: Path):
+    code = (
+        "import sys; sys.path[:0] = ['tests', 'tests/app']\n"
+        "from app.services import estimates, layers\n"
+        "from prospr_engine.config import LoadingConfig, RunConfig\n"
+        "config = RunConfig(model='torchvision/vit_h_14', data='cifar10',\n"
+        "    loading=LoadingConfig(image_size=224), layers={'conv_proj': 'dense'})\n"
+        "found = estimates.forecast(config)\n"
+        "assert found.estimate.parameters > 600e6\n"
+        "assert len(layers.sizes(config.model, found.images)) > 90\n"
+        "print({'torch', 'torchvision', 'timm'} & {*sys.modules})"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        env={"PROSPR_RUNS": str(tmp_path), "PATH": "", "PYTHONPATH": "."},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.split("\n")[-2] == "set()"
