@@ -27,6 +27,8 @@ FRESH = "fresh"
 NO_CONTROL = "none"
 """The value of ``RunConfig.control`` for no control: train what the criterion chose."""
 MAX_SEED = 2**32 - 1
+SKIP_BROKEN = "--skip-broken"
+"""The flag of ``LoadingConfig.skip_broken``; messages about images that cannot be read name it."""
 ENCODINGS = ("dense", "compact")
 """The ONNX files of a run by default. The first is written whatever else is chosen: every tool can
 read it, and the figures of a run are those of this file."""

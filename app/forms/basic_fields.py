@@ -10,7 +10,7 @@ from functools import partial
 import streamlit as st
 
 from app import access, services
-from app.forms import data_preview, uploads
+from app.forms import uploads
 from app.forms.url_state import FOLDER, IMAGES, NETWORK, WEIGHTS_FILE, choice_label, key
 from app.services import CHANNELS, WEIGHTS, ConfigError, EngineError, estimates
 from app.services import uploads as files
@@ -223,7 +223,7 @@ def _path(errors: list[EngineError]) -> str:
         errors.append(ConfigError("No data selected yet: see the form."))
         return path
     try:
-        data_preview.show(estimates.look(path))
+        uploads.show_images(estimates.look(path), path)
     except EngineError as error:
         show_error(error)
         errors.append(ConfigError("The data cannot be read: see the form."))

@@ -31,14 +31,14 @@ ul.samples.samples { display: grid; grid-template-columns: repeat(auto-fill, min
 """
 
 
-def show(found: Preview) -> None:
+def show(found: Preview, skips: bool) -> None:
     """The number of images and classes, samples of each class, what looks wrong, and what was left
-    out."""
+    out. ``skips``: a run leaves out broken images."""
     st.caption(_images(found))
     for warning in found.warnings:
         st.warning(plain(warning), icon=":material/warning:")
     if found.broken:
-        st.warning(_broken(found), icon=":material/broken_image:")
+        st.warning(_broken(found, skips), icon=":material/broken_image:")
     st.html(_gallery(found))
     classes = found.facts.classes
     if len(classes) > len(found.samples):
@@ -94,11 +94,13 @@ def _extremes(found: Preview) -> str:
     return plain(f"The first {len(found.samples)} classes. Most images: {first}; fewest: {last}.")
 
 
-def _broken(found: Preview) -> str:
+def _broken(found: Preview, skips: bool) -> str:
     named = listed(found.broken, LISTED)
+    where = f"“{label('skip_broken')}” (Advanced, Data)"
+    then = f"The run skips them: {where}." if skips else f"A run fails on them; or turn on {where}."
     return plain(
         f"{len(found.broken):,} of {found.looked_at:,} images checked cannot be read: "
-        f"{named}. A run fails on them unless “{label('skip_broken')}” is on (Advanced, Data)."
+        f"{named}. {then}"
     )
 
 

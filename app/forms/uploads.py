@@ -8,11 +8,14 @@ from app import session
 from app.forms import data_preview
 from app.forms.url_state import key
 from app.services import EngineError, Upload, uploads
-from app.services.uploads import Contents, Kind, NetworkFile
+from app.services.uploads import Contents, Kind, NetworkFile, Preview
 from app.ui.findings import plain, show_error
 
 KEYS: dict[Kind, str] = {"images": "images", "weights": "weights-file", "network": "network-file"}
 """Keys of the boxes with the selected file, also in the address."""
+
+SKIPPED = "broken-images-of"
+"""In the session: the images for which skipping was turned on."""
 
 IMAGES_HELP = (
     "Folders of images, one per class, also within folders train and test; or images with a table "
@@ -50,8 +53,18 @@ def choose_images() -> str | None:
     except EngineError as error:
         show_error(error)
         return None
-    data_preview.show(found)
+    show_images(found, upload.token)
     return upload.token
+
+
+def show_images(found: Preview, named: str) -> None:
+    """A preview of images. If some are broken, the run skips them, until the visitor says that it
+    shall not."""
+    setting = key("skip_broken", "loading")
+    if found.broken and st.session_state.get(SKIPPED) != named:
+        st.session_state[SKIPPED] = named
+        st.session_state[setting] = True
+    data_preview.show(found, bool(st.session_state.get(setting)))
 
 
 def choose_weights(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import streamlit as st
 
 from app import access, pages, session
@@ -9,7 +11,7 @@ from app.run.about import show_about, show_again, show_manage, show_study
 from app.run.controls import show_original
 from app.run.live import follow, show_findings_so_far, show_live
 from app.run.result import show_result
-from app.services import EngineError, Run, runs
+from app.services import SKIP_BROKEN, EngineError, Run, runs
 from app.ui.findings import plain, show_error
 from app.ui.titles import title
 
@@ -33,11 +35,34 @@ def _show_ended(run: Run) -> None:
         st.info("The run was stopped before it finished.", icon=":material/stop_circle:")
     else:
         show_error(run.error or "The run failed for an unknown reason.")
+        _offer_to_skip(run)
     with st.container(horizontal=True):
         show_again(run)
         show_study(run)
         show_manage(run)
     show_findings_so_far(follow(run))
+
+
+def _offer_to_skip(run: Run) -> None:
+    """For a run that failed on an image that cannot be read: the same run without such images."""
+    if SKIP_BROKEN not in (run.error or ""):
+        return
+    if st.button(
+        "Start again without broken images",
+        type="primary",
+        icon=":material/healing:",
+        key="primary-skip-broken",
+        help="A new run with the same settings. It leaves out the images that cannot be read, and "
+        "lists them.",
+    ):
+        try:
+            loading = dataclasses.replace(run.config.loading, skip_broken=True)
+            config = dataclasses.replace(run.config, loading=loading)
+            new = runs.start(config, session.visitor())
+        except EngineError as error:
+            show_error(error)
+            return
+        st.switch_page(pages.RUN, query_params=pages.to_run(new.id))
 
 
 def _show_nothing(id: str | None) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from prospr_engine import metrics
-from prospr_engine.config import CHANNELS, GROUPS, NO_CONTROL, WEIGHTS, RunConfig
+from prospr_engine.config import CHANNELS, GROUPS, NO_CONTROL, SKIP_BROKEN, WEIGHTS, RunConfig
 from prospr_engine.data import DATASETS, DatasetSpec
 from prospr_engine.errors import ConfigError, DataError, EngineError, StoreError
 from prospr_engine.events import EpochEnded
@@ -64,6 +64,7 @@ __all__ = [
     "REFERENCE",
     "SEED",
     "SHARED_WITH_CONTROLS",
+    "SKIP_BROKEN",
     "STEPS",
     "WEIGHTS",
     "Amount",

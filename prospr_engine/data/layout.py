@@ -24,9 +24,9 @@ from prospr_engine.format import counted
 
 
 def class_folders(tree: Tree, is_image: Callable[[str], bool]) -> Layout:
-    """Find parts and classes. Raises ``DataError`` if fewer than two classes have images, a class
-    is empty, the parts do not have the same classes, or it is unclear which folders are the
-    classes."""
+    """Find parts and classes; a note names empty folders. Raises ``DataError`` if fewer than two
+    classes have images, a class has other files only or is empty in one part only, the parts do not
+    have the same classes, or it is unclear which folders are the classes."""
     visible = [file for file in tree.files if not is_leftover(file)]
     images = sorted(file for file in visible if is_image(file))
     notes = [*tree.notes, *left_out(tree.files, visible, images)]
@@ -67,7 +67,8 @@ def class_folders(tree: Tree, is_image: Callable[[str], bool]) -> Layout:
             )
         )
     level_notes = check_levels(tree.name, [paths[file][at:] for file in placed])
-    classes = _classes(tree.name, placed.values(), folders, parts, notes)
+    occupied = {folder for file in visible for folder in split(file)[:-1]}
+    classes = _classes(tree.name, placed.values(), folders, parts, occupied, notes)
     notes += [*level_notes, *doubts(classes)]
     number = {name: index for index, name in enumerate(classes)}
     found = np.array([part for part, _ in placed.values()])
@@ -106,16 +107,19 @@ def _classes(
     placed: Iterable[tuple[str, str]],
     folders: set[Path],
     parts: dict[str, str],
+    occupied: set[str],
     notes: list[str],
 ) -> tuple[str, ...]:
     filled = Counter(placed)
+    unused: set[str] = set()
     top_of = {part: top for top, part in parts.items()} or {"train": ""}
     for part, top in top_of.items():
         own = {folder[1] for folder in folders if len(folder) > 1 and folder[0] == top}
         own = own if parts else {folder[0] for folder in folders}
         empty = [folder for folder in own if not filled[part, folder]]
         check_annotations(name, own)
-        if empty:
+        unused |= {*empty} - occupied
+        if empty := [folder for folder in empty if folder in occupied]:
             where = f"part {top!r} of {name}" if top else name
             raise DataError(
                 _sentences(
@@ -124,6 +128,8 @@ def _classes(
                     notes,
                 )
             )
+    if unused:
+        notes.append(f"Skipped: {counted(len(unused), 'empty folder')} ({quoted(unused)}).")
     classes = {part: {own for p, own in filled if p == part} for part in top_of}
     for part, top in top_of.items():
         if odd := classes["train"] ^ classes[part]:

@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from prospr_engine.config import SKIP_BROKEN
 from prospr_engine.data.decode import UnreadableError
 from prospr_engine.data.memory import check_batch
 from prospr_engine.errors import DataError
@@ -168,5 +169,5 @@ def unreadable(image: str, reason: str) -> DataError:
     """For an image that is broken; ``image`` names it at the start of a sentence."""
     return DataError(
         f"{image} cannot be read: {reason}. Repair or remove it, or skip broken images "
-        "(--skip-broken; in the form under Advanced, Data)."
+        f"({SKIP_BROKEN}; in the form under Advanced, Data)."
     )

@@ -72,7 +72,7 @@ def shown(count: int, sizes: int) -> AppTest:
             ("The classes are uneven.",),
             Sizes(sizes, (8, 8), 0.5, (4, 4), (64, 32)),
         )
-        data_preview.show(found)
+        data_preview.show(found, False)
 
     app = AppTest.from_function(script, args=(count, sizes), default_timeout=PATIENCE)
     return app.run()

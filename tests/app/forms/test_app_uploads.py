@@ -296,6 +296,14 @@ def test_broken_images_are_reported_with_the_way_out(at: AppTest) -> None:
     drop(at, 0, "x.zip", zipped(extra=["cat/bad_one.png"]))
     (warning,) = at.warning
     assert "1 of 21 images checked cannot be read" in warning.value
+    assert "The run skips them" in warning.value
+    assert at.session_state["skip-broken"]  # the switch under Advanced
+    # Whoever wants a run to fail on them can say so.
+    at.session_state["skip-broken"] = False
+    at.run()
+    assert not at.session_state["skip-broken"]
+    (warning,) = at.warning
+    assert "A run fails on them" in warning.value
     assert "Skip broken images" in warning.value
 
 

@@ -14,6 +14,7 @@ from app import session
 from app.run.live import Drawn
 from app.services import runs
 from prospr_engine.config import RunConfig
+from prospr_engine.data.streamed import unreadable
 from prospr_engine.store.store import Store
 
 # No run
@@ -191,6 +192,18 @@ def test_a_stopped_run_keeps_what_was_known_and_gives_its_settings_back(
     at.button(key="again").click().run()
     assert not at.exception
     assert given == [run.config]
+
+
+def test_a_run_that_failed_on_a_broken_image_starts_again_without_it(store: Store, monkeypatch):
+    run = running(store)
+    store.finish(run.id, "failed", str(unreadable("The image a/1.png of data.zip", "cut off")))
+    at = opened(run.id)
+    started = []
+    monkeypatch.setattr(runs, "start", lambda config, visitor: started.append(config) or run)
+    at.button(key="primary-skip-broken").click().run()
+    (config,) = started
+    assert config.loading.skip_broken
+    assert config.loading == replace(run.config.loading, skip_broken=True)
 
 
 def test_a_failed_run_says_why_in_the_engines_words(store: Store):

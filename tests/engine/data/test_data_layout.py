@@ -73,6 +73,30 @@ def test_a_readme_beside_the_wrapping_folder_does_no_harm() -> None:
 
 
 @pytest.mark.parametrize(
+    ("files", "folders", "named"),
+    [
+        (("a/1.png", "b/1.png"), ("c",), "1 empty folder ('c')"),
+        (("a/1.png", "b/1.png", "c/.DS_Store"), ("c", "d"), "2 empty folders ('c' and 'd')"),
+        (
+            ("train/a/1.png", "train/b/1.png", "test/a/1.png", "test/b/1.png"),
+            ("train/c", "test/c"),
+            "1 empty folder ('c')",
+        ),
+    ],
+)
+def test_an_empty_folder_is_no_class(files, folders, named) -> None:
+    found = arranged(*files, folders=folders)
+    assert found.classes == ("a", "b")
+    assert f"Skipped: {named}." in found.notes
+
+
+def test_a_class_that_is_empty_in_one_part_is_not_left_out() -> None:
+    files = ("train/a/1.png", "train/b/1.png", "train/c/1.png", "test/a/1.png", "test/b/1.png")
+    with pytest.raises(DataError, match="class 'c' of part 'test'"):
+        arranged(*files, folders=("test/c",))
+
+
+@pytest.mark.parametrize(
     ("files", "folders", "sentence"),
     [
         ((), (), "no readable images"),
@@ -80,12 +104,11 @@ def test_a_readme_beside_the_wrapping_folder_does_no_harm() -> None:
         (("1.png", "2.png"), (), "no class folders"),
         (("cat/1.png",), (), "only the class 'cat'"),
         (("set/cat/1.png",), (), "only the class 'cat'"),
-        (("a/1.png", "b/1.png"), ("c",), "class 'c' of data"),
         (("a/1.png", "b/1.png", "c/x.txt"), (), "class 'c' of data"),
         (("train/a/1.png", "train/b/1.png", "test/a/1.png"), (), "only one of them has 'b'"),
         (
-            ("train/a/1.png", "train/b/1.png", "test/a/1.png", "test/b/1.png"),
-            ("test/c",),
+            ("train/a/1.png", "train/b/1.png", "test/a/1.png", "test/b/1.png", "test/c/x.txt"),
+            (),
             "class 'c' of part 'test'",
         ),
         (
