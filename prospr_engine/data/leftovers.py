@@ -31,9 +31,13 @@ PATTERNS = re.compile(
 )
 
 
+# One search through the whole path: a data set may have a million files.
+_WITHIN = PATTERNS.pattern.replace(".*", "[^/\\n]*")
+_LEFTOVER = re.compile(
+    rf"(?:^|/)(?:\.|(?:{'|'.join(map(re.escape, sorted(NAMES)))}|{_WITHIN})(?:/|\Z))"
+)
+
+
 def is_leftover(path: str) -> bool:
     """Whether a file or folder, or one that it lies in, is hidden or of no user."""
-    return any(
-        part.startswith(".") or part.lower() in NAMES or PATTERNS.fullmatch(part.lower())
-        for part in path.split("/")
-    )
+    return _LEFTOVER.search(path.lower()) is not None

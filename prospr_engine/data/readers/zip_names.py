@@ -20,6 +20,7 @@ from prospr_engine.data.readers.code_pages import STANDARD, CodePage, code_pages
 
 UTF8_FLAG = 0x800
 UNICODE_PATH = 0x7075  # extra field; APPNOTE.TXT 4.6.9
+UNICODE_PATH_BYTES = struct.pack("<H", UNICODE_PATH)
 JUDGED = 2_000  # different parts of paths that are compared
 CLEAR = 3.0  # nats: the best reading is 20 times as likely as any other
 CERTAIN = 6.0  # nats: so likely that folders may depend on it
@@ -61,7 +62,7 @@ class Reading:
 
 def read_names(entries: Sequence[zipfile.ZipInfo]) -> Names:
     """The name of every entry, decoded."""
-    declared = [_declared(entry) for entry in entries]
+    declared = [entry.orig_filename if _is_plain(entry) else _declared(entry) for entry in entries]
     raw = [
         b"" if name is not None else _stored(entry)
         for name, entry in zip(declared, entries, strict=True)
@@ -69,7 +70,8 @@ def read_names(entries: Sequence[zipfile.ZipInfo]) -> Names:
     unknown = {part for name in raw if not name.isascii() for part in name.split(b"/")}
     # Up to the last byte in question: how many numbered files a folder has says nothing.
     parts = sorted({found[0] for part in unknown if (found := TELLING.match(part))})
-    best = likeliest(parts, any(b"/" in name for name in raw)) if parts else Reading(label="ASCII")
+    slashes = bool(parts) and any("/" in entry.orig_filename for entry in entries)
+    best = likeliest(parts, slashes) if parts else Reading(label="ASCII")
     return Names(
         tuple(
             name if name is not None else own.decode(best.codec)
@@ -85,6 +87,13 @@ def read_names(entries: Sequence[zipfile.ZipInfo]) -> Names:
             for part in parts
         ),
     )
+
+
+def _is_plain(entry: zipfile.ZipInfo) -> bool:
+    """Whether the name is ASCII, which every encoding in question reads alike, and nothing says
+    otherwise. Such a name is kept as zipfile has it, without a copy."""
+    name = entry.orig_filename
+    return name.isascii() and "\0" not in name and UNICODE_PATH_BYTES not in entry.extra
 
 
 def _declared(entry: zipfile.ZipInfo) -> str | None:

@@ -3,7 +3,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from data_layouts import arranged, found
+from hypothesis import given
+from hypothesis import strategies as st
 
+from prospr_engine.data import leftovers
 from prospr_engine.data.paths import natural
 from prospr_engine.errors import DataError
 
@@ -198,3 +201,27 @@ def test_natural_order() -> None:
     assert sorted(["img10", "img9", "Img1"], key=natural) == ["Img1", "img9", "img10"]
     backwards = names[::-1]
     assert sorted(names, key=natural) == sorted(backwards, key=natural)
+
+
+PIECES = st.sampled_from(
+    [
+        *leftovers.NAMES,
+        *"ab.~$\n/",
+        "found.000",
+        "$recycle.bin",
+        "thumbs.db:",
+        ".lrdata",
+        "İ",
+        "B.png",
+    ]
+)
+
+
+@given(st.lists(PIECES, max_size=8).map("".join))
+def test_a_leftover_is_a_file_with_one_in_its_path(path: str):
+    assert leftovers.is_leftover(path) == any(
+        part.startswith(".")
+        or part.lower() in leftovers.NAMES
+        or leftovers.PATTERNS.fullmatch(part.lower()) is not None
+        for part in path.split("/")
+    )

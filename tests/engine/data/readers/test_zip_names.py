@@ -12,7 +12,8 @@ import pytest
 
 from prospr_engine.data.arrange import arrange
 from prospr_engine.data.decode import is_image
-from prospr_engine.data.readers.zip import zip_tree
+from prospr_engine.data.readers import zip as zip_module
+from prospr_engine.data.readers.zip import OWN, checked_zip, zip_tree
 from prospr_engine.errors import DataError
 
 LOCAL, CENTRAL = "<4s5H3L2H", "<4s6H3L5H2L"
@@ -151,3 +152,38 @@ def test_as_python_writes_them(tmp_path) -> None:
         for word in words:
             archive.writestr(f"{word}/1.png", "")
     assert classes_of(tmp_path / "x.zip") == (tuple(sorted(words)), "")
+
+
+def test_a_field_that_says_what_an_ascii_name_stands_for_is_read(tmp_path: Path):
+    name = b"a/___.png"
+    field = b"\1" + struct.pack("<L", zlib.crc32(name)) + "a/кот.png".encode()
+    extra = struct.pack("<HHB", 0x5455, 1, 0) + struct.pack("<HH", 0x7075, len(field)) + field
+    with zip_tree(write_zip(tmp_path / "a.zip", [name], extra=extra), "a.zip") as tree:
+        assert tree.files == ("a/кот.png",)
+
+
+def test_the_usual_names_of_a_large_archive_are_not_copied(tmp_path: Path):
+    names = [f"class/{number}.png".encode() for number in range(9)]
+    with checked_zip(write_zip(tmp_path / "a.zip", names), "a.zip", OWN) as (archive, paths, _):
+        infos = archive.infolist()
+        assert all(path is info.orig_filename for path, info in zip(paths, infos, strict=True))
+        assert len({id(info.date_time) for info in infos}) == 1
+    with zip_tree(tmp_path / "a.zip", "a.zip") as tree:
+        assert [file.encode() for file in tree.files] == names
+
+
+@pytest.mark.parametrize(
+    ("path", "plain"),
+    [
+        ("a/b.png", "a/b.png"),
+        ("./a//b.png", "a/b.png"),
+        ("/a/./b.png", "a/b.png"),
+        ("a/", "a"),
+        ("a/.", "a"),
+        (".", ""),
+        ("a./b.png", "a./b.png"),
+        ("", ""),
+    ],
+)
+def test_paths_are_made_plain(path: str, plain: str):
+    assert zip_module._plain(path) == plain
