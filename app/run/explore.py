@@ -25,6 +25,10 @@ from prospr_engine.report.charts.layers import label
 AT = "at"
 """The slider's name, in the address too."""
 OF = "at-of"
+EXACT = "at-exact"
+"""The box beside the slider."""
+BESIDE = (3, 1)
+"""The widths of the slider and the box."""
 ALL = "All layers"
 FIELD = 200  # pixels
 WIDTHS = (11, 9)  # of the layers and of what is beside them
@@ -102,20 +106,22 @@ def _show_layers(run: Run, result: RunRecord) -> Explored | None:
     except EngineError as error:
         show_error(error)
         return None
-    if not own:
-        _offer(run, sparsity)
     st.markdown(_kept(cut, ranking))
-    bars, findings = st.empty(), st.container()
+    # Below the bars, so that they stay where they are.
+    bars, offer, findings = st.empty(), st.container(), st.container()
     with bars.container():
         show_layers(result.pruning.layers if own else scores.layers(ranking, cut), key="layers")
     with findings:
         examined = result.pruning if own else _examined(run, result, sparsity)
         if examined is not None:
             show_findings(examined)
-    if not own and examined is not None:
-        # Again: only now is it known what is cut off.
-        with bars.container():
-            show_layers(examined.layers, key="layers")
+    if not own:
+        if examined is not None:
+            # Again: only now is it known what is cut off.
+            with bars.container():
+                show_layers(examined.layers, key="layers")
+        with offer:
+            _offer(run, sparsity, examined)
     return ranking, cut, own
 
 
@@ -128,27 +134,61 @@ def _show_weights(run: Run, ranking: Ranking, cut: Cut) -> None:
 def _slider(trained: float) -> tuple[bool, float]:
     """The sparsity that is set, and whether it is the run's own."""
     there = round(to_percent(trained), 4)
-    at = share_slider(
-        "Weights removed",
-        AT,
-        max(MOST_SPARSE, there),
-        there,
-        help=f"{TERMS['sparsity']} Move it to see what any other sparsity would keep.",
-        digits=4,
-    )
+    most = max(MOST_SPARSE, there)
+    left, right = st.columns(BESIDE, vertical_alignment="bottom")
+    with left:
+        at = share_slider(
+            "Weights removed",
+            AT,
+            most,
+            there,
+            help=f"{TERMS['sparsity']} Move it to see what any other sparsity would keep.",
+            digits=4,
+        )
+    st.session_state[EXACT] = at
+    with right:
+        st.number_input(
+            "Weights removed (%)",
+            0.0,
+            most,
+            step=0.1,
+            format="%.4g",
+            key=EXACT,
+            on_change=_take_exact,
+            label_visibility="collapsed",
+        )
     # The exact number of the settings, not the one rounded for the slider.
     return (True, trained) if at == there else (False, to_fraction(at))
 
 
-def _offer(run: Run, sparsity: float) -> None:
-    """Say that this sparsity was not trained, and offer to train it."""
+def _take_exact() -> None:
+    """Move the slider to what was typed."""
+    st.session_state[AT] = st.session_state[EXACT]
+
+
+def _reset() -> None:
+    """Move the slider back to where the run was trained."""
+    st.session_state.pop(AT, None)
+    st.query_params.pop(AT, None)
+
+
+def _offer(run: Run, sparsity: float, examined: PruningRecord | None) -> None:
+    """Say that this sparsity was not trained, and offer to train it or to go back."""
+    trained = percent(run.config.sparsity)
+    # Nobody should be led to train a network that cannot learn.
+    dead = examined is not None and any(found.level == "danger" for found in examined.findings)
+    st.caption(
+        f"Trained at {trained}; shown at {percent(sparsity)}: the masks at this sparsity, without "
+        "training."
+    )
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.caption(
-            f"Trained at {percent(run.config.sparsity)}; shown at {percent(sparsity)}: the masks "
-            "at this sparsity, without training.",
-            width="content",
+        _train(run, sparsity, "train-here" if dead else "primary-train-here", main=not dead)
+        st.button(
+            f"Back to {trained}",
+            icon=":material/undo:",
+            key="at-reset",
+            on_click=_reset,
         )
-        _train(run, sparsity, "primary-train-here")
 
 
 def _offer_other_sparsity(run: Run) -> None:
@@ -174,11 +214,12 @@ def _offer_other_sparsity(run: Run) -> None:
         _train(run, to_fraction(at), "primary-train-elsewhere", known=at == there)
 
 
-def _train(run: Run, sparsity: float, key: str, known: bool = False) -> None:
-    """A button that starts the same run at ``sparsity``. ``known``: that is this run."""
+def _train(run: Run, sparsity: float, key: str, known: bool = False, main: bool = True) -> None:
+    """A button that starts the same run at ``sparsity``. ``known``: that is this run. ``main``: it
+    is what most will want next."""
     if st.button(
         f"Train at {percent(sparsity)}",
-        type="primary",
+        type="primary" if main else "secondary",
         icon=":material/play_arrow:",
         key=key,
         disabled=known,

@@ -134,6 +134,29 @@ def test_the_slider_moves_everything_and_computes_no_score_again(store: Store, s
     assert "output channels that no longer carry any signal" in words(at)
 
 
+def test_a_number_moves_the_slider_and_a_button_moves_it_back(store: Store, scored):
+    at = opened(explored(store, scored))
+    assert at.number_input(key="at-exact").value == 90
+    assert "at-reset" not in keys(at)
+    at.number_input(key="at-exact").set_value(98.7).run()
+    assert at.slider(key="at").value == 98.7
+    assert at.query_params["at"] == "0.987"
+    assert f"Trained at 90{NBSP}%; shown at 98.7{NBSP}%" in words(at)
+    at.button(key="at-reset").click().run()
+    assert at.slider(key="at").value == at.number_input(key="at-exact").value == 90
+    assert "at" not in at.query_params
+    assert "at-reset" not in keys(at)
+
+
+def test_a_network_that_cannot_learn_is_not_offered_first(store: Store, scored):
+    found, _ = scored
+    at = moved(opened(explored(store, scored)), 99.9)
+    levels = [finding["level"] for finding in pruned(found, 0.999)["findings"]]
+    assert "danger" in levels, "the test needs a sparsity that cuts the network"
+    assert "primary-train-here" not in keys(at)
+    assert at.button(key="train-here").label == f"Train at 99.9{NBSP}%"
+
+
 def listed_sizes(at: AppTest) -> dict[str, str]:
     """The size of the file in each encoding, as the list under the chart says it."""
     (table,) = (e.proto.body for e in at.get("html") if 'class="encodings"' in e.proto.body)
