@@ -43,6 +43,8 @@ def main() -> None:
     # Ctrl-C and a shutdown are for the worker; it closes our standard input when it goes.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
+    if hasattr(signal, "pthread_sigmask"):  # blocked until now, see ``local``
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGINT, signal.SIGTERM))
     # Unbuffered: a buffered reader that a thread waits in cannot be shut down at the end.
     lines = open(0, "rb", buffering=0, closefd=False)  # noqa: SIM115
     orders: queue.SimpleQueue[Order] = queue.SimpleQueue()

@@ -7,10 +7,11 @@ import json
 import logging
 import os
 import queue
+import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,8 @@ from prospr_engine.sweeps.workspace import Workspace
 
 log = logging.getLogger(__name__)
 COMMAND = (sys.executable, "-m", "prospr_engine.jobs.child")
+WORKERS = (signal.SIGINT, signal.SIGTERM)
+"""Signals that are for the worker alone."""
 LAST_WORD = 5.0  # seconds that a child may take to exit after its last message
 
 
@@ -90,10 +93,25 @@ class LocalExecutor:
             child = self._idle.pop()
             if child.begin(id, order):
                 return child
-        process = subprocess.Popen(
-            COMMAND, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=self._environment
-        )
+        with _deaf():
+            process = subprocess.Popen(
+                COMMAND, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=self._environment
+            )
         return _Child(process, self._messages.put, id, order)
+
+
+@contextlib.contextmanager
+def _deaf() -> Iterator[None]:
+    """A process that starts here does not hear Ctrl-C and SIGTERM before it ignores them: where a
+    service is stopped, both go to all of its processes at once, and the run should be put back."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, WORKERS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @dataclass

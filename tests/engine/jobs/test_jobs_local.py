@@ -155,6 +155,23 @@ def test_a_child_that_dies_fails_its_run_only(
     assert listen(executor)[1] == Ended("b", "done")
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
+def test_the_end_of_a_service_is_not_for_its_child_however_early_it_comes(
+    executor: LocalExecutor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    signals = "import os; os.kill(os.getpid(), 15); os.kill(os.getpid(), 2); "
+    pretend(monkeypatch, signals + 'print(\'{"end": "done"}\', flush=True)')
+    begin(executor, tmp_path)
+    assert listen(executor)[1] == Ended("a", "done")
+    # Once it ignores them, it blocks none: its own children would inherit that.
+    work = "import signal; raise ModelError(str(signal.pthread_sigmask(signal.SIG_BLOCK, ())))"
+    pretend(monkeypatch, signals + ENGINE.format(work=work))
+    begin(executor, tmp_path, "b")
+    assert listen(executor)[1] == Ended("b", "failed", "set()")
+    assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == before
+
+
 def test_a_message_that_is_none_ends_the_run_and_its_process(
     executor: LocalExecutor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
