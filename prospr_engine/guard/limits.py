@@ -1,14 +1,17 @@
 """Every limit on what visitors send and on what the server keeps, in one table.
 
-Modules read their limits from here. Those with an environment variable can be changed by the
-server's administrator (``store/limits.py``); the others are fixed, since a larger value would let
-a malicious file exhaust memory or time for everyone.
+Modules read their limits from here. Every row can be set in the environment of the server and its
+workers, by ``PROSPR_`` and its name in capitals. What a store accepts and keeps is read when the
+store is opened (``store/limits.py``), the others when this module is imported.
 ``python -m prospr_engine.guard.limits`` prints the table of variables in the README, and with
 ``--all`` the tables of ``docs/limits.md``.
 """
 
 from __future__ import annotations
 
+import logging
+import math
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -16,19 +19,45 @@ from typing import Generic, TypeVar
 
 Number = TypeVar("Number", int, float)
 
+log = logging.getLogger(__name__)
 PREFIX = "PROSPR_"
 
 
 @dataclass(frozen=True)
 class Limit(Generic[Number]):
-    """``bounds`` says what is limited, and why if that is not obvious; ``variable`` is the
-    environment variable that sets another value, or None if the limit is fixed."""
+    """``bounds`` says what is limited, and why if that is not obvious. ``of_store``: it is one of
+    ``store.limits.Limits``, which read the environment themselves. Of the others ``value`` is that
+    of the environment, if it holds a usable one; else a warning says what to give."""
 
     name: str
     value: Number
     unit: str
     bounds: str
-    variable: str | None = None
+    of_store: bool = False
+
+    def __post_init__(self) -> None:
+        text = "" if self.of_store else os.environ.get(self.variable, "").strip()
+        if text:
+            object.__setattr__(self, "value", self._read(text))
+
+    @property
+    def variable(self) -> str:
+        """The environment variable that sets it."""
+        return PREFIX + self.name.upper()
+
+    def _read(self, text: str) -> Number:
+        kind = type(self.value)
+        try:
+            value = kind(text)
+        except ValueError:
+            value = kind(-1)
+        if value >= 0 and math.isfinite(value):
+            return value
+        number = "a whole number" if kind is int else "a number"
+        log.warning(
+            "%s is %r; give %s of at least 0. %s holds.", self.variable, text, number, self.value
+        )
+        return self.value
 
 
 @dataclass(frozen=True)
@@ -41,8 +70,8 @@ class Variable:
 
 
 def _set_by(name: str, value: Number, unit: str, bounds: str) -> Limit[Number]:
-    """A limit that ``PROSPR_<NAME>`` sets."""
-    return Limit(name, value, unit, bounds, PREFIX + name.upper())
+    """A limit of the store."""
+    return Limit(name, value, unit, bounds, of_store=True)
 
 
 # What the server takes in and keeps
@@ -253,7 +282,7 @@ TABLE: tuple[Limit[int] | Limit[float], ...] = tuple(
 VARIABLES = (
     Variable("PROSPR_RUNS", "folder of runs", "in the user's data folder"),
     Variable("PROSPR_DATA", "folder of data sets", "in the user's cache folder"),
-    *(row for row in TABLE if row.variable),
+    *(row for row in TABLE if row.of_store),
     Variable(
         "PROSPR_PROXIES",
         "reverse proxies before the server; each adds to `X-Forwarded-For`, in which visitors' IP "
@@ -278,9 +307,9 @@ def variables_table() -> str:
     )
 
 
-def fixed_table() -> str:
-    """The fixed limits as a Markdown table."""
-    fixed = (row for row in TABLE if not row.variable)
+def file_table() -> str:
+    """The limits on files as a Markdown table."""
+    fixed = (row for row in TABLE if not row.of_store)
     return _table(
         ("limit", "value", "of what"),
         ((f"`{row.name}`", f"{row.value:,}", f"{row.unit} {row.bounds}".strip()) for row in fixed),
@@ -291,10 +320,14 @@ def page() -> str:
     """Both tables: the content of ``docs/limits.md``."""
     return (
         "# Limits\n\n"
-        "Set by environment variables:\n\n"
+        "Every limit is set by the environment of the server and its workers.\n\n"
+        "## The server\n\n"
         f"{variables_table()}\n\n"
-        "Fixed, so that no file can exhaust memory or time for everyone:\n\n"
-        f"{fixed_table()}\n"
+        "## Files\n\n"
+        "So that no file can exhaust memory or time for everyone. The variable of a limit is "
+        "`PROSPR_` and its name in capitals: `PROSPR_IMAGE_PIXELS`. Larger values take more of the "
+        "machine.\n\n"
+        f"{file_table()}\n"
     )
 
 

@@ -13,7 +13,7 @@ from prospr_engine.guard import limits as table
 
 @dataclass(frozen=True)
 class Limits:
-    """The rows of ``guard.limits`` that have an environment variable; see there for what they
+    """The rows of ``guard.limits`` that are the store's; see there for what they
     limit. The time of a run and limits per visitor or address do not apply to the command line.
 
     Raises ``ConfigError`` if a value is negative or not finite.
@@ -48,8 +48,8 @@ class Limits:
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Limits:
         """The defaults, overridden by the environment; raises ``ConfigError``."""
         given: dict[str, float] = {}
-        for row in table.TABLE:
-            text = environment.get(row.variable, "").strip() if row.variable else ""
+        for row in (row for row in table.TABLE if row.of_store):
+            text = environment.get(row.variable, "").strip()
             if not text:
                 continue
             kind = type(row.value)

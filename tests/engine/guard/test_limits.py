@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import ast
 import dataclasses
+import io
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
+from prospr_engine.data.preview import preview_apart
 from prospr_engine.guard import limits
 from prospr_engine.store.limits import Limits
 
@@ -61,17 +65,49 @@ def test_every_variable_is_documented_and_none_is_gone():
 
 
 def test_every_row_with_a_variable_is_a_limit_of_the_store():
-    rows = {row.name: row for row in limits.TABLE if row.variable}
+    rows = {row.name: row for row in limits.TABLE if row.of_store}
     assert rows.keys() == {field.name for field in dataclasses.fields(Limits)}
     assert dataclasses.asdict(Limits()) == {name: row.value for name, row in rows.items()}
 
 
-@pytest.mark.parametrize("row", [row for row in limits.TABLE if row.variable], ids=lambda r: r.name)
+@pytest.mark.parametrize("row", [row for row in limits.TABLE if row.of_store], ids=lambda r: r.name)
 def test_every_variable_is_read(row):
-    assert row.variable
     found = Limits.from_environment({row.variable: "7"})
     assert found == dataclasses.replace(Limits(), **{row.name: 7})
     assert isinstance(getattr(found, row.name), type(row.value))
+
+
+@pytest.mark.parametrize(
+    "row", [row for row in limits.TABLE if not row.of_store], ids=lambda r: r.name
+)
+def test_a_limit_of_files_is_set_by_the_environment(row, monkeypatch):
+    monkeypatch.setenv(f"PROSPR_{row.name.upper()}", "7")
+    again = dataclasses.replace(row)
+    assert (again.value, type(again.value)) == (7, type(row.value))
+
+
+@pytest.mark.parametrize("text", ["many", "-1", "nan", "1e400", "7 MB"])
+def test_what_is_no_limit_changes_nothing_and_is_said(text, monkeypatch, caplog):
+    monkeypatch.setenv("PROSPR_IMAGE_PIXELS", text)
+    assert dataclasses.replace(limits.IMAGE_PIXELS).value == limits.IMAGE_PIXELS.value
+    assert f"PROSPR_IMAGE_PIXELS is {text!r}; give a whole number of at least 0" in caplog.text
+
+
+def test_children_keep_to_the_limits_of_the_environment(monkeypatch, tmp_path):
+    monkeypatch.setenv("PROSPR_UPLOADED_IMAGE_PIXELS", "63")
+    path = tmp_path / "a.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        for name in ("a/1.png", "a/2.png", "b/1.png", "b/2.png"):
+            archive.writestr(name, picture())
+    found = preview_apart(path, "a.zip")
+    assert len(found.broken) == 4
+    assert "8 x 8 pixels exceed the limit of 63" in found.broken[0]
+
+
+def picture() -> bytes:
+    stream = io.BytesIO()
+    Image.new("L", (8, 8)).save(stream, "PNG")
+    return stream.getvalue()
 
 
 def test_every_row_bounds_something():
