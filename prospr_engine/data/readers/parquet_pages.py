@@ -37,7 +37,7 @@ def unpacked_bytes(file: BinaryIO, start: int, size: int, most: int) -> tuple[in
         data = header.get(PAGE) or header.get(8) or {}
         if isinstance(data, dict):
             encoding = data.get(2 if PAGE in header else 4, 0)
-            if encoding not in ENCODINGS:
+            if not isinstance(encoding, int) or encoding not in ENCODINGS:
                 raise ValueError(f"it uses the encoding {encoding}, which is not read here")
         place += reader.place + packed
         total += unpacked
@@ -50,7 +50,7 @@ def unpacked_bytes(file: BinaryIO, start: int, size: int, most: int) -> tuple[in
 
 
 def _size(value: Any) -> int:
-    if not isinstance(value, int) or value < 0:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
         raise ValueError("a page has no size")
     return value
 
@@ -70,6 +70,8 @@ class _Reader:
             if not head:
                 return found
             field = field + (head >> 4) if head >> 4 else self._signed()
+            if field in found:  # libraries differ in which one counts
+                raise ValueError("a page's header has a field twice")
             found[field] = self._value(head & 15, depth)
         raise ValueError("a page's header has too many fields")
 

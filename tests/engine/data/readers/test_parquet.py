@@ -347,6 +347,29 @@ def test_pages_are_measured_as_pyarrow_wrote_them(tmp_path: Path) -> None:
             assert 0 < column.total_uncompressed_size - taken < 700  # which counts the headers
 
 
+HEAD = b"\x15\0\x15\x02\x15\x02"  # of a page of data: its type, and one byte, unpacked and packed
+DATA = b"\x2c\x15\x02\x15\0\0"  # one value, as it is
+
+
+@pytest.mark.parametrize(
+    ("header", "words"),
+    [
+        (HEAD + DATA, None),
+        (HEAD + b"\x2c\x15\x02\x1c\0\0", "the encoding {}"),
+        (b"\x15\0\x11\x15\x02" + DATA, "no size"),
+        (HEAD + b"\x05\x04\x02\x15\x02" + DATA, "a field twice"),
+    ],
+    ids=["fine", "structure as encoding", "no number as size", "two sizes"],
+)
+def test_headers_of_pages(header: bytes, words: str | None) -> None:
+    page = header + b"\0" + b"x"
+    if words is None:
+        assert parquet_pages.unpacked_bytes(io.BytesIO(page), 0, len(page), 100) == (1, 0)
+    else:
+        with pytest.raises(ValueError, match=words):
+            parquet_pages.unpacked_bytes(io.BytesIO(page), 0, len(page), 100)
+
+
 @given(changes=st.lists(st.tuples(st.integers(0, 10**6), st.integers(0, 255)), max_size=4),
        cut=st.integers(0, 20_000))  # fmt: skip
 @example(changes=[(21, 20)], cut=0)  # pages that unpack to more than they say
