@@ -115,6 +115,8 @@ def trace(network: nn.Module, sample: Tensor, seconds: float = SECONDS) -> Trace
 
     Raises ``ModelError`` if it does not run, or if this takes longer than ``seconds``.
     """
+    import torch_pruning  # noqa: F401  (a thousand modules, which must not count)
+
     copy = own_copy(network)
     outlined = any(parameter.is_meta for parameter in copy.parameters())
     if not outlined:  # of a network without numbers, autograd knows the shapes, too

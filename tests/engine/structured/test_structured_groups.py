@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import cProfile
+import importlib
 import sys
 import threading
 import time
@@ -224,6 +225,38 @@ def test_a_deadline_ends_with_its_block():
     with pytest.raises(DeadlineError), deadline(0):
         time.time()
     assert sys.getprofile() is None
+
+
+SLOW = """
+import time
+def wait(): time.sleep(0.02)
+for _ in range(10): wait()
+DONE = True
+"""
+
+
+def test_a_deadline_leaves_no_half_of_a_module(tmp_path, monkeypatch):
+    """As when a busy server imports for the first time what tracing needs."""
+    (tmp_path / "slow_module.py").write_text(SLOW)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with pytest.raises(DeadlineError), deadline(0.05):
+        importlib.import_module("slow_module")
+    assert sys.modules.pop("slow_module").DONE
+
+
+def test_a_deadline_holds_in_what_is_being_imported(tmp_path, monkeypatch):
+    (tmp_path / "tracing_module.py").write_text(
+        "import sys, time\n"
+        "from prospr_engine.structured.deadline import DeadlineError, deadline\n"
+        "try:\n"
+        "    with deadline(0): time.time()\n"
+        "    ENDED = False\n"
+        "except DeadlineError:\n"
+        "    ENDED = True\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert importlib.import_module("tracing_module").ENDED
+    sys.modules.pop("tracing_module")
 
 
 def test_a_profiler_goes_before_a_deadline():
