@@ -4,7 +4,8 @@ A clock that is wrong for a minute, as after a start without network or battery,
 delete all that is kept. Each clean-up notes the time and for how long the machine has been up. The
 clock has jumped if the two have not advanced alike, or, after a restart, if it is further than a
 day from where it was. Then nothing is deleted for its age until the machine has been up for an hour
-in which the clock was right about how time passes.
+in which the clock was right about how time passes. What ends in the meantime counts as new when the
+clock is believed again: nobody knows when it ended.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ import time
 log = logging.getLogger(__name__)
 JUMP = 24 * 3600.0  # seconds by which a clock may be set without being doubted
 PROOF = 3600.0  # seconds after which a clock that jumped is believed
+UNKNOWN = 1e11
+"""For the time, in the year 5138, of what ended or was used while the clock was in doubt."""
 
 
 def believed(c: sqlite3.Connection) -> float | None:
@@ -35,11 +38,11 @@ def believed(c: sqlite3.Connection) -> float | None:
     return _note(c, now, up) if passed >= PROOF else None
 
 
-def behind(c: sqlite3.Connection) -> float | None:
-    """The last time that was believed, if the clock is behind it now; else None. What ends now is
-    kept from then, as by the right clock it would be too old at once."""
-    last = float(c.execute("SELECT time FROM clock").fetchone()[0])
-    return last if time.time() < last else None
+def kept_from(c: sqlite3.Connection) -> float | None:
+    """From when what ends now is kept: None, from its end, unless the clock is in doubt."""
+    row = c.execute("SELECT * FROM clock").fetchone()
+    right = _agrees(time.time() - row["time"], _passed(uptime(), row["uptime"]))
+    return None if right else UNKNOWN
 
 
 def uptime() -> float:
@@ -63,4 +66,6 @@ def _note(c: sqlite3.Connection, now: float, up: float) -> float:
         "UPDATE clock SET time = ?, uptime = ?, doubted_time = NULL, doubted_uptime = NULL",
         (now, up),
     )
+    c.execute("UPDATE runs SET kept_from = ? WHERE kept_from = ?", (now, UNKNOWN))
+    c.execute("UPDATE uploads SET created = ? WHERE created = ?", (now, UNKNOWN))
     return now

@@ -42,5 +42,5 @@ def adopt(c: sqlite3.Connection, id: str, twin: str) -> None:
     c.execute(
         "UPDATE runs SET state = 'done', attempt = 1, started = ?, ended = ?, kept_from = ?, "
         "worker = NULL, summary = (SELECT summary FROM runs WHERE id = ?) WHERE id = ?",
-        (now, now, clock.behind(c), twin, id),
+        (now, now, clock.kept_from(c), twin, id),
     )

@@ -114,7 +114,7 @@ def finish(
     row = c.execute(
         "UPDATE runs SET state = ?, error = ?, ended = ?, kept_from = ?, summary = ?, "
         "worker = NULL WHERE id = ? AND state = 'running' RETURNING study",
-        (state, error, time.time(), clock.behind(c), figures and json.dumps(figures), id),
+        (state, error, time.time(), clock.kept_from(c), figures and json.dumps(figures), id),
     ).fetchone()
     if row is None:
         return None
@@ -138,7 +138,7 @@ def release(c: sqlite3.Connection, id: str) -> None:
     c.execute(
         "UPDATE runs SET state = 'stopped', worker = NULL, ended = ?, kept_from = ? "
         "WHERE id = ? AND state = 'running'",
-        (time.time(), clock.behind(c), id),
+        (time.time(), clock.kept_from(c), id),
     )
 
 
@@ -149,7 +149,7 @@ def recover(c: sqlite3.Connection) -> list[str]:
     failed = c.execute(
         "UPDATE runs SET state = 'failed', error = ?, worker = NULL, ended = ?, kept_from = ? "
         "WHERE state = 'running' AND NOT stopping AND losses >= ? RETURNING study",
-        (LOST, time.time(), clock.behind(c), MOST_LOSSES),
+        (LOST, time.time(), clock.kept_from(c), MOST_LOSSES),
     ).fetchall()
     for row in c.execute("SELECT id FROM runs WHERE state = 'running'").fetchall():
         release(c, row["id"])

@@ -120,7 +120,7 @@ MIGRATIONS = (
         (SELECT MAX(time) FROM (SELECT created AS time FROM runs UNION ALL SELECT ended FROM runs
             UNION ALL SELECT created FROM studies UNION ALL SELECT created FROM uploads)),
         (julianday('now') - 2440587.5) * 86400.0);
-    ALTER TABLE runs ADD COLUMN kept_from REAL;     -- if the clock was behind when it ended
+    ALTER TABLE runs ADD COLUMN kept_from REAL;     -- if the clock was in doubt when it ended
     """,
 )
 VERSION = len(MIGRATIONS)

@@ -137,7 +137,7 @@ class Store:
             c.execute(
                 "UPDATE runs SET state = 'stopped', ended = ?, kept_from = ? "
                 "WHERE id = ? AND state = 'queued'",
-                (time.time(), clock.behind(c), id),
+                (time.time(), clock.kept_from(c), id),
             )
 
     def delete(self, id: str, owner: str) -> None:

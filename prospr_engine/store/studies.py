@@ -109,7 +109,7 @@ def stop(c: sqlite3.Connection, id: str) -> None:
     c.execute(
         "UPDATE runs SET state = 'stopped', ended = ?, kept_from = ? "
         "WHERE study = ? AND state = 'queued'",
-        (time.time(), clock.behind(c), id),
+        (time.time(), clock.kept_from(c), id),
     )
 
 

@@ -199,8 +199,8 @@ class Uploads:
 
 
 def _used(c: sqlite3.Connection) -> float:
-    """When an upload that is used now was last used, if the clock is behind, too."""
-    return clock.behind(c) or time.time()
+    """When an upload that is used now was last used, as far as the clock can be believed."""
+    return clock.kept_from(c) or time.time()
 
 
 LIVE = "SELECT settings FROM runs WHERE state IN ('queued', 'running')"

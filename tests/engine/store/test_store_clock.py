@@ -78,8 +78,7 @@ def test_one_clean_up_by_a_wrong_clock(tmp_path: Path, days: float):
         assert store.uploads.find("alice", upload.token)
         world.passes(KEEP * DAY + HOUR)
         store.sweep()
-        # What ended when the clock was ahead seems to be new for longer.
-        assert ids(store) == ({meanwhile} if days > 0 else set())
+        assert not ids(store)
         assert store.uploads.find("alice", upload.token) is None
 
 
@@ -151,19 +150,16 @@ EVENTS = st.lists(
 )
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=100)
 @given(EVENTS)
 def test_nothing_younger_than_the_limit_is_ever_deleted(events):
     with tempfile.TemporaryDirectory() as folder, World().around() as world:
         store = Store(folder, Limits(keep_days=KEEP))
         ended: dict[str, float] = {}
-        rightly: set[str] = set()
 
         def end() -> None:
             id = ended_run(store, len(ended))
             ended[id] = world.true
-            if not world.off:
-                rightly.add(id)
 
         def sweep() -> None:
             store.sweep()
@@ -190,5 +186,8 @@ def test_nothing_younger_than_the_limit_is_ever_deleted(events):
         for _ in range(3):
             sweep()
             world.passes(HOUR)
-        assert not rightly & ids(store)
+        # Also what ended while the clock was in doubt.
+        world.passes(2 * KEEP * DAY)
+        sweep()
+        assert not ids(store)
         store.database.unlink()
