@@ -7,7 +7,7 @@ import json
 
 import pytest
 from app_fakes import RESULT, finished, found, new, running, words
-from app_run import opened
+from app_run import opened, part
 from further_files import give_more_settings_a_file
 from streamlit.testing.v1 import AppTest
 
@@ -45,11 +45,12 @@ def run(store: Store) -> Run:
 
 
 def test_others_see_names_and_its_owner_paths(store: Store, run: Run):
-    theirs = opened(run)
+    assert SECRET not in everything(opened(run))
+    theirs = part(opened(run), "Settings")
     assert SECRET not in everything(theirs)
     assert "--data photos --method" in theirs.code[0].value
     assert "--weights w.safetensors" in theirs.code[0].value
-    mine = opened(finished(store, "alice", CONFIG))
+    mine = part(opened(finished(store, "alice", CONFIG)), "Settings")
     assert f"--data {SECRET}/photos" in mine.code[0].value
 
 
@@ -59,7 +60,7 @@ def test_any_setting_that_may_name_a_file_is_hidden(store: Store, monkeypatch):
         device=f"{SECRET}/device.safetensors",
         training=TrainingConfig(schedule=f"{SECRET}/schedule.safetensors"),
     )
-    page = opened(finished(store, "", config))
+    page = part(opened(finished(store, "", config)), "Settings")
     assert SECRET not in everything(page)
     assert "device.safetensors" in page.code[0].value
     assert "schedule.safetensors" in page.code[0].value
@@ -72,7 +73,7 @@ def test_any_setting_that_may_name_a_file_is_hidden(store: Store, monkeypatch):
 
 def test_where_paths_may_be_named_they_are_shown(run: Run, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("PROSPR_ALLOW_PATHS", "1")
-    assert f"--data {SECRET}/photos" in opened(run).code[0].value
+    assert f"--data {SECRET}/photos" in part(opened(run), "Settings").code[0].value
 
 
 def test_why_it_failed_names_no_place_either(store: Store):
