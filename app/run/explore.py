@@ -27,7 +27,7 @@ AT = "at"
 OF = "at-of"
 EXACT = "at-exact"
 """The box beside the slider."""
-BESIDE = (3, 1)
+BESIDE = (5, 2)
 """The widths of the slider and the box."""
 ALL = "All layers"
 FIELD = 200  # pixels

@@ -238,7 +238,10 @@ def _copies(look: Look, layout: Layout, splits: Plan) -> list[str]:
     if notes and sum(map(len, parts)) < len(splits.train) + len(splits.test):
         seen, tested = (counted(len(own), "image") for own in parts)
         first, *others = notes
-        notes = [f"Of {seen} to train and {tested} to test: {first}", *others]
+        notes = [
+            f"Of {seen} to train and {tested} to test: {first[:1].lower()}{first[1:]}",
+            *others,
+        ]
     return notes
 
 

@@ -55,7 +55,11 @@ class Limit(Generic[Number]):
             return value
         number = "a whole number" if kind is int else "a number"
         log.warning(
-            "%s is %r; give %s of at least 0. %s holds.", self.variable, text, number, self.value
+            "%s is %r; give %s of at least 0. Until then it is %s.",
+            self.variable,
+            text,
+            number,
+            self.value,
         )
         return self.value
 

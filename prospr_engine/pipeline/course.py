@@ -28,7 +28,7 @@ def _order(record: RunRecord) -> str:
         )
     if record.given:
         rate = record.training.get("lr")
-        at = f" at a learning rate of {rate:g}" if isinstance(rate, float | int) else ""
+        at = f" at a learning rate of {rate:.3g}" if isinstance(rate, float | int) else ""
         return (
             f"The given network was pruned, then fine-tuned for {epochs}{at}; the dense network "
             "was fine-tuned in the same way."

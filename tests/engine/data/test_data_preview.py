@@ -176,7 +176,7 @@ def test_of_large_sets_some_images_are_searched_for_copies(zipped, picture, monk
     files = {f"{part}/{c}/{n}.png": picture(1) for part in ("train", "test") for c in "ab"
              for n in range(20)}  # fmt: skip
     first, _ = look(zipped(files)).warnings
-    assert first.startswith("Of 12 images to train and 4 images to test: Some test images")
+    assert first.startswith("Of 12 images to train and 4 images to test: some test images")
     assert "4 of 4 test images have the same pixels" in first
 
 
