@@ -41,7 +41,8 @@ GIVEN = (
     "(Advanced, Data)."
 )
 OWN_NETWORKS_WEIGHTS = {
-    FROM_NETWORK: "What the network has learned is kept.",
+    FROM_NETWORK: "What the network has learned is kept; if the images have other classes than it "
+    "tells apart, all but its classifier, which is new.",
     "fresh": "Only the architecture is used: the network is pruned before any training, which is "
     "what ProsPr was made for.",
 }
