@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib
 import json
 import multiprocessing
+import sys
+import types
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any
@@ -56,8 +58,14 @@ class SpareProcess:
     def call(self, *given, **others):
         if not self._pool:
             self._pool = ProcessPoolExecutor(1, multiprocessing.get_context("spawn"))
+        # A new process runs the main module again: here perhaps a page that was tested before.
+        main, sys.modules["__main__"] = sys.modules["__main__"], types.ModuleType("__main__")
         try:
-            return self._pool.submit(in_this_process, *given, **others).result()
+            answer = self._pool.submit(in_this_process, *given, **others)
+        finally:
+            sys.modules["__main__"] = main
+        try:
+            return answer.result()
         except BrokenProcessPool:
             self.close()
             raise CrashError("It crashed.") from None
