@@ -139,6 +139,7 @@ def legend(names: Sequence[str]) -> alt.Legend:
         orient="bottom",
         columns={"expr": f"max({least}, floor(width / {column}))"},
         symbolSize=90,
+        symbolOpacity=1,  # also where some of the marks are pale
         symbolStrokeWidth=1.5,
         labelLimit=column if least == 1 else {"expr": f"max(130, min({column}, width / 2))"},
     )

@@ -156,9 +156,7 @@ def accuracy_chart(
     """Test accuracy by the share of weights removed; the criteria look as in a comparison."""
     looks = series_style.looks_of_methods(labels)
     names = [*labels.values(), DENSE]
-    legend = alt.Legend(
-        title=None, orient="top", symbolType="stroke", columns=3, symbolSize=250, symbolOpacity=1
-    )
+    legend = series_style.legend(names)
     shades = alt.Scale(
         domain=names, range=[*(series_style.colour(colours, look) for look in looks), colours.ink]
     )
@@ -182,7 +180,7 @@ def accuracy_chart(
         domain=names, range=[*(series_style.SHAPES[look.shape] for look in looks), "circle"]
     )
     lines = base.mark_line(strokeWidth=2.5).encode(
-        y=accuracy, strokeDash=alt.StrokeDash("criterion:N", scale=dash, legend=legend)
+        y=accuracy, strokeDash=alt.StrokeDash("criterion:N", scale=dash, legend=None)
     )
     ranges = base.mark_rule(opacity=0.5).encode(y=alt.Y("lowest:Q"), y2="highest:Q")
     points = base.mark_point(size=60, opacity=1, filled=True).encode(
