@@ -8,11 +8,11 @@ from collections.abc import Callable, Mapping
 
 import streamlit as st
 
-from app import pages, session
+from app.run.another import start_another
 from app.run.channels import show_channels
 from app.run.file_sizes import show_sizes
 from app.run.mask_view import show_mask
-from app.services import METHODS, EngineError, PruningRecord, Run, RunRecord, runs, scores
+from app.services import METHODS, EngineError, PruningRecord, Run, RunRecord, scores
 from app.services.scores import Cut, Ranking
 from app.ui.bounds import MOST_SPARSE
 from app.ui.findings import plain, show_error, show_findings
@@ -227,13 +227,7 @@ def _train(run: Run, sparsity: float, key: str, known: bool = False, main: bool 
         if known
         else "A new run with the same settings and this sparsity.",
     ):
-        try:
-            config = dataclasses.replace(run.config, sparsity=sparsity)
-            new = runs.start(config, session.visitor())
-        except EngineError as error:
-            show_error(error)
-            return
-        st.switch_page(pages.RUN, query_params=pages.to_run(new.id))
+        start_another(run, lambda config: dataclasses.replace(config, sparsity=sparsity))
 
 
 def _kept(cut: Cut, ranking: Ranking) -> str:

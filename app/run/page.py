@@ -8,10 +8,11 @@ import streamlit as st
 
 from app import access, pages, session
 from app.run.about import show_about, show_again, show_manage, show_study
+from app.run.another import start_another
 from app.run.controls import show_original
 from app.run.live import follow, show_findings_so_far, show_live
 from app.run.result import show_result
-from app.services import SKIP_BROKEN, EngineError, Run, runs
+from app.services import SKIP_BROKEN, EngineError, Run, RunConfig, runs
 from app.ui.findings import plain, show_error
 from app.ui.titles import title
 
@@ -55,14 +56,12 @@ def _offer_to_skip(run: Run) -> None:
         help="A new run with the same settings. It leaves out the images that cannot be read, and "
         "lists them.",
     ):
-        try:
-            loading = dataclasses.replace(run.config.loading, skip_broken=True)
-            config = dataclasses.replace(run.config, loading=loading)
-            new = runs.start(config, session.visitor())
-        except EngineError as error:
-            show_error(error)
-            return
-        st.switch_page(pages.RUN, query_params=pages.to_run(new.id))
+        start_another(run, _skipping)
+
+
+def _skipping(config: RunConfig) -> RunConfig:
+    loading = dataclasses.replace(config.loading, skip_broken=True)
+    return dataclasses.replace(config, loading=loading)
 
 
 def _show_nothing(id: str | None) -> None:

@@ -7,7 +7,7 @@ import dataclasses
 import pandas as pd
 import streamlit as st
 
-from app import pages, session
+from app.run.another import start_another
 from app.services import (
     ALL_KEPT,
     CHANNELS,
@@ -17,15 +17,13 @@ from app.services import (
     REFERENCE,
     WEIGHTS,
     ConfigError,
-    EngineError,
     Latency,
     Run,
     RunConfig,
     RunRecord,
     Timing,
-    runs,
 )
-from app.ui.findings import plain, show_error
+from app.ui.findings import plain
 from app.ui.format import SPACE, counted, milliseconds
 from app.ui.glossary import TERMS
 from app.ui.titles import encoding_label
@@ -130,9 +128,4 @@ def _offer_channels(run: Run) -> None:
         or "A new run with the same settings that removes channels. The gain is estimated from the "
         "multiply-adds.",
     ):
-        try:
-            new = runs.start(twin(run.config), session.visitor())
-        except EngineError as error:
-            show_error(error)
-            return
-        st.switch_page(pages.RUN, query_params=pages.to_run(new.id))
+        start_another(run, twin)
