@@ -25,6 +25,8 @@ def answer(result: RunRecord) -> str:
         if guessing(result, "dense"):
             return f"{removed}, but both networks only guess"
         return f"{removed}, and now the network only guesses"
+    if guessing(result, "dense"):
+        return f"{removed}, but the dense network only guesses"
     if not change:
         return f"{removed}, no accuracy lost" if share else f"{removed}, nothing lost"
     if not analysis.by_pruning(result.figures).explained:
@@ -49,6 +51,12 @@ def compared(result: RunRecord) -> str:
         return (
             f"Of {images}, the pruned network gets {pruned} right, the dense one {dense}; "
             f"guessing gets {percent(guess(result))}."
+        )
+    if guessing(result, "dense"):
+        return (
+            f"Of {images}, the pruned network gets {pruned} right, the dense one {dense}; "
+            f"guessing gets {percent(guess(result))}. The dense network is not clearly better, so "
+            "this does not say what pruning costs: train longer, or at another learning rate."
         )
     sentences = [
         f"The pruned network gets {pruned} of the test images right, the dense one {dense}.",

@@ -145,6 +145,12 @@ def _chance(record: RunRecord) -> str:
             f"On {on} the pruned network is not clearly better than guessing "
             f"({percent(against.guess)})."
         )
+    dense = tested.measurement(record.figures, "dense")
+    if tested.against_guessing(dense, len(record.data.classes)).guessing:
+        return (
+            f"On {on} the dense network is not clearly better than guessing "
+            f"({percent(against.guess)}), so this does not say what pruning costs."
+        )
     change = tested.by_pruning(record.figures)
     p = "" if change.p is None else f" (McNemar's test, p = {change.p:.2g})"
     verdict = "chance explains the change" if change.explained else "the change is more than chance"

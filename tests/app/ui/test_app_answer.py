@@ -45,11 +45,18 @@ def result_with(dense: float, pruned: float, count: int = 359, **changes: Any) -
         (0.97249, 0.96141, "1.1 points of accuracy lost, within chance"),
         (0.972, 0.128, "and now the network only guesses"),
         (0.11, 0.09, "but both networks only guess"),
+        (0.08, 0.96, "but the dense network only guesses"),
     ],
 )
 def test_the_answer(dense: float, pruned: float, words: str):
     said = answer(result_with(dense, pruned)).replace(SPACE, " ")
     assert said == f"90 % of the weights removed, {words}"
+
+
+def test_a_dense_network_that_guesses_is_no_measure():
+    said = compared(result_with(0.08, 0.96)).replace(SPACE, " ")
+    assert "guessing gets 10 %. The dense network is not clearly better" in said
+    assert "chance" not in said
 
 
 def test_both_accuracies_stand_behind_the_answer():
