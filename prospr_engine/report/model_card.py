@@ -61,6 +61,9 @@ from PIL import Image, ImageOps
 MEAN = {mean}
 STD = {std}
 
+if len(sys.argv) != 2:
+    sys.exit(__doc__)
+
 session = onnxruntime.InferenceSession(Path(__file__).with_name({json.dumps(file)}))
 image = ImageOps.fit(Image.open(sys.argv[1]).convert("{mode}"), {(width, height)}, Image.BILINEAR)
 pixels = (np.asarray(image).reshape({height}, {width}, {channels}) / 255 - MEAN) / STD
