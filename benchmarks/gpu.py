@@ -23,17 +23,21 @@ import tempfile
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 import prospr_engine as pe
 from benchmarks.metagradient import gradient, unrolled
 from prospr_engine.events import EpochEnded, Event
+from prospr_engine.network import point
 from prospr_engine.network.device import exact_kernels, is_out_of_memory
+from prospr_engine.network.functional import Network
 from prospr_engine.saliency.diagnostics import shared_share
 
 SPARSITY = 0.95
@@ -41,6 +45,7 @@ REPEATS = 3
 TRAINED = 50_000
 """Images of an epoch, as many as CIFAR-10 has for training."""
 EPOCHS = 160
+LAYOUTS = (torch.contiguous_format, torch.channels_last)
 WAYS = ("engine", "float32", "float64", "unrolled")
 Figure = Callable[[], dict[str, Any]]
 
@@ -119,6 +124,90 @@ def same_weights(name: str, count: int, device: str) -> dict[str, Any]:
     return found
 
 
+def formats(name: str, count: int, device: str) -> dict[str, Any]:
+    """Milliseconds of a training gradient in every number format and layout, and of the engine's
+    own, which does without a second derivative, and with it."""
+    found: dict[str, Any] = {}
+    for dtype, layout in itertools.product((torch.float32, torch.float64), LAYOUTS):
+        model, x, y = network_and_batch(name, count, device)
+        model = model.to(dtype).to(memory_format=layout)
+        x = x.to(dtype).contiguous(memory_format=layout)
+        for tf32 in (False, True) if dtype == torch.float32 else (False,):
+            kernels = torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=tf32)
+            with kernels:
+                took = milliseconds(lambda m=model, x=x, y=y: gradient(m, x, y))
+            found[f"{dtype}, {layout}{', TF32' if tf32 else ''}"] = took
+    model, x, y = network_and_batch(name, count, device)
+    network = Network(model, "float32")
+    (batch,) = network.batches([(x, y)])
+    found["engine"] = milliseconds(lambda: network.gradient(network.start, batch, 0))
+    found["engine, with a graph for the second"] = milliseconds(
+        lambda: network.linearised(network.start, batch, 0)
+    )
+    return found
+
+
+def rounding(name: str, count: int, device: str, steps: int = 3) -> dict[str, Any]:
+    """How far gradients in float32 are from those in float64, relative to their length, at the
+    places that a look-ahead visits. From ``point.SIMILAR`` on the default repeats a product
+    in float64."""
+    model, x, y = network_and_batch(name, count, device)
+    single, double = Network(model, "float32"), Network(model, "float64")
+    (one,), (two,) = single.batches([(x, y)]), double.batches([(x, y)])
+    place, found = double.start, []
+    for step in range(steps):
+        exact = double.gradient(place, two, step)[1]
+        rounded = point.converted(
+            single.gradient(point.converted(place, single), one, step)[1], double
+        )
+        found.append(point.norm(point.add(rounded, exact, -1.0)) / point.norm(exact))
+        place = point.add(place, exact, -0.1)
+    return {"by step": found, "limit": point.SIMILAR}
+
+
+def training_step(name: str, count: int, device: str) -> dict[str, Any]:
+    """Milliseconds of one step of training in bfloat16 on images that lie on the device: as it is
+    written, with a fused optimiser, and as a CUDA graph, which saves the launches."""
+    found: dict[str, Any] = {}
+    for way in ("plain", "fused", "captured"):
+        model, x, y = network_and_batch(name, count, device)
+        model = model.to(memory_format=torch.channels_last)
+        x = x.contiguous(memory_format=torch.channels_last)
+        fused = way != "plain"
+        rate = torch.tensor(0.1, device=device) if fused else 0.1
+        optimizer = torch.optim.SGD(model.parameters(), rate, 0.9, weight_decay=5e-4, fused=fused)
+
+        def step(
+            model: nn.Module = model,
+            optimizer: torch.optim.Optimizer = optimizer,
+            x: Tensor = x,
+            y: Tensor = y,
+        ) -> None:
+            with torch.autocast(device, torch.bfloat16):
+                loss = F.cross_entropy(model(x), y)
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            optimizer.step()
+
+        with exact_kernels():
+            found[way] = milliseconds(_captured(step) if way == "captured" else step, repeats=30)
+    return found
+
+
+def _captured(step: Callable[[], object]) -> Callable[[], object]:
+    """``step`` as a CUDA graph, after the warm-up that capturing asks for."""
+    beside = torch.cuda.Stream()
+    beside.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(beside):
+        for _ in range(5):
+            step()
+    torch.cuda.current_stream().wait_stream(beside)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        step()
+    return graph.replay
+
+
 def on_the_processor(name: str, count: int, steps: int) -> dict[str, Any]:
     """The unrolled meta-gradient on this machine's processor, where the authors' code runs."""
     model, x, y = network_and_batch(name, count, "cpu")
@@ -172,32 +261,37 @@ def figures(device: str) -> dict[str, tuple[Figure, float]]:
     def meta(net: str, count: int, steps: int) -> None:
         add(
             f"meta-gradient, {net}, batch {count}, M = {steps}",
-            lambda: meta_gradient(net, count, steps, device),
+            partial(meta_gradient, net, count, steps, device),
             40.0,
         )
 
     for net, count in nets:
         meta(net, count, 3)
     net, count = nets[0]
-    add("training, resnet20", lambda: training("resnet20", device, TRAINED, 3), 60.0)
+    add("training, resnet20", partial(training, "resnet20", device, TRAINED, 3), 60.0)
     add(
         f"authors' way on the processor, {net}, batch {count}, M = 3",
-        lambda: on_the_processor(net, count, 3),
+        partial(on_the_processor, net, count, 3),
         60.0,
     )
-    for net, count in (("resnet20", 128), *nets):
-        add(f"same weights, {net}, batch {count}", _later(same_weights, net, count, device), 30.0)
+    for figure, title, seconds in (
+        (same_weights, "same weights", 30.0),
+        (rounding, "rounding of gradients", 15.0),
+        (formats, "number formats", 15.0),
+    ):
+        for net, count in (("resnet20", 128), *nets):
+            add(f"{title}, {net}, batch {count}", partial(figure, net, count, device), seconds)
+    if device == "cuda":
+        for net, count in (("resnet20", 128), ("resnet20", 512), ("resnet18", 128)):
+            name = f"training step, {net}, batch {count}"
+            add(name, partial(training_step, net, count, device), 15.0)
     for net, count in nets:
         meta(net, count, 8)
     for (net, count), steps in itertools.product([("resnet20", 128), *nets[1:]], (3, 8)):
         if f"meta-gradient, {net}, batch {count}, M = {steps}" not in found:
             meta(net, count, steps)
-    add("training, resnet18", lambda: training("resnet18", device, TRAINED, 3), 90.0)
+    add("training, resnet18", partial(training, "resnet18", device, TRAINED, 3), 90.0)
     return found
-
-
-def _later(function: Callable[..., dict[str, Any]], *arguments: Any) -> Figure:
-    return lambda: function(*arguments)
 
 
 def machine(device: str) -> dict[str, Any]:
