@@ -176,6 +176,19 @@ def test_networks_outside_the_table_are_measured(store: Store):
         forecast(RunConfig(model="torchvision/nothing", data="cifar10"))
 
 
+def last_line(code: str, folder: Path) -> str:
+    """What a program prints last, in a process of its own with its runs in ``folder``."""
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        env={"PROSPR_RUNS": str(folder), "PATH": "", "PYTHONPATH": "."},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return done.stdout.split("\n")[-2]
+
+
 def test_the_first_page_and_the_form_of_sweeps_need_no_torch(tmp_path: Path):
     code = (
         "import sys; sys.path[:0] = ['tests', 'tests/app']\n"
@@ -188,15 +201,7 @@ def test_the_first_page_and_the_form_of_sweeps_need_no_torch(tmp_path: Path):
         "assert not at.exception and at.metric\n"
         "print({'torch', 'torchvision', 'onnx', 'onnxruntime', 'sklearn'} & {*sys.modules})"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=ROOT,
-        env={"PROSPR_RUNS": str(tmp_path), "PATH": "", "PYTHONPATH": "."},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert done.stdout.split("\n")[-2] == "set()"
+    assert last_line(code, tmp_path) == "set()"
 
 
 def test_queues_are_counted():
@@ -216,12 +221,4 @@ def test_a_large_network_of_a_library_is_not_built_in_the_server(tmp_path: Path)
         "assert len(layers.sizes(config.model, found.images)) > 90\n"
         "print({'torch', 'torchvision', 'timm'} & {*sys.modules})"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=ROOT,
-        env={"PROSPR_RUNS": str(tmp_path), "PATH": "", "PYTHONPATH": "."},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert done.stdout.split("\n")[-2] == "set()"
+    assert last_line(code, tmp_path) == "set()"

@@ -59,13 +59,13 @@ def test_docker_stop_puts_the_run_back(tmp_path: Path, child: str):
 
 
 def test_the_command_s_exit_code_and_the_end_of_what_it_left(tmp_path: Path):
-    left = tmp_path / "left"
+    left, ready = tmp_path / "left", tmp_path / "ready"
+    script = f'trap "echo heard > {left}; exit" TERM; : > {ready}; while :; do sleep 0.05; done'
     code = (
-        "import subprocess, sys\n"
-        "subprocess.Popen(['sh', '-c', "
-        f"'trap \"echo heard > {left}; exit\" TERM; while :; do sleep 0.05; done'], "
-        "start_new_session=True)\n"
-        "import time; time.sleep(0.5); sys.exit(7)"
+        "import os, subprocess, sys, time\n"
+        f"subprocess.Popen(['sh', '-c', {script!r}], start_new_session=True)\n"
+        f"while not os.path.exists({str(ready)!r}): time.sleep(0.05)\n"
+        "sys.exit(7)"
     )
     with init(code) as process:
         assert process.wait(PATIENCE) == 7
